@@ -1,0 +1,69 @@
+# Diptych from a fresh clone: `make quickstart` runs everything on a generated corpus, `make test` runs the tests.
+# Both set up .venv first, once, and again only when the lock or the packaging changes.
+# A Python of your own: `make test PYTHON=/path/to/python3.11`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK := deploy/requirements.lock
+UV ?= uv
+
+# The first one that really runs and is of a version that TensorFlow 2.17 and ML Metadata have wheels for.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python; do \
+    $$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
+    && command -v $$python && break; done)
+
+.PHONY: help install quickstart test test-slow lint format lock clean
+
+help:
+	@echo "make quickstart   the whole pipeline on a generated corpus, a few minutes"
+	@echo "make test         the fast tests"
+	@echo "make test-slow    the long ones"
+	@echo "make lint         ruff: lint and format check"
+	@echo "make format       ruff: repair what it can"
+	@echo "make lock         resolve $(LOCK) anew (needs uv)"
+	@echo "make clean        remove $(VENV)"
+
+install: $(STAMP)
+
+$(STAMP): $(LOCK) setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.10, 3.11 or 3.12 was found: install one" \
+	    "(Debian, Ubuntu: sudo apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' || { \
+	    echo "$(PYTHON) is not a Python 3.10, 3.11 or 3.12: name one with make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) cannot make virtual environments: install its venv package" \
+	    "(Debian, Ubuntu: sudo apt install python3-venv)" >&2; exit 1; }
+	@echo "Setting up $(VENV) with $(PYTHON), once; this takes a few minutes."
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(LOCK)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+quickstart: $(STAMP)
+	$(BIN)/diptych run --preset quickstart
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# uv repeats the upper bound of [tool.uv] in every line; pip needs it in none.
+lock:
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv (pip install uv), or name it: make lock UV=/path/to/uv" >&2; exit 1; }
+	$(UV) pip compile setup.cfg --extra dev --universal --python-version 3.10 --quiet \
+	    --no-emit-index-url --no-header --no-annotate --output-file $(LOCK)
+	sed -i -e "s/ ; python_full_version < '3.13'$$//" \
+	    -e "s/python_full_version < '3.13' and //" -e "s/ and python_full_version < '3.13'//" $(LOCK)
+
+clean:
+	rm -rf $(VENV)

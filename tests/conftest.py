@@ -1,0 +1,11 @@
+"""Settings that hold for all tests."""
+
+import os
+
+from hypothesis import settings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
+
+# No deadline: the first call of a Keras operation takes far longer than the others.
+settings.register_profile("diptych", deadline=None, max_examples=30, derandomize=True)
+settings.load_profile("diptych")
