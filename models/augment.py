@@ -1,0 +1,115 @@
+"""Augmentations (paper, section 2.2): per example, on the accelerator, active in training only.
+
+Each layer draws from its own `keras.random.SeedGenerator`, so a seed fixes a run.
+"""
+
+import keras
+from keras import ops
+
+from models.typing import Shape, Tensor
+
+
+class _Augmentation(keras.layers.Layer):
+    """Base: `augment(x)` in training, the identity otherwise."""
+
+    def __init__(self, *, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.random = keras.random.SeedGenerator(seed)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return self.augment(x) if training else x
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("diptych")
+class AudioMixing(_Augmentation):
+    """Adds another clip as noise: `alpha x1 + (1 - alpha) x2`, alpha ~ Beta(5, 2) (eq. 2). `(batch, samples)`.
+
+    The partner is another example of the same mixing group, `group` consecutive examples of the batch (the last
+    group may be smaller), so that the draw does not depend on how a batch is split among replicas. A group of one
+    example stays as it is.
+    """
+
+    def __init__(self, *, group: int = 32, alpha: float = 5.0, beta: float = 2.0, **kwargs):
+        super().__init__(**kwargs)
+        if group < 2:
+            raise ValueError(f"a mixing group needs at least 2 examples, not {group}")
+        self.group, self.alpha, self.beta = group, alpha, beta
+
+    def augment(self, x: Tensor) -> Tensor:
+        batch = ops.shape(x)[0]
+        index = ops.arange(batch)
+        start = index // self.group * self.group
+        size = ops.minimum(start + self.group, batch) - start
+        draw = keras.random.uniform((batch,), seed=self.random)
+        others = ops.cast(ops.maximum(size - 1, 1), "float32")
+        offset = 1 + ops.cast(ops.floor(draw * others), "int32")
+        partner = start + (index - start + ops.minimum(offset, size - 1)) % size
+        share = keras.random.beta((batch, 1), self.alpha, self.beta, seed=self.random)
+        share = ops.cast(share, x.dtype)
+        return share * x + (1.0 - share) * ops.take(x, partner, axis=0)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "group": self.group, "alpha": self.alpha, "beta": self.beta}
+
+
+@keras.saving.register_keras_serializable("diptych")
+class Mask(_Augmentation):
+    """Drops one block of up to `longest` consecutive entries along `axis` per example: time or frequency masking.
+
+    The length is uniform in [0, longest], the place uniform among those that fit. Dropped entries become `value`:
+    0 in a waveform, the log floor in a spectrum.
+    """
+
+    def __init__(self, *, axis: int, longest: int, value: float = 0.0, **kwargs):
+        super().__init__(**kwargs)
+        if longest < 0:
+            raise ValueError(f"a mask cannot be {longest} long: choose 0 or more")
+        self.axis, self.longest, self.value = axis, longest, value
+
+    def augment(self, x: Tensor) -> Tensor:
+        batch, size = ops.shape(x)[0], ops.shape(x)[self.axis]
+        longest = ops.cast(ops.minimum(self.longest, size), "float32")
+        length = ops.floor(keras.random.uniform((batch, 1), seed=self.random) * (longest + 1.0))
+        space = ops.cast(size, "float32") - length
+        start = ops.floor(keras.random.uniform((batch, 1), seed=self.random) * (space + 1.0))
+        place = ops.cast(ops.arange(size), "float32")[None]
+        dropped = ops.logical_and(place >= start, place < start + length)  # (batch, size)
+        shape = [1] * len(x.shape)
+        shape[0], shape[self.axis] = batch, size
+        return ops.where(ops.reshape(dropped, shape), ops.cast(self.value, x.dtype), x)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "axis": self.axis, "longest": self.longest, "value": self.value}
+
+
+@keras.saving.register_keras_serializable("diptych")
+class FrequencyShift(_Augmentation):
+    """Shifts the bands of `(batch, frames, bands)` by an integer uniform in [-farthest, farthest] per example.
+
+    Truncated, not wrapped: bands shifted out are lost and vacated ones become `value`, the log floor (zero energy).
+    """
+
+    def __init__(self, *, farthest: int, value: float, **kwargs):
+        super().__init__(**kwargs)
+        if farthest < 0:
+            raise ValueError(f"a frequency shift cannot be {farthest} bands: choose 0 or more")
+        self.farthest, self.value = farthest, value
+
+    def augment(self, x: Tensor) -> Tensor:
+        batch, bands = ops.shape(x)[0], x.shape[-1]
+        draw = keras.random.uniform((batch, 1), seed=self.random)
+        shift = ops.cast(ops.floor(draw * (2 * self.farthest + 1)), "int32") - self.farthest
+        source = ops.arange(bands)[None] - shift  # (batch, bands): where each band comes from
+        inside = ops.logical_and(source >= 0, source < bands)
+        moved = ops.take_along_axis(x, ops.clip(source, 0, bands - 1)[:, None], axis=-1)
+        return ops.where(inside[:, None], moved, ops.cast(self.value, x.dtype))
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "farthest": self.farthest, "value": self.value}
