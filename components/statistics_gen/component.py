@@ -1,0 +1,60 @@
+"""StatisticsGen: durations, levels, class balance and log-mel statistics of each split."""
+
+import json
+from collections.abc import Mapping
+from typing import ClassVar
+
+import pydantic
+from etils import epath
+
+from components import base
+
+
+class StatisticsGenConfig(base.StageConfig):
+    """How to run the statistics job."""
+
+    players: int = pydantic.Field(10, ge=0, description="Clips of each split to hear and see in TensorBoard.")
+    beam_args: tuple[str, ...] = pydantic.Field(
+        (), description="Beam's own flags, e.g. --runner=DataflowRunner; none for threads on this machine."
+    )
+
+
+class StatisticsGen(base.Component):
+    """Writes `statistics.json` (see `beam_jobs.statistics`)."""
+
+    inputs: ClassVar[Mapping[str, base.ArtifactType]] = {"examples": base.ArtifactType.EXAMPLES}
+    outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"statistics": base.ArtifactType.EXAMPLE_STATISTICS}
+    Config = StatisticsGenConfig
+    code: ClassVar[tuple[str, ...]] = (
+        "beam_jobs.examples",
+        "beam_jobs.log_mel",
+        "beam_jobs.runners",
+        "beam_jobs.statistics",
+    )
+
+    def execute(
+        self,
+        *,
+        inputs: Mapping[str, epath.Path],
+        outputs: Mapping[str, epath.Path],
+        context: base.StageContext,
+    ) -> base.StageResult:
+        from beam_jobs import examples, statistics
+        from components.statistics_gen import pictures
+
+        info = examples.read_info(inputs["examples"])
+        clips = sum(info.splits.values())
+        context.progress.update(0, total=clips, unit="clips")
+        path = outputs["statistics"] / "statistics.json"
+        statistics.compute(info, output=str(path), beam_args=self.config.beam_args)
+        context.progress.update(clips, total=clips, unit="clips")
+        document = json.loads(path.read_text())
+        pictures.write(document, info=info, directory=context.tensorboard_dir, players=self.config.players)
+        splits = document["splits"].values()
+        hours = sum(split["seconds"] for split in splits) / 3600
+        level = sum(split["mean_level_dbfs"] * split["clips"] for split in splits) / clips
+        silent = sum(split["silent_clips"] for split in splits)
+        return base.StageResult(
+            summary=f"{hours:.2f} h, mean level {level:.1f} dBFS, {silent:,} silent, {len(info.label_names)} classes",
+            figures={"hours": round(hours, 4), "mean_level_dbfs": round(level, 2), "silent_clips": silent},
+        )

@@ -1,0 +1,225 @@
+import csv
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from beam_jobs import examples
+from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
+from components.errors import UserError
+from tests import corpora
+from tests.components import ingesting
+
+ESC50 = pathlib.Path(__file__).parents[3] / "shared" / "data" / "esc50"
+
+
+def gen(**config):
+    return AudioExampleGen(AudioExampleGenConfig(**config))
+
+
+@pytest.fixture(scope="module")
+def esc50_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("esc50")
+    return ingesting.run(gen(source=str(corpora.esc50(folder / "source", clips=40)), shards=3), folder / "run")
+
+
+def test_esc50_to_examples(esc50_run):
+    info = examples.read_info(esc50_run.outputs["examples"])
+    assert sum(info.splits.values()) == 40
+    assert info.shards["train"] == 3
+    assert info.has_folds
+    assert info.label_names == ("class_0", "class_1")
+    clips = [c for split in info.splits for c in examples.dataset(info.directory, split).as_numpy_iterator()]
+    assert {int(clip["fold"]) for clip in clips} == {1, 2, 3, 4, 5}
+    assert esc50_run.result.summary.startswith("40 clips in ")
+    assert esc50_run.result.summary.endswith("none quarantined")
+    assert esc50_run.result.figures["clips"] == 40
+
+
+def test_records_of_the_files_are_right(esc50_run):
+    folder = esc50_run.outputs["examples"]
+    records = [json.loads(path.read_text()) for path in (folder / "_done").iterdir()]
+    assert {record["file"] for record in records} == {path.name for path in folder.glob("*.tfrecord*")}
+    for record in records:
+        digest = subprocess.run(["sha256sum", folder / record["file"]], capture_output=True, text=True, check=True)
+        assert digest.stdout.split()[0] == record["sha256"]
+        assert (folder / record["file"]).stat().length == record["bytes"]
+
+
+def test_progress_and_tensorboard(esc50_run):
+    assert esc50_run.updates[-1] == (40, 40, "files")
+    assert {"clips", "clips/train"} <= esc50_run.tags()
+    assert any(tag.startswith("train/") for tag in esc50_run.tags())
+
+
+def test_input_is_written_or_quarantined(tmp_path):
+    source = corpora.audioset(tmp_path / "as", train=10, evaluation=4)
+    (source / "audio" / f"{corpora.ytid(2)}_20.wav").unlink()
+    (source / "audio" / f"{corpora.ytid(3)}_30.wav").write_bytes(b"RIFF but no more")
+    run = ingesting.run(gen(), tmp_path / "run", audio=source)
+    with (run.outputs["examples"] / "quarantine.csv").open() as file:
+        quarantine = {row["clip_id"]: row["cause"] for row in csv.DictReader(file)}
+    assert quarantine == {f"{corpora.ytid(2)}_20": "missing", f"{corpora.ytid(3)}_30": "unreadable"}
+    info = examples.read_info(run.outputs["examples"])
+    assert sum(info.splits.values()) + len(quarantine) == 14
+    assert info.splits["eval"] == 4
+    assert run.result.summary.endswith("2 quarantined (1 missing, 1 unreadable)")
+    assert "quarantine" in run.tags()
+
+
+def test_a_shard_without_a_good_clip_is_no_shard(tmp_path):
+    source = tmp_path / "folder"
+    for i in range(4):
+        corpora.write_tone(source / f"good{i}.wav")
+        (source / f"bad{i}.wav").write_bytes(b"no audio")
+    run = ingesting.run(gen(source=str(source), shards=8), tmp_path / "run")
+    info = examples.read_info(run.outputs["examples"])
+    assert sum(info.splits.values()) == 4
+    assert sum(info.shards.values()) == 4
+    assert info.label_names == ()
+    assert not info.has_folds
+    assert sum(1 for split in info.splits for _ in examples.dataset(info.directory, split)) == 4
+
+
+def test_long_recordings_become_clips_of_one_split_and_no_sample_is_lost(tmp_path):
+    whole = np.arange(16000 * 5, dtype=np.int16)
+    (tmp_path / "source").mkdir()
+    soundfile.write(tmp_path / "source" / "long.wav", whole, 16000)
+    corpora.write_tone(tmp_path / "source" / "short.wav")
+    run = ingesting.run(gen(source=str(tmp_path / "source"), max_clip_seconds=2.0), tmp_path / "run")
+    info = examples.read_info(run.outputs["examples"])
+    clips = [c for split in info.splits for c in examples.dataset(info.directory, split).as_numpy_iterator()]
+    parts = sorted((c for c in clips if c["source"] == b"long.wav"), key=lambda clip: clip["start_s"])
+    assert len(clips) == 4
+    assert [part["clip_id"] for part in parts] == [b"long.wav@0.00", b"long.wav@1.67", b"long.wav@3.33"]
+    np.testing.assert_array_equal(np.concatenate([part["audio"] for part in parts]), whole)
+    assert run.updates[-1] == (2, 2, "files")
+    assert run.result.summary.startswith("4 clips in ")
+
+
+def test_same_source_gives_the_same_files(tmp_path):
+    source = corpora.esc50(tmp_path / "esc", clips=12)
+    names = {}
+    for i in range(2):
+        run = ingesting.run(gen(source=str(source), shards=2), tmp_path / f"run{i}")
+        names[i] = {p.name: p.read_bytes() for p in run.outputs["examples"].iterdir() if not p.is_dir()}
+    assert names[0] == names[1]
+
+
+def test_fingerprint_follows_the_files(tmp_path):
+    component = gen(source=str(corpora.esc50(tmp_path / "esc", clips=4)))
+    first = component.external_fingerprints()
+    assert component.external_fingerprints() == first
+    clip = next((tmp_path / "esc" / "audio").iterdir())
+    os.utime(clip, (1, 1))
+    touched = component.external_fingerprints()
+    corpora.write_tone(tmp_path / "esc" / "audio" / "new.ogg")
+    assert len({first["source"], touched["source"], component.external_fingerprints()["source"]}) == 3
+    assert gen().external_fingerprints() == {}
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("name", "message"), [("nowhere", "there is no folder"), ("empty", "is empty"), ("a.wav", "is a file")]
+    )
+    def test_check_of_the_source(self, tmp_path, name, message):
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "a.wav").write_bytes(b"")
+        with pytest.raises(UserError, match=rf"audio_example_gen.source: .*{name}.*--data") as caught:
+            gen(source=str(tmp_path / name)).check()
+        assert message in str(caught.value)
+
+    def test_nothing_connected(self, tmp_path):
+        with pytest.raises(UserError, match="audio_example_gen.source is not set"):
+            ingesting.run(gen(), tmp_path / "run")
+
+    def test_no_audio(self, tmp_path):
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source" / "notes.txt").write_text("")
+        with pytest.raises(UserError, match="no audio in"):
+            ingesting.run(gen(source=str(tmp_path / "source")), tmp_path / "run")
+
+    def test_no_decodable_clip(self, tmp_path):
+        (tmp_path / "source").mkdir()
+        for i in range(3):
+            (tmp_path / "source" / f"{i}.wav").write_bytes(b"no audio")
+        with pytest.raises(UserError, match=r"no decodable clip in .*source: all 3 .*3 unreadable.*because"):
+            ingesting.run(gen(source=str(tmp_path / "source")), tmp_path / "run")
+
+    def test_lists_without_their_files(self, tmp_path):
+        source = corpora.audioset(tmp_path / "as", train=2, evaluation=1)
+        for i, clip in enumerate(sorted((source / "audio").iterdir())):
+            clip.rename(clip.with_name(f"{i}.wav"))
+        with pytest.raises(UserError, match=r"none of the 3 clips of its lists has a file"):
+            ingesting.run(gen(source=str(source)), tmp_path / "run")
+
+    def test_label_of_no_known_class(self, tmp_path):
+        source = corpora.audioset(tmp_path / "as")
+        (source / "class_labels_indices.csv").write_text("index,mid,display_name\n0,/m/09x0r,Speech\n")
+        with pytest.raises(UserError, match=r"segments.csv:4: the label '/t/dd00001' is no class of"):
+            ingesting.run(gen(source=str(source)), tmp_path / "run")
+
+
+def test_importing_it_is_light():
+    code = (
+        "import sys; from components import audio_example_gen as a, statistics_gen, example_validator;"
+        "from components import synthetic_audio_gen;"
+        "a.AudioExampleGen().check();"
+        "print([m for m in ('tensorflow', 'apache_beam', 'matplotlib', 'scipy', 'numpy') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_interrupt_ends_it_soon_and_publishes_nothing(tmp_path):
+    """One clip is a named pipe that never gives a byte: a job that waits for it must still answer Ctrl-C."""
+    source = corpora.esc50(tmp_path / "esc", clips=6)
+    held = next((source / "audio").iterdir())
+    held.unlink()
+    os.mkfifo(held)
+    code = (
+        "import sys, pathlib; from tests.components import ingesting;"
+        "from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig as C;"
+        "ingesting.run(AudioExampleGen(C(source=sys.argv[1], shards=2)), pathlib.Path(sys.argv[2]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(source), str(tmp_path / "run")], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "run" / "work").glob("*.writing")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert "KeyboardInterrupt" in messages
+    assert not list((tmp_path / "run" / "outputs" / "examples").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ESC50.exists(), reason=f"ESC-50 is not at {ESC50}")
+def test_no_clip_of_the_real_esc50_is_lost(tmp_path):
+    run = ingesting.run(gen(source=str(ESC50)), tmp_path / "run")
+    info = examples.read_info(run.outputs["examples"])
+    assert sum(info.splits.values()) == 2000
+    assert len(info.label_names) == 50
+    assert run.result.figures["quarantined"] == 0
+    counts = {}
+    for split in info.splits:
+        for clip in examples.dataset(info.directory, split).as_numpy_iterator():
+            assert clip["audio"].size == 80000
+            key = (int(clip["fold"]), int(clip["labels"][0]))
+            counts[key] = counts.get(key, 0) + 1
+    assert set(counts.values()) == {8}  # 5 folds of 8 clips of each of the 50 classes
+    assert len(counts) == 250
