@@ -1,0 +1,78 @@
+"""Trainer: learns the dual-format model from the train split, without labels."""
+
+import json
+from collections.abc import Mapping
+from typing import ClassVar
+
+from etils import epath
+
+from components import base
+from components.errors import UserError
+from components.trainer.config import TrainerConfig
+from models import catalog
+
+
+class Trainer(base.Component):
+    """Writes `model/` (`model.keras`, `initial.keras` with the untrained weights, `training.json`) and `model_run/`.
+
+    A run that was stopped goes on from its last checkpoint when the same stage runs again with nothing changed.
+    """
+
+    inputs: ClassVar[Mapping[str, base.ArtifactType]] = {
+        "examples": base.ArtifactType.EXAMPLES,
+        "anomalies": base.ArtifactType.EXAMPLE_ANOMALIES,
+    }
+    outputs: ClassVar[Mapping[str, base.ArtifactType]] = {
+        "model": base.ArtifactType.MODEL,
+        "model_run": base.ArtifactType.MODEL_RUN,
+    }
+    Config = TrainerConfig
+    code: ClassVar[tuple[str, ...]] = ("models", "beam_jobs.examples")
+
+    def check(self) -> None:
+        model = self.config.model
+        try:
+            catalog.common_dim(formats=model.format_names, encoders=model.encoders.model_dump(), width=model.width)
+        except ValueError as error:
+            raise UserError(f"trainer.model: {error}.") from error
+        for field, name, augment in zip("ab", model.format_names, (model.augment_a, model.augment_b), strict=True):
+            if name == "waveform" and (augment.frequency_mask or augment.frequency_shift):
+                raise UserError(
+                    f"trainer.model.augment_{field}: branch {field.upper()} is the waveform, which has no bands to "
+                    "mask or shift: set frequency_mask and frequency_shift to 0 there."
+                )
+        if self.config.warmup_steps >= self.config.steps:
+            raise UserError(
+                f"trainer.warmup_steps={self.config.warmup_steps} leaves nothing of trainer.steps={self.config.steps} "
+                "for the decay: choose fewer."
+            )
+
+    def execute(
+        self,
+        *,
+        inputs: Mapping[str, epath.Path],
+        outputs: Mapping[str, epath.Path],
+        context: base.StageContext,
+    ) -> base.StageResult:
+        refuse_fatal(inputs["anomalies"])
+        from components.trainer import loop
+
+        outcome = loop.train(self.config, examples_dir=inputs["examples"], outputs=outputs, context=context)
+        rate = f"{outcome.clips_per_s:,.0f} clips/s" if outcome.clips_per_s else "resumed at its end"
+        return base.StageResult(
+            summary=f"{self.config.steps:,} steps, loss {outcome.loss:.2f}, top-1 {outcome.top1:.0%}, {rate}",
+            figures={"loss": outcome.loss, "top1": outcome.top1, "clips_per_s": outcome.clips_per_s},
+        )
+
+
+def refuse_fatal(anomalies: epath.Path) -> None:
+    """Refuses to train on examples with a fatal anomaly.
+
+    Raises:
+        UserError: naming the first one.
+    """
+    found = json.loads((anomalies / "anomalies.json").read_text())
+    fatal = [anomaly for anomaly in found if anomaly["severity"] == "fatal"]
+    if fatal:
+        more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
+        raise UserError(f"The examples cannot be trained on: {fatal[0]['message']}{more} See {anomalies}.")

@@ -1,0 +1,81 @@
+"""The Trainer's config. Defaults are the paper's (section 3) wherever it gives a value."""
+
+from typing import Literal
+
+import pydantic
+
+from components.base import StageConfig
+from models import catalog
+
+
+class EncodersConfig(StageConfig):
+    """The encoder of each format; those of formats that are not used do not matter."""
+
+    waveform: str = pydantic.Field(catalog.SMALL["waveform"], description="Encoder of the raw waveform.")
+    log_mel: str = pydantic.Field(catalog.SMALL["log_mel"], description="Encoder of the log-mel spectrogram.")
+
+
+class AugmentConfig(StageConfig):
+    """The augmentations of one branch (paper, section 2.2); 0 and false are off."""
+
+    mixing: bool = pydantic.Field(False, description="Adds another clip as noise, before any spectral transform.")
+    time_mask_seconds: float = pydantic.Field(0.0, ge=0, description="Longest block of time dropped, in seconds.")
+    frequency_mask: int = pydantic.Field(0, ge=0, description="Most adjacent bands dropped; spectra only.")
+    frequency_shift: int = pydantic.Field(0, ge=0, description="Farthest shift, in bands; spectra only.")
+
+
+class ModelConfig(StageConfig):
+    """The dual-format model, see `models.dual.DualEncoder`."""
+
+    formats: str = pydantic.Field(
+        "waveform+log_mel", description="Formats of branch A and branch B; the same one twice shares one encoder."
+    )
+    encoders: EncodersConfig = EncodersConfig()
+    width: float = pydantic.Field(1.0, gt=0, description="Multiplies every channel count of the encoders.")
+    dropout: float = pydantic.Field(0.2, ge=0, lt=1, description="After each block of a 2-D encoder (PANNs: 0.2).")
+    crop_seconds: float = pydantic.Field(3.0, gt=0, description="Length of a view, in seconds.")
+    sample_rate: int = pydantic.Field(16000, ge=2000, description="In Hz; must be that of the examples.")
+    n_mels: int = pydantic.Field(80, ge=1, description="Bands of the log-mel spectrogram.")
+    projector_dim: int = pydantic.Field(512, ge=1, description="Size of the space in which views are compared.")
+    projector_norm: Literal["none", "batch"] = pydantic.Field(
+        "none",
+        description="Normalisation after the projector's hidden layer: none in the paper; small batches need batch.",
+    )
+    augment_a: AugmentConfig = AugmentConfig(mixing=True)
+    augment_b: AugmentConfig = AugmentConfig(mixing=True, frequency_shift=10)
+    mixing_group: int = pydantic.Field(
+        32, ge=2, description="Consecutive examples of a batch among which mixing partners are drawn."
+    )
+
+    @property
+    def format_names(self) -> tuple[str, ...]:
+        """The formats of branch A and branch B."""
+        return tuple(self.formats.split("+"))
+
+
+class TrainerConfig(StageConfig):
+    """How the model is trained."""
+
+    model: ModelConfig = ModelConfig()
+    strategy: Literal["auto", "one", "mirrored"] = pydantic.Field(
+        "auto", description="One device, or a replica on each GPU of this machine; auto mirrors where there are two."
+    )
+    steps: int = pydantic.Field(400_000, ge=1, description="Optimiser steps.")
+    batch_size: int = pydantic.Field(1024, ge=2, description="Clips in a step, over all replicas.")
+    temperature: float = pydantic.Field(0.1, gt=0, description="tau of the contrastive loss.")
+    learning_rate: float = pydantic.Field(1e-4, gt=0, description="Adam's, at its highest.")
+    final_learning_rate: float = pydantic.Field(1e-6, ge=0, description="Where the cosine decay ends.")
+    warmup_steps: int = pydantic.Field(0, ge=0, description="Steps of linear warm-up ahead of the decay.")
+    seed: int = pydantic.Field(0, ge=0, description="Of initial weights, order, crops and augmentations.")
+    short_clips: Literal["tile", "pad"] = pydantic.Field(
+        "tile", description="A clip shorter than the crop is repeated, or filled with silence."
+    )
+    shuffle_buffer: int = pydantic.Field(
+        2048, ge=1, description="Clips among which the next is drawn, on top of a new order of files in each pass."
+    )
+    steps_per_loop: int = pydantic.Field(
+        100, ge=1, description="Steps in one call of the compiled loop. Ctrl-C and the logs wait for its end."
+    )
+    log_every: int = pydantic.Field(100, ge=1, description="Steps between TensorBoard points.")
+    eval_every: int = pydantic.Field(2000, ge=1, description="Steps between contrastive losses on the valid split.")
+    checkpoint_every: int = pydantic.Field(2000, ge=1, description="Steps between checkpoints, kept for a rerun.")
