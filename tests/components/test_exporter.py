@@ -1,0 +1,86 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.exporter import Exporter, infra_validator, saved_model
+from models import dual, views
+from tests.components import stage
+
+CROP = 0.5
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exporter")
+    keras.utils.set_random_seed(0)
+    model = dual.DualEncoder(width=0.03125, crop_seconds=CROP)
+    (folder / "model").mkdir()
+    model.save(folder / "model" / "model.keras")
+    clips = [(stage.sound(k % 2, seed=k, seconds=1.0 + 0.1 * k), (), 0) for k in range(4)]
+    examples = stage.write_examples(folder / "examples", {"train": clips[:3], "valid": clips[3:]})
+    inputs = {"model": examples.parent / "model", "examples": examples}
+    return model, *stage.run(Exporter(), inputs, folder)
+
+
+def test_the_signatures_answer_as_documented(exported):
+    model, outputs, _, _ = exported
+    signatures = tf.saved_model.load(str(outputs["saved_model"])).signatures
+    audio = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 17000)).astype(np.float32)
+    expected = {name: np.asarray(value) for name, value in views.embed_windows(model, audio).items()}
+    windows = signatures["windows"](audio=tf.constant(audio))
+    clips = signatures["serving_default"](audio=tf.constant(audio))
+    assert set(windows) == set(clips) == {"embedding", "waveform", "log_mel"}
+    for name, value in expected.items():
+        np.testing.assert_allclose(windows[name], value, atol=1e-5)
+        np.testing.assert_allclose(clips[name], value.mean(axis=1), atol=1e-5)
+    info = json.loads((outputs["saved_model"] / saved_model.INFO_FILE).read_text())
+    assert info["dims"] == {name: expected[name].shape[-1] for name in ("waveform", "log_mel")}
+    assert (info["sample_rate"], info["crop_samples"]) == (16000, 8000)
+
+
+def test_a_clip_does_not_depend_on_its_batch_mates(exported):
+    _, outputs, _, _ = exported
+    embed = tf.saved_model.load(str(outputs["saved_model"])).signatures["serving_default"]
+    quiet = np.random.default_rng(0).uniform(-1e-3, 1e-3, (1, 16000)).astype(np.float32)
+    loud = np.ones_like(quiet)
+    alone = embed(audio=tf.constant(quiet))["embedding"]
+    np.testing.assert_allclose(
+        embed(audio=tf.constant(np.concatenate([loud, quiet])))["embedding"][1:], alone, atol=1e-5
+    )
+
+
+def test_a_good_model_is_blessed_with_every_check_listed(exported):
+    _, outputs, result, context = exported
+    verdict = json.loads((outputs["infra_blessing"] / "infra_blessing.json").read_text())
+    assert verdict["blessed"]
+    assert set(verdict["checks"]) == {
+        "loads",
+        "outputs",
+        "same_as_keras",
+        "mean_of_windows",
+        "alone_as_in_a_batch",
+        "silence",
+        "short_clip",
+    }
+    assert result.figures["blessed"] == 1
+    assert list(context.tensorboard_dir.glob("events*"))
+
+
+def test_another_model_than_the_reference_is_not_blessed(exported):
+    _, outputs, _, _ = exported
+    other = dual.DualEncoder(width=0.03125, crop_seconds=CROP)
+    audio = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 9000)).astype(np.float32)
+    verdict = infra_validator.validate(outputs["saved_model"], audio=audio, reference=other, tolerance=1e-4)
+    assert not verdict["blessed"]
+    assert not verdict["checks"]["same_as_keras"]["passed"]
+    assert verdict["checks"]["alone_as_in_a_batch"]["passed"]
+
+
+def test_a_damaged_saved_model_is_not_blessed_and_says_why(exported, tmp_path):
+    model, _, _, _ = exported
+    verdict = infra_validator.validate(tmp_path, audio=np.zeros((2, 9000), np.float32), reference=model, tolerance=1e-4)
+    assert not verdict["blessed"]
+    assert "SavedModel" in verdict["checks"]["loads"]["detail"]

@@ -1,0 +1,87 @@
+import json
+
+import pytest
+from etils import epath
+
+from components.errors import UserError
+from components.pusher import Pusher, PusherConfig
+from tests.components import stage
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    folders = {name: epath.Path(tmp_path / name) for name in Pusher.inputs}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["saved_model"] / "saved_model.pb").write_bytes(b"graph")
+    (folders["saved_model"] / "variables").mkdir()
+    (folders["saved_model"] / "variables" / "variables.index").write_bytes(b"index")
+    _bless(folders, "blessing", {"blessed": True, "reasons": []})
+    _bless(folders, "infra_blessing", {"blessed": True, "checks": {}})
+    return folders
+
+
+def _bless(folders, channel, verdict):
+    (folders[channel] / f"{channel}.json").write_text(json.dumps(verdict))
+
+
+def _run(config, inputs, folder):
+    outputs, result, _ = stage.run(Pusher(config), inputs, folder)
+    return outputs, result, json.loads((outputs["pushed_model"] / "pushed.json").read_text())
+
+
+def test_pushes_in_servings_layout(inputs, tmp_path):
+    target = tmp_path / "serving" / "diptych"
+    _, result, report = _run(PusherConfig(destination=str(target), version=7), inputs, tmp_path / "run")
+    assert {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()} == {
+        "7/saved_model.pb",
+        "7/variables/variables.index",
+    }
+    assert (target / "7" / "saved_model.pb").read_bytes() == b"graph"
+    assert report == {"pushed": True, "version": 7, "path": str(target / "7"), "reasons": []}
+    assert str(target / "7") in result.summary
+
+
+def test_without_a_destination_the_model_stays_in_the_output(inputs, tmp_path):
+    outputs, _, report = _run(PusherConfig(), inputs, tmp_path / "run")
+    assert (outputs["pushed_model"] / str(report["version"]) / "saved_model.pb").exists()
+    assert report["version"] > 1_600_000_000
+
+
+@pytest.mark.parametrize(
+    ("channel", "verdict", "reason"),
+    [
+        ("blessing", {"blessed": False, "reasons": ["no better than mfcc"]}, "no better than mfcc"),
+        ("infra_blessing", {"blessed": False, "checks": {"silence": {"passed": False, "detail": ""}}}, "silence"),
+    ],
+)
+def test_an_unblessed_model_is_not_pushed_and_that_is_no_error(inputs, tmp_path, channel, verdict, reason):
+    _bless(inputs, channel, verdict)
+    target = tmp_path / "serving"
+    _, result, report = _run(PusherConfig(destination=str(target), version=1), inputs, tmp_path / "run")
+    assert not target.exists()
+    assert not report["pushed"]
+    assert result.summary.startswith("not pushed")
+    assert reason in result.summary
+
+
+def test_a_version_is_never_overwritten(inputs, tmp_path):
+    config = PusherConfig(destination=str(tmp_path / "serving"), version=1)
+    _run(config, inputs, tmp_path / "first")
+    with pytest.raises(UserError, match=r"pusher\.version"):
+        stage.run(Pusher(config), inputs, tmp_path / "second")
+
+
+def test_what_an_interrupted_push_left_is_replaced(inputs, tmp_path):
+    left = tmp_path / "serving" / "incomplete-1"
+    left.mkdir(parents=True)
+    (left / "stale").write_text("")
+    _run(PusherConfig(destination=str(tmp_path / "serving"), version=1), inputs, tmp_path / "run")
+    assert not left.exists()
+    assert not (tmp_path / "serving" / "1" / "stale").exists()
+
+
+def test_a_destination_that_is_a_file_is_refused_before_anything_runs(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"pusher\.destination"):
+        Pusher(PusherConfig(destination=str(tmp_path / "file"))).check()
