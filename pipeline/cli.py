@@ -1,0 +1,301 @@
+"""The `diptych` command."""
+
+import argparse
+import os
+import pathlib
+import sys
+import time
+import traceback
+import typing
+from collections.abc import Sequence
+
+from absl import logging
+from rich.console import Console
+
+from components.errors import UserError
+from pipeline import presets
+
+if typing.TYPE_CHECKING:
+    from pipeline.config import PipelineConfig
+    from pipeline.metadata import MetadataStore
+    from pipeline.root import Root
+
+OK, BUG, USER_ERROR = 0, 1, 2
+
+_DESCRIPTION = """\
+Learns audio embeddings by contrasting two formats of the same sound, the waveform and its spectral picture:
+from raw audio to a SavedModel and the score of a probe on it, in one pipeline of stages."""
+
+_OVERRIDES = """\
+FIELD=VALUE changes one field of the config for this run, e.g. trainer.steps=100; `diptych config` lists them all."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit status: 0, 1 (a bug), 2 (the user can put it right), 130, 143."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    # argparse leaves FIELD=VALUE that stands behind an option among the unknown.
+    if any(text.startswith("-") or "=" not in text for text in rest) or (rest and "overrides" not in arguments):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.overrides += rest
+    try:
+        return arguments.command(arguments)
+    except UserError as error:
+        print(f"diptych: {error}", file=sys.stderr)
+        return USER_ERROR
+    except BrokenPipeError:  # `diptych config | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return OK
+    except KeyboardInterrupt:
+        return 130
+
+
+def command() -> typing.NoReturn:
+    """The console script."""
+    status = main()
+    if status > 128:
+        # Threads of TensorFlow and Beam may still be at what was stopped, and would make an orderly exit abort.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="diptych",
+        description=_DESCRIPTION,
+        epilog="example:\n  diptych run --preset quickstart",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_config(commands)
+    _add_status(commands)
+    _add_embed(commands)
+    return parser
+
+
+def _add_command(commands: "argparse._SubParsersAction", name: str, **texts: str) -> argparse.ArgumentParser:
+    return commands.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter, **texts)
+
+
+def _preset_list() -> str:
+    width = max(map(len, presets.PRESETS))
+    return "\n".join(f"  {name:{width}}  {preset.description}" for name, preset in presets.PRESETS.items())
+
+
+def _add_preset(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(presets.PRESETS)
+    parser.add_argument("--preset", required=True, metavar="NAME", help=f"the config to start from: {names}")
+    parser.add_argument(
+        "--data", metavar="PATH", help="folder of your audio: AudioSet's or ESC-50's own layout, or just audio files"
+    )
+    parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help="change one field, e.g. trainer.steps=100")
+
+
+def _add_root(parser: argparse.ArgumentParser, *, default: str) -> None:
+    parser.add_argument("--root", metavar="DIR", help=f"folder for all that is written (default: {default})")
+    parser.add_argument(
+        "--metadata", metavar="STORE", help="mysql://user:password@host/database instead of <root>/metadata.sqlite"
+    )
+
+
+def _add_run(commands: "argparse._SubParsersAction") -> None:
+    parser = _add_command(
+        commands,
+        "run",
+        help="run the pipeline, skipping what has not changed",
+        description="Runs the pipeline. Stages whose config, code and inputs are unchanged since they last finished\n"
+        "are skipped, and a run that was stopped goes on where it was. Ends with a table of stages and scores.\n\n"
+        f"presets:\n{_preset_list()}\n\n{_OVERRIDES}",
+        epilog="examples:\n"
+        "  diptych run --preset quickstart\n"
+        "  diptych run --preset tiny --data ~/ESC-50 trainer.steps=500\n"
+        "  diptych run --preset tiny --data ~/ESC-50 --from Exporter",
+    )
+    _add_preset(parser)
+    _add_root(parser, default="runs/<preset>")
+    parser.add_argument(
+        "--force", metavar="STAGE", action="append", default=[], help="run STAGE even if nothing changed (repeatable)"
+    )
+    parser.add_argument(
+        "--from",
+        dest="from_stage",
+        metavar="STAGE",
+        help="run STAGE and all that depends on it, and take the other stages' last outputs as they are",
+    )
+    parser.add_argument("--until", dest="until_stage", metavar="STAGE", help="run STAGE and what it needs, no more")
+    parser.set_defaults(command=_run)
+
+
+def _add_config(commands: "argparse._SubParsersAction") -> None:
+    parser = _add_command(
+        commands,
+        "config",
+        help="print a preset's config with what each field means",
+        description=f"Prints every field of a preset's config: name, value, meaning.\n\npresets:\n{_preset_list()}"
+        f"\n\n{_OVERRIDES}",
+        epilog="example:\n  diptych config --preset tiny trainer.steps=500",
+    )
+    _add_preset(parser)
+    parser.add_argument("--json", action="store_true", help="print it as JSON, without the meanings")
+    parser.set_defaults(command=_config)
+
+
+def _add_status(commands: "argparse._SubParsersAction") -> None:
+    parser = _add_command(
+        commands,
+        "status",
+        help="show how the last run stands or ended",
+        description="Shows the table of the last run under a root, from its metadata; also while it is running.",
+        epilog="example:\n  diptych status --preset quickstart",
+    )
+    parser.add_argument("--preset", metavar="NAME", help="look under runs/NAME")
+    _add_root(parser, default="runs/<preset>")
+    parser.set_defaults(command=_status)
+
+
+def _add_embed(commands: "argparse._SubParsersAction") -> None:
+    parser = _add_command(
+        commands,
+        "embed",
+        help="embed audio files with an exported model",
+        description="Embeds audio files with an exported SavedModel and writes a NumPy archive: path, embedding, and\n"
+        "one array per format. Files of any length, rate and common codec; long ones are embedded as the mean of\n"
+        "their sub-clips.",
+        epilog="example:\n  diptych embed --model runs/quickstart/artifacts/Exporter/saved_model/7 *.wav",
+    )
+    parser.add_argument("--model", required=True, metavar="DIR", help="the SavedModel, as `diptych run` names it")
+    parser.add_argument("--output", default="embeddings.npz", metavar="FILE", help="default: embeddings.npz")
+    parser.add_argument("files", nargs="+", metavar="PATH", help="audio files, or folders of them")
+    parser.set_defaults(command=_embed)
+
+
+def _embed(arguments: argparse.Namespace) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from pipeline import embed
+
+    done, left_out = embed.embed_files(arguments.model, arguments.files, output=arguments.output)
+    for path, reason in left_out.items():
+        print(f"diptych: {path} left out: {reason}", file=sys.stderr)
+    print(f"{done} files embedded, {len(left_out)} left out, in {arguments.output}")
+    return OK
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # What is left is noise about GPUs that are not there.
+    config = _resolve(arguments)
+    from pipeline import dag, interrupts, logs, progress, report, runner
+
+    pipeline = dag.create_pipeline(config)
+    root = _root(arguments)
+    display = progress.Display()
+    with root.lock(), interrupts.raised():
+        file = pathlib.Path(root.path if root.is_local else "runs") / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
+        with logs.to_file(file, console=display.console):
+            logging.info("diptych %s", " ".join(sys.argv[1:]))
+            logging.info("config %s", config.model_dump_json())
+            store = _store(arguments, root)
+            try:
+                run = runner.LocalRunner(root, store=store, display=display).run(
+                    pipeline,
+                    preset=arguments.preset,
+                    force=arguments.force,
+                    from_stage=arguments.from_stage,
+                    until_stage=arguments.until_stage,
+                )
+            except UserError as error:
+                logging.info("stopped: %s", error)
+                raise
+            except interrupts.Interrupted as stop:
+                by = "Ctrl-C" if stop.signal.name == "SIGINT" else stop.signal.name
+                display.say(f"Stopped by {by}: nothing half-done was published, the same command goes on from here.")
+                return 128 + stop.signal
+            except Exception:
+                logging.info("%s", traceback.format_exc())
+                traceback.print_exc()
+                print(f"diptych: this is a bug in Diptych; the log is {file}", file=sys.stderr)
+                return BUG
+            result = report.build(store, run, root=root)
+            root.report.write_text(result.to_json())
+            report.show(result, display.console)
+    return OK
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    import textwrap
+
+    from pipeline import overrides
+
+    config = _resolve(arguments)
+    if arguments.json:
+        print(config.model_dump_json(indent=2))
+        return OK
+    section = ""
+    for name, value, description in overrides.fields(config):
+        head = name.split(".")[0]
+        if head != section:
+            print("" if section else f"# Config of preset {arguments.preset}")
+            section = head
+        print(f"{name} = {overrides.shown(value)}")
+        print(textwrap.indent(textwrap.fill(description, 96), "    "))
+    return OK
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from pipeline import report
+
+    root = _root(arguments)
+    nothing = UserError(f"There is no run under {root.path}: name another place with --root or --preset.")
+    if not root.path.exists() or (
+        root.is_local and not arguments.metadata and not (root.path / "metadata.sqlite").exists()
+    ):
+        raise nothing
+    store = _store(arguments, root)
+    runs = store.runs()
+    if not runs:
+        raise nothing
+    report.show(report.build(store, runs[-1], root=root), Console())
+    return OK
+
+
+def _resolve(arguments: argparse.Namespace) -> "PipelineConfig":
+    """The config that the arguments ask for."""
+    presets.find(arguments.preset)
+    from pipeline import overrides
+
+    config = presets.config(arguments.preset)
+    if arguments.data is not None:
+        source = (
+            arguments.data if "://" in arguments.data else str(pathlib.Path(arguments.data).expanduser().absolute())
+        )
+        config = overrides.replace(config, {"synthetic_audio_gen": None, "audio_example_gen.source": source})
+    return overrides.override(config, arguments.overrides)
+
+
+def _root(arguments: argparse.Namespace) -> "Root":
+    from etils import epath
+
+    from pipeline.root import Root
+
+    if not arguments.root:
+        if not arguments.preset:
+            raise UserError("Say which run: give --preset NAME or --root DIR.")
+        presets.find(arguments.preset)
+    return Root(epath.Path(_absolute(arguments.root or f"runs/{arguments.preset}")))
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else str(pathlib.Path(path).expanduser().absolute())
+
+
+def _store(arguments: argparse.Namespace, root: "Root") -> "MetadataStore":
+    from pipeline import metadata
+
+    return metadata.MetadataStore(arguments.metadata or root.metadata_uri(), pipeline=str(root.path))
+
+
+if __name__ == "__main__":
+    command()

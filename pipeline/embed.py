@@ -1,0 +1,76 @@
+"""Embeddings of audio files through an exported SavedModel."""
+
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+from components.errors import UserError
+
+INFO_FILE = "assets.extra/embedding_info.json"
+
+
+def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> tuple[int, dict[str, str]]:
+    """Embeds files and folders of audio into one NumPy archive.
+
+    The archive holds `path` (n,), `embedding` (n, dim), the mean over each file's sub-clips with the formats
+    concatenated, and one array per format under its name, (n, its dim); `numpy.load` opens it. A file that cannot be
+    decoded is left out.
+
+    Args:
+        saved_model: Folder that the Exporter wrote or the Pusher copied.
+        files: Audio files, and folders to look through for any.
+        output: The `.npz` to write.
+
+    Returns:
+        How many files were embedded, and the files left out with the reason.
+
+    Raises:
+        UserError: no such model or file, or nothing could be decoded.
+    """
+    info = _info(pathlib.Path(saved_model))
+    paths = list(_expand(files))
+    import numpy as np
+    import tensorflow as tf
+
+    from beam_jobs import audio
+
+    serve = tf.saved_model.load(saved_model).signatures["serving_default"]
+    rows: dict[str, list] = {"path": []}
+    left_out: dict[str, str] = {}
+    for path in paths:
+        try:
+            samples = audio.decode(path, sample_rate=info["sample_rate"])
+        except audio.DecodeError as error:
+            left_out[os.fspath(path)] = str(error)
+            continue
+        embedded = serve(audio=tf.constant(samples[None] / np.float32(32768)))
+        rows["path"].append(os.fspath(path))
+        for name, values in embedded.items():
+            rows.setdefault(name, []).append(values.numpy()[0])
+    if not rows["path"]:
+        raise UserError(f"None of the {len(paths)} files named could be decoded: give at least one audio file.")
+    with open(output, "wb") as file:
+        np.savez(file, **{name: np.stack(values) for name, values in rows.items()})
+    return len(rows["path"]), left_out
+
+
+def _info(saved_model: pathlib.Path) -> dict:
+    import json
+
+    file = saved_model / INFO_FILE
+    if not (saved_model / "saved_model.pb").exists() or not file.exists():
+        raise UserError(
+            f"--model {saved_model} is not a SavedModel of Diptych's: give the folder that `diptych run` prints last."
+        )
+    return json.loads(file.read_text())
+
+
+def _expand(files: Sequence[str]) -> Iterator[pathlib.Path]:
+    for name in files:
+        path = pathlib.Path(name)
+        if path.is_dir():
+            yield from sorted(child for child in path.rglob("*") if child.is_file())
+        elif path.exists():
+            yield path
+        else:
+            raise UserError(f"There is no file {name}: give audio files, or folders of them.")

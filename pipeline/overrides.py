@@ -1,0 +1,137 @@
+"""Changing a frozen config field by field: `section.field=value` as typed on a command line, checked and explained."""
+
+import contextlib
+import difflib
+import json
+import typing
+from collections.abc import Iterable, Mapping
+
+import pydantic
+
+from components.base import StageConfig
+from components.errors import UserError
+
+Config = typing.TypeVar("Config", bound=StageConfig)
+
+
+def override(config: Config, assignments: Iterable[str]) -> Config:
+    """Returns a copy with "trainer.steps=100", "trainer.model.width=0.25" and the like put in.
+
+    Values are JSON (12, 0.5, true, null, ["a", "b"]); what is not JSON is taken as text; a list may also be written
+    a,b. The spellings True, False and None are understood.
+
+    Raises:
+        UserError: no such field, or a value that does not fit it.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(f"{assignment!r} is not an override: write it as section.field=value.")
+        config = _assign(config, path.strip(), text)
+    return config
+
+
+def replace(config: Config, values: Mapping[str, object]) -> Config:
+    """Returns a copy with some fields set: {"audio_example_gen.source": "clips", "synthetic_audio_gen": None}.
+
+    Raises:
+        UserError: no such field, or a value that does not fit it.
+    """
+    for path, value in values.items():
+        data = config.model_dump()
+        _put(data, config, path.split("."), path, value)
+        config = _validated(type(config), data)
+    return config
+
+
+def fields(config: StageConfig, *, prefix: str = "") -> list[tuple[str, object, str]]:
+    """All fields as (dotted name, value, description); a section that is None is one row."""
+    rows = []
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, StageConfig):
+            rows += fields(value, prefix=f"{prefix}{name}.")
+        else:
+            rows.append((prefix + name, value, field.description or ""))
+    return rows
+
+
+def _assign(config: Config, path: str, text: str) -> Config:
+    first_error = None
+    for value in _readings(text):
+        try:
+            return replace(config, {path: value})
+        except UserError as error:
+            first_error = first_error or error
+    raise first_error
+
+
+def _readings(text: str) -> Iterable[object]:
+    """What a value on the command line may mean, most likely first."""
+    spelled = {"True": True, "False": False, "None": None}
+    if text in spelled:
+        yield spelled[text]
+    with contextlib.suppress(json.JSONDecodeError):
+        yield json.loads(text)
+    yield text
+    yield [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _put(data: dict, model: StageConfig | type[StageConfig], keys: list[str], path: str, value: object) -> None:
+    """Sets data[k0][k1]... to value after checking each key against the model's fields."""
+    key, *rest = keys
+    model_fields = model.model_fields if isinstance(model, type) else type(model).model_fields
+    if key not in model_fields:
+        _refuse_unknown(path, key, model_fields)
+    if not rest:
+        data[key] = value
+        return
+    section = getattr(model, key, None) if isinstance(model, StageConfig) else None
+    if not isinstance(section, StageConfig):
+        section = _section_type(model_fields[key].annotation)
+        if section is None:
+            raise UserError(f"{path}: {key} is a single value, not a section.")
+    if not isinstance(data.get(key), dict):
+        data[key] = {}  # The section was None; naming one of its fields puts it in, with its defaults.
+    _put(data[key], section, rest, path, value)
+
+
+def _section_type(annotation: object) -> type[StageConfig] | None:
+    """The config class in an annotation such as `Section | None`."""
+    for choice in (annotation, *typing.get_args(annotation)):
+        if isinstance(choice, type) and issubclass(choice, StageConfig):
+            return choice
+    return None
+
+
+def _refuse_unknown(path: str, key: str, known: Iterable[str]) -> typing.NoReturn:
+    stem = path[: path.rfind(key)] if "." in path else ""
+    close = difflib.get_close_matches(key, known, n=1)
+    if close:
+        raise UserError(f"{path}: there is no such field; did you mean {stem}{close[0]}?")
+    raise UserError(f"{path}: there is no such field; {stem.rstrip('.') or 'the config'} has {', '.join(known)}.")
+
+
+def _validated(model: type[Config], data: object) -> Config:
+    try:
+        return model.model_validate(data)
+    except pydantic.ValidationError as error:
+        raise UserError(explain(error)) from error
+
+
+def explain(error: pydantic.ValidationError) -> str:
+    """One sentence for the first thing that is wrong with a config."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    message = message[0].lower() + message[1:]
+    given = first.get("input")
+    shown = f", not {given!r}" if first["type"] != "value_error" and isinstance(given, str | int | float) else ""
+    return f"{where}: {message}{shown}." if where else f"{message}."
+
+
+def shown(value: object) -> str:
+    """A value as one would type it in an override."""
+    if isinstance(value, pydantic.BaseModel):
+        return value.model_dump_json()
+    return value if isinstance(value, str) else json.dumps(value, default=list)

@@ -1,0 +1,123 @@
+"""Small real stages to run pipelines of."""
+
+import json
+import pathlib
+import time
+
+import pydantic
+from etils import epath
+
+from components.base import ArtifactType, Component, StageConfig, StageResult
+from components.errors import UserError
+from pipeline import interrupts
+from pipeline.graph import Pipeline
+from pipeline.metadata import MetadataStore
+from pipeline.progress import Display
+from pipeline.root import Root
+from pipeline.runner import LocalRunner
+
+
+class Numbers(Component):
+    """Writes the numbers up to `count`, or those in a file outside the pipeline."""
+
+    class Config(StageConfig):
+        count: int = pydantic.Field(3, ge=1, description="How many.")
+        source: str | None = pydantic.Field(None, description="A file of numbers.")
+        noise: int = pydantic.Field(0, description="Does nothing to the output.")
+
+    outputs = {"examples": ArtifactType.EXAMPLES}
+
+    def check(self):
+        if self.config.source and not pathlib.Path(self.config.source).exists():
+            raise UserError(f"numbers.source {self.config.source} does not exist.")
+
+    def external_fingerprints(self):
+        return {"source": pathlib.Path(self.config.source).read_text()} if self.config.source else {}
+
+    def execute(self, *, inputs, outputs, context):
+        text = (
+            pathlib.Path(self.config.source).read_text()
+            if self.config.source
+            else "\n".join(map(str, range(self.config.count)))
+        )
+        (outputs["examples"] / "numbers.txt").write_text(text)
+        return StageResult(summary=f"{len(text.split())} numbers", figures={"count": len(text.split())})
+
+
+class Total(Component):
+    """Adds them up, as slowly as asked, going on from its work folder; fails if asked to."""
+
+    class Config(StageConfig):
+        seconds: float = pydantic.Field(0.0, description="How long it takes.")
+        fail: bool = pydantic.Field(False, description="Whether it breaks.")
+
+    inputs = {"examples": ArtifactType.EXAMPLES}
+    outputs = {"model": ArtifactType.MODEL, "run": ArtifactType.MODEL_RUN}
+
+    def execute(self, *, inputs, outputs, context):
+        (context.tensorboard_dir / "events").write_text("x")
+        (outputs["run"] / "half").write_text("written before the end")
+        steps = max(1, round(self.config.seconds / 0.05))
+        state = context.work_dir / "step"
+        first = int(state.read_text()) if state.exists() else 0
+        for step in range(first, steps):
+            context.progress.update(step + 1, total=steps, unit="steps", loss=1.0 / (step + 1))
+            time.sleep(self.config.seconds / steps)
+            state.with_suffix(".new").write_text(str(step + 1))  # A signal may come while the file is empty.
+            state.with_suffix(".new").replace(state)
+        if self.config.fail:
+            raise RuntimeError("it broke")
+        total = sum(map(int, (inputs["examples"] / "numbers.txt").read_text().split()))
+        (outputs["model"] / "total.json").write_text(json.dumps(total))
+        return StageResult(summary=f"total {total}, from step {first}", figures={"total": total, "first": first})
+
+
+class Verdict(Component):
+    """Says whether the total is large."""
+
+    inputs = {"model": ArtifactType.MODEL}
+    outputs = {"blessing": ArtifactType.MODEL_BLESSING}
+
+    def execute(self, *, inputs, outputs, context):
+        total = json.loads((inputs["model"] / "total.json").read_text())
+        (outputs["blessing"] / "verdict.txt").write_text("large" if total > 2 else "small")
+        return StageResult(summary="judged")
+
+
+class Census(Component):
+    """Depends on the numbers only, not on their total."""
+
+    inputs = {"examples": ArtifactType.EXAMPLES}
+    outputs = {"statistics": ArtifactType.EXAMPLE_STATISTICS}
+
+    def execute(self, *, inputs, outputs, context):
+        (outputs["statistics"] / "statistics.json").write_text("{}")
+        return StageResult(summary="counted")
+
+
+class StagesConfig(StageConfig):
+    """A config of sections, as `PipelineConfig` is."""
+
+    numbers: Numbers.Config = Numbers.Config()
+    total: Total.Config = Total.Config()
+    extra: Numbers.Config | None = None
+
+
+def build(*, numbers=None, total=None):
+    """Numbers -> Census, Numbers -> Total -> Verdict."""
+    pipeline = Pipeline()
+    examples = pipeline.add(Numbers(Numbers.Config(**(numbers or {}))))["examples"]
+    pipeline.add(Census(), examples=examples)
+    model = pipeline.add(Total(Total.Config(**(total or {}))), examples=examples)["model"]
+    pipeline.add(Verdict(), model=model)
+    return pipeline
+
+
+def run(root, pipeline, *, display=None, **flags):
+    """Runs it under `root` and returns the store and what each stage did."""
+    place = Root(epath.Path(root))
+    with place.lock(), interrupts.raised():
+        store = MetadataStore(place.metadata_uri(), pipeline="test")
+        runner = LocalRunner(place, store=store, display=display or Display())
+        done = runner.run(pipeline, **flags)
+    return {execution.stage: execution for execution in store.executions(run=done)}

@@ -1,0 +1,61 @@
+import keras
+import numpy as np
+import pytest
+
+from components.exporter import saved_model
+from models import dual, views
+from pipeline import cli
+from tests import corpora
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return dual.DualEncoder(width=1 / 32, crop_seconds=0.5)
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    saved_model.export(model, folder)
+    return str(folder)
+
+
+def test_files_and_folders_become_rows(model, exported, tmp_path, capsys):
+    corpora.write_tone(tmp_path / "in" / "a.wav", seconds=1.2, sample_rate=16000)
+    corpora.write_tone(tmp_path / "in" / "b.flac", seconds=0.3, sample_rate=44100, hertz=880.0)
+    (tmp_path / "in" / "notes.txt").write_text("no audio")
+    output = tmp_path / "out.npz"
+    assert cli.main(["embed", "--model", exported, "--output", str(output), str(tmp_path / "in")]) == 0
+    assert "2 files embedded, 1 left out" in capsys.readouterr().out
+    with np.load(output) as rows:
+        assert [path.rsplit("/", 1)[1] for path in rows["path"]] == ["a.wav", "b.flac"]
+        assert rows["embedding"].shape == (2, 32)
+        tone = corpora.tone(seconds=1.2, sample_rate=16000).astype("float32")
+        expected = views.embed_clips(model, tone[None])
+        np.testing.assert_allclose(rows["waveform"][0], expected["waveform"][0], atol=1e-3)
+        np.testing.assert_allclose(rows["log_mel"][0], expected["log_mel"][0], atol=1e-2)  # 16-bit rounding
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "{empty}", "{audio}"], "is not a SavedModel of Diptych's"),
+        (["--model", "{model}", "nowhere.wav"], "There is no file nowhere.wav"),
+        (["--model", "{model}", "{text}"], "None of the 1 files named could be decoded"),
+    ],
+)
+def test_wrong_input_is_one_sentence(exported, tmp_path, capsys, arguments, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("no audio")
+    corpora.write_tone(tmp_path / "a.wav")
+    places = {
+        "empty": tmp_path / "empty",
+        "model": exported,
+        "text": tmp_path / "notes.txt",
+        "audio": tmp_path / "a.wav",
+    }
+    assert cli.main(["embed", *(argument.format(**places) for argument in arguments)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert error.count("\n") == 0

@@ -1,0 +1,99 @@
+import json
+
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.base import StageConfig
+from components.errors import UserError
+from pipeline import overrides
+
+
+class Model(StageConfig):
+    width: float = pydantic.Field(0.125, gt=0, description="Of the encoders.")
+    formats: tuple[str, ...] = ("waveform", "log_mel")
+
+
+class Trainer(StageConfig):
+    steps: int = pydantic.Field(3000, ge=1, description="How many.")
+    model: Model = Model()
+    name: str | None = None
+    fast: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.fast and self.steps > 5000:
+            raise ValueError("fast training takes at most 5000 steps: lower steps or set fast=false")
+        return self
+
+
+class Whole(StageConfig):
+    trainer: Trainer = Trainer()
+    corpus: Model | None = None
+
+
+@pytest.mark.parametrize(
+    ("assignment", "path", "value"),
+    [
+        ("trainer.steps=100", "trainer.steps", 100),
+        ("trainer.model.width=0.25", "trainer.model.width", 0.25),
+        ("trainer.model.width=1", "trainer.model.width", 1.0),
+        ("trainer.name=a=b", "trainer.name", "a=b"),
+        ("trainer.name=12", "trainer.name", "12"),
+        ("trainer.name=null", "trainer.name", None),
+        ("trainer.fast=true", "trainer.fast", True),
+        ("trainer.fast=True", "trainer.fast", True),
+        ('trainer.model.formats=["mfcc", "log_mel"]', "trainer.model.formats", ("mfcc", "log_mel")),
+        ("trainer.model.formats=mfcc,log_mel", "trainer.model.formats", ("mfcc", "log_mel")),
+        ("corpus.width=2", "corpus.width", 2.0),
+    ],
+)
+def test_values_take_the_type_of_their_field(assignment, path, value):
+    config = overrides.override(Whole(), [assignment])
+    for key in path.split("."):
+        config = getattr(config, key)
+    assert config == value
+    assert type(config) is type(value)
+
+
+@given(st.integers(1), st.floats(min_value=1e-6, max_value=1e6))
+def test_what_config_shows_can_be_typed_back(steps, width):
+    config = Whole(trainer=Trainer(steps=steps, model=Model(width=width)))
+    typed = [f"{name}={overrides.shown(value)}" for name, value, _ in overrides.fields(config)]
+    assert overrides.override(Whole(), typed) == config
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("trainer.stepz=1", "trainer.stepz: there is no such field; did you mean trainer.steps?"),
+        ("trianer.steps=1", "trianer.steps: there is no such field; did you mean trainer?"),
+        ("trainer.model.widht=1", "trainer.model.widht: there is no such field; did you mean trainer.model.width?"),
+        ("trainer.zzz=1", "trainer.zzz: there is no such field; trainer has steps, model, name, fast."),
+        ("trainer.steps.x=1", "trainer.steps.x: steps is a single value, not a section."),
+        (
+            "trainer.steps=many",
+            "trainer.steps: input should be a valid integer, unable to parse string as an integer, not 'many'.",
+        ),
+        ("trainer.steps=0", "trainer.steps: input should be greater than or equal to 1, not 0."),
+        ("trainer.model=3", "trainer.model: "),
+        ("trainer.steps", "'trainer.steps' is not an override: write it as section.field=value."),
+    ],
+)
+def test_wrong_overrides_get_one_sentence(assignment, sentence):
+    with pytest.raises(UserError) as caught:
+        overrides.override(Whole(), [assignment])
+    assert str(caught.value).startswith(sentence)
+
+
+def test_what_a_config_itself_refuses_reads_as_it_was_written():
+    with pytest.raises(UserError, match=r"^trainer: fast training takes at most 5000 steps: lower steps or set fast="):
+        overrides.override(Whole(), ["trainer.fast=true", "trainer.steps=9000"])
+
+
+def test_fields_lists_everything_with_descriptions():
+    rows = overrides.fields(Whole())
+    assert ("trainer.steps", 3000, "How many.") in rows
+    assert ("corpus", None, "") in rows
+    assert json.loads(overrides.shown(rows[-1][1])) is None

@@ -1,0 +1,204 @@
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from components.errors import UserError
+from pipeline import records, records_sqlite
+from pipeline.metadata import MetadataStore, State
+from tests.pipeline import stages
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+RAN, SKIPPED = State.COMPLETE, State.CACHED
+
+
+@pytest.fixture(params=["mlmd", "sqlite"])
+def either_store(request, monkeypatch):
+    """Both ways to keep the metadata: ML Metadata itself and our writing of its tables."""
+    if request.param == "mlmd":
+        pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
+    else:
+        monkeypatch.setattr(records, "open_records", records_sqlite.SqliteRecords)
+
+
+def states(executions):
+    return {stage: execution.state for stage, execution in executions.items()}
+
+
+@pytest.mark.usefixtures("either_store")
+class TestSkipping:
+    def test_second_run_skips_everything_and_says_since_when(self, tmp_path):
+        first = stages.run(tmp_path, stages.build())
+        second = stages.run(tmp_path, stages.build())
+        assert set(states(first).values()) == {RAN}
+        assert {execution.why for execution in first.values()} == {"first run"}
+        assert set(states(second).values()) == {SKIPPED}
+        assert time.strftime("nothing changed since %Y-%m-%d") in second["Total"].why
+        assert second["Total"].summary == first["Total"].summary == "total 3, from step 0"
+        assert second["Total"].outputs["model"].uri == first["Total"].outputs["model"].uri
+
+    def test_config_change_reruns_the_stage_and_its_dependents_only(self, tmp_path):
+        stages.run(tmp_path, stages.build())
+        done = stages.run(tmp_path, stages.build(total={"seconds": 0.1}))
+        # The total is the same number, so what reads it has nothing to do.
+        assert states(done) == {"Numbers": SKIPPED, "Census": SKIPPED, "Total": RAN, "Verdict": SKIPPED}
+        assert done["Total"].why == "config.seconds 0.0 -> 0.1"
+        done = stages.run(tmp_path, stages.build(numbers={"count": 4}))
+        assert set(states(done).values()) == {RAN}
+        assert done["Numbers"].why == "config.count 3 -> 4"
+        assert done["Verdict"].why == "input model changed"
+        assert json.loads(pathlib.Path(done["Total"].outputs["model"].uri, "total.json").read_text()) == 6
+
+    def test_going_back_to_an_earlier_config_finds_its_outputs(self, tmp_path):
+        first = stages.run(tmp_path, stages.build())
+        stages.run(tmp_path, stages.build(numbers={"count": 4}))
+        done = stages.run(tmp_path, stages.build())
+        assert set(states(done).values()) == {SKIPPED}
+        assert done["Total"].outputs["model"].uri == first["Total"].outputs["model"].uri
+
+    def test_file_outside_the_pipeline_changes(self, tmp_path):
+        source = tmp_path / "source.txt"
+        source.write_text("1 2")
+        pipeline = stages.build(numbers={"source": str(source)})
+        stages.run(tmp_path / "root", pipeline)
+        source.write_text("1 2 3")
+        done = stages.run(tmp_path / "root", pipeline)
+        assert done["Numbers"].why == "source changed"
+        assert done["Census"].why == "input examples changed"
+
+    @pytest.mark.parametrize("damage", ["delete the folder", "cut the file"])
+    def test_damaged_outputs_are_made_again(self, tmp_path, damage):
+        first = stages.run(tmp_path, stages.build())
+        file = pathlib.Path(first["Total"].outputs["model"].uri, "total.json")
+        if damage == "cut the file":
+            file.write_text("")
+        else:
+            file.unlink()
+            file.parent.rmdir()
+        done = stages.run(tmp_path, stages.build())
+        assert states(done) == {"Numbers": SKIPPED, "Census": SKIPPED, "Total": RAN, "Verdict": SKIPPED}
+        assert done["Total"].why == "published model missing or altered"
+
+
+class TestFlags:
+    def test_force(self, tmp_path):
+        stages.run(tmp_path, stages.build())
+        done = stages.run(tmp_path, stages.build(), force=["numbers", "Verdict"])
+        assert states(done) == {"Numbers": RAN, "Census": SKIPPED, "Total": SKIPPED, "Verdict": RAN}
+        assert done["Numbers"].why == "--force"
+
+    def test_from_takes_earlier_outputs_as_they_are(self, tmp_path):
+        stages.run(tmp_path, stages.build())
+        done = stages.run(tmp_path, stages.build(numbers={"count": 9}), from_stage="Total")
+        assert states(done) == {"Numbers": SKIPPED, "Census": SKIPPED, "Total": RAN, "Verdict": RAN}
+        assert done["Verdict"].why == "--from Total"
+        assert done["Total"].summary.startswith("total 3")
+
+    def test_from_needs_earlier_outputs(self, tmp_path):
+        with pytest.raises(UserError, match="--from needs the outputs of Numbers, which has not finished here"):
+            stages.run(tmp_path, stages.build(), from_stage="Total")
+
+    def test_until(self, tmp_path):
+        done = stages.run(tmp_path, stages.build(), until_stage="Total")
+        assert states(done) == {"Numbers": RAN, "Total": RAN}
+
+    def test_flags_that_contradict(self, tmp_path):
+        with pytest.raises(UserError, match="--until Total leaves out Verdict"):
+            stages.run(tmp_path, stages.build(), until_stage="Total", force=["Verdict"])
+
+    def test_unknown_stage(self, tmp_path):
+        with pytest.raises(UserError, match=r"--force Totall: there is no such stage .* did you mean Total\?"):
+            stages.run(tmp_path, stages.build(), force=["Totall"])
+
+
+class TestFailures:
+    def test_failing_stage_publishes_nothing_and_is_tried_again(self, tmp_path):
+        with pytest.raises(RuntimeError, match="it broke"):
+            stages.run(tmp_path, stages.build(total={"fail": True}))
+        assert published(tmp_path) == {"Numbers", "Census"}
+        store = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
+        assert [(e.state, e.summary) for e in store.executions(stage="Total")] == [
+            (State.FAILED, "RuntimeError: it broke")
+        ]
+        with pytest.raises(RuntimeError):
+            stages.run(tmp_path, stages.build(total={"fail": True}))
+        assert store.executions(stage="Total")[-1].why == "failed last time"
+
+    def test_metadata_deleted_by_hand(self, tmp_path):
+        stages.run(tmp_path, stages.build())
+        (tmp_path / "metadata.sqlite").unlink()
+        done = stages.run(tmp_path, stages.build(numbers={"count": 4}))
+        assert set(states(done).values()) == {RAN}
+        assert json.loads(pathlib.Path(done["Total"].outputs["model"].uri, "total.json").read_text()) == 6
+
+    def test_checks_of_all_stages_come_before_the_first(self, tmp_path):
+        with pytest.raises(UserError, match="gone.txt does not exist"):
+            stages.run(tmp_path, stages.build(numbers={"source": "gone.txt"}))
+        assert not (tmp_path / "artifacts").exists()
+
+    def test_two_runs_on_one_root(self, tmp_path):
+        process = start(tmp_path, seconds=30)
+        try:
+            wait_for(tmp_path / "work" / "Total")
+            with pytest.raises(UserError, match=f"process {process.pid}.* is using .*: wait for it, stop it"):
+                # The lock belongs to a process, so this one can be refused it.
+                stages.run(tmp_path, stages.build())
+        finally:
+            process.kill()
+            process.wait()
+
+
+class TestKilled:
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+    def test_nothing_is_published_and_the_next_run_goes_on(self, tmp_path, number, status):
+        process = start(tmp_path, seconds=2)
+        wait_for(tmp_path / "work" / "Total", "*/step")
+        time.sleep(0.2)
+        process.send_signal(number)
+        assert process.wait(20) == status
+        assert published(tmp_path) == {"Numbers", "Census"}
+        before = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test").executions(stage="Total")[-1]
+        assert before.state == (State.RUNNING if number == signal.SIGKILL else State.CANCELED)
+
+        done = stages.run(tmp_path, stages.build(total={"seconds": 2}))
+        assert done["Total"].why == "interrupted last time"
+        assert done["Total"].figures["first"] > 0
+        assert done["Numbers"].state == SKIPPED
+        assert published(tmp_path) == {"Numbers", "Census", "Total", "Verdict"}
+        assert not list((tmp_path / "staging").iterdir())
+        assert not list((tmp_path / "work" / "Total").iterdir())
+        history = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test").executions(stage="Total")
+        assert [execution.state for execution in history] == [State.CANCELED, RAN]
+
+    def test_output_renamed_just_before_a_kill_is_withdrawn(self, tmp_path):
+        process = start(tmp_path, seconds=30)
+        wait_for(tmp_path / "work" / "Total", "*/step")
+        process.kill()
+        process.wait()
+        store = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
+        orphan = tmp_path / "artifacts" / "Total" / "model" / str(store.executions(stage="Total")[-1].id)
+        orphan.mkdir(parents=True)
+        stages.run(tmp_path, stages.build())
+        assert not orphan.exists()
+
+
+def start(root, *, seconds):
+    command = [sys.executable, "-m", "tests.pipeline.program", str(root), "--seconds", str(seconds)]
+    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+
+
+def wait_for(folder, pattern="*"):
+    for _ in range(400):
+        if folder.exists() and list(folder.glob(pattern)):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"{folder}/{pattern} did not appear")
+
+
+def published(root):
+    """Stages with something published."""
+    return {path.parts[-3] for path in (root / "artifacts").glob("*/*/*")}
