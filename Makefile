@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
 
 help:
 	@echo "make quickstart   the whole pipeline on a generated corpus, a few minutes"
-	@echo "make test         the fast tests"
+	@echo "make test         the fast tests, then ruff"
 	@echo "make test-slow    the long ones"
 	@echo "make lint         ruff: lint and format check"
 	@echo "make format       ruff: repair what it can"
@@ -45,6 +45,8 @@ quickstart: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

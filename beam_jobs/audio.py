@@ -90,7 +90,7 @@ def _read(path: epath.Path, *, start_s: float, end_s: float | None) -> tuple[np.
             frames = -1 if end_s is None else max(0, round(end_s * file.samplerate) - start)
             return file.read(frames, dtype="float32", always_2d=True), file.samplerate
     except (soundfile.SoundFileError, RuntimeError) as error:
-        refused = str(error)
+        refused = getattr(error, "error_string", str(error))  # without the path, which the caller knows
     return _read_av(path, start_s=start_s, end_s=end_s, refused=refused)
 
 
@@ -106,7 +106,7 @@ def _read_av(path: epath.Path, *, start_s: float, end_s: float | None, refused: 
             for frame in container.decode(audio=0):
                 blocks += [block.to_ndarray() for block in to_float.resample(frame)]
     except (av.FFmpegError, ValueError, IndexError) as error:
-        raise DecodeError("unreadable", f"{refused} / {error}") from error
+        raise DecodeError("unreadable", f"{refused} / {getattr(error, 'strerror', error)}") from error
     if not blocks:
         raise DecodeError("empty", "no sample")
     samples = np.concatenate(blocks, axis=1).T

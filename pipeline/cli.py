@@ -3,6 +3,8 @@
 import argparse
 import os
 import pathlib
+import re
+import shlex
 import sys
 import time
 import traceback
@@ -32,17 +34,18 @@ FIELD=VALUE changes one field of the config for this run, e.g. trainer.steps=100
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status: 0, 1 (a bug), 2 (the user can put it right), 130, 143."""
-    parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
+    arguments, rest = _parser().parse_known_args(argv)
     # argparse leaves FIELD=VALUE that stands behind an option among the unknown.
     if any(text.startswith("-") or "=" not in text for text in rest) or (rest and "overrides" not in arguments):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        arguments.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         arguments.overrides += rest
+    arguments.typed = sys.argv[1:] if argv is None else argv
     try:
         return arguments.command(arguments)
     except UserError as error:
-        print(f"diptych: {error}", file=sys.stderr)
+        text = str(error)
+        print(f"diptych: {text}" if text.endswith((".", "?")) else f"diptych: {text}.", file=sys.stderr)
         return USER_ERROR
     except BrokenPipeError:  # `diptych config | head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -62,8 +65,15 @@ def command() -> typing.NoReturn:
     sys.exit(status)
 
 
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that refuses in one sentence, as everything else here does."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        self.exit(USER_ERROR, f"{self.prog}: {message}; `{self.prog} --help` shows what there is.\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="diptych",
         description=_DESCRIPTION,
         epilog="example:\n  diptych run --preset quickstart",
@@ -78,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_command(commands: "argparse._SubParsersAction", name: str, **texts: str) -> argparse.ArgumentParser:
-    return commands.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter, **texts)
+    parser = commands.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter, **texts)
+    parser.set_defaults(parser=parser)
+    return parser
 
 
 def _preset_list() -> str:
@@ -98,7 +110,9 @@ def _add_preset(parser: argparse.ArgumentParser) -> None:
 def _add_root(parser: argparse.ArgumentParser, *, default: str) -> None:
     parser.add_argument("--root", metavar="DIR", help=f"folder for all that is written (default: {default})")
     parser.add_argument(
-        "--metadata", metavar="STORE", help="mysql://user:password@host/database instead of <root>/metadata.sqlite"
+        "--metadata",
+        metavar="STORE",
+        help="mysql://user:password@host/database or a SQLite file (default: <root>/metadata.sqlite)",
     )
 
 
@@ -195,7 +209,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with root.lock(), interrupts.raised():
         file = pathlib.Path(root.path if root.is_local else "runs") / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
         with logs.to_file(file, console=display.console):
-            logging.info("diptych %s", " ".join(sys.argv[1:]))
+            logging.info("diptych %s", _without_passwords(arguments.typed))
             logging.info("config %s", config.model_dump_json())
             store = _store(arguments, root)
             try:
@@ -257,7 +271,7 @@ def _status(arguments: argparse.Namespace) -> int:
     runs = store.runs()
     if not runs:
         raise nothing
-    report.show(report.build(store, runs[-1], root=root), Console())
+    report.show(report.build(store, runs[-1], root=root, is_live=root.is_locked()), Console())
     return OK
 
 
@@ -267,11 +281,11 @@ def _resolve(arguments: argparse.Namespace) -> "PipelineConfig":
     from pipeline import overrides
 
     config = presets.config(arguments.preset)
+    if arguments.data == "":
+        raise UserError("--data is empty: give the folder of your audio.")
     if arguments.data is not None:
-        source = (
-            arguments.data if "://" in arguments.data else str(pathlib.Path(arguments.data).expanduser().absolute())
-        )
-        config = overrides.replace(config, {"synthetic_audio_gen": None, "audio_example_gen.source": source})
+        source = {"audio_example_gen.source": _absolute(arguments.data)}
+        config = overrides.replace(config, {"synthetic_audio_gen": None, **source})
     return overrides.override(config, arguments.overrides)
 
 
@@ -284,7 +298,16 @@ def _root(arguments: argparse.Namespace) -> "Root":
         if not arguments.preset:
             raise UserError("Say which run: give --preset NAME or --root DIR.")
         presets.find(arguments.preset)
-    return Root(epath.Path(_absolute(arguments.root or f"runs/{arguments.preset}")))
+    place = _absolute(arguments.root or f"runs/{arguments.preset}")
+    try:
+        return Root(epath.Path(place))
+    except KeyError as error:  # a scheme that epath does not know
+        raise UserError(f"--root {place} is neither a folder nor gs://: name one.") from error
+
+
+def _without_passwords(typed: Sequence[str]) -> str:
+    """The command line as the log file may keep it."""
+    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:...@", shlex.join(typed))
 
 
 def _absolute(path: str) -> str:

@@ -17,13 +17,18 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     """Builds Diptych's pipeline.
 
     Raises:
-        UserError: there is no audio to start from.
+        UserError: there is no audio to start from, or two sections contradict each other.
     """
     source = config.audio_example_gen.source
     if source is None and config.synthetic_audio_gen is None:
         raise UserError("There is no audio to learn from: give its folder with --data PATH.")
     if source is not None and config.synthetic_audio_gen is not None:
         raise UserError("audio_example_gen.source needs synthetic_audio_gen=null beside it; --data PATH sets both.")
+    rate, wanted = config.audio_example_gen.sample_rate, config.trainer.model.sample_rate
+    if rate != wanted:
+        raise UserError(
+            f"audio_example_gen.sample_rate={rate} and trainer.model.sample_rate={wanted} differ: set both alike."
+        )
 
     pipeline = Pipeline()
     audio = {}

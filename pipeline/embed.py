@@ -25,10 +25,14 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> tuple
         How many files were embedded, and the files left out with the reason.
 
     Raises:
-        UserError: no such model or file, or nothing could be decoded.
+        UserError: no such model or file, nothing could be decoded, or the output cannot be written.
     """
     info = _info(pathlib.Path(saved_model))
     paths = list(_expand(files))
+    if not paths:
+        raise UserError(f"There is no file in {', '.join(files)}: give audio files, or folders of them.")
+    if not pathlib.Path(output).absolute().parent.is_dir() or pathlib.Path(output).is_dir():
+        raise UserError(f"--output {output} is not a file in a folder that exists: name another.")
     import numpy as np
     import tensorflow as tf
 
@@ -49,8 +53,11 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> tuple
             rows.setdefault(name, []).append(values.numpy()[0])
     if not rows["path"]:
         raise UserError(f"None of the {len(paths)} files named could be decoded: give at least one audio file.")
-    with open(output, "wb") as file:
-        np.savez(file, **{name: np.stack(values) for name, values in rows.items()})
+    try:
+        with open(output, "wb") as file:
+            np.savez(file, **{name: np.stack(values) for name, values in rows.items()})
+    except OSError as error:
+        raise UserError(f"--output {output} cannot be written ({error.strerror}): name another file.") from error
     return len(rows["path"]), left_out
 
 

@@ -22,9 +22,8 @@ class _Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.pathname.startswith(OUR_CODE):
-            self._console.print(
-                f"[yellow]{record.levelname.lower()}[/]: {escape(record.getMessage())}", highlight=False
-            )
+            text = f"[yellow]{record.levelname.lower()}[/]: {escape(record.getMessage())}"
+            self._console.print(text, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

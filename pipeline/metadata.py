@@ -7,6 +7,7 @@ stage in one run, skipped ones included (state CACHED, with the artifacts of the
 import dataclasses
 import enum
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline import fingerprint, records
@@ -157,10 +158,10 @@ class MetadataStore:
             self._records.put_context(self._pipeline)
 
     def start_run(self, run: Run) -> None:
-        """Records a new run and sets its id."""
+        """Records a new run; sets its id and when it started."""
         context = self._run_context(run)
         self._records.put_context(context)
-        run.id = context.id
+        run.id, run.started_ms = context.id, time.time_ns() // 1_000_000
 
     def runs(self) -> list[Run]:
         """All runs, oldest first."""

@@ -25,7 +25,7 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
     """
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        if not equals:
+        if not equals or not path.strip():
             raise UserError(f"{assignment!r} is not an override: write it as section.field=value.")
         config = _assign(config, path.strip(), text)
     return config
@@ -57,13 +57,16 @@ def fields(config: StageConfig, *, prefix: str = "") -> list[tuple[str, object, 
 
 
 def _assign(config: Config, path: str, text: str) -> Config:
-    first_error = None
+    errors = []
     for value in _readings(text):
         try:
             return replace(config, {path: value})
         except UserError as error:
-            first_error = first_error or error
-    raise first_error
+            errors.append(error)
+    # The likeliest reading says best what is wrong, but of a list that is the last one, as a list.
+    cause = errors[0].__cause__
+    is_list = isinstance(cause, pydantic.ValidationError) and cause.errors()[0]["type"] == "tuple_type"
+    raise errors[-1 if is_list else 0]
 
 
 def _readings(text: str) -> Iterable[object]:
@@ -82,7 +85,7 @@ def _put(data: dict, model: StageConfig | type[StageConfig], keys: list[str], pa
     key, *rest = keys
     model_fields = model.model_fields if isinstance(model, type) else type(model).model_fields
     if key not in model_fields:
-        _refuse_unknown(path, key, model_fields)
+        _refuse_unknown(path, keys, model_fields)
     if not rest:
         data[key] = value
         return
@@ -104,12 +107,14 @@ def _section_type(annotation: object) -> type[StageConfig] | None:
     return None
 
 
-def _refuse_unknown(path: str, key: str, known: Iterable[str]) -> typing.NoReturn:
-    stem = path[: path.rfind(key)] if "." in path else ""
+def _refuse_unknown(path: str, keys: list[str], known: Iterable[str]) -> typing.NoReturn:
+    """Says what may have been meant by the first of `keys`, the end of `path`."""
+    key, *rest = keys
+    section = path.split(".")[: -len(keys)]
     close = difflib.get_close_matches(key, known, n=1)
     if close:
-        raise UserError(f"{path}: there is no such field; did you mean {stem}{close[0]}?")
-    raise UserError(f"{path}: there is no such field; {stem.rstrip('.') or 'the config'} has {', '.join(known)}.")
+        raise UserError(f"{path}: there is no such field; did you mean {'.'.join([*section, close[0], *rest])}?")
+    raise UserError(f"{path}: there is no such field; {'.'.join(section) or 'the config'} has {', '.join(known)}.")
 
 
 def _validated(model: type[Config], data: object) -> Config:
@@ -119,14 +124,36 @@ def _validated(model: type[Config], data: object) -> Config:
         raise UserError(explain(error)) from error
 
 
+_SAID = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be {expected}",
+    "too_short": "must hold at least {min_length}",
+    "extra_forbidden": "there is no such field",
+}
+"""Pydantic's error types, said to someone who types a value rather than writes Python."""
+_SAYS_ALL = ("value_error", "extra_forbidden")
+"""Error types to which the value that was given adds nothing."""
+
+
 def explain(error: pydantic.ValidationError) -> str:
     """One sentence for the first thing that is wrong with a config."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    message = message[0].lower() + message[1:]
     given = first.get("input")
-    shown = f", not {given!r}" if first["type"] != "value_error" and isinstance(given, str | int | float) else ""
+    if first["type"] == "model_type":
+        return f"{where}: set its fields one by one, as {where}.FIELD=VALUE."
+    if first["type"] in _SAID:
+        message = _SAID[first["type"]].format(**first.get("ctx", {}))
+    else:
+        message = first["msg"].removeprefix("Value error, ").rstrip(".")
+        message = message[0].lower() + message[1:]
+    shown = f", not {given!r}" if first["type"] not in _SAYS_ALL and isinstance(given, str | int | float) else ""
     return f"{where}: {message}{shown}." if where else f"{message}."
 
 

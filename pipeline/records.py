@@ -6,7 +6,9 @@ beside TensorFlow 2.17), `pipeline.records_sqlite`, which keeps the very same ta
 
 import dataclasses
 import importlib.util
+import math
 import numbers
+import os
 import pathlib
 import urllib.parse
 from collections.abc import Iterable, Sequence
@@ -64,10 +66,10 @@ class Records(Protocol):
 
 
 def plain(value: object) -> Value:
-    """Brings a figure (NumPy scalars included) to what a property can hold."""
+    """Brings a figure (NumPy scalars included) to what a property can hold: "nan" and "inf" become text."""
     if isinstance(value, numbers.Integral):
         return int(value)
-    return float(value) if isinstance(value, numbers.Real) else str(value)
+    return float(value) if isinstance(value, numbers.Real) and math.isfinite(value) else str(value)
 
 
 def open_records(uri: str) -> Records:
@@ -76,6 +78,7 @@ def open_records(uri: str) -> Records:
     Raises:
         UserError: the string names no store that can be opened.
     """
+    os.environ.setdefault("GLOG_minloglevel", "3")  # What ML Metadata logs it also raises; it reads this when loaded.
     has_mlmd = importlib.util.find_spec("ml_metadata") is not None
     if uri.startswith("mysql://"):
         if not has_mlmd:
@@ -83,12 +86,22 @@ def open_records(uri: str) -> Records:
         return _mysql(uri)
     if "://" in uri:
         raise UserError(f"--metadata {uri} is not a store: give mysql://user:password@host/database or a local file.")
-    pathlib.Path(uri).parent.mkdir(parents=True, exist_ok=True)
-    if not has_mlmd:
+    try:
+        pathlib.Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        if has_mlmd:
+            return _sqlite(uri)
         from pipeline import records_sqlite
 
         return records_sqlite.SqliteRecords(uri)
-    return _sqlite(uri)
+    except Exception as error:  # ML Metadata raises RuntimeError, for want of a better one
+        raise UserError(
+            f"The metadata store {uri} does not open ({_reason(error)}): move it away, or name another with --metadata."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What SQLite or MySQL said, without the query that ML Metadata wraps around it."""
+    return str(error).removeprefix("Error when executing query: ").partition(" query:")[0].strip(" ,:")
 
 
 def _sqlite(path: str) -> "MlmdRecords":
@@ -105,16 +118,23 @@ def _mysql(uri: str) -> "MlmdRecords":
 
     parts = urllib.parse.urlsplit(uri)
     database = parts.path.strip("/")
-    if not parts.hostname or not database:
+    try:
+        port = parts.port or 3306
+    except ValueError:
+        port = None
+    if not parts.hostname or not database or port is None:
         raise UserError("--metadata needs a host and a database: mysql://user:password@host[:port]/database.")
     config = pb.ConnectionConfig()
-    config.mysql.host, config.mysql.port, config.mysql.database = parts.hostname, parts.port or 3306, database
+    config.mysql.host, config.mysql.port, config.mysql.database = parts.hostname, port, database
     config.mysql.user = urllib.parse.unquote(parts.username or "")
     config.mysql.password = urllib.parse.unquote(parts.password or "")
     try:
         return MlmdRecords(config)
     except Exception as error:
-        raise UserError(f"The metadata store at {parts.hostname}/{database} does not open: {error}") from error
+        raise UserError(
+            f"The metadata store mysql://{parts.hostname}:{port}/{database} does not open ({_reason(error)}): check "
+            "that the server runs, and the host, database, user and password in --metadata."
+        ) from error
 
 
 class MlmdRecords:

@@ -69,15 +69,22 @@ class Report:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 
-def build(store: MetadataStore, run: Run, *, root: Root) -> Report:
-    """Reads a run's report out of the metadata."""
+def build(store: MetadataStore, run: Run, *, root: Root, is_live: bool = True) -> Report:
+    """Reads a run's report out of the metadata.
+
+    Args:
+        store: The metadata.
+        run: Which run.
+        root: Where it ran.
+        is_live: Whether its process may still be there; a stage left running by one that is not was killed.
+    """
     executions = {execution.stage: execution for execution in store.executions(run=run)}
     saved_model = _output(executions, "Exporter", "saved_model")
     return Report(
         run=run.name,
         preset=run.preset,
-        started=time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(run.started_ms / 1000 or None)),
-        stages=tuple(_row(stage, executions.get(stage)) for stage in run.stages),
+        started=time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(run.started_ms / 1000)),
+        stages=tuple(_row(stage, executions.get(stage), is_live=is_live) for stage in run.stages),
         evaluation=_evaluation(_output(executions, "Evaluator", "evaluation")),
         saved_model=saved_model,
         tensorboard=f"tensorboard --logdir {shlex.quote(str(root.tensorboard))}",
@@ -129,9 +136,11 @@ def _score(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, int | float) else ""
 
 
-def _row(stage: str, execution: Execution | None) -> StageRow:
+def _row(stage: str, execution: Execution | None, *, is_live: bool) -> StageRow:
     if execution is None:
         return StageRow(stage=stage, outcome="not run")
+    if execution.state == State.RUNNING and not is_live:
+        return StageRow(stage=stage, outcome="stopped", why=execution.why, summary="killed")
     return StageRow(
         stage=stage,
         outcome=OUTCOMES[execution.state],

@@ -74,7 +74,9 @@ class Root:
             file.parent.mkdir(parents=True, exist_ok=True)
             stream = file.open("a+")
         except OSError as error:
-            raise UserError(f"--root {self.path} cannot be used: {error.strerror}.") from error
+            raise UserError(
+                f"--root {self.path} cannot be used ({error.strerror}): give a folder that can be written to."
+            ) from error
         with stream:
             try:
                 # A record lock: unlike flock's it is not inherited by children that outlive a killed run.
@@ -89,6 +91,22 @@ class Root:
             stream.write(str(os.getpid()))
             stream.flush()
             yield
+
+    def is_locked(self) -> bool:
+        """Whether another process holds `lock`; of a remote root that cannot be told, and it is taken for locked.
+
+        Never call it while holding the lock: closing any file of a process gives up its record locks on it.
+        """
+        if not self.is_local:
+            return True
+        try:
+            with (pathlib.Path(self.path) / ".lock").open("r+") as stream:
+                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
 
 
 def remove(folder: epath.Path) -> None:

@@ -63,8 +63,9 @@ class LocalRunner:
                 raise UserError(f"--until {until_stage} leaves out {name}, which another flag asks for.")
         forced_by = dict.fromkeys(pipeline.downstream(from_stage), f"--from {from_stage}") if from_stage else {}
         forced_by |= dict.fromkeys(force, "--force")
+        frozen = wanted - set(forced_by) if from_stage else set()
         for node in pipeline.nodes:
-            if node.name in wanted:
+            if node.name in wanted - frozen:
                 node.component.check()
 
         self._sweep()
@@ -76,14 +77,15 @@ class LocalRunner:
             if node.name not in wanted:
                 continue
             inputs = {key: published[channel.stage][channel.output] for key, channel in node.inputs.items()}
-            frozen = from_stage is not None and node.name not in forced_by
-            execution = self._stage(node, run=run, inputs=inputs, forced_by=forced_by.get(node.name, ""), frozen=frozen)
+            if node.name in frozen:
+                decision = self._last_outputs(node.name)
+                execution = self._skip(decision, recipe=decision.reuse.recipe, run=run, inputs=inputs)
+            else:
+                execution = self._stage(node, run=run, inputs=inputs, forced_by=forced_by.get(node.name, ""))
             published[node.name] = execution.outputs
         return run
 
-    def _stage(
-        self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], forced_by: str, frozen: bool
-    ) -> Execution:
+    def _stage(self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], forced_by: str) -> Execution:
         component = node.component
         recipe = Recipe(
             stage=node.name,
@@ -92,26 +94,32 @@ class LocalRunner:
             inputs={key: artifact.fingerprint for key, artifact in inputs.items()},
             external=dict(component.external_fingerprints()),
         )
-        history = self._store.executions(stage=node.name)
-        if frozen:
-            decision = self._last_outputs(node.name, history)
-        else:
-            decision = decide.decide(recipe, history=history, forced_by=forced_by)
+        decision = decide.decide(recipe, history=self._store.executions(stage=node.name), forced_by=forced_by)
+        if decision.reuse is not None:
+            return self._skip(decision, recipe=recipe, run=run, inputs=inputs)
         execution = Execution(recipe=recipe, why=decision.why)
-        if decision.reuse is None:
-            self._execute(node, execution, run=run, inputs=inputs)
-        else:
-            reused = decision.reuse
-            execution.state, execution.outputs = State.CACHED, reused.outputs
-            execution.summary, execution.figures = reused.summary, reused.figures
-            if frozen:
-                execution.recipe = reused.recipe
-            self._store.put(execution, run=run, inputs=inputs)
-            self._display.say(f"{node.name}: skipped, {decision.why}")
+        self._execute(node, execution, run=run, inputs=inputs)
         return execution
 
-    def _last_outputs(self, stage: str, history: Sequence[Execution]) -> decide.Decision:
-        for execution in reversed(history):
+    def _skip(
+        self, decision: decide.Decision, *, recipe: Recipe, run: Run, inputs: Mapping[str, Artifact]
+    ) -> Execution:
+        """Records that an earlier execution stands for this one."""
+        reused = decision.reuse
+        execution = Execution(
+            recipe=recipe,
+            state=State.CACHED,
+            why=decision.why,
+            summary=reused.summary,
+            figures=reused.figures,
+            outputs=reused.outputs,
+        )
+        self._store.put(execution, run=run, inputs=inputs)
+        self._display.say(f"{recipe.stage}: skipped, {decision.why}")
+        return execution
+
+    def _last_outputs(self, stage: str) -> decide.Decision:
+        for execution in reversed(self._store.executions(stage=stage)):
             if execution.state.finished and all(decide.is_intact(a) for a in execution.outputs.values()):
                 return decide.Decision(reuse=execution, why="taken as it is, ahead of --from")
         raise UserError(f"--from needs the outputs of {stage}, which has not finished here yet: run without --from.")

@@ -1,5 +1,6 @@
 """AudioSet as people hold it: the official lists, and clips named in any of the usual ways."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 
@@ -21,7 +22,9 @@ def list_clips(folder: epath.Path, files: list[str]) -> Listing:
     """The official lists, and clips in the usual namings; a list with "eval" in its name is the eval split."""
     lists = find_lists(folder)
     if not lists:
-        raise SourceError(f"there is no *_segments.csv in {folder}, which the audioset layout needs")
+        raise SourceError(
+            f"there is no *_segments.csv in {folder}, which the audioset layout needs; give the folder of the lists"
+        )
     classes = find_lists(folder, "class_labels_indices.csv")
     if not classes:
         raise SourceError(f"there is no class_labels_indices.csv in {folder}; put AudioSet's beside {lists[0].name}")
@@ -56,7 +59,10 @@ def _class_names(table: epath.Path) -> dict[str, str]:
     names = {}
     for line, row in list(common.rows(table))[1:]:
         if len(row) != 3 or row[0] != str(len(names)) or row[1] in names or row[2] in names.values():
-            raise SourceError(f"{table}:{line}: expected '{len(names)},<mid>,<display name>', both given once only")
+            raise SourceError(
+                f"{table}:{line}: expected '{len(names)},<mid>,<display name>', both given once only; "
+                "put AudioSet's own file there"
+            )
         names[row[1]] = row[2]
     if not names:
         raise SourceError(f"{table} lists no class; put AudioSet's own file there")
@@ -86,11 +92,12 @@ def _segment(
 ) -> Clip:
     try:
         ytid, start, end, mids = row[0], float(row[1]), float(row[2]), row[3]
-        if len(row) != 4 or not 0 <= start < end:
+        if len(row) != 4 or not 0 <= start < end < math.inf:
             raise ValueError
     except (ValueError, IndexError):
         raise SourceError(
-            f"{table}:{line}: expected 'YTID, start_seconds, end_seconds, \"label,label\"', not {', '.join(row)!r}"
+            f"{table}:{line}: expected 'YTID, start_seconds, end_seconds, \"label,label\"', not {', '.join(row)!r}; "
+            "correct the line"
         ) from None
     labels = dict.fromkeys(mid.strip() for mid in mids.split(",") if mid.strip())
     for mid in labels:

@@ -78,7 +78,7 @@ def rows(table: epath.Path) -> Iterator[tuple[int, list[str]]]:
             try:
                 cells = next(csv.reader([line], skipinitialspace=True))
             except csv.Error as error:
-                raise SourceError(f"{table}:{number}: not a line of CSV: {error}") from None
+                raise SourceError(f"{table}:{number}: not a line of CSV: {error}; correct the line") from None
             yield number, [cell.strip() for cell in cells]
 
 

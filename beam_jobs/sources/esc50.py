@@ -18,16 +18,23 @@ def list_clips(folder: epath.Path, files: list[str]) -> Listing:
     header = rows[0][1] if rows else []
     columns = ("filename", "fold", "target", "category")
     if any(column not in header for column in columns):
-        raise SourceError(f"{table}:1: the first line must name the columns {', '.join(columns)}")
+        raise SourceError(
+            f"{table}:1: the first line must name the columns {', '.join(columns)}; put ESC-50's own file there"
+        )
     for line, row in rows[1:]:
         try:
             cells = dict(zip(header, row, strict=True))
             stem, category = common.stem(cells["filename"]), cells["category"]
             fold, target = int(cells["fold"]), int(cells["target"])
-        except ValueError as error:
-            raise SourceError(f"{table}:{line}: not a row of {', '.join(header)}: {error}") from None
+        except ValueError:
+            raise SourceError(
+                f"{table}:{line}: expected {', '.join(header)} with whole numbers for fold and target, not "
+                f"{', '.join(row)!r}; correct the line"
+            ) from None
         if names.setdefault(target, category) != category:
-            raise SourceError(f"{table}:{line}: class {target} is '{category}' here and '{names[target]}' above")
+            raise SourceError(
+                f"{table}:{line}: class {target} is '{category}' here and '{names[target]}' above; correct either"
+            )
         if stem in seen:
             raise SourceError(f"{table}:{line}: the clip '{stem}' is listed twice; remove one of the rows")
         seen.add(stem)
@@ -36,7 +43,7 @@ def list_clips(folder: epath.Path, files: list[str]) -> Listing:
         )
         (clips if clip.path else missing).append(clip)
     if sorted(names) != list(range(len(names))):
-        raise SourceError(f"{table}: the targets must be 0 to {len(names) - 1}, without a gap")
+        raise SourceError(f"{table}: the targets must be 0 to {len(names) - 1}, without a gap; correct the file")
     return Listing(
         clips=clips,
         missing=missing,

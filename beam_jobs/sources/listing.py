@@ -38,7 +38,8 @@ def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
     files = sorted(_audio_files(folder))
     if not files:
         raise SourceError(
-            f"there is no audio in {folder} or its sub-folders; files ending in one of {AUDIO_FORMATS} count as audio"
+            f"there is no audio in {folder} or its sub-folders; give a folder with files ending in one of "
+            f"{AUDIO_FORMATS}"
         )
     return readers[layout](folder, files)
 

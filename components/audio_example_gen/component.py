@@ -53,14 +53,23 @@ class AudioExampleGen(base.Component):
     def check(self) -> None:
         if self.config.source is None:
             return
-        folder = epath.Path(self.config.source)
-        if not folder.exists():
+        folder = self.config.source
+        try:
+            path = epath.Path(folder)
+            exists, is_folder = path.exists(), path.is_dir()
+            is_empty = is_folder and not any(path.iterdir())
+        except Exception as error:  # gs:// and the like have errors of their own
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise errors.UserError(
+                f"audio_example_gen.source: {folder} cannot be read ({reason}); check the path (--data)"
+            ) from error
+        if not exists:
             raise errors.UserError(f"audio_example_gen.source: there is no folder {folder}; check the path (--data)")
-        if not folder.is_dir():
+        if not is_folder:
             raise errors.UserError(
                 f"audio_example_gen.source: {folder} is a file; give the folder that holds the audio (--data)"
             )
-        if not any(folder.iterdir()):
+        if is_empty:
             raise errors.UserError(
                 f"audio_example_gen.source: the folder {folder} is empty; give one that holds audio (--data)"
             )

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from absl import logging
 from etils import epath
 
-from beam_jobs import examples, shard_audio, sources
+from beam_jobs import examples, runners, shard_audio, sources
 from components import base, errors, tensorboard
 
 _SHOWN_CLIPS = 4
@@ -26,20 +26,23 @@ def run(
     """Writes the examples of `source` into `output`.
 
     Raises:
-        UserError: if the source is malformed, or not one clip of it can be decoded.
+        UserError: if the source is malformed, not one clip of it can be decoded, or Beam does not accept its flags.
     """
     listing = _list(source, layout=config.layout)
     plan = shard_audio.plan_shards(listing.clips, sample_rate=config.sample_rate, shards=config.shards)
-    with _watching(context.work_dir, total=len(listing.clips), progress=context.progress):
-        records = shard_audio.write_shards(
-            plan,
-            source=source,
-            work_dir=context.work_dir,
-            label_names=listing.label_names,
-            sample_rate=config.sample_rate,
-            max_seconds=config.max_clip_seconds,
-            beam_args=config.beam_args,
-        )
+    try:
+        with _watching(context.work_dir, total=len(listing.clips), progress=context.progress):
+            records = shard_audio.write_shards(
+                plan,
+                source=source,
+                work_dir=context.work_dir,
+                label_names=listing.label_names,
+                sample_rate=config.sample_rate,
+                max_seconds=config.max_clip_seconds,
+                beam_args=config.beam_args,
+            )
+    except runners.OptionsError as error:
+        raise errors.UserError(f"audio_example_gen.beam_args: {error}") from error
     quarantined = [
         shard_audio.quarantine_entry(clip, cause="missing", message="no file for this row of the lists")
         for clip in listing.missing
@@ -49,7 +52,8 @@ def run(
         example = quarantined[0]
         raise errors.UserError(
             f"no decodable clip in {source}: all {len(quarantined):,} were quarantined ({_causes(quarantined)}), the "
-            f"first, {example['path'] or example['clip_id']}, because: {example['message']}"
+            f"first, {example['path'] or example['clip_id']}, because: {example['message']}; "
+            "give a folder of audio"
         )
     _publish(records, listing=listing, quarantined=quarantined, config=config, output=output, work=context.work_dir)
     info = examples.read_info(output)
@@ -62,6 +66,8 @@ def _list(source: epath.Path, *, layout: str) -> sources.Listing:
         listing = sources.list_clips(source, layout=layout)
     except sources.SourceError as error:
         raise errors.UserError(str(error)) from error
+    if not listing.clips and not listing.missing:
+        raise errors.UserError(f"the lists in {source} name no clip; put the official ones there")
     if not listing.clips:
         raise errors.UserError(
             f"no decodable clip in {source}: none of the {len(listing.missing):,} clips of its lists has a file; "

@@ -46,7 +46,8 @@ class ExampleValidator(base.Component):
         anomalies = checks.find(document, config=self.config)
         (outputs["anomalies"] / "anomalies.json").write_text(json.dumps(anomalies, indent=1))
         for anomaly in anomalies:
-            logging.warning("%s: %s", anomaly["severity"], anomaly["message"])
+            level = logging.ERROR if anomaly["severity"] == "fatal" else logging.WARNING
+            logging.log(level, "%s", anomaly["message"])
         _summaries(anomalies, context=context)
         fatal = sum(anomaly["severity"] == "fatal" for anomaly in anomalies)
         warnings = len(anomalies) - fatal

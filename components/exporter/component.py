@@ -31,7 +31,7 @@ class Exporter(base.Component):
         "infra_blessing": base.ArtifactType.INFRA_BLESSING,
     }
     Config = ExporterConfig
-    code: ClassVar[tuple[str, ...]] = ("models",)
+    code: ClassVar[tuple[str, ...]] = ("models", "beam_jobs.examples")
 
     def execute(
         self,

@@ -43,7 +43,15 @@ class Pusher(base.Component):
 
     def check(self) -> None:
         destination = self.config.destination
-        if destination and epath.Path(destination).exists() and not epath.Path(destination).is_dir():
+        if not destination:
+            return
+        try:
+            folder = epath.Path(destination)
+            is_other = folder.exists() and not folder.is_dir()
+        except Exception as error:  # gs:// and the like have errors of their own
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"pusher.destination {destination} cannot be used ({reason}): give another.") from error
+        if is_other:
             raise UserError(f"pusher.destination {destination} is not a folder: give one for a model server to watch.")
 
     def execute(

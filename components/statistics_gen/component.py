@@ -8,6 +8,7 @@ import pydantic
 from etils import epath
 
 from components import base
+from components.errors import UserError
 
 
 class StatisticsGenConfig(base.StageConfig):
@@ -39,14 +40,17 @@ class StatisticsGen(base.Component):
         outputs: Mapping[str, epath.Path],
         context: base.StageContext,
     ) -> base.StageResult:
-        from beam_jobs import examples, statistics
+        from beam_jobs import examples, runners, statistics
         from components.statistics_gen import pictures
 
         info = examples.read_info(inputs["examples"])
         clips = sum(info.splits.values())
         context.progress.update(0, total=clips, unit="clips")
         path = outputs["statistics"] / "statistics.json"
-        statistics.compute(info, output=str(path), beam_args=self.config.beam_args)
+        try:
+            statistics.compute(info, output=str(path), beam_args=self.config.beam_args)
+        except runners.OptionsError as error:
+            raise UserError(f"statistics_gen.beam_args: {error}") from error
         context.progress.update(clips, total=clips, unit="clips")
         document = json.loads(path.read_text())
         pictures.write(document, info=info, directory=context.tensorboard_dir, players=self.config.players)

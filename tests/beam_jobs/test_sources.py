@@ -138,8 +138,8 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("old", "new", "message"),
         [
-            ("2-1001-A-1.wav,2,1", "2-1001-A-1.wav,two,1", r"esc50.csv:3: not a row"),
-            (",False,1001,A", "", r"esc50.csv:3: not a row"),
+            ("2-1001-A-1.wav,2,1", "2-1001-A-1.wav,two,1", r"esc50.csv:3: expected .*correct the line"),
+            (",False,1001,A", "", r"esc50.csv:3: expected .*correct the line"),
             ("1,class_1,False,1003", "1,cat,False,1003", r"esc50.csv:5: class 1 is 'cat' here and 'class_1' above"),
             ("filename", "file", r"esc50.csv:1: the first line must name the columns"),
             ("2-1001-A-1.wav", "1-1000-A-0.wav", r"esc50.csv:3: the clip '1-1000-A-0' is listed twice"),

@@ -136,6 +136,10 @@ class TestErrors:
             gen(source=str(tmp_path / name)).check()
         assert message in str(caught.value)
 
+    def test_place_of_an_unknown_kind(self):
+        with pytest.raises(UserError, match=r"audio_example_gen.source: foo://x cannot be read .*--data"):
+            gen(source="foo://x").check()
+
     def test_nothing_connected(self, tmp_path):
         with pytest.raises(UserError, match="audio_example_gen.source is not set"):
             ingesting.run(gen(), tmp_path / "run")
@@ -150,7 +154,10 @@ class TestErrors:
         (tmp_path / "source").mkdir()
         for i in range(3):
             (tmp_path / "source" / f"{i}.wav").write_bytes(b"no audio")
-        with pytest.raises(UserError, match=r"no decodable clip in .*source: all 3 .*3 unreadable.*because"):
+        with pytest.raises(
+            UserError,
+            match=r"no decodable clip in .*source: all 3 .*3 unreadable.*because: [^/]* / [^/]*; give a folder",
+        ):
             ingesting.run(gen(source=str(tmp_path / "source")), tmp_path / "run")
 
     def test_lists_without_their_files(self, tmp_path):
@@ -158,6 +165,18 @@ class TestErrors:
         for i, clip in enumerate(sorted((source / "audio").iterdir())):
             clip.rename(clip.with_name(f"{i}.wav"))
         with pytest.raises(UserError, match=r"none of the 3 clips of its lists has a file"):
+            ingesting.run(gen(source=str(source)), tmp_path / "run")
+
+    def test_flags_that_beam_refuses(self, tmp_path):
+        source = str(corpora.esc50(tmp_path / "esc", clips=4))
+        with pytest.raises(UserError, match=r"audio_example_gen.beam_args: Beam does not accept '--runner=Foo'"):
+            ingesting.run(gen(source=source, beam_args=["--runner=Foo"]), tmp_path / "run")
+
+    def test_lists_that_name_no_clip(self, tmp_path):
+        source = corpora.audioset(tmp_path / "as", train=2, evaluation=1)
+        for table in source.glob("*_segments.csv"):
+            table.write_text("# three\n# comment\n# lines\n")
+        with pytest.raises(UserError, match=r"the lists in .*as name no clip; put"):
             ingesting.run(gen(source=str(source)), tmp_path / "run")
 
     def test_label_of_no_known_class(self, tmp_path):

@@ -60,6 +60,13 @@ def test_each_anomaly(tmp_path, splits, expected):
     assert run.result.figures == {"fatal": int(expected[1] == "fatal"), "warnings": int(expected[1] == "warning")}
 
 
+def test_each_anomaly_is_one_line_on_the_terminal_under_its_own_level(tmp_path, caplog):
+    validate(tmp_path, train={"clips": 1, "silent_clips": 0}, valid=None)
+    levels = {record.levelname: record.getMessage() for record in caplog.records}
+    assert levels["ERROR"].startswith("the train split has 1 clips")
+    assert levels["WARNING"].startswith("the valid split is empty")
+
+
 def test_a_class_may_be_absent_from_the_small_valid_split(tmp_path):
     assert validate(tmp_path, valid={"label_counts": [5, 0]})[0] == []
 

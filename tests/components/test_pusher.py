@@ -85,3 +85,5 @@ def test_a_destination_that_is_a_file_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"pusher\.destination"):
         Pusher(PusherConfig(destination=str(tmp_path / "file"))).check()
+    with pytest.raises(UserError, match=r"pusher\.destination foo://x cannot be used"):
+        Pusher(PusherConfig(destination="foo://x")).check()

@@ -48,6 +48,10 @@ class TestRefusals:
     def test_no_data(self, capsys):
         assert "give its folder with --data PATH" in refusal(capsys, "run", "--preset", "tiny")
 
+    def test_sample_rates_that_differ(self, capsys, tmp_path):
+        arguments = ["run", "--preset", "quickstart", "--root", str(tmp_path), "trainer.model.sample_rate=22050"]
+        assert "audio_example_gen.sample_rate=16000 and trainer.model.sample_rate=22050" in refusal(capsys, *arguments)
+
     def test_missing_folder(self, capsys, tmp_path):
         arguments = ["run", "--preset", "tiny", "--data", str(tmp_path / "gone"), "--root", str(tmp_path / "root")]
         assert str(tmp_path / "gone") in refusal(capsys, *arguments)
@@ -74,12 +78,38 @@ class TestRefusals:
         arguments = ["run", "--preset", "quickstart", "--root", str(tmp_path), "--until", "Statistics"]
         assert "--until Statistics: there is no such stage" in refusal(capsys, *arguments)
 
-    def test_arguments_that_mean_nothing(self, capsys):
-        for wrong in ("--fromm=x", "word"):
-            with pytest.raises(SystemExit) as stop:
-                cli.main(["status", "--preset", "tiny", wrong])
-            assert stop.value.code == 2
-            assert wrong in capsys.readouterr().err
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["status", "--preset", "tiny", "--fromm=x"], "diptych status: unrecognized arguments: --fromm=x"),
+            (["status", "--preset", "tiny", "word"], "diptych status: unrecognized arguments: word"),
+            (["run"], "diptych run: the following arguments are required: --preset"),
+            (["rnu"], "diptych: argument COMMAND: invalid choice: 'rnu'"),
+        ],
+    )
+    def test_arguments_that_mean_nothing(self, capsys, arguments, said):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(arguments)
+        assert stop.value.code == 2
+        text = capsys.readouterr().err
+        assert text.startswith(said)
+        assert text.count("\n") == 1
+        assert "--help` shows" in text
+
+    def test_empty_and_unknown_places(self, capsys):
+        assert "--data is empty" in refusal(capsys, "run", "--preset", "tiny", "--data", "")
+        assert "--root foo://x is neither" in refusal(capsys, "run", "--preset", "quickstart", "--root", "foo://x")
+
+    def test_root_that_cannot_be_a_folder(self, capsys, tmp_path):
+        (tmp_path / "file").write_text("")
+        text = refusal(capsys, "run", "--preset", "quickstart", "--root", str(tmp_path / "file"))
+        assert "file cannot be used (" in text
+        assert "give a folder" in text
+
+    def test_metadata_that_is_no_store(self, capsys, tmp_path):
+        (tmp_path / "metadata.sqlite").write_text("text, and a good deal of it, that is no database" * 50)
+        assert "does not open" in refusal(capsys, "run", "--preset", "quickstart", "--root", str(tmp_path))
+        assert "does not open" in refusal(capsys, "status", "--root", str(tmp_path))
 
 
 class TestConfig:
@@ -102,6 +132,11 @@ class TestConfig:
         config = json.loads(capsys.readouterr().out)
         assert config["synthetic_audio_gen"] is None
         assert config["audio_example_gen"]["source"] == str(tmp_path)
+
+
+def test_passwords_are_not_logged():
+    typed = ["run", "--metadata", "mysql://me:s3:cr@t@host/db", "trainer.steps=1"]
+    assert cli._without_passwords(typed) == "run --metadata mysql://me:...@host/db trainer.steps=1"
 
 
 def test_first_stages_for_real(capsys, tmp_path):

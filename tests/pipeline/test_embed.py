@@ -43,6 +43,9 @@ def test_files_and_folders_become_rows(model, exported, tmp_path, capsys):
         (["--model", "{empty}", "{audio}"], "is not a SavedModel of Diptych's"),
         (["--model", "{model}", "nowhere.wav"], "There is no file nowhere.wav"),
         (["--model", "{model}", "{text}"], "None of the 1 files named could be decoded"),
+        (["--model", "{model}", "{empty}"], "There is no file in"),
+        (["--model", "{model}", "--output", "{empty}/nowhere/x.npz", "{audio}"], "is not a file in a folder that"),
+        (["--model", "{model}", "--output", "{empty}", "{audio}"], "is not a file in a folder that"),
     ],
 )
 def test_wrong_input_is_one_sentence(exported, tmp_path, capsys, arguments, message):

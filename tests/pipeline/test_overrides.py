@@ -1,4 +1,5 @@
 import json
+from typing import Literal
 
 import pydantic
 import pytest
@@ -13,6 +14,7 @@ from pipeline import overrides
 class Model(StageConfig):
     width: float = pydantic.Field(0.125, gt=0, description="Of the encoders.")
     formats: tuple[str, ...] = ("waveform", "log_mel")
+    levels: tuple[float, ...] = pydantic.Field((1.0,), min_length=1)
 
 
 class Trainer(StageConfig):
@@ -20,6 +22,7 @@ class Trainer(StageConfig):
     model: Model = Model()
     name: str | None = None
     fast: bool = False
+    order: Literal["up", "down"] = "up"
 
     @pydantic.model_validator(mode="after")
     def _check(self):
@@ -68,16 +71,24 @@ def test_what_config_shows_can_be_typed_back(steps, width):
     ("assignment", "sentence"),
     [
         ("trainer.stepz=1", "trainer.stepz: there is no such field; did you mean trainer.steps?"),
-        ("trianer.steps=1", "trianer.steps: there is no such field; did you mean trainer?"),
+        ("trianer.steps=1", "trianer.steps: there is no such field; did you mean trainer.steps?"),
+        ("e.trainer=1", "e.trainer: there is no such field; the config has trainer, corpus."),
         ("trainer.model.widht=1", "trainer.model.widht: there is no such field; did you mean trainer.model.width?"),
-        ("trainer.zzz=1", "trainer.zzz: there is no such field; trainer has steps, model, name, fast."),
+        ("trainer.zzz=1", "trainer.zzz: there is no such field; trainer has steps, model, name, fast, order."),
         ("trainer.steps.x=1", "trainer.steps.x: steps is a single value, not a section."),
-        (
-            "trainer.steps=many",
-            "trainer.steps: input should be a valid integer, unable to parse string as an integer, not 'many'.",
-        ),
-        ("trainer.steps=0", "trainer.steps: input should be greater than or equal to 1, not 0."),
-        ("trainer.model=3", "trainer.model: "),
+        ("trainer.steps=many", "trainer.steps: must be a whole number, not 'many'."),
+        ("trainer.steps=1.5", "trainer.steps: must be a whole number, not 1.5."),
+        ("trainer.steps=", "trainer.steps: must be a whole number, not ''."),
+        ("trainer.steps=0", "trainer.steps: must be at least 1, not 0."),
+        ("trainer.model.width=0", "trainer.model.width: must be more than 0, not 0."),
+        ("trainer.model.width=nan", "trainer.model.width: must be a number, not 'nan'."),
+        ("trainer.fast=perhaps", "trainer.fast: must be true or false, not 'perhaps'."),
+        ("trainer.order=upwards", "trainer.order: must be 'up' or 'down', not 'upwards'."),
+        ("trainer.model=3", "trainer.model: set its fields one by one, as trainer.model.FIELD=VALUE."),
+        ("trainer.model.levels=a,2", "trainer.model.levels.0: must be a number, not 'a'."),
+        ("trainer.model.levels=", "trainer.model.levels: must hold at least 1."),
+        ('trainer={"stepz": 1}', "trainer.stepz: there is no such field."),
+        ("=3", "'=3' is not an override: write it as section.field=value."),
         ("trainer.steps", "'trainer.steps' is not an override: write it as section.field=value."),
     ],
 )

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -52,6 +55,46 @@ def test_what_either_writes_either_reads(tmp_path, writer, reader):
     ]
     assert events[0].artifact == events[1].artifact
     assert (events[0].artifact.uri, events[0].artifact.properties) == ("/model", {"fingerprint": "abc"})
+
+
+@pytest.mark.parametrize("make", [mlmd, sqlite])
+def test_a_figure_may_be_no_number(tmp_path, make):
+    store, context = make(tmp_path / "metadata.sqlite"), Record(type="pipeline", name="p")
+    store.put_context(context)
+    loss = records.plain(float("nan"))
+    store.put_execution(Record(type="Trainer", properties={"loss": loss}), events=[], contexts=[context])
+    (execution,) = store.executions(context)
+    assert execution.properties == {"loss": "nan"}
+
+
+@pytest.mark.parametrize("has_mlmd", [True, False])
+def test_a_file_that_is_no_store_is_refused_in_one_sentence(tmp_path, monkeypatch, has_mlmd):
+    if has_mlmd:
+        pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
+    monkeypatch.setattr(records.importlib.util, "find_spec", lambda name: has_mlmd or None)
+    path = tmp_path / "metadata.sqlite"
+    path.write_text("this is text and not a database, long enough for SQLite to see that by its header\n" * 20)
+    with pytest.raises(
+        UserError, match=r"metadata.sqlite does not open \(file is not a database\): .*--metadata"
+    ) as caught:
+        records.open_records(str(path))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"does not open \("):
+        records.open_records(str(path / "below"))
+
+
+def test_a_mysql_server_that_does_not_answer_is_one_sentence():
+    pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
+    with pytest.raises(UserError, match="needs a host and a database"):
+        records.open_records("mysql://user:secret@127.0.0.1:port/runs")
+    # In a process of its own: only what happens before ML Metadata is loaded keeps its log off the terminal.
+    code = (
+        "from pipeline import cli; cli.main(['status', '--root', '.', '--metadata', 'mysql://me:secret@127.0.0.1:1/x'])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    assert said.startswith("diptych: The metadata store mysql://127.0.0.1:1/x does not open (")
+    assert "check that the server runs" in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("later", [mlmd, sqlite])

@@ -1,11 +1,12 @@
 import io
 import json
+import time
 
 from etils import epath
 from rich.console import Console
 
 from pipeline import report
-from pipeline.metadata import MetadataStore
+from pipeline.metadata import Execution, MetadataStore, Recipe, Run, State
 from pipeline.root import Root
 from tests.pipeline import stages
 
@@ -32,6 +33,32 @@ def test_report_of_a_run(tmp_path):
     assert "config.count 3 -> 4" in text
     assert "not run" in text
     assert f"tensorboard --logdir {tmp_path}/tensorboard" in text
+
+
+def test_a_stage_that_a_killed_run_left_running_is_not_shown_as_running(tmp_path):
+    root = Root(epath.Path(tmp_path))
+    store = MetadataStore(root.metadata_uri(), pipeline="test")
+    run = Run(name="r", stages=("Total",))
+    store.start_run(run)
+    recipe = Recipe(stage="Total", config={}, code={}, inputs={}, external={})
+    store.put(Execution(recipe=recipe, state=State.RUNNING), run=run)
+    assert report.build(store, run, root=root).stages[0].outcome == "running"
+    assert not root.is_locked()
+    killed = report.build(store, run, root=root, is_live=root.is_locked())
+    assert (killed.stages[0].outcome, killed.stages[0].summary) == ("stopped", "killed")
+
+
+def test_a_report_says_when_the_run_started(tmp_path):
+    stages.run(tmp_path, stages.build())
+    root = Root(epath.Path(tmp_path))
+    store = MetadataStore(root.metadata_uri(), pipeline="test")
+    run = Run(name="r", stages=())
+    store.start_run(run)
+    noted = run.started_ms
+    assert abs(noted - store.runs()[-1].started_ms) < 1000
+    run.started_ms = noted - 3_600_000
+    started = time.mktime(time.strptime(report.build(store, run, root=root).started, "%Y-%m-%dT%H:%M:%S"))
+    assert started == (noted - 3_600_000) // 1000
 
 
 def test_scores(tmp_path):

@@ -98,6 +98,15 @@ class TestFlags:
         assert done["Verdict"].why == "--from Total"
         assert done["Total"].summary.startswith("total 3")
 
+    def test_from_asks_nothing_of_the_stages_ahead_of_it(self, tmp_path):
+        source = tmp_path / "source.txt"
+        source.write_text("1 2")
+        pipeline = stages.build(numbers={"source": str(source)})
+        stages.run(tmp_path / "root", pipeline)
+        source.unlink()
+        done = stages.run(tmp_path / "root", pipeline, from_stage="Total")
+        assert states(done) == {"Numbers": SKIPPED, "Census": SKIPPED, "Total": RAN, "Verdict": RAN}
+
     def test_from_needs_earlier_outputs(self, tmp_path):
         with pytest.raises(UserError, match="--from needs the outputs of Numbers, which has not finished here"):
             stages.run(tmp_path, stages.build(), from_stage="Total")
