@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 FORMATS = ("waveform", "log_mel")
+HOP_SECONDS = 0.010  # of spectral frames, each of two hops (paper, section 3)
+LOG_MEL_HIGH_HZ = 7800.0  # upper edge of the mel bands
 SMALL: Mapping[str, str] = {"waveform": "conv320", "log_mel": "cnn10"}  # the paper's `small` pair
 
 
@@ -17,21 +19,31 @@ class Encoder:
     Attributes:
         dim: Size of its output at width 1 (paper, section 2.1).
         waveform: Whether it reads waveforms; the others read spectra.
+        shortest: Samples (frames, for spectra) without which it has no output.
     """
 
     dim: int
-    waveform: bool
+    waveform: bool = False
+    shortest: int = 1
+
+
+def _conv_stack(strided_layers: int) -> Encoder:
+    """A first layer of kernel 10 and stride 5 and then layers of kernel 4 and stride 2, all without padding."""
+    frames = 1
+    for _ in range(strided_layers):
+        frames = 2 * (frames - 1) + 4
+    return Encoder(dim=512, waveform=True, shortest=5 * (frames - 1) + 10)
 
 
 ENCODERS: Mapping[str, Encoder] = {
-    "cnn6": Encoder(dim=512, waveform=False),
-    "cnn10": Encoder(dim=512, waveform=False),
-    "cnn14": Encoder(dim=2048, waveform=False),
-    "conv160": Encoder(dim=512, waveform=True),
-    "conv320": Encoder(dim=512, waveform=True),
-    "conv640": Encoder(dim=512, waveform=True),
-    "conv1280": Encoder(dim=512, waveform=True),
-    "conv2560": Encoder(dim=512, waveform=True),
+    "cnn6": Encoder(dim=512),
+    "cnn10": Encoder(dim=512),
+    "cnn14": Encoder(dim=2048),
+    "conv160": _conv_stack(5),
+    "conv320": _conv_stack(6),
+    "conv640": _conv_stack(7),
+    "conv1280": _conv_stack(8),
+    "conv2560": _conv_stack(9),
 }
 
 
@@ -79,7 +91,11 @@ def common_dim(*, formats: Sequence[str], encoders: Mapping[str, str], width: fl
         encoder = find_encoder(encoders[name])
         if encoder.waveform != (name == "waveform"):
             reads = "waveforms" if encoder.waveform else "spectra"
-            raise ValueError(f"encoder {encoders[name]!r} reads {reads}, so it cannot serve the format {name!r}")
+            fitting = ", ".join(key for key, value in ENCODERS.items() if value.waveform != encoder.waveform)
+            raise ValueError(
+                f"encoder {encoders[name]!r} reads {reads}, so it cannot serve the format {name!r}: "
+                f"choose one of {fitting}"
+            )
         dims[encoders[name]] = scale(encoder.dim, width)
     if len(set(dims.values())) > 1:
         sizes = " and ".join(f"{name} gives {dim}" for name, dim in dims.items())
@@ -88,3 +104,31 @@ def common_dim(*, formats: Sequence[str], encoders: Mapping[str, str], width: fl
             "choose encoders of the same size"
         )
     return next(iter(dims.values()))
+
+
+def check_crop(*, formats: Sequence[str], encoders: Mapping[str, str], seconds: float, sample_rate: int) -> None:
+    """Refuses crops from which a branch has nothing to embed.
+
+    Args:
+        formats: The formats of the two branches.
+        encoders: Format -> encoder name.
+        seconds: Length of the crops.
+        sample_rate: In Hz.
+
+    Raises:
+        ValueError: naming the shortest crop, or the lowest sample rate.
+    """
+    if "log_mel" in formats and sample_rate < 2 * LOG_MEL_HIGH_HZ:
+        raise ValueError(
+            f"a sample rate of {sample_rate} Hz has no room for log-mel bands up to {LOG_MEL_HIGH_HZ:g} Hz: "
+            f"choose at least {2 * LOG_MEL_HIGH_HZ:g}"
+        )
+    for name in dict.fromkeys(formats):
+        shortest = find_encoder(encoders[name]).shortest
+        if name != "waveform":
+            shortest = (shortest + 1) * round(HOP_SECONDS * sample_rate)
+        if round(seconds * sample_rate) < shortest:
+            raise ValueError(
+                f"a crop of {seconds:g} s is too short for {encoders[name]} on {name}: choose at least "
+                f"{shortest / sample_rate:.3g} s"
+            )

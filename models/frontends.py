@@ -4,9 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.catalog import HOP_SECONDS, LOG_MEL_HIGH_HZ
 from models.typing import Tensor
 
-WINDOW_SECONDS, HOP_SECONDS = 0.020, 0.010  # paper, section 3
+WINDOW_SECONDS = 2 * HOP_SECONDS
 
 
 @keras.saving.register_keras_serializable("diptych")
@@ -28,7 +29,7 @@ class LogMel(keras.layers.Layer):
         n_mels: int = 80,
         fft_length: int = 512,
         low_hz: float = 60.0,
-        high_hz: float = 7800.0,
+        high_hz: float = LOG_MEL_HIGH_HZ,
         floor: float = 1e-6,
         **kwargs,
     ):
@@ -46,6 +47,10 @@ class LogMel(keras.layers.Layer):
         self._mel = mel_filters(
             n_mels=n_mels, fft_length=fft_length, sample_rate=sample_rate, low_hz=low_hz, high_hz=high_hz
         )
+        if not self._mel.any(axis=0).all():
+            raise ValueError(
+                f"{n_mels} mel bands are too many for an FFT of {fft_length}, some hold no frequency: choose fewer"
+            )
 
     @property
     def silence(self) -> float:

@@ -30,21 +30,29 @@ class Trainer(base.Component):
     code: ClassVar[tuple[str, ...]] = ("models", "beam_jobs.examples")
 
     def check(self) -> None:
-        model = self.config.model
+        config, model = self.config, self.config.model
+        branches = {"formats": model.format_names, "encoders": model.encoders.model_dump()}
         try:
-            catalog.common_dim(formats=model.format_names, encoders=model.encoders.model_dump(), width=model.width)
+            catalog.common_dim(**branches, width=model.width)
+            catalog.check_crop(**branches, seconds=model.crop_seconds, sample_rate=model.sample_rate)
         except ValueError as error:
             raise UserError(f"trainer.model: {error}.") from error
         for field, name, augment in zip("ab", model.format_names, (model.augment_a, model.augment_b), strict=True):
-            if name == "waveform" and (augment.frequency_mask or augment.frequency_shift):
+            on_bands = [key for key in ("frequency_mask", "frequency_shift") if getattr(augment, key)]
+            if name == "waveform" and on_bands:
+                off = " ".join(f"trainer.model.augment_{field}.{key}=0" for key in on_bands)
                 raise UserError(
-                    f"trainer.model.augment_{field}: branch {field.upper()} is the waveform, which has no bands to "
-                    "mask or shift: set frequency_mask and frequency_shift to 0 there."
+                    f"Branch {field.upper()} is a waveform, which has no bands to mask or shift: add {off}."
                 )
-        if self.config.warmup_steps >= self.config.steps:
+        if config.warmup_steps >= config.steps:
             raise UserError(
-                f"trainer.warmup_steps={self.config.warmup_steps} leaves nothing of trainer.steps={self.config.steps} "
+                f"trainer.warmup_steps={config.warmup_steps} leaves nothing of trainer.steps={config.steps} "
                 "for the decay: choose fewer."
+            )
+        if config.final_learning_rate > config.learning_rate:
+            raise UserError(
+                f"trainer.final_learning_rate={config.final_learning_rate:g} is above trainer.learning_rate="
+                f"{config.learning_rate:g}, where the decay begins: choose a lower one."
             )
 
     def execute(
@@ -75,4 +83,7 @@ def refuse_fatal(anomalies: epath.Path) -> None:
     fatal = [anomaly for anomaly in found if anomaly["severity"] == "fatal"]
     if fatal:
         more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
-        raise UserError(f"The examples cannot be trained on: {fatal[0]['message']}{more} See {anomalies}.")
+        raise UserError(
+            f"The examples cannot be trained on: {fatal[0]['message'].rstrip('.')}{more}; mend the audio, or the "
+            f"bounds in example_validator (all anomalies are in {anomalies / 'anomalies.json'})."
+        )

@@ -72,7 +72,7 @@ def train(
     # Loop.
     log = TrainingLog(context.tensorboard_dir, history=context.work_dir / "history.csv", first=checkpoints.step)
     if not checkpoints.step:  # the pictures draw augmentations: a resumed run has them already
-        log.views(model, next(iter(batches)))
+        log.views(model, valid or next(iter(batches)))
     run = _Run(
         config=config,
         loop=step.make_loop(model, optimizer, strategy=strategy, temperature=config.temperature),

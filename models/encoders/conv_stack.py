@@ -27,11 +27,3 @@ def build(name: str, *, norm: str, padding: str, width: float) -> keras.Model:
         x = normalization(norm, name=f"norm{i}")(x)
         x = ops.relu(x)
     return keras.Model(inputs, ops.mean(x, axis=1), name=name)
-
-
-def shortest_input(name: str) -> int:
-    """Samples below which a network without padding has no output frame."""
-    length = 1
-    for _ in range(STRIDED_LAYERS[name]):
-        length = (length - 1) * 2 + 4
-    return (length - 1) * FIRST_STRIDE + 2 * FIRST_STRIDE

@@ -242,7 +242,8 @@ def test_every_crop_can_be_drawn():
     ("changes", "message"),
     [
         ({"batch_size": 22}, "trainer.batch_size=22 is more than the 21 clips.*at most 21"),
-        ({"model__sample_rate": 8000}, "trainer.model.sample_rate=8000 is not that of the examples, 16000 Hz"),
+        ({"model__sample_rate": 22050}, "trainer.model.sample_rate=22050 is not that of the examples, 16000 Hz"),
+        ({"model__n_mels": 400}, "400 mel bands are too many.*choose fewer"),
         ({"learning_rate": 1e38}, "no longer finite at step.*checkpoint.*Lower trainer.learning_rate"),
     ],
 )
@@ -256,8 +257,14 @@ def test_what_cannot_be_trained_on_is_refused(inputs, tmp_path, changes, message
     [
         ({"model__encoders__log_mel": "cnn14"}, "conv320 gives 8 and cnn14 gives 32"),
         ({"model__formats": "waveform+smell"}, "choose two of waveform, log_mel"),
-        ({"model__augment_a__frequency_shift": 3}, "branch A is the waveform, which has no bands"),
+        (
+            {"model__augment_a__frequency_shift": 3},
+            "Branch A is a waveform.*add trainer.model.augment_a.frequency_shift=0",
+        ),
         ({"warmup_steps": 6}, "trainer.warmup_steps=6 leaves nothing"),
+        ({"final_learning_rate": 0.1}, "trainer.final_learning_rate=0.1 is above trainer.learning_rate=0.01"),
+        ({"model__crop_seconds": 0.05}, "a crop of 0.05 s is too short for conv320.*at least 0.0597 s"),
+        ({"model__sample_rate": 8000}, "8000 Hz has no room for log-mel bands.*at least 15600"),
     ],
 )
 def test_a_config_that_cannot_work_is_refused_before_anything_runs(changes, message):

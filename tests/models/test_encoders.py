@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from models import catalog, encoders
-from models.encoders import conv_stack
 from tests.reference import fixture, needs_reference, relative_error, weights
 
 # ENCODERS.md, section 10, for 80 mel bands; counted by torch on the published networks.
@@ -69,7 +68,7 @@ def _assign_batch_norm(layer, arrays, name):
 
 @pytest.mark.parametrize("name", ["conv160", "conv320", "conv2560"])
 def test_shortest_input_gives_one_frame(name):
-    model, shortest = encoders.build(name, width=1 / 64), conv_stack.shortest_input(name)
+    model, shortest = encoders.build(name, width=1 / 64), catalog.ENCODERS[name].shortest
     waveform = np.random.default_rng(0).normal(size=(1, shortest)).astype("float32")
     assert np.isfinite(model(waveform)).all()
     last = keras.Model(model.input, model.layers[-2].output)

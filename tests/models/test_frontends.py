@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_jobs import log_mel as numpy_log_mel
-from models import frontends
+from models import catalog, frontends
 from tests.reference import fixture, needs_reference, relative_error
 
 
@@ -78,6 +78,16 @@ def test_stays_float32_under_mixed_precision():
         assert frontends.LogMel()(_noise(1, 1600)).dtype == tf.float32
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")
+
+
+def test_bands_without_a_frequency_are_refused():
+    with pytest.raises(ValueError, match="400 mel bands are too many for an FFT of 512"):
+        frontends.LogMel(n_mels=400)
+
+
+def test_the_shortest_crop_of_the_catalog_gives_a_frame():
+    shortest = 2 * round(catalog.HOP_SECONDS * 16000)
+    assert frontends.LogMel()(_noise(1, shortest)).shape == (1, 1, 80)
 
 
 def test_band_edges_above_nyquist_are_refused():
