@@ -1,0 +1,94 @@
+"""Puts the figures of `results/*.json` into the README, between its markers: `python -m tests.benchmarks.readme`."""
+
+import json
+import pathlib
+import re
+
+from matplotlib.figure import Figure
+
+from pipeline.progress import duration
+from tests.benchmarks.record import RESULTS
+
+README = pathlib.Path(__file__).parents[2] / "README.md"
+MARKED = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+NAMES = {"waveform": "waveform encoder", "log_mel": "log-mel encoder", "both": "both, concatenated"}
+INK, TRAINED, UNTRAINED, BASELINE = "#333333", "#2a6f97", "#a9d6e5", "#bbbbbb"
+
+
+def fill(text: str) -> str:
+    """The README with each marked block rendered anew."""
+    return MARKED.sub(lambda match: match[1] + render(load(match[2])) + match[3], text)
+
+
+def load(name: str) -> dict:
+    """A result file by its name."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def render(result: dict) -> str:
+    """A result as Markdown: where and how long, and the score table."""
+    scores, metric = result["evaluation"]["scores"], result["evaluation"]["metric"]
+    machine = result["machine"]
+    summaries = {row["stage"]: row["summary"] for row in result["stages"]}
+    lines = [
+        f"`{command(result)}` on {machine['cores']} cores ({machine['cpu']}, {machine['memory_gib']} GiB), "
+        f"Python {machine['python']}, TensorFlow {machine['tensorflow']}, {result['date']}: "
+        f"{duration(result['seconds'])} in all, {duration(seconds(result, 'Trainer'))} of it training "
+        f"({summaries['Trainer']}). Ingest: {summaries['AudioExampleGen']}.",
+        "",
+        f"| {result['evaluation']['probe']} probe, {metric} | trained | untrained |",
+        "|---|---|---|",
+    ]
+    for name in (*NAMES, *(key for key in scores if key not in NAMES and "/" not in key)):
+        if name == "mfcc":
+            lines.append(f"| MFCC mean and std | | {shown(scores[name], metric)} |")
+        elif name in scores:
+            row = (shown(scores[name], metric), shown(scores[f"untrained/{name}"], metric))
+            lines.append(f"| {NAMES.get(name, name)} | {row[0]} | {row[1]} |")
+    return "\n".join(lines) + "\n"
+
+
+def command(result: dict) -> str:
+    """What was typed."""
+    data = "" if result["preset"] == "quickstart" else " --data ESC-50"
+    return f"diptych run --preset {result['preset']}{data}"
+
+
+def seconds(result: dict, stage: str) -> float:
+    """How long a stage took."""
+    return next(row["seconds"] for row in result["stages"] if row["stage"] == stage)
+
+
+def shown(score: float, metric: str) -> str:
+    """Accuracy in percent, mAP as it is."""
+    return f"{100 * score:.1f} %" if metric == "accuracy" else f"{score:.3f}"
+
+
+def plot(results: list[dict]) -> Figure:
+    """Bars of all scores, a panel per result."""
+    figure = Figure(figsize=(9, 3.2), dpi=150, layout="constrained")
+    panels = figure.subplots(1, len(results), squeeze=False)[0]
+    titles = {"tiny": "ESC-50, 50 classes", "quickstart": "generated corpus, 16 classes"}
+    for axes, result in zip(panels, results, strict=True):
+        scores, metric = result["evaluation"]["scores"], result["evaluation"]["metric"]
+        bars = [("MFCC\nmean+std", scores["mfcc"], BASELINE)]
+        for name, label in (("waveform", "waveform"), ("log_mel", "log-mel"), ("both", "both")):
+            bars += [(f"{label}\nuntrained", scores[f"untrained/{name}"], UNTRAINED), (label, scores[name], TRAINED)]
+        drawn = axes.bar([bar[0] for bar in bars], [bar[1] for bar in bars], color=[bar[2] for bar in bars])
+        axes.bar_label(drawn, labels=[shown(bar[1], metric) for bar in bars], fontsize=7, color=INK)
+        axes.set_title(f"{titles[result['preset']]}: {metric} of a probe", fontsize=9, color=INK)
+        axes.set_ylim(0, 1.05)
+        axes.tick_params(labelsize=6.5, colors=INK)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def main() -> None:
+    """The command."""
+    README.write_text(fill(README.read_text()))
+    results = [load(name) for name in ("tiny", "quickstart") if (RESULTS / f"{name}.json").exists()]
+    plot(results).savefig(RESULTS / "scores.png", metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()
