@@ -34,7 +34,9 @@ class EvaluatorConfig(base.StageConfig):
     )
     mlp_hidden: int = pydantic.Field(512, ge=1, description="Hidden units of the mlp probe (paper: 512).")
     mlp_epochs: int = pydantic.Field(40, ge=1, description="Most epochs of the mlp probe.")
-    mlp_patience: int = pydantic.Field(10, ge=1, description="Epochs without a better validation mAP before it stops.")
+    mlp_patience: int = pydantic.Field(
+        10, ge=1, description="Epochs without a better validation mAP before it stops, if 200 validate."
+    )
     mlp_batch_size: int = pydantic.Field(256, ge=1, description="Sub-clips in a training step of the mlp probe.")
     mlp_learning_rate: float = pydantic.Field(1e-3, gt=0, description="Adam's, for the mlp probe.")
     max_clips: int | None = pydantic.Field(None, ge=1, description="Most clips of each split to embed; null for all.")

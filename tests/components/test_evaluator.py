@@ -134,9 +134,20 @@ def test_mlp_probe_learns_more_than_one_label_a_clip():
     assert good.score > 0.9 > 0.7 > noise.score
     assert good.class_scores[5] is None  # no clip has it
     assert good.details["classes_left_out"] == 1
-    assert good.details["best_epoch"] <= good.details["epochs"]
     again = probes.mlp(twice, "x", classes=6, **options)
     np.testing.assert_allclose(again.score, good.score, atol=1e-3)
+
+
+@pytest.mark.parametrize(("valid", "chooses"), [(199, False), (200, True)])
+def test_mlp_probe_chooses_its_epoch_only_by_enough_validation_clips(valid, chooses):
+    clips = _clips(splits=["train"] * 60 + ["valid"] * valid + ["eval"] * 20, folds=0)
+    options = {"hidden": 32, "epochs": 8, "patience": 2, "batch_size": 32, "learning_rate": 0.1, "seed": 0}
+    details = probes.mlp(clips, "noise", classes=5, **options).details
+    if chooses:
+        assert 1 <= details["best_epoch"] <= details["epochs"]
+    else:
+        assert details["best_epoch"] is None
+        assert details["epochs"] == 8
 
 
 @pytest.mark.parametrize("few", [True, False])
