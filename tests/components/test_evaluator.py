@@ -140,7 +140,8 @@ def test_mlp_probe_learns_more_than_one_label_a_clip():
 
 @pytest.mark.parametrize(("valid", "chooses"), [(199, False), (200, True)])
 def test_mlp_probe_chooses_its_epoch_only_by_enough_validation_clips(valid, chooses):
-    clips = _clips(splits=["train"] * 60 + ["valid"] * valid + ["eval"] * 20, folds=0)
+    splits = ["train"] * 60 + ["valid"] * valid + ["eval"] * 20
+    clips = _clips(clips=len(splits), splits=splits, folds=0)
     options = {"hidden": 32, "epochs": 8, "patience": 2, "batch_size": 32, "learning_rate": 0.1, "seed": 0}
     details = probes.mlp(clips, "noise", classes=5, **options).details
     if chooses:
