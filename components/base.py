@@ -15,6 +15,8 @@ from typing import ClassVar, Protocol
 import pydantic
 from etils import epath
 
+# What a user of an exported SavedModel has to know, inside its folder.
+EMBEDDING_INFO = "assets.extra/embedding_info.json"
 NOTHING: Mapping[str, str] = types.MappingProxyType({})
 
 

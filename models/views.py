@@ -25,6 +25,11 @@ def subclip_starts(samples: int, *, crop: int, stride: int) -> list[int]:
     return [min(index * stride, last) for index in range(1 - (-last // stride))]
 
 
+def half_crop(crop: int) -> int:
+    """The paper's stride from one sub-clip to the next, in samples."""
+    return max(1, crop // 2)
+
+
 def subclips(audio: Any, *, crop: int, stride: int) -> Any:
     """Cuts clips into sub-clips, see `subclip_starts`; shorter clips are tiled to the crop.
 
@@ -54,7 +59,7 @@ def embed_windows(model: Any, audio: Any) -> dict[str, Any]:
         Format name -> `(batch, windows, dim)`, and under `embedding` all formats concatenated in branch order.
     """
     crop = model.crop_samples
-    windows = subclips(audio, crop=crop, stride=max(1, crop // 2))
+    windows = subclips(audio, crop=crop, stride=half_crop(crop))
     batch, count = ops.shape(windows)[0], ops.shape(windows)[1]
     flat = model.embed(ops.reshape(windows, (-1, crop)), training=False)
     by_format = {name: ops.reshape(flat[name], (batch, count, int(flat[name].shape[-1]))) for name in model.formats}

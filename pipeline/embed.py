@@ -4,9 +4,8 @@ import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from components.base import EMBEDDING_INFO
 from components.errors import UserError
-
-INFO_FILE = "assets.extra/embedding_info.json"
 
 
 def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> tuple[int, dict[str, str]]:
@@ -36,7 +35,7 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> tuple
     import numpy as np
     import tensorflow as tf
 
-    from beam_jobs import audio
+    from beam_jobs import audio, log_mel
 
     serve = tf.saved_model.load(saved_model).signatures["serving_default"]
     rows: dict[str, list] = {"path": []}
@@ -47,7 +46,7 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> tuple
         except audio.DecodeError as error:
             left_out[os.fspath(path)] = str(error)
             continue
-        embedded = serve(audio=tf.constant(samples[None] / np.float32(32768)))
+        embedded = serve(audio=tf.constant(log_mel.to_float(samples[None])))
         rows["path"].append(os.fspath(path))
         for name, values in embedded.items():
             rows.setdefault(name, []).append(values.numpy()[0])
@@ -64,7 +63,7 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> tuple
 def _info(saved_model: pathlib.Path) -> dict:
     import json
 
-    file = saved_model / INFO_FILE
+    file = saved_model / EMBEDDING_INFO
     if not (saved_model / "saved_model.pb").exists() or not file.exists():
         raise UserError(
             f"--model {saved_model} is not a SavedModel of Diptych's: give the folder that `diptych run` prints last."

@@ -24,7 +24,7 @@ class MfccStatistics:
 
     def windows(self, audio: tf.Tensor) -> tf.Tensor:
         """Float32 (batch, samples) in [-1, 1] -> (batch, windows, 26): means, then standard deviations."""
-        cut = views.subclips(audio, crop=self.crop, stride=max(1, self.crop // 2))
+        cut = views.subclips(audio, crop=self.crop, stride=views.half_crop(self.crop))
         mfcc = self.mfcc(tf.reshape(cut, (-1, self.crop)))
         statistics = tf.concat([tf.reduce_mean(mfcc, axis=1), tf.math.reduce_std(mfcc, axis=1)], axis=-1)
         return tf.reshape(statistics, (tf.shape(cut)[0], tf.shape(cut)[1], 2 * COEFFICIENTS))

@@ -100,7 +100,7 @@ class Evaluator(base.Component):
 
         limit = self.config.max_clips
         total = sum(count if limit is None else min(count, limit) for count in info.splits.values())
-        model_info = json.loads((inputs["saved_model"] / "assets.extra" / "embedding_info.json").read_text())
+        model_info = json.loads((inputs["saved_model"] / base.EMBEDDING_INFO).read_text())
         clips = embeddings.embed(
             embeddings.read_clips(inputs["examples"], splits=info.splits, limit=limit),
             embeddings.embedders(inputs["model"], inputs["saved_model"]),

@@ -11,7 +11,7 @@ import tensorflow as tf
 from etils import epath
 
 import models.dual  # noqa: F401 (registers the classes that `load_model` looks up)
-from beam_jobs import examples
+from beam_jobs import examples, log_mel
 from components.evaluator import baseline
 from models import views
 
@@ -115,7 +115,7 @@ def embed(
     """
     about, rows = [], {}
     for batch in _equal_lengths(enumerate(clips), crop=crop):
-        audio = np.stack([clip["audio"] for _, clip in batch]).astype(np.float32) / 32768.0
+        audio = log_mel.to_float(np.stack([clip["audio"] for _, clip in batch]))
         values = {name: value.numpy() for name, value in embedder(tf.constant(audio)).items()}
         for place, (index, clip) in enumerate(batch):
             rows[index] = {name: value[place] for name, value in values.items()}
@@ -146,7 +146,7 @@ def _equal_lengths(clips: Iterable[tuple[int, dict]], *, crop: int) -> Iterator[
         same = waiting.setdefault(samples, [])
         same.append(item)
         held += 1
-        windows = len(views.subclip_starts(samples, crop=crop, stride=max(1, crop // 2)))
+        windows = len(views.subclip_starts(samples, crop=crop, stride=views.half_crop(crop)))
         full = max(1, _WINDOWS_PER_BATCH // windows)
         if len(same) < full:
             if held < _MOST_WAITING:

@@ -9,9 +9,8 @@ import tensorflow as tf
 from etils import epath
 
 import models.dual  # noqa: F401 (registers the classes that `load_model` looks up)
+from components import base
 from models import views
-
-INFO_FILE = "assets.extra/embedding_info.json"
 
 
 def load_keras(path: epath.Path) -> keras.Model:
@@ -41,7 +40,7 @@ def export(model: keras.Model, directory: epath.Path) -> dict[str, Any]:
     archive.add_endpoint("windows", lambda audio: views.embed_windows(model, audio), input_signature=audio)
     archive.write_out(os.fspath(directory), verbose=False)
     info = describe(model)
-    path = epath.Path(directory) / INFO_FILE
+    path = epath.Path(directory) / base.EMBEDDING_INFO
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(info, indent=2))
     return info
@@ -58,7 +57,7 @@ def describe(model: keras.Model) -> dict[str, Any]:
         "dim": total,
         "sample_rate": model.sample_rate,
         "crop_samples": model.crop_samples,
-        "stride_samples": model.crop_samples // 2,
+        "stride_samples": views.half_crop(model.crop_samples),
         "input": "audio float32 (batch, samples) in [-1, 1]",
         "signatures": {
             "serving_default": {name: f"float32 (batch, {dim})" for name, dim in sizes.items()},

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.exporter import Exporter, infra_validator, saved_model
+from components import base
+from components.exporter import Exporter, infra_validator
 from models import dual, views
 from tests.components import stage
 
@@ -36,7 +37,7 @@ def test_the_signatures_answer_as_documented(exported):
     for name, value in expected.items():
         np.testing.assert_allclose(windows[name], value, atol=1e-5)
         np.testing.assert_allclose(clips[name], value.mean(axis=1), atol=1e-5)
-    info = json.loads((outputs["saved_model"] / saved_model.INFO_FILE).read_text())
+    info = json.loads((outputs["saved_model"] / base.EMBEDDING_INFO).read_text())
     assert info["dims"] == {name: expected[name].shape[-1] for name in ("waveform", "log_mel")}
     assert (info["sample_rate"], info["crop_samples"]) == (16000, 8000)
 
