@@ -3,28 +3,76 @@
 Each layer draws from its own `keras.random.SeedGenerator`, so a seed fixes a run.
 """
 
+from collections.abc import Mapping
+
 import keras
 from keras import ops
 
+from models.frontends import FrontEnd, Waveform
 from models.typing import Shape, Tensor
+
+AUGMENTATIONS = ("mixing", "time_mask_seconds", "frequency_mask", "frequency_shift")
+
+
+def build(
+    options: Mapping[str, float], *, front_end: FrontEnd, sample_rate: int, mixing_group: int, seed: int | None
+) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
+    """Builds the augmentations of a branch.
+
+    Args:
+        options: Those that are on, by their names in `AUGMENTATIONS`: `mixing` (bool), `time_mask_seconds` (longest
+            block), `frequency_mask` (most bands), `frequency_shift` (farthest, in bands).
+        front_end: The branch's; `FrontEnd.bands` is where all but mixing act.
+        sample_rate: Hz.
+        mixing_group: See `AudioMixing`.
+        seed: Of the branch.
+
+    Returns:
+        The layers for the waveform, and those for the bands, each in the order in which they act.
+
+    Raises:
+        ValueError: for an unknown name, or bands to mask or shift where there are none.
+    """
+    unknown = sorted(set(options) - set(AUGMENTATIONS))
+    if unknown:
+        raise ValueError(f"unknown augmentation {unknown[0]!r}: they are {', '.join(AUGMENTATIONS)}")
+    mixing, seconds, mask, shift = (options.get(name, 0) for name in AUGMENTATIONS)
+    if (mask or shift) and isinstance(front_end, Waveform):
+        raise ValueError("a waveform has no bands: frequency_mask and frequency_shift are for spectra")
+    seeds = (None if seed is None else seed + i for i in range(len(AUGMENTATIONS)))
+    on_waveform, on_bands, silence = [], [], {"value": front_end.silence}
+    if mixing:
+        on_waveform.append(AudioMixing(group=mixing_group, seed=next(seeds)))
+    if shift:
+        on_bands.append(FrequencyShift(farthest=shift, seed=next(seeds), **silence))
+    if seconds:
+        longest = round(seconds * sample_rate / front_end.hop)
+        on_bands.append(Mask(axis=1, longest=longest, seed=next(seeds), **silence))
+    if mask:
+        on_bands.append(Mask(axis=2, longest=mask, seed=next(seeds), **silence))
+    return on_waveform, on_bands
 
 
 class _Augmentation(keras.layers.Layer):
-    """Base: `augment(x)` in training, the identity otherwise."""
+    """Base: `augment(x)` in training, the identity otherwise. Always float32, which every index and draw fits."""
 
     def __init__(self, *, seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         self.seed = seed
         self.random = keras.random.SeedGenerator(seed)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return self.augment(x) if training else x
 
+    def uniform(self, *shape: int | Tensor) -> Tensor:
+        """Draws from [0, 1)."""
+        return keras.random.uniform(shape, dtype="float32", seed=self.random)
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "seed": self.seed}
+        return {"name": self.name, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable("diptych")
@@ -36,27 +84,27 @@ class AudioMixing(_Augmentation):
     example stays as it is.
     """
 
-    def __init__(self, *, group: int = 32, alpha: float = 5.0, beta: float = 2.0, **kwargs):
+    def __init__(self, *, group: int = 32, **kwargs):
         super().__init__(**kwargs)
         if group < 2:
             raise ValueError(f"a mixing group needs at least 2 examples, not {group}")
-        self.group, self.alpha, self.beta = group, alpha, beta
+        self.group = group
 
     def augment(self, x: Tensor) -> Tensor:
         batch = ops.shape(x)[0]
         index = ops.arange(batch)
         start = index // self.group * self.group
         size = ops.minimum(start + self.group, batch) - start
-        draw = keras.random.uniform((batch,), seed=self.random)
+        draw = self.uniform(batch)
         others = ops.cast(ops.maximum(size - 1, 1), "float32")
         offset = 1 + ops.cast(ops.floor(draw * others), "int32")
         partner = start + (index - start + ops.minimum(offset, size - 1)) % size
-        share = keras.random.beta((batch, 1), self.alpha, self.beta, seed=self.random)
-        share = ops.cast(share, x.dtype)
+        # Beta(5, 2) is how the fifth smallest of six uniforms is spread. XLA cannot compile `keras.random.beta`.
+        share = ops.sort(self.uniform(batch, 6), axis=1)[:, 4:5]
         return share * x + (1.0 - share) * ops.take(x, partner, axis=0)
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "group": self.group, "alpha": self.alpha, "beta": self.beta}
+        return {**super().get_config(), "group": self.group}
 
 
 @keras.saving.register_keras_serializable("diptych")
@@ -64,7 +112,7 @@ class Mask(_Augmentation):
     """Drops one block of up to `longest` consecutive entries along `axis` per example: time or frequency masking.
 
     The length is uniform in [0, longest], the place uniform among those that fit. Dropped entries become `value`:
-    0 in a waveform, the log floor in a spectrum.
+    0 in a waveform, the log floor in a spectrum (`FrontEnd.silence`).
     """
 
     def __init__(self, *, axis: int, longest: int, value: float = 0.0, **kwargs):
@@ -76,14 +124,14 @@ class Mask(_Augmentation):
     def augment(self, x: Tensor) -> Tensor:
         batch, size = ops.shape(x)[0], ops.shape(x)[self.axis]
         longest = ops.cast(ops.minimum(self.longest, size), "float32")
-        length = ops.floor(keras.random.uniform((batch, 1), seed=self.random) * (longest + 1.0))
+        length = ops.floor(self.uniform(batch, 1) * (longest + 1.0))
         space = ops.cast(size, "float32") - length
-        start = ops.floor(keras.random.uniform((batch, 1), seed=self.random) * (space + 1.0))
+        start = ops.floor(self.uniform(batch, 1) * (space + 1.0))
         place = ops.cast(ops.arange(size), "float32")[None]
         dropped = ops.logical_and(place >= start, place < start + length)  # (batch, size)
         shape = [1] * len(x.shape)
         shape[0], shape[self.axis] = batch, size
-        return ops.where(ops.reshape(dropped, shape), ops.cast(self.value, x.dtype), x)
+        return ops.where(ops.reshape(dropped, shape), self.value, x)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "axis": self.axis, "longest": self.longest, "value": self.value}
@@ -104,12 +152,12 @@ class FrequencyShift(_Augmentation):
 
     def augment(self, x: Tensor) -> Tensor:
         batch, bands = ops.shape(x)[0], x.shape[-1]
-        draw = keras.random.uniform((batch, 1), seed=self.random)
+        draw = self.uniform(batch, 1)
         shift = ops.cast(ops.floor(draw * (2 * self.farthest + 1)), "int32") - self.farthest
         source = ops.arange(bands)[None] - shift  # (batch, bands): where each band comes from
         inside = ops.logical_and(source >= 0, source < bands)
         moved = ops.take_along_axis(x, ops.clip(source, 0, bands - 1)[:, None], axis=-1)
-        return ops.where(inside[:, None], moved, ops.cast(self.value, x.dtype))
+        return ops.where(inside[:, None], moved, self.value)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "farthest": self.farthest, "value": self.value}

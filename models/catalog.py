@@ -4,12 +4,12 @@ Nothing here imports Keras, so a config can be refused before the second it take
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
-FORMATS = ("waveform", "log_mel")
-HOP_SECONDS = 0.010  # of spectral frames, each of two hops (paper, section 3)
-LOG_MEL_HIGH_HZ = 7800.0  # upper edge of the mel bands
-SMALL: Mapping[str, str] = {"waveform": "conv320", "log_mel": "cnn10"}  # the paper's `small` pair
+from models.formats import FORMATS, SPECTRA, FrontEndOptions, frame_size
+
+PADDINGS = ("same", "valid")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,31 +19,63 @@ class Encoder:
     Attributes:
         dim: Size of its output at width 1 (paper, section 2.1).
         waveform: Whether it reads waveforms; the others read spectra.
-        shortest: Samples (frames, for spectra) without which it has no output.
+        shortest_valid: Samples (frames, for spectra) without which it has no output when padding is `"valid"`; with
+            `"same"` one is enough.
+        norm: The normalisation it has by default, see `models.layers.normalization`.
+        padding: The padding it has by default, see `models.encoders.build`.
     """
 
     dim: int
     waveform: bool = False
-    shortest: int = 1
+    shortest_valid: int
+    norm: str
+    padding: str
+
+    def shortest(self, padding: str | None = None) -> int:
+        """Samples (frames, for spectra) without which it has no output.
+
+        Args:
+            padding: `"same"` or `"valid"`; None is the encoder's default.
+        """
+        return self.shortest_valid if (padding or self.padding) == "valid" else 1
+
+
+def _spectral(*, dim: int, halvings: int) -> Encoder:
+    """A 2-D network that pools 2 x 2 so many times."""
+    return Encoder(dim=dim, shortest_valid=2**halvings, norm="batch", padding="same")
 
 
 def _conv_stack(strided_layers: int) -> Encoder:
-    """A first layer of kernel 10 and stride 5 and then layers of kernel 4 and stride 2, all without padding."""
+    """A first layer of kernel 10 and stride 5 and then layers of kernel 4 and stride 2."""
     frames = 1
     for _ in range(strided_layers):
         frames = 2 * (frames - 1) + 4
-    return Encoder(dim=512, waveform=True, shortest=5 * (frames - 1) + 10)
+    return Encoder(dim=512, waveform=True, shortest_valid=5 * (frames - 1) + 10, norm="group:1", padding="valid")
 
+
+# A first layer of kernel 11, stride 5 and 5 zeros on each side, and then six poolings of 4.
+_RES1DNET = Encoder(dim=2048, waveform=True, shortest_valid=5 * (4**6 - 1) + 1, norm="group:32", padding="same")
 
 ENCODERS: Mapping[str, Encoder] = {
-    "cnn6": Encoder(dim=512),
-    "cnn10": Encoder(dim=512),
-    "cnn14": Encoder(dim=2048),
+    "cnn6": _spectral(dim=512, halvings=4),
+    "cnn10": _spectral(dim=512, halvings=4),
+    "cnn14": _spectral(dim=2048, halvings=5),
+    "resnet22": _spectral(dim=2048, halvings=5),
+    "resnet38": _spectral(dim=2048, halvings=5),
+    "resnet54": _spectral(dim=2048, halvings=5),
+    "res1dnet31": _RES1DNET,
+    "res1dnet51": _RES1DNET,
     "conv160": _conv_stack(5),
     "conv320": _conv_stack(6),
     "conv640": _conv_stack(7),
     "conv1280": _conv_stack(8),
     "conv2560": _conv_stack(9),
+}
+
+# The paper's two pairs (section 3); the same 2-D network reads every spectral format.
+PAIRS: Mapping[str, Mapping[str, str]] = {
+    "small": {"waveform": "conv320", **dict.fromkeys(SPECTRA, "cnn10")},
+    "base": {"waveform": "res1dnet31", **dict.fromkeys(SPECTRA, "cnn14")},
 }
 
 
@@ -68,6 +100,26 @@ def find_encoder(name: str) -> Encoder:
     if name not in ENCODERS:
         raise ValueError(f"unknown encoder {name!r}: the encoders are {', '.join(ENCODERS)}")
     return ENCODERS[name]
+
+
+def pair(encoders: Mapping[str, str] | str) -> Mapping[str, str]:
+    """Format -> encoder name, of a pair's name or of such a mapping, which stays as it is.
+
+    Raises:
+        ValueError: if there is no pair of that name, with those there are.
+    """
+    if isinstance(encoders, str):
+        if encoders not in PAIRS:
+            raise ValueError(f"unknown pair of encoders {encoders!r}: the pairs are {', '.join(PAIRS)}")
+        return PAIRS[encoders]
+    return encoders
+
+
+def embedding_names(formats: Sequence[str], *, share_encoder: bool = True) -> tuple[str, ...]:
+    """The name of each branch's embedding: its format, with `_a` or `_b` where each branch embeds the same format."""
+    if share_encoder or len(set(formats)) > 1:
+        return tuple(formats)
+    return tuple(f"{name}_{branch}" for name, branch in zip(formats, "ab", strict=True))
 
 
 def common_dim(*, formats: Sequence[str], encoders: Mapping[str, str], width: float) -> int:
@@ -106,7 +158,17 @@ def common_dim(*, formats: Sequence[str], encoders: Mapping[str, str], width: fl
     return next(iter(dims.values()))
 
 
-def check_crop(*, formats: Sequence[str], encoders: Mapping[str, str], seconds: float, sample_rate: int) -> None:
+def check_inputs(
+    *,
+    formats: Sequence[str],
+    encoders: Mapping[str, str],
+    seconds: float,
+    sample_rate: int,
+    n_mels: int = 80,
+    n_mfcc: int = 13,
+    padding: str | None = None,
+    front_end: FrontEndOptions | None = None,
+) -> None:
     """Refuses crops from which a branch has nothing to embed.
 
     Args:
@@ -114,21 +176,28 @@ def check_crop(*, formats: Sequence[str], encoders: Mapping[str, str], seconds: 
         encoders: Format -> encoder name.
         seconds: Length of the crops.
         sample_rate: In Hz.
+        n_mels: Bands of the spectrogram and of the log-mel spectrogram.
+        n_mfcc: Coefficients of the MFCCs.
+        padding: Of the encoders, None for their own.
+        front_end: How spectra are made, None for the defaults.
 
     Raises:
-        ValueError: naming the shortest crop, or the lowest sample rate.
+        ValueError: naming the shortest crop, the fewest bands, or the option of the front end that does not fit.
     """
-    if "log_mel" in formats and sample_rate < 2 * LOG_MEL_HIGH_HZ:
-        raise ValueError(
-            f"a sample rate of {sample_rate} Hz has no room for log-mel bands up to {LOG_MEL_HIGH_HZ:g} Hz: "
-            f"choose at least {2 * LOG_MEL_HIGH_HZ:g}"
-        )
+    options = front_end or FrontEndOptions()
     for name in dict.fromkeys(formats):
-        shortest = find_encoder(encoders[name]).shortest
+        shortest = find_encoder(encoders[name]).shortest(padding)
         if name != "waveform":
-            shortest = (shortest + 1) * round(HOP_SECONDS * sample_rate)
+            options.check(sample_rate=sample_rate)
+            size = frame_size(name, n_mels=n_mels, n_mfcc=n_mfcc)
+            if size < shortest:
+                raise ValueError(
+                    f"{size} bands of {name} are too few for {encoders[name]} with padding 'valid': choose at least "
+                    f"{shortest}, or padding 'same'"
+                )
+            shortest = options.shortest(shortest, sample_rate=sample_rate)
         if round(seconds * sample_rate) < shortest:
+            enough = math.ceil(1e4 * shortest / sample_rate) / 1e4
             raise ValueError(
-                f"a crop of {seconds:g} s is too short for {encoders[name]} on {name}: choose at least "
-                f"{shortest / sample_rate:.3g} s"
+                f"a crop of {seconds:g} s is too short for {encoders[name]} on {name}: choose at least {enough:g} s"
             )

@@ -1,101 +1,179 @@
 """From a waveform to the format a branch sees: `(batch, samples) -> (batch, frames, bands)`, or the waveform itself."""
 
+import dataclasses
+
 import keras
 import numpy as np
 from keras import ops
 
-from models.catalog import HOP_SECONDS, LOG_MEL_HIGH_HZ
+from models import filters
+from models.formats import FrontEndOptions, frame_size
 from models.typing import Tensor
 
-WINDOW_SECONDS = 2 * HOP_SECONDS
+
+class FrontEnd(keras.layers.Layer):
+    """Base: `features(bands(waveform))`; in between is where a spectrum is augmented.
+
+    Each clip's features depend on that clip alone. Always float32: spectra overflow 16-bit floats.
+
+    Attributes:
+        hop: Samples from one frame of `bands` to the next.
+        silence: The value of `bands` where there is no sound.
+    """
+
+    hop = 1
+    silence = 0.0
+
+    def __init__(self, **kwargs):
+        super().__init__(dtype="float32", trainable=False, **kwargs)
+
+    def bands(self, waveform: Tensor) -> Tensor:
+        """What is augmented: the `(batch, samples)` waveform itself, or its log bands, `(batch, frames, bands)`."""
+        return waveform
+
+    def features(self, bands: Tensor) -> Tensor:
+        """What the encoder reads, from `bands`."""
+        return bands
+
+    def call(self, waveform: Tensor) -> Tensor:
+        return self.features(self.bands(waveform))
+
+    def get_config(self) -> dict:
+        return {"name": self.name}
 
 
 @keras.saving.register_keras_serializable("diptych")
-class LogMel(keras.layers.Layer):
-    """Log-mel filter bank energies, `(batch, samples)` float32 -> `(batch, frames, n_mels)` float32.
+class Waveform(FrontEnd):
+    """The waveform as it is, `(batch, samples)`."""
 
-    Power spectrum of 20-ms periodic Hann windows every 10 ms (paper, section 3), without centring:
-    `frames = samples // hop - 1`. Then HTK mel triangles of peak 1 and the natural log of energy + `floor`. The
-    paper leaves FFT size, band edges, scale and floor open; these are Diptych's choices.
 
-    The transform is one matmul with a windowed Fourier basis: about 1 % of an encoder's work, and no FFT op to hinder
-    an export. Each clip's features depend on that clip alone. Always float32: spectra overflow 16-bit floats.
+class _FilterBank(FrontEnd):
+    """Log of filtered Fourier spectra, `(batch, samples) -> (batch, frames, n_bands)` float32.
+
+    Without centring there are `1 + (samples - window) // hop` frames, with it `1 + samples // hop`.
+
+    The transform is two matmuls with a windowed and folded Fourier basis, a small share of an encoder's work, and no
+    FFT op to hinder an export.
+
+    Args:
+        sample_rate: Hz.
+        n_bands: Bands.
+        **options: Those of `models.formats.FrontEndOptions`, and the layer's `name`.
+
+    Raises:
+        ValueError: for options that do not exist or fit, or too many bands; when called, for a waveform that is too
+            short.
     """
 
-    def __init__(
-        self,
-        *,
-        sample_rate: int = 16000,
-        n_mels: int = 80,
-        fft_length: int = 512,
-        low_hz: float = 60.0,
-        high_hz: float = LOG_MEL_HIGH_HZ,
-        floor: float = 1e-6,
-        **kwargs,
-    ):
-        super().__init__(dtype="float32", trainable=False, **kwargs)
-        if not 0 <= low_hz < high_hz <= sample_rate / 2:
-            raise ValueError(
-                f"mel band edges {low_hz:g}-{high_hz:g} Hz must rise and stay below half the sample rate, "
-                f"{sample_rate / 2:g} Hz"
-            )
-        self.sample_rate, self.n_mels, self.fft_length = sample_rate, n_mels, fft_length
-        self.low_hz, self.high_hz, self.floor = low_hz, high_hz, floor
-        self.hop = round(HOP_SECONDS * sample_rate)
-        self.window = round(WINDOW_SECONDS * sample_rate)
-        self._basis = windowed_fourier_basis(self.window, fft_length)
-        self._mel = mel_filters(
-            n_mels=n_mels, fft_length=fft_length, sample_rate=sample_rate, low_hz=low_hz, high_hz=high_hz
+    power = 2  # of the Fourier magnitudes
+
+    def __init__(self, *, sample_rate: int = 16000, n_bands: int = 80, name: str | None = None, **options):
+        super().__init__(name=name)
+        self.sample_rate, self.n_bands, self.options = sample_rate, n_bands, FrontEndOptions.of(options)
+        self.options.check(sample_rate=sample_rate)
+        self.window, self.hop = self.options.window(sample_rate), self.options.hop(sample_rate)
+        matrix = filters.triangles(
+            self.scale,
+            bands=n_bands,
+            fft_length=self.options.fft_length,
+            sample_rate=sample_rate,
+            low_hz=self.options.low_hz,
+            high_hz=self.options.high_hz,
         )
-        if not self._mel.any(axis=0).all():
-            raise ValueError(
-                f"{n_mels} mel bands are too many for an FFT of {fft_length}, some hold no frequency: choose fewer"
-            )
+        heard = matrix.any(axis=1)
+        self._filters = matrix[heard]
+        self._bases = [basis[:, heard] for basis in filters.folded_fourier_bases(self.window, self.options.fft_length)]
+
+    @property
+    def scale(self) -> str:
+        """Of the filters, see `models.filters.triangles`."""
+        return self.options.mel_scale
 
     @property
     def silence(self) -> float:
-        """The value of a band without energy."""
-        return float(np.log(self.floor))
+        floor = self.options.floor
+        return float(np.log(floor) if self.options.log == "natural" else 20 / self.power * np.log10(floor))
 
-    def call(self, waveform: Tensor) -> Tensor:
-        hops = ops.shape(waveform)[1] // self.hop
-        x = ops.reshape(waveform[:, : hops * self.hop], (-1, hops, self.hop))
-        frames = ops.concatenate([x[:, :-1], x[:, 1:]], axis=-1)  # (batch, hops - 1, window): windows overlap by half
-        spectrum = ops.matmul(frames, self._basis)  # (batch, frames, real bins then imaginary bins)
-        bins = self.fft_length // 2 + 1
-        power = ops.square(spectrum[..., :bins]) + ops.square(spectrum[..., bins:])
-        return ops.log(ops.matmul(power, self._mel) + self.floor)
+    def bands(self, waveform: Tensor) -> Tensor:
+        frames, half = self._frames(waveform), self.window // 2
+        after = frames[..., 1 : half + 1]
+        before = ops.flip(frames[..., self.window - half : self.window], axis=-1)
+        cosines, sines = self._bases
+        energy = ops.square(ops.matmul(after + before, cosines)) + ops.square(ops.matmul(after - before, sines))
+        x = ops.matmul(energy if self.power == 2 else ops.sqrt(energy), self._filters)  # (batch, frames, n_bands)
+        if self.options.log == "natural":
+            return ops.log(x + self.options.floor)
+        return 20 / self.power * ops.log10(ops.maximum(x, self.options.floor))
+
+    def _frames(self, waveform: Tensor) -> Tensor:
+        """`(batch, frames, window or more)`: each frame is the hop it begins with and the next ones."""
+        samples, hop, window = waveform.shape[1], self.hop, self.window
+        shortest = self.options.shortest(1, sample_rate=self.sample_rate)
+        if samples is not None and samples < shortest:
+            raise ValueError(f"{samples} samples are too few for a frame of the {self.name}: give {shortest} or more")
+        if self.options.centre:
+            waveform = ops.pad(waveform, [[0, 0], [(window + 1) // 2, window // 2]], mode="reflect")
+        hops = -(-window // hop)  # in a frame
+        waveform = ops.pad(waveform, [[0, 0], [0, hops * hop - window]])
+        count = ops.shape(waveform)[1] // hop
+        x = ops.reshape(waveform[:, : count * hop], (-1, count, hop))
+        return ops.concatenate([x[:, i : count - hops + 1 + i] for i in range(hops)], axis=-1)
 
     def get_config(self) -> dict:
-        names = ("sample_rate", "n_mels", "fft_length", "low_hz", "high_hz", "floor")
-        config = {key: value for key, value in super().get_config().items() if key in ("name",)}
-        return {**config, **{name: getattr(self, name) for name in names}}
+        sizes = {"sample_rate": self.sample_rate, "n_bands": self.n_bands}
+        return {**super().get_config(), **sizes, **dataclasses.asdict(self.options)}
 
 
-def windowed_fourier_basis(window: int, fft_length: int) -> np.ndarray:
-    """The real Fourier transform of a periodic-Hann-windowed frame, zero-padded to `fft_length`, as a matrix.
+@keras.saving.register_keras_serializable("diptych")
+class Spectrogram(_FilterBank):
+    """Log of the Fourier magnitudes in bands evenly spaced in Hz; see `_FilterBank`."""
 
-    Returns:
-        `(window, 2 * bins)` float32: the cosine columns of the `fft_length // 2 + 1` bins, then the sine columns.
+    power = 1
+    scale = "linear"
+
+
+@keras.saving.register_keras_serializable("diptych")
+class LogMel(_FilterBank):
+    """Log-mel energies; see `_FilterBank`."""
+
+
+@keras.saving.register_keras_serializable("diptych")
+class Mfcc(_FilterBank):
+    """The first `n_mfcc` coefficients of the orthonormal DCT-II of `LogMel`, `(batch, frames, n_mfcc)`.
+
+    A block of dropped frames, a dropped band and a shift of bands mean on cepstra what they mean on the log-mel bands
+    that these come from, so that is where they are augmented.
     """
-    n = np.arange(window)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * n / window)
-    angle = 2 * np.pi * np.outer(n, np.arange(fft_length // 2 + 1)) / fft_length
-    return (hann[:, None] * np.concatenate([np.cos(angle), -np.sin(angle)], axis=1)).astype(np.float32)
+
+    def __init__(self, *, n_mfcc: int = 13, **kwargs):
+        super().__init__(**kwargs)
+        self.n_mfcc = frame_size("mfcc", n_mels=self.n_bands, n_mfcc=n_mfcc)
+        self._cosines = filters.cosine_transform(self.n_bands, n_mfcc)
+
+    def features(self, bands: Tensor) -> Tensor:
+        return ops.matmul(bands, self._cosines)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "n_mfcc": self.n_mfcc}
 
 
-def mel_filters(*, n_mels: int, fft_length: int, sample_rate: int, low_hz: float, high_hz: float) -> np.ndarray:
-    """HTK mel triangles of peak 1, straight in mel, as `tf.signal.linear_to_mel_weight_matrix` draws them.
+def build(
+    name: str, *, sample_rate: int = 16000, n_mels: int = 80, n_mfcc: int = 13, options: FrontEndOptions | None = None
+) -> FrontEnd:
+    """Builds the front end of a format.
 
-    Returns:
-        `(fft_length // 2 + 1, n_mels)` float32; the row of 0 Hz is zero.
+    Args:
+        name: One of `models.formats.FORMATS`.
+        sample_rate: Hz.
+        n_mels: Bands of the spectrogram and of the log-mel spectrogram.
+        n_mfcc: Coefficients of the MFCCs.
+        options: Of the spectral formats.
+
+    Raises:
+        ValueError: for options or sizes that do not fit.
     """
-
-    def to_mel(hz: float | np.ndarray) -> np.ndarray:
-        return 1127.0 * np.log1p(np.asarray(hz) / 700.0)
-
-    bins = to_mel(np.linspace(0.0, sample_rate / 2, fft_length // 2 + 1)[1:])[:, None]
-    edges = np.linspace(to_mel(low_hz), to_mel(high_hz), n_mels + 2)
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    triangles = np.maximum(0.0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))
-    return np.pad(triangles, [[1, 0], [0, 0]]).astype(np.float32)
+    if name == "waveform":
+        return Waveform(name="waveform_front_end")
+    sizes = {"sample_rate": sample_rate, "n_bands": n_mels, **({"n_mfcc": n_mfcc} if name == "mfcc" else {})}
+    layer = {"spectrogram": Spectrogram, "log_mel": LogMel, "mfcc": Mfcc}[name]
+    return layer(name=f"{name}_front_end", **sizes, **dataclasses.asdict(options or FrontEndOptions()))

@@ -52,17 +52,19 @@ def embed_windows(model: Any, audio: Any) -> dict[str, Any]:
     """Embeds every sub-clip of each clip, crop as in training and stride half of it.
 
     Args:
-        model: A `models.dual.DualEncoder`, or anything with its `formats`, `crop_samples` and `embed`.
+        model: A `models.dual.DualEncoder`, or anything with its `embedding_names`, `crop_samples` and `embed`.
         audio: `(batch, samples)` float32 in [-1, 1], of any length.
 
     Returns:
-        Format name -> `(batch, windows, dim)`, and under `embedding` all formats concatenated in branch order.
+        Name of the embedding -> `(batch, windows, dim)`, and under `embedding` all of them concatenated.
     """
     crop = model.crop_samples
     windows = subclips(audio, crop=crop, stride=half_crop(crop))
     batch, count = ops.shape(windows)[0], ops.shape(windows)[1]
     flat = model.embed(ops.reshape(windows, (-1, crop)), training=False)
-    by_format = {name: ops.reshape(flat[name], (batch, count, int(flat[name].shape[-1]))) for name in model.formats}
+    by_format = {
+        name: ops.reshape(flat[name], (batch, count, int(flat[name].shape[-1]))) for name in model.embedding_names
+    }
     return {"embedding": ops.concatenate(list(by_format.values()), axis=-1), **by_format}
 
 

@@ -25,7 +25,7 @@ OUTCOMES = {
 }
 STYLES = {"ran": "green", "skipped": "cyan", "failed": "red", "stopped": "yellow", "running": "bold", "not run": "dim"}
 UNTRAINED = "untrained/"
-BASELINES = {"mfcc": "MFCC mean+std"}
+BASELINES = {"mfcc_mean_std": "MFCC mean+std"}
 BRANCHES = {"both": "both, concatenated"}
 
 

@@ -15,14 +15,19 @@ def fixture(name: str) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def weights(name: str) -> dict[str, np.ndarray]:
-    """Weights by PANNs name, kernels in Keras' layout."""
+def torch_weights(name: str) -> dict[str, np.ndarray]:
+    """Weights by PANNs name, kernels in torch's layout."""
     spec = importlib.util.spec_from_file_location("reference_weights", FOLDER / "weights.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.load(name)
+    return module.load(name, layout="torch")
 
 
 def relative_error(found, expected) -> float:
     """Largest difference, as a share of the largest expected value."""
     return float(np.abs(np.asarray(found) - expected).max() / np.abs(expected).max())
+
+
+def relative_distance(found, expected) -> float:
+    """Distance as a share of the expected vector's length: of use where single entries may differ more."""
+    return float(np.linalg.norm(np.asarray(found) - expected) / np.linalg.norm(expected))

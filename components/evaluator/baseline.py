@@ -1,30 +1,29 @@
 """The classical baseline every embedding has to beat: mean and standard deviation of MFCCs."""
 
-import numpy as np
+import math
+
 import tensorflow as tf
-from scipy import fft
 
 from models import frontends, views
+from models.formats import FrontEndOptions
 
-COEFFICIENTS = 13  # paper, section 3: "for MFCCs we follow the convention and take 13 features"
+_OPTIONS, _SAMPLE_RATE = FrontEndOptions(), 16000  # the defaults, and the sample rate that they are for
 
 
 class MfccStatistics:
-    """Mean and standard deviation over time of 13 MFCCs, of each sub-clip."""
+    """Mean and standard deviation over time of 13 MFCCs (paper, section 3), of each sub-clip."""
 
     def __init__(self, *, sample_rate: int, crop: int):
         self.crop = crop
-        self.log_mel = frontends.LogMel(sample_rate=sample_rate)
-        # Orthonormal DCT-II over the mel bands, as a matrix (bands, coefficients).
-        self.dct = fft.dct(np.eye(self.log_mel.n_mels, dtype=np.float32), axis=1, norm="ortho")[:, :COEFFICIENTS]
-
-    def mfcc(self, audio: tf.Tensor) -> tf.Tensor:
-        """MFCCs of the log-mel front end, float32 (batch, samples) -> (batch, frames, 13)."""
-        return self.log_mel(audio) @ self.dct
+        self.mfcc = frontends.Mfcc(
+            sample_rate=sample_rate,
+            fft_length=_OPTIONS.fft_length * 2 ** max(0, math.ceil(math.log2(sample_rate / _SAMPLE_RATE))),
+            high_hz=min(_OPTIONS.high_hz, sample_rate / 2),
+        )
 
     def windows(self, audio: tf.Tensor) -> tf.Tensor:
         """Float32 (batch, samples) in [-1, 1] -> (batch, windows, 26): means, then standard deviations."""
         cut = views.subclips(audio, crop=self.crop, stride=views.half_crop(self.crop))
         mfcc = self.mfcc(tf.reshape(cut, (-1, self.crop)))
         statistics = tf.concat([tf.reduce_mean(mfcc, axis=1), tf.math.reduce_std(mfcc, axis=1)], axis=-1)
-        return tf.reshape(statistics, (tf.shape(cut)[0], tf.shape(cut)[1], 2 * COEFFICIENTS))
+        return tf.reshape(statistics, (tf.shape(cut)[0], tf.shape(cut)[1], 2 * self.mfcc.n_mfcc))

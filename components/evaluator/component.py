@@ -54,8 +54,8 @@ class Evaluator(base.Component):
     """Embeds every clip through the SavedModel's `windows` signature and probes what comes out.
 
     Writes `metrics.json` (`probe`, `metric`, `scores` by set of features, `details`, `note`) and `blessing.json`
-    (`blessed`, `reasons`). The sets are each format, `both` (all formats concatenated), the same of the untrained
-    encoders under `untrained/`, and `mfcc`.
+    (`blessed`, `reasons`). The sets are each encoder's embedding, `both` (all of them concatenated), the same of the
+    untrained encoders under `untrained/`, and `mfcc_mean_std`.
     """
 
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {
@@ -196,7 +196,7 @@ def bless(scores: Mapping[str, float], *, min_margin: float, note: str | None = 
     if not scores:
         return {"blessed": True, "reasons": [note or "not probed"]}
     ours, reasons = scores["both"], []
-    for rival in ("untrained/both", "mfcc"):
+    for rival in ("untrained/both", "mfcc_mean_std"):
         if ours - scores[rival] <= min_margin:
             margin = f" by more than {min_margin:.3f}" if min_margin else ""
             reasons.append(f"its score {ours:.3f} does not beat {rival}'s {scores[rival]:.3f}{margin}")

@@ -15,7 +15,7 @@ from beam_jobs import examples, log_mel
 from components.evaluator import baseline
 from models import views
 
-BOTH, UNTRAINED, MFCC = "both", "untrained/", "mfcc"
+BOTH, UNTRAINED, MFCC = "both", "untrained/", "mfcc_mean_std"
 _WINDOWS_PER_BATCH = 64
 _MOST_WAITING = 256  # clips held back until there are others of their length
 
@@ -28,7 +28,7 @@ class Clips:
     """Embedded clips, in the order of the examples; the windows of a clip are consecutive.
 
     Attributes:
-        features: Name of a set ("waveform", "both", "untrained/both", "mfcc" ...) -> float32 (windows, dim).
+        features: Name of a set ("waveform", "both", "untrained/both", "mfcc_mean_std" ...) -> float32 (windows, dim).
         window_counts: int (clips,): windows of each clip.
         clip_ids: Name of each clip.
         labels: Class indices of each clip.
@@ -71,16 +71,16 @@ def embedders(model_dir: epath.Path, saved_model: epath.Path) -> Embedder:
     served = tf.saved_model.load(os.fspath(saved_model))
     initial = keras.models.load_model(os.fspath(model_dir / "initial.keras"), compile=False)
     mfcc = baseline.MfccStatistics(sample_rate=initial.sample_rate, crop=initial.crop_samples)
-    formats = tuple(initial.formats)
+    names = initial.embedding_names
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32)], autograph=False)
     def others(audio: tf.Tensor) -> dict[str, tf.Tensor]:
-        untrained = _named(views.embed_windows(initial, audio), formats, prefix=UNTRAINED)
+        untrained = _named(views.embed_windows(initial, audio), names, prefix=UNTRAINED)
         return {**untrained, MFCC: mfcc.windows(audio)}
 
     def embed(audio: tf.Tensor) -> Mapping[str, tf.Tensor]:
         trained = served.signatures["windows"](audio=audio)
-        return {**_named(trained, formats, prefix=""), **others(audio)}
+        return {**_named(trained, names, prefix=""), **others(audio)}
 
     return embed
 
@@ -133,8 +133,8 @@ def embed(
     )
 
 
-def _named(values: Mapping[str, tf.Tensor], formats: tuple[str, ...], *, prefix: str) -> dict[str, tf.Tensor]:
-    return {**{prefix + name: values[name] for name in formats}, prefix + BOTH: values["embedding"]}
+def _named(values: Mapping[str, tf.Tensor], names: tuple[str, ...], *, prefix: str) -> dict[str, tf.Tensor]:
+    return {**{prefix + name: values[name] for name in names}, prefix + BOTH: values["embedding"]}
 
 
 def _equal_lengths(clips: Iterable[tuple[int, dict]], *, crop: int) -> Iterator[list[tuple[int, dict]]]:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from etils import epath
 
 from components import tensorboard
-from components.evaluator.embeddings import BOTH, Clips
+from components.evaluator.embeddings import BOTH, MFCC, Clips
 from components.evaluator.probes import ProbeResult
 
 _PROJECTOR_CLIPS = 2000
@@ -66,7 +66,7 @@ def _bars(results: Mapping[str, ProbeResult], *, metric: str) -> np.ndarray:
     fig = tensorboard.figure(width=7.0, height=0.6 + 0.45 * len(results))
     axes = fig.add_subplot()
     names = list(results)
-    colours = ["tab:grey" if "untrained/" in name else "tab:olive" if name == "mfcc" else "tab:blue" for name in names]
+    colours = ["tab:grey" if "untrained/" in name else "tab:olive" if name == MFCC else "tab:blue" for name in names]
     bars = axes.barh(names, [result.score for result in results.values()], color=colours)
     axes.bar_label(bars, fmt="%.3f", padding=3)
     axes.invert_yaxis()

@@ -23,7 +23,7 @@ def export(model: keras.Model, directory: epath.Path) -> dict[str, Any]:
 
     Signatures, both with `audio` float32 (batch, samples) in [-1, 1], one sample or more, at the model's sample rate:
         serving_default: `embedding` (batch, dim), the mean over the sub-clips with the formats concatenated, and each
-            format under its own name, (batch, its dim).
+            encoder's embedding under its name (the format, or e.g. `log_mel_a`), (batch, its dim).
         windows: the same keys before the mean, (batch, windows, dim).
 
     Args:
@@ -48,7 +48,7 @@ def export(model: keras.Model, directory: epath.Path) -> dict[str, Any]:
 
 def describe(model: keras.Model) -> dict[str, Any]:
     """What a user of the SavedModel has to know, as plain JSON."""
-    dims = {name: int(model.dims[name]) for name in model.formats}
+    dims = dict(model.dims)
     total = sum(dims.values())
     sizes = {"embedding": total, **dims}
     return {

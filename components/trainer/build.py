@@ -7,24 +7,30 @@ from beam_jobs.examples import ExamplesInfo
 from components.errors import UserError
 from components.trainer.config import ModelConfig, TrainerConfig
 from models.dual import DualEncoder
+from models.layers import BatchNormalization
 
 
 def build_model(config: ModelConfig, *, seed: int) -> DualEncoder:
-    """Builds the untrained model; seed Keras first for repeatable weights.
+    """Builds the untrained model, for the replicas of the strategy in scope; seed Keras first for repeatable weights.
 
     Raises:
         UserError: if the model cannot be built so.
     """
     try:
-        return DualEncoder(
+        model = DualEncoder(
             formats=config.format_names,
             encoders=config.encoders.model_dump(),
             augmentations=[config.augment_a.model_dump(), config.augment_b.model_dump()],
+            share_encoder=config.share_encoder,
             width=config.width,
             dropout=config.dropout,
+            norm=config.norm,
+            padding=config.padding,
             crop_seconds=config.crop_seconds,
             sample_rate=config.sample_rate,
             n_mels=config.n_mels,
+            n_mfcc=config.n_mfcc,
+            front_end=config.front_end.model_dump(),
             projector_dim=config.projector_dim,
             projector_norm=config.projector_norm,
             mixing_group=config.mixing_group,
@@ -32,6 +38,11 @@ def build_model(config: ModelConfig, *, seed: int) -> DualEncoder:
         )
     except ValueError as error:
         raise UserError(f"trainer.model: {error}.") from error
+    layers = [layer for encoder in model.encoders.values() for layer in encoder.layers]
+    for layer in (*layers, model.projector.normalize):
+        if isinstance(layer, BatchNormalization):
+            layer.replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return model
 
 
 def make_schedule(config: TrainerConfig) -> keras.optimizers.schedules.LearningRateSchedule:

@@ -10,7 +10,7 @@ from models import contrastive
 from models.dual import DualEncoder
 
 Logs = dict[str, tf.Tensor]
-LOGS = ("loss", "top1", "positive_similarity", "negative_similarity", "gradient_norm")
+LOGS = ("loss", "top1", "positive_similarity", "negative_similarity", "alignment", "uniformity", "gradient_norm")
 
 
 def to_float(pcm: tf.Tensor) -> tf.Tensor:
@@ -28,8 +28,8 @@ def make_loop(
     gradients are those of one device with the whole batch.
 
     Returns:
-        The loop; its logs are the means over its steps of `loss` (per pair), `top1`, `positive_similarity`,
-        `negative_similarity` and `gradient_norm`.
+        The loop; its logs are the means over its steps of `LOGS`: `loss` (per pair), `gradient_norm`, and those of
+        `models.contrastive.nt_xent_with_logs`.
     """
     replicas = strategy.num_replicas_in_sync
 

@@ -49,22 +49,25 @@ class TrainingLog:
         self._scalars("valid", step, figures)
 
     def views(self, model: DualEncoder, batch: Batch) -> None:
-        """Shows the first clips of a batch as each branch's encoder is given them, augmented."""
+        """Shows the first clips of a batch as each branch's encoder is given them, augmented.
+
+        Of a spectrum, the player has the mixed waveform that it is of, and the picture all that was done to it.
+        """
         with self._writer.as_default(step=0):
-            for branch, name in enumerate(model.branches):
-                crops = to_float(batch["ab"[branch]])
-                views = model.view(branch, crops, training=True)
-                for i in range(min(_CLIPS_SHOWN, len(crops))):
+            for branch, name in enumerate(model.formats):
+                sounds = model.mix(branch, to_float(batch["ab"[branch]]), training=True)
+                views = model.format(branch, sounds, training=True)
+                for i in range(min(_CLIPS_SHOWN, len(sounds))):
                     clip_id = batch["clip_id"][i].numpy().decode()
                     title = f"{clip_id}, branch {'AB'[branch]}: {name}"
-                    tag = f"views/{i}_{'ab'[branch]}_{name}"
+                    tag, sample_rate = f"views/{i}_{'ab'[branch]}_{name}", model.sample_rate
                     if name == "waveform":
-                        tensorboard.clip(tag, views[i].numpy(), sample_rate=model.sample_rate, title=title)
+                        tensorboard.clip(tag, np.asarray(views[i]), sample_rate=sample_rate, title=title)
                     else:
-                        tensorboard.audio(
-                            f"{tag}/audio", crops[i].numpy(), sample_rate=model.sample_rate, description=title
-                        )
-                        tf.summary.image(f"{tag}/spectrum", _spectrum_image(views[i].numpy(), title=title))
+                        sound, spectrum = np.asarray(sounds[i]), np.asarray(views[i])
+                        unit = "coefficient" if name == "mfcc" else "band"
+                        tensorboard.audio(f"{tag}/audio", sound, sample_rate=sample_rate, description=title)
+                        tf.summary.image(f"{tag}/spectrum", _spectrum_image(spectrum, title=title, unit=unit))
 
     def close(self, history: epath.Path) -> None:
         """Flushes the events and writes the CSV to where it stays."""
@@ -83,10 +86,10 @@ class TrainingLog:
         self._history.write_text("\n".join(lines) + "\n")
 
 
-def _spectrum_image(spectrum: np.ndarray, *, title: str) -> np.ndarray:
+def _spectrum_image(spectrum: np.ndarray, *, title: str, unit: str) -> np.ndarray:
     """`(frames, bands)` as a picture, time to the right."""
     figure = tensorboard.figure(width=8, height=3)
     axes = figure.subplots()
     axes.imshow(spectrum.T, origin="lower", aspect="auto", cmap="magma")
-    axes.set(title=title, xlabel="frame", ylabel="band")
+    axes.set(title=title, xlabel="frame", ylabel=unit)
     return tensorboard.figure_image(figure)

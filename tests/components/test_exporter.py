@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from components import base
-from components.exporter import Exporter, infra_validator
+from components.exporter import Exporter, infra_validator, saved_model
 from models import dual, views
 from tests.components import stage
 
@@ -40,6 +40,13 @@ def test_the_signatures_answer_as_documented(exported):
     info = json.loads((outputs["saved_model"] / base.EMBEDDING_INFO).read_text())
     assert info["dims"] == {name: expected[name].shape[-1] for name in ("waveform", "log_mel")}
     assert (info["sample_rate"], info["crop_samples"]) == (16000, 8000)
+    assert info["formats"] == ["waveform", "log_mel"]
+
+
+def test_two_encoders_of_one_format_have_an_output_each():
+    model = dual.DualEncoder(formats=("mfcc", "mfcc"), share_encoder=False, width=0.03125)
+    info = saved_model.describe(model)
+    assert (info["formats"], info["dims"], info["dim"]) == (["mfcc", "mfcc"], {"mfcc_a": 16, "mfcc_b": 16}, 32)
 
 
 def test_a_clip_does_not_depend_on_its_batch_mates(exported):

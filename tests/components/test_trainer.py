@@ -7,11 +7,12 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from etils import epath
 
 from components import base
 from components.errors import UserError
-from components.trainer import Trainer, TrainerConfig, input_pipeline
+from components.trainer import Trainer, TrainerConfig, build, input_pipeline, summaries
 from pipeline import overrides
 from tests.components import stage
 
@@ -89,6 +90,28 @@ def test_a_run_leaves_models_history_and_events(inputs, tmp_path):
         "views/0_a_waveform/audio",
         "views/0_b_log_mel/spectrum",
     }
+
+
+@pytest.mark.parametrize("formats", ["waveform+spectrogram", "log_mel+mfcc", "log_mel+log_mel"])
+def test_both_views_can_be_seen_and_heard(formats, tmp_path):
+    config = _config(
+        model__formats=formats,
+        model__share_encoder=False,
+        model__augment_a__time_mask_seconds=0.1,
+        model__augment_b__frequency_mask=5,
+    )
+    batch = {name: np.ones((5, 8000), np.int16) for name in "ab"} | {"clip_id": tf.constant(["clip"] * 5)}
+    log = summaries.TrainingLog(epath.Path(tmp_path), history=epath.Path(tmp_path / "history.csv"), first=0)
+    log.views(build.build_model(config.model, seed=0), batch)
+    log.close(epath.Path(tmp_path / "copy.csv"))
+    pictures = {name: "log_mel" if name == "waveform" else "spectrum" for name in formats.split("+")}
+    expected = {
+        f"views/{i}_{branch}_{name}/{kind}"
+        for i in range(4)
+        for branch, name in zip("ab", formats.split("+"), strict=True)
+        for kind in ("audio", pictures[name])
+    }
+    assert _tags(tmp_path) == expected
 
 
 def _tags(folder):
@@ -243,7 +266,7 @@ def test_every_crop_can_be_drawn():
     [
         ({"batch_size": 22}, "trainer.batch_size=22 is more than the 21 clips.*at most 21"),
         ({"model__sample_rate": 22050}, "trainer.model.sample_rate=22050 is not that of the examples, 16000 Hz"),
-        ({"model__n_mels": 400}, "400 mel bands are too many.*choose fewer"),
+        ({"model__n_mels": 400}, "trainer.model: 400 bands are too many.*choose fewer"),
         ({"learning_rate": 1e38}, "no longer finite at step.*checkpoint.*Lower trainer.learning_rate"),
     ],
 )
@@ -256,7 +279,7 @@ def test_what_cannot_be_trained_on_is_refused(inputs, tmp_path, changes, message
     ("changes", "message"),
     [
         ({"model__encoders__log_mel": "cnn14"}, "conv320 gives 8 and cnn14 gives 32"),
-        ({"model__formats": "waveform+smell"}, "choose two of waveform, log_mel"),
+        ({"model__formats": "waveform+smell"}, "choose two of waveform, spectrogram, log_mel, mfcc"),
         (
             {"model__augment_a__frequency_shift": 3},
             "Branch A is a waveform.*add trainer.model.augment_a.frequency_shift=0",
@@ -264,12 +287,27 @@ def test_what_cannot_be_trained_on_is_refused(inputs, tmp_path, changes, message
         ({"warmup_steps": 6}, "trainer.warmup_steps=6 leaves nothing"),
         ({"final_learning_rate": 0.1}, "trainer.final_learning_rate=0.1 is above trainer.learning_rate=0.01"),
         ({"model__crop_seconds": 0.05}, "a crop of 0.05 s is too short for conv320.*at least 0.0597 s"),
-        ({"model__sample_rate": 8000}, "8000 Hz has no room for log-mel bands.*at least 15600"),
+        (
+            {"model__sample_rate": 8000},
+            "8000 Hz has no room for bands.*at most 4000, or a sample rate of at least 15600",
+        ),
+        ({"model__encoders__mfcc": "conv320", "model__formats": "mfcc+mfcc"}, "'conv320' reads waveforms.*'mfcc'"),
+        ({"model__padding": "valid", "model__formats": "mfcc+mfcc"}, "13 bands of mfcc are too few for cnn10.*16, or"),
+        ({"model__n_mfcc": 81, "model__formats": "mfcc+mfcc"}, "n_mfcc 81 is more than the 80 mel bands"),
+        ({"model__padding": "valid", "model__crop_seconds": 0.1}, "0.1 s is too short for cnn10 on log_mel.*0.17 s"),
+        ({"model__front_end__fft_length": 256}, "trainer.model: fft_length 256 does not fit a window of 320 samples"),
+        ({"model__front_end__low_hz": 7900}, "low_hz 7900 up to high_hz 7800 Hz: they must rise"),
     ],
 )
 def test_a_config_that_cannot_work_is_refused_before_anything_runs(changes, message):
     with pytest.raises(UserError, match=message):
         Trainer(_config(**changes)).check()
+
+
+@pytest.mark.parametrize("norm", ["layer", "group", "group:0", "batch:2", ""])
+def test_an_unknown_norm_is_refused_with_those_there_are(norm):
+    with pytest.raises(UserError, match="model.norm: must be batch, or group:G for a number G of groups"):
+        _config(model__norm=norm)
 
 
 def test_a_fatal_anomaly_stops_training(inputs, tmp_path):

@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import augment
+from models import augment, frontends
 
 
 def _spectra(batch, frames, bands):
@@ -11,10 +13,9 @@ def _spectra(batch, frames, bands):
     return np.arange(1, batch * frames * bands + 1, dtype="float32").reshape(batch, frames, bands)
 
 
-@given(batch=st.integers(1, 70), group=st.integers(2, 40), seed=st.integers(0, 1000))
-def test_mixing_takes_another_example_of_the_same_group(batch, group, seed):
-    x = np.eye(batch, dtype="float32")  # each row names its example
-    mixed = np.asarray(augment.AudioMixing(group=group, seed=seed)(x, training=True))
+def _assert_mixed(mixed, *, group):
+    """`mixed` was the identity: each row named its example."""
+    batch = len(mixed)
     np.testing.assert_allclose(mixed.sum(axis=1), 1.0, rtol=1e-5)
     for i, row in enumerate(mixed):
         start = i // group * group
@@ -24,22 +25,8 @@ def test_mixing_takes_another_example_of_the_same_group(batch, group, seed):
         assert all(start <= j < start + size for j in partners)
 
 
-def test_mixing_share_is_beta_5_2():
-    shares = np.diag(augment.AudioMixing(seed=1)(np.eye(6400, dtype="float32"), training=True))
-    assert shares.mean() == pytest.approx(5 / 7, abs=0.01)
-    assert shares.var() == pytest.approx(5 * 2 / (7**2 * 8), abs=0.003)
-
-
-def test_mixing_draws_every_partner_alike():
-    x, layer = np.eye(4, dtype="float32"), augment.AudioMixing(group=4, seed=0)
-    counts = sum((np.asarray(layer(x, training=True)) > 0).astype(int) for _ in range(600)) - 600 * np.eye(4)
-    assert counts[~np.eye(4, dtype=bool)].min() > 140
-
-
-@given(farthest=st.integers(0, 12), bands=st.integers(1, 8), seed=st.integers(0, 1000))
-def test_shift_truncates_and_fills_with_the_floor(farthest, bands, seed):
-    x = _spectra(5, 3, bands)
-    shifted = np.asarray(augment.FrequencyShift(farthest=farthest, value=-9.0, seed=seed)(x, training=True))
+def _assert_shifted(shifted, x, *, farthest):
+    bands = x.shape[-1]
     for before, after in zip(x, shifted, strict=True):
         candidates = []
         for shift in range(-farthest, farthest + 1):
@@ -48,6 +35,41 @@ def test_shift_truncates_and_fills_with_the_floor(farthest, bands, seed):
                 moved[:, max(shift, 0) : bands + min(shift, 0)] = before[:, max(-shift, 0) : bands - max(shift, 0)]
             candidates.append(moved)
         assert any(np.array_equal(after, candidate) for candidate in candidates)
+
+
+def _assert_masked(masked, x, *, axis, longest):
+    for before, after in zip(x, masked, strict=True):
+        dropped = (after == -9.0).all(axis=2 - axis)
+        np.testing.assert_array_equal(after[after != -9.0], before[after != -9.0])
+        assert dropped.sum() == (after == -9.0).sum() // after.shape[2 - axis]
+        assert dropped.sum() <= min(longest, x.shape[axis])
+        assert np.count_nonzero(np.diff(np.pad(dropped.astype(int), 1)) == 1) <= 1, "more than one block"
+
+
+@given(batch=st.integers(1, 70), group=st.integers(2, 40), seed=st.integers(0, 1000))
+def test_mixing_takes_another_example_of_the_same_group(batch, group, seed):
+    mixed = augment.AudioMixing(group=group, seed=seed)(np.eye(batch, dtype="float32"), training=True)
+    _assert_mixed(np.asarray(mixed), group=group)
+
+
+def test_mixing_share_is_beta_5_2():
+    shares = np.diag(augment.AudioMixing(seed=1)(np.eye(6400, dtype="float32"), training=True))
+    assert scipy.stats.kstest(shares, scipy.stats.beta(5, 2).cdf).pvalue > 0.01
+
+
+def test_mixing_draws_every_partner_alike():
+    mixed = np.asarray(augment.AudioMixing(group=4, seed=0)(np.eye(2400, dtype="float32"), training=True))
+    groups = mixed.reshape(600, 4, 600, 4)[np.arange(600), :, np.arange(600)]
+    counts = (groups > 0).sum(axis=0)
+    assert (np.diag(counts) == 600).all()
+    assert counts[~np.eye(4, dtype=bool)].min() > 150
+
+
+@given(batch=st.integers(1, 5), farthest=st.integers(0, 12), bands=st.integers(1, 8), seed=st.integers(0, 1000))
+def test_shift_truncates_and_fills_with_the_floor(batch, farthest, bands, seed):
+    x = _spectra(batch, 3, bands)
+    shifted = augment.FrequencyShift(farthest=farthest, value=-9.0, seed=seed)(x, training=True)
+    _assert_shifted(np.asarray(shifted), x, farthest=farthest)
 
 
 def test_shift_is_uniform_over_its_whole_range():
@@ -61,13 +83,8 @@ def test_shift_is_uniform_over_its_whole_range():
 @given(longest=st.integers(0, 12), size=st.integers(1, 8), axis=st.sampled_from([1, 2]), seed=st.integers(0, 1000))
 def test_mask_drops_one_block_and_leaves_the_rest(longest, size, axis, seed):
     x = _spectra(6, size, 4) if axis == 1 else _spectra(6, 4, size)
-    masked = np.asarray(augment.Mask(axis=axis, longest=longest, value=-9.0, seed=seed)(x, training=True))
-    for before, after in zip(x, masked, strict=True):
-        dropped = (after == -9.0).all(axis=2 - axis)
-        np.testing.assert_array_equal(after[after != -9.0], before[after != -9.0])
-        assert dropped.sum() == (after == -9.0).sum() // after.shape[2 - axis]
-        assert dropped.sum() <= min(longest, size)
-        assert np.count_nonzero(np.diff(np.pad(dropped.astype(int), 1)) == 1) <= 1, "more than one block"
+    masked = augment.Mask(axis=axis, longest=longest, value=-9.0, seed=seed)(x, training=True)
+    _assert_masked(np.asarray(masked), x, axis=axis, longest=longest)
 
 
 def test_mask_lengths_and_places_cover_their_range():
@@ -77,26 +94,79 @@ def test_mask_lengths_and_places_cover_their_range():
     assert dropped.mean(axis=0).min() > 0.1
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        augment.AudioMixing(seed=0),
-        augment.Mask(axis=1, longest=3, seed=0),
-        augment.FrequencyShift(farthest=2, value=0.0, seed=0),
-    ],
-    ids=lambda layer: type(layer).__name__,
-)
-def test_nothing_happens_outside_training_and_config_round_trips(layer):
-    x = _spectra(4, 3, 5)
-    np.testing.assert_array_equal(layer(x), x)
+LAYERS = {
+    "mixing": lambda: augment.AudioMixing(group=3, seed=0),
+    "mask": lambda: augment.Mask(axis=1, longest=3, value=-9.0, seed=0),
+    "shift": lambda: augment.FrequencyShift(farthest=2, value=-9.0, seed=0),
+}
+
+
+def _input(name):
+    x = np.random.default_rng(0).normal(size=(5, 7, 6)).astype("float32")
+    return x[:, 0] if name == "mixing" else x
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_nothing_happens_outside_training(name):
+    x = _input(name)
+    np.testing.assert_array_equal(LAYERS[name]()(x), x)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_seed_fixes_the_draws_and_each_call_draws_anew(name):
+    x, layer = _input(name), LAYERS[name]()
     again = type(layer).from_config(layer.get_config())
-    assert again.get_config() == layer.get_config()
+    first, second = (np.asarray(layer(x, training=True)) for _ in range(2))
+    np.testing.assert_array_equal(again(x, training=True), first)
+    assert not np.array_equal(first, second)
 
 
-def test_the_same_seed_draws_the_same():
-    x = _spectra(4, 3, 5)
-    first, second = (np.asarray(augment.Mask(axis=1, longest=3, seed=5)(x, training=True)) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
+@pytest.mark.parametrize("name", LAYERS)
+def test_draws_are_the_same_under_mixed_precision(name):
+    x = _input(name)
+    expected = LAYERS[name]()(x, training=True)
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        found = LAYERS[name]()(x, training=True)
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX has nothing but XLA")
+def test_xla_compiles_all_of_them():
+    import tensorflow as tf
+
+    def compiled(layer, x):
+        return tf.function(lambda x: layer(x, training=True), jit_compile=True)(tf.constant(x)).numpy()
+
+    x = _spectra(6, 7, 5)
+    _assert_mixed(compiled(augment.AudioMixing(group=3), np.eye(8, dtype="float32")), group=3)
+    _assert_masked(compiled(augment.Mask(axis=1, longest=3, value=-9.0), x), x, axis=1, longest=3)
+    _assert_shifted(compiled(augment.FrequencyShift(farthest=2, value=-9.0), x), x, farthest=2)
+
+
+@pytest.mark.parametrize("name", ["spectrogram", "log_mel", "mfcc"])
+def test_a_branch_of_spectra_mixes_waveforms_and_changes_bands(name):
+    options = {"mixing": True, "time_mask_seconds": 0.3, "frequency_mask": 10, "frequency_shift": 20}
+    front_end = frontends.build(name)
+    on_waveform, on_bands = augment.build(options, front_end=front_end, sample_rate=16000, mixing_group=4, seed=7)
+    assert [layer.group for layer in on_waveform] == [4]
+    shift, time, frequency = on_bands
+    assert (shift.farthest, time.longest, time.axis, frequency.longest, frequency.axis) == (20, 30, 1, 10, 2)
+    assert {layer.value for layer in on_bands} == {front_end.silence}
+    assert len({layer.seed for layer in (*on_waveform, *on_bands)}) == 4
+
+
+def test_a_branch_of_waveforms_is_masked_by_samples():
+    options = {"front_end": frontends.build("waveform"), "sample_rate": 16000, "mixing_group": 4, "seed": None}
+    on_waveform, (mask,) = augment.build({"time_mask_seconds": 0.3, "frequency_shift": 0}, **options)
+    assert on_waveform == []
+    assert (mask.longest, mask.axis, mask.value) == (4800, 1, 0.0)
+    with pytest.raises(ValueError, match="a waveform has no bands"):
+        augment.build({"frequency_mask": 1}, **options)
+    with pytest.raises(ValueError, match="unknown augmentation 'reverb': they are mixing"):
+        augment.build({"reverb": 1}, **options)
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,39 @@
 import math
 
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from keras import ops
 
 from models import contrastive
+from tests.models.gradients import value_and_gradients
 from tests.reference import fixture, needs_reference, relative_error
 
+on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.function")
+BATCHES = {
+    "pairs": st.integers(1, 9),
+    "dim": st.integers(2, 6),
+    "block": st.integers(1, 10),
+    "seed": st.integers(0, 99),
+}
 
-def _slow(z_a, z_b, temperature):
-    """Eq. (1), anchor by anchor, in float64."""
+
+def _projections(pairs, dim, seed=0):
+    return np.random.default_rng(seed).normal(size=(2, pairs, dim)).astype("float32")
+
+
+def _cosines(z_a, z_b):
     z = np.concatenate([z_a, z_b]).astype("float64")
     z /= np.linalg.norm(z, axis=1, keepdims=True)
+    return z @ z.T
+
+
+def _slow(z_a, z_b, temperature=0.1):
+    """Eq. (1), anchor by anchor, in float64."""
     n = len(z_a)
-    similarity = z @ z.T / temperature
+    similarity = _cosines(z_a, z_b) / temperature
     anchors = []
     for i in range(2 * n):
         positive = similarity[i, (i + n) % (2 * n)]
@@ -24,26 +42,61 @@ def _slow(z_a, z_b, temperature):
     return np.array(anchors[:n]) + np.array(anchors[n:])
 
 
-@given(pairs=st.integers(1, 9), dim=st.integers(2, 6), temperature=st.floats(0.05, 2.0), seed=st.integers(0, 99))
-def test_equals_the_slow_reference(pairs, dim, temperature, seed):
-    z_a, z_b = np.random.default_rng(seed).normal(size=(2, pairs, dim)).astype("float32")
-    found = contrastive.nt_xent(z_a, z_b, temperature=temperature)
+def _slow_gradient(z, weights, temperature, step=1e-6):
+    """Of the weighted sum of the slow losses, by differences."""
+    z, gradient = z.astype("float64"), np.zeros(z.shape)
+    for index in np.ndindex(z.shape):
+        moved = np.zeros(z.shape)
+        moved[index] = step
+        difference = _slow(*(z + moved), temperature) - _slow(*(z - moved), temperature)
+        gradient[index] = weights @ difference / (2 * step)
+    return gradient
+
+
+def _slow_logs(z_a, z_b):
+    n, cosines = len(z_a), _cosines(z_a, z_b)
+    positives = [(i, (i + n) % (2 * n)) for i in range(2 * n)]
+    negatives = [[cosines[i, k] for k in range(2 * n) if k not in (i, j)] for i, j in positives]
+    own = [[cosines[i, k] for i in rows for k in rows if i != k] for rows in (range(n), range(n, 2 * n))]
+    return {
+        "top1": np.mean([cosines[i, j] > max(others) for (i, j), others in zip(positives, negatives, strict=True)]),
+        "positive_similarity": np.mean([cosines[i, j] for i, j in positives]),
+        "negative_similarity": np.mean(negatives),
+        "alignment": np.mean([2 - 2 * cosines[i, j] for i, j in positives]),
+        "uniformity": np.mean([np.log(np.mean(np.exp(-2 * (2 - 2 * np.array(branch))))) for branch in own]),
+    }
+
+
+@given(**BATCHES, temperature=st.floats(0.05, 2.0))
+def test_equals_the_slow_reference(pairs, dim, block, seed, temperature):
+    z_a, z_b = _projections(pairs, dim, seed)
+    found = contrastive.nt_xent(z_a, z_b, temperature=temperature, block=block)
     np.testing.assert_allclose(found, _slow(z_a, z_b, temperature), rtol=1e-4, atol=1e-5)
+
+
+@given(**BATCHES)
+def test_gradient_of_any_weights_equals_the_slow_reference(pairs, dim, block, seed):
+    z = _projections(pairs, dim, seed)
+    weights = np.random.default_rng(seed).normal(size=pairs).astype("float32")
+    _, gradients = value_and_gradients(
+        lambda *z: ops.sum(weights * contrastive.nt_xent(*z, temperature=0.3, block=block)), z
+    )
+    np.testing.assert_allclose(gradients, _slow_gradient(z, weights, 0.3), rtol=1e-3, atol=1e-4)
 
 
 @needs_reference
 @pytest.mark.parametrize("case", "abcde")
-def test_equals_the_float64_oracle_in_value_and_gradient(case):
+@pytest.mark.parametrize("block", [None, 3])
+def test_equals_the_float64_oracle_in_value_and_gradient(case, block):
     vectors = {key[2:]: value for key, value in fixture("ntxent").items() if key.startswith(f"{case}/")}
-    z_a, z_b = (tf.constant(vectors[name], tf.float32) for name in "uv")
-    with tf.GradientTape() as tape:
-        tape.watch([z_a, z_b])
-        loss, logs = contrastive.nt_xent_with_logs(z_a, z_b, temperature=float(vectors["tau"]))
-        mean = tf.reduce_mean(loss) / 2
+    z = [vectors[name].astype("float32") for name in "uv"]
+    options = {"temperature": float(vectors["tau"]), "block": block}
+    loss, logs = contrastive.nt_xent_with_logs(*z, **options)
     anchors = vectors["per_anchor"]
     np.testing.assert_allclose(loss, anchors[: len(loss)] + anchors[len(loss) :], rtol=1e-5, atol=1e-8)
     assert float(logs["top1"]) == pytest.approx(vectors["top1_acc"])
-    for found, name in zip(tape.gradient(mean, [z_a, z_b]), "uv", strict=True):
+    _, gradients = value_and_gradients(lambda *z: ops.mean(contrastive.nt_xent(*z, **options)) / 2, z)
+    for found, name in zip(gradients, "uv", strict=True):
         expected = vectors[f"grad_{name}_mean_over_anchors"]
         if np.abs(expected).max() > 0:  # a single pair has no negative, and no gradient
             assert relative_error(found, expected) < 1e-5
@@ -53,30 +106,107 @@ def test_equals_the_float64_oracle_in_value_and_gradient(case):
 
 @pytest.mark.parametrize("pairs", [2, 16, 256])
 def test_at_equal_similarities_an_anchor_loses_the_log_of_the_others(pairs):
-    loss, logs = contrastive.nt_xent_with_logs(np.ones((pairs, 4)), np.ones((pairs, 4)))
+    loss, logs = contrastive.nt_xent_with_logs(np.ones((pairs, 4)), np.ones((pairs, 4)), block=100)
     np.testing.assert_allclose(loss, 2 * math.log(2 * pairs - 1), rtol=1e-6)
     assert float(logs["top1"]) == 0.0, "a tie is no hit"
+
+
+@pytest.mark.parametrize("dim", [5, 100, 512])
+def test_a_collapsed_batch_has_no_hits(dim):
+    z = np.repeat(_projections(1, dim), 333, axis=1)  # cosines that differ by rounding
+    assert float(contrastive.nt_xent_with_logs(*z[[0, 0]])[1]["top1"]) == 0.0
+
+
+@given(**BATCHES | {"pairs": st.integers(2, 9)})
+def test_logs_equal_the_slow_reference(pairs, dim, block, seed):
+    z_a, z_b = _projections(pairs, dim, seed)
+    _, logs = contrastive.nt_xent_with_logs(z_a, z_b, block=block)
+    found = {name: float(value) for name, value in logs.items()}
+    assert found == pytest.approx(_slow_logs(z_a, z_b), rel=1e-5, abs=1e-5)
 
 
 def test_logs_of_well_separated_pairs():
     z = np.eye(8, dtype="float32")
     _, logs = contrastive.nt_xent_with_logs(z, z)
     assert {name: float(value) for name, value in logs.items()} == pytest.approx(
-        {"top1": 1.0, "positive_similarity": 1.0, "negative_similarity": 0.0}
+        {"top1": 1.0, "positive_similarity": 1.0, "negative_similarity": 0.0, "alignment": 0.0, "uniformity": -4.0}
     )
 
 
-def test_a_zero_projection_is_finite():
-    z_a, z_b = tf.zeros((3, 4)), tf.ones((3, 4))
-    with tf.GradientTape() as tape:
-        tape.watch([z_a, z_b])
-        loss = contrastive.nt_xent(z_a, z_b)
-    assert np.isfinite(loss).all()
-    assert all(np.isfinite(gradient).all() for gradient in tape.gradient(loss, [z_a, z_b]))
+def test_logs_of_a_single_pair_are_finite():
+    _, logs = contrastive.nt_xent_with_logs(*_projections(1, 4))
+    assert all(np.isfinite(float(value)) for value in logs.values())
+    assert [float(logs[name]) for name in ("top1", "uniformity")] == [1.0, 0.0]
 
 
-def test_bfloat16_projections_are_compared_in_float32():
-    z_a, z_b = (tf.cast(tf.random.stateless_normal((64, 32), (i, 0)), tf.bfloat16) for i in range(2))
-    found = contrastive.nt_xent(z_a, z_b)
-    assert found.dtype == tf.float32
-    np.testing.assert_allclose(found, _slow(*(tf.cast(z, tf.float32).numpy() for z in (z_a, z_b)), 0.1), rtol=1e-4)
+def test_logs_carry_no_gradient():
+    z = _projections(5, 3)
+    _, gradients = value_and_gradients(lambda *z: sum(contrastive.nt_xent_with_logs(*z, block=2)[1].values()), z)
+    np.testing.assert_array_equal(gradients, np.zeros(z.shape))
+
+
+@pytest.mark.parametrize("block", [None, 2])
+def test_a_zero_projection_is_finite(block):
+    z = [np.zeros((3, 4), "float32"), np.ones((3, 4), "float32")]
+    _, gradients = value_and_gradients(lambda *z: ops.sum(contrastive.nt_xent(*z, block=block)), z)
+    assert np.isfinite(contrastive.nt_xent(*z, block=block)).all()
+    assert np.isfinite(gradients).all()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_projections_are_compared_in_float32(dtype):
+    z = [ops.cast(x, dtype) for x in _projections(64, 32)]
+    found = contrastive.nt_xent(*z)
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    np.testing.assert_allclose(found, _slow(*(np.asarray(ops.cast(x, "float32")) for x in z)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("block", [1, 7, 32, 99, 100])
+def test_blocks_change_nothing(block):
+    z = _projections(100, 16)
+
+    def weighted(block):
+        return lambda *z: ops.sum(np.arange(100, dtype="float32") * contrastive.nt_xent(*z, block=block))
+
+    (value, gradients), (whole, expected) = (value_and_gradients(weighted(b), z) for b in (block, None))
+    assert value == pytest.approx(whole, rel=1e-6)
+    assert relative_error(gradients, expected) < 1e-6
+
+
+def _compiled(*, block, pairs=None, dim=16, **options):
+    """A tf.function of the losses, logs and gradients; by default of any number of pairs."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec((pairs, dim))
+
+    @tf.function(input_signature=[spec, spec], **options)
+    def compute(z_a, z_b):
+        with tf.GradientTape() as tape:
+            tape.watch([z_a, z_b])
+            losses, logs = contrastive.nt_xent_with_logs(z_a, z_b, block=block)
+        return losses, logs, tape.gradient(losses, [z_a, z_b])
+
+    return compute
+
+
+@on_tensorflow
+@pytest.mark.parametrize("options", [{}, {"pairs": 100, "jit_compile": True}], ids=["any batch", "XLA"])
+@pytest.mark.parametrize("block", [None, 32])
+def test_compiled_equals_eager(block, options):
+    z = _projections(100, 16)
+    losses, logs, gradients = _compiled(block=block, **options)(*z)
+    expected, expected_logs = contrastive.nt_xent_with_logs(*z)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    assert {name: float(value) for name, value in logs.items()} == pytest.approx(
+        {name: float(value) for name, value in expected_logs.items()}, rel=1e-5, abs=1e-6
+    )
+    assert relative_error(gradients, value_and_gradients(lambda *z: ops.sum(contrastive.nt_xent(*z)), z)[1]) < 1e-5
+
+
+@on_tensorflow
+@pytest.mark.parametrize(("block", "largest"), [(8, 4 * 8 * 256), (None, 4 * 256 * 256)])
+def test_no_tensor_is_larger_than_the_similarities_of_a_block(block, largest):
+    graph = _compiled(block=block, pairs=256, dim=4).get_concrete_function().graph.as_graph_def(add_shapes=True)
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    shapes = [shape for node in nodes for shape in node.attr["_output_shapes"].list.shape]
+    assert max(math.prod(dim.size for dim in shape.dim) for shape in shapes if not shape.unknown_rank) == largest

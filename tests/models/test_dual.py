@@ -1,15 +1,18 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models import contrastive, dual
+from models.formats import FORMATS
 
 AUGMENTED = (
     {"mixing": True, "time_mask_seconds": 0.1},
     {"mixing": True, "time_mask_seconds": 0.1, "frequency_mask": 10, "frequency_shift": 20},
 )
 SMALL = {"width": 1 / 32, "crop_seconds": 0.5, "projector_dim": 16}
+FRAMES = {"waveform": (8000,), "spectrogram": (49, 80), "log_mel": (49, 80), "mfcc": (49, 13)}
 
 
 @pytest.fixture
@@ -24,70 +27,182 @@ def _build(**options):
 
 def test_two_formats_have_two_encoders_and_one_projector(audio):
     model = _build()
-    assert model.formats == model.branches == ("waveform", "log_mel")
+    assert model.formats == model.embedding_names == ("waveform", "log_mel")
     assert [z.shape for z in model((audio, audio))] == [(4, 16), (4, 16)]
     assert {name: e.shape for name, e in model.embed(audio).items()} == {"waveform": (4, 16), "log_mel": (4, 16)}
     assert model.dims == {"waveform": 16, "log_mel": 16}
 
 
-@pytest.mark.parametrize("name", ["waveform", "log_mel"])
+@pytest.mark.parametrize("name", FORMATS)
 def test_one_format_shares_the_encoder(name, audio):
     model = _build(formats=(name, name))
-    assert model.formats == (name,)
+    assert model.formats == (name, name)
+    assert model.embedding_names == (name,)
     z_a, z_b = model((audio, audio))
     np.testing.assert_array_equal(z_a, z_b)
-    both = _build()
-    assert len(model.trainable_variables) < len(both.trainable_variables)
+    assert len(model.encoders) == 1
 
 
-def test_saving_keeps_everything(audio, tmp_path):
-    model = _build(augmentations=AUGMENTED, projector_norm="batch", seed=3)
+def test_one_format_has_two_encoders_if_told_so(audio):
+    model = _build(formats=("log_mel", "log_mel"), share_encoder=False)
+    assert model.embedding_names == ("log_mel_a", "log_mel_b")
+    embedded = model.embed(audio)
+    for branch, (name, z) in enumerate(zip(model.embedding_names, model((audio, audio)), strict=True)):
+        encoded = model.encoders[name](model.view(branch, audio, training=False))
+        np.testing.assert_allclose(embedded[name], encoded, rtol=1e-5)
+        np.testing.assert_allclose(model.projector(encoded), z, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(embedded["log_mel_a"], embedded["log_mel_b"])
+
+
+def test_share_encoder_means_nothing_to_two_formats():
+    assert _build(share_encoder=False).embedding_names == ("waveform", "log_mel")
+
+
+@settings(max_examples=6)
+@given(
+    formats=st.tuples(st.sampled_from(FORMATS), st.sampled_from(FORMATS)),
+    share_encoder=st.booleans(),
+    norm=st.sampled_from([None, "batch", "group:1"]),
+    padding=st.sampled_from([None, "same"]),
+    front_end=st.fixed_dictionaries(
+        {},
+        optional={
+            "hop_seconds": st.sampled_from([0.005, 0.02]),
+            "mel_scale": st.just("slaney"),
+            "log": st.just("decibel"),
+            "centre": st.just(True),
+        },
+    ),
+    n_mels=st.sampled_from([40, 80]),
+    n_mfcc=st.sampled_from([13, 20]),
+)
+def test_saving_keeps_everything(tmp_path_factory, formats, **options):
+    encoders = {name: "conv160" if name == "waveform" else "cnn6" for name in FORMATS}
+    augmentations = [AUGMENTED[name != "waveform"] for name in formats]
+    model = _build(
+        formats=formats, encoders=encoders, augmentations=augmentations, projector_norm="batch", seed=3, **options
+    )
+    audio = (np.random.default_rng(0).normal(size=(4, 8000)) * 0.1).astype("float32")
     model((audio, audio), training=True)  # moves the batch statistics
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
+    path = tmp_path_factory.mktemp("dual") / "model.keras"
+    model.save(path)
+    again = keras.models.load_model(path)
     assert again.get_config() == model.get_config()
     for name, expected in model.embed(audio).items():
         np.testing.assert_array_equal(again.embed(audio)[name], expected)
+    for branch in range(2):
+        expected = model.view(branch, audio, training=False)
+        np.testing.assert_array_equal(again.view(branch, audio, training=False), expected)
     for found, expected in zip(again((audio, audio)), model((audio, audio)), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_views_are_augmented_in_training_only(audio):
-    model = _build(augmentations=AUGMENTED, seed=1)
-    for branch in range(2):
-        plain = model.view(branch, audio, training=False)
-        assert not np.array_equal(model.view(branch, audio, training=True), plain)
-        assert model.view(branch, audio, training=True).shape == plain.shape
-    np.testing.assert_array_equal(model.view(0, audio, training=False), audio)
-    assert model.view(1, audio, training=False).shape == (4, 49, 80)
+def test_a_config_from_before_there_were_more_formats_has_the_defaults():
+    model = _build()
+    later = ("share_encoder", "norm", "padding", "n_mfcc", "front_end")
+    earlier = {name: value for name, value in model.get_config().items() if name not in later}
+    earlier["encoders"] = {"waveform": "conv320", "log_mel": "cnn10"}
+    again = dual.DualEncoder.from_config(earlier)
+    assert {**again.get_config(), "encoders": None} == {**model.get_config(), "encoders": None}
+    assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
 
 
-def test_embeddings_do_not_depend_on_batch_mates(audio):
-    model = _build(projector_norm="batch")
+@pytest.mark.parametrize("name", FORMATS)
+def test_views_are_augmented_in_training_only(name, audio):
+    on_bands = {} if name == "waveform" else {"frequency_mask": 10, "frequency_shift": 20}
+    augmentation = {"mixing": True, "time_mask_seconds": 0.1, **on_bands}
+    model = _build(formats=(name, name), augmentations=(augmentation, {}), seed=1)
+    plain = model.view(0, audio, training=False)
+    assert plain.shape == (4, *FRAMES[name])
+    augmented = model.view(0, audio, training=True)
+    assert augmented.shape == plain.shape
+    assert np.isfinite(augmented).all()
+    assert not np.array_equal(augmented, plain)
+    np.testing.assert_array_equal(model.view(1, audio, training=True), plain)
+    np.testing.assert_array_equal(model.mix(1, audio, training=True), audio)
+
+
+def test_dropped_frames_of_mfccs_are_those_of_silence(audio):
+    model = _build(formats=("mfcc", "mfcc"), augmentations=({"time_mask_seconds": 10.0}, {}), seed=0)
+    silence = np.asarray(model.view(0, 0 * audio[:1], training=False))[0, 0]
+    plain, masked = (np.asarray(model.view(0, audio, training=training)) for training in (False, True))
+    dropped = np.isclose(masked, silence, atol=1e-3).all(axis=-1)
+    assert dropped.any()
+    np.testing.assert_array_equal(masked[~dropped], plain[~dropped])
+
+
+def test_options_reach_the_front_ends_and_the_encoders(audio):
+    model = _build(
+        formats=("spectrogram", "mfcc"),
+        encoders="small",
+        front_end={"hop_seconds": 0.02, "centre": True},
+        n_mels=40,
+        n_mfcc=20,
+        norm="group:2",
+        padding="valid",
+    )
+    assert [model.view(branch, audio, training=False).shape for branch in range(2)] == [(4, 26, 40), (4, 26, 20)]
+    assert not any("moving_mean" in weight.path for weight in model.weights)
+    with pytest.raises(ValueError, match="cnn10 needs an input of at least 16 frames, not 15"):
+        model.embed(audio[:, : 14 * 320])
+
+
+def test_a_pair_of_encoders_goes_by_its_name():
+    encoders = _build(encoders="base", norm="batch").encoders
+    assert {name: encoder.name for name, encoder in encoders.items()} == {"waveform": "res1dnet31", "log_mel": "cnn14"}
+
+
+@pytest.mark.parametrize("formats", [("waveform", "log_mel"), ("spectrogram", "mfcc")])
+def test_embeddings_do_not_depend_on_batch_mates(formats, audio):
+    model = _build(formats=formats, projector_norm="batch")
     loud = np.concatenate([audio[:1], 100 * audio[1:]])
     for name, alone in model.embed(audio[:1]).items():
         np.testing.assert_allclose(model.embed(loud)[name][:1], alone, rtol=1e-4, atol=1e-6)
 
 
-def test_silence_and_full_scale_are_finite():
-    model = _build()
+@pytest.mark.parametrize("formats", [("waveform", "log_mel"), ("spectrogram", "mfcc")])
+def test_silence_and_full_scale_are_finite(formats):
+    model = _build(formats=formats)
     audio = np.stack([np.zeros(8000), np.ones(8000), np.resize([1.0, -1.0], 8000)]).astype("float32")
     assert all(np.isfinite(e).all() for e in model.embed(audio).values())
 
 
-def test_it_learns_to_match_its_own_batch(audio):
-    model, optimizer = _build(projector_norm="batch", dropout=0.0), keras.optimizers.Adam(1e-2)
+def test_views_stay_float32_under_mixed_precision(audio):
+    options = {"augmentations": AUGMENTED, "seed": 0}
+    expected = [_build(**options).view(branch, audio, training=True) for branch in range(2)]
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = _build(**options)
+        for branch in range(2):
+            np.testing.assert_array_equal(model.view(branch, audio, training=True), expected[branch])
+        projections = model((audio, audio), training=True)
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert all(keras.backend.standardize_dtype(z.dtype) == "bfloat16" for z in projections)
+    assert all(np.isfinite(keras.ops.cast(z, "float32")).all() for z in projections)
+
+
+class Learner(keras.Model):
+    """Both projections side by side, which `fit` can pass to a loss."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def call(self, audio, training=False):
+        return keras.ops.concatenate(self.model((audio, audio), training=training), axis=-1)
+
+
+def test_it_learns_to_match_its_own_batch():
+    encoders = {"waveform": "conv160", "log_mel": "cnn6"}
+    learner = Learner(_build(encoders=encoders, projector_norm="batch", dropout=0.0))
+    learner.compile(
+        optimizer=keras.optimizers.Adam(1e-2),
+        loss=lambda _, z: contrastive.nt_xent(*keras.ops.split(z, 2, axis=-1)),
+        jit_compile=keras.backend.backend() == "jax",
+    )
     audio = np.stack([np.sin(np.arange(8000) * 0.05 * 1.5**i) for i in range(8)]).astype("float32")
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(contrastive.nt_xent(*model((audio, audio), training=True)))
-        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        return loss
-
-    losses = [float(step()) for _ in range(30)]
+    losses = learner.fit(audio, np.zeros(8), batch_size=8, epochs=30, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -97,10 +212,16 @@ def test_it_learns_to_match_its_own_batch(audio):
         ({"encoders": {"waveform": "conv320", "log_mel": "cnn14"}}, "conv320 gives 16 and cnn14 gives 64"),
         ({"encoders": {"waveform": "cnn10", "log_mel": "cnn10"}}, "'cnn10' reads spectra.*'waveform'"),
         ({"encoders": {"waveform": "conv320"}}, "no encoder is given for the format 'log_mel'"),
+        ({"encoders": "large"}, "unknown pair of encoders 'large': the pairs are small, base"),
         ({"formats": ("waveform", "melody")}, "waveform\\+melody"),
         ({"formats": ("waveform",)}, "choose two"),
         ({"augmentations": ({"frequency_shift": 3}, {})}, "a waveform has no bands"),
         ({"augmentations": ({"reverb": 1}, {})}, "unknown augmentation 'reverb'"),
+        ({"front_end": {"hop": 160}}, "unknown front-end option 'hop'"),
+        ({"front_end": {"high_hz": 9000.0}}, "16000 Hz has no room"),
+        ({"formats": ("mfcc", "mfcc"), "n_mfcc": 81}, "n_mfcc 81 is more than the 80 mel bands"),
+        ({"formats": ("mfcc", "mfcc"), "padding": "valid"}, "cnn10 needs at least 16 bands, not 13"),
+        ({"norm": "layer"}, "unknown norm 'layer'"),
         ({"width": 1e-4}, "leaves none"),
     ],
 )

@@ -1,13 +1,28 @@
+import keras
 import librosa
 import numpy as np
 import pytest
+import scipy.fft
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_jobs import log_mel as numpy_log_mel
-from models import catalog, frontends
+from models import formats, frontends
 from tests.reference import fixture, needs_reference, relative_error
+
+SPECTRAL = {name: frontends.build(name) for name in formats.SPECTRA}
+PANNS = {
+    "window_seconds": 0.032,
+    "hop_seconds": 0.010,
+    "fft_length": 1024,
+    "low_hz": 50.0,
+    "high_hz": 14000.0,
+    "mel_scale": "slaney",
+    "log": "decibel",
+    "floor": 1e-10,
+    "centre": True,
+}
 
 
 def _noise(*shape, seed=0):
@@ -17,79 +32,148 @@ def _noise(*shape, seed=0):
 def _tf_log_mel(waveform):
     spectrum = tf.abs(tf.signal.stft(waveform, 320, 160, fft_length=512))
     matrix = tf.signal.linear_to_mel_weight_matrix(80, 257, 16000, 60.0, 7800.0)
-    return tf.math.log(tf.square(spectrum) @ matrix + 1e-6)
+    return tf.math.log(tf.square(spectrum) @ matrix + 1e-6).numpy()
 
 
-def test_equals_tf_signal():
+def test_log_mel_equals_tf_signal():
     waveform = _noise(2, 16000)
     found, expected = frontends.LogMel()(waveform), _tf_log_mel(waveform)
     assert found.shape == expected.shape == (2, 99, 80)
-    assert relative_error(found, expected.numpy()) < 1e-4
+    assert relative_error(found, expected) < 1e-4
 
 
-def test_equals_librosa():
-    # librosa draws its triangles in Hz rather than in mel, so the filters are ours and the spectrum librosa's.
-    waveform = _noise(16000)
-    spectrum = librosa.stft(waveform, n_fft=512, win_length=320, hop_length=160, window="hann", center=False)
-    # It centres the window in its FFT frame: 96 samples later, so compare frames of a waveform delayed by as much.
-    delayed = np.pad(waveform, (96, 0))
-    spectrum = librosa.stft(delayed, n_fft=512, win_length=320, hop_length=160, window="hann", center=False)
-    filters = frontends.mel_filters(n_mels=80, fft_length=512, sample_rate=16000, low_hz=60.0, high_hz=7800.0)
-    expected = np.log((np.abs(spectrum) ** 2).T @ filters + 1e-6)
-    assert relative_error(frontends.LogMel()(waveform[None])[0][: len(expected)], expected) < 1e-4
+@pytest.mark.parametrize("samples", [32000, 32319, 1024])
+def test_panns_front_end_is_librosas(samples):
+    waveform = _noise(samples)
+    power = librosa.feature.melspectrogram(
+        y=waveform, sr=32000, n_fft=1024, hop_length=320, n_mels=64, fmin=50, fmax=14000, pad_mode="reflect"
+    )
+    expected = librosa.power_to_db(power, amin=1e-10, top_db=None).T
+    found = frontends.LogMel(sample_rate=32000, n_bands=64, **PANNS)(waveform[None])[0]
+    assert found.shape == expected.shape == (1 + samples // 320, 64)
+    assert relative_error(found, expected) < 1e-4
 
 
-def test_filters_are_close_to_librosas_htk():
-    ours = frontends.mel_filters(n_mels=80, fft_length=512, sample_rate=16000, low_hz=60.0, high_hz=7800.0)
-    theirs = librosa.filters.mel(sr=16000, n_fft=512, n_mels=80, fmin=60, fmax=7800, htk=True, norm=None)
-    assert np.abs(ours - theirs.T).max() < 0.01  # straight in mel against straight in Hz
-    assert ours.any(axis=0).all(), "a band without a bin would be constant"
+@pytest.mark.parametrize(("window", "fft_length"), [(400, 512), (320, 512), (401, 512)])
+@pytest.mark.parametrize("centre", [True, False])
+def test_a_window_shorter_than_the_fft_is_librosas(window, fft_length, centre):
+    waveform = _noise(8000)
+    # librosa has the window in the middle of a longer FFT frame; without centring it thus begins later.
+    later = 0 if centre else (fft_length - window) // 2
+    spectrum = librosa.stft(
+        np.pad(waveform, (later, fft_length - window - later if not centre else 0)),
+        n_fft=fft_length, win_length=window, hop_length=160, center=centre, pad_mode="reflect",
+    )  # fmt: skip
+    mel = librosa.filters.mel(sr=16000, n_fft=fft_length, n_mels=40, fmin=60, fmax=7800)
+    expected = np.log((np.abs(spectrum) ** 2).T @ mel.T + 1e-6)
+    layer = frontends.LogMel(
+        n_bands=40, window_seconds=window / 16000, fft_length=fft_length, mel_scale="slaney", centre=centre
+    )
+    found = layer(waveform[None])[0]
+    assert found.shape == expected.shape
+    assert relative_error(found, expected) < 1e-4
 
 
 @needs_reference
-def test_equals_the_reference():
+@pytest.mark.parametrize("logarithm", ["ln_plus1e-6", "dB_max1e-10"])
+@pytest.mark.parametrize("mel_scale", ["tf", "slaney"])
+@pytest.mark.parametrize("centring", ["nocentre", "centre"])
+@pytest.mark.parametrize("fft_length", [320, 512])
+def test_log_mel_equals_the_reference(fft_length, centring, mel_scale, logarithm):
     vectors = fixture("logmel")
-    found = frontends.LogMel(low_hz=0.0, high_hz=8000.0)(vectors["wave"][None])[0]
-    assert relative_error(found, vectors["logmel/512/nocentre/p2/tf/ln_plus1e-6"]) < 1e-4
+    options = {
+        "fft_length": fft_length,
+        "centre": centring == "centre",
+        "mel_scale": mel_scale.replace("tf", "htk"),
+        **({"log": "natural"} if logarithm.startswith("ln") else {"log": "decibel", "floor": 1e-10}),
+    }
+    if (fft_length, mel_scale) == (320, "tf"):
+        with pytest.raises(ValueError, match="80 bands are too many for an fft_length of 320"):
+            frontends.LogMel(low_hz=0.0, high_hz=8000.0, **options)
+        return
+    found = frontends.LogMel(low_hz=0.0, high_hz=8000.0, **options)(vectors["wave"][None])[0]
+    expected = vectors[f"logmel/{fft_length}/{centring}/p2/{mel_scale}/{logarithm}"]
+    assert found.shape == expected.shape
+    assert relative_error(found, expected) < 1e-4
 
 
-def test_equals_the_numpy_one_of_the_statistics():
+@pytest.mark.parametrize(("log", "centre"), [("natural", False), ("decibel", True)])
+def test_spectrogram_is_the_log_of_linear_bands_of_magnitudes(log, centre):
+    waveform = _noise(8000)
+    padded = np.pad(waveform, 160 if centre else 0, mode="reflect")
+    magnitude = np.abs(tf.signal.stft(padded, 320, 160, 512))
+    hz, edges = np.arange(257) * 31.25, np.linspace(60, 7800, 82)
+    bands = [magnitude @ np.interp(hz, edges[i : i + 3], [0, 1, 0]) for i in range(80)]
+    bands = np.stack(bands, axis=-1)
+    expected = np.log(bands + 1e-6) if log == "natural" else librosa.amplitude_to_db(bands, amin=1e-6, top_db=None)
+    assert relative_error(frontends.Spectrogram(log=log, centre=centre)(waveform[None])[0], expected) < 1e-4
+
+
+def test_mfccs_are_those_of_scipy_and_tf_signal():
+    waveform = _noise(2, 16000)
+    found, log_mel = np.asarray(frontends.Mfcc()(waveform)), _tf_log_mel(waveform)
+    assert found.shape == (2, 99, 13)
+    assert relative_error(found, scipy.fft.dct(log_mel, norm="ortho")[..., :13]) < 1e-4
+    expected = tf.signal.mfccs_from_log_mel_spectrograms(log_mel).numpy()[..., :13]
+    expected[..., 0] /= np.sqrt(2)  # TensorFlow's DCT is not orthonormal there
+    assert relative_error(found, expected) < 1e-4
+
+
+def test_log_mel_equals_the_numpy_one_of_the_statistics():
     waveform = _noise(8000)
     expected = numpy_log_mel.log_mel(waveform, sample_rate=16000)
     assert relative_error(frontends.LogMel()(waveform[None])[0], expected) < 1e-4
 
 
-@given(loudness=st.floats(1e-6, 1e3), samples=st.integers(320, 2000))
-def test_a_clip_does_not_depend_on_its_batch_mates(loudness, samples):
+@given(loudness=st.floats(1e-6, 1e3), samples=st.integers(320, 2000), name=st.sampled_from(formats.SPECTRA))
+def test_a_clip_does_not_depend_on_its_batch_mates(loudness, samples, name):
     quiet, loud = _noise(1, samples), _noise(1, samples, seed=1) * np.float32(loudness)
-    layer = frontends.LogMel()
-    together = layer(np.concatenate([quiet, loud]))
-    np.testing.assert_allclose(together[:1], layer(quiet), atol=2e-5)
+    together = np.asarray(SPECTRAL[name](np.concatenate([quiet, loud])))
+    assert relative_error(together[:1], np.asarray(SPECTRAL[name](quiet))) < 1e-5
 
 
-def test_silence_is_the_log_floor():
-    layer = frontends.LogMel()
-    np.testing.assert_allclose(layer(np.zeros((1, 1600), "float32")), layer.silence, rtol=1e-6)
+@pytest.mark.parametrize("log", ["natural", "decibel"])
+@pytest.mark.parametrize("name", formats.SPECTRA)
+def test_silence_is_what_bands_hold_of_it(name, log):
+    layer = frontends.build(name, options=formats.FrontEndOptions(log=log, floor=1e-8))
+    bands = layer.bands(np.zeros((1, 1600), "float32"))
+    assert np.isfinite(layer.silence)
+    np.testing.assert_allclose(bands, layer.silence, rtol=1e-6)
+    assert np.isfinite(np.asarray(layer(np.zeros((1, 1600), "float32")))).all()
 
 
-def test_stays_float32_under_mixed_precision():
-    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+def test_the_waveform_is_as_it_was():
+    waveform, layer = _noise(2, 100), frontends.build("waveform")
+    np.testing.assert_array_equal(layer(waveform), waveform)
+    np.testing.assert_array_equal(layer.bands(waveform), waveform)
+    assert layer.silence == 0.0
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_stays_float32_under_mixed_precision(name):
+    waveform = _noise(1, 1600)
+    expected = np.asarray(frontends.build(name)(waveform))
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
-        assert frontends.LogMel()(_noise(1, 1600)).dtype == tf.float32
+        found = np.asarray(frontends.build(name)(waveform))
     finally:
-        tf.keras.mixed_precision.set_global_policy("float32")
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
 
 
-def test_bands_without_a_frequency_are_refused():
-    with pytest.raises(ValueError, match="400 mel bands are too many for an FFT of 512"):
-        frontends.LogMel(n_mels=400)
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_config_round_trips(name):
+    options = formats.FrontEndOptions(**{**PANNS, "high_hz": 6000.0})
+    layer = frontends.build(name, sample_rate=22050, n_mels=40, n_mfcc=20, options=options)
+    again = type(layer).from_config(layer.get_config())
+    waveform = _noise(1, 3000)
+    np.testing.assert_array_equal(again(waveform), layer(waveform))
+    assert again.get_config() == layer.get_config()
+    if name != "waveform":
+        assert layer(waveform).shape[-1] == formats.frame_size(name, n_mels=40, n_mfcc=20)
 
 
-def test_the_shortest_crop_of_the_catalog_gives_a_frame():
-    shortest = 2 * round(catalog.HOP_SECONDS * 16000)
-    assert frontends.LogMel()(_noise(1, shortest)).shape == (1, 1, 80)
-
-
-def test_band_edges_above_nyquist_are_refused():
-    with pytest.raises(ValueError, match="4000 Hz"):
-        frontends.LogMel(sample_rate=8000)
+def test_a_waveform_too_short_for_a_frame_is_refused():
+    with pytest.raises(ValueError, match="319 samples are too few for a frame of the log_mel_front_end: give 320"):
+        frontends.build("log_mel")(_noise(1, 319))

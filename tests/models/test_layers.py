@@ -1,60 +1,125 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from keras import ops
 
 from models import layers
+from tests.models.gradients import value_and_gradients
+from tests.models.plain import twin
 from tests.reference import relative_error
 
 
-def _gradients(layer, x):
-    x = tf.constant(x)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = layer(x)
-        loss = tf.reduce_sum(tf.square(y) * tf.range(1.0, y.shape[1] + 1)[None, :, None])
-    return y, tape.gradient(loss, [x, *(v.value for v in layer.trainable_variables)])
+def _random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("strides", [2, 5])
-@given(length=st.integers(10, 64), channels=st.sampled_from([1, 3]))
-def test_half_overlap_conv_is_keras_conv(padding, strides, length, channels):
-    x = np.random.default_rng(length).normal(size=(2, length, channels)).astype("float32")
-    ours = layers.HalfOverlapConv1D(4, strides=strides, padding=padding)
-    plain = keras.layers.Conv1D(4, 2 * strides, strides=strides, padding=padding, use_bias=False)
-    plain.build(x.shape), ours.build(x.shape)
-    assert ours.kernel.shape == plain.kernel.shape
-    plain.kernel.assign(ours.kernel)
-    (found, gradients), (expected, expected_gradients) = _gradients(ours, x), _gradients(plain, x)
-    assert found.shape == expected.shape == ours.compute_output_shape(x.shape)
-    assert relative_error(found, expected.numpy()) < 1e-5
-    for gradient, reference in zip(gradients, expected_gradients, strict=True):
-        assert relative_error(gradient, reference.numpy()) < 1e-5
+def _compare(layer, plain, x, *, tolerance=1e-4, training=False):
+    """Output and gradients, by input and weights, of two layers with the same weights."""
+    for each in (layer, plain):
+        each.build(x.shape)
+    assert [v.shape for v in layer.weights] == [v.shape for v in plain.weights]
+    plain.set_weights(layer.get_weights())
+    results = []
+    for each in (layer, plain):
+
+        def loss(x, *weights, each=each):
+            options = {"training": training} if "Batch" in type(each).__name__ else {}
+            y, _ = each.stateless_call(weights, each.non_trainable_variables, x, **options)
+            slope = ops.reshape(np.cos(np.arange(np.prod(y.shape))).astype("float32"), y.shape)
+            return ops.sum(ops.square(y) * slope)
+
+        arrays = [x, *(np.asarray(v) for v in layer.trainable_variables)]
+        results.append((np.asarray(each(x)), *value_and_gradients(loss, arrays)[1]))
+    for found, expected in zip(*results, strict=True):
+        assert found.shape == expected.shape
+        assert relative_error(found, expected) < tolerance
+    assert results[0][0].shape == tuple(layer.compute_output_shape(x.shape))
 
 
+@given(
+    length=st.integers(10, 60),
+    channels=st.sampled_from([1, 3]),
+    filters=st.sampled_from([2, 12]),
+    padding=st.sampled_from(["valid", "same"]),
+    form=st.sampled_from([(10, 5, 1), (4, 2, 1), (3, 1, 1), (3, 1, 2), (1, 1, 1), (2, 1, 1), (11, 5, 1)]),
+)
+def test_conv_is_keras_conv(length, channels, filters, padding, form):
+    size, strides, dilation = form
+    if padding == "valid" and length < (size - 1) * dilation + 1:
+        return
+    options = {"strides": strides, "dilation_rate": dilation, "padding": padding}
+    _compare(
+        layers.Conv1D(filters, size, **options),
+        keras.layers.Conv1D(filters, size, use_bias=False, **options),
+        _random(2, length, channels, seed=length),
+    )
+
+
+@pytest.mark.parametrize("shape", [(4, 50, 6), (2, 7, 5, 6)])
 @pytest.mark.parametrize("groups", [1, 2, 6])
-def test_group_normalization_is_keras_group_normalization(groups):
-    rng = np.random.default_rng(0)
-    x = (3 + 2 * rng.normal(size=(4, 50, 6))).astype("float32")
-    ours = layers.GroupNormalization(groups)
-    plain = keras.layers.GroupNormalization(groups, epsilon=1e-5)
-    for layer in (ours, plain):
-        layer.build(x.shape)
-        layer.gamma.assign(np.linspace(0.5, 1.5, 6))
-        layer.beta.assign(np.linspace(-1, 1, 6))
-    (found, gradients), (expected, expected_gradients) = _gradients(ours, x), _gradients(plain, x)
-    assert relative_error(found, expected.numpy()) < 1e-5
-    for gradient, reference in zip(gradients, expected_gradients, strict=True):
-        assert relative_error(gradient, reference.numpy()) < 1e-3
+def test_group_normalization_is_keras_group_normalization(groups, shape):
+    _compare(
+        layers.GroupNormalization(groups),
+        keras.layers.GroupNormalization(groups, epsilon=1e-5),
+        3 + 2 * _random(*shape),
+        tolerance=1e-3,
+    )
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 50, 6), (2, 7, 5, 6)])
+@pytest.mark.parametrize("training", [False, True])
+def test_batch_normalization_is_keras_batch_normalization(training, shape):
+    _compare(
+        layers.BatchNormalization(),
+        keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9),
+        3 + 2 * _random(*shape),
+        tolerance=1e-3,
+        training=training,
+    )
+
+
+def test_batch_normalization_keeps_the_unbiased_variance():
+    x, layer = _random(3, 4, 2), layers.BatchNormalization()
+    layer(x, training=True)
+    flat = x.reshape(-1, 2).astype("float64")
+    np.testing.assert_allclose(layer.moving_mean, 0.1 * flat.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * flat.var(axis=0, ddof=1), rtol=1e-5)
+
+
+def test_a_frozen_batch_normalization_stays_as_it_is():
+    x, layer = _random(3, 4, 2), layers.BatchNormalization()
+    layer(x)
+    layer.trainable = False
+    np.testing.assert_array_equal(layer(x, training=True), layer(x))
+    np.testing.assert_array_equal(layer.moving_mean, 0)
 
 
 def test_group_normalization_does_not_look_at_other_examples():
-    x = np.random.default_rng(0).normal(size=(3, 20, 4)).astype("float32") * [[[1]], [[1000]], [[1e-3]]]
+    x = _random(3, 20, 4) * np.float32([[[1]], [[1000]], [[1e-3]]])
     layer = layers.GroupNormalization(2)
     np.testing.assert_allclose(layer(x)[:1], layer(x[:1]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group:2"])
+def test_norms_are_computed_in_float32_under_bfloat16(norm):
+    x = 30 + _random(2, 300, 4)  # bfloat16 has 8 bits, which the mean alone would use up
+    layer = layers.normalization(norm, name="norm")
+    layer.dtype_policy = keras.dtype_policies.DTypePolicy("mixed_bfloat16")
+    rounded = np.asarray(ops.cast(ops.cast(x, "bfloat16"), "float32"))
+    plain = layers.normalization(norm, name="norm")
+    options = {"training": True} if norm == "batch" else {}
+    found = layer(ops.cast(x, "bfloat16"), **options)
+    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
+    assert relative_error(ops.cast(found, "float32"), np.asarray(plain(rounded, **options))) < 0.005
+
+
+def test_a_constant_input_is_finite():
+    for norm in ("batch", "group:1"):
+        layer = layers.normalization(norm, name="norm")
+        options = {"training": True} if norm == "batch" else {}
+        assert np.isfinite(layer(np.full((2, 9, 4), 1e4, "float32"), **options)).all()
 
 
 def test_groups_that_do_not_divide_the_channels_are_refused():
@@ -66,3 +131,10 @@ def test_groups_that_do_not_divide_the_channels_are_refused():
 def test_unknown_norms_are_refused(norm):
     with pytest.raises(ValueError, match="unknown norm"):
         layers.normalization(norm, name="norm")
+
+
+def test_the_twin_has_no_layer_of_ours():
+    inputs = keras.Input((None, 4))
+    x = layers.normalization("group:2", name="group")(layers.Conv1D(4, 4, strides=2, name="conv")(inputs))
+    model = twin(keras.Model(inputs, layers.normalization("batch", name="batch")(x)))
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)

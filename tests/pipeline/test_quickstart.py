@@ -14,7 +14,7 @@ def test_quickstart_learns_and_its_rerun_skips_everything(tmp_path, capsys):
     assert {row["outcome"] for row in report["stages"]} == {"ran"}
     scores = report["evaluation"]["scores"]
     assert scores["both"] > scores["untrained/both"] + 0.03
-    assert scores["both"] > scores["mfcc"] + 0.2
+    assert scores["both"] > scores["mfcc_mean_std"] + 0.2
     assert capsys.readouterr().out.count("\n") > 20
 
     assert cli.main(arguments) == 0

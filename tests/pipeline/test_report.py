@@ -10,7 +10,14 @@ from pipeline.metadata import Execution, MetadataStore, Recipe, Run, State
 from pipeline.root import Root
 from tests.pipeline import stages
 
-SCORES = {"waveform": 0.4, "log_mel": 0.5, "both": 0.6, "untrained/both": 0.3, "untrained/waveform": 0.2, "mfcc": 0.45}
+SCORES = {
+    "waveform": 0.4,
+    "log_mel": 0.5,
+    "both": 0.6,
+    "untrained/both": 0.3,
+    "untrained/waveform": 0.2,
+    "mfcc_mean_std": 0.45,
+}
 
 
 def shown(result):

@@ -1,0 +1,89 @@
+"""Training steps under XLA with static shapes and bfloat16 compute: what a TPU would compile, compiled here."""
+
+import keras
+import numpy as np
+import pytest
+
+from models import catalog, contrastive, dual
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("tf.function is what these tests compile", allow_module_level=True)
+import tensorflow as tf
+
+# One encoder of each family, and every format. XLA takes its time over the deep ones.
+PAIRS = [
+    pytest.param({"encoders": {"waveform": "conv160", "log_mel": "cnn6"}}, id="conv stack and CNN"),
+    pytest.param(
+        {"formats": ("spectrogram", "mfcc"), "encoders": {"spectrogram": "cnn6", "mfcc": "cnn6"}}, id="spectra"
+    ),
+    pytest.param(
+        {"formats": ("log_mel", "log_mel"), "encoders": {"log_mel": "resnet22"}}, id="ResNet", marks=pytest.mark.slow
+    ),
+    pytest.param(
+        {"formats": ("log_mel", "log_mel"), "encoders": {"log_mel": "resnet54"}},
+        id="bottlenecks",
+        marks=pytest.mark.slow,
+    ),
+    pytest.param(
+        {"formats": ("waveform", "waveform"), "encoders": {"waveform": "res1dnet31"}},
+        id="Res1dNet",
+        marks=pytest.mark.slow,
+    ),
+]
+
+
+@pytest.fixture
+def set_policy():
+    """Sets Keras' precision for one test."""
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy("float32")
+
+
+def _audio():
+    return (np.random.default_rng(0).normal(size=(2, 4, 8000)) * 0.1).astype("float32")
+
+
+def _step(pair, *, jit_compile):
+    """Loss and length of the gradient of one training step from the same weights, and the model behind it."""
+    keras.utils.set_random_seed(0)
+    options = {"width": 1 / 32, "crop_seconds": 0.5, "projector_dim": 16, "projector_norm": "batch", "dropout": 0.0}
+    model = dual.DualEncoder(**options, **pair)
+    optimizer = keras.optimizers.Adam(1e-3)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function(jit_compile=jit_compile)
+    def step(a, b):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(contrastive.nt_xent(*model((a, b), training=True)))
+        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return loss, tf.linalg.global_norm(gradients)
+
+    return [float(x) for x in step(*_audio())], model
+
+
+@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-3), ("mixed_bfloat16", 0.1)])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_compiled_step_is_the_plain_one(pair, policy, tolerance, set_policy):
+    expected, plain = _step(pair, jit_compile=False)
+    set_policy(policy)
+    found, model = _step(pair, jit_compile=True)
+    assert found == pytest.approx(expected, rel=tolerance)
+    assert all(v.dtype == "float32" for v in model.trainable_variables)
+    for variable, reference in zip(model.non_trainable_variables, plain.non_trainable_variables, strict=True):
+        np.testing.assert_allclose(np.asarray(variable), np.asarray(reference), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", catalog.FORMATS)
+def test_augmented_views_compile(name, policy, set_policy):
+    set_policy(policy)
+    options = {"mixing": True, "time_mask_seconds": 0.1}
+    if name not in ("waveform", "mfcc"):
+        options |= {"frequency_mask": 10, "frequency_shift": 10}
+    model = dual.DualEncoder(formats=(name, name), augmentations=(options, options), width=1 / 32, crop_seconds=0.5)
+    (audio, _), view = _audio(), tf.function(model.view, jit_compile=True)
+    found = view(0, audio, training=True)
+    assert found.shape == model.view(0, audio, training=False).shape
+    assert np.isfinite(found).all()
+    assert not np.allclose(found, model.view(0, audio, training=False))

@@ -1,0 +1,109 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from models import encoders, panns
+from tests.reference import FOLDER, needs_reference
+
+NETWORKS = ("cnn6", "cnn10", "cnn14", "resnet22", "resnet38", "resnet54", "res1dnet31", "res1dnet51")
+WIDTH = 1 / 16
+VARIABLES = {"weight": ("kernel", "gamma"), "bias": ("beta",)}
+VARIABLES |= {"running_mean": ("moving_mean",), "running_var": ("moving_variance",)}
+KERAS_AXES = {1: (0,), 3: (2, 1, 0), 4: (2, 3, 1, 0)}
+
+
+def _published(name):
+    """A network's tensors as a checkpoint has them, with names from the reference and a 16th of the channels."""
+    rng, arrays = np.random.default_rng(0), {}
+    for tensor in json.loads((FOLDER / "manifest" / f"{name}.json").read_text())["tensors"]:
+        shape = list(tensor["torch_shape"])
+        if tensor["name"].startswith("bn0") and not name.startswith("res1d"):
+            bands = shape[0]
+        else:
+            shape[:2] = [max(1, round(size * WIDTH)) for size in shape[:2]]
+        arrays[tensor["name"]] = rng.normal(size=shape).astype("float32")
+    front_end = {"spectrogram_extractor.stft.conv_real.weight": (513, 1, 1024), "logmel_extractor.melW": (513, 64)}
+    head = {"fc1.weight": (128, 128), "fc1.bias": (128,), "fc_audioset.weight": (527, 128), "fc_audioset.bias": (527,)}
+    arrays |= {key: np.zeros(shape, "float32") for key, shape in {**front_end, **head}.items()}
+    arrays["bn0.num_batches_tracked"] = np.array(600000)
+    return arrays, bands if not name.startswith("res1d") else 80
+
+
+def _build(name, bands=80):
+    return encoders.build(name, n_mels=bands, norm="batch", padding="same", width=WIDTH)
+
+
+@needs_reference
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_tensor_reaches_its_layer(name):
+    arrays, bands = _published(name)
+    assert panns.identify(arrays) == name
+    encoder = _build(name, bands)
+    panns.assign(encoder, arrays)
+    assigned = 0
+    for key, array in arrays.items():
+        layer, _, role = key.rpartition(".")
+        if layer.startswith(("fc", "spectrogram", "logmel")) or role == "num_batches_tracked":
+            continue
+        found = {weight.name: np.asarray(weight) for weight in encoder.get_layer(layer).weights}
+        value = next(found[variable] for variable in VARIABLES[role] if variable in found)
+        np.testing.assert_array_equal(value, array.transpose(KERAS_AXES[array.ndim]))
+        assigned += value.size
+    assert assigned == encoder.count_params()
+
+
+@needs_reference
+def test_all_that_does_not_fit_is_listed_and_nothing_assigned():
+    arrays, bands = _published("cnn6")
+    encoder = _build("cnn6", bands)
+    before = [np.asarray(weight) for weight in encoder.weights]
+    del arrays["conv_block3.bn1.running_var"]
+    arrays["att_block.att.weight"] = np.zeros((527, 2048, 1))
+    arrays["conv_block2.conv1.weight"] = arrays["conv_block2.conv1.weight"][:5]
+    with pytest.raises(ValueError, match="do not fit the encoder 'cnn6'") as caught:
+        panns.assign(encoder, arrays)
+    for part in ("without conv_block3.bn1.running_var;", "besides att_block.att.weight;"):
+        assert part in str(caught.value)
+    assert "in another shape conv_block2.conv1.weight (5, 5, 4, 5) for (5, 5, 4, 8)" in str(caught.value)
+    for weight, value in zip(encoder.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+@needs_reference
+def test_a_long_list_is_cut_short():
+    arrays, bands = _published("cnn10")
+    with pytest.raises(ValueError, match=r"besides (conv_block\S+ ){10}and \d+ more"):
+        panns.assign(_build("cnn6", bands), arrays)
+
+
+@needs_reference
+def test_weights_without_statistics_are_for_group_norm():
+    arrays, _ = _published("res1dnet31")
+    arrays = {key: array for key, array in arrays.items() if "running" not in key}
+    encoder = encoders.build("res1dnet31", norm="group:4", width=WIDTH)
+    panns.assign(encoder, arrays)
+    np.testing.assert_array_equal(encoder.get_layer("bn0").gamma, arrays["bn0.weight"])
+    with pytest.raises(ValueError, match=r"without bn0\.running_mean"):
+        panns.assign(_build("res1dnet31"), arrays)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["features.0.0.weight", "features.1.0.weight"],  # MobileNet
+        [f"pre_block{i}.conv{j}.weight" for i in range(3) for j in (1, 2)],  # Wavegram
+        [],
+    ],
+)
+def test_other_networks_are_none_of_ours(names):
+    with pytest.raises(ValueError, match="none of PANNs' networks cnn6, .*res1dnet51"):
+        panns.identify({name: np.zeros((8, 1, 3, 3)) for name in names})
+
+
+def test_half_precision_becomes_single():
+    inputs = keras.Input((4, 4, 1))
+    encoder = keras.Model(inputs, keras.layers.Conv2D(1, 1, use_bias=False, name="conv_block1.conv1")(inputs))
+    panns.assign(encoder, {"conv_block1.conv1.weight": np.full((1, 1, 1, 1), 0.5, "float16")})
+    assert float(encoder.get_layer("conv_block1.conv1").kernel[0, 0, 0, 0]) == 0.5
