@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(commands)
     _add_status(commands)
     _add_embed(commands)
+    _add_import_panns(commands)
     return parser
 
 
@@ -103,6 +104,12 @@ def _add_preset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", required=True, metavar="NAME", help=f"the config to start from: {names}")
     parser.add_argument(
         "--data", metavar="PATH", help="folder of your audio: AudioSet's or ESC-50's own layout, or just audio files"
+    )
+    parser.add_argument(
+        "--import",
+        dest="imported",
+        metavar="DIR",
+        help="take the model in DIR, at its sample rate, in place of training one (see `diptych import-panns`)",
     )
     parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help="change one field, e.g. trainer.steps=100")
 
@@ -127,7 +134,8 @@ def _add_run(commands: "argparse._SubParsersAction") -> None:
         epilog="examples:\n"
         "  diptych run --preset quickstart\n"
         "  diptych run --preset tiny --data ~/ESC-50 trainer.steps=500\n"
-        "  diptych run --preset tiny --data ~/ESC-50 --from Exporter",
+        "  diptych run --preset tiny --data ~/ESC-50 --from Exporter\n"
+        "  diptych run --preset tiny --data ~/ESC-50 --import runs/imported/cnn14",
     )
     _add_preset(parser)
     _add_root(parser, default="runs/<preset>")
@@ -185,6 +193,41 @@ def _add_embed(commands: "argparse._SubParsersAction") -> None:
     parser.add_argument("--output", default="embeddings.npz", metavar="FILE", help="default: embeddings.npz")
     parser.add_argument("files", nargs="+", metavar="PATH", help="audio files, or folders of them")
     parser.set_defaults(command=_embed)
+
+
+def _add_import_panns(commands: "argparse._SubParsersAction") -> None:
+    parser = _add_command(
+        commands,
+        "import-panns",
+        help="make a supervised network of PANNs a model to compare with",
+        description="Reads a .pth file as PANNs (Kong et al. 2020) published them for CNN6, CNN10, CNN14, ResNet22,\n"
+        "ResNet38, ResNet54, Res1dNet31 and Res1dNet51, and writes the network without its linear layers, with its\n"
+        "own front end, as a model for `diptych run --import`.",
+        epilog="example:\n"
+        "  diptych import-panns Cnn14_mAP=0.431.pth --output runs/imported/cnn14\n"
+        "  diptych run --preset tiny --data ~/ESC-50 --import runs/imported/cnn14",
+    )
+    parser.add_argument("checkpoint", metavar="FILE.pth", help="the checkpoint")
+    parser.add_argument("--output", metavar="DIR", help="folder to make (default: runs/imported/FILE)")
+    parser.add_argument(
+        "--crop-seconds",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="length of the sub-clips whose embeddings are averaged; default: 10, the clips that PANNs were trained on",
+    )
+    parser.set_defaults(command=_import_panns)
+
+
+def _import_panns(arguments: argparse.Namespace) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from pipeline import import_panns
+
+    output = arguments.output or f"runs/imported/{pathlib.Path(arguments.checkpoint).stem}"
+    summary = import_panns.import_checkpoint(arguments.checkpoint, output=output, crop_seconds=arguments.crop_seconds)
+    print(f"{summary}, in {output}")
+    print(f"Compare: diptych run --preset tiny --data PATH --import {shlex.quote(output)}")
+    return OK
 
 
 def _embed(arguments: argparse.Namespace) -> int:
@@ -286,6 +329,12 @@ def _resolve(arguments: argparse.Namespace) -> "PipelineConfig":
     if arguments.data is not None:
         source = {"audio_example_gen.source": _absolute(arguments.data)}
         config = overrides.replace(config, {"synthetic_audio_gen": None, **source})
+    if arguments.imported is not None:
+        from components import importer
+
+        folder = _absolute(arguments.imported)
+        rate = {"audio_example_gen.sample_rate": importer.read_model_config(folder)["sample_rate"]}
+        config = overrides.replace(config, {"importer.model": folder, **rate})
     return overrides.override(config, arguments.overrides)
 
 

@@ -7,6 +7,7 @@ from components.base import StageConfig
 from components.evaluator import Evaluator
 from components.example_validator import ExampleValidator
 from components.exporter import Exporter
+from components.importer import Importer
 from components.pusher import Pusher
 from components.statistics_gen import StatisticsGen
 from components.synthetic_audio_gen import SyntheticAudioGen
@@ -23,6 +24,9 @@ class PipelineConfig(StageConfig):
     statistics_gen: StatisticsGen.Config = StatisticsGen.Config()
     example_validator: ExampleValidator.Config = ExampleValidator.Config()
     trainer: Trainer.Config = Trainer.Config()
+    importer: Importer.Config | None = pydantic.Field(
+        None, description="A model that was trained elsewhere, to take in place of the Trainer's (--import sets it)."
+    )
     exporter: Exporter.Config = Exporter.Config()
     evaluator: Evaluator.Config = Evaluator.Config()
     pusher: Pusher.Config = Pusher.Config()

@@ -1,0 +1,162 @@
+"""Reads the weights in a file that `torch.save` wrote, without torch and without running anything the file holds.
+
+There are two formats: a zip archive (since torch 1.6), and a sequence of pickles with the numbers behind them.
+"""
+
+import os
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from components.errors import UserError
+
+_ZIP_START = b"PK\x03\x04"
+_PICKLES_START = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)  # torch's magic number
+_DTYPES = {
+    "DoubleStorage": "<f8",
+    "FloatStorage": "<f4",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+}
+
+
+class _Storage(NamedTuple):
+    """A run of numbers in the file."""
+
+    key: str
+    dtype: np.dtype
+
+
+class _Tensor(NamedTuple):
+    """A view of a storage; offset and strides count numbers."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class _Refused(Exception):
+    """Says what is wrong with the file, behind its name."""
+
+
+def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads a state dict, alone or under the key `model`, where PANNs' training puts it.
+
+    Returns:
+        Tensor name -> array, in the file's order.
+
+    Raises:
+        UserError: if there is no such file, it is none of torch's, it is damaged, or it holds objects that weights
+            have no need of (in a pickle they could run code).
+    """
+    try:
+        with open(path, "rb") as file:
+            content, storages = _read(file)
+        state = content.get("model", content) if isinstance(content, Mapping) else {}
+        tensors = {name: value for name, value in state.items() if isinstance(value, _Tensor)}
+        if not tensors:
+            raise _Refused(f"holds no network's weights, but {', '.join(map(str, state)) or type(content).__name__}")
+        return {name: _array(tensor, storages[tensor.storage.key]) for name, tensor in tensors.items()}
+    except _Refused as error:
+        raise UserError(f"{path} {error}.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): name a .pth file.") from error
+    except Exception as error:  # whatever unpickling comes upon where the bytes are not what they should be
+        raise UserError(f"{path} is damaged or cut short: download it again.") from error
+
+
+def _read(file: IO[bytes]) -> tuple[Any, dict[str, bytes]]:
+    """What was saved, with a `_Tensor` for each tensor, and the storages by key."""
+    start = file.read(16)
+    file.seek(0)
+    if start.startswith(_ZIP_START):
+        return _read_zip(file)
+    if start.startswith(_PICKLES_START):
+        return _read_pickles(file)
+    raise _Refused(f"was not written by torch, it begins with {start!r}: name a .pth file, or download it again")
+
+
+def _read_zip(file: IO[bytes]) -> tuple[Any, dict[str, bytes]]:
+    with zipfile.ZipFile(file) as archive:
+        suffix = "/data.pkl"
+        roots = [name.removesuffix(suffix) for name in archive.namelist() if name.endswith(suffix)]
+        if not roots:
+            raise _Refused("was not written by torch, it is an archive of something else: name a .pth file")
+        with archive.open(roots[0] + suffix) as stream:
+            unpickler = _Unpickler(stream)
+            content = unpickler.load()
+        return content, {key: archive.read(f"{roots[0]}/data/{key}") for key in unpickler.storages}
+
+
+def _read_pickles(file: IO[bytes]) -> tuple[Any, dict[str, bytes]]:
+    for _ in ("magic number", "version", "machine"):
+        _Unpickler(file).load()
+    unpickler = _Unpickler(file)
+    content = unpickler.load()
+    data = {}
+    for key in _Unpickler(file).load():
+        (size,) = struct.unpack("<q", file.read(8))
+        data[key] = file.read(size * unpickler.storages[key].dtype.itemsize)
+    return content, data
+
+
+def _array(tensor: _Tensor, data: bytes) -> np.ndarray:
+    """The numbers of a tensor.
+
+    Raises:
+        ValueError: if it would reach outside its storage.
+    """
+    flat = np.frombuffer(data, tensor.storage.dtype)
+    last = tensor.offset + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True))
+    if min((tensor.offset, *tensor.shape, *tensor.strides)) < 0 or (0 not in tensor.shape and last >= flat.size):
+        raise ValueError(f"{tensor} is not inside {flat.size} numbers")
+    strides = [stride * flat.itemsize for stride in tensor.strides]
+    return np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides, writeable=False)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds containers, plain values, and a `_Tensor` in place of each tensor; looks up no other name."""
+
+    def __init__(self, file: IO[bytes]):
+        super().__init__(file)
+        self.storages: dict[str, _Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        # Functions are made anew each time: a pickle can set attributes on what it is given.
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, shape, strides)
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return lambda tensor, *_: tensor
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
+        if module.split(".")[0] == "numpy" or (module, name) == ("_codecs", "encode"):
+            return _Skipped
+        raise _Refused(f"holds {module}.{name}, which is not opened: only plain numbers are, as PANNs' own files have")
+
+    def persistent_load(self, pid: tuple) -> _Storage:
+        _, dtype, key, *_ = pid
+        self.storages[key] = _Storage(key, np.dtype(dtype))
+        return self.storages[key]
+
+
+class _Skipped:
+    """Stands for an array or scalar of NumPy's, which PANNs' checkpoints may hold beside the weights."""
+
+    def __init__(self, *_: Any):
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
