@@ -1,22 +1,41 @@
-"""Any audio file to 16-bit mono: libsndfile first, FFmpeg (PyAV) for what that cannot open, soxr to resample."""
+"""Any audio file to 16-bit mono at one rate, and what a clip must be like to be stored."""
 
-import io
-import os
+import dataclasses
 
 import numpy as np
 from etils import epath
 
+from beam_jobs import audio_files
+from beam_jobs.audio_files import DecodeError
 
-class DecodeError(Exception):
-    """A file that cannot be used.
+__all__ = ["DecodeError", "Decoded", "Rules", "decode", "decode_clip"]
+
+# A segment is used as long as half of what the list promises is there: many videos end within their segment.
+_LIST_SHARE = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rules:
+    """Which clips are refused.
 
     Attributes:
-        cause: "missing", "unreadable", "empty" or "non-finite", to count by.
+        min_seconds: Shorter clips are "too short".
+        min_peak_dbfs: Clips whose largest sample is below are "silent"; None for those of zeros alone.
+        timeout_s: Decoding that takes longer is given up: "timed out".
     """
 
-    def __init__(self, cause: str, message: str):
-        super().__init__(message)
-        self.cause = cause
+    min_seconds: float = 0.1
+    min_peak_dbfs: float | None = None
+    timeout_s: float = 60.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A clip: `samples` int16 (samples,), and the `rate` in Hz and `codec` (as in "wav/pcm_16") of its file."""
+
+    samples: np.ndarray
+    rate: int
+    codec: str
 
 
 def decode(
@@ -40,88 +59,70 @@ def decode(
         int16 (samples,), at least one.
 
     Raises:
-        DecodeError: if the file is missing, unreadable, has no sample in the segment, or holds NaN or infinity.
+        DecodeError: if the file is missing, unreadable, ends well before its header says, has no sample in the
+            segment, or holds NaN or infinity.
     """
-    samples, rate = _read(epath.Path(path), start_s=start_s or 0.0, end_s=end_s)
+    sound = audio_files.read(audio_files.fetch(path), start_s=start_s or 0.0, end_s=end_s)
+    samples = _to_int16(sound, sample_rate=sample_rate)
     if not samples.size:
-        raise DecodeError("empty", "no sample" if start_s is None else f"no sample after {start_s:g} s")
-    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+        raise DecodeError("too short", "no sample" if start_s is None else f"no sample after {start_s:g} s")
+    return samples
+
+
+def decode_clip(
+    source: str | bytes,
+    *,
+    sample_rate: int,
+    rules: Rules,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    trimmed: bool | None = None,
+) -> Decoded:
+    """Decodes one clip of a list, as `decode` does, and refuses what is not worth storing.
+
+    Args:
+        source: From `audio_files.fetch`.
+        sample_rate: To resample to, in Hz.
+        rules: To judge by.
+        start_s: Where the list says that the clip begins in its recording, in seconds; None for the whole file.
+        end_s: Where it ends.
+        trimmed: See `sources.Clip`.
+
+    Raises:
+        DecodeError: as `decode` does, and for less than half of the segment, too few samples or silence.
+    """
+    if start_s is None or trimmed:
+        sound = audio_files.read(source)
+    else:
+        sound = audio_files.read(source, start_s=start_s, end_s=end_s, unless_whole=trimmed is None)
+    samples = _to_int16(sound, sample_rate=sample_rate)
+    seconds = samples.size / sample_rate
+    listed_s = 0.0 if start_s is None else end_s - start_s
+    if seconds < rules.min_seconds and (samples.size or not listed_s):
+        raise DecodeError("too short", f"{seconds:.3f} s, less than {rules.min_seconds:g} s")
+    if seconds < _LIST_SHARE * listed_s:
+        raise DecodeError("truncated", f"holds {seconds:.2f} s of the {listed_s:.2f} s that the list promises")
+    if not samples.size:
+        raise DecodeError("too short", "no sample")
+    _check_level(samples, min_peak_dbfs=rules.min_peak_dbfs)
+    return Decoded(samples=samples, rate=sound.rate, codec=sound.codec)
+
+
+def _to_int16(sound: audio_files.Sound, *, sample_rate: int) -> np.ndarray:
+    mono = sound.samples.mean(axis=1) if sound.samples.shape[1] > 1 else sound.samples[:, 0]
     if not np.isfinite(mono).all():
         raise DecodeError("non-finite", "holds NaN or infinite samples")
-    if rate != sample_rate:
+    if sound.rate != sample_rate:
         import soxr
 
-        mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
-        if not mono.size:
-            raise DecodeError("empty", "no sample left after resampling")
+        mono = soxr.resample(mono, sound.rate, sample_rate, quality="HQ")
     return np.clip(np.rint(mono * 32768.0), -32768, 32767).astype(np.int16)
 
 
-def duration_s(path: epath.PathLike) -> float:
-    """Length of a file in seconds, from its header; infinity where the header does not tell.
-
-    Raises:
-        DecodeError: if it is missing or unreadable.
-    """
-    import soundfile
-
-    file = epath.Path(path)
-    try:
-        return soundfile.info(_local_or_bytes(file)).duration
-    except soundfile.SoundFileError:
-        pass
-    import av
-
-    try:
-        with av.open(_local_or_bytes(file)) as container:
-            return float("inf") if container.duration is None else container.duration / av.time_base
-    except (av.FFmpegError, ValueError) as error:
-        raise DecodeError("unreadable", str(error)) from error
-
-
-def _read(path: epath.Path, *, start_s: float, end_s: float | None) -> tuple[np.ndarray, int]:
-    """float32 (samples, channels) and the rate in Hz."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(_local_or_bytes(path)) as file:
-            start = min(round(start_s * file.samplerate), file.frames)
-            file.seek(start)
-            frames = -1 if end_s is None else max(0, round(end_s * file.samplerate) - start)
-            return file.read(frames, dtype="float32", always_2d=True), file.samplerate
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        refused = getattr(error, "error_string", str(error))  # without the path, which the caller knows
-    return _read_av(path, start_s=start_s, end_s=end_s, refused=refused)
-
-
-def _read_av(path: epath.Path, *, start_s: float, end_s: float | None, refused: str) -> tuple[np.ndarray, int]:
-    import av
-
-    try:
-        with av.open(_local_or_bytes(path)) as container:
-            if not container.streams.audio:
-                raise DecodeError("unreadable", "holds no audio stream")
-            to_float = av.AudioResampler(format="fltp")
-            blocks, rate = [], container.streams.audio[0].rate
-            for frame in container.decode(audio=0):
-                blocks += [block.to_ndarray() for block in to_float.resample(frame)]
-    except (av.FFmpegError, ValueError, IndexError) as error:
-        raise DecodeError("unreadable", f"{refused} / {getattr(error, 'strerror', error)}") from error
-    if not blocks:
-        raise DecodeError("empty", "no sample")
-    samples = np.concatenate(blocks, axis=1).T
-    return samples[round(start_s * rate) : None if end_s is None else round(end_s * rate)], rate
-
-
-def _local_or_bytes(path: epath.Path) -> str | io.BytesIO:
-    """What the decoders open: a local path as it is, a remote file as its bytes."""
-    name = os.fspath(path)
-    try:
-        if "://" not in name:
-            with open(name, "rb"):
-                return name
-        return io.BytesIO(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DecodeError("missing", "no such file") from error
-    except OSError as error:
-        raise DecodeError("unreadable", str(error)) from error
+def _check_level(samples: np.ndarray, *, min_peak_dbfs: float | None) -> None:
+    peak = max(int(samples.max()), -int(samples.min()))
+    if peak == 0:
+        raise DecodeError("silent", "digital silence")
+    level = 20 * np.log10(peak / 32768)
+    if min_peak_dbfs is not None and level < min_peak_dbfs:
+        raise DecodeError("silent", f"peak {level:.0f} dBFS, below {min_peak_dbfs:g}")

@@ -1,8 +1,8 @@
 """Audio files to TFRecord shards, shard by shard: audio never crosses a shuffle.
 
-The Beam element is an output shard. One call decodes the clips of its shard, writes them under a temporary name,
-renames the file and then writes a record of it into `_done/`. Order and bytes depend on the clips alone, and a rerun
-into the same folder skips every shard whose record and file are there.
+The Beam element is the name of an output shard, whose clips are in `_plan/`. One call decodes them, writes them under a
+temporary name, renames the file and then writes a record of it into `_done/`. Order and bytes depend on the clips
+alone, and a rerun into the same folder skips every shard whose record and file are there.
 """
 
 import dataclasses
@@ -10,92 +10,20 @@ import hashlib
 import itertools
 import json
 import math
+import time
 import uuid
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
-import numpy as np
 from etils import epath
 
-from beam_jobs import audio, examples, runners, sources
+from beam_jobs import audio, audio_files, decoder, examples, runners, shard_plan, shard_records, sources
+from beam_jobs.shard_plan import Shard, plan_shards
+from beam_jobs.sources import tfds_source
 
-DONE = "_done"
-_SHARD_BYTES = 128 * 2**20
-_MIN_TRAIN_SHARDS = 8
-_TYPICAL_CLIP_S = 10.0
+__all__ = ["Shard", "WriteShard", "build", "plan_shards", "write_shards"]
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Shard:
-    """One file to write: `clips` in their order into shard number `shard` of the `shards` of a split."""
-
-    split: str
-    shard: int
-    shards: int
-    clips: tuple[sources.Clip, ...]
-
-    @property
-    def file(self) -> str:
-        """Its file name."""
-        return examples.file_name(self.split, shard=self.shard, shards=self.shards)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ShardRecord:
-    """What one finished shard holds, as kept in `_done/<file>.json`.
-
-    Attributes:
-        file: Name of the TFRecord file.
-        split: "train", "valid" or "eval".
-        listed: How many clips it was given.
-        clips: How many examples were written: a long recording gives several.
-        bytes: Size of the file.
-        sha256: Of the file.
-        plan: Digest of what was to be written, so that a rerun with other clips writes anew.
-        quarantined: One mapping with `clip_id`, `path`, `cause` and `message` for each clip left out.
-    """
-
-    file: str
-    split: str
-    listed: int
-    clips: int
-    bytes: int
-    sha256: str
-    plan: str
-    quarantined: tuple[Mapping[str, str], ...] = ()
-
-
-def plan_shards(clips: Sequence[sources.Clip], *, sample_rate: int, shards: int | None = None) -> list[Shard]:
-    """Divides clips among shards of equal length, before any audio is read.
-
-    Each split is ordered by a hash of the clip ids, so that every shard is a fair sample of it.
-
-    Args:
-        clips: To write.
-        sample_rate: In Hz, to guess sizes by.
-        shards: Files of the train split, other splits in proportion; None for about 128 MB each, at least 8 of train.
-    """
-    by_split: dict[str, list[sources.Clip]] = defaultdict(list)
-    for clip in sorted(clips, key=lambda clip: (hashlib.blake2b(clip.clip_id.encode()).digest(), clip.clip_id)):
-        by_split[clip.split].append(clip)
-    plans = []
-    for split in examples.SPLITS:
-        members = by_split[split]
-        if shards is None:
-            count = max(
-                round(_guess_bytes(members, sample_rate) / _SHARD_BYTES), _MIN_TRAIN_SHARDS if split == "train" else 1
-            )
-        else:
-            count = shards if split == "train" else round(shards * len(members) / max(1, len(by_split["train"])))
-        count = max(1, min(count, len(members)))
-        bounds = [len(members) * i // count for i in range(count + 1)]
-        plans += [
-            Shard(split=split, shard=i, shards=count, clips=tuple(members[bounds[i] : bounds[i + 1]]))
-            for i in range(count)
-            if members
-        ]
-    return plans
+_NAMESPACE = "ingest"  # of the counters
 
 
 def write_shards(
@@ -106,8 +34,10 @@ def write_shards(
     label_names: Sequence[str],
     sample_rate: int,
     max_seconds: float | None = None,
+    rules: audio.Rules | None = None,
+    storage: str = "pcm",
     beam_args: Sequence[str] = (),
-) -> list[ShardRecord]:
+) -> list[shard_records.ShardRecord]:
     """Runs the Beam job and returns the records, in the order of `shards`.
 
     Args:
@@ -117,88 +47,162 @@ def write_shards(
         label_names: Display names in index order.
         sample_rate: To resample to, in Hz.
         max_seconds: Longer recordings are cut into equal parts of at most this length; segments of AudioSet are not.
+        rules: Which clips are refused; None for the default ones.
+        storage: One of `examples.STORAGES`.
         beam_args: See `runners.pipeline`.
+
+    Raises:
+        LostClipsError: if not every clip ended as exactly one of written and quarantined.
+        OptionsError: Beam does not accept the flags.
     """
     work = epath.Path(work_dir)
-    (work / DONE).mkdir(parents=True, exist_ok=True)
-    write = WriteShard(str(source), str(work), tuple(label_names), sample_rate, max_seconds)
     with runners.pipeline(beam_args) as pipeline:
-        # Reshuffle breaks the fusion with Create, so that every shard can go to another worker.
-        _ = pipeline | "Shards" >> beam.Create(shards) | beam.Reshuffle() | "Write" >> beam.ParDo(write)
-    return [_read_record(work, shard.file) for shard in shards]
+        build(
+            pipeline,
+            shards,
+            source=source,
+            work_dir=work,
+            label_names=label_names,
+            sample_rate=sample_rate,
+            max_seconds=max_seconds,
+            rules=rules,
+            storage=storage,
+        )
+    records = [shard_records.read(work, shard.file) for shard in shards]
+    for shard, record in zip(shards, records, strict=True):
+        shard_records.check_nothing_lost(shard, record)
+    return records
 
 
-def finished(work_dir: epath.PathLike, *, known: Collection[str] = ()) -> list[ShardRecord]:
-    """The records of the shards that are done so far, less those of the files in `known`: to watch a running job by."""
-    folder = epath.Path(work_dir)
-    names = sorted(path.name.removesuffix(".json") for path in (folder / DONE).glob("*.json"))
-    return [_read_record(folder, name) for name in names if name not in known]
+def build(
+    pipeline: beam.Pipeline,
+    shards: Sequence[Shard],
+    *,
+    source: epath.PathLike,
+    work_dir: epath.PathLike,
+    label_names: Sequence[str],
+    sample_rate: int,
+    max_seconds: float | None = None,
+    rules: audio.Rules | None = None,
+    storage: str = "pcm",
+) -> None:
+    """Saves the plan and adds the job to a pipeline; the arguments are those of `write_shards`."""
+    work = epath.Path(work_dir)
+    (work / shard_records.DONE).mkdir(parents=True, exist_ok=True)
+    shard_plan.save(work, shards)
+    write = WriteShard(
+        source=str(source),
+        work_dir=str(work),
+        label_names=tuple(label_names),
+        sample_rate=sample_rate,
+        max_seconds=max_seconds,
+        rules=rules or audio.Rules(),
+        storage=storage,
+    )
+    # Reshuffle breaks the fusion with Create, so that every shard can go to another worker.
+    names = [shard.file for shard in shards]
+    _ = pipeline | "Shards" >> beam.Create(names) | beam.Reshuffle() | "Write" >> beam.ParDo(write)
 
 
 class WriteShard(beam.DoFn):
-    """Writes one shard, unless it is there already."""
+    """Writes one shard, given by name, unless it is there already. See `write_shards` for the arguments."""
 
     def __init__(
         self,
+        *,
         source: str,
         work_dir: str,
         label_names: tuple[str, ...],
         sample_rate: int,
-        max_seconds: float | None = None,
+        max_seconds: float | None,
+        rules: audio.Rules,
+        storage: str,
     ):
         self._source = source
         self._work_dir = work_dir
         self._labels = {name: index for index, name in enumerate(label_names)}
         self._sample_rate = sample_rate
         self._max_seconds = max_seconds
+        self._rules = rules
+        self._storage = storage
+        self._decoder: decoder.Decoder | None = None
 
-    def process(self, shard: Shard) -> Iterator[str]:
+    def setup(self) -> None:
+        self._decoder = decoder.Decoder(sample_rate=self._sample_rate, rules=self._rules)
+
+    def teardown(self) -> None:
+        if self._decoder is not None:
+            self._decoder.close()
+
+    def process(self, file: str) -> Iterator[str]:
         import tensorflow as tf
 
         work = epath.Path(self._work_dir)
-        plan = self._plan(shard)
-        if _is_done(work, shard.file, plan=plan):
+        shard, digest = shard_plan.load(work, file)
+        plan = self._digest(digest)
+        if shard_records.is_done(work, file, plan=plan):
+            _count("shards found done")
             return
         # A name of its own, because a runner may try the same shard twice at a time.
-        temporary = work / f"{shard.file}.{uuid.uuid4().hex[:8]}.writing"
-        written, quarantined = 0, []
+        temporary = work / f"{file}.{uuid.uuid4().hex[:8]}.writing"
+        count, written, quarantined = 0, [], []
         with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for clip in shard.clips:
-                try:
-                    samples = self._decode(clip)
-                except audio.DecodeError as error:
-                    quarantined.append(quarantine_entry(clip, cause=error.cause, message=str(error)))
+            for clip, decoded in self._decoded(shard):
+                if isinstance(decoded, audio.DecodeError):
+                    entry = shard_records.quarantine_entry(clip, cause=decoded.cause, message=str(decoded))
+                    quarantined.append(entry)
+                    _count(f"quarantined {decoded.cause}")
                     continue
-                for example in self._encode(clip, samples):
+                for example in self._encode(clip, decoded):
                     writer.write(example)
-                    written += 1
-        digest, size = _sha256(temporary)
-        temporary.replace(work / shard.file)
-        record = ShardRecord(
-            file=shard.file,
+                    count += 1
+                written.append(clip.clip_id)
+                _count("written")
+        sha256, size = shard_records.sha256(temporary)
+        temporary.replace(work / file)
+        record = shard_records.ShardRecord(
+            file=file,
             split=shard.split,
             listed=len(shard.clips),
-            clips=written,
+            written=len(written),
+            written_ids=shard_records.ids_digest(written),
+            clips=count,
             bytes=size,
-            sha256=digest,
+            sha256=sha256,
             plan=plan,
             quarantined=tuple(quarantined),
         )
-        _write_record(work, record)
-        yield shard.file
+        shard_records.write(work, record)
+        yield file
 
-    def _decode(self, clip: sources.Clip) -> np.ndarray:
-        path = epath.Path(self._source) / clip.path
-        segment = {}
-        if clip.start_s is not None and not clip.trimmed:
-            # A file named after the recording alone may hold the segment or the whole recording.
-            length = clip.end_s - clip.start_s
-            if audio.duration_s(path) > length + 1.0:
-                segment = {"start_s": clip.start_s, "end_s": clip.end_s}
-        return audio.decode(path, sample_rate=self._sample_rate, **segment)
+    def _decoded(self, shard: Shard) -> Iterator[tuple[sources.Clip, audio.Decoded | audio.DecodeError]]:
+        """Every clip of the shard, with its sound or why there is none."""
+        for clip, source in self._sources(shard):
+            started = time.monotonic()
+            try:
+                decoded = self._decode(clip, source)
+            except audio.DecodeError as error:
+                yield clip, error
+                continue
+            _measure("decode ms", 1000 * (time.monotonic() - started))
+            _measure("clip ms", 1000 * decoded.samples.size / self._sample_rate)
+            yield clip, decoded
 
-    def _encode(self, clip: sources.Clip, samples: np.ndarray) -> Iterator[bytes]:
-        parts = 1
+    def _sources(self, shard: Shard) -> Iterator[tuple[sources.Clip, epath.Path | bytes | audio.DecodeError]]:
+        """Every clip of the shard, with the place of its file or what a TFDS dataset holds of it."""
+        if shard.clips[0].record is None:
+            yield from ((clip, sources.locate(self._source, clip.path)) for clip in shard.clips)
+        else:
+            yield from tfds_source.read(self._source, shard.clips)
+
+    def _decode(self, clip: sources.Clip, source: epath.Path | bytes | audio.DecodeError) -> audio.Decoded:
+        if isinstance(source, audio.DecodeError):
+            raise source
+        readable = source if isinstance(source, bytes) else audio_files.fetch(source)
+        return self._decoder.decode(readable, start_s=clip.start_s, end_s=clip.end_s, trimmed=clip.trimmed)
+
+    def _encode(self, clip: sources.Clip, decoded: audio.Decoded) -> Iterator[bytes]:
+        samples, parts = decoded.samples, 1
         if clip.start_s is None and self._max_seconds is not None:
             parts = math.ceil(samples.size / (self._max_seconds * self._sample_rate))
         bounds = [samples.size * i // parts for i in range(parts + 1)]
@@ -211,47 +215,29 @@ class WriteShard(beam.DoFn):
                 fold=clip.fold,
                 start_s=(clip.start_s or 0.0) + offset,
                 source=clip.path,
+                source_codec=decoded.codec,
+                source_rate=decoded.rate,
+                storage=self._storage,
+                sample_rate=self._sample_rate,
             )
 
-    def _plan(self, shard: Shard) -> str:
-        described = json.dumps(
-            [dataclasses.asdict(shard), self._labels, self._source, self._sample_rate, self._max_seconds]
-        )
-        return hashlib.sha256(described.encode()).hexdigest()
+    def _digest(self, plan: str) -> str:
+        """Of all that decides the bytes of a shard."""
+        settings = [
+            plan,
+            self._source,
+            self._labels,
+            self._sample_rate,
+            self._max_seconds,
+            dataclasses.asdict(self._rules),
+            self._storage,
+        ]
+        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 
-def quarantine_entry(clip: sources.Clip, *, cause: str, message: str) -> dict[str, str]:
-    """How a clip that cannot be used is written down."""
-    return {"clip_id": clip.clip_id, "path": clip.path, "cause": cause, "message": " ".join(message.split())}
+def _count(what: str) -> None:
+    beam.metrics.Metrics.counter(_NAMESPACE, what.replace(" ", "_")).inc()
 
 
-def _is_done(work: epath.Path, file: str, *, plan: str) -> bool:
-    if not (work / DONE / f"{file}.json").exists() or not (work / file).exists():
-        return False
-    record = _read_record(work, file)
-    return record.plan == plan and record.bytes == (work / file).stat().length
-
-
-def _read_record(work: epath.Path, file: str) -> ShardRecord:
-    fields = json.loads((work / DONE / f"{file}.json").read_text())
-    return ShardRecord(**{**fields, "quarantined": tuple(fields["quarantined"])})
-
-
-def _write_record(work: epath.Path, record: ShardRecord) -> None:
-    temporary = work / DONE / f"{record.file}.{uuid.uuid4().hex[:8]}.writing"
-    temporary.write_text(json.dumps(dataclasses.asdict(record), indent=1))
-    temporary.replace(work / DONE / f"{record.file}.json")
-
-
-def _sha256(path: epath.Path) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), size
-
-
-def _guess_bytes(clips: Sequence[sources.Clip], sample_rate: int) -> float:
-    lengths = (_TYPICAL_CLIP_S if clip.end_s is None else clip.end_s - (clip.start_s or 0.0) for clip in clips)
-    return 2 * sample_rate * sum(lengths)
+def _measure(what: str, value: float) -> None:
+    beam.metrics.Metrics.distribution(_NAMESPACE, what.replace(" ", "_")).update(round(value))

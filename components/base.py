@@ -39,7 +39,13 @@ class StageConfig(pydantic.BaseModel):
     """Base of every stage's config: immutable, and a misspelt field or a wrong type is an error.
 
     Give every field a `description`: `diptych config` prints it.
+
+    Class attributes:
+        incidental: Fields that do not decide what the stage writes, such as where a job runs: changing them reruns
+            nothing, and a stage that was stopped goes on where it was.
     """
+
+    incidental: ClassVar[frozenset[str]] = frozenset()
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
@@ -63,11 +69,14 @@ class StageContext:
             again after a kill, so checkpoints and finished shards go here; it is removed once the stage ends well.
         tensorboard_dir: Where this execution writes its event files.
         progress: See `Progress`.
+        previous: Outputs of the stage's last finished execution, whatever its config, by channel; empty if there is
+            none, or it is not intact.
     """
 
     work_dir: epath.Path
     tensorboard_dir: epath.Path
     progress: Progress
+    previous: Mapping[str, epath.Path] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,8 @@ def log_mel_image(audio: np.ndarray, *, sample_rate: int, title: str = "") -> np
     extent = (0.0, audio.size / sample_rate, 0.0, float(log_mel.BANDS))
     picture = axes.imshow(energies.T, origin="lower", aspect="auto", extent=extent, cmap="magma")
     fig.colorbar(picture, ax=axes, label="log energy", pad=0.01, fraction=0.05)
-    axes.set(title=title, xlabel="s", ylabel="mel band")
+    axes.set_title(title, parse_math=False)  # a clip's name may hold a $
+    axes.set(xlabel="s", ylabel="mel band")
     return figure_image(fig)
 
 

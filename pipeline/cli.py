@@ -103,13 +103,21 @@ def _add_preset(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(presets.PRESETS)
     parser.add_argument("--preset", required=True, metavar="NAME", help=f"the config to start from: {names}")
     parser.add_argument(
-        "--data", metavar="PATH", help="folder of your audio: AudioSet's or ESC-50's own layout, or just audio files"
+        "--data",
+        metavar="PATH",
+        help="your audio: a folder (AudioSet's or ESC-50's layout, a TFDS dataset, a manifest.csv, or just audio files) "
+        "or a CSV manifest",
     )
     parser.add_argument(
         "--import",
         dest="imported",
         metavar="DIR",
         help="take the model in DIR, at its sample rate, in place of training one (see `diptych import-panns`)",
+    )
+    parser.add_argument(
+        "--max-quarantine",
+        metavar="SHARE",
+        help="fail if more of the clips cannot be used, e.g. 5%% (audio_example_gen.max_quarantine)",
     )
     parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help="change one field, e.g. trainer.steps=100")
 
@@ -335,7 +343,10 @@ def _resolve(arguments: argparse.Namespace) -> "PipelineConfig":
         folder = _absolute(arguments.imported)
         rate = {"audio_example_gen.sample_rate": importer.read_model_config(folder)["sample_rate"]}
         config = overrides.replace(config, {"importer.model": folder, **rate})
-    return overrides.override(config, arguments.overrides)
+    given = list(arguments.overrides)
+    if arguments.max_quarantine is not None:
+        given.append(f"audio_example_gen.max_quarantine={arguments.max_quarantine}")
+    return overrides.override(config, given)
 
 
 def _root(arguments: argparse.Namespace) -> "Root":

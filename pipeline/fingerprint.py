@@ -27,8 +27,8 @@ def json_digest(value: object) -> str:
 
 
 def config_values(config: StageConfig) -> dict[str, object]:
-    """The config as plain JSON values."""
-    return config.model_dump(mode="json")
+    """What of the config decides a stage's outputs, as plain JSON values."""
+    return config.model_dump(mode="json", exclude=set(config.incidental))
 
 
 # Code

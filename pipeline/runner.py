@@ -119,10 +119,23 @@ class LocalRunner:
         return execution
 
     def _last_outputs(self, stage: str) -> decide.Decision:
+        last = self._last_finished(stage)
+        if last is None:
+            raise UserError(
+                f"--from needs the outputs of {stage}, which has not finished here yet: run without --from."
+            )
+        return decide.Decision(reuse=last, why="taken as it is, ahead of --from")
+
+    def _last_finished(self, stage: str) -> Execution | None:
+        """The latest execution whose outputs are all there, if any."""
         for execution in reversed(self._store.executions(stage=stage)):
             if execution.state.finished and all(decide.is_intact(a) for a in execution.outputs.values()):
-                return decide.Decision(reuse=execution, why="taken as it is, ahead of --from")
-        raise UserError(f"--from needs the outputs of {stage}, which has not finished here yet: run without --from.")
+                return execution
+        return None
+
+    def _previous(self, stage: str) -> Mapping[str, root.epath.Path]:
+        last = self._last_finished(stage)
+        return {channel: root.epath.Path(artifact.uri) for channel, artifact in last.outputs.items()} if last else {}
 
     def _execute(self, node: Node, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> None:
         stage, key = node.name, execution.recipe.key
@@ -131,6 +144,7 @@ class LocalRunner:
         if not work.exists():
             root.remove(events)  # Not a run that goes on: its curves would lie over older ones.
         started = time.monotonic()
+        previous = self._previous(stage)
         self._store.put(execution, run=run, inputs=inputs)
         staging = self._root.staging(execution.id)
         root.remove(staging)
@@ -142,7 +156,7 @@ class LocalRunner:
                 result = node.component.execute(
                     inputs={channel: root.epath.Path(artifact.uri) for channel, artifact in inputs.items()},
                     outputs=outputs,
-                    context=StageContext(work_dir=work, tensorboard_dir=events, progress=progress),
+                    context=StageContext(work_dir=work, tensorboard_dir=events, progress=progress, previous=previous),
                 )
             digests = {channel: _digests(folder) for channel, folder in outputs.items()}
             with interrupts.held():

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import av
 import numpy as np
 import soundfile
 
@@ -13,6 +14,47 @@ def tone(*, seconds: float = 0.5, sample_rate: int = 16000, hertz: float = 440.0
 def write_tone(path: pathlib.Path, *, sample_rate: int = 16000, **parameters) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, tone(sample_rate=sample_rate, **parameters), sample_rate)
+
+
+# What PyAV has to encode, because libsndfile cannot: suffix -> (codec, rate in Hz).
+_WITH_PYAV = {"m4a": ("aac", 16000), "mp4": ("aac", 16000), "webm": ("libopus", 48000)}
+FORMATS = ("wav", "flac", "ogg", "opus", "mp3", *_WITH_PYAV)
+
+
+def write_format(path: pathlib.Path, **parameters) -> None:
+    """A tone in the format of the path's suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = path.suffix[1:]
+    if suffix == "opus":
+        soundfile.write(path, tone(**parameters), 16000, format="OGG", subtype="OPUS")
+    elif suffix not in _WITH_PYAV:
+        soundfile.write(path, tone(**parameters), 16000)
+    else:
+        codec, rate = _WITH_PYAV[suffix]
+        _write_with_pyav(path, tone(sample_rate=rate, **parameters).astype(np.float32), codec=codec, rate=rate)
+
+
+def _write_with_pyav(path: pathlib.Path, wave: np.ndarray, *, codec: str, rate: int) -> None:
+    options = {"movflags": "faststart"} if path.suffix != ".webm" else {}  # what a cut-off download still opens with
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        for start in range(0, wave.size, 960):
+            frame = av.AudioFrame.from_ndarray(wave[None, start : start + 960], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def contents(folder: pathlib.Path) -> dict[str, bytes]:
+    """Every file below a folder, by its relative name."""
+    folder = pathlib.Path(folder)
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def cut_short(path: pathlib.Path, *, share: float = 0.6) -> None:
+    """What a broken download leaves."""
+    content = path.read_bytes()
+    path.write_bytes(content[: round(len(content) * share)])
 
 
 def esc50(folder: pathlib.Path, *, clips: int = 10, classes: int = 2) -> pathlib.Path:

@@ -1,57 +1,137 @@
 """AudioSet as people hold it: the official lists, and clips named in any of the usual ways."""
 
+import functools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from etils import epath
 
 from beam_jobs.sources import clips as common
-from beam_jobs.sources.clips import Clip, Listing, SourceError
+from beam_jobs.sources.clips import Clip, Listing, RowError, SourceError
 
 # 11 characters of YouTube's, perhaps after a Y, then start and end in s or ms.
 _SEGMENT_NAME = re.compile(r"^Y?([\w-]{11})(?:_(\d+(?:\.\d+)?))?(?:[_-](\d+(?:\.\d+)?))?$", re.ASCII)
 
 
-def find_lists(folder: epath.Path, pattern: str = "*_segments.csv") -> list[epath.Path]:
-    """The lists in a folder or, if there are none, in its sub-folders."""
-    return sorted(folder.glob(pattern)) or sorted(folder.glob(f"*/{pattern}"))
+def find_lists(tables: Sequence[str], ending: str = "_segments.csv") -> list[str]:
+    """Which CSV lists are of segments: those at the top or, if there are none, one level below."""
+    named = [name for name in tables if name.endswith(ending)]
+    return [name for name in named if "/" not in name] or [name for name in named if name.count("/") == 1]
 
 
-def list_clips(folder: epath.Path, files: list[str]) -> Listing:
-    """The official lists, and clips in the usual namings; a list with "eval" in its name is the eval split."""
-    lists = find_lists(folder)
+def list_clips(folder: epath.Path, files: list[str], tables: Sequence[str]) -> Listing:
+    """The official lists, and clips in the usual namings; a list with "eval" in its name is the eval split.
+
+    Where several files can be a segment's, one named with its start goes before one named after the recording alone,
+    and among those the first by name.
+
+    Args:
+        folder: The source.
+        files: Its audio, relative to it.
+        tables: Its CSV lists, relative to it.
+
+    Raises:
+        SourceError: if there is no list of segments, or no proper list of the classes.
+    """
+    lists = [folder / name for name in find_lists(tables)]
     if not lists:
         raise SourceError(
             f"there is no *_segments.csv in {folder}, which the audioset layout needs; give the folder of the lists"
         )
-    classes = find_lists(folder, "class_labels_indices.csv")
+    classes = [folder / name for name in find_lists(tables, "class_labels_indices.csv")]
     if not classes:
         raise SourceError(f"there is no class_labels_indices.csv in {folder}; put AudioSet's beside {lists[0].name}")
     names = _class_names(classes[0])
-    index, unnamed = _index_by_ytid(files)
-    clips: dict[str, Clip] = {}
-    missing: dict[str, Clip] = {}
-    rows = 0
+    index = index_by_ytid(files)
+    named = sum(map(len, index.values()))
+    sorter = common.Sorter()
+    rows = _Rows(names, index)
     for table in lists:
-        for line, row in common.rows(table):
-            clip = _segment(table, line=line, row=row, names=names, index=index)
-            rows += 1
-            if clip.clip_id not in clips and clip.clip_id not in missing:
-                (clips if clip.path else missing)[clip.clip_id] = clip
-    used = {clip.path for clip in clips.values()}
+        official = "eval" if "eval" in table.name else None
+        sorter.read(table, common.rows(table, comments=True), functools.partial(rows.clip, split=official))
     left_out = {
-        "rows that repeat a segment": rows - len(clips) - len(missing),
-        "audio files not named after a segment": unnamed,
-        "audio files of segments in no list": len(files) - unnamed - len(used),
+        "audio files not named after a segment": len(files) - named,
+        "audio files that no row of the lists needs": named - len(sorter.files()),
     }
     return Listing(
-        clips=list(clips.values()),
-        missing=list(missing.values()),
+        root=str(folder),
+        clips=sorter.clips,
+        refused=sorter.refused,
         label_names=tuple(names.values()),
         layout="audioset",
         left_out=common.counted(left_out),
     )
+
+
+def index_by_ytid(files: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Maps the id of a recording to the files named after it, in the order given; other files are left out."""
+    index: dict[str, tuple[str, ...]] = {}
+    for file in files:
+        if match := _SEGMENT_NAME.match(common.stem(file)):
+            ytid = match[1]
+            index[ytid] = (*index.get(ytid, ()), file)
+    return index
+
+
+def file_of(candidates: Iterable[str], *, start_s: float) -> tuple[str, bool | None]:
+    """The file of a segment, and whether it holds that alone: True, or None if its name does not tell."""
+    bare = ""
+    for file in candidates:
+        named = _SEGMENT_NAME.match(common.stem(file))[2]
+        if named is None:
+            bare = bare or file
+        elif abs(float(named) - start_s) < 0.01 or abs(float(named) - 1000 * start_s) < 1.5:
+            return file, True
+    return bare, None
+
+
+class _Rows:
+    """Rows of the lists to clips."""
+
+    def __init__(self, names: Mapping[str, str], index: Mapping[str, tuple[str, ...]]):
+        self._names = names
+        self._index = index
+        # Few different values in many rows: kept once each, for speed and memory.
+        self._seconds = functools.lru_cache(maxsize=2**16)(float)
+        self._labels = functools.lru_cache(maxsize=2**16)(self._display_names)
+
+    def clip(self, row: list[str], *, split: str | None) -> Clip:
+        """The clip of one row, in a split or in that of its hash."""
+        try:
+            ytid, start, end, mids = row
+            start, end = self._seconds(start), self._seconds(end)
+            if not 0 <= start < end < math.inf:
+                raise ValueError
+        except ValueError:
+            raise RowError(
+                f"expected 'YTID, start_seconds, end_seconds, \"label,label\"', not {', '.join(row)!r}; "
+                "correct the line"
+            ) from None
+        clip_id = f"{ytid}_{start:.10g}"
+        path, trimmed = file_of(self._index.get(ytid, ()), start_s=start)
+        unknown = None
+        try:
+            labels = self._labels(mids)
+        except KeyError as error:
+            labels, unknown = (), error
+        clip = Clip(
+            clip_id=clip_id,
+            path=path,
+            start_s=start,
+            end_s=end,
+            trimmed=trimmed,
+            labels=labels,
+            split=split or common.split_of(clip_id),
+        )
+        if unknown:
+            message = f"the label {unknown} is no class of class_labels_indices.csv; correct either"
+            raise RowError(message, cause="wrong label", clip=clip)
+        return clip
+
+    def _display_names(self, mids: str) -> tuple[str, ...]:
+        """Of comma-separated class ids; a KeyError names one that is unknown."""
+        return tuple(self._names[mid] for mid in dict.fromkeys(map(str.strip, mids.split(","))) if mid)
 
 
 def _class_names(table: epath.Path) -> dict[str, str]:
@@ -67,62 +147,3 @@ def _class_names(table: epath.Path) -> dict[str, str]:
     if not names:
         raise SourceError(f"{table} lists no class; put AudioSet's own file there")
     return names
-
-
-def _index_by_ytid(files: Iterable[str]) -> tuple[dict[str, list[tuple[str, float | None]]], int]:
-    """Maps ytid to [(file, the start in its name)], and counts the files not named after a segment."""
-    index: dict[str, list[tuple[str, float | None]]] = {}
-    unnamed = 0
-    for file in files:
-        if match := _SEGMENT_NAME.match(common.stem(file)):
-            ytid, start, _ = match.groups()
-            index.setdefault(ytid, []).append((file, None if start is None else float(start)))
-        else:
-            unnamed += 1
-    return index, unnamed
-
-
-def _segment(
-    table: epath.Path,
-    *,
-    line: int,
-    row: list[str],
-    names: Mapping[str, str],
-    index: Mapping[str, list[tuple[str, float | None]]],
-) -> Clip:
-    try:
-        ytid, start, end, mids = row[0], float(row[1]), float(row[2]), row[3]
-        if len(row) != 4 or not 0 <= start < end < math.inf:
-            raise ValueError
-    except (ValueError, IndexError):
-        raise SourceError(
-            f"{table}:{line}: expected 'YTID, start_seconds, end_seconds, \"label,label\"', not {', '.join(row)!r}; "
-            "correct the line"
-        ) from None
-    labels = dict.fromkeys(mid.strip() for mid in mids.split(",") if mid.strip())
-    for mid in labels:
-        if mid not in names:
-            raise SourceError(
-                f"{table}:{line}: the label '{mid}' is no class of class_labels_indices.csv; correct either"
-            )
-    path, trimmed = _file_of(index.get(ytid, []), start=start)
-    clip_id = f"{ytid}_{start:g}"
-    return Clip(
-        clip_id=clip_id,
-        path=path,
-        start_s=start,
-        end_s=end,
-        trimmed=trimmed,
-        labels=tuple(names[mid] for mid in labels),
-        split="eval" if "eval" in table.name else common.split_of(clip_id),
-    )
-
-
-def _file_of(candidates: Iterable[tuple[str, float | None]], *, start: float) -> tuple[str, bool]:
-    """The file of a segment and whether it holds that alone; a file named with the start (s or ms) goes first."""
-    bare = ""
-    for file, named in candidates:
-        if named is not None and (abs(named - start) < 0.01 or abs(named - 1000 * start) < 1.5):
-            return file, True
-        bare = bare or (file if named is None else "")
-    return bare, False

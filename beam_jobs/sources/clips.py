@@ -4,11 +4,12 @@ import csv
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from etils import epath
 
-LAYOUTS = ("audioset", "esc50", "folder")
+LAYOUTS = ("tfds", "manifest", "esc50", "audioset", "folder")
 _VALID_SHARE = 0.05
 
 
@@ -16,17 +17,19 @@ class SourceError(ValueError):
     """What is wrong with a source, in one sentence that names the file and the way out."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
     """One clip to store.
 
     Attributes:
         clip_id: Unique in its corpus.
-        path: Its file, relative to the source; empty if there is none.
+        path: Its file, relative to the root of the listing or absolute; empty if there is none. With `record`, the
+            split of the TFDS dataset.
+        record: Its number in that split; None for a file.
         start_s: Where the clip begins in its recording, in seconds; None for the whole file.
         end_s: Where it ends.
-        trimmed: The file's name says that it holds this segment alone. Otherwise the segment is cut out of the
-            file if that is longer than the segment.
+        trimmed: True if the file holds this segment alone, False if it holds the recording that the segment is to be
+            cut from, None if nothing tells: then the segment is cut from a file that is longer than it.
         labels: Display names of its classes.
         split: "train", "valid" or "eval".
         fold: Official cross-validation fold from 1; 0 for none.
@@ -34,31 +37,100 @@ class Clip:
 
     clip_id: str
     path: str
+    record: int | None = None
     start_s: float | None = None
     end_s: float | None = None
-    trimmed: bool = False
+    trimmed: bool | None = None
     labels: tuple[str, ...] = ()
     split: str = "train"
     fold: int = 0
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Listing:
-    """What a source holds.
+class Refused(NamedTuple):
+    """A row of a list that cannot be read as a clip.
 
     Attributes:
-        clips: The clips that have a file, in the order of the lists.
-        missing: The clips that a list names and no file was found for.
-        label_names: Display names of all classes in index order; empty for unlabelled audio.
-        layout: One of `LAYOUTS`.
-        left_out: Reason -> how many files or rows are no clip.
+        clip: As far as the row tells; its id is "<list>:<line>" if it does not even tell that.
+        cause: "missing", "malformed row", "wrong label" or "duplicate id".
+        message: One sentence, which names list and line if the row is wrong by itself.
     """
 
+    clip: Clip
+    cause: str
+    message: str
+
+
+class RowError(ValueError):
+    """What is wrong with one row of a list; cause and clip as in `Refused`, None for the id of the line."""
+
+    def __init__(self, message: str, *, cause: str = "malformed row", clip: Clip | None = None):
+        super().__init__(message)
+        self.cause = cause
+        self.clip = clip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What a source holds. Every row of its lists is either in `clips` or in `refused`.
+
+    Attributes:
+        root: The folder that the clips' paths are relative to.
+        clips: The clips to read, in the order of the lists.
+        refused: The rows that cannot be read as clips.
+        label_names: Display names of all classes in index order; empty for unlabelled audio.
+        layout: One of `LAYOUTS`.
+        left_out: Reason -> how many files or records are no clip.
+    """
+
+    root: str
     clips: list[Clip]
-    missing: list[Clip] = dataclasses.field(default_factory=list)
+    refused: list[Refused] = dataclasses.field(default_factory=list)
     label_names: tuple[str, ...] = ()
     layout: str
     left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+class Sorter:
+    """Sorts the rows of lists into `clips` and `refused`, as in `Listing`."""
+
+    def __init__(self):
+        self.clips: list[Clip] = []
+        self.refused: list[Refused] = []
+        self._lines: dict[epath.Path, dict[str, int]] = {}
+
+    def read(
+        self, table: epath.Path, rows: Iterable[tuple[int, list[str]]], clip_of: Callable[[list[str]], Clip]
+    ) -> None:
+        """Reads the rows of one list; `clip_of` raises a RowError for one that cannot be a clip."""
+        lines = self._lines.setdefault(table, {})
+        for line, row in rows:
+            try:
+                clip = clip_of(row)
+                self._check_is_new(clip)
+            except RowError as error:
+                clip = error.clip or Clip(clip_id=f"{table.name}:{line}", path="")
+                self.refused.append(Refused(clip, error.cause, f"{table}:{line}: {error}"))
+                continue
+            lines[clip.clip_id] = line
+            if clip.path:
+                self.clips.append(clip)
+            else:
+                self.refused.append(Refused(clip, "missing", "no file for this row of the lists"))
+
+    def files(self) -> set[str]:
+        """The files that rows name, those of refused rows too."""
+        return {clip.path for clip in (*self.clips, *(refused.clip for refused in self.refused))} - {""}
+
+    def _check_is_new(self, clip: Clip) -> None:
+        for table, lines in self._lines.items():
+            if clip.clip_id in lines:
+                message = f"'{clip.clip_id}' is in {table}:{lines[clip.clip_id]} already; remove one of the rows"
+                raise RowError(message, cause="duplicate id", clip=clip)
+
+
+def locate(root: epath.PathLike, path: str) -> epath.Path:
+    """Where the file of a clip is: `path` by itself if that is absolute or a URL, else below `root`."""
+    return epath.Path(path) if "://" in path else epath.Path(root) / path
 
 
 def split_of(clip_id: str) -> str:
@@ -67,18 +139,26 @@ def split_of(clip_id: str) -> str:
     return "valid" if number / 2**64 < _VALID_SHARE else "train"
 
 
-def rows(table: epath.Path) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of a CSV without its comments and empty lines."""
-    try:
-        lines = table.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise SourceError(f"{table} is not UTF-8 text; save it as CSV in UTF-8") from None
-    for number, line in enumerate(lines, start=1):
-        if line.strip() and not line.startswith("#"):
+def rows(table: epath.Path, *, comments: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Streams (line number, cells) of a CSV without its empty lines; a line that is no CSV is one cell.
+
+    Args:
+        table: The file, in UTF-8.
+        comments: Lines that begin with # are none of the rows.
+    """
+    with table.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
             try:
-                cells = next(csv.reader([line], skipinitialspace=True))
-            except csv.Error as error:
-                raise SourceError(f"{table}:{number}: not a line of CSV: {error}; correct the line") from None
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError:
+                raise SourceError(f"{table}:{number}: not UTF-8 text; save it as CSV in UTF-8") from None
+            if not line or (comments and line.startswith("#")):
+                continue
+            try:
+                # Line by line, so that a quote that is never closed spoils its own line only.
+                cells = next(csv.reader((line,), skipinitialspace=True, strict=True))
+            except csv.Error:
+                cells = [line]
             yield number, [cell.strip() for cell in cells]
 
 

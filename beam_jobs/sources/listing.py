@@ -1,66 +1,60 @@
-"""Tells what layout a folder has and lists its clips. Reads names and lists only, never audio."""
-
-import re
-from collections.abc import Iterator
+"""Tells what layout a source has and lists its clips. Reads names and lists only, never audio."""
 
 from etils import epath
 
-from beam_jobs.sources import audioset, esc50
-from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, SourceError, split_of
-
-AUDIO_FORMATS = "wav flac ogg oga opus mp3 m4a mp4 aac webm mkv mka aif aiff au w64 caf wma 3gp"
-_AUDIO_FILE = re.compile(rf"\.({AUDIO_FORMATS.replace(' ', '|')})$", re.IGNORECASE)
-_DEPTH = 3  # levels of sub-folders searched for audio
+from beam_jobs.sources import audioset, esc50, files, manifest, tfds_source
+from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, SourceError, counted, split_of
 
 
 def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
-    """Lists the clips of a folder, local or gs://.
+    """Lists the clips of a source, local or gs://.
 
     Args:
-        source: The folder.
+        source: A folder, or a CSV manifest.
         layout: One of `LAYOUTS`, or "auto" to tell by the files that are there.
 
     Raises:
-        SourceError: if the folder is missing or empty, holds no audio, or if a list in it is malformed.
+        SourceError: if the source is missing or empty, holds no audio, or if the header of a list in it is malformed.
     """
-    folder = epath.Path(source)
-    readers = {"audioset": audioset.list_clips, "esc50": esc50.list_clips, "folder": _list_folder}
-    if layout not in ("auto", *readers):
+    path = epath.Path(source)
+    if layout not in ("auto", *LAYOUTS):
         raise SourceError(f"unknown layout '{layout}': choose one of auto, {', '.join(LAYOUTS)}")
-    if not folder.exists():
-        raise SourceError(f"there is no folder {folder}; check the path")
-    if not folder.is_dir():
-        raise SourceError(f"{folder} is a file; give the folder that holds the audio")
+    if not path.exists():
+        raise SourceError(f"there is no folder {path}; check the path")
+    if not path.is_dir():
+        if path.suffix.lower() == ".csv" and layout in ("auto", "manifest"):
+            return manifest.list_clips(path)
+        raise SourceError(f"{path} is a file; give the folder that holds the audio, or a CSV manifest")
+    if layout == "tfds" or (layout == "auto" and tfds_source.is_dataset(path)):
+        return tfds_source.list_clips(path)
+    if layout == "manifest" or (layout == "auto" and manifest.is_manifest(path / manifest.NAME)):
+        return manifest.list_clips(path / manifest.NAME)
+    audio, tables = files.find(str(path))
+    if not audio:
+        raise SourceError(_no_audio(path))
+    if layout == "esc50" or (layout == "auto" and esc50.TABLE in tables):
+        return esc50.list_clips(path, audio)
+    if layout == "audioset" or (layout == "auto" and audioset.find_lists(tables)):
+        return audioset.list_clips(path, audio, tables)
+    return _list_folder(path, audio, tables)
+
+
+def _no_audio(folder: epath.Path) -> str:
     if not any(folder.iterdir()):
-        raise SourceError(f"the folder {folder} is empty; give one that holds audio")
-    if layout == "auto":
-        layout = _detect(folder)
-    files = sorted(_audio_files(folder))
-    if not files:
-        raise SourceError(
-            f"there is no audio in {folder} or its sub-folders; give a folder with files ending in one of "
-            f"{AUDIO_FORMATS}"
-        )
-    return readers[layout](folder, files)
+        return f"the folder {folder} is empty; give one that holds audio"
+    # TFDS keeps a dataset in a folder per version, and the one above is easily given instead.
+    found = sorted(str(path.parent) for path in folder.glob("*/dataset_info.json"))
+    hint = f", or the TFDS dataset in {found[-1]}" if found else ""
+    return (
+        f"there is no audio in {folder} or its sub-folders; give a folder with files ending in one of "
+        f"{files.AUDIO_FORMATS}{hint}"
+    )
 
 
-def _detect(folder: epath.Path) -> str:
-    if (folder / "meta" / "esc50.csv").exists():
-        return "esc50"
-    return "audioset" if audioset.find_lists(folder) else "folder"
-
-
-def _audio_files(folder: epath.Path, *, prefix: str = "", depth: int = _DEPTH) -> Iterator[str]:
-    """Paths relative to the source; hidden files and folders do not count."""
-    for path in folder.iterdir():
-        if path.name.startswith("."):
-            continue
-        if _AUDIO_FILE.search(path.name):
-            yield prefix + path.name
-        elif depth and path.is_dir():
-            yield from _audio_files(path, prefix=f"{prefix}{path.name}/", depth=depth - 1)
-
-
-def _list_folder(folder: epath.Path, files: list[str]) -> Listing:
-    del folder
-    return Listing(clips=[Clip(clip_id=file, path=file, split=split_of(file)) for file in files], layout="folder")
+def _list_folder(folder: epath.Path, audio: list[str], tables: list[str]) -> Listing:
+    return Listing(
+        root=str(folder),
+        clips=[Clip(clip_id=name, path=name, split=split_of(name)) for name in audio],
+        layout="folder",
+        left_out=counted({f"{manifest.NAME} without a column 'path'": tables.count(manifest.NAME)}),
+    )

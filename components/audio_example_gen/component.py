@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from etils import epath
@@ -11,14 +11,25 @@ from etils import epath
 from components import base, errors
 
 
+def _share(value: object) -> object:
+    """Lets a share be written as "5%", too."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return float(value.strip()[:-1]) / 100
+    return value
+
+
 class AudioExampleGenConfig(base.StageConfig):
     """Which audio to read, and how to store it."""
 
+    incidental: ClassVar[frozenset[str]] = frozenset({"beam_args", "max_quarantine"})
+
     source: str | None = pydantic.Field(
-        None, description="Folder of the audio, local or gs:// (--data sets it); null for the generated corpus."
+        None,
+        description="Folder of the audio, or a CSV manifest of it, local or gs:// (--data sets it); null for the "
+        "generated corpus.",
     )
-    layout: Literal["auto", "audioset", "esc50", "folder"] = pydantic.Field(
-        "auto", description="How the folder is laid out; auto tells by the lists that are in it."
+    layout: Literal["auto", "tfds", "manifest", "esc50", "audioset", "folder"] = pydantic.Field(
+        "auto", description="How the source is laid out; auto tells by the lists that are in it."
     )
     sample_rate: int = pydantic.Field(16000, ge=8000, le=48000, description="To resample to, in Hz.")
     max_clip_seconds: float | None = pydantic.Field(
@@ -27,8 +38,35 @@ class AudioExampleGenConfig(base.StageConfig):
         description="Longer recordings are cut into equal clips of at most this length, in seconds; null keeps them "
         "whole. Segments of AudioSet are kept as they are listed.",
     )
+    min_clip_seconds: float = pydantic.Field(
+        0.1, ge=0.0, description="Shorter clips are quarantined as too short; clips shorter than a crop are repeated."
+    )
+    min_peak_dbfs: float | None = pydantic.Field(
+        None,
+        le=0.0,
+        description="Clips whose largest sample is below this level are quarantined as silent; null for those of zeros "
+        "alone.",
+    )
+    clip_timeout_seconds: float = pydantic.Field(
+        60.0, gt=0.0, description="A clip that takes longer to decode is quarantined as timed out."
+    )
+    max_quarantine: Annotated[float | None, pydantic.BeforeValidator(_share)] = pydantic.Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="Share of the listed clips (0.05 or 5%) above which the stage fails, once all are done; null for "
+        "any, because of AudioSet's lists most people hold a part only.",
+    )
+    storage: Literal["pcm", "flac"] = pydantic.Field(
+        "pcm",
+        description="How samples are stored: pcm reads fastest; flac takes half to three quarters of the space, "
+        "lossless.",
+    )
+    shard_mb: int = pydantic.Field(
+        128, ge=1, description="Size of a file to aim at, in MiB; there are at least eight files for each worker."
+    )
     shards: int | None = pydantic.Field(
-        None, ge=1, description="Files of the train split; null for about 128 MB each, at least 8."
+        None, ge=1, description="Files of the train split, in place of what shard_mb asks for; null for that."
     )
     beam_args: tuple[str, ...] = pydantic.Field(
         (), description="Beam's own flags, e.g. --runner=DataflowRunner; none for threads on this machine."
@@ -44,9 +82,14 @@ class AudioExampleGen(base.Component):
     Config = AudioExampleGenConfig
     code: ClassVar[tuple[str, ...]] = (
         "beam_jobs.audio",
+        "beam_jobs.audio_files",
+        "beam_jobs.decoder",
+        "beam_jobs.decoder_process",
         "beam_jobs.examples",
         "beam_jobs.runners",
         "beam_jobs.shard_audio",
+        "beam_jobs.shard_plan",
+        "beam_jobs.shard_records",
         "beam_jobs.sources",
     )
 
@@ -65,9 +108,10 @@ class AudioExampleGen(base.Component):
             ) from error
         if not exists:
             raise errors.UserError(f"audio_example_gen.source: there is no folder {folder}; check the path (--data)")
-        if not is_folder:
+        if not is_folder and path.suffix.lower() != ".csv":
             raise errors.UserError(
-                f"audio_example_gen.source: {folder} is a file; give the folder that holds the audio (--data)"
+                f"audio_example_gen.source: {folder} is a file; give the folder that holds the audio, or a CSV "
+                "manifest (--data)"
             )
         if is_empty:
             raise errors.UserError(
@@ -98,17 +142,44 @@ class AudioExampleGen(base.Component):
 
 
 def _files(source: str) -> Iterator[tuple[str, int, int]]:
-    """(relative name, size in bytes, time of change) of every file below a folder."""
-    if "://" in source:
-        root = epath.Path(source)
-        for path in root.glob("**/*"):
-            stat = path.stat()
-            if not stat.is_directory:
-                yield str(path.relative_to(root)), stat.length, int(stat.mtime)
+    """(relative name, size in bytes, time of change) of every file below a folder, or that a manifest lists."""
+    path = epath.Path(source)
+    if not path.is_dir():
+        yield from _listed_files(path)
+    elif "://" in source:
+        yield from _remote_files(path)
+    else:
+        for folder, _, names in os.walk(source):
+            for name in names:
+                file = os.path.join(folder, name)
+                if os.path.exists(file):  # not a dangling link
+                    stat = os.stat(file)
+                    yield os.path.relpath(file, source), stat.st_size, stat.st_mtime_ns
+
+
+def _listed_files(manifest: epath.Path) -> Iterator[tuple[str, int, int]]:
+    from beam_jobs import sources
+
+    yield _described(manifest.name, manifest)
+    try:
+        listing = sources.list_clips(manifest)
+    except sources.SourceError:  # which the stage will tell
         return
-    for folder, _, names in os.walk(source):
-        for name in names:
-            path = os.path.join(folder, name)
-            if os.path.exists(path):  # not a dangling link
-                stat = os.stat(path)
-                yield os.path.relpath(path, source), stat.st_size, stat.st_mtime_ns
+    for name in {clip.path for clip in listing.clips}:
+        file = sources.locate(listing.root, name)
+        if file.exists():
+            yield _described(name, file)
+
+
+def _remote_files(folder: epath.Path, *, prefix: str = "") -> Iterator[tuple[str, int, int]]:
+    """Level by level: epath does not know "**" there."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _remote_files(path, prefix=f"{prefix}{path.name}/")
+        else:
+            yield _described(prefix + path.name, path)
+
+
+def _described(name: str, path: epath.Path) -> tuple[str, int, int]:
+    stat = path.stat()
+    return name, stat.length, int(stat.mtime)

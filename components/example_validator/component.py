@@ -1,13 +1,22 @@
-"""ExampleValidator: holds the statistics against thresholds and writes down what is odd."""
+"""ExampleValidator: holds the statistics against bounds and a schema, and writes down what is odd."""
 
+import hashlib
 import json
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pydantic
 from etils import epath
 
 from components import base
+from components.errors import UserError
+from components.example_validator.anomaly import Severity
+
+if TYPE_CHECKING:
+    from components.example_validator import schema
+
+
+_COMPARISONS = ("class_mismatch", "rate_mismatch", "split_size", "drift")
 
 
 class ExampleValidatorConfig(base.StageConfig):
@@ -19,17 +28,50 @@ class ExampleValidatorConfig(base.StageConfig):
         0.2, ge=0, le=1, description="Warn if more clips have over 0.1 % of their samples at full scale."
     )
     min_seconds: float = pydantic.Field(0.1, ge=0, description="Warn if the shortest clip is shorter, in seconds.")
+    max_leaked_share: float = pydantic.Field(
+        0.0, ge=0, le=1, description="Report if more clips of valid or eval sound the same as one of an earlier split."
+    )
+    schema_path: str | None = pydantic.Field(
+        None,
+        description="JSON file to compare with, a copy of the schema.json of an earlier run; null compares with the "
+        "last run, and only warns.",
+    )
+    max_size_change: float = pydantic.Field(
+        0.1, ge=0, description="Report if a split's size is off the schema's by a greater share."
+    )
+    max_class_drift: float = pydantic.Field(
+        0.05, ge=0, le=1, description="Report if the share of a class moved further from the schema's (L-infinity)."
+    )
+    max_histogram_drift: float = pydantic.Field(
+        0.1, ge=0, le=1, description="Report if levels or durations moved further (Jensen-Shannon divergence, bit)."
+    )
+    leakage: Severity = pydantic.Field("warning", description="What near duplicates between splits are.")
+    class_mismatch: Severity = pydantic.Field("fatal", description="What other classes than the schema's are.")
+    rate_mismatch: Severity = pydantic.Field("fatal", description="What another sample rate than the schema's is.")
+    split_size: Severity = pydantic.Field("warning", description="What a changed size of a split is.")
+    drift: Severity = pydantic.Field("warning", description="What drift of classes, levels or durations is.")
 
 
 class ExampleValidator(base.Component):
     """Writes `anomalies.json`, a list of {"name", "severity", "message"}; severity is "fatal" or "warning".
 
     It raises for none of them: the Trainer refuses to start on fatal ones, and says so.
+
+    Beside it, `schema.json` says what the present examples are like (see `schema.Schema`). Copy it to a place of your
+    own, look it over, edit it, and set `example_validator.schema_path` to it: later runs are then compared with it.
+    Without one they are compared with the last run, and every difference is a mere warning.
     """
 
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {"statistics": base.ArtifactType.EXAMPLE_STATISTICS}
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"anomalies": base.ArtifactType.EXAMPLE_ANOMALIES}
     Config = ExampleValidatorConfig
+
+    def check(self) -> None:
+        self._kept_schema()
+
+    def external_fingerprints(self) -> Mapping[str, str]:
+        path = self.config.schema_path
+        return base.NOTHING if path is None else {"schema": hashlib.sha256(epath.Path(path).read_bytes()).hexdigest()}
 
     def execute(
         self,
@@ -40,11 +82,18 @@ class ExampleValidator(base.Component):
     ) -> base.StageResult:
         from absl import logging
 
-        from components.example_validator import checks
+        from components.example_validator import checks, comparison, schema
 
+        config, reference = self.config, None
+        if (kept := self._kept_schema()) is not None:
+            reference = comparison.kept_schema(kept)
+        elif (last := _last_schema(context)) is not None:
+            reference = comparison.last_run(last)
+            config = config.model_copy(update=dict.fromkeys(_COMPARISONS, "warning"))
         document = json.loads((inputs["statistics"] / "statistics.json").read_text())
-        anomalies = checks.find(document, config=self.config)
+        anomalies = checks.find(document, reference=reference, config=config)
         (outputs["anomalies"] / "anomalies.json").write_text(json.dumps(anomalies, indent=1))
+        (outputs["anomalies"] / "schema.json").write_text(schema.infer(document).model_dump_json(indent=1))
         for anomaly in anomalies:
             level = logging.ERROR if anomaly["severity"] == "fatal" else logging.WARNING
             logging.log(level, "%s", anomaly["message"])
@@ -55,6 +104,21 @@ class ExampleValidator(base.Component):
             summary=f"{fatal} fatal, {warnings} warning{'s' * (warnings != 1)}" if anomalies else "no anomalies",
             figures={"fatal": fatal, "warnings": warnings},
         )
+
+    def _kept_schema(self) -> "schema.Schema | None":
+        from components.example_validator import schema
+
+        return None if self.config.schema_path is None else schema.read(self.config.schema_path)
+
+
+def _last_schema(context: base.StageContext) -> "schema.Schema | None":
+    from components.example_validator import schema
+
+    path = context.previous["anomalies"] / "schema.json" if "anomalies" in context.previous else None
+    try:
+        return schema.read(path) if path is not None and path.exists() else None
+    except UserError:  # written by another version
+        return None
 
 
 def _summaries(anomalies: list[dict[str, str]], *, context: base.StageContext) -> None:

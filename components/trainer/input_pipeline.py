@@ -4,12 +4,15 @@ Everything random derives from (seed, epoch, place in the epoch), so a resumed r
 uninterrupted one would have had.
 """
 
+import functools
 from collections.abc import Mapping
 
 import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
+from beam_jobs.examples import stored
+from components.errors import UserError
 
 Batch = Mapping[str, tf.Tensor]
 _FILES_AT_ONCE = 8
@@ -24,46 +27,73 @@ def training_batches(
     start_step: int = 0,
     shuffle_buffer: int = 2048,
     short_clips: str = "tile",
+    context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of the train split.
 
     Each pass visits the clips in a new order and drops its last, incomplete batch, so that no clip meets itself
     as a negative.
 
+    With several hosts each gives an equal part of every global batch, from clips of its own: in each pass the files
+    are dealt out anew, or, if there are fewer files than hosts, every host reads all and keeps each so-many-th clip.
+    A pass is as long as the host with the fewest clips can make it, the same for all.
+
     Args:
         directory: An examples folder.
-        batch_size: Clips in a batch; no more than the split holds.
+        batch_size: Clips in a global batch; no more than the split holds.
         crop_samples: Length of a view.
         seed: Of orders and crops.
-        start_step: Batches already consumed; the first one yielded is the one after them.
-        shuffle_buffer: Clips among which the next one is drawn.
+        start_step: Global batches already consumed; the first one yielded is the one after them.
+        shuffle_buffer: Clips among which a host draws the next one.
         short_clips: "tile" or "pad", see `crop`.
+        context: Which host this is and how many replicas there are, for `Strategy.distribute_datasets_from_function`;
+            None for whole batches.
 
     Returns:
-        Dicts of `a` and `b`, int16 `(batch_size, crop_samples)`, and `clip_id`, string `(batch_size,)`.
+        Dicts of `a` and `b`, int16 `(batch_size, crop_samples)`, and `clip_id`, string `(batch_size,)`; with a
+        `context` a replica's share of them each, its replicas one after the other.
+
+    Raises:
+        UserError: if a host may have too few clips for its part of a batch.
     """
+    context = context or tf.distribute.InputContext()
+    hosts, host = context.num_input_pipelines, context.input_pipeline_id
     info = examples.read_info(directory)
     files, clips = info.files("train"), info.splits["train"]
-    steps_per_epoch = clips // batch_size
+    share = batch_size // hosts
+    by_file = len(files) >= hosts
+    fewest = sum(sorted(info.shard_lengths["train"])[: len(files) // hosts]) if by_file else clips // hosts
+    steps_per_epoch = fewest // share
+    if not steps_per_epoch:
+        raise UserError(
+            f"trainer.batch_size={batch_size} is {share} clips from each of {hosts} hosts, but one may have only "
+            f"{fewest} in its files; lower it, or ingest into more files (audio_example_gen.shards)."
+        )
+
+    cut = functools.partial(_views, crop_samples=crop_samples, short_clips=short_clips, storage=info.storage)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(files, seed=tf.stack([tf.cast(seed, tf.int64), number]))
-        records = tf.data.Dataset.from_tensor_slices(order).interleave(
-            tf.data.TFRecordDataset, cycle_length=_FILES_AT_ONCE, block_length=1
+        records = tf.data.Dataset.from_tensor_slices(order[host::hosts] if by_file else order).interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=_FILES_AT_ONCE,
+            block_length=1,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
         )
+        records = records if by_file else records.shard(hosts, host)
         records = records.shuffle(min(shuffle_buffer, clips), seed=number * 7919 + seed)
         skipped = tf.where(number == start_step // steps_per_epoch, start_step % steps_per_epoch, 0)
-        records = records.enumerate().skip(tf.cast(skipped, tf.int64) * batch_size)
-        return records.map(
-            lambda place, record: _views(
-                examples.parse(record),
-                seed=tf.stack([number * clips + place, tf.cast(seed, tf.int64)]),
-                crop_samples=crop_samples,
-                short_clips=short_clips,
+        # Skipped before anything is parsed: a resumed run only has to read past these.
+        records = records.take(steps_per_epoch * share).enumerate().skip(tf.cast(skipped, tf.int64) * share)
+        pairs = records.map(
+            lambda place, record: cut(
+                record, seed=tf.stack([number * clips + place * hosts + host, tf.cast(seed, tf.int64)])
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
-        ).batch(batch_size, drop_remainder=True)
+        )
+        return pairs.batch(context.get_per_replica_batch_size(batch_size), drop_remainder=True)
 
     epochs = tf.data.Dataset.range(start_step // steps_per_epoch, tf.int64.max)
     return epochs.flat_map(epoch).prefetch(tf.data.AUTOTUNE)
@@ -76,16 +106,14 @@ def validation_batch(
 
     Always the same clips and crops, so that its loss can be compared from one moment to another.
     """
-    count = min(examples.read_info(directory).splits.get("valid", 0), batch_size)
+    info = examples.read_info(directory)
+    count = min(info.splits.get("valid", 0), batch_size)
     if count < 2:
         return None
-    clips = examples.dataset(directory, "valid").take(count).enumerate()
-    views = clips.map(
-        lambda place, clip: _views(
-            clip, seed=tf.stack([place, tf.cast(seed, tf.int64)]), crop_samples=crop_samples, short_clips=short_clips
-        )
-    )
-    return next(iter(views.batch(count)))
+    cut = functools.partial(_views, crop_samples=crop_samples, short_clips=short_clips, storage=info.storage)
+    records = tf.data.TFRecordDataset(info.files("valid")).take(count).enumerate()
+    pairs = records.map(lambda place, record: cut(record, seed=tf.stack([place, tf.cast(seed, tf.int64)])))
+    return next(iter(pairs.batch(count)))
 
 
 def crop(audio: tf.Tensor, *, samples: int, seed: tf.Tensor, short_clips: str = "tile") -> tf.Tensor:
@@ -113,9 +141,23 @@ def crop(audio: tf.Tensor, *, samples: int, seed: tf.Tensor, short_clips: str = 
     return tf.ensure_shape(audio[start : start + samples], (samples,))
 
 
-def _views(clip: Batch, *, seed: tf.Tensor, crop_samples: int, short_clips: str) -> Batch:
-    views = {
-        name: crop(clip["audio"], samples=crop_samples, seed=seed * 2 + i, short_clips=short_clips)
-        for i, name in enumerate("ab")
-    }
-    return {**views, "clip_id": clip["clip_id"]}
+def _views(record: tf.Tensor, *, seed: tf.Tensor, crop_samples: int, short_clips: str, storage: str) -> Batch:
+    """Two windows of one serialized clip."""
+    scalar = tf.io.FixedLenFeature((), tf.string)
+    clip = tf.io.parse_single_example(record, {"audio": scalar, "clip_id": scalar})
+    length = stored.length(clip["audio"], storage=storage)
+
+    def of_a_long_clip() -> list[tf.Tensor]:
+        starts = [_start(length - crop_samples + 1, seed=seed * 2 + i) for i in range(2)]
+        return [stored.window(clip["audio"], start=s, samples=crop_samples, storage=storage) for s in starts]
+
+    def of_a_short_clip() -> list[tf.Tensor]:
+        audio = stored.decode(clip["audio"], storage=storage)
+        return [crop(audio, samples=crop_samples, seed=seed * 2 + i, short_clips=short_clips) for i in range(2)]
+
+    a, b = tf.cond(length < crop_samples, of_a_short_clip, of_a_long_clip)
+    return {"a": a, "b": b, "clip_id": clip["clip_id"]}
+
+
+def _start(count: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_uniform((), seed, maxval=count, dtype=tf.int32)

@@ -1,6 +1,7 @@
 """The training run: model, data, loop, checkpoints, logs; in the order they are needed."""
 
 import dataclasses
+import functools
 import json
 import math
 import time
@@ -60,7 +61,8 @@ def train(
 
     # Data.
     crops = {"crop_samples": model.crop_samples, "seed": config.seed, "short_clips": config.short_clips}
-    batches = input_pipeline.training_batches(
+    batches = functools.partial(
+        input_pipeline.training_batches,
         examples_dir,
         batch_size=config.batch_size,
         start_step=checkpoints.step,
@@ -72,11 +74,11 @@ def train(
     # Loop.
     log = TrainingLog(context.tensorboard_dir, history=context.work_dir / "history.csv", first=checkpoints.step)
     if not checkpoints.step:  # the pictures draw augmentations: a resumed run has them already
-        log.views(model, valid or next(iter(batches)))
+        log.views(model, valid or next(iter(batches())))
     run = _Run(
         config=config,
         loop=step.make_loop(model, optimizer, strategy=strategy, temperature=config.temperature),
-        batches=iter(strategy.experimental_distribute_dataset(batches)),
+        batches=iter(strategy.distribute_datasets_from_function(lambda host: batches(context=host))),
         validate=step.make_validation(model, valid, temperature=config.temperature) if valid else None,
         learning_rate=schedule,
         checkpoints=checkpoints,

@@ -1,14 +1,12 @@
-import string
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_jobs import sources
-from beam_jobs.sources import audioset
+from beam_jobs.sources import files
 from tests import corpora
-
-YTIDS = st.text(string.ascii_letters + string.digits + "-_", min_size=11, max_size=11)
 
 
 def test_esc50_matches_by_stem_and_keeps_the_folds(tmp_path):
@@ -19,48 +17,25 @@ def test_esc50_matches_by_stem_and_keeps_the_folds(tmp_path):
     assert {clip.fold for clip in listing.clips} == {1, 2, 3, 4, 5}
     assert listing.clips[3].path == "audio/4-1003-A-1.ogg"
     assert listing.clips[3].labels == ("class_1",)
-    assert not listing.missing
+    assert not listing.refused
 
 
-def test_audioset_splits_labels_and_missing_files(tmp_path):
-    folder = corpora.audioset(tmp_path / "as", train=4, evaluation=2)
-    (folder / "audio" / f"{corpora.ytid(0)}_0.wav").unlink()
-    corpora.write_tone(folder / "audio" / "holiday.wav")
-    corpora.write_tone(folder / "audio" / f"{corpora.ytid(77)}.wav")
+def test_files_besides_esc50s_own(tmp_path):
+    folder = corpora.esc50(tmp_path / "esc", clips=2)
+    for name in ("1-1000-A-0.wav", "more.wav"):
+        corpora.write_tone(folder / "audio" / name)
     listing = sources.list_clips(folder)
-    assert listing.layout == "audioset"
-    assert listing.label_names == ("Speech", "Male speech, man speaking", "Rain")
-    assert [clip.clip_id for clip in listing.missing] == [f"{corpora.ytid(0)}_0"]
-    assert len(listing.clips) == 5
-    assert sum(clip.split == "eval" for clip in listing.clips) == 2
-    assert listing.clips[0].labels == ("Speech", "Rain")
-    assert listing.clips[0].start_s == 10.0
-    assert sum(listing.left_out.values()) == 2
+    assert [clip.path for clip in listing.clips] == ["audio/1-1000-A-0.ogg", "audio/2-1001-A-1.ogg"]
+    assert listing.left_out == {"audio files that no row of meta/esc50.csv needs": 2}
 
 
-@given(ytid=YTIDS, start=st.integers(0, 5000), length=st.integers(1, 10))
-def test_every_usual_name_is_found(ytid, start, length):
-    end = start + length
-    for name in (
-        f"{ytid}.wav",
-        f"Y{ytid}.flac",
-        f"{ytid}_{start}.m4a",
-        f"{ytid}_{start}.000.mp3",
-        f"{ytid}_{start * 1000}_{end * 1000}.webm",
-        f"Y{ytid}_{start}_{end}.ogg",
-        f"part07/{ytid}_{start}-{end}.wav",
-    ):
-        index, unnamed = audioset._index_by_ytid([name])
-        assert unnamed == 0
-        path, trimmed = audioset._file_of(index.get(ytid, []), start=float(start))
-        assert path == name
-        assert trimmed == ("_" in name.replace(ytid, ""))
-
-
-def test_another_segment_of_the_same_video_is_not_taken():
-    index, _ = audioset._index_by_ytid(["abcdefghijk_30.wav", "abcdefghijk_90.wav"])
-    assert audioset._file_of(index["abcdefghijk"], start=90.0) == ("abcdefghijk_90.wav", True)
-    assert audioset._file_of(index["abcdefghijk"], start=60.0) == ("", False)
+def test_a_part_of_esc50_numbers_its_classes_by_their_targets(tmp_path):
+    folder = corpora.esc50(tmp_path / "esc", clips=10)
+    table = folder / "meta" / "esc50.csv"
+    table.write_text(table.read_text().replace("0,class_0", "41,chainsaw").replace("1,class_1", "10,rain"))
+    listing = sources.list_clips(folder)
+    assert listing.label_names == ("rain", "chainsaw")
+    assert listing.clips[0].labels == ("chainsaw",)
 
 
 @given(st.sets(st.text(min_size=1), min_size=1, max_size=50))
@@ -83,6 +58,25 @@ def test_bare_folder_lists_nested_audio_only(tmp_path):
     assert listing.label_names == ()
 
 
+def test_audio_is_found_three_levels_down_and_in_capitals(tmp_path):
+    names = ["A.FLAC", "a/b.Mp3", "a/b/c.WAV", "a/b/c/d.OPUS", "a/b/c/d/e.wav", "a/b/.x/f.wav", "wav", "g.wav.part"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert files.find(str(tmp_path)) == (sorted(names[:4]), [])
+
+
+def test_a_folder_that_only_tensorflow_opens():
+    import tensorflow as tf
+
+    names = ["a.wav", "part.0/b.flac", "part.0/notes.txt", "part/c/d.M4A", "part/readme", "part/list.csv"]
+    for name in names:
+        tf.io.gfile.makedirs(f"ram://corpus/{name}".rsplit("/", 1)[0])
+        with tf.io.gfile.GFile(f"ram://corpus/{name}", "w") as file:
+            file.write("a")
+    assert files.find("ram://corpus") == (["a.wav", "part.0/b.flac", "part/c/d.M4A"], ["part/list.csv"])
+
+
 class TestErrors:
     def test_missing_folder(self, tmp_path):
         with pytest.raises(sources.SourceError, match="there is no folder .*nowhere"):
@@ -103,7 +97,9 @@ class TestErrors:
             sources.list_clips(tmp_path)
 
     def test_unknown_layout(self, tmp_path):
-        with pytest.raises(sources.SourceError, match="unknown layout 'esc51'.*auto, audioset, esc50, folder"):
+        with pytest.raises(
+            sources.SourceError, match="unknown layout 'esc51'.*auto, tfds, manifest, esc50, audioset, folder"
+        ):
             sources.list_clips(tmp_path, layout="esc51")
 
     @pytest.mark.parametrize("layout", ["esc50", "audioset"])
@@ -112,41 +108,37 @@ class TestErrors:
         with pytest.raises(sources.SourceError, match=f"which the {layout} layout needs"):
             sources.list_clips(tmp_path, layout=layout)
 
-    def test_label_of_no_known_class(self, tmp_path):
-        folder = corpora.audioset(tmp_path)
-        table = folder / "eval_segments.csv"
-        table.write_text(table.read_text().replace("/t/dd00001", "/t/dd99999", 1))
-        with pytest.raises(sources.SourceError, match=r"eval_segments.csv:4: the label '/t/dd99999'"):
-            sources.list_clips(folder)
-
-    @pytest.mark.parametrize(
-        "row", ["abc", "abcdefghijk, 10, 5, /m/09x0r", "abcdefghijk, x, 5, /m/09x0r", "a, 0, nan, /m/a"]
-    )
-    def test_malformed_segment(self, tmp_path, row):
-        folder = corpora.audioset(tmp_path, train=1)
-        with (folder / "balanced_train_segments.csv").open("a") as file:
-            file.write(row + "\n")
-        with pytest.raises(sources.SourceError, match=r"balanced_train_segments.csv:5: expected"):
-            sources.list_clips(folder)
-
     def test_malformed_class_list(self, tmp_path):
         folder = corpora.audioset(tmp_path)
         (folder / "class_labels_indices.csv").write_text("index,mid,display_name\n1,/m/09x0r,Speech\n")
         with pytest.raises(sources.SourceError, match=r"class_labels_indices.csv:2: expected '0,"):
             sources.list_clips(folder)
 
-    @pytest.mark.parametrize(
-        ("old", "new", "message"),
-        [
-            ("2-1001-A-1.wav,2,1", "2-1001-A-1.wav,two,1", r"esc50.csv:3: expected .*correct the line"),
-            (",False,1001,A", "", r"esc50.csv:3: expected .*correct the line"),
-            ("1,class_1,False,1003", "1,cat,False,1003", r"esc50.csv:5: class 1 is 'cat' here and 'class_1' above"),
-            ("filename", "file", r"esc50.csv:1: the first line must name the columns"),
-            ("2-1001-A-1.wav", "1-1000-A-0.wav", r"esc50.csv:3: the clip '1-1000-A-0' is listed twice"),
-        ],
-    )
-    def test_malformed_esc50(self, tmp_path, old, new, message):
+    def test_esc50_without_a_column(self, tmp_path):
         table = corpora.esc50(tmp_path / "esc") / "meta" / "esc50.csv"
-        table.write_text(table.read_text().replace(old, new, 1))
-        with pytest.raises(sources.SourceError, match=message):
+        table.write_text(table.read_text().replace("filename", "file", 1))
+        with pytest.raises(sources.SourceError, match=r"esc50.csv:1: the first line must name the columns"):
             sources.list_clips(tmp_path / "esc")
+
+    @pytest.mark.parametrize(
+        ("old", "new", "cause", "clip_id", "message"),
+        [
+            ("-A-1.wav,2,1", "-A-1.wav,two,1", "malformed row", "esc50.csv:3", r"esc50.csv:3: expected .*correct"),
+            (",False,1001,A", "", "malformed row", "esc50.csv:3", r"esc50.csv:3: expected .*correct the line"),
+            ("1,class_1,False,1003", "1,cat,False,1003", "wrong label", "4-1003-A-1", r"esc50.csv:5: class 1 is 'cat' "
+             r"here, and class 1 is 'class_1' above"),
+            ("1,class_1,False,1003", "7,class_1,False,1003", "wrong label", "4-1003-A-1", r"esc50.csv:5: class 7 is "
+             r"'class_1' here, and class 1 is 'class_1' above"),
+            ("2-1001-A-1.wav", "1-1000-A-0.wav", "duplicate id", "1-1000-A-0", r"esc50.csv:3: '1-1000-A-0' is in "
+             r".*esc50.csv:2 already"),
+        ],
+    )  # fmt: skip
+    def test_a_malformed_row_of_esc50_is_refused_alone(self, tmp_path, old, new, cause, clip_id, message):
+        table = corpora.esc50(tmp_path / "esc", clips=10) / "meta" / "esc50.csv"
+        table.write_text(table.read_text().replace(old, new, 1))
+        listing = sources.list_clips(tmp_path / "esc")
+        (refused,) = listing.refused
+        assert (refused.cause, refused.clip.clip_id) == (cause, clip_id)
+        assert re.search(message, refused.message)
+        assert len(listing.clips) == 9
+        assert listing.label_names == ("class_0", "class_1")

@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import pydantic
 import pytest
 import soundfile
 
@@ -45,7 +46,7 @@ def test_esc50_to_examples(esc50_run):
 
 def test_records_of_the_files_are_right(esc50_run):
     folder = esc50_run.outputs["examples"]
-    records = [json.loads(path.read_text()) for path in (folder / "_done").iterdir()]
+    records = [json.loads(path.read_text()) for path in (folder / "_done").glob("*.json")]
     assert {record["file"] for record in records} == {path.name for path in folder.glob("*.tfrecord*")}
     for record in records:
         digest = subprocess.run(["sha256sum", folder / record["file"]], capture_output=True, text=True, check=True)
@@ -54,7 +55,7 @@ def test_records_of_the_files_are_right(esc50_run):
 
 
 def test_progress_and_tensorboard(esc50_run):
-    assert esc50_run.updates[-1] == (40, 40, "files")
+    assert esc50_run.updates[-1] == (40, 40, "clips")
     assert {"clips", "clips/train"} <= esc50_run.tags()
     assert any(tag.startswith("train/") for tag in esc50_run.tags())
 
@@ -72,6 +73,113 @@ def test_input_is_written_or_quarantined(tmp_path):
     assert info.splits["eval"] == 4
     assert run.result.summary.endswith("2 quarantined (1 missing, 1 unreadable)")
     assert "quarantine" in run.tags()
+
+
+@pytest.fixture(scope="module")
+def half_bad(tmp_path_factory):
+    """12 clips; 3 are missing, 2 unreadable and 1 is silent."""
+    source = corpora.audioset(tmp_path_factory.mktemp("half") / "as", train=12, evaluation=0)
+    files = [source / "audio" / f"{corpora.ytid(i)}_{10 * i}.wav" for i in range(12)]
+    for file in files[:3]:
+        file.unlink()
+    for file in files[3:5]:
+        file.write_bytes(b"bad")
+    soundfile.write(files[5], np.zeros(8000), 16000)
+    return source
+
+
+class TestBoundOfQuarantine:
+    def test_a_share_may_be_written_in_percent(self):
+        assert AudioExampleGenConfig(max_quarantine="5%").max_quarantine == 0.05
+        assert AudioExampleGenConfig(max_quarantine=0.05).max_quarantine == 0.05
+        assert AudioExampleGenConfig(max_quarantine="0.05").max_quarantine == 0.05
+        for wrong in ("5", "120%", "many%", -0.1):
+            with pytest.raises(pydantic.ValidationError, match="max_quarantine"):
+                AudioExampleGenConfig(max_quarantine=wrong)
+
+    def test_above_it_the_stage_fails_when_all_is_done_and_says_why(self, half_bad, tmp_path):
+        with pytest.raises(UserError) as caught:
+            ingesting.run(gen(source=str(half_bad), max_quarantine="49%"), tmp_path / "run")
+        report = tmp_path / "run" / "work" / "quarantine.csv"
+        assert str(caught.value).startswith(
+            "6 of 12 clips (50.0%) were quarantined, more than audio_example_gen.max_quarantine=0.49: 3 missing, "
+            f"2 unreadable, 1 silent; {report} lists each with its reason"
+        )
+        with report.open() as file:
+            assert len(list(csv.DictReader(file))) == 6
+        assert not list((tmp_path / "run" / "outputs" / "examples").iterdir())
+        # Nothing is lost: the next run only publishes.
+        work = tmp_path / "run" / "work"
+        shards = {path.name: path.stat().st_mtime_ns for path in work.glob("*.tfrecord*")}
+        run = ingesting.run(gen(source=str(half_bad), max_quarantine="50%"), tmp_path / "run")
+        assert {path.name: path.stat().st_mtime_ns for path in work.glob("*.tfrecord*")} == shards
+        assert run.result.figures["listed"] == 12
+        assert run.result.figures["clips"] == 6
+
+    def test_without_one_it_goes_on(self, half_bad, tmp_path):
+        run = ingesting.run(gen(source=str(half_bad)), tmp_path / "run")
+        assert run.result.summary.endswith("6 quarantined (3 missing, 2 unreadable, 1 silent)")
+        assert {"quarantined/all", "quarantined/missing", "quarantine/causes", "quarantine"} <= run.tags()
+        assert run.figures[-1] == {"quarantined": 6}
+
+
+class TestAnotherListThanLastTime:
+    def test_is_said_after_a_finished_run(self, tmp_path):
+        source = corpora.esc50(tmp_path / "esc", clips=8)
+        files = sorted((source / "audio").iterdir())
+        first = self.run(source, tmp_path / "0")
+        same = self.run(source, tmp_path / "1", after=first)
+        corpora.write_tone(source / "audio" / "new.ogg")
+        with (source / "meta" / "esc50.csv").open("a") as table:
+            table.write("new.wav,1,0,class_0,False,0,A\n")
+        files[0].unlink()  # still in the list, so still a clip of the input
+        grown = self.run(source, tmp_path / "2", after=same)
+        other = self.run(corpora.esc50(tmp_path / "other"), tmp_path / "3", after=grown)
+        assert grown.result.summary.endswith("; 1 clips added, 0 removed since the last finished run")
+        assert not [run for run in (first, same, other) if "since" in run.result.summary]
+
+    def test_is_said_after_an_interrupted_run_and_nothing_of_the_old_list_stays(self, tmp_path):
+        source = tmp_path / "folder"
+        for i in range(6):
+            corpora.write_tone(source / f"{i}.wav", hertz=200 + 10 * i)
+        (source / "bad.wav").write_bytes(b"bad")
+        with pytest.raises(UserError, match="quarantined"):
+            ingesting.run(gen(source=str(source), max_quarantine=0.0), tmp_path / "run")
+        (source / "bad.wav").unlink()
+        (source / "0.wav").unlink()
+        corpora.write_tone(source / "new.wav")
+        run = self.run(source, tmp_path / "run")
+        assert run.result.summary.endswith("quarantined; 1 clips added, 2 removed since the last interrupted run")
+        fresh = self.run(source, tmp_path / "fresh")
+        assert corpora.contents(run.outputs["examples"]) == corpora.contents(fresh.outputs["examples"])
+
+    def run(self, source, folder, *, after=None):
+        return ingesting.run(gen(source=str(source)), folder, previous=after and after.outputs)
+
+
+def test_a_manifest(tmp_path):
+    corpora.write_tone(tmp_path / "clips" / "a.wav")
+    corpora.write_tone(tmp_path / "clips" / "b.wav", seconds=3.0)
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("path,start,end,labels\nclips/a.wav,,,x\nclips/b.wav,1.0,2.5,y\n")
+    run = ingesting.run(gen(source=str(manifest)), tmp_path / "run")
+    info = examples.read_info(run.outputs["examples"])
+    clips = [c for split in info.splits for c in examples.dataset(info.directory, split).as_numpy_iterator()]
+    assert sorted(clip["audio"].size for clip in clips) == [8000, 24000]
+    before = gen(source=str(manifest)).external_fingerprints()
+    corpora.write_tone(tmp_path / "clips" / "a.wav", seconds=0.7)
+    assert gen(source=str(manifest)).external_fingerprints() != before
+
+
+def test_flac_holds_the_same(tmp_path):
+    source = corpora.esc50(tmp_path / "esc", clips=6)
+    made = {}
+    for storage in ("pcm", "flac"):
+        run = ingesting.run(gen(source=str(source), storage=storage), tmp_path / storage)
+        info = examples.read_info(run.outputs["examples"])
+        clips = [c for split in info.splits for c in examples.dataset(info.directory, split).as_numpy_iterator()]
+        made[storage] = {clip["clip_id"]: clip["audio"].tobytes() for clip in clips}
+    assert made["pcm"] == made["flac"]
 
 
 def test_a_shard_without_a_good_clip_is_no_shard(tmp_path):
@@ -100,7 +208,7 @@ def test_long_recordings_become_clips_of_one_split_and_no_sample_is_lost(tmp_pat
     assert len(clips) == 4
     assert [part["clip_id"] for part in parts] == [b"long.wav@0.00", b"long.wav@1.67", b"long.wav@3.33"]
     np.testing.assert_array_equal(np.concatenate([part["audio"] for part in parts]), whole)
-    assert run.updates[-1] == (2, 2, "files")
+    assert run.updates[-1] == (2, 2, "clips")
     assert run.result.summary.startswith("4 clips in ")
 
 
@@ -164,7 +272,9 @@ class TestErrors:
         source = corpora.audioset(tmp_path / "as", train=2, evaluation=1)
         for i, clip in enumerate(sorted((source / "audio").iterdir())):
             clip.rename(clip.with_name(f"{i}.wav"))
-        with pytest.raises(UserError, match=r"none of the 3 clips of its lists has a file"):
+        with pytest.raises(
+            UserError, match=r"no clip of the lists in .* can be used: 3 missing, .*no file for this row"
+        ):
             ingesting.run(gen(source=str(source)), tmp_path / "run")
 
     def test_flags_that_beam_refuses(self, tmp_path):

@@ -41,7 +41,7 @@ def made(tmp_path_factory):
 def test_the_real_ingest_reads_it(made):
     listing = sources.list_clips(made.outputs["audio"])
     assert listing.layout == "audioset"
-    assert not listing.missing
+    assert not listing.refused
     assert not listing.left_out
     assert len(listing.clips) == 24
     assert sum(clip.split == "eval" for clip in listing.clips) == 4

@@ -50,6 +50,8 @@ class Total(Component):
     class Config(StageConfig):
         seconds: float = pydantic.Field(0.0, description="How long it takes.")
         fail: bool = pydantic.Field(False, description="Whether it breaks.")
+        workers: int = pydantic.Field(1, description="Does nothing to the output.")
+        incidental = frozenset({"workers"})
 
     inputs = {"examples": ArtifactType.EXAMPLES}
     outputs = {"model": ArtifactType.MODEL, "run": ArtifactType.MODEL_RUN}
@@ -57,6 +59,7 @@ class Total(Component):
     def execute(self, *, inputs, outputs, context):
         (context.tensorboard_dir / "events").write_text("x")
         (outputs["run"] / "half").write_text("written before the end")
+        (outputs["run"] / "previous").write_text(str(context.previous.get("model", "")))
         steps = max(1, round(self.config.seconds / 0.05))
         state = context.work_dir / "step"
         first = int(state.read_text()) if state.exists() else 0

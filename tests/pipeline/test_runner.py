@@ -53,6 +53,17 @@ class TestSkipping:
         assert done["Verdict"].why == "input model changed"
         assert json.loads(pathlib.Path(done["Total"].outputs["model"].uri, "total.json").read_text()) == 6
 
+    def test_a_field_that_decides_nothing_reruns_nothing(self, tmp_path):
+        stages.run(tmp_path, stages.build())
+        done = stages.run(tmp_path, stages.build(total={"workers": 8}))
+        assert set(states(done).values()) == {SKIPPED}
+
+    def test_a_stage_is_shown_what_it_published_last(self, tmp_path):
+        first = stages.run(tmp_path, stages.build())
+        again = stages.run(tmp_path, stages.build(numbers={"count": 4}))
+        shown = [pathlib.Path(run["Total"].outputs["run"].uri, "previous").read_text() for run in (first, again)]
+        assert shown == ["", first["Total"].outputs["model"].uri]
+
     def test_going_back_to_an_earlier_config_finds_its_outputs(self, tmp_path):
         first = stages.run(tmp_path, stages.build())
         stages.run(tmp_path, stages.build(numbers={"count": 4}))

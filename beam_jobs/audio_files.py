@@ -1,0 +1,178 @@
+"""Opens audio files: libsndfile first, FFmpeg (PyAV) for what that cannot read."""
+
+import dataclasses
+import io
+import os
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from etils import epath
+
+if TYPE_CHECKING:
+    import soundfile
+
+# A header is believed until less than this share of what it promises comes out, and codecs may pad or trim this much.
+_HEADER_SHARE = 0.9
+_CODEC_SLACK_S = 0.1
+# A file this little longer than a segment is that segment, with the padding of its codec.
+_SEGMENT_SLACK_S = 1.0
+# libsndfile's log of a WAV or AIFF that ends before its header says; sizes from here on stand for "unknown" (a pipe).
+_CUT_SHORT = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
+_UNKNOWN_SIZE = 0x7FFF0000
+# The formats whose duration FFmpeg takes from a header; that of the others it may guess from the bit rate.
+_FORMATS_WITH_LENGTH = ("aiff", "flac", "matroska", "mov", "wav")
+
+
+class DecodeError(Exception):
+    """A file that cannot be used.
+
+    Attributes:
+        cause: One of "missing", "unreadable", "truncated", "too short", "silent", "non-finite", "timed out" and
+            "crashed", to count by.
+    """
+
+    def __init__(self, cause: str, message: str):
+        super().__init__(message)
+        self.cause = cause
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sound:
+    """What was read: `samples` float32 (samples, channels), the `rate` in Hz, and the `codec`, as in "wav/pcm_16"."""
+
+    samples: np.ndarray
+    rate: int
+    codec: str
+
+
+def fetch(path: epath.PathLike) -> str | bytes:
+    """What `read` takes: a local path as it is, a remote file as its bytes.
+
+    Raises:
+        DecodeError: if the remote file is missing or unreadable.
+    """
+    name = os.fspath(path)
+    if "://" not in name:
+        return name
+    try:
+        return epath.Path(name).read_bytes()
+    except FileNotFoundError as error:
+        raise DecodeError("missing", "no such file") from error
+    except OSError as error:
+        raise DecodeError("unreadable", str(error)) from error
+
+
+def read(source: str | bytes, *, start_s: float = 0.0, end_s: float | None = None, unless_whole: bool = False) -> Sound:
+    """Reads a file, or a segment of it.
+
+    Args:
+        source: From `fetch`, or the bytes of a file.
+        start_s: Where the segment begins, in seconds.
+        end_s: Where it ends; None for the end of the file.
+        unless_whole: Read all of a file that is hardly longer than the segment: it holds the segment alone.
+
+    Raises:
+        DecodeError: if the file is missing, unreadable, or ends well before its header says.
+    """
+    import soundfile
+
+    _check_readable(source)
+    window = _Window(start_s, end_s, unless_whole)
+    try:
+        with soundfile.SoundFile(_opened(source)) as file:
+            return _read_sndfile(file, window)
+    except (soundfile.SoundFileError, RuntimeError, MemoryError, ValueError) as error:
+        refused = getattr(error, "error_string", str(error))  # without the path, which the caller knows
+    return _read_av(source, window, refused=refused)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Window:
+    start_s: float
+    end_s: float | None
+    unless_whole: bool
+
+    def of(self, length_s: float) -> tuple[float, float]:
+        """(start, end) of what to read, given the length that the header promises."""
+        if self.end_s is None:
+            return self.start_s, length_s
+        if self.unless_whole and length_s <= self.end_s - self.start_s + _SEGMENT_SLACK_S:
+            return 0.0, length_s
+        return self.start_s, min(self.end_s, length_s)
+
+
+def _read_sndfile(file: "soundfile.SoundFile", window: _Window) -> Sound:
+    rate = file.samplerate
+    start_s, end_s = window.of(_promised_frames(file) / rate)
+    start = min(round(start_s * rate), file.frames)
+    file.seek(start)
+    samples = file.read(max(0, round(end_s * rate) - start), dtype="float32", always_2d=True)
+    _check_length(samples.shape[0] / rate, promised_s=end_s - start_s)
+    return Sound(samples=samples, rate=rate, codec=f"{file.format}/{file.subtype}".lower())
+
+
+def _promised_frames(file: "soundfile.SoundFile") -> float:
+    if cut := _CUT_SHORT.search(file.extra_info):
+        promised, there = int(cut[1]), int(cut[2])
+        if there < promised < _UNKNOWN_SIZE:
+            return file.frames * promised / max(1, there)
+    return file.frames
+
+
+def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:
+    import av
+
+    damage: Exception | None = None
+    blocks = []
+    try:
+        with av.open(_opened(source)) as container:
+            if not container.streams.audio:
+                raise DecodeError("unreadable", "holds no audio stream")
+            stream, format_name = container.streams.audio[0], container.format.name.split(",")[0]
+            rate, codec = stream.rate, f"{format_name}/{stream.codec_context.name}"
+            promised = container.duration / av.time_base if container.duration else None
+            to_float = av.AudioResampler(format="fltp")
+            try:
+                for frame in container.decode(stream):
+                    blocks += [block.to_ndarray() for block in to_float.resample(frame)]
+            except (av.FFmpegError, ValueError) as error:
+                damage = error
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        raise _unreadable(refused, error) from error
+    if not blocks:
+        raise _unreadable(refused, damage) if damage else DecodeError("too short", "no sample")
+    samples = np.concatenate(blocks, axis=1).T
+    decoded_s = samples.shape[0] / rate
+    promised_s = promised if format_name in _FORMATS_WITH_LENGTH else None
+    if damage and promised_s is None and decoded_s < (window.end_s or np.inf):
+        raise _unreadable(refused, damage)
+    start_s, end_s = window.of(max(decoded_s, promised_s or 0.0))
+    part = samples[round(start_s * rate) : round(end_s * rate)]
+    _check_length(part.shape[0] / rate, promised_s=end_s - start_s)
+    return Sound(samples=part, rate=rate, codec=codec)
+
+
+def _unreadable(refused: str, error: Exception) -> DecodeError:
+    return DecodeError("unreadable", f"{refused} / {getattr(error, 'strerror', error)}")
+
+
+def _check_length(seconds: float, *, promised_s: float) -> None:
+    if promised_s - seconds > max(_CODEC_SLACK_S, (1 - _HEADER_SHARE) * promised_s):
+        raise DecodeError("truncated", f"holds {seconds:.2f} s of the {promised_s:.2f} s that its header promises")
+
+
+def _check_readable(source: str | bytes) -> None:
+    """Tells a missing file from a damaged one, which the decoders do not."""
+    if isinstance(source, str):
+        try:
+            with open(source, "rb"):
+                pass
+        except FileNotFoundError as error:
+            raise DecodeError("missing", "no such file") from error
+        except OSError as error:
+            raise DecodeError("unreadable", str(error)) from error
+
+
+def _opened(source: str | bytes) -> str | io.BytesIO:
+    return source if isinstance(source, str) else io.BytesIO(source)

@@ -1,0 +1,164 @@
+"""Ingest through Beam against a plain loop, and its memory: `python -m tests.benchmarks.ingest`.
+
+Speed: 10-s clips at 44.1 kHz as FLAC, decoded, resampled to 16 kHz and written, on one core and on all; the plain loop
+does the same without Beam, shards, records and the decoder's process of its own, once on each core. The aim is 0.9 of
+its speed. Memory: the peak of all processes together while 1 k, 10 k and 100 k clips of 1 s go through. The files
+repeat: a list of clips names the same 64 under ever other ids.
+"""
+
+import argparse
+import contextlib
+import itertools
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+from beam_jobs import sources
+from tests.benchmarks import measuring
+from tests.benchmarks.record import RESULTS
+
+SOURCE_RATE = 44100
+CLIP_S, SMALL_CLIP_S = 10.0, 1.0
+MEMORY_CLIPS = (1_000, 10_000, 100_000)
+_POLL_S = 0.2
+
+
+def main() -> None:
+    """The command, and what it starts in processes of their own."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=3000, help="of 10 s per core, for the speed; 320 kB of disk each")
+    parser.add_argument("--memory_clips", type=int, nargs="*", default=MEMORY_CLIPS, help="of 1 s; 32 kB of disk each")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
+    parser.add_argument("--job", choices=("loop", "beam"), help=argparse.SUPPRESS)
+    parser.add_argument("--source", type=pathlib.Path, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.job:
+        JOBS[flags.job](flags.source, flags.clips)
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        source, small = pathlib.Path(folder) / "source", pathlib.Path(folder) / "small"
+        _write_source(source, seconds=CLIP_S)
+        _write_source(small, seconds=SMALL_CLIP_S)
+        figures = {
+            "clip_s": CLIP_S,
+            "source": f"FLAC, {SOURCE_RATE} Hz, mono",
+            "bytes_per_source_clip": round(_mean_size(source)),
+            "one_core": _speeds(source, clips=flags.clips, cores=cores[:1]),
+            "all_cores": _speeds(source, clips=flags.clips, cores=cores),
+            "peak_memory_mib": {str(count): _peak_mib(small, clips=count) for count in flags.memory_clips},
+        }
+    measuring.save("ingest", figures, results=flags.results)
+
+
+def _speeds(source: pathlib.Path, *, clips: int, cores: list[int]) -> dict[str, float]:
+    """Clips a second of both; the loop runs once on each core, Beam once on all of them."""
+    loops = [_start("loop", source, clips=clips, cores=[core]) for core in cores]
+    loop = sum(clips / _seconds(process) for process in loops)
+    beam = clips * len(cores) / _seconds(_start("beam", source, clips=clips * len(cores), cores=cores))
+    return {
+        "cores": len(cores),
+        "loop_clips_per_s": round(loop, 1),
+        "beam_clips_per_s": round(beam, 1),
+        "beam_to_loop": round(beam / loop, 3),
+    }
+
+
+def _start(job: str, source: pathlib.Path, *, clips: int, cores: list[int]) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tests.benchmarks.ingest", "--job", job, "--source", source, "--clips", str(clips)]
+    core_list = ",".join(map(str, cores))
+    return subprocess.Popen(
+        ["taskset", "--cpu-list", core_list, *command], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def _seconds(process: subprocess.Popen) -> float:
+    """What a finished job says it took, imports left out."""
+    output, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    return float(output.split()[-1])
+
+
+def _peak_mib(source: pathlib.Path, *, clips: int) -> int:
+    process = _start("beam", source, clips=clips, cores=sorted(os.sched_getaffinity(0)))
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, sum(_resident_bytes(process.pid)))
+        time.sleep(_POLL_S)
+    _seconds(process)
+    return round(peak / 2**20)
+
+
+def _resident_bytes(session: int) -> Iterator[int]:
+    """Memory of each process of a session, from Linux' /proc; what they share counts in each."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                yield int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            continue
+
+
+@contextlib.contextmanager
+def _stopwatch() -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    print(time.perf_counter() - began)
+
+
+def _write_source(folder: pathlib.Path, *, seconds: float) -> None:
+    import soundfile
+
+    folder.mkdir()
+    for i, sound in enumerate(measuring.sounds(seconds=seconds, sample_rate=SOURCE_RATE)):
+        soundfile.write(folder / f"{i}.flac", sound, SOURCE_RATE)
+
+
+def _mean_size(folder: pathlib.Path) -> float:
+    sizes = [path.stat().st_size for path in folder.iterdir()]
+    return sum(sizes) / len(sizes)
+
+
+def _list(source: pathlib.Path, count: int) -> list[sources.Clip]:
+    files = itertools.cycle(sorted(path.name for path in source.iterdir()))
+    return [sources.Clip(clip_id=f"clip{i}", path=file) for i, file in zip(range(count), files, strict=False)]
+
+
+def _loop(source: pathlib.Path, count: int) -> None:
+    import tensorflow as tf
+
+    from beam_jobs import audio, examples
+
+    clips = _list(source, count)
+    with tempfile.TemporaryDirectory() as folder, _stopwatch(), tf.io.TFRecordWriter(f"{folder}/clips") as writer:
+        for clip in clips:
+            samples = audio.decode(source / clip.path, sample_rate=measuring.SAMPLE_RATE)
+            writer.write(examples.encode(audio=samples, clip_id=clip.clip_id, source=clip.path))
+
+
+def _beam(source: pathlib.Path, count: int) -> None:
+    import tensorflow  # noqa: F401  (not part of what is measured)
+
+    from beam_jobs import runners, shard_audio
+
+    clips = _list(source, count)
+    with tempfile.TemporaryDirectory() as folder, _stopwatch():
+        plan = shard_audio.plan_shards(clips, sample_rate=measuring.SAMPLE_RATE, workers=runners.workers())
+        records = shard_audio.write_shards(
+            plan, source=source, work_dir=folder, label_names=(), sample_rate=measuring.SAMPLE_RATE
+        )
+    if sum(record.clips for record in records) != count:
+        raise SystemExit("clips were quarantined")
+
+
+JOBS: dict[str, Callable[[pathlib.Path, int], None]] = {"loop": _loop, "beam": _beam}
+
+
+if __name__ == "__main__":
+    main()

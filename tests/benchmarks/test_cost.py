@@ -1,0 +1,34 @@
+import json
+import re
+
+from tests.benchmarks import cost
+
+MEASURED = {
+    "date": "2026-01-01",
+    "machine": {"cores": 2, "cpu": "some"},
+    "source": "FLAC, 44100 Hz, mono",
+    "bytes_per_source_clip": 500_000,
+    "all_cores": {"cores": 2, "beam_clips_per_s": 200.0},
+}
+
+
+def test_the_page_shows_the_committed_results():
+    page = cost.PAGE.read_text()
+    assert cost.MARKED.search(page), "the page has lost its markers"
+    assert cost.fill(page) == page, "run python -m tests.benchmarks.cost"
+
+
+def test_hours_and_gigabytes(tmp_path):
+    (tmp_path / "ingest.json").write_text(json.dumps(MEASURED))
+    (tmp_path / "storage.json").write_text(json.dumps({"flac_share_of_pcm": 0.5}))
+    page = cost.fill("before\n<!-- cost -->\nold\n<!-- /cost -->\nafter\n", results=tmp_path)
+    assert page.startswith("before\n")
+    assert page.endswith("<!-- /cost -->\nafter\n")
+    assert "old" not in page
+    shown = dict(re.findall(r"^\| ([^|]*?) \|.*\| \**(.*?)\** \|$", page, re.MULTILINE))
+    # 2,084,320 clips at 100 a second and vCPU are 5.8 h; 64 * 4 vCPUs that take 5 minutes to start 21.3 h.
+    assert shown["decoding and writing"] == "5.8 vCPU-hours"
+    assert shown["together"] == "27 vCPU-hours"
+    assert shown["read"] == "1,042 GB"
+    assert shown["written, PCM"] == "667 GB"
+    assert shown["written, FLAC"] == "333 GB"

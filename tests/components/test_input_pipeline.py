@@ -1,0 +1,156 @@
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+
+from beam_jobs import examples
+from components.errors import UserError
+from components.trainer import input_pipeline
+
+CROP = 100
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(1)  # as the trainer does
+
+
+def write(folder, *, lengths, storage="pcm", shortest=CROP, valid=3):
+    """Clips of ever other lengths, whose first sample is their number; `lengths` clips in each file of train."""
+    folder = epath.Path(folder)
+    folder.mkdir(parents=True)
+    number = itertools.count()
+    splits = {"train": lengths, "valid": [valid]}
+    for split, counts in splits.items():
+        for shard, count in enumerate(counts):
+            with tf.io.TFRecordWriter(
+                str(folder / examples.file_name(split, shard=shard, shards=len(counts)))
+            ) as writer:
+                for i in itertools.islice(number, count):
+                    audio = np.random.default_rng(i).integers(-9000, 9000, shortest + 7 * i).astype(np.int16)
+                    writer.write(examples.encode(audio=audio, clip_id=str(i), storage=storage))
+    examples.write_metadata(
+        folder,
+        shard_lengths=splits,
+        shard_bytes=dict.fromkeys(splits, 0),
+        label_names=(),
+        sample_rate=16000,
+        has_folds=False,
+        description="test",
+        storage=storage,
+    )
+    return folder
+
+
+def take(folder, count, *, batch_size=4, context=None, **options):
+    batches = input_pipeline.training_batches(
+        folder, batch_size=batch_size, crop_samples=CROP, seed=5, shuffle_buffer=6, context=context, **options
+    )
+    return [{name: value.numpy() for name, value in batch.items()} for batch in batches.take(count)]
+
+
+def host(number, hosts, *, replicas=None):
+    return tf.distribute.InputContext(
+        num_input_pipelines=hosts, input_pipeline_id=number, num_replicas_in_sync=replicas or hosts
+    )
+
+
+def ids(batches):
+    return [int(i) for batch in batches for i in batch["clip_id"]]
+
+
+def assert_equal(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        for name in other:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.parametrize("short_clips", ["tile", "pad"])
+def test_flac_gives_the_very_batches_of_pcm(tmp_path, short_clips):
+    folders = [
+        write(tmp_path / storage, lengths=[5, 6, 4], storage=storage, shortest=20) for storage in examples.STORAGES
+    ]
+    assert_equal(*(take(folder, 6, short_clips=short_clips) for folder in folders))
+    valid = [
+        input_pipeline.validation_batch(folder, batch_size=3, crop_samples=CROP, seed=0, short_clips=short_clips)
+        for folder in folders
+    ]
+    np.testing.assert_array_equal(valid[0]["a"], valid[1]["a"])
+
+
+def test_shapes_are_static(tmp_path):
+    folder = write(tmp_path / "data", lengths=[8])
+    batches = input_pipeline.training_batches(folder, batch_size=4, crop_samples=CROP, seed=0)
+    assert batches.element_spec == {
+        "a": tf.TensorSpec((4, CROP), tf.int16),
+        "b": tf.TensorSpec((4, CROP), tf.int16),
+        "clip_id": tf.TensorSpec((4,), tf.string),
+    }
+
+
+def test_long_clips_are_cut_and_short_ones_repeated(tmp_path):
+    folder = write(tmp_path / "data", lengths=[16], shortest=30)
+    clips = {c["clip_id"]: c["audio"] for c in examples.dataset(folder, "train").as_numpy_iterator()}
+    for batch in take(folder, 8):
+        for clip_id, *views in zip(batch["clip_id"], batch["a"], batch["b"], strict=True):
+            audio = clips[clip_id]
+            source = np.tile(audio, CROP // audio.size + 2) if audio.size < CROP else audio
+            windows = np.lib.stride_tricks.sliding_window_view(source, CROP)
+            assert all((windows == view).all(axis=1).any() for view in views)
+
+
+def test_replicas_of_one_host_share_the_global_batches(tmp_path):
+    folder = write(tmp_path / "data", lengths=[7, 6, 8])
+    whole = take(folder, 7)
+    shares = take(folder, 14, context=host(0, 1, replicas=2))
+    assert all(batch["a"].shape == (2, CROP) for batch in shares)
+    joined = [{k: np.concatenate([a[k], b[k]]) for k in a} for a, b in zip(shares[::2], shares[1::2], strict=True)]
+    assert_equal(joined, whole)
+
+
+@pytest.mark.parametrize("lengths", [[5, 5, 5, 5], [3, 8, 2, 6, 4], [6, 7], [23]])
+@pytest.mark.parametrize("hosts", [2, 4])
+def test_hosts_read_clips_of_their_own_in_passes_of_equal_length(tmp_path, lengths, hosts):
+    folder = write(tmp_path / "data", lengths=lengths)
+    by_file = len(lengths) >= hosts
+    fewest = sum(sorted(lengths)[: len(lengths) // hosts]) if by_file else sum(lengths) // hosts
+    share = 2
+    steps = fewest // share
+    taken = [take(folder, 2 * steps, batch_size=share * hosts, context=host(h, hosts)) for h in range(hosts)]
+    for first in (0, steps):
+        seen = [i for batches in taken for i in ids(batches[first : first + steps])]
+        assert len(seen) == len(set(seen)) == steps * share * hosts
+    if by_file:
+        file_of = np.repeat(range(len(lengths)), lengths)
+        files = [{file_of[i] for i in ids(batches[:steps])} for batches in taken]
+        assert not any(a & b for a, b in itertools.combinations(files, 2))
+
+
+@pytest.mark.parametrize("lengths", [[5, 5, 5, 5], [20]])
+def test_each_host_resumes_where_it_was(tmp_path, lengths):
+    folder = write(tmp_path / "data", lengths=lengths)
+    for h in range(2):
+        whole = take(folder, 9, context=host(h, 2))
+        for start in (2, 5, 7):
+            assert_equal(take(folder, 9 - start, context=host(h, 2), start_step=start), whole[start:])
+
+
+def test_too_few_clips_for_a_host_is_one_sentence(tmp_path):
+    folder = write(tmp_path / "data", lengths=[9, 2])
+    with pytest.raises(UserError, match=r"batch_size=8 is 4 clips from each of 2 hosts, but one may have only 2"):
+        take(folder, 1, batch_size=8, context=host(0, 2))
+
+
+def test_a_strategy_takes_them(tmp_path):
+    folder = write(tmp_path / "data", lengths=[8, 8])
+    strategy = tf.distribute.MirroredStrategy(["cpu:0"])
+    batches = strategy.distribute_datasets_from_function(
+        lambda context: input_pipeline.training_batches(
+            folder, batch_size=4, crop_samples=CROP, seed=5, shuffle_buffer=6, context=context
+        )
+    )
+    found = [{name: value.numpy() for name, value in next(iter(batches)).items()}]
+    assert_equal(found, take(folder, 1))
