@@ -20,11 +20,6 @@ PAIRS = [
         {"formats": ("log_mel", "log_mel"), "encoders": {"log_mel": "resnet22"}}, id="ResNet", marks=pytest.mark.slow
     ),
     pytest.param(
-        {"formats": ("log_mel", "log_mel"), "encoders": {"log_mel": "resnet54"}},
-        id="bottlenecks",
-        marks=pytest.mark.slow,
-    ),
-    pytest.param(
         {"formats": ("waveform", "waveform"), "encoders": {"waveform": "res1dnet31"}},
         id="Res1dNet",
         marks=pytest.mark.slow,
