@@ -105,8 +105,8 @@ def _add_preset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="your audio: a folder (AudioSet's or ESC-50's layout, a TFDS dataset, a manifest.csv, or just audio files) "
-        "or a CSV manifest",
+        help="your audio: a folder (AudioSet's or ESC-50's layout, a TFDS dataset, a manifest.csv, or just audio "
+        "files) or a CSV manifest",
     )
     parser.add_argument(
         "--import",
