@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from etils import epath
 
-from beam_jobs import audio_files
+from beam_jobs import audio_files, levels
 from beam_jobs.audio_files import DecodeError
 
 __all__ = ["DecodeError", "Decoded", "Rules", "decode", "decode_clip"]
@@ -120,9 +120,9 @@ def _to_int16(sound: audio_files.Sound, *, sample_rate: int) -> np.ndarray:
 
 
 def _check_level(samples: np.ndarray, *, min_peak_dbfs: float | None) -> None:
-    peak = max(int(samples.max()), -int(samples.min()))
+    peak = levels.magnitude(samples)
     if peak == 0:
         raise DecodeError("silent", "digital silence")
-    level = 20 * np.log10(peak / 32768)
+    level = levels.decibels(peak)
     if min_peak_dbfs is not None and level < min_peak_dbfs:
         raise DecodeError("silent", f"peak {level:.0f} dBFS, below {min_peak_dbfs:g}")

@@ -12,11 +12,6 @@ def level_dbfs(audio: np.ndarray) -> float:
     return decibels(float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))))
 
 
-def peak_dbfs(audio: np.ndarray) -> float:
-    """Largest magnitude of int16 samples relative to full scale, in dB, not below -100."""
-    return decibels(magnitude(audio))
-
-
 def clipped_share(audio: np.ndarray) -> float:
     """Share of int16 samples at either end of the range."""
     return float(np.mean((audio >= 32767) | (audio <= -32767)))

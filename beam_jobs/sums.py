@@ -99,7 +99,7 @@ class Sums:
             source_rate: Its rate in Hz, 0 if not known.
             fingerprinted: Whether near duplicates of it can be found.
         """
-        level, peak = levels.level_dbfs(audio), levels.peak_dbfs(audio)
+        level, magnitude = levels.level_dbfs(audio), levels.magnitude(audio)
         self.clips += 1
         self.unlabelled += not len(labels)
         self.silent += level < levels.SILENT_DBFS
@@ -109,14 +109,14 @@ class Sums:
         self.shortest = _least(self.shortest, audio.size)
         self.longest = max(self.longest, audio.size)
         self.levels += round(level * _MILLI)
-        self.loudest = max(self.loudest, levels.magnitude(audio))
+        self.loudest = max(self.loudest, magnitude)
         self.sources[codec, os.path.splitext(source)[1].lower(), source_rate] += 1
         classes = sorted({int(label) for label in labels})
         self.label_counts[classes] += 1
         self.label_pairs.update(itertools.combinations(classes, 2))
         self.durations[_bin(audio.size / self.sample_rate, DURATION_EDGES_S)] += 1
         self.level_histogram[_bin(level, LEVEL_EDGES_DBFS)] += 1
-        self.peak_histogram[_bin(peak, LEVEL_EDGES_DBFS)] += 1
+        self.peak_histogram[_bin(levels.decibels(magnitude), LEVEL_EDGES_DBFS)] += 1
         self._add_blocks(audio)
         energies = log_mel.log_mel(audio, sample_rate=self.sample_rate).astype(np.float64)
         self.frames += len(energies)

@@ -5,12 +5,12 @@ import math
 
 from etils import epath
 
+from beam_jobs import examples
 from beam_jobs.sources import clips as common
 from beam_jobs.sources.clips import Clip, Listing, RowError, SourceError
 
 NAME = "manifest.csv"
 _COLUMNS = ("path", "start", "end", "labels", "split", "fold")
-_SPLITS = ("train", "valid", "eval")
 
 
 def is_manifest(table: epath.Path) -> bool:
@@ -73,8 +73,8 @@ def _clip(header: list[str], row: list[str]) -> Clip:
     path, split, fold = cells["path"], cells.get("split", ""), cells.get("fold", "")
     if not path:
         raise RowError("the path is empty; give one or remove the line")
-    if split not in ("", *_SPLITS):
-        raise RowError(f"'{split}' is no split; give one of {', '.join(_SPLITS)} or nothing")
+    if split not in ("", *examples.SPLITS):
+        raise RowError(f"'{split}' is no split; give one of {', '.join(examples.SPLITS)} or nothing")
     if fold and not (fold.isdecimal() and int(fold)):
         raise RowError(f"'{fold}' is no fold; give a whole number from 1 or nothing")
     start, end = _segment(cells.get("start", ""), cells.get("end", ""))

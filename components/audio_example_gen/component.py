@@ -86,6 +86,7 @@ class AudioExampleGen(base.Component):
         "beam_jobs.decoder",
         "beam_jobs.decoder_process",
         "beam_jobs.examples",
+        "beam_jobs.levels",
         "beam_jobs.runners",
         "beam_jobs.shard_audio",
         "beam_jobs.shard_plan",
