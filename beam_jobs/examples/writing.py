@@ -1,6 +1,8 @@
 """Clips to serialized Examples, and TFDS's metadata beside their files."""
 
 import contextlib
+import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -141,14 +143,26 @@ def _audio_feature(sample_rate: int, *, storage: str) -> "tfds.features.Audio":
     return tfds.features.Audio(shape=(None,), dtype=np.int16, sample_rate=sample_rate, doc=doc, **lazily)
 
 
+_thread = threading.local()
+
+
 @contextlib.contextmanager
 def quiet_tfds() -> Iterator[None]:
-    """Silences TFDS, which warns of its own deprecated attributes for every Audio feature; nobody can act on that."""
-    from absl import logging
+    """Silences TFDS, which warns of its own deprecated attributes for every Audio feature; nobody can act on that.
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
+    In this thread only: absl's verbosity belongs to the whole process, and workers that share it would restore each
+    other's.
+    """
+    from absl import logging as absl_logging
+
+    absl_logging.get_absl_logger().addFilter(_lets_through)  # the same filter again changes nothing
+    before = getattr(_thread, "is_quiet", False)
+    _thread.is_quiet = True
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
+        _thread.is_quiet = before
+
+
+def _lets_through(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR or not getattr(_thread, "is_quiet", False)

@@ -1,9 +1,11 @@
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import logging
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -173,3 +175,26 @@ def test_read_info_is_light(tmp_path):
     )
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_tfds_is_quietened_in_one_thread_and_never_for_good(caplog):
+    inside, may_end = threading.Event(), threading.Event()
+
+    def other():
+        with examples.quiet_tfds():
+            logging.warning("from the other thread, quiet")
+            inside.set()
+            may_end.wait(10)
+
+    thread = threading.Thread(target=other)
+    with examples.quiet_tfds():
+        thread.start()
+        assert inside.wait(10)
+        logging.warning("quiet")
+        logging.error("an error")
+    logging.warning("of this thread, while another is quiet")
+    may_end.set()
+    thread.join()
+    logging.warning("after both")
+    expected = ["an error", "of this thread, while another is quiet", "after both"]
+    assert [record.getMessage() for record in caplog.records] == expected
