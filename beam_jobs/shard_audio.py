@@ -21,34 +21,45 @@ from beam_jobs import audio, audio_files, decoder, examples, runners, shard_plan
 from beam_jobs.shard_plan import Shard, plan_shards
 from beam_jobs.sources import tfds_source
 
-__all__ = ["Shard", "WriteShard", "build", "plan_shards", "write_shards"]
+__all__ = ["Job", "Shard", "WriteShard", "build", "plan_shards", "write_shards"]
 
 _NAMESPACE = "ingest"  # of the counters
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What decides the bytes of a shard, besides its clips.
+
+    Attributes:
+        source: The folder that the clips' paths are relative to.
+        label_names: Display names in index order.
+        sample_rate: To resample to, in Hz.
+        max_seconds: Longer recordings are cut into equal parts of at most this length; segments of AudioSet are not.
+        rules: Which clips are refused.
+        storage: One of `examples.STORAGES`.
+    """
+
+    source: str
+    label_names: tuple[str, ...]
+    sample_rate: int
+    max_seconds: float | None = None
+    rules: audio.Rules = dataclasses.field(default_factory=audio.Rules)
+    storage: str = "pcm"
+
+    def digest(self, plan: str) -> str:
+        """Of this and the digest of a plan."""
+        return hashlib.sha256(json.dumps([plan, dataclasses.asdict(self)]).encode()).hexdigest()
+
+
 def write_shards(
-    shards: Sequence[Shard],
-    *,
-    source: epath.PathLike,
-    work_dir: epath.PathLike,
-    label_names: Sequence[str],
-    sample_rate: int,
-    max_seconds: float | None = None,
-    rules: audio.Rules | None = None,
-    storage: str = "pcm",
-    beam_args: Sequence[str] = (),
+    shards: Sequence[Shard], *, job: Job, work_dir: epath.PathLike, beam_args: Sequence[str] = ()
 ) -> list[shard_records.ShardRecord]:
     """Runs the Beam job and returns the records, in the order of `shards`.
 
     Args:
         shards: From `plan_shards`.
-        source: The folder that the clips' paths are relative to.
+        job: How to write them.
         work_dir: Where the shards go, and a rerun finds them.
-        label_names: Display names in index order.
-        sample_rate: To resample to, in Hz.
-        max_seconds: Longer recordings are cut into equal parts of at most this length; segments of AudioSet are not.
-        rules: Which clips are refused; None for the default ones.
-        storage: One of `examples.STORAGES`.
         beam_args: See `runners.pipeline`.
 
     Raises:
@@ -57,78 +68,34 @@ def write_shards(
     """
     work = epath.Path(work_dir)
     with runners.pipeline(beam_args) as pipeline:
-        build(
-            pipeline,
-            shards,
-            source=source,
-            work_dir=work,
-            label_names=label_names,
-            sample_rate=sample_rate,
-            max_seconds=max_seconds,
-            rules=rules,
-            storage=storage,
-        )
+        build(pipeline, shards, job=job, work_dir=work)
     records = [shard_records.read(work, shard.file) for shard in shards]
     for shard, record in zip(shards, records, strict=True):
         shard_records.check_nothing_lost(shard, record)
     return records
 
 
-def build(
-    pipeline: beam.Pipeline,
-    shards: Sequence[Shard],
-    *,
-    source: epath.PathLike,
-    work_dir: epath.PathLike,
-    label_names: Sequence[str],
-    sample_rate: int,
-    max_seconds: float | None = None,
-    rules: audio.Rules | None = None,
-    storage: str = "pcm",
-) -> None:
+def build(pipeline: beam.Pipeline, shards: Sequence[Shard], *, job: Job, work_dir: epath.PathLike) -> None:
     """Saves the plan and adds the job to a pipeline; the arguments are those of `write_shards`."""
     work = epath.Path(work_dir)
     (work / shard_records.DONE).mkdir(parents=True, exist_ok=True)
     shard_plan.save(work, shards)
-    write = WriteShard(
-        source=str(source),
-        work_dir=str(work),
-        label_names=tuple(label_names),
-        sample_rate=sample_rate,
-        max_seconds=max_seconds,
-        rules=rules or audio.Rules(),
-        storage=storage,
-    )
     # Reshuffle breaks the fusion with Create, so that every shard can go to another worker.
-    names = [shard.file for shard in shards]
+    names, write = [shard.file for shard in shards], WriteShard(job, work_dir=str(work))
     _ = pipeline | "Shards" >> beam.Create(names) | beam.Reshuffle() | "Write" >> beam.ParDo(write)
 
 
 class WriteShard(beam.DoFn):
-    """Writes one shard, given by name, unless it is there already. See `write_shards` for the arguments."""
+    """Writes one shard, given by name, unless it is there already."""
 
-    def __init__(
-        self,
-        *,
-        source: str,
-        work_dir: str,
-        label_names: tuple[str, ...],
-        sample_rate: int,
-        max_seconds: float | None,
-        rules: audio.Rules,
-        storage: str,
-    ):
-        self._source = source
+    def __init__(self, job: Job, *, work_dir: str):
+        self._job = job
         self._work_dir = work_dir
-        self._labels = {name: index for index, name in enumerate(label_names)}
-        self._sample_rate = sample_rate
-        self._max_seconds = max_seconds
-        self._rules = rules
-        self._storage = storage
+        self._labels = {name: index for index, name in enumerate(job.label_names)}
         self._decoder: decoder.Decoder | None = None
 
     def setup(self) -> None:
-        self._decoder = decoder.Decoder(sample_rate=self._sample_rate, rules=self._rules)
+        self._decoder = decoder.Decoder(sample_rate=self._job.sample_rate, rules=self._job.rules)
 
     def teardown(self) -> None:
         if self._decoder is not None:
@@ -139,7 +106,7 @@ class WriteShard(beam.DoFn):
 
         work = epath.Path(self._work_dir)
         shard, digest = shard_plan.load(work, file)
-        plan = self._digest(digest)
+        plan = self._job.digest(digest)
         if shard_records.is_done(work, file, plan=plan):
             _count("shards found done")
             return
@@ -185,15 +152,15 @@ class WriteShard(beam.DoFn):
                 yield clip, error
                 continue
             _measure("decode ms", 1000 * (time.monotonic() - started))
-            _measure("clip ms", 1000 * decoded.samples.size / self._sample_rate)
+            _measure("clip ms", 1000 * decoded.samples.size / self._job.sample_rate)
             yield clip, decoded
 
     def _sources(self, shard: Shard) -> Iterator[tuple[sources.Clip, epath.Path | bytes | audio.DecodeError]]:
         """Every clip of the shard, with the place of its file or what a TFDS dataset holds of it."""
         if shard.clips[0].record is None:
-            yield from ((clip, sources.locate(self._source, clip.path)) for clip in shard.clips)
+            yield from ((clip, sources.locate(self._job.source, clip.path)) for clip in shard.clips)
         else:
-            yield from tfds_source.read(self._source, shard.clips)
+            yield from tfds_source.read(self._job.source, shard.clips)
 
     def _decode(self, clip: sources.Clip, source: epath.Path | bytes | audio.DecodeError) -> audio.Decoded:
         if isinstance(source, audio.DecodeError):
@@ -203,11 +170,11 @@ class WriteShard(beam.DoFn):
 
     def _encode(self, clip: sources.Clip, decoded: audio.Decoded) -> Iterator[bytes]:
         samples, parts = decoded.samples, 1
-        if clip.start_s is None and self._max_seconds is not None:
-            parts = math.ceil(samples.size / (self._max_seconds * self._sample_rate))
+        if clip.start_s is None and self._job.max_seconds is not None:
+            parts = math.ceil(samples.size / (self._job.max_seconds * self._job.sample_rate))
         bounds = [samples.size * i // parts for i in range(parts + 1)]
         for start, end in itertools.pairwise(bounds):
-            offset = start / self._sample_rate
+            offset = start / self._job.sample_rate
             yield examples.encode(
                 audio=samples[start:end],
                 clip_id=clip.clip_id if parts == 1 else f"{clip.clip_id}@{offset:.2f}",
@@ -217,22 +184,9 @@ class WriteShard(beam.DoFn):
                 source=clip.path,
                 source_codec=decoded.codec,
                 source_rate=decoded.rate,
-                storage=self._storage,
-                sample_rate=self._sample_rate,
+                storage=self._job.storage,
+                sample_rate=self._job.sample_rate,
             )
-
-    def _digest(self, plan: str) -> str:
-        """Of all that decides the bytes of a shard."""
-        settings = [
-            plan,
-            self._source,
-            self._labels,
-            self._sample_rate,
-            self._max_seconds,
-            dataclasses.asdict(self._rules),
-            self._storage,
-        ]
-        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 
 def _count(what: str) -> None:

@@ -93,22 +93,25 @@ def _write(
         refused, total = len(listing.refused), len(listing.clips)
         with watch.progress(work, total=total, quarantined=refused, to=context.progress):
             return shard_audio.write_shards(
-                plan,
-                source=listing.root,
-                work_dir=work,
-                label_names=listing.label_names,
-                sample_rate=config.sample_rate,
-                max_seconds=config.max_clip_seconds,
-                rules=audio.Rules(
-                    min_seconds=config.min_clip_seconds,
-                    min_peak_dbfs=config.min_peak_dbfs,
-                    timeout_s=config.clip_timeout_seconds,
-                ),
-                storage=config.storage,
-                beam_args=config.beam_args,
+                plan, job=_job(config, listing=listing), work_dir=work, beam_args=config.beam_args
             )
     except runners.OptionsError as error:
         raise errors.UserError(f"audio_example_gen.beam_args: {error}") from error
+
+
+def _job(config: base.StageConfig, *, listing: sources.Listing) -> shard_audio.Job:
+    return shard_audio.Job(
+        source=listing.root,
+        label_names=listing.label_names,
+        sample_rate=config.sample_rate,
+        max_seconds=config.max_clip_seconds,
+        rules=audio.Rules(
+            min_seconds=config.min_clip_seconds,
+            min_peak_dbfs=config.min_peak_dbfs,
+            timeout_s=config.clip_timeout_seconds,
+        ),
+        storage=config.storage,
+    )
 
 
 def _check_some_are_left(

@@ -102,9 +102,8 @@ def build(job, folder):
 def shard_a_folder(folder, beam_args, *, clips=20):
     listed = [sources.Clip(clip_id=f"clip number {i}", path=f"some/folder/{i}.wav") for i in range(clips)]
     plan = shard_audio.plan_shards(listed, sample_rate=16000, shards=2)
-    shard_audio.write_shards(
-        plan, source=folder, work_dir=folder / "work", label_names=(), sample_rate=16000, beam_args=beam_args
-    )
+    job = shard_audio.Job(source=str(folder), label_names=(), sample_rate=16000)
+    shard_audio.write_shards(plan, job=job, work_dir=folder / "work", beam_args=beam_args)
 
 
 def describe_examples(folder, beam_args):

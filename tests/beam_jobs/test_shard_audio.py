@@ -22,17 +22,14 @@ from tests import corpora
 SPLITS = st.sampled_from(["train", "valid", "eval"])
 
 
+def job_of(listing):
+    return shard_audio.Job(source=listing.root, label_names=listing.label_names, sample_rate=16000)
+
+
 def run(source, work, *, shards=3, beam_args=()):
     listing = sources.list_clips(source)
     plan = shard_audio.plan_shards(listing.clips, sample_rate=16000, shards=shards)
-    return shard_audio.write_shards(
-        plan,
-        source=source,
-        work_dir=work,
-        label_names=listing.label_names,
-        sample_rate=16000,
-        beam_args=beam_args,
-    )
+    return shard_audio.write_shards(plan, job=job_of(listing), work_dir=work, beam_args=beam_args)
 
 
 def read(work, records):
@@ -182,9 +179,7 @@ def done(tmp_path_factory):
     (shard,) = shard_audio.plan_shards(
         [dataclasses.replace(clip, split="train") for clip in listing.clips], sample_rate=16000, shards=1
     )
-    (record,) = shard_audio.write_shards(
-        [shard], source=source, work_dir=folder / "work", label_names=listing.label_names, sample_rate=16000
-    )
+    (record,) = shard_audio.write_shards([shard], job=job_of(listing), work_dir=folder / "work")
     return shard, record
 
 
@@ -220,9 +215,7 @@ def test_counters(tmp_path):
     listing = sources.list_clips(source)
     plan = shard_audio.plan_shards(listing.clips, sample_rate=16000, shards=2)
     pipeline = runners.pipeline(())
-    shard_audio.build(
-        pipeline, plan, source=source, work_dir=tmp_path / "work", label_names=listing.label_names, sample_rate=16000
-    )
+    shard_audio.build(pipeline, plan, job=job_of(listing), work_dir=tmp_path / "work")
     result = pipeline.run()
     result.wait_until_finish()
     metrics = result.metrics().query(MetricsFilter().with_namespace("ingest"))

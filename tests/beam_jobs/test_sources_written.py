@@ -13,15 +13,14 @@ def written(source, work, **options):
     """(examples by clip id, ids and causes of the quarantined)."""
     listing = sources.list_clips(source)
     plan = shard_audio.plan_shards(listing.clips, sample_rate=RATE, shards=3)
-    records = shard_audio.write_shards(
-        plan,
+    job = shard_audio.Job(
         source=listing.root,
-        work_dir=work,
         label_names=listing.label_names,
         sample_rate=RATE,
         rules=audio.Rules(min_seconds=0.0),
         **options,
     )
+    records = shard_audio.write_shards(plan, job=job, work_dir=work)
     stored = [e for r in records for e in examples.read_file(str(work / r.file)).as_numpy_iterator()]
     quarantined = [(q["clip_id"], q["path"], q["cause"]) for record in records for q in record.quarantined]
     return {example["clip_id"].decode(): example for example in stored}, quarantined

@@ -150,9 +150,8 @@ def _beam(source: pathlib.Path, count: int) -> None:
     clips = _list(source, count)
     with tempfile.TemporaryDirectory() as folder, _stopwatch():
         plan = shard_audio.plan_shards(clips, sample_rate=measuring.SAMPLE_RATE, workers=runners.workers())
-        records = shard_audio.write_shards(
-            plan, source=source, work_dir=folder, label_names=(), sample_rate=measuring.SAMPLE_RATE
-        )
+        job = shard_audio.Job(source=str(source), label_names=(), sample_rate=measuring.SAMPLE_RATE)
+        records = shard_audio.write_shards(plan, job=job, work_dir=folder)
     if sum(record.clips for record in records) != count:
         raise SystemExit("clips were quarantined")
 
