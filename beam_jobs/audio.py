@@ -109,14 +109,14 @@ def decode_clip(
 
 
 def _to_int16(sound: audio_files.Sound, *, sample_rate: int) -> np.ndarray:
-    mono = sound.samples.mean(axis=1) if sound.samples.shape[1] > 1 else sound.samples[:, 0]
-    if not np.isfinite(mono).all():
+    samples = sound.samples
+    if not np.isfinite(samples).all():
         raise DecodeError("non-finite", "holds NaN or infinite samples")
     if sound.rate != sample_rate:
         import soxr
 
-        mono = soxr.resample(mono, sound.rate, sample_rate, quality="HQ")
-    return np.clip(np.rint(mono * 32768.0), -32768, 32767).astype(np.int16)
+        samples = soxr.resample(samples, sound.rate, sample_rate, quality="HQ")
+    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def _check_level(samples: np.ndarray, *, min_peak_dbfs: float | None) -> None:

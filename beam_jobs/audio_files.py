@@ -3,7 +3,9 @@
 import dataclasses
 import io
 import os
+import queue
 import re
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,7 @@ _SEGMENT_SLACK_S = 1.0
 # libsndfile's log of a WAV or AIFF that ends before its header says; sizes from here on stand for "unknown" (a pipe).
 _CUT_SHORT = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _UNKNOWN_SIZE = 0x7FFF0000
+_BLOCK = 2**20  # samples
 # The formats whose duration FFmpeg takes from a header; that of the others it may guess from the bit rate.
 _FORMATS_WITH_LENGTH = ("aiff", "flac", "matroska", "mov", "wav")
 
@@ -39,28 +42,41 @@ class DecodeError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sound:
-    """What was read: `samples` float32 (samples, channels), the `rate` in Hz, and the `codec`, as in "wav/pcm_16"."""
+    """What was read: mono `samples` float32 (samples,), the `rate` in Hz, and the `codec`, as in "wav/pcm_16"."""
 
     samples: np.ndarray
     rate: int
     codec: str
 
 
-def fetch(path: epath.PathLike) -> str | bytes:
+def fetch(path: epath.PathLike, *, timeout_s: float | None = None) -> str | bytes:
     """What `read` takes: a local path as it is, a remote file as its bytes.
 
     Raises:
-        DecodeError: if the remote file is missing or unreadable.
+        DecodeError: if the remote file is missing, unreadable, or not there after `timeout_s` seconds.
     """
     name = os.fspath(path)
     if "://" not in name:
         return name
+    fetched: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+
+    def download() -> None:
+        try:
+            fetched.put(epath.Path(path).read_bytes())
+        except Exception as error:
+            fetched.put(error)
+
+    # A daemon, because nothing can end a client that hangs; it is left behind.
+    threading.Thread(target=download, name=f"fetch {name}", daemon=True).start()
     try:
-        return epath.Path(name).read_bytes()
-    except FileNotFoundError as error:
-        raise DecodeError("missing", "no such file") from error
-    except OSError as error:
-        raise DecodeError("unreadable", str(error)) from error
+        content = fetched.get(timeout=timeout_s)
+    except queue.Empty:
+        raise DecodeError("timed out", f"not fetched after {timeout_s:g} s") from None
+    if isinstance(content, FileNotFoundError):
+        raise DecodeError("missing", "no such file") from content
+    if isinstance(content, Exception):
+        raise DecodeError("unreadable", f"{type(content).__name__}: {content}") from content
+    return content
 
 
 def read(source: str | bytes, *, start_s: float = 0.0, end_s: float | None = None, unless_whole: bool = False) -> Sound:
@@ -107,9 +123,21 @@ def _read_sndfile(file: "soundfile.SoundFile", window: _Window) -> Sound:
     start_s, end_s = window.of(_promised_frames(file) / rate)
     start = min(round(start_s * rate), file.frames)
     file.seek(start)
-    samples = file.read(max(0, round(end_s * rate) - start), dtype="float32", always_2d=True)
-    _check_length(samples.shape[0] / rate, promised_s=end_s - start_s)
+    samples = _read_mono(file, max(0, round(end_s * rate) - start))
+    _check_length(samples.size / rate, promised_s=end_s - start_s)
     return Sound(samples=samples, rate=rate, codec=f"{file.format}/{file.subtype}".lower())
+
+
+def _read_mono(file: "soundfile.SoundFile", frames: int) -> np.ndarray:
+    """Up to so many samples; block by block, so that all channels of an hours-long recording never lie in memory."""
+    samples, filled = np.empty(frames, np.float32), 0
+    while filled < frames:
+        block = file.read(min(_BLOCK, frames - filled), dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        samples[filled : filled + len(block)] = _mono(block, axis=1)
+        filled += len(block)
+    return samples[:filled]
 
 
 def _promised_frames(file: "soundfile.SoundFile") -> float:
@@ -135,22 +163,26 @@ def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:
             to_float = av.AudioResampler(format="fltp")
             try:
                 for frame in container.decode(stream):
-                    blocks += [block.to_ndarray() for block in to_float.resample(frame)]
+                    blocks += [_mono(block.to_ndarray(), axis=0) for block in to_float.resample(frame)]
             except (av.FFmpegError, ValueError) as error:
                 damage = error
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise _unreadable(refused, error) from error
     if not blocks:
         raise _unreadable(refused, damage) if damage else DecodeError("too short", "no sample")
-    samples = np.concatenate(blocks, axis=1).T
-    decoded_s = samples.shape[0] / rate
+    samples = np.concatenate(blocks)
+    decoded_s = samples.size / rate
     promised_s = promised if format_name in _FORMATS_WITH_LENGTH else None
     if damage and promised_s is None and decoded_s < (window.end_s or np.inf):
         raise _unreadable(refused, damage)
     start_s, end_s = window.of(max(decoded_s, promised_s or 0.0))
     part = samples[round(start_s * rate) : round(end_s * rate)]
-    _check_length(part.shape[0] / rate, promised_s=end_s - start_s)
+    _check_length(part.size / rate, promised_s=end_s - start_s)
     return Sound(samples=part, rate=rate, codec=codec)
+
+
+def _mono(block: np.ndarray, *, axis: int) -> np.ndarray:
+    return block.mean(axis=axis) if block.shape[axis] > 1 else block.squeeze(axis)
 
 
 def _unreadable(refused: str, error: Exception) -> DecodeError:

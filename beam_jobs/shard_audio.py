@@ -165,8 +165,9 @@ class WriteShard(beam.DoFn):
     def _decode(self, clip: sources.Clip, source: epath.Path | bytes | audio.DecodeError) -> audio.Decoded:
         if isinstance(source, audio.DecodeError):
             raise source
-        readable = source if isinstance(source, bytes) else audio_files.fetch(source)
-        return self._decoder.decode(readable, start_s=clip.start_s, end_s=clip.end_s, trimmed=clip.trimmed)
+        if not isinstance(source, bytes):
+            source = audio_files.fetch(source, timeout_s=self._job.rules.timeout_s)
+        return self._decoder.decode(source, start_s=clip.start_s, end_s=clip.end_s, trimmed=clip.trimmed)
 
     def _encode(self, clip: sources.Clip, decoded: audio.Decoded) -> Iterator[bytes]:
         samples, parts = decoded.samples, 1

@@ -1,8 +1,10 @@
+import os
+
 import numpy as np
 import pytest
 import soundfile
 
-from beam_jobs import audio
+from beam_jobs import audio, audio_files
 from tests import corpora
 
 
@@ -31,6 +33,45 @@ def test_channels_are_averaged(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), 16000, subtype="FLOAT")
     expected = np.rint((left + right) / 2 * 32768)
     np.testing.assert_allclose(audio.decode(tmp_path / "a.wav"), expected, atol=1)
+
+
+def test_blocks_of_a_long_recording_join_without_a_seam(tmp_path, monkeypatch):
+    wave = np.random.default_rng(0).uniform(-1, 1, (44100, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", wave, 44100, subtype="FLOAT")
+    whole = audio_files.read(str(tmp_path / "a.wav"), start_s=0.1, end_s=0.9).samples
+    np.testing.assert_array_equal(whole, wave[4410:39690].mean(axis=1))
+    monkeypatch.setattr(audio_files, "_BLOCK", 1000)
+    np.testing.assert_array_equal(audio_files.read(str(tmp_path / "a.wav"), start_s=0.1, end_s=0.9).samples, whole)
+
+
+class TestFetching:
+    """A folder stands in for a bucket; a named pipe in it for a download that hangs."""
+
+    @pytest.fixture(autouse=True)
+    def _bucket(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(audio_files.epath, "Path", lambda url: tmp_path / url.removeprefix("test://"))
+
+    def test_local_files_stay_where_they_are(self):
+        assert audio_files.fetch("/some/a.wav") == "/some/a.wav"
+
+    def test_remote_files_come_as_bytes(self, tmp_path):
+        (tmp_path / "a.wav").write_bytes(b"sound")
+        assert audio_files.fetch("test://a.wav", timeout_s=10.0) == b"sound"
+
+    @pytest.mark.parametrize(
+        ("name", "cause", "message"),
+        [
+            ("nowhere.wav", "missing", "no such file"),
+            ("folder", "unreadable", "IsADirectoryError"),
+            ("pipe", "timed out", "not fetched after 0.1 s"),
+        ],
+    )
+    def test_what_cannot_be_fetched(self, tmp_path, name, cause, message):
+        (tmp_path / "folder").mkdir()
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(audio.DecodeError, match=message) as caught:
+            audio_files.fetch(f"test://{name}", timeout_s=0.1)
+        assert caught.value.cause == cause
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW"])
