@@ -129,6 +129,17 @@ class Component(abc.ABC):
         """What the stage reads from outside the pipeline, as name -> fingerprint (cheap: names, sizes, times)."""
         return NOTHING
 
+    def check_reused(self, *, outputs: Mapping[str, epath.Path], figures: Mapping[str, float | int | str]) -> None:
+        """Refuses a finished execution that is about to stand for this stage: incidental fields may bound a result.
+
+        Args:
+            outputs: What it published, by channel.
+            figures: Of its `StageResult`.
+
+        Raises:
+            UserError: naming the field and the way out.
+        """
+
     @abc.abstractmethod
     def execute(
         self,

@@ -95,7 +95,8 @@ class LocalRunner:
             external=dict(component.external_fingerprints()),
         )
         decision = decide.decide(recipe, history=self._store.executions(stage=node.name), forced_by=forced_by)
-        if decision.reuse is not None:
+        if (reused := decision.reuse) is not None:
+            component.check_reused(outputs=_folders(reused.outputs), figures=reused.figures)
             return self._skip(decision, recipe=recipe, run=run, inputs=inputs)
         execution = Execution(recipe=recipe, why=decision.why)
         self._execute(node, execution, run=run, inputs=inputs)
@@ -135,7 +136,7 @@ class LocalRunner:
 
     def _previous(self, stage: str) -> Mapping[str, root.epath.Path]:
         last = self._last_finished(stage)
-        return {channel: root.epath.Path(artifact.uri) for channel, artifact in last.outputs.items()} if last else {}
+        return _folders(last.outputs) if last else {}
 
     def _execute(self, node: Node, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> None:
         stage, key = node.name, execution.recipe.key
@@ -154,7 +155,7 @@ class LocalRunner:
                 folder.mkdir(parents=True, exist_ok=True)
             with self._display.stage(stage) as progress:
                 result = node.component.execute(
-                    inputs={channel: root.epath.Path(artifact.uri) for channel, artifact in inputs.items()},
+                    inputs=_folders(inputs),
                     outputs=outputs,
                     context=StageContext(work_dir=work, tensorboard_dir=events, progress=progress, previous=previous),
                 )
@@ -211,6 +212,10 @@ class LocalRunner:
                     execution.state, execution.summary = State.CANCELED, "killed"
                     self._withdraw(execution)
                     self._store.put(execution, run=run)
+
+
+def _folders(artifacts: Mapping[str, Artifact]) -> dict[str, root.epath.Path]:
+    return {channel: root.epath.Path(artifact.uri) for channel, artifact in artifacts.items()}
 
 
 def _digests(folder: root.epath.Path) -> dict[str, str]:

@@ -10,18 +10,23 @@ _DEPTH = 3  # levels of sub-folders that are searched
 
 
 def find(folder: str) -> tuple[list[str], list[str]]:
-    """Sorted paths, relative to `folder`, of the audio below it and of the CSV lists; hidden ones do not count.
-
-    On Cloud Storage that takes one call per folder and thousand files, and none per file. A glob would list the whole
-    bucket each time.
-    """
+    """Those of `names` that are audio, and those that are CSV lists."""
     audio, tables = [], []
-    for name in _walk(folder, prefix="", depth=_DEPTH):
+    for name in names(folder):
         if _AUDIO_FILE.search(name):
             audio.append(name)
         elif name.endswith(".csv"):
             tables.append(name)
-    return sorted(audio), sorted(tables)
+    return audio, tables
+
+
+def names(folder: str) -> list[str]:
+    """Sorted paths, relative to `folder`, of the files below it; hidden ones do not count.
+
+    On Cloud Storage that takes one call per folder and thousand files, and none per file. A glob would list the whole
+    bucket each time.
+    """
+    return sorted(_walk(folder, prefix="", depth=_DEPTH))
 
 
 def _walk(folder: str, *, prefix: str, depth: int) -> Iterator[str]:

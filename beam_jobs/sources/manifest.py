@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Iterator
 
 from etils import epath
 
@@ -48,6 +49,15 @@ def list_clips(table: epath.Path) -> Listing:
         label_names=tuple(sorted({name for clip in sorter.clips for name in clip.labels})),
         layout="manifest",
     )
+
+
+def paths(table: epath.Path) -> Iterator[str]:
+    """What its rows have in the column `path`, well-formed or not; nothing of a table without one."""
+    rows = common.rows(table)
+    header = next(rows, (1, []))[1]
+    if "path" in header:
+        column = header.index("path")
+        yield from (cells[column] for _, cells in rows if len(cells) > column)
 
 
 def _check_header(table: epath.Path, header: list[str]) -> None:

@@ -1,8 +1,6 @@
 """AudioExampleGen: decodes the audio of a folder into TFRecord examples, quarantining what cannot be used."""
 
-import hashlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
@@ -122,10 +120,9 @@ class AudioExampleGen(base.Component):
     def external_fingerprints(self) -> Mapping[str, str]:
         if self.config.source is None:
             return base.NOTHING
-        digest = hashlib.sha256()
-        for name, size, changed in sorted(_files(self.config.source)):
-            digest.update(f"{name}\0{size}\0{changed}\n".encode())
-        return {"source": digest.hexdigest()}
+        from components.audio_example_gen import source_fingerprint
+
+        return {"source": source_fingerprint.digest(self.config.source)}
 
     def execute(
         self,
@@ -141,46 +138,10 @@ class AudioExampleGen(base.Component):
             raise errors.UserError("audio_example_gen.source is not set: say which folder holds the audio with --data")
         return ingest.run(self.config, source=source, output=outputs["examples"], context=context)
 
+    def check_reused(self, *, outputs: Mapping[str, epath.Path], figures: Mapping[str, float | int | str]) -> None:
+        if self.config.max_quarantine is None:
+            return
+        from components.audio_example_gen import quarantine
 
-def _files(source: str) -> Iterator[tuple[str, int, int]]:
-    """(relative name, size in bytes, time of change) of every file below a folder, or that a manifest lists."""
-    path = epath.Path(source)
-    if not path.is_dir():
-        yield from _listed_files(path)
-    elif "://" in source:
-        yield from _remote_files(path)
-    else:
-        for folder, _, names in os.walk(source):
-            for name in names:
-                file = os.path.join(folder, name)
-                if os.path.exists(file):  # not a dangling link
-                    stat = os.stat(file)
-                    yield os.path.relpath(file, source), stat.st_size, stat.st_mtime_ns
-
-
-def _listed_files(manifest: epath.Path) -> Iterator[tuple[str, int, int]]:
-    from beam_jobs import sources
-
-    yield _described(manifest.name, manifest)
-    try:
-        listing = sources.list_clips(manifest)
-    except sources.SourceError:  # which the stage will tell
-        return
-    for name in {clip.path for clip in listing.clips}:
-        file = sources.locate(listing.root, name)
-        if file.exists():
-            yield _described(name, file)
-
-
-def _remote_files(folder: epath.Path, *, prefix: str = "") -> Iterator[tuple[str, int, int]]:
-    """Level by level: epath does not know "**" there."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            yield from _remote_files(path, prefix=f"{prefix}{path.name}/")
-        else:
-            yield _described(prefix + path.name, path)
-
-
-def _described(name: str, path: epath.Path) -> tuple[str, int, int]:
-    stat = path.stat()
-    return name, stat.length, int(stat.mtime)
+        counts, report = quarantine.of_figures(figures), outputs["examples"] / quarantine.REPORT
+        quarantine.check_bound(counts, listed=int(figures["listed"]), bound=self.config.max_quarantine, report=report)

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from absl import logging
@@ -43,14 +44,14 @@ def run(
     quarantine.write_report(context.work_dir, quarantined)
     quarantine.show(quarantined, context=context)
     _check_some_are_left(records, quarantined=quarantined, source=source)
-    report = context.work_dir / quarantine.REPORT
-    quarantine.check_bound(quarantined, listed=listed, bound=config.max_quarantine, report=report)
+    counts, report = quarantine.count(quarantined), context.work_dir / quarantine.REPORT
+    quarantine.check_bound(counts, listed=listed, bound=config.max_quarantine, report=report)
     _publish(records, listing=listing, config=config, output=output, work=context.work_dir)
     quarantine.write_report(output, quarantined)
     info = examples.read_info(output)
     _summaries(info, quarantined=len(quarantined), left_out=listing.left_out, context=context)
     last_listing.keep(output, listing)
-    return _result(info, quarantined=quarantined, listed=listed, changes=changes)
+    return _result(info, quarantined=counts, listed=listed, changes=changes)
 
 
 def _list(source: epath.Path, *, layout: str) -> sources.Listing:
@@ -74,7 +75,7 @@ def _list(source: epath.Path, *, layout: str) -> sources.Listing:
 
 
 def _refused(listing: sources.Listing) -> str:
-    return quarantine.causes([{"cause": refused.cause} for refused in listing.refused]) or "none"
+    return quarantine.causes(Counter(refused.cause for refused in listing.refused)) or "none"
 
 
 def _write(
@@ -118,10 +119,10 @@ def _check_some_are_left(
     records: Sequence[shard_records.ShardRecord], *, quarantined: Sequence[Mapping[str, str]], source: epath.Path
 ) -> None:
     if not any(record.clips for record in records):
-        example = quarantined[0]
+        example, causes = quarantined[0], quarantine.causes(quarantine.count(quarantined))
         raise errors.UserError(
-            f"no decodable clip in {source}: all {len(quarantined):,} were quarantined "
-            f"({quarantine.causes(quarantined)}), the first, {example['path'] or example['clip_id']}, because: "
+            f"no decodable clip in {source}: all {len(quarantined):,} were quarantined ({causes}), the first, "
+            f"{example['path'] or example['clip_id']}, because: "
             f"{example['message']}; give a folder of audio"
         )
 
@@ -171,14 +172,11 @@ def _put(source: epath.Path, target: epath.Path) -> None:
     shutil.move(str(source), str(target))  # another file system
 
 
-def _result(
-    info: examples.ExamplesInfo, *, quarantined: Sequence[Mapping[str, str]], listed: int, changes: str
-) -> base.StageResult:
-    clips, shards = sum(info.splits.values()), sum(info.shards.values())
+def _result(info: examples.ExamplesInfo, *, quarantined: Counter[str], listed: int, changes: str) -> base.StageResult:
+    clips, shards, left_out = sum(info.splits.values()), sum(info.shards.values()), quarantined.total()
     splits = ", ".join(f"{count:,} {split}" for split, count in info.splits.items())
-    left = f"{len(quarantined):,} quarantined ({quarantine.causes(quarantined)})" if quarantined else "none quarantined"
+    left = f"{left_out:,} quarantined ({quarantine.causes(quarantined)})" if left_out else "none quarantined"
     since = f"; {changes}" if changes else ""
-    counts = quarantine.count(quarantined)
     return base.StageResult(
         summary=f"{clips:,} clips in {shards} shards ({splits}), {left}{since}",
         figures={
@@ -186,8 +184,8 @@ def _result(
             "clips": clips,
             "shards": shards,
             **{f"clips_{split}": count for split, count in info.splits.items()},
-            "quarantined": len(quarantined),
-            **{f"quarantined_{cause.replace(' ', '_')}": count for cause, count in counts.items()},
+            "quarantined": left_out,
+            **quarantine.to_figures(quarantined),
         },
     )
 

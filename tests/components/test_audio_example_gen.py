@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from beam_jobs import examples
-from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
+from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig, source_fingerprint
 from components.errors import UserError
 from tests import corpora
 from tests.components import ingesting
@@ -121,6 +121,10 @@ class TestBoundOfQuarantine:
         assert run.result.summary.endswith("6 quarantined (3 missing, 2 unreadable, 1 silent)")
         assert {"quarantined/all", "quarantined/missing", "quarantine/causes", "quarantine"} <= run.tags()
         assert run.figures[-1] == {"quarantined": 6}
+        # A stage that has finished is held to a stricter bound, too.
+        gen(max_quarantine="50%").check_reused(outputs=run.outputs, figures=run.result.figures)
+        with pytest.raises(UserError, match="6 of 12.*3 missing, 2 unreadable, 1 silent; .*examples/quarantine.csv"):
+            gen(max_quarantine="49%").check_reused(outputs=run.outputs, figures=run.result.figures)
 
 
 class TestAnotherListThanLastTime:
@@ -231,6 +235,37 @@ def test_fingerprint_follows_the_files(tmp_path):
     corpora.write_tone(tmp_path / "esc" / "audio" / "new.ogg")
     assert len({first["source"], touched["source"], component.external_fingerprints()["source"]}) == 3
     assert gen().external_fingerprints() == {}
+
+
+def test_fingerprint_of_a_manifest(tmp_path):
+    corpora.write_tone(tmp_path / "clips" / "a.wav")
+    manifest = tmp_path / "list.csv"
+    digests = []
+    for content in ("path\nclips/a.wav\n", "path\nclips/a.wav\nclips/b.wav\n", "no header\n", b"path\n\xff\n"):
+        manifest.write_bytes(content if isinstance(content, bytes) else content.encode())
+        digests.append(gen(source=str(manifest)).external_fingerprints()["source"])
+    manifest.write_text("path\nclips/a.wav\nclips/b.wav\n")
+    assert gen(source=str(manifest)).external_fingerprints()["source"] == digests[1]
+    corpora.write_tone(tmp_path / "clips" / "b.wav")
+    digests.append(gen(source=str(manifest)).external_fingerprints()["source"])
+    assert len(set(digests)) == 5
+
+
+def test_fingerprint_of_a_bucket_asks_for_names_and_lists_alone(tmp_path, monkeypatch):
+    folder = corpora.audioset(tmp_path / "as", train=4)
+    audio = folder / "audio" / f"{corpora.ytid(0)}_0.wav"
+    list_names = source_fingerprint.files.names
+    monkeypatch.setattr(source_fingerprint.epath, "Path", lambda url: folder)
+    monkeypatch.setattr(source_fingerprint.files, "names", lambda url: list_names(str(folder)))
+    digests = [source_fingerprint.digest("gs://bucket/as")]
+    audio.write_bytes(b"another sound")  # whose size and time nobody asks for
+    assert source_fingerprint.digest("gs://bucket/as") == digests[0]
+    audio.with_name("new.wav").write_bytes(b"")
+    digests.append(source_fingerprint.digest("gs://bucket/as"))
+    with (folder / "eval_segments.csv").open("a") as file:
+        file.write("# another line\n")
+    digests.append(source_fingerprint.digest("gs://bucket/as"))
+    assert len(set(digests)) == 3
 
 
 class TestErrors:

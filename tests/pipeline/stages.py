@@ -51,10 +51,16 @@ class Total(Component):
         seconds: float = pydantic.Field(0.0, description="How long it takes.")
         fail: bool = pydantic.Field(False, description="Whether it breaks.")
         workers: int = pydantic.Field(1, description="Does nothing to the output.")
-        incidental = frozenset({"workers"})
+        most: int = pydantic.Field(1000, description="A finished total above it is refused.")
+        incidental = frozenset({"workers", "most"})
 
     inputs = {"examples": ArtifactType.EXAMPLES}
     outputs = {"model": ArtifactType.MODEL, "run": ArtifactType.MODEL_RUN}
+
+    def check_reused(self, *, outputs, figures):
+        assert json.loads((outputs["model"] / "total.json").read_text()) == figures["total"]
+        if figures["total"] > self.config.most:
+            raise UserError(f"total.most={self.config.most} is less than {figures['total']}.")
 
     def execute(self, *, inputs, outputs, context):
         (context.tensorboard_dir / "events").write_text("x")

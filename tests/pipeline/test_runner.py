@@ -58,6 +58,13 @@ class TestSkipping:
         done = stages.run(tmp_path, stages.build(total={"workers": 8}))
         assert set(states(done).values()) == {SKIPPED}
 
+    def test_a_finished_stage_may_still_be_refused(self, tmp_path):
+        stages.run(tmp_path, stages.build())
+        with pytest.raises(UserError, match="total.most=2 is less than 3"):
+            stages.run(tmp_path, stages.build(total={"most": 2}))
+        done = stages.run(tmp_path, stages.build(total={"most": 3}))
+        assert set(states(done).values()) == {SKIPPED}
+
     def test_a_stage_is_shown_what_it_published_last(self, tmp_path):
         first = stages.run(tmp_path, stages.build())
         again = stages.run(tmp_path, stages.build(numbers={"count": 4}))
