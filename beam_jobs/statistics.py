@@ -17,7 +17,9 @@ LISTED_DUPLICATES = 100
 _KEYS = "keys"
 
 
-def compute(info: examples.ExamplesInfo, *, output: str, beam_args: Sequence[str] = ()) -> None:
+def compute(
+    info: examples.ExamplesInfo, *, output: str, seen: epath.PathLike | None = None, beam_args: Sequence[str] = ()
+) -> None:
     """Runs the Beam job over a folder of examples and writes what it found as JSON.
 
     Args:
@@ -26,16 +28,24 @@ def compute(info: examples.ExamplesInfo, *, output: str, beam_args: Sequence[str
             `Sums.to_json`; and `near_duplicates`, an entry for each two splits: their names as `splits`, how many
             `pairs` of clips sound the same (see `fingerprints`), how many `clips` of either split are in one, and the
             first `LISTED_DUPLICATES` pairs as `listed`, [clip id, clip id, shared keys].
+        seen: Folder in which an empty file of its name tells that a file has been read; None for no such files.
         beam_args: See `runners.pipeline`.
     """
     with runners.pipeline(beam_args) as pipeline:
-        build(pipeline, info, output=output)
+        build(pipeline, info, output=output, seen=seen)
 
 
-def build(pipeline: beam.Pipeline, info: examples.ExamplesInfo, *, output: str) -> None:
+def build(
+    pipeline: beam.Pipeline, info: examples.ExamplesInfo, *, output: str, seen: epath.PathLike | None = None
+) -> None:
     """Adds the job to a pipeline; see `compute`."""
     files = [(split, path) for split in info.splits for path in info.files(split)]
-    summarise = Summarise(classes=len(info.label_names), sample_rate=info.sample_rate, storage=info.storage)
+    summarise = Summarise(
+        classes=len(info.label_names),
+        sample_rate=info.sample_rate,
+        storage=info.storage,
+        seen=None if seen is None else str(seen),
+    )
     write = functools.partial(_write, output=output, label_names=info.label_names, sample_rate=info.sample_rate)
     found = (
         pipeline
@@ -51,10 +61,11 @@ def build(pipeline: beam.Pipeline, info: examples.ExamplesInfo, *, output: str) 
 class Summarise(beam.DoFn):
     """(split, path of a file) -> (split, Sums), and as the output "keys" (key, (split, clip id)) of its clips."""
 
-    def __init__(self, *, classes: int, sample_rate: int, storage: str):
+    def __init__(self, *, classes: int, sample_rate: int, storage: str, seen: str | None):
         self._classes = classes
         self._sample_rate = sample_rate
         self._storage = storage
+        self._seen = seen
 
     def process(self, file: tuple[str, str]) -> Iterator[Any]:  # Beam takes this for the type of the main output
         split, path = file
@@ -74,6 +85,8 @@ class Summarise(beam.DoFn):
             )
             for key in keys:
                 yield pvalue.TaggedOutput(_KEYS, (key, (split, example["clip_id"].decode())))
+        if self._seen is not None:
+            epath.Path(self._seen, epath.Path(path).name).write_text("")
         yield split, sums
 
 

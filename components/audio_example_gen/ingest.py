@@ -6,14 +6,14 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import logging
 from etils import epath
 
 from beam_jobs import audio, examples, runners, shard_audio, shard_plan, shard_records, sources
-from components import base, errors, tensorboard
-from components.audio_example_gen import last_listing, quarantine, watch
+from components import base, errors, tensorboard, watching
+from components.audio_example_gen import last_listing, quarantine
 
 _SHOWN_CLIPS = 4
 _MB = 2**20
@@ -91,13 +91,26 @@ def _write(
             workers=workers,
             shard_bytes=config.shard_mb * _MB,
         )
-        refused, total = len(listing.refused), len(listing.clips)
-        with watch.progress(work, total=total, quarantined=refused, to=context.progress):
+        with watching.watching(work, _look(listing, context=context)):
             return shard_audio.write_shards(
                 plan, job=_job(config, listing=listing), work_dir=work, beam_args=config.beam_args
             )
     except runners.OptionsError as error:
         raise errors.UserError(f"audio_example_gen.beam_args: {error}") from error
+
+
+def _look(listing: sources.Listing, *, context: base.StageContext) -> Callable[[], None]:
+    """Reports clips done and quarantined, by the records of the shards so far."""
+    seen: dict[str, shard_records.ShardRecord] = {}
+    total = len(listing.clips)
+
+    def look() -> None:
+        seen.update({record.file: record for record in shard_records.finished(context.work_dir, known=seen)})
+        done = sum(record.listed for record in seen.values())
+        left_out = len(listing.refused) + sum(len(record.quarantined) for record in seen.values())
+        context.progress.update(min(total, done), total=total, unit="clips", quarantined=left_out)
+
+    return look
 
 
 def _job(config: base.StageConfig, *, listing: sources.Listing) -> shard_audio.Job:

@@ -1,14 +1,17 @@
 """StatisticsGen: durations, levels, classes, source formats and log-mel bands of each split, and near duplicates."""
 
 import json
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 import pydantic
 from etils import epath
 
 from components import base
 from components.errors import UserError
+
+if TYPE_CHECKING:
+    from beam_jobs.examples import ExamplesInfo
 
 
 class StatisticsGenConfig(base.StageConfig):
@@ -46,17 +49,20 @@ class StatisticsGen(base.Component):
         context: base.StageContext,
     ) -> base.StageResult:
         from beam_jobs import examples, runners, statistics
+        from components import watching
         from components.statistics_gen import summaries
 
         info = examples.read_info(inputs["examples"])
         clips = sum(info.splits.values())
-        context.progress.update(0, total=clips, unit="clips")
-        path = outputs["statistics"] / "statistics.json"
+        path, seen = outputs["statistics"] / "statistics.json", context.work_dir / "seen"
+        if seen.exists():  # of a run that was stopped
+            seen.rmtree()
+        seen.mkdir()
         try:
-            statistics.compute(info, output=str(path), beam_args=self.config.beam_args)
+            with watching.watching(seen, _look(info, seen=seen, context=context)):
+                statistics.compute(info, output=str(path), seen=seen, beam_args=self.config.beam_args)
         except runners.OptionsError as error:
             raise UserError(f"statistics_gen.beam_args: {error}") from error
-        context.progress.update(clips, total=clips, unit="clips")
         document = json.loads(path.read_text())
         summaries.write(document, info=info, directory=context.tensorboard_dir, players=self.config.players)
         splits = document["splits"].values()
@@ -75,3 +81,18 @@ class StatisticsGen(base.Component):
                 "near_duplicates": pairs,
             },
         )
+
+
+def _look(info: "ExamplesInfo", *, seen: epath.Path, context: base.StageContext) -> Callable[[], None]:
+    """Reports the clips of the files that have been read so far."""
+    lengths = {
+        epath.Path(path).name: count
+        for split in info.splits
+        for path, count in zip(info.files(split), info.shard_lengths[split], strict=True)
+    }
+
+    def look() -> None:
+        done = sum(lengths[path.name] for path in seen.iterdir())
+        context.progress.update(done, total=sum(lengths.values()), unit="clips")
+
+    return look

@@ -1,22 +1,13 @@
 """The data stages under every runner that this machine has: same bytes."""
 
-import contextlib
 import hashlib
-import os
-import pathlib
-import subprocess
-import sys
-import time
 
 import pytest
 
 from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
 from components.statistics_gen import StatisticsGen, StatisticsGenConfig
 from tests import corpora
-from tests.components import ingesting
-
-ROOT = pathlib.Path(__file__).parents[2]
-SEPARATE_WORKERS = ("--environment_type=beam:env:harness_subprocess_python:v1",)
+from tests.components import ingesting, job_service
 
 
 def ingest(source, folder, *beam_args):
@@ -44,35 +35,10 @@ def expected(source, tmp_path_factory):
     return made
 
 
-@contextlib.contextmanager
-def job_service(folder):
-    """Beam's local job service in a process of its own, that knows our packages but not this process."""
-    port_file = folder / "port"
-    command = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"]
-    with (folder / "log").open("w") as log:
-        service = subprocess.Popen(
-            [*command, "--port_file", str(port_file), "--staging_dir", str(folder / "staging")],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            while not port_file.exists():
-                assert service.poll() is None, (folder / "log").read_text()
-                time.sleep(0.1)
-            yield f"localhost:{port_file.read_text()}"
-        finally:
-            service.terminate()
-            service.wait()
-
-
 def test_job_service_with_workers_of_its_own(source, expected, tmp_path):
     """Nothing depends on the launching process: the workers are started by another one, from a command."""
-    worker = f"{sys.executable} -m apache_beam.runners.worker.sdk_worker_main"
-    with job_service(tmp_path) as endpoint:
-        flags = ("--runner=PortableRunner", f"--job_endpoint={endpoint}", *SEPARATE_WORKERS)
-        assert ingest(source, tmp_path, *flags, f"--environment_config={worker}") == expected
+    with job_service.running(tmp_path) as flags:
+        assert ingest(source, tmp_path, *flags) == expected
     assert "sdk_worker_main" in (tmp_path / "log").read_text()
 
 

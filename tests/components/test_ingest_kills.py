@@ -16,6 +16,7 @@ import soundfile
 
 from beam_jobs import examples
 from tests import corpora
+from tests.components import job_service
 from tests.processes import decoders_of, is_decoder, wait_until
 
 GOOD = 300
@@ -34,7 +35,7 @@ INGEST = """
 import pathlib, sys
 from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
 from tests.components import ingesting
-config = AudioExampleGenConfig(source=sys.argv[1], shards=24, clip_timeout_seconds=10.0)
+config = AudioExampleGenConfig(source=sys.argv[1], shards=24, clip_timeout_seconds=10.0, beam_args=sys.argv[3:])
 ingesting.run(AudioExampleGen(config), pathlib.Path(sys.argv[2]))
 """
 
@@ -87,8 +88,16 @@ def source(tmp_path_factory):
     return folder, good, bad
 
 
-def start(source, folder):
-    return subprocess.Popen([sys.executable, "-c", INGEST, str(source), str(folder)])
+def start(source, folder, *beam_args):
+    return subprocess.Popen([sys.executable, "-c", INGEST, str(source), str(folder), *beam_args])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(source, tmp_path_factory):
+    """Every file of a run that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert start(source[0], folder).wait() == 0
+    return corpora.contents(folder / "outputs" / "examples")
 
 
 def finished(folder):
@@ -116,11 +125,9 @@ def kill_after(process, folder, *, shards, seconds):
 
 
 @pytest.mark.slow
-def test_killed_twice_it_ends_with_every_clip_written_or_quarantined_as_if_undisturbed(source, tmp_path):
+def test_killed_twice_it_ends_with_every_clip_written_or_quarantined_as_if_undisturbed(source, undisturbed, tmp_path):
     folder, good, bad = source
     assert (len(good), len(bad)) == (300, 60)
-    assert start(folder, tmp_path / "undisturbed").wait() == 0
-
     run, moments = tmp_path / "killed", random.Random()
     for earliest, latest in ((1, 8), (10, 16)):
         before = finished(run)
@@ -139,4 +146,11 @@ def test_killed_twice_it_ends_with_every_clip_written_or_quarantined_as_if_undis
     with (output / "quarantine.csv").open() as file:
         left_out = collections.Counter((row["clip_id"], row["cause"]) for row in csv.DictReader(file))
     assert left_out == collections.Counter(bad)
-    assert corpora.contents(output) == corpora.contents(tmp_path / "undisturbed" / "outputs" / "examples")
+    assert corpora.contents(output) == undisturbed
+
+
+@pytest.mark.slow
+def test_the_portable_job_service_writes_the_very_same(source, undisturbed, tmp_path):
+    with job_service.running(tmp_path) as flags:
+        assert start(source[0], tmp_path / "run", *flags).wait() == 0
+    assert corpora.contents(tmp_path / "run" / "outputs" / "examples") == undisturbed

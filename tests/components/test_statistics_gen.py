@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from etils import epath
 from tensorboard.backend.event_processing import event_accumulator
 
 from beam_jobs import sums
@@ -54,6 +55,21 @@ def test_summary_and_progress(made):
     assert run.result.summary.endswith(" dBFS, 0 silent, 3 classes, 1 near duplicate between splits")
     assert run.result.figures["near_duplicates"] == 1
     assert run.updates[-1] == (10, 10, "clips")
+
+
+def test_progress_goes_file_by_file_and_a_stopped_run_leaves_no_count_behind(tmp_path):
+    (tmp_path / "examples").mkdir()
+    info = test_statistics.write(
+        tmp_path / "examples", {"train": [clip(seed, labels=[0]) for seed in range(12)]}, shards=6
+    )
+    (tmp_path / "run" / "work" / "seen").mkdir(parents=True)
+    (tmp_path / "run" / "work" / "seen" / "another file").write_text("")
+    component = StatisticsGen(StatisticsGenConfig(players=0, beam_args=("--direct_num_workers=1",)))
+    run = ingesting.run(component, tmp_path / "run", examples=tmp_path / "examples")
+    assert run.updates[-1] == (12, 12, "clips")
+    assert {done for done, _, _ in run.updates} <= {0, 2, 4, 6, 8, 10, 12}
+    seen = {path.name for path in (tmp_path / "run" / "work" / "seen").iterdir()}
+    assert seen == {epath.Path(path).name for path in info.files("train")}
 
 
 def texts(run):
