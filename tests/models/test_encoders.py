@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from models import catalog, encoders, panns
-from tests.models.gradients import value_and_gradients
+from tests.models.gradients import double_precision, value_and_gradients
 from tests.models.plain import twin
 from tests.reference import fixture, needs_reference, relative_distance, relative_error, torch_weights
 
@@ -54,13 +54,17 @@ REFERENCES = {
 
 @pytest.fixture(scope="module", params=REFERENCES)
 def reference(request):
+    return _with_reference_weights(request.param)
+
+
+def _with_reference_weights(key):
     """An encoder with the reference network's weights, and the vectors of that network."""
-    name, options = REFERENCES[request.param]
-    model, arrays = encoders.build(name, dropout=0.0, **options), torch_weights(request.param)
+    name, options = REFERENCES[key]
+    model, arrays = encoders.build(name, dropout=0.0, **options), torch_weights(key)
     if name.startswith("conv"):  # no network of PANNs
         arrays = {key.replace("convs.", "conv").replace("norms.", "norm"): value for key, value in arrays.items()}
     panns.assign(model, arrays)
-    expected = fixture(request.param)
+    expected = fixture(key)
     for key, value in expected.items():
         if key.startswith(("input_", "grad_input_")) and value.ndim == 4:
             expected[key] = value[:, 0]  # a channel axis comes first in the spectral reference networks
@@ -77,24 +81,22 @@ def test_output_equals_the_reference(reference):
 
 
 @needs_reference
-def test_gradients_equal_the_reference(reference):
-    model, expected = reference
-    if "grad_names" not in expected:
-        pytest.skip("no vectors of gradients")
-    (length,) = (key.removeprefix("grad_input_") for key in expected if key.startswith("grad_input_"))
-    trained = [np.asarray(v) for v in model.trainable_variables]
+@pytest.mark.parametrize("name", [name for name in REFERENCES if not name.startswith("conv")])
+def test_gradients_equal_the_reference(name):
+    with double_precision():
+        model, expected = _with_reference_weights(name)
+        (length,) = (key.removeprefix("grad_input_") for key in expected if key.startswith("grad_input_"))
+        trained = [np.asarray(v) for v in model.trainable_variables]
 
-    def loss(x, *weights):
-        y, _ = model.stateless_call(weights, model.non_trainable_variables, x)
-        return keras.ops.sum(y * np.cos(np.arange(y.shape[0] * y.shape[1], dtype="float32")).reshape(y.shape))
+        def loss(x, *weights):
+            y, _ = model.stateless_call(weights, model.non_trainable_variables, x)
+            return keras.ops.sum(y * np.cos(np.arange(y.shape[0] * y.shape[1])).reshape(y.shape))
 
-    _, (of_input, *of_weights) = value_and_gradients(loss, [expected[f"input_{length}"], *trained])
-    # As a whole: single entries differ more where float32 rounds to the other side of a ReLU. JAX does so once in the
-    # last stage of Res1dNet31, with Keras' own layers as with ours.
-    tolerance = 2e-3 if keras.backend.backend() == "tensorflow" else 2e-2
-    assert relative_distance(of_input, expected[f"grad_input_{length}"]) < tolerance
+        x = expected[f"input_{length}"].astype("float64")
+        _, (of_input, *of_weights) = value_and_gradients(loss, [x, *trained])
+    assert relative_distance(of_input, expected[f"grad_input_{length}"]) < 1e-6
     norms = [float(np.linalg.norm(gradient)) for gradient in of_weights]
-    assert sorted(norms) == pytest.approx(sorted(expected["grad_norm"]), rel=1e-3)
+    assert sorted(norms) == pytest.approx(sorted(expected["grad_norm"]), rel=1e-6)
 
 
 @needs_reference
@@ -116,12 +118,13 @@ def test_training_moves_the_running_statistics_as_torch_does(reference):
 @pytest.mark.parametrize("padding", catalog.PADDINGS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_equals_the_same_network_of_plain_keras_layers(name, padding, norm):
-    model = encoders.build(name, width=NARROW, norm=norm, padding=padding)
-    plain, x = twin(model), _noise(name, seconds=1.5)
-    value, (gradient,) = value_and_gradients(lambda x: keras.ops.sum(keras.ops.square(model(x))), [x])
-    expected, (expected_gradient,) = value_and_gradients(lambda x: keras.ops.sum(keras.ops.square(plain(x))), [x])
-    assert value == pytest.approx(expected, rel=1e-4)
-    assert relative_distance(gradient, expected_gradient) < 2e-3
+    with double_precision():
+        model = encoders.build(name, width=NARROW, norm=norm, padding=padding)
+        plain, x = twin(model), _noise(name, seconds=1.5).astype("float64")
+        value, (gradient,) = value_and_gradients(lambda x: keras.ops.sum(keras.ops.square(model(x))), [x])
+        expected, (expected_gradient,) = value_and_gradients(lambda x: keras.ops.sum(keras.ops.square(plain(x))), [x])
+    assert value == pytest.approx(expected, rel=1e-6)
+    assert relative_distance(gradient, expected_gradient) < 1e-6
 
 
 @pytest.mark.parametrize("name", ["resnet22", "resnet54", "res1dnet31"])
