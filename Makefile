@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := deploy/requirements.lock
+LOCK_GCP := deploy/requirements-gcp.lock
 UV ?= uv
 
 # The first one that really runs and is of a version that TensorFlow 2.17 and ML Metadata have wheels for.
@@ -13,16 +14,17 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
     $$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
     && command -v $$python && break; done)
 
-.PHONY: help install quickstart test test-slow test-jax lint format lock clean
+.PHONY: help install install-gcp quickstart test test-slow test-jax lint format lock clean
 
 help:
 	@echo "make quickstart   the whole pipeline on a generated corpus, a few minutes"
 	@echo "make test         the fast tests, then ruff"
 	@echo "make test-slow    the long ones"
 	@echo "make test-jax     the tests of models/ with JAX in TensorFlow's place, about 10 minutes"
+	@echo "make install-gcp  what Dataflow and Cloud Storage need; make test then tests the Dataflow job, too"
 	@echo "make lint         ruff: lint and format check"
 	@echo "make format       ruff: repair what it can"
-	@echo "make lock         resolve $(LOCK) anew (needs uv)"
+	@echo "make lock         resolve $(LOCK) and $(LOCK_GCP) anew (needs uv)"
 	@echo "make clean        remove $(VENV)"
 
 install: $(STAMP)
@@ -40,6 +42,9 @@ $(STAMP): $(LOCK) setup.cfg pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(LOCK)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+install-gcp: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement $(LOCK_GCP)
 
 quickstart: $(STAMP)
 	$(BIN)/diptych run --preset quickstart
@@ -66,13 +71,19 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# uv repeats the upper bound of [tool.uv] in every line; pip needs it in none.
+# uv repeats the conditions of [tool.uv] in every line; pip needs them in none.
+define compile
+	$(UV) pip compile setup.cfg $(1) --universal --python-version 3.10 --quiet \
+	    --no-emit-index-url --no-header --no-annotate --output-file $(2)
+	sed -i -e "s/ and implementation_name == 'cpython'//" -e "s/ and platform_python_implementation == 'CPython'//" \
+	    -e "s/ and sys_platform == 'linux'//" -e "s/python_full_version < '3.13' and //" \
+	    -e "s/ and python_full_version < '3.13'//" -e "s/ ; python_full_version < '3.13'$$//" $(2)
+endef
+
 lock:
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (pip install uv), or name it: make lock UV=/path/to/uv" >&2; exit 1; }
-	$(UV) pip compile setup.cfg --extra dev --universal --python-version 3.10 --quiet \
-	    --no-emit-index-url --no-header --no-annotate --output-file $(LOCK)
-	sed -i -e "s/ ; python_full_version < '3.13'$$//" \
-	    -e "s/python_full_version < '3.13' and //" -e "s/ and python_full_version < '3.13'//" $(LOCK)
+	$(call compile,--extra dev,$(LOCK))
+	$(call compile,--extra dev --extra gcp --constraint $(LOCK),$(LOCK_GCP))
 
 clean:
 	rm -rf $(VENV)

@@ -40,7 +40,7 @@ def pipeline(beam_args: Sequence[str] = ()) -> "beam.Pipeline":
     with _one_sentence(beam_args):
         made = beam.Pipeline(options=_options(beam_args))
         if type(made.runner).__name__ == "DataflowRunner" and not importlib.util.find_spec("apitools"):
-            raise ImportError("DataflowRunner needs Beam's Google Cloud extra: pip install 'diptych[gcp]'")
+            raise ImportError("DataflowRunner needs Beam's Google Cloud extra: make install-gcp")
         _check_job_service(made.options)
         return made
 

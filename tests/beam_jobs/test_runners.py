@@ -168,5 +168,5 @@ def test_dataflow_takes_the_job(job, tmp_path):
 
 @pytest.mark.skipif(bool(importlib.util.find_spec("apitools")), reason="Beam's Google Cloud extra is installed")
 def test_dataflow_without_its_extra_is_one_sentence():
-    with pytest.raises(runners.OptionsError, match=r"pip install 'diptych\[gcp\]'"):
+    with pytest.raises(runners.OptionsError, match=r"make install-gcp"):
         runners.pipeline(DATAFLOW)
