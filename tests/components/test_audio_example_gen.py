@@ -349,6 +349,8 @@ def test_interrupt_ends_it_soon_and_publishes_nothing(tmp_path):
     held.unlink()
     os.mkfifo(held)
     code = (
+        # Whoever runs the tests in the background has SIGINT ignored, for every child.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import sys, pathlib; from tests.components import ingesting;"
         "from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig as C;"
         "ingesting.run(AudioExampleGen(C(source=sys.argv[1], shards=2)), pathlib.Path(sys.argv[2]))"
