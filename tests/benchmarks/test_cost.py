@@ -8,7 +8,16 @@ MEASURED = {
     "machine": {"cores": 2, "cpu": "some"},
     "source": "FLAC, 44100 Hz, mono",
     "bytes_per_source_clip": 500_000,
-    "all_cores": {"cores": 2, "beam_clips_per_s": 200.0},
+    "one_core": {"cores": 1, "beam_clips_per_s": 100.0, "beam_to_loop": 0.9},
+    "all_cores": {"cores": 2, "beam_clips_per_s": 200.0, "beam_to_loop": 0.95},
+    "peak_memory_mib": {"1000": 700, "10000": 800},
+}
+RATES = dict.fromkeys(("written_clips_per_s", "whole_clips_per_s", "crop_pairs_per_s", "tfds_clips_per_s"), 10.0)
+STORED = {
+    "sounds": "some",
+    "flac_share_of_pcm": 0.5,
+    "pcm": {**RATES, "bytes_per_clip": 320_000},
+    "flac": {**RATES, "bytes_per_clip": 160_000},
 }
 
 
@@ -20,7 +29,7 @@ def test_the_page_shows_the_committed_results():
 
 def test_hours_and_gigabytes(tmp_path):
     (tmp_path / "ingest.json").write_text(json.dumps(MEASURED))
-    (tmp_path / "storage.json").write_text(json.dumps({"flac_share_of_pcm": 0.5}))
+    (tmp_path / "storage.json").write_text(json.dumps(STORED))
     page = cost.fill("before\n<!-- cost -->\nold\n<!-- /cost -->\nafter\n", results=tmp_path)
     assert page.startswith("before\n")
     assert page.endswith("<!-- /cost -->\nafter\n")
@@ -32,3 +41,6 @@ def test_hours_and_gigabytes(tmp_path):
     assert shown["read"] == "1,042 GB"
     assert shown["written, PCM"] == "667 GB"
     assert shown["written, FLAC"] == "333 GB"
+    assert "0.90 of the speed on one core and 0.95 on 2" in page
+    assert "700 MiB with 1,000 clips, 800 MiB with 10,000 clips" in page
+    assert "| FLAC | 160,000 | 10/s | 10/s | 10/s | 10/s |" in page
