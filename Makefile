@@ -50,7 +50,7 @@ quickstart: $(STAMP)
 	$(BIN)/diptych run --preset quickstart
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 
