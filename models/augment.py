@@ -1,6 +1,8 @@
 """Augmentations (paper, section 2.2): per example, on the accelerator, active in training only.
 
-Each layer draws from its own `keras.random.SeedGenerator`, so a seed fixes a run.
+All that is random about an example are a few numbers from [0, 1). Whoever trains hands them in as `draws`, made from
+the example's place in the global batch, so that they are the same on any number of replicas or micro-batches; without
+them a layer draws its own from a `keras.random.SeedGenerator`.
 """
 
 from collections.abc import Mapping
@@ -54,21 +56,35 @@ def build(
 
 
 class _Augmentation(keras.layers.Layer):
-    """Base: `augment(x)` in training, the identity otherwise. Always float32, which every index and draw fits."""
+    """Base: `augment(x, draws)` in training, the identity otherwise. Always float32, which every index and draw fits.
+
+    Attributes:
+        draws_each: How many random numbers an example takes.
+    """
+
+    draws_each: int
 
     def __init__(self, *, seed: int | None = None, **kwargs):
         super().__init__(dtype="float32", **kwargs)
         self.seed = seed
         self.random = keras.random.SeedGenerator(seed)
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return self.augment(x) if training else x
+    def call(self, x: Tensor, draws: Tensor | None = None, training: bool = False) -> Tensor:
+        """Augments `x` in training.
 
-    def uniform(self, *shape: int | Tensor) -> Tensor:
-        """Draws from [0, 1)."""
-        return keras.random.uniform(shape, dtype="float32", seed=self.random)
+        Args:
+            x: `(batch, ...)`.
+            draws: `(batch, draws_each)` float32 in [0, 1); None to draw them here.
+            training: Whether to augment.
+        """
+        if not training:
+            return x
+        if draws is None:
+            draws = keras.random.uniform((ops.shape(x)[0], self.draws_each), dtype="float32", seed=self.random)
+        return self.augment(x, draws)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Shape, draws_shape: Shape | None = None) -> Shape:
+        del draws_shape
         return input_shape
 
     def get_config(self) -> dict:
@@ -84,23 +100,24 @@ class AudioMixing(_Augmentation):
     example stays as it is.
     """
 
+    draws_each = 7
+
     def __init__(self, *, group: int = 32, **kwargs):
         super().__init__(**kwargs)
         if group < 2:
             raise ValueError(f"a mixing group needs at least 2 examples, not {group}")
         self.group = group
 
-    def augment(self, x: Tensor) -> Tensor:
+    def augment(self, x: Tensor, draws: Tensor) -> Tensor:
         batch = ops.shape(x)[0]
         index = ops.arange(batch)
         start = index // self.group * self.group
         size = ops.minimum(start + self.group, batch) - start
-        draw = self.uniform(batch)
         others = ops.cast(ops.maximum(size - 1, 1), "float32")
-        offset = 1 + ops.cast(ops.floor(draw * others), "int32")
+        offset = 1 + ops.cast(ops.floor(draws[:, 0] * others), "int32")
         partner = start + (index - start + ops.minimum(offset, size - 1)) % size
         # Beta(5, 2) is how the fifth smallest of six uniforms is spread. XLA cannot compile `keras.random.beta`.
-        share = ops.sort(self.uniform(batch, 6), axis=1)[:, 4:5]
+        share = ops.sort(draws[:, 1:], axis=1)[:, 4:5]
         return share * x + (1.0 - share) * ops.take(x, partner, axis=0)
 
     def get_config(self) -> dict:
@@ -115,18 +132,20 @@ class Mask(_Augmentation):
     0 in a waveform, the log floor in a spectrum (`FrontEnd.silence`).
     """
 
+    draws_each = 2
+
     def __init__(self, *, axis: int, longest: int, value: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         if longest < 0:
             raise ValueError(f"a mask cannot be {longest} long: choose 0 or more")
         self.axis, self.longest, self.value = axis, longest, value
 
-    def augment(self, x: Tensor) -> Tensor:
+    def augment(self, x: Tensor, draws: Tensor) -> Tensor:
         batch, size = ops.shape(x)[0], ops.shape(x)[self.axis]
         longest = ops.cast(ops.minimum(self.longest, size), "float32")
-        length = ops.floor(self.uniform(batch, 1) * (longest + 1.0))
+        length = ops.floor(draws[:, :1] * (longest + 1.0))
         space = ops.cast(size, "float32") - length
-        start = ops.floor(self.uniform(batch, 1) * (space + 1.0))
+        start = ops.floor(draws[:, 1:] * (space + 1.0))
         place = ops.cast(ops.arange(size), "float32")[None]
         dropped = ops.logical_and(place >= start, place < start + length)  # (batch, size)
         shape = [1] * len(x.shape)
@@ -144,16 +163,17 @@ class FrequencyShift(_Augmentation):
     Truncated, not wrapped: bands shifted out are lost and vacated ones become `value`, the log floor (zero energy).
     """
 
+    draws_each = 1
+
     def __init__(self, *, farthest: int, value: float, **kwargs):
         super().__init__(**kwargs)
         if farthest < 0:
             raise ValueError(f"a frequency shift cannot be {farthest} bands: choose 0 or more")
         self.farthest, self.value = farthest, value
 
-    def augment(self, x: Tensor) -> Tensor:
-        batch, bands = ops.shape(x)[0], x.shape[-1]
-        draw = self.uniform(batch, 1)
-        shift = ops.cast(ops.floor(draw * (2 * self.farthest + 1)), "int32") - self.farthest
+    def augment(self, x: Tensor, draws: Tensor) -> Tensor:
+        bands = x.shape[-1]
+        shift = ops.cast(ops.floor(draws * (2 * self.farthest + 1)), "int32") - self.farthest
         source = ops.arange(bands)[None] - shift  # (batch, bands): where each band comes from
         inside = ops.logical_and(source >= 0, source < bands)
         moved = ops.take_along_axis(x, ops.clip(source, 0, bands - 1)[:, None], axis=-1)

@@ -122,19 +122,39 @@ class DualEncoder(keras.Model):
     def _format_of_embedding(self) -> dict[str, str]:
         return dict(zip(self._embedded_as, self.formats, strict=True))
 
-    def call(self, views: Sequence[Tensor], training: bool = False) -> tuple[Tensor, Tensor]:
+    @property
+    def draws_each(self) -> int:
+        """How many random numbers the augmentations of an example take, over both branches."""
+        return sum(layer.draws_each for layer in self._augmentation_layers)
+
+    @property
+    def _augmentation_layers(self) -> list[keras.layers.Layer]:
+        return [layer for branch in self.augmentations for layers in branch for layer in layers]
+
+    def _draws_of(self, layer: keras.layers.Layer, draws: Tensor | None) -> Tensor | None:
+        if draws is None:
+            return None
+        layers = self._augmentation_layers
+        first = sum(other.draws_each for other in layers[: layers.index(layer)])
+        return draws[:, first : first + layer.draws_each]
+
+    def call(
+        self, views: Sequence[Tensor], training: bool = False, draws: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Projects two views of the same clips.
 
         Args:
             views: Two `(batch, crop_samples)` float32 waveforms in [-1, 1], for branch A and branch B.
             training: Whether to augment, drop out and use the batch's own statistics.
+            draws: `(batch, draws_each)` float32 in [0, 1), all that is random about the augmentations; None to have
+                each augmentation draw its own.
 
         Returns:
             Two `(batch, projector_dim)` tensors.
         """
         projections = []
         for branch, waveform in enumerate(views):
-            x = self.view(branch, waveform, training=training)
+            x = self.view(branch, waveform, training=training, draws=draws)
             features = self.encoders[self._embedded_as[branch]](x, training=training)
             projections.append(self.projector(features, training=training))
         return tuple(projections)
@@ -155,19 +175,20 @@ class DualEncoder(keras.Model):
             for embedding, name in self._format_of_embedding.items()
         }
 
-    def mix(self, branch: int, waveform: Tensor, *, training: bool) -> Tensor:
+    def mix(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
         """The waveforms that a branch turns into its format: in training mixed with others, if the branch does so.
 
         Args:
             branch: 0 for A, 1 for B.
             waveform: `(batch, crop_samples)` float32.
             training: Whether to augment.
+            draws: See `call`.
         """
         for layer in self.augmentations[branch][0]:
-            waveform = layer(waveform, training=training)
+            waveform = layer(waveform, self._draws_of(layer, draws), training=training)
         return waveform
 
-    def format(self, branch: int, waveform: Tensor, *, training: bool) -> Tensor:
+    def format(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
         """What a branch's encoder is given for waveforms that `mix` has seen to: in the branch's format, augmented.
 
         Returns:
@@ -176,12 +197,13 @@ class DualEncoder(keras.Model):
         front_end = self.front_ends[self.formats[branch]]
         x = front_end.bands(waveform)
         for layer in self.augmentations[branch][1]:
-            x = layer(x, training=training)
+            x = layer(x, self._draws_of(layer, draws), training=training)
         return front_end.features(x)
 
-    def view(self, branch: int, waveform: Tensor, *, training: bool) -> Tensor:
+    def view(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
         """`format` after `mix`: what a branch's encoder is given for `(batch, crop_samples)` waveforms."""
-        return self.format(branch, self.mix(branch, waveform, training=training), training=training)
+        mixed = self.mix(branch, waveform, training=training, draws=draws)
+        return self.format(branch, mixed, training=training, draws=draws)
 
     def get_config(self) -> dict:
         return self.config

@@ -19,7 +19,9 @@ from pipeline import presets
 
 if typing.TYPE_CHECKING:
     from pipeline.config import PipelineConfig
+    from pipeline.interrupts import Interrupted
     from pipeline.metadata import MetadataStore
+    from pipeline.progress import Display
     from pipeline.root import Root
 
 OK, BUG, USER_ERROR = 0, 1, 2
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_train(commands)
     _add_config(commands)
     _add_status(commands)
     _add_embed(commands)
@@ -158,6 +161,26 @@ def _add_run(commands: "argparse._SubParsersAction") -> None:
     )
     parser.add_argument("--until", dest="until_stage", metavar="STAGE", help="run STAGE and what it needs, no more")
     parser.set_defaults(command=_run)
+
+
+def _add_train(commands: "argparse._SubParsersAction") -> None:
+    parser = _add_command(
+        commands,
+        "train",
+        help="train on examples that are there, on one machine or on many",
+        description="Runs the Trainer alone, without the pipeline's metadata: the same command on each machine that\n"
+        "takes part. Stopped or killed, it goes on from its last checkpoint. `diptych run --import OUTPUT/model`\n"
+        f"then exports and scores the model.\n\npresets:\n{_preset_list()}\n\n{_OVERRIDES}",
+        epilog="examples:\n"
+        "  diptych train --preset small --examples runs/tiny/artifacts/AudioExampleGen/examples/2 --output runs/small\n"
+        "  diptych train --preset final --examples gs://b/examples --output gs://b/final trainer.strategy=tpu\n"
+        "  diptych train --preset base --examples /nfs/examples --output /nfs/base trainer.micro_batch=64",
+    )
+    parser.add_argument("--preset", required=True, metavar="NAME", help="the config to start from, of its Trainer")
+    parser.add_argument("--examples", required=True, metavar="DIR", help="the examples, as AudioExampleGen wrote them")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the model, checkpoints and events")
+    parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help="change one field, e.g. trainer.steps=100")
+    parser.set_defaults(command=_train, data=None, imported=None, max_quarantine=None)
 
 
 def _add_config(commands: "argparse._SubParsersAction") -> None:
@@ -238,6 +261,31 @@ def _import_panns(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _train(arguments: argparse.Namespace) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    config = _resolve(arguments).trainer
+    from pipeline import interrupts, progress, train
+
+    display = progress.Display()
+    with interrupts.raised():
+        try:
+            train.train(
+                config,
+                examples=_absolute(arguments.examples),
+                output=_absolute(arguments.output),
+                display=display,
+            )
+        except interrupts.Interrupted as stop:
+            return _stopped(stop, display)
+    return OK
+
+
+def _stopped(stop: "Interrupted", display: "Display") -> int:
+    by = "Ctrl-C" if stop.signal.name == "SIGINT" else stop.signal.name
+    display.say(f"Stopped by {by}: nothing half-done was published, the same command goes on from here.")
+    return 128 + stop.signal
+
+
 def _embed(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from pipeline import embed
@@ -275,9 +323,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 logging.info("stopped: %s", error)
                 raise
             except interrupts.Interrupted as stop:
-                by = "Ctrl-C" if stop.signal.name == "SIGINT" else stop.signal.name
-                display.say(f"Stopped by {by}: nothing half-done was published, the same command goes on from here.")
-                return 128 + stop.signal
+                return _stopped(stop, display)
             except Exception:
                 logging.info("%s", traceback.format_exc())
                 traceback.print_exc()

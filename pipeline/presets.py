@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping
 
 from components.errors import UserError
+from models import catalog
 
 if typing.TYPE_CHECKING:
     from pipeline.config import PipelineConfig
@@ -43,6 +44,10 @@ _SMALL_MACHINE: Mapping[str, object] = {
     "trainer.checkpoint_every": 100,
 }
 
+_BASE: Mapping[str, object] = {
+    f"trainer.model.encoders.{format_name}": name for format_name, name in catalog.PAIRS["base"].items()
+}
+
 PRESETS: Mapping[str, Preset] = {
     "quickstart": Preset(
         description="every stage on a corpus generated here; a few minutes on 2 cores",
@@ -64,6 +69,27 @@ PRESETS: Mapping[str, Preset] = {
             "trainer.steps": 1200,
             "trainer.learning_rate": 1.5e-3,
             "trainer.final_learning_rate": 1.5e-5,
+        },
+    ),
+    # The paper's runs (section 3). `small` is the config's defaults.
+    "small": Preset(
+        description="the paper's small pair, Conv320 and CNN10: batch 1,024, 400,000 steps; GPUs or a TPU",
+        fields={},
+    ),
+    "base": Preset(
+        description="the paper's base pair, Res1dNet31 and CNN14: batch 1,024, 400,000 steps; GPUs or a TPU",
+        fields=_BASE,
+    ),
+    "final": Preset(
+        description="the paper's best, the base pair: batch 32,768, 700,000 steps, all augmentations; a TPU v3-32",
+        fields={
+            **_BASE,
+            "trainer.batch_size": 32_768,
+            "trainer.steps": 700_000,
+            "trainer.model.projector_dim": 1024,
+            "trainer.model.augment_b.frequency_shift": 40,
+            "trainer.model.augment_b.frequency_mask": 10,
+            "trainer.model.augment_b.time_mask_seconds": 0.3,
         },
     ),
 }

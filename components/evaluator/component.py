@@ -68,7 +68,7 @@ class Evaluator(base.Component):
         "blessing": base.ArtifactType.MODEL_BLESSING,
     }
     Config = EvaluatorConfig
-    code: ClassVar[tuple[str, ...]] = ("models", "beam_jobs.examples")
+    code: ClassVar[tuple[str, ...]] = ("models", "beam_jobs.examples", "components.metrics")
 
     def execute(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 import threadpoolctl
 from sklearn import linear_model
 
-from components.evaluator import metrics
+from components import metrics
 from components.evaluator.embeddings import Clips
 
 _TOLERANCE, _MAX_ITERATIONS = 1e-3, 1000

@@ -1,8 +1,8 @@
-"""Model, optimiser schedule and strategy from a config, and whether the examples fit it."""
+"""The model from a config, and whether examples and replicas fit it."""
 
-import keras
 import tensorflow as tf
 
+from beam_jobs import examples
 from beam_jobs.examples import ExamplesInfo
 from components.errors import UserError
 from components.trainer.config import ModelConfig, TrainerConfig
@@ -45,26 +45,6 @@ def build_model(config: ModelConfig, *, seed: int) -> DualEncoder:
     return model
 
 
-def make_schedule(config: TrainerConfig) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Cosine decay over all steps (paper, section 3), after a linear warm-up if one is asked for."""
-    warmup = config.warmup_steps
-    return keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else config.learning_rate,
-        decay_steps=config.steps - warmup,
-        alpha=config.final_learning_rate / config.learning_rate,
-        warmup_target=config.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-
-
-def make_strategy(name: str) -> tf.distribute.Strategy:
-    """The distribution strategy of that config name."""
-    gpus = tf.config.list_logical_devices("GPU")
-    if name == "one" or (name == "auto" and len(gpus) < 2):
-        return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
-    return tf.distribute.MirroredStrategy([device.name for device in gpus or tf.config.list_logical_devices("CPU")])
-
-
 def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
     """Refuses examples that the config cannot train on.
 
@@ -72,10 +52,12 @@ def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
         UserError: naming the field and the way out.
     """
     clips = info.splits.get("train", 0)
+    if clips < 2:
+        raise UserError(f"the train split has {clips} clips, and one alone has no negatives: add audio.")
     if clips < config.batch_size:
-        way_out = f"choose at most {clips}" if clips >= 2 else "add audio"
         raise UserError(
-            f"trainer.batch_size={config.batch_size} is more than the {clips} clips of the train split: {way_out}."
+            f"trainer.batch_size={config.batch_size} is more than the {clips} clips of the train split: choose at most "
+            f"{clips}."
         )
     if info.sample_rate != config.model.sample_rate:
         raise UserError(
@@ -84,14 +66,50 @@ def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
         )
 
 
-def check_replicas(config: TrainerConfig, *, replicas: int) -> None:
-    """Refuses a batch that cannot be split evenly.
+def check_split(config: TrainerConfig, *, replicas: int) -> int:
+    """Refuses a batch that cannot be split evenly; returns how many clips a replica embeds at a time.
 
     Raises:
         UserError: naming the field and the way out.
     """
-    if config.batch_size % replicas:
+    batch, model = config.batch_size, config.model
+    if batch % replicas:
         raise UserError(
-            f"trainer.batch_size={config.batch_size} cannot be split evenly among {replicas} replicas: choose "
-            f"{config.batch_size // replicas * replicas or replicas}, or trainer.strategy=one."
+            f"trainer.batch_size={batch} cannot be split evenly among {replicas} replicas: choose "
+            f"{batch // replicas * replicas or replicas}, or trainer.strategy=one."
         )
+    share = batch // replicas
+    micro = config.micro_batch or share
+    if share % micro:
+        of = f"a replica's {share:,} clips of trainer.batch_size={batch:,}" if replicas > 1 else f"{share:,}"
+        raise UserError(f"trainer.micro_batch={micro:,} does not divide {of}: choose a divisor of it.")
+    mixes = model.augment_a.mixing or model.augment_b.mixing
+    if mixes and micro < batch and micro % model.mixing_group:
+        field = "micro_batch" if config.micro_batch else "batch_size"
+        fit = model.mixing_group * (1 if config.micro_batch else replicas)
+        raise UserError(
+            f"{micro:,} clips embedded at a time are no whole number of mixing groups of {model.mixing_group}: make "
+            f"trainer.{field} a multiple of {fit:,}, or trainer.model.mixing_group a divisor of {micro:,}."
+        )
+    return micro
+
+
+def check_crops(config: TrainerConfig, info: ExamplesInfo, *, crop_samples: int) -> None:
+    """Refuses a crop that is longer than every clip when short clips are filled with silence.
+
+    Raises:
+        UserError: naming the field and the way out.
+    """
+    if config.short_clips == "tile":
+        return
+    longest = 0
+    for path in info.files("train"):
+        for clip in examples.read_file(path, storage=info.storage).as_numpy_iterator():
+            longest = max(longest, clip["audio"].size)
+            if longest >= crop_samples:
+                return
+    raise UserError(
+        f"trainer.model.crop_seconds={config.model.crop_seconds:g} is longer than every clip (the longest has "
+        f"{longest / info.sample_rate:g} s), and trainer.short_clips=pad would fill all crops with silence: choose a "
+        "shorter crop, or trainer.short_clips=tile."
+    )

@@ -1,12 +1,44 @@
-"""Checkpoints of a run in the stage's work folder, from which a stopped run goes on."""
+"""Checkpoints of a run in the stage's work folder, from which a stopped run goes on.
 
+    step-00000400/       the newest ones
+    best-00000300/       the best by the valid split
+        state.index, state.data-...    variables, in TensorFlow's format
+        checkpoint.json                step, score, and size and SHA-256 of the files
+
+A checkpoint is written under another name, then renamed, and its files are held against their digests before it is
+read: one that a full disk or a crash has cut short is passed over, and said to be.
+"""
+
+import dataclasses
+import hashlib
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
 from absl import logging
 from etils import epath
+
+from components.errors import UserError
+
+_RECORD, _STATE = "checkpoint.json", "state"
+_UNFINISHED = ".writing"
+
+
+@dataclasses.dataclass(kw_only=True)
+class Standing:
+    """How the choice of the best model stands; part of every checkpoint, so that a resumed run chooses alike.
+
+    Attributes:
+        step: Of the best model so far; None before the first look at the valid split.
+        score: Its score, higher for better.
+        waited: Looks at the valid split since.
+    """
+
+    step: int | None = None
+    score: float | None = None
+    waited: int = 0
 
 
 class Checkpoints:
@@ -17,17 +49,27 @@ class Checkpoints:
         variables: All Keras variables that a step reads or writes, in an order that is always the same.
         step: The one among them that counts the steps.
         keep: How many of the newest stay.
+        writes: Whether this process saves: of several that train together one does, and all read.
+
+    Raises:
+        UserError: if the folder cannot be read.
     """
 
-    def __init__(self, folder: epath.Path, *, variables: Sequence[keras.Variable], step: keras.Variable, keep: int = 2):
+    def __init__(
+        self,
+        folder: epath.Path,
+        *,
+        variables: Sequence[keras.Variable],
+        step: keras.Variable,
+        keep: int = 2,
+        writes: bool = True,
+    ):
         self.folder = folder
-        self._step = step
+        self.standing = Standing()
+        self._step, self._keep, self._writes = step, keep, writes
         state = _State({f"variable_{index}": variable.value for index, variable in enumerate(variables)})
-        checkpoint = tf.train.Checkpoint(state=state)
-        self._manager = tf.train.CheckpointManager(checkpoint, os.fspath(folder), max_to_keep=keep)
-        if self._manager.latest_checkpoint:
-            checkpoint.restore(self._manager.latest_checkpoint).assert_consumed()
-            logging.info("resumed at step %d from %s", self.step, self._manager.latest_checkpoint)
+        self._checkpoint = tf.train.Checkpoint(state=state)
+        self._resume()
         self.last_saved = self.step
 
     @property
@@ -36,10 +78,95 @@ class Checkpoints:
         return int(self._step.value.numpy())
 
     def save(self) -> None:
-        """Saves the present state, unless that of this step is saved already."""
+        """Saves the present state, unless that of this step is saved already.
+
+        Raises:
+            UserError: if it cannot be written; the checkpoints that are there stay.
+        """
         if self.step != self.last_saved:
-            self._manager.save(checkpoint_number=self.step)
+            self._write(self._newest(self.step))
             self.last_saved = self.step
+            for path in self._all("step")[: -self._keep]:
+                path.rmtree()
+
+    def save_best(self) -> None:
+        """Saves the present state as the best one, and lets the one before go.
+
+        Raises:
+            UserError: as `save`.
+        """
+        before = self._all("best")
+        self._write(self.folder / f"best-{self.step:08d}")
+        for path in before:
+            if path.exists() and path.name != f"best-{self.step:08d}":
+                path.rmtree()
+
+    def restore_best(self) -> int:
+        """Puts the best state back, or leaves the present one if there is no other; returns its step."""
+        for path in reversed(self._all("best")):
+            if self.standing.step is not None and _step_of(path) == self.standing.step and self._read(path) is not None:
+                break
+        return self.step
+
+    def _resume(self) -> None:
+        found = sorted((*self._all("step"), *self._all("best")), key=_step_of)
+        for path in reversed(found):
+            record = self._read(path)
+            if record is not None:
+                self.standing = Standing(**record["standing"])
+                logging.info("resumed at step %d from %s", self.step, path)
+                return
+        if found:
+            logging.error("no checkpoint in %s is whole: training begins anew", self.folder)
+
+    def _all(self, kind: str) -> list[epath.Path]:
+        """Finished checkpoints of a kind, the oldest first."""
+        if not self.folder.exists():
+            return []
+        paths = (path for path in self.folder.iterdir() if path.name.startswith(f"{kind}-"))
+        return sorted((path for path in paths if not path.name.endswith(_UNFINISHED)), key=_step_of)
+
+    def _newest(self, step: int) -> epath.Path:
+        return self.folder / f"step-{step:08d}"
+
+    def _read(self, path: epath.Path) -> dict | None:
+        """Reads one into the variables; None, and an error in the log, if it is not whole."""
+        try:
+            record = json.loads((path / _RECORD).read_text())
+            if damaged := [name for name, digest in record["files"].items() if _digest(path / name) != digest]:
+                raise ValueError(f"{damaged[0]} is not as it was written")
+            self._checkpoint.read(os.fspath(path / _STATE)).assert_consumed()
+        except (OSError, ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
+            logging.error("the checkpoint %s is damaged and passed over: %s", path, error)
+            return None
+        return record
+
+    def _write(self, target: epath.Path) -> None:
+        if not self._writes:
+            return
+        unfinished = target.with_name(target.name + _UNFINISHED)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for path in (unfinished, target):
+                if path.exists():
+                    path.rmtree()
+            unfinished.mkdir()
+            self._checkpoint.write(os.fspath(unfinished / _STATE))
+            record = {
+                "step": self.step,
+                "standing": dataclasses.asdict(self.standing),
+                "files": {path.name: _digest(path) for path in _files(unfinished)},
+            }
+            (unfinished / _RECORD).write_text(json.dumps(record, indent=1))
+            unfinished.rename(target)
+        except (OSError, tf.errors.OpError) as error:
+            last = max((_step_of(path) for path in (*self._all("step"), *self._all("best"))), default=0)
+            reason = getattr(error, "strerror", None) or getattr(error, "message", str(error)).partition("\n")[0]
+            kept = f"that of step {last:,} is kept" if last else "there is none before it"
+            raise UserError(
+                f"The checkpoint of step {self.step:,} cannot be written to {self.folder} ({reason}); {kept}. Make "
+                "room, or the folder writable, and run the same command again."
+            ) from error
 
 
 class _State(tf.Module):
@@ -49,3 +176,20 @@ class _State(tf.Module):
         super().__init__()
         for name, variable in variables.items():
             setattr(self, name, variable)
+
+
+def _step_of(path: epath.Path) -> int:
+    return int(path.name.partition("-")[2])
+
+
+def _files(folder: epath.Path) -> Iterator[epath.Path]:
+    yield from sorted(path for path in folder.iterdir() if path.name.startswith(f"{_STATE}."))
+
+
+def _digest(file: epath.Path) -> list[int | str]:
+    digest, size = hashlib.sha256(), 0
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return [size, digest.hexdigest()]

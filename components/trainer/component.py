@@ -1,5 +1,6 @@
 """Trainer: learns the dual-format model from the train split, without labels."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import ClassVar
@@ -23,12 +24,13 @@ class Trainer(base.Component):
         "examples": base.ArtifactType.EXAMPLES,
         "anomalies": base.ArtifactType.EXAMPLE_ANOMALIES,
     }
+    optional_inputs: ClassVar[frozenset[str]] = frozenset({"anomalies"})
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {
         "model": base.ArtifactType.MODEL,
         "model_run": base.ArtifactType.MODEL_RUN,
     }
     Config = TrainerConfig
-    code: ClassVar[tuple[str, ...]] = ("models", "beam_jobs.examples")
+    code: ClassVar[tuple[str, ...]] = ("models", "beam_jobs.examples", "components.metrics")
 
     def check(self) -> None:
         config, model = self.config, self.config.model
@@ -71,14 +73,16 @@ class Trainer(base.Component):
         outputs: Mapping[str, epath.Path],
         context: base.StageContext,
     ) -> base.StageResult:
-        refuse_fatal(inputs["anomalies"])
+        if "anomalies" in inputs:
+            refuse_fatal(inputs["anomalies"])
         from components.trainer import loop
 
         outcome = loop.train(self.config, examples_dir=inputs["examples"], outputs=outputs, context=context)
         rate = f"{outcome.clips_per_s:,.0f} clips/s" if outcome.clips_per_s else "resumed at its end"
+        best = f", best at {outcome.best_step:,}" if outcome.best_step != outcome.steps else ""
         return base.StageResult(
-            summary=f"{self.config.steps:,} steps, loss {outcome.loss:.2f}, top-1 {outcome.top1:.0%}, {rate}",
-            figures={"loss": outcome.loss, "top1": outcome.top1, "clips_per_s": outcome.clips_per_s},
+            summary=f"{outcome.steps:,} steps{best}, loss {outcome.loss:.2f}, top-1 {outcome.top1:.0%}, {rate}",
+            figures=dataclasses.asdict(outcome),
         )
 
 

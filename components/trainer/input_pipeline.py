@@ -27,6 +27,8 @@ def training_batches(
     start_step: int = 0,
     shuffle_buffer: int = 2048,
     short_clips: str = "tile",
+    micro_batch: int | None = None,
+    with_ids: bool = True,
     context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of the train split.
@@ -46,6 +48,8 @@ def training_batches(
         start_step: Global batches already consumed; the first one yielded is the one after them.
         shuffle_buffer: Clips among which a host draws the next one.
         short_clips: "tile" or "pad", see `crop`.
+        micro_batch: Clips to yield at a time, a divisor of what is asked for with a `context`; None for all of that.
+        with_ids: Whether to say which clips they are: a TPU takes no strings.
         context: Which host this is and how many replicas there are, for `Strategy.distribute_datasets_from_function`;
             None for whole batches.
 
@@ -93,10 +97,13 @@ def training_batches(
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return pairs.batch(context.get_per_replica_batch_size(batch_size), drop_remainder=True)
+        return pairs.batch(micro_batch or context.get_per_replica_batch_size(batch_size), drop_remainder=True)
 
     epochs = tf.data.Dataset.range(start_step // steps_per_epoch, tf.int64.max)
-    return epochs.flat_map(epoch).prefetch(tf.data.AUTOTUNE)
+    batches = epochs.flat_map(epoch)
+    if not with_ids:
+        batches = batches.map(lambda batch: {name: batch[name] for name in "ab"})
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def validation_batch(

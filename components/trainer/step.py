@@ -1,6 +1,7 @@
-"""One training step, the same on one device and on many replicas."""
+"""One training step, the same on one device and on many replicas; of a batch that exceeds memory, too."""
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -10,7 +11,10 @@ from models import contrastive
 from models.dual import DualEncoder
 
 Logs = dict[str, tf.Tensor]
-LOGS = ("loss", "top1", "positive_similarity", "negative_similarity", "alignment", "uniformity", "gradient_norm")
+SIMILARITY_LOGS = ("top1", "positive_similarity", "negative_similarity", "alignment", "uniformity")
+NORM_LOGS = ("gradient_norm", "parameter_norm", "update_norm")
+_SHOWN = 64
+LOGS = ("loss", *SIMILARITY_LOGS, *NORM_LOGS, "input_wait_s")
 
 
 def to_float(pcm: tf.Tensor) -> tf.Tensor:
@@ -18,54 +22,123 @@ def to_float(pcm: tf.Tensor) -> tf.Tensor:
     return tf.cast(pcm, tf.float32) / 32768.0
 
 
-def make_loop(
-    model: DualEncoder, optimizer: keras.Optimizer, *, strategy: tf.distribute.Strategy, temperature: float
-) -> Callable[[Iterator[Batch], tf.Tensor], Logs]:
-    """Builds the compiled inner loop, `loop(iterator, steps) -> logs`.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What a step works with.
 
-    The negatives are those of the global batch: projections are gathered from all replicas, here rather than in a
-    layer, and each replica takes its share of the global loss. Summed over replicas, as the optimizer does, the
-    gradients are those of one device with the whole batch.
-
-    Returns:
-        The loop; its logs are the means over its steps of `LOGS`: `loss` (per pair), `gradient_norm`, and those of
-        `models.contrastive.nt_xent_with_logs`.
+    Attributes:
+        model: Built in the strategy's scope.
+        optimizer: Built, too; its `iterations` count the steps.
+        strategy: Any of TensorFlow's synchronous ones.
+        batch_size: Clips of a global batch.
+        micro_batch: Clips that a replica embeds at a time; its whole share of the batch unless the batch is larger
+            than memory.
+        temperature: tau of the loss.
+        seed: Of the augmentations.
     """
-    replicas = strategy.num_replicas_in_sync
 
-    def replica_step(batch: Batch) -> tf.Tensor:
+    model: DualEncoder
+    optimizer: keras.Optimizer
+    strategy: tf.distribute.Strategy
+    batch_size: int
+    micro_batch: int
+    temperature: float
+    seed: int
+
+    @property
+    def micro_batches(self) -> int:
+        """In how many parts a replica embeds its share of a batch."""
+        return self.batch_size // (self.strategy.num_replicas_in_sync * self.micro_batch)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What is trained."""
+        return [variable.value for variable in self.model.trainable_variables]
+
+    def project(self, batch: Batch, *, part: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The projections of this replica's micro-batch number `part`, augmented; `(micro_batch, dim)` each.
+
+        What is random about an example's augmentations derives from the seed, the step and its place in the global
+        batch: parts are dealt out to the replicas in turn.
+        """
+        replicas, replica = self.strategy.num_replicas_in_sync, tf.distribute.get_replica_context()
+        step = tf.cast(self.optimizer.iterations.value, tf.int64)
+        shape = (self.batch_size, self.model.draws_each)
+        draws = tf.random.stateless_uniform(shape, seed=tf.stack([tf.cast(self.seed, tf.int64), step]))
+        first = (part * replicas + replica.replica_id_in_sync_group) * self.micro_batch
+        draws = tf.slice(draws, [first, 0], [self.micro_batch, self.model.draws_each])
+        return self.model((to_float(batch["a"]), to_float(batch["b"])), training=True, draws=draws)
+
+    def global_loss(self, projections: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Logs]:
+        """Mean loss of a pair over the global batch, and its logs, from this replica's projections.
+
+        The others' are gathered here rather than in a layer: the negatives are those of the whole batch.
+        """
+        if self.strategy.num_replicas_in_sync > 1:
+            replica = tf.distribute.get_replica_context()
+            projections = [replica.all_gather(z, axis=0) for z in projections]
+        losses, logs = contrastive.nt_xent_with_logs(*projections, temperature=self.temperature)
+        return tf.reduce_mean(losses), logs
+
+    def update(self, gradients: Sequence[tf.Tensor]) -> Logs:
+        """Applies this replica's share of the gradients, which the optimizer sums over the replicas; gives the norms.
+
+        `gradient_norm` is that of the share times the replicas: a sum of its own would be as much traffic again.
+        """
+        before = [tf.identity(variable) for variable in self.variables]
+        self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+        updates = [after - then for after, then in zip(self.variables, before, strict=True)]
+        return {
+            "gradient_norm": tf.linalg.global_norm(gradients) * self.strategy.num_replicas_in_sync,
+            "parameter_norm": tf.linalg.global_norm(before),
+            "update_norm": tf.linalg.global_norm(updates),
+        }
+
+
+def make_step(setup: Setup) -> Callable[[Sequence[Iterator[Batch]]], list[tf.Tensor]]:
+    """A step that embeds each replica's share of the batch at once.
+
+    Each replica takes its share of the global loss. Summed over replicas, as the optimizer does, the gradients are
+    those of one device with the whole batch.
+    """
+
+    def on_replica(batch: Batch) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            projections = model((to_float(batch["a"]), to_float(batch["b"])), training=True)
-            if replicas > 1:
-                context = tf.distribute.get_replica_context()
-                projections = [context.all_gather(z, axis=0) for z in projections]
-            losses, logs = contrastive.nt_xent_with_logs(*projections, temperature=temperature)
-            loss = tf.reduce_mean(losses)
-            share = loss / replicas
-        variables = [variable.value for variable in model.trainable_variables]
-        gradients = tape.gradient(share, variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        logs = {"loss": loss, **logs, "gradient_norm": tf.linalg.global_norm(gradients) * replicas}
-        return tf.stack([logs[name] for name in LOGS])
+            loss, logs = setup.global_loss(setup.project(batch, part=0))
+            share = loss / setup.strategy.num_replicas_in_sync
+        norms = setup.update(tape.gradient(share, setup.variables))
+        logs = {"loss": loss, **logs, **norms}
+        return tf.stack([logs[name] for name in LOGS[:-1]])
+
+    def step(iterators: Sequence[Iterator[Batch]]) -> list[tf.Tensor]:
+        batch, waited = timed_next(iterators[0])
+        logs = setup.strategy.run(on_replica, args=(batch,))
+        return [*tf.unstack(setup.strategy.reduce(tf.distribute.ReduceOp.MEAN, logs, axis=None)), waited]
+
+    return step
+
+
+def timed_next(iterator: Iterator[Batch]) -> tuple[Batch, tf.Tensor]:
+    """The next element, and the seconds that it took to come."""
+    asked = tf.timestamp()
+    with tf.control_dependencies([asked]):
+        batch = next(iterator)
+    with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+        return batch, tf.timestamp() - asked
+
+
+def make_validation(model: DualEncoder, batch: Batch, *, temperature: float) -> Callable[[], tuple[Logs, tf.Tensor]]:
+    """Builds `validate() -> (logs, similarities)` of one fixed batch, without augmentation or dropout.
+
+    The logs are the contrastive loss and what belongs to it, the similarities those of the first crops, branch A in
+    rows, branch B in columns.
+    """
 
     @tf.function
-    def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> Logs:
-        total = tf.zeros(len(LOGS))
-        for _ in tf.range(steps):
-            logs = strategy.run(replica_step, args=(next(iterator),))  # the same on all replicas, but for the norm
-            total += strategy.reduce(tf.distribute.ReduceOp.MEAN, logs, axis=None)
-        return dict(zip(LOGS, tf.unstack(total / tf.cast(steps, tf.float32)), strict=True))
-
-    return loop
-
-
-def make_validation(model: DualEncoder, batch: Batch, *, temperature: float) -> Callable[[], Logs]:
-    """Builds `validate() -> logs`: the contrastive loss of one fixed batch, without augmentation or dropout."""
-
-    @tf.function
-    def validate() -> Logs:
+    def validate() -> tuple[Logs, tf.Tensor]:
         projections = model((to_float(batch["a"]), to_float(batch["b"])), training=False)
         losses, logs = contrastive.nt_xent_with_logs(*projections, temperature=temperature)
-        return {"loss": tf.reduce_mean(losses), **logs}
+        a, b = (tf.math.l2_normalize(tf.cast(z[:_SHOWN], tf.float32), axis=1) for z in projections)
+        return {"loss": tf.reduce_mean(losses), **logs}, tf.matmul(a, b, transpose_b=True)
 
     return validate

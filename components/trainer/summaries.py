@@ -1,33 +1,38 @@
 """What training writes to TensorBoard, and the same figures as a CSV."""
 
 import csv
+import os
+import pathlib
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 from etils import epath
+from tensorboard.plugins.hparams import api as hparams
 
 from components import tensorboard
+from components.trainer.config import TrainerConfig
 from components.trainer.input_pipeline import Batch
 from components.trainer.step import LOGS, to_float
 from models.dual import DualEncoder
 
 _CLIPS_SHOWN = 4
-_COLUMNS = ("step", *LOGS, "learning_rate", "clips_per_s")
+_COLUMNS = ("step", *LOGS[:-1], "learning_rate", "clips_per_s", "input_ms", "host_ms", "device_ms")
 
 
 class TrainingLog:
     """Scalars over steps, and pictures and players of what the encoders are given.
 
     Args:
-        folder: Of the event files.
+        folder: Of the event files; None to write none.
         history: CSV of the training figures, which a resumed run goes on with.
         first: Steps done already; later rows of the CSV are from a run that was killed after its last checkpoint,
             and are dropped.
     """
 
-    def __init__(self, folder: epath.Path, *, history: epath.Path, first: int):
-        self._writer = tensorboard.writer(folder)
+    def __init__(self, folder: epath.Path | None, *, history: epath.Path, first: int):
+        self.folder = os.fspath(folder) if folder else None
+        self._writer = tensorboard.writer(folder) if folder else tf.summary.create_noop_writer()
         self._history = history
         rows = list(csv.DictReader(history.read_text().splitlines())) if history.exists() else []
         self._rows = [row for row in rows if int(row["step"]) <= first]
@@ -38,25 +43,45 @@ class TrainingLog:
         row = self._rows[-1] if self._rows else dict.fromkeys(_COLUMNS, "nan")
         return {name: float(value) for name, value in row.items()}
 
-    def training(self, step: int, figures: Mapping[str, float]) -> None:
-        """Adds the figures of the steps up to `step`."""
-        self._rows.append({name: f"{value:.6g}" for name, value in figures.items()} | {"step": str(step)})
-        self._write_history()
-        self._scalars("train", step, figures)
+    def config(self, config: TrainerConfig) -> None:
+        """Shows the config as text and as hyper-parameters, by which TensorBoard compares runs."""
+        fields = _flat(config.model_dump(mode="json"))
+        rows = [(name, "null" if value is None else value) for name, value in fields.items()]
+        with self._writer.as_default(step=0):
+            tf.summary.text("config", tensorboard.markdown_table(("trainer.", "value"), rows))
+            hparams.hparams({name: str(value) if value is None else value for name, value in fields.items()})
 
-    def validation(self, step: int, figures: Mapping[str, float]) -> None:
-        """Adds the figures of the validation batch after `step`."""
+    def training(self, step: int, figures: Mapping[str, float], *, times: Mapping[str, float]) -> None:
+        """Adds the figures of the steps up to `step`, and how many seconds of one went where."""
+        row = {**figures, **{f"{name}_ms": 1000 * seconds for name, seconds in times.items()}}
+        self._rows.append({name: f"{value:.6g}" for name, value in row.items()} | {"step": str(step)})
+        if self.folder:
+            self._write_history()
+        memory = {"process_gib": _resident_bytes() / 2**30}
+        for index, gpu in enumerate(tf.config.list_logical_devices("GPU")):
+            memory[f"gpu{index}_gib"] = tf.config.experimental.get_memory_info(gpu.name)["peak"] / 2**30
+        groups = {"train": figures, "step_ms": {k: 1000 * v for k, v in times.items()}, "memory": memory}
+        for group, values in groups.items():
+            self._scalars(group, step, values)
+
+    def validation(self, step: int, figures: Mapping[str, float], *, similarities: np.ndarray) -> None:
+        """Adds the figures of a look at the valid split after `step`, and its `(n, n)` similarities as a picture."""
         self._scalars("valid", step, figures)
+        with self._writer.as_default(step=step):
+            tf.summary.image("valid/similarity", _similarity_image(similarities))
 
     def views(self, model: DualEncoder, batch: Batch) -> None:
         """Shows the first clips of a batch as each branch's encoder is given them, augmented.
 
         Of a spectrum, the player has the mixed waveform that it is of, and the picture all that was done to it.
         """
+        draws = tf.random.stateless_uniform(
+            (len(batch["clip_id"]), model.draws_each), seed=(model.config["seed"] or 0, 0)
+        )
         with self._writer.as_default(step=0):
             for branch, name in enumerate(model.formats):
-                sounds = model.mix(branch, to_float(batch["ab"[branch]]), training=True)
-                views = model.format(branch, sounds, training=True)
+                sounds = model.mix(branch, to_float(batch["ab"[branch]]), training=True, draws=draws)
+                views = model.format(branch, sounds, training=True, draws=draws)
                 for i in range(min(_CLIPS_SHOWN, len(sounds))):
                     clip_id = batch["clip_id"][i].numpy().decode()
                     title = f"{clip_id}, branch {'AB'[branch]}: {name}"
@@ -84,6 +109,29 @@ class TrainingLog:
     def _write_history(self) -> None:
         lines = [",".join(_COLUMNS), *(",".join(row.get(name, "") for name in _COLUMNS) for row in self._rows)]
         self._history.write_text("\n".join(lines) + "\n")
+
+
+def _flat(config: Mapping[str, object], *, prefix: str = "") -> dict[str, object]:
+    """Nested fields by their dotted names."""
+    fields = {}
+    for name, value in config.items():
+        fields |= _flat(value, prefix=f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return fields
+
+
+def _resident_bytes() -> int:
+    """Memory of this process; 0 where there is no /proc."""
+    statm = pathlib.Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+
+
+def _similarity_image(similarities: np.ndarray) -> np.ndarray:
+    figure = tensorboard.figure(width=6, height=5)
+    axes = figure.subplots()
+    picture = axes.imshow(similarities, vmin=-1, vmax=1, cmap="RdBu_r")
+    axes.set(title="cosine of projections, valid split", xlabel="view B of clip", ylabel="view A of clip")
+    figure.colorbar(picture, ax=axes)
+    return tensorboard.figure_image(figure)
 
 
 def _spectrum_image(spectrum: np.ndarray, *, title: str, unit: str) -> np.ndarray:

@@ -66,13 +66,13 @@ def measure(form: str, pairs: int, what: str) -> dict:
     z = [tf.random.stateless_normal((pairs, DIM), (i, 0)) for i in range(2)]
     compiled = tf.function(value if what == "value" else value_and_gradient).get_concrete_function(*z)
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is resident
-    before = _peak_kib()
+    before = peak_kib()
     seconds = []
     for _ in range(3 if pairs <= 4096 else 1):  # the first call has about a second more
         start = time.perf_counter()
         compiled(*z)
         seconds.append(time.perf_counter() - start)
-    return {"seconds": round(min(seconds), 2), "peak_mib": round((_peak_kib() - before) / 1024)}
+    return {"seconds": round(min(seconds), 2), "peak_mib": round((peak_kib() - before) / 1024)}
 
 
 def dense(z_a, z_b, temperature=0.1):
@@ -86,7 +86,8 @@ def dense(z_a, z_b, temperature=0.1):
     return ops.sum(ops.reshape(ops.logsumexp(others, axis=1) - positive, (2, -1)), axis=0)
 
 
-def _peak_kib() -> int:
+def peak_kib() -> int:
+    """The most memory that this process has had so far."""
     return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
 
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_jobs.examples import read_info
+from components import metrics
 from components.errors import UserError
-from components.evaluator import Evaluator, EvaluatorConfig, baseline, embeddings, metrics, probes
+from components.evaluator import Evaluator, EvaluatorConfig, baseline, embeddings, probes
 from components.evaluator.component import bless, choose_probe
 from components.exporter import saved_model
 from models import dual

@@ -1,8 +1,10 @@
 import csv
+import dataclasses
 import json
-import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -10,13 +12,16 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
+from beam_jobs import examples
 from components import base
 from components.errors import UserError
-from components.trainer import Trainer, TrainerConfig, build, input_pipeline, summaries
+from components.trainer import Trainer, TrainerConfig, build, evaluation, input_pipeline, summaries
 from pipeline import overrides
 from tests.components import stage
 
 TINY = {
+    "model.encoders.waveform": "conv160",  # the ones with the fewest layers, which build fastest
+    "model.encoders.log_mel": "cnn6",
     "model.width": 1 / 64,
     "model.crop_seconds": 0.5,
     "model.projector_dim": 16,
@@ -84,9 +89,13 @@ def test_a_run_leaves_models_history_and_events(inputs, tmp_path):
     assert json.loads((outputs["model"] / "training.json").read_text())["steps"] == 6
     assert [call[0] for call in context.progress.calls] == [1, 2, 3, 4, 5, 6]
     assert _tags(tmp_path / "events") >= {
-        "train/loss",
-        "train/top1",
-        "valid/loss",
+        "config",
+        *(f"train/{name}" for name in ("loss", "top1", "alignment", "uniformity", "learning_rate", "clips_per_s")),
+        *(f"train/{name}_norm" for name in ("gradient", "parameter", "update")),
+        *(f"step_ms/{name}" for name in ("input", "host", "device")),
+        "memory/process_gib",
+        *(f"valid/{name}" for name in ("loss", "effective_rank_waveform", "effective_rank_log_mel", "probe_accuracy")),
+        "valid/similarity",
         "views/0_a_waveform/audio",
         "views/0_b_log_mel/spectrum",
     }
@@ -162,51 +171,9 @@ def test_a_killed_run_resumes_to_the_same_weights(inputs, tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
-_REPLICAS = """
-import sys
-import numpy as np
-import keras, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from etils import epath
-from components.trainer import build, input_pipeline, step
-from tests.components.test_trainer import _config
-
-def losses(strategy):
-    config = _config(model__augment_a__mixing=False, model__augment_b__mixing=False, model__dropout=0.0,
-                     model__augment_b__frequency_shift=0, learning_rate=1e-4)
-    keras.utils.set_random_seed(1)
-    with strategy.scope():
-        model = build.build_model(config.model, seed=0)
-        optimizer = keras.optimizers.Adam(1e-4)
-        optimizer.build(model.trainable_variables)
-    batches = input_pipeline.training_batches(epath.Path(sys.argv[1]), batch_size=8, crop_samples=8000, seed=0)
-    loop = step.make_loop(model, optimizer, strategy=strategy, temperature=0.1)
-    iterator = iter(strategy.experimental_distribute_dataset(batches))
-    return [float(loop(iterator, tf.constant(2))["loss"]) for _ in range(3)], model.get_weights()
-
-one, one_weights = losses(build.make_strategy("one"))
-two, two_weights = losses(build.make_strategy("mirrored"))
-np.testing.assert_allclose(two, one, rtol=1e-4)
-for a, b in zip(one_weights, two_weights):
-    np.testing.assert_allclose(b, a, rtol=1e-3, atol=2e-4)
-print("equal")
-"""
-
-
-def test_two_replicas_train_as_one_device_on_the_same_global_batch(inputs):
-    command = [sys.executable, "-c", _REPLICAS, str(inputs["examples"])]
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip().endswith("equal")
-
-
 def _take(inputs, count, **options):
-    batches = input_pipeline.training_batches(
-        inputs["examples"], batch_size=8, crop_samples=4000, **{"seed": 0, **options}
-    )
+    arguments = {"batch_size": 8, "crop_samples": 4000, "seed": 0, **options}
+    batches = input_pipeline.training_batches(inputs["examples"], **arguments)
     return [{name: value.numpy() for name, value in batch.items()} for batch in batches.take(count)]
 
 
@@ -232,8 +199,6 @@ def test_a_pass_shows_each_clip_at_most_once_and_the_next_in_another_order(input
 
 
 def test_views_are_two_windows_of_their_clip(inputs):
-    from beam_jobs import examples
-
     clips = {clip["clip_id"].numpy(): clip["audio"].numpy() for clip in examples.dataset(inputs["examples"], "train")}
     batch = _take(inputs, 1)[0]
     assert batch["a"].dtype == np.int16
@@ -300,8 +265,9 @@ def test_what_cannot_be_trained_on_is_refused(inputs, tmp_path, changes, message
     ],
 )
 def test_a_config_that_cannot_work_is_refused_before_anything_runs(changes, message):
+    pair = {"model__encoders__waveform": "conv320", "model__encoders__log_mel": "cnn10"}
     with pytest.raises(UserError, match=message):
-        Trainer(_config(**changes)).check()
+        Trainer(_config(**{**pair, **changes})).check()
 
 
 @pytest.mark.parametrize("norm", ["layer", "group", "group:0", "batch:2", ""])
@@ -318,3 +284,105 @@ def test_a_fatal_anomaly_stops_training(inputs, tmp_path):
     (tmp_path / "anomalies.json").write_text(json.dumps(anomalies))
     with pytest.raises(UserError, match="cannot be trained on: Only one clip"):
         _execute(_config(), {**inputs, "anomalies": epath.Path(tmp_path)}, tmp_path / "run")
+
+
+class _Scored(evaluation.Evaluation):
+    """Scores each look at the valid split as it is told to."""
+
+    scores: Iterator[float]
+
+    def look(self):
+        return dataclasses.replace(super().look(), score=next(self.scores))
+
+
+def _score(monkeypatch, *scores):
+    monkeypatch.setattr(evaluation, "Evaluation", _Scored)
+    monkeypatch.setattr(_Scored, "scores", iter(scores), raising=False)
+
+
+def test_the_best_model_by_the_valid_split_is_the_one_that_is_kept(inputs, tmp_path, monkeypatch):
+    config = _config(eval_every=2, checkpoint_every=1, keep_checkpoints=10)
+    _score(monkeypatch, 0.1, 0.9, 0.5)
+    result, outputs, _ = _execute(config, inputs, tmp_path)
+    assert json.loads((outputs["model"] / "training.json").read_text())["best_step"] == 4
+    assert "6 steps, best at 4, loss" in result.summary
+    # A run of the same config that is stopped at step 4 has those weights.
+    _score(monkeypatch, 0.1, 0.9)
+    with pytest.raises(KeyboardInterrupt):
+        _execute(config, inputs, tmp_path / "stopped", progress=_StopsAt(5))
+    (tmp_path / "stopped" / "work" / "checkpoints" / "step-00000005").rename(tmp_path / "gone")
+    _score(monkeypatch, 0.5)
+    _, resumed, _ = _execute(config, inputs, tmp_path / "stopped")
+    for expected, found in zip(*(_weights(o["model"] / "model.keras") for o in (outputs, resumed)), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_training_stops_early_without_a_better_model_for_long(inputs, tmp_path, monkeypatch, caplog):
+    _score(monkeypatch, 0.5, 0.4, 0.3, 0.2, 0.1)
+    result, _, _ = _execute(_config(steps=20, eval_every=2, patience=2), inputs, tmp_path)
+    assert (result.figures["steps"], result.figures["best_step"]) == (6, 2)
+    assert "stopped early: no better model since step 2, 2 looks at the valid split ago" in caplog.text
+
+
+def test_collapse_is_warned_of_at_the_third_look_and_once(inputs, tmp_path, caplog):
+    _execute(_config(steps=5, eval_every=1, collapse_rank=1000.0), inputs, tmp_path)
+    warnings = [record.getMessage() for record in caplog.records if "collapsed" in record.getMessage()]
+    assert [text.split(":")[0] for text in warnings] == [
+        f"the {name} embeddings have collapsed" for name in ("waveform", "log_mel")
+    ]
+    assert "at step 3 they fill" in warnings[0]
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_its_clips(inputs, tmp_path):
+    config = _config(learning_rate=1e38, steps_per_loop=5, log_every=100, eval_every=100, checkpoint_every=1)
+    with pytest.raises(UserError, match="no longer finite at step") as caught:
+        _execute(config, inputs, tmp_path)
+    step, ids = re.search(r"at step (\d+), on the clips (.*?) and 3 more", str(caught.value)).groups()
+    batch = _take(inputs, int(step), crop_samples=8000)[-1]
+    assert ids.split(", ") == [clip_id.decode() for clip_id in batch["clip_id"][:5]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "replicas", "message"),
+    [
+        ({"batch_size": 8}, 3, "trainer.batch_size=8 cannot be split evenly among 3 replicas: choose 6, or"),
+        ({"batch_size": 64, "micro_batch": 48}, 1, "trainer.micro_batch=48 does not divide 64: choose a divisor"),
+        ({"batch_size": 64, "micro_batch": 64}, 2, "does not divide a replica's 32 clips of trainer.batch_size=64"),
+        (
+            {"batch_size": 64, "micro_batch": 16},
+            1,
+            "no whole number of mixing groups of 32: make trainer.micro_batch",
+        ),
+        ({"batch_size": 64}, 4, "no whole number of mixing groups.*make trainer.batch_size a multiple of 128, or"),
+    ],
+)
+def test_a_batch_that_cannot_be_split_is_refused(changes, replicas, message):
+    with pytest.raises(UserError, match=message):
+        build.check_split(_config(**changes), replicas=replicas)
+
+
+@pytest.mark.parametrize(
+    ("changes", "replicas", "micro_batch"),
+    [
+        ({"batch_size": 8}, 1, 8),  # smaller than a mixing group, which then is the batch
+        ({"batch_size": 128}, 4, 32),
+        ({"batch_size": 256, "micro_batch": 64}, 2, 64),
+        ({"batch_size": 6, "model__augment_a__mixing": False, "model__augment_b__mixing": False}, 3, 2),
+    ],
+)
+def test_how_many_clips_a_replica_embeds_at_a_time(changes, replicas, micro_batch):
+    assert build.check_split(_config(**changes), replicas=replicas) == micro_batch
+
+
+def test_crops_longer_than_every_clip_are_refused_unless_they_are_repeated(inputs):
+    info = examples.read_info(inputs["examples"])
+    build.check_crops(_config(short_clips="tile"), info, crop_samples=16001)
+    build.check_crops(_config(short_clips="pad"), info, crop_samples=16000)
+    with pytest.raises(UserError, match=r"crop_seconds=0.5 is longer than every clip \(the longest has 1 s\)"):
+        build.check_crops(_config(short_clips="pad"), info, crop_samples=16001)
+
+
+def test_one_clip_alone_has_no_negatives(tmp_path):
+    folder = stage.write_examples(tmp_path / "examples", {"train": [(stage.sound(0), (), 0)]})
+    with pytest.raises(UserError, match="has 1 clips, and one alone has no negatives: add audio"):
+        build.check_examples(_config(batch_size=2), examples.read_info(folder))

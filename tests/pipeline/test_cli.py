@@ -21,7 +21,7 @@ def refusal(capsys, *arguments):
     return text
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["config"], ["status"], ["embed"], ["import-panns"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["train"], ["config"], ["status"], ["embed"], ["import-panns"]])
 def test_help_reads_well(capsys, command):
     with pytest.raises(SystemExit) as stop:
         cli.main([*command, "--help"])

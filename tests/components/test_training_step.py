@@ -1,0 +1,118 @@
+import contextlib
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.components import stage, training
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    clips = [(stage.sound(i % 2, seconds=1.0, seed=i), (i % 2,), 0) for i in range(40)]
+    folder = tmp_path_factory.mktemp("examples") / "examples"
+    return stage.write_examples(folder, {"train": clips}, label_names=("tone", "noise"))
+
+
+@pytest.fixture(scope="module")
+def one_device():
+    return tf.distribute.OneDeviceStrategy("cpu:0")
+
+
+@pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_device, tmp_path, replicas):
+    """Augmentation, mixing partners and synchronised batch norm included; and in parts, too."""
+    output = tmp_path / "result"
+    command = [sys.executable, "-m", "tests.components.training", str(examples), str(output), str(replicas)]
+    other = subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    whole = training.train(training.config(), examples, strategy=one_device, steps=training.STEPS)
+    parts = training.train(training.config(**training.IN_PARTS), examples, strategy=one_device, steps=3)
+    assert other.wait() == 0
+    for expected, found in zip((whole, parts), pickle.loads(output.read_bytes()), strict=True):
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-4)
+        assert training.distance(found[2], expected[2]) < 1e-4
+
+
+@pytest.mark.parametrize("micro_batch", [4, 8])
+def test_gradient_caching_gives_the_gradient_of_the_whole_batch(examples, one_device, micro_batch):
+    """After one step the momentum is the gradient."""
+    settings = {**training.GROUP_NORM, "temperature": 0.01}
+    arguments = {"strategy": one_device, "steps": 1, "optimizer": lambda: keras.optimizers.SGD(1.0, momentum=0.9)}
+    _, logs, _, whole = training.train(training.config(**settings), examples, **arguments)
+    _, cached_logs, _, cached = training.train(
+        training.config(**settings, micro_batch=micro_batch), examples, **arguments
+    )
+    assert training.distance(cached[2:], whole[2:]) < 1e-5
+    for name, value in logs.items():
+        if name != "input_wait_s":
+            assert cached_logs[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
+
+
+def test_with_dropout_and_batch_norm_the_second_pass_repeats_the_first(examples, one_device):
+    """Of a batch in one part caching must be the plain step, or the gradient is of other projections than the loss."""
+    arguments = {"strategy": one_device, "steps": 3, "optimizer": lambda: keras.optimizers.SGD(0.1)}
+    settings = training.config(model__dropout=0.5, batch_size=8)
+    losses, _, weights, _ = training.train(settings, examples, **arguments)
+    cached_losses, _, cached, _ = training.train(settings, examples, **arguments, caching=True)
+    np.testing.assert_allclose(cached_losses, losses, rtol=1e-5)
+    assert training.distance(cached, weights) < 1e-5
+
+
+WORKER = """
+import json, os, pickle, sys
+from tests.components import training
+from components.trainer import strategies
+strategy = strategies.make("multi_worker")
+examples, output = sys.argv[1:]
+result = training.train(training.config(**training.WHOLE_CLIPS), examples, strategy=strategy, steps=training.STEPS)
+if strategies.is_chief(strategy):
+    with open(output, "wb") as file:
+        pickle.dump(result, file)
+print("the same for all:", strategies.agreed(strategy, float(strategies.is_chief(strategy))))
+"""
+
+
+def _free_ports(count):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path, one_device):
+    """Each step sees every clip, because two hosts deal them out in another order; a crop is a whole clip."""
+    clips = [(stage.sound(i % 2, seconds=0.5, seed=i), (i % 2,), 0) for i in range(16)]
+    examples = stage.write_examples(tmp_path / "examples", {"train": clips})
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in _free_ports(2)]}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(examples), str(tmp_path / "result")],
+            env={
+                **os.environ,
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+                "CUDA_VISIBLE_DEVICES": "",
+                "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    losses, _, weights, _ = training.train(
+        training.config(**training.WHOLE_CLIPS), examples, strategy=one_device, steps=training.STEPS
+    )
+    for worker in workers:
+        assert "the same for all: 0.5" in worker.communicate(timeout=280)[0]
+        assert worker.returncode == 0
+    found = pickle.loads((tmp_path / "result").read_bytes())
+    np.testing.assert_allclose(found[0], losses, rtol=1e-4)
+    assert training.distance(found[2], weights) < 1e-4

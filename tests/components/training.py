@@ -1,0 +1,106 @@
+"""A few steps of training, without the stage around them; also as a program, for what needs a process of its own.
+
+`python -m tests.components.training EXAMPLES OUTPUT REPLICAS` trains on so many logical CPU devices.
+"""
+
+import functools
+import pickle
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+from etils import epath
+
+from components.trainer import TrainerConfig, build, inner_loop, input_pipeline, optimizers, step
+from pipeline import overrides
+
+TINY = {
+    "model.encoders.waveform": "conv160",  # the ones with the fewest layers, which build fastest
+    "model.encoders.log_mel": "cnn6",
+    "model.width": 1 / 64,
+    "model.crop_seconds": 0.5,
+    "model.projector_dim": 16,
+    "model.projector_norm": "batch",
+    "model.dropout": 0.0,
+    "model.mixing_group": 4,
+    "model.augment_b.time_mask_seconds": 0.1,
+    "model.augment_b.frequency_mask": 5,
+    "batch_size": 16,
+    "steps": 100,
+}
+GROUP_NORM = {"model__norm": "group:1", "model__projector_norm": "none"}
+IN_PARTS = {"micro_batch": 4, **GROUP_NORM}
+# What does not depend on the order of the clips in a batch.
+WHOLE_CLIPS = {
+    **{f"model__augment_{branch}__mixing": False for branch in "ab"},
+    "model__augment_b__frequency_shift": 0,
+    "model__augment_b__frequency_mask": 0,
+    "model__augment_b__time_mask_seconds": 0.0,
+}
+STEPS = 20
+
+
+def config(**changes):
+    return overrides.replace(TrainerConfig(), {**TINY, **{name.replace("__", "."): v for name, v in changes.items()}})
+
+
+def train(settings, examples, *, strategy, steps, optimizer=None, caching=None):
+    """The loss of each step, all logs of the last one, and in the end the weights and the optimiser's variables."""
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        model = build.build_model(settings.model, seed=settings.seed)
+        optimizer = optimizer() if optimizer else optimizers.make(settings, variables=model.trainable_variables)
+        optimizer.build(model.trainable_variables)
+    setup = step.Setup(
+        model=model,
+        optimizer=optimizer,
+        strategy=strategy,
+        batch_size=settings.batch_size,
+        micro_batch=build.check_split(settings, replicas=strategy.num_replicas_in_sync),
+        temperature=settings.temperature,
+        seed=settings.seed,
+    )
+    read = functools.partial(
+        input_pipeline.training_batches,
+        epath.Path(examples),
+        batch_size=settings.batch_size,
+        micro_batch=setup.micro_batch,
+        crop_samples=model.crop_samples,
+        seed=settings.seed,
+        with_ids=False,
+    )
+    iterators = [
+        iter(strategy.distribute_datasets_from_function(lambda host: read(context=host)))
+        for _ in range(2 if caching or setup.micro_batches > 1 else 1)
+    ]
+    loop, losses = inner_loop.make_loop(setup, caching=caching), []
+    for _ in range(steps):
+        logs, bad = loop(iterators, tf.constant(1))
+        assert int(bad) == 1
+        losses.append(float(logs["loss"]))
+    last = {name: float(value) for name, value in logs.items()}
+    return losses, last, model.get_weights(), [variable.numpy() for variable in optimizer.variables]
+
+
+def distance(found, expected):
+    """Of two lists of weights, relative to the length of the second."""
+    found, expected = (
+        np.concatenate([np.ravel(w).astype(np.float64) for w in weights]) for weights in (found, expected)
+    )
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+def main():
+    examples, output, replicas = sys.argv[1:]
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(replicas))
+    strategy = tf.distribute.MirroredStrategy([f"cpu:{i}" for i in range(int(replicas))])
+    whole = train(config(), examples, strategy=strategy, steps=STEPS)
+    parts = train(config(**IN_PARTS), examples, strategy=strategy, steps=3)
+    with open(output, "wb") as file:
+        pickle.dump((whole, parts), file)
+
+
+if __name__ == "__main__":
+    main()

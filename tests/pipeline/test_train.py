@@ -1,0 +1,95 @@
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from components.importer import read_model_config
+from pipeline import cli
+from tests.components import stage, training
+
+OVERRIDES = [
+    *(f"trainer.{name}={value}" for name, value in training.TINY.items()),
+    "trainer.batch_size=8",
+    "trainer.steps=6",
+    "trainer.steps_per_loop=1",
+    "trainer.eval_every=3",
+    "trainer.log_every=1",
+]
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    clips = {
+        split: [(stage.sound(i % 2, seconds=1.0, seed=i), (i % 2,), 0) for i in range(count)]
+        for split, count in (("train", 16), ("valid", 4))
+    }
+    folder = tmp_path_factory.mktemp("train") / "examples"
+    return str(stage.write_examples(folder, clips, label_names=("tone", "noise")))
+
+
+def train(examples, output, *overrides):
+    return ["train", "--preset", "small", "--examples", examples, "--output", str(output), *OVERRIDES, *overrides]
+
+
+@pytest.fixture(scope="module")
+def trained(examples, tmp_path_factory):
+    output = tmp_path_factory.mktemp("trained") / "output"
+    assert cli.main(train(examples, output)) == 0
+    return output
+
+
+def _weights(output):
+    return keras.models.load_model(output / "model" / "model.keras", compile=False).get_weights()
+
+
+def test_it_leaves_a_model_that_the_pipeline_takes(trained, capsys):
+    assert read_model_config(str(trained / "model"))["encoders"]["waveform"] == "conv160"
+    record = json.loads((trained / "model" / "training.json").read_text())
+    assert record["steps"] == 6
+    assert (trained / "model_run" / "history.csv").exists()
+    assert list((trained / "tensorboard").glob("events*"))
+
+
+def test_sigterm_keeps_a_checkpoint_and_the_same_command_ends_in_the_same_weights(examples, trained, tmp_path):
+    output = tmp_path / "stopped"
+    command = [sys.executable, "-c", "from pipeline import cli; cli.command()", *train(examples, output)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    history, deadline = output / "work" / "history.csv", time.monotonic() + 120
+    while not history.exists() or len(history.read_text().splitlines()) < 3:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Stopped by SIGTERM" in said
+    assert not (output / "model" / "model.keras").exists()
+    step = max(int(path.name.partition("-")[2]) for path in (output / "work" / "checkpoints").iterdir())
+    assert 2 <= step < 6
+    resumed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert int(re.search(r"(\d+)/6 steps", resumed)[1]) == step + 1
+    for found, expected in zip(_weights(output), _weights(trained), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def _refusal(capsys, arguments):
+    assert cli.main(arguments) == 2
+    return capsys.readouterr().err
+
+
+def test_refusals(examples, trained, tmp_path, capsys):
+    text = _refusal(capsys, train(str(tmp_path), tmp_path / "output"))
+    assert "there is no dataset_info.json; give the folder that AudioExampleGen published" in text
+    text = _refusal(capsys, train(examples, trained, "trainer.seed=1"))
+    assert f"--output {trained} holds a training with another config, see {trained / 'config.json'}" in text
+    file = pathlib.Path(tmp_path, "file")
+    file.write_text("")
+    assert "cannot be written" in _refusal(capsys, train(examples, file / "output"))
+    assert "TF_CONFIG" in _refusal(capsys, train(examples, tmp_path / "many", "trainer.strategy=multi_worker"))
