@@ -152,12 +152,15 @@ class DualEncoder(keras.Model):
         Returns:
             Two `(batch, projector_dim)` tensors.
         """
-        projections = []
-        for branch, waveform in enumerate(views):
-            x = self.view(branch, waveform, training=training, draws=draws)
-            features = self.encoders[self._embedded_as[branch]](x, training=training)
-            projections.append(self.projector(features, training=training))
-        return tuple(projections)
+        return tuple(
+            self.projector(self.encode(branch, waveform, training=training, draws=draws), training=training)
+            for branch, waveform in enumerate(views)
+        )
+
+    def encode(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
+        """What a branch's encoder makes of `(batch, crop_samples)` waveforms, `(batch, dim)`: the projector's input."""
+        x = self.view(branch, waveform, training=training, draws=draws)
+        return self.encoders[self._embedded_as[branch]](x, training=training)
 
     def embed(self, audio: Tensor, *, training: bool = False) -> dict[str, Tensor]:
         """Embeds clips with each encoder, without augmentation.

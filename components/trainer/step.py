@@ -133,10 +133,18 @@ def make_validation(model: DualEncoder, batch: Batch, *, temperature: float) -> 
     The logs are the contrastive loss and what belongs to it, the similarities those of the first crops, branch A in
     rows, branch B in columns.
     """
+    projector = model.projector
+
+    def project(features: tf.Tensor) -> tf.Tensor:
+        # As in training, batch norm in the projector takes each branch's own statistics: the running ones are of both.
+        # Called without its state, it leaves those alone.
+        state = projector.trainable_variables, projector.non_trainable_variables
+        return projector.stateless_call(*state, features, training=True)[0]
 
     @tf.function
     def validate() -> tuple[Logs, tf.Tensor]:
-        projections = model((to_float(batch["a"]), to_float(batch["b"])), training=False)
+        views = (to_float(batch["a"]), to_float(batch["b"]))
+        projections = [project(model.encode(branch, view, training=False)) for branch, view in enumerate(views)]
         losses, logs = contrastive.nt_xent_with_logs(*projections, temperature=temperature)
         a, b = (tf.math.l2_normalize(tf.cast(z[:_SHOWN], tf.float32), axis=1) for z in projections)
         return {"loss": tf.reduce_mean(losses), **logs}, tf.matmul(a, b, transpose_b=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.trainer import input_pipeline, step
 from tests.components import stage, training
 
 
@@ -63,6 +64,23 @@ def test_with_dropout_and_batch_norm_the_second_pass_repeats_the_first(examples,
     cached_losses, _, cached, _ = training.train(settings, examples, **arguments, caching=True)
     np.testing.assert_allclose(cached_losses, losses, rtol=1e-5)
     assert training.distance(cached, weights) < 1e-5
+
+
+def test_validation_leaves_the_model_as_it_is_and_falls_when_it_learns(examples, one_device):
+    """With batch norm in the projector, whose running statistics are of both branches and fit neither."""
+    settings = training.config(learning_rate=5e-3, batch_size=16)
+    batch = next(iter(input_pipeline.training_batches(examples, batch_size=16, crop_samples=8000, seed=1)))
+    losses = []
+
+    def look(model):
+        before = model.get_weights()
+        validate = step.make_validation(model, batch, temperature=0.1)
+        losses.append(float(validate()[0]["loss"]))
+        for found, expected in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+    training.train(settings, examples, strategy=one_device, steps=40, every=(20, look))
+    assert losses[1] < losses[0] - 0.5
 
 
 WORKER = """

@@ -45,7 +45,7 @@ def config(**changes):
     return overrides.replace(TrainerConfig(), {**TINY, **{name.replace("__", "."): v for name, v in changes.items()}})
 
 
-def train(settings, examples, *, strategy, steps, optimizer=None, caching=None):
+def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, every=(0, None)):
     """The loss of each step, all logs of the last one, and in the end the weights and the optimiser's variables."""
     keras.utils.set_random_seed(1)
     with strategy.scope():
@@ -75,7 +75,10 @@ def train(settings, examples, *, strategy, steps, optimizer=None, caching=None):
         for _ in range(2 if caching or setup.micro_batches > 1 else 1)
     ]
     loop, losses = inner_loop.make_loop(setup, caching=caching), []
-    for _ in range(steps):
+    interval, look = every
+    for done in range(steps):
+        if look and done % interval == 0:
+            look(model)
         logs, bad = loop(iterators, tf.constant(1))
         assert int(bad) == 1
         losses.append(float(logs["loss"]))
