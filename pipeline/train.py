@@ -1,6 +1,8 @@
 """Training by itself: no pipeline, no metadata, so that the same command can run on every machine that takes part."""
 
+import json
 import time
+import uuid
 
 from etils import epath
 
@@ -30,7 +32,7 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
             f"--examples {examples}: there is no dataset_info.json; give the folder that AudioExampleGen published, "
             "e.g. runs/tiny/artifacts/AudioExampleGen/examples/2."
         )
-    _claim(place, config)
+    _claim(place, config, examples=examples)
     outputs = {name: place / name for name in trainer.outputs}
     work = place / "work"
     for folder in (*outputs.values(), work):
@@ -46,17 +48,22 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
     return result
 
 
-def _claim(place: epath.Path, config: TrainerConfig) -> None:
-    """Notes the config at its first use, and refuses to go on from checkpoints of another one."""
+def _claim(place: epath.Path, config: TrainerConfig, *, examples: str) -> None:
+    """Notes config and examples at the first use of a place, and refuses to go on with others."""
     note = place / "config.json"
-    text = config.model_dump_json(indent=1, exclude=set(config.incidental))
+    fields = config.model_dump(mode="json", exclude=set(config.incidental))
+    text = json.dumps({"examples": examples, "trainer": fields}, indent=1)
     try:
-        if note.exists() and note.read_text() != text:
-            raise UserError(
-                f"--output {place} holds a training with another config, see {note}: name another folder, or give the "
-                "same FIELD=VALUE as before."
-            )
+        if note.exists():
+            if note.read_text() != text:
+                raise UserError(
+                    f"--output {place} holds a training with another config or other examples, see {note}: name "
+                    "another folder, or give the same as before."
+                )
+            return
         place.mkdir(parents=True, exist_ok=True)
-        note.write_text(text)
+        unfinished = place / f"config.json.{uuid.uuid4().hex[:8]}"  # several machines may start at once
+        unfinished.write_text(text)
+        unfinished.replace(note)
     except OSError as error:
         raise UserError(f"--output {place} cannot be written ({error.strerror}): name another folder.") from error

@@ -59,6 +59,11 @@ def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
             f"trainer.batch_size={config.batch_size} is more than the {clips} clips of the train split: choose at most "
             f"{clips}."
         )
+    if config.patience and info.splits.get("valid", 0) < 2:
+        raise UserError(
+            f"trainer.patience={config.patience} needs a valid split of at least 2 clips to look at: add audio, or set "
+            "trainer.patience=null."
+        )
     if info.sample_rate != config.model.sample_rate:
         raise UserError(
             f"trainer.model.sample_rate={config.model.sample_rate} is not that of the examples, {info.sample_rate} Hz: "

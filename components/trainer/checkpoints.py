@@ -26,7 +26,7 @@ _RECORD, _STATE = "checkpoint.json", "state"
 _UNFINISHED = ".writing"
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Standing:
     """How the choice of the best model stands; part of every checkpoint, so that a resumed run chooses alike.
 
@@ -34,11 +34,13 @@ class Standing:
         step: Of the best model so far; None before the first look at the valid split.
         score: Its score, higher for better.
         waited: Looks at the valid split since.
+        looked: The step of the last look; a run that is stopped between a step and its look takes it when it resumes.
     """
 
     step: int | None = None
     score: float | None = None
     waited: int = 0
+    looked: int = 0
 
 
 class Checkpoints:
@@ -52,7 +54,7 @@ class Checkpoints:
         writes: Whether this process saves: of several that train together one does, and all read.
 
     Raises:
-        UserError: if the folder cannot be read.
+        UserError: if there are checkpoints, but none is whole, or they are of another model.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Checkpoints:
         self._step, self._keep, self._writes = step, keep, writes
         state = _State({f"variable_{index}": variable.value for index, variable in enumerate(variables)})
         self._checkpoint = tf.train.Checkpoint(state=state)
+        self._shapes = [f"{variable.dtype} {tuple(variable.shape)}" for variable in variables]
         self._resume()
         self.last_saved = self.step
 
@@ -77,6 +80,11 @@ class Checkpoints:
         """Steps done; 0 in a new run."""
         return int(self._step.value.numpy())
 
+    @property
+    def newest(self) -> int:
+        """The step of the newest checkpoint of either kind; 0 if there is none."""
+        return max((_step_of(path) for path in (*self._all("step"), *self._all("best"))), default=0)
+
     def save(self) -> None:
         """Saves the present state, unless that of this step is saved already.
 
@@ -84,28 +92,38 @@ class Checkpoints:
             UserError: if it cannot be written; the checkpoints that are there stay.
         """
         if self.step != self.last_saved:
-            self._write(self._newest(self.step))
+            self._write(self.folder / f"step-{self.step:08d}", standing=self.standing)
             self.last_saved = self.step
             for path in self._all("step")[: -self._keep]:
                 path.rmtree()
 
-    def save_best(self) -> None:
-        """Saves the present state as the best one, and lets the one before go.
+    def save_best(self, standing: Standing) -> None:
+        """Saves the present state as the best one, and lets the one before go; `standing` holds from then on.
 
         Raises:
             UserError: as `save`.
         """
         before = self._all("best")
-        self._write(self.folder / f"best-{self.step:08d}")
+        self._write(self.folder / f"best-{self.step:08d}", standing=standing)
+        self.standing = standing
         for path in before:
-            if path.exists() and path.name != f"best-{self.step:08d}":
+            if path.exists() and _step_of(path) != self.step:
                 path.rmtree()
 
     def restore_best(self) -> int:
-        """Puts the best state back, or leaves the present one if there is no other; returns its step."""
-        for path in reversed(self._all("best")):
-            if self.standing.step is not None and _step_of(path) == self.standing.step and self._read(path) is not None:
-                break
+        """Puts the best state back; returns its step. Without a look at the valid split the present state is the best.
+
+        Raises:
+            UserError: if it is not whole.
+        """
+        if self.standing.step is None:
+            return self.step
+        path = self.folder / f"best-{self.standing.step:08d}"
+        if not path.exists() or self._read(path) is None:
+            raise UserError(
+                f"The best model's checkpoint {path} is gone or damaged: put it back, or remove {self.folder} to train "
+                "anew."
+            )
         return self.step
 
     def _resume(self) -> None:
@@ -115,9 +133,19 @@ class Checkpoints:
             if record is not None:
                 self.standing = Standing(**record["standing"])
                 logging.info("resumed at step %d from %s", self.step, path)
-                return
-        if found:
-            logging.error("no checkpoint in %s is whole: training begins anew", self.folder)
+                break
+            if self._writes:  # out of the way of those to come
+                aside = path.with_name(f"damaged-{path.name}")
+                if aside.exists():
+                    aside.rmtree()
+                path.rename(aside)
+        else:
+            if found:
+                raise UserError(f"No checkpoint in {self.folder} is whole: remove it to train anew.")
+        if self._writes and self.folder.exists():
+            for path in self.folder.iterdir():
+                if path.name.endswith(_UNFINISHED):
+                    path.rmtree()
 
     def _all(self, kind: str) -> list[epath.Path]:
         """Finished checkpoints of a kind, the oldest first."""
@@ -126,13 +154,11 @@ class Checkpoints:
         paths = (path for path in self.folder.iterdir() if path.name.startswith(f"{kind}-"))
         return sorted((path for path in paths if not path.name.endswith(_UNFINISHED)), key=_step_of)
 
-    def _newest(self, step: int) -> epath.Path:
-        return self.folder / f"step-{step:08d}"
-
     def _read(self, path: epath.Path) -> dict | None:
         """Reads one into the variables; None, and an error in the log, if it is not whole."""
         try:
             record = json.loads((path / _RECORD).read_text())
+            self._check_shapes(path, record["variables"])
             if damaged := [name for name, digest in record["files"].items() if _digest(path / name) != digest]:
                 raise ValueError(f"{damaged[0]} is not as it was written")
             self._checkpoint.read(os.fspath(path / _STATE)).assert_consumed()
@@ -141,7 +167,14 @@ class Checkpoints:
             return None
         return record
 
-    def _write(self, target: epath.Path) -> None:
+    def _check_shapes(self, path: epath.Path, saved: list[str]) -> None:
+        if saved != self._shapes:
+            raise UserError(
+                f"The checkpoint {path} is of another model or optimiser: remove {self.folder} to train anew, or train "
+                "with what wrote it."
+            )
+
+    def _write(self, target: epath.Path, *, standing: Standing) -> None:
         if not self._writes:
             return
         unfinished = target.with_name(target.name + _UNFINISHED)
@@ -154,13 +187,14 @@ class Checkpoints:
             self._checkpoint.write(os.fspath(unfinished / _STATE))
             record = {
                 "step": self.step,
-                "standing": dataclasses.asdict(self.standing),
+                "standing": dataclasses.asdict(standing),
+                "variables": self._shapes,
                 "files": {path.name: _digest(path) for path in _files(unfinished)},
             }
             (unfinished / _RECORD).write_text(json.dumps(record, indent=1))
             unfinished.rename(target)
         except (OSError, tf.errors.OpError) as error:
-            last = max((_step_of(path) for path in (*self._all("step"), *self._all("best"))), default=0)
+            last = self.newest
             reason = getattr(error, "strerror", None) or getattr(error, "message", str(error)).partition("\n")[0]
             kept = f"that of step {last:,} is kept" if last else "there is none before it"
             raise UserError(

@@ -102,7 +102,7 @@ class TrainerConfig(StageConfig):
     """How the model is trained."""
 
     incidental: ClassVar[frozenset[str]] = frozenset(
-        {"steps_per_loop", "log_every", "checkpoint_every", "keep_checkpoints", "profile"}
+        {"strategy", "tpu", "steps_per_loop", "log_every", "checkpoint_every", "keep_checkpoints", "profile"}
     )
 
     model: ModelConfig = ModelConfig()
@@ -120,8 +120,8 @@ class TrainerConfig(StageConfig):
     micro_batch: int | None = pydantic.Field(
         None,
         ge=2,
-        description="Clips that a replica embeds at a time, for batches larger than memory: the same gradient, twice "
-        "the reading and half as much computing again; null: its whole share of the batch.",
+        description="Clips that a replica embeds at a time, for batches larger than memory: the gradient of the whole "
+        "batch (but for batch norm and dropout) at a third more computing; null: its whole share of the batch.",
     )
     temperature: float = pydantic.Field(0.1, gt=0, description="tau of the contrastive loss.")
     optimizer: Literal["adam", "lamb", "lars"] = pydantic.Field(
@@ -144,7 +144,7 @@ class TrainerConfig(StageConfig):
         2048, ge=1, description="Clips among which the next is drawn, on top of a new order of files in each pass."
     )
     steps_per_loop: int = pydantic.Field(
-        100, ge=1, description="Steps in one call of the compiled loop. Ctrl-C and the logs wait for its end."
+        100, ge=1, description="Most steps in a call of the compiled loop, of about 10 s; Ctrl-C waits for its end."
     )
     log_every: int = pydantic.Field(100, ge=1, description="Steps between TensorBoard points.")
     eval_every: int = pydantic.Field(2000, ge=1, description="Steps between looks at the valid split.")

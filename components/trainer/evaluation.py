@@ -13,7 +13,6 @@ from models.dual import DualEncoder
 
 FEWEST_CLIPS = 200
 """Of fewer labelled clips a probe is too noisy to choose a model by."""
-_BATCH = 64
 _RIDGES = tuple(10.0**power for power in range(-3, 5))
 
 
@@ -41,6 +40,7 @@ class Evaluation:
         batch: Of `input_pipeline.validation_batch`.
         temperature: tau of the loss.
         probe_clips: Most clips of the probe; 0 for none.
+        chunk: Clips to embed at a time.
     """
 
     def __init__(
@@ -51,17 +51,24 @@ class Evaluation:
         batch: input_pipeline.Batch,
         temperature: float,
         probe_clips: int,
+        chunk: int,
     ):
-        self._loss = step.make_validation(model, batch, temperature=temperature)
-        self._embed = _embedder(model)
+        self._validate = step.make_validation(model, temperature=temperature)
+        self._views = [batch[name].numpy() for name in "ab"]
+        self._encode = [
+            _in_chunks(lambda x, branch=branch: {"": model.encode(branch, x, training=False)}, model, chunk=chunk)
+            for branch in range(2)
+        ]
+        self._embed = _in_chunks(model.embed, model, chunk=chunk)
         self._crops, self._targets = _probe_set(info, crop_samples=model.crop_samples, limit=probe_clips)
-        self._batch = np.asarray(batch["a"])
 
     def look(self) -> Look:
         """Takes one."""
-        logs, similarities = self._loss()
+        logs, similarities = self._validate(
+            *(encode(view)[""] for encode, view in zip(self._encode, self._views, strict=True))
+        )
         figures = {name: float(value) for name, value in logs.items()}
-        features = self._embed(self._crops if len(self._crops) else self._batch)
+        features = self._embed(self._crops if len(self._crops) else self._views[0])
         for name, values in features.items():
             figures[f"effective_rank_{name}"] = effective_rank(values)
         score = -figures["loss"]
@@ -116,22 +123,25 @@ def effective_rank(features: np.ndarray) -> float:
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
-def _embedder(model: DualEncoder) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Int16 crops -> the embeddings by name, `(clips, dim)`."""
+def _in_chunks(
+    function: Callable[[tf.Tensor], dict[str, tf.Tensor]], model: DualEncoder, *, chunk: int
+) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """`function` of float crops as one of any number of int16 crops, which takes `chunk` of them at a time."""
 
-    @tf.function(input_signature=[tf.TensorSpec((_BATCH, model.crop_samples), tf.int16)])
-    def embed(crops: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.embed(step.to_float(crops))
+    @tf.function(input_signature=[tf.TensorSpec((chunk, model.crop_samples), tf.int16)])
+    def compiled(crops: tf.Tensor) -> dict[str, tf.Tensor]:
+        return function(step.to_float(crops))
 
-    def embed_all(crops: np.ndarray) -> dict[str, np.ndarray]:
+    def run(crops: np.ndarray) -> dict[str, np.ndarray]:
         parts = []
-        for start in range(0, len(crops), _BATCH):
-            part = crops[start : start + _BATCH]
-            padded = np.pad(part, ((0, _BATCH - len(part)), (0, 0)))  # one shape, one compilation
-            parts.append({name: value[: len(part)].numpy() for name, value in embed(padded).items()})
-        return {name: np.concatenate([part[name] for part in parts]).astype(np.float32) for name in parts[0]}
+        for start in range(0, len(crops), chunk):
+            part = crops[start : start + chunk]
+            padded = np.pad(part, ((0, chunk - len(part)), (0, 0)))  # one shape, one compilation
+            found = {name: tf.cast(value, tf.float32).numpy() for name, value in compiled(padded).items()}
+            parts.append({name: value[: len(part)] for name, value in found.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    return embed_all
+    return run
 
 
 def _probe_set(info: examples.ExamplesInfo, *, crop_samples: int, limit: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,9 @@ gradient back to the weights. So memory is that of one micro-batch, the gradient
 
 What a network does with an example must not depend on the other micro-batches. Group normalisation does not. Batch
 normalisation takes its statistics from a micro-batch (of all replicas), not from the batch: training is that of "ghost"
-batches, each pass sees the same ones, and the running statistics move once for each. Dropout and running statistics
-are put back after the first pass, so that the second one repeats it.
+batches, each pass sees the same ones, and the running statistics move once for each. Dropout's masks are drawn part by
+part, so they are others than the whole batch's; they and the running statistics are put back after the first pass, so
+that the second one repeats it.
 """
 
 from collections.abc import Callable, Iterator, Sequence

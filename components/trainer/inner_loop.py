@@ -16,7 +16,7 @@ def make_loop(
     It takes two iterators over the same micro-batches, or one if a batch is embedded at once. `logs` are the means of
     `step.LOGS` over the steps: the loss of a pair, what `models.contrastive.nt_xent_with_logs` says of it, the norms of
     gradient, weights and update, and the seconds that a step waited for its input. `bad` counts the steps ahead of the
-    first one without a finite loss; if there is none, it is `steps`.
+    first one with a loss, a gradient or weights that are not finite; if there is none, it is `steps`.
 
     Args:
         setup: What is trained, and how.
@@ -30,7 +30,7 @@ def make_loop(
         total, bad = tf.zeros(len(step.LOGS)), steps
         for i in tf.range(steps):
             logs = tf.stack([tf.cast(value, tf.float32) for value in one(iterators)])
-            bad = tf.where(tf.math.is_finite(logs[0]), bad, tf.minimum(bad, i))
+            bad = tf.where(tf.reduce_all(tf.math.is_finite(logs)), bad, tf.minimum(bad, i))
             total += logs
         return dict(zip(step.LOGS, tf.unstack(total / tf.cast(steps, tf.float32)), strict=True)), bad
 

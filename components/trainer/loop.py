@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -23,6 +24,8 @@ from components.trainer.summaries import TrainingLog
 _LOOKS_BEFORE_WARNING = 3
 _PROFILED = (10, 20)
 _MOST_VALID = 512  # clips of the validation loss
+_MOST_EMBEDDED = 64  # of them at a time
+_CALL_S = 10.0  # of the compiled loop, about: a signal waits for its end
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,11 @@ def train(
         keep=config.keep_checkpoints,
         writes=is_chief,
     )
+    if strategies.agreed(strategy, checkpoints.step) != checkpoints.step:
+        raise UserError(
+            f"The machines do not agree on the step to go on from (here {checkpoints.step}): give all of them one "
+            "folder for the output, which all can read."
+        )
 
     # Data. A batch that is embedded in parts is read twice.
     crops = {"crop_samples": model.crop_samples, "seed": config.seed, "short_clips": config.short_clips}
@@ -93,6 +101,17 @@ def train(
         temperature=config.temperature,
         seed=config.seed,
     )
+    hosts: list[tf.distribute.InputContext] = []  # this one, once the strategy has said which it is
+
+    def read(host: tf.distribute.InputContext, *, start_step: int = checkpoints.step, with_ids: bool = False):
+        hosts[:] = [host]
+        return batches(start_step=start_step, micro_batch=micro_batch, with_ids=with_ids, context=host)
+
+    def ids_of(bad: int) -> list[str]:
+        parts = config.batch_size // (hosts[0].num_input_pipelines * micro_batch)
+        found = [batch["clip_id"] for batch in read(hosts[0], start_step=bad, with_ids=True).take(parts)]
+        return [clip_id.decode() for clip_id in tf.concat(found, axis=0).numpy()]
+
     valid = input_pipeline.validation_batch(examples_dir, batch_size=min(config.batch_size, _MOST_VALID), **crops)
 
     # Loop.
@@ -101,21 +120,24 @@ def train(
         history=context.work_dir / "history.csv",
         first=checkpoints.step,
     )
-    if not checkpoints.step:  # the pictures draw augmentations: a resumed run has them already
+    if not checkpoints.step:  # a resumed run has shown them already
         log.config(config)
-        log.views(model, valid or next(iter(batches(batch_size=min(config.batch_size, _MOST_VALID)))))
-    read = functools.partial(batches, start_step=checkpoints.step, micro_batch=micro_batch, with_ids=False)
+        log.views(model, valid or next(iter(batches(micro_batch=micro_batch))))
     run = _Run(
         config=config,
         setup=setup,
         loop=inner_loop.make_loop(setup),
         iterators=[
-            iter(strategy.distribute_datasets_from_function(lambda host: read(context=host)))
-            for _ in range(1 if setup.micro_batches == 1 else 2)
+            iter(strategy.distribute_datasets_from_function(read)) for _ in range(1 if setup.micro_batches == 1 else 2)
         ],
-        ids_of=lambda bad: next(iter(batches(start_step=bad)))["clip_id"].numpy(),
+        ids_of=ids_of,
         evaluation=evaluation.Evaluation(
-            model, info=info, batch=valid, temperature=config.temperature, probe_clips=config.probe_clips
+            model,
+            info=info,
+            batch=valid,
+            temperature=config.temperature,
+            probe_clips=config.probe_clips,
+            chunk=min(micro_batch, _MOST_EMBEDDED),
         )
         if valid
         else None,
@@ -144,44 +166,59 @@ class _Run:
     setup: step.Setup
     loop: Callable[[Sequence[Iterator], tf.Tensor], tuple[step.Logs, tf.Tensor]]
     iterators: Sequence[Iterator]
-    ids_of: Callable[[int], Sequence[bytes]]
+    ids_of: Callable[[int], Sequence[str]]
     evaluation: evaluation.Evaluation | None
     checkpoints: Checkpoints
     log: TrainingLog
     collapsed: dict[str, int] = dataclasses.field(default_factory=dict)
+    window: "_Window" = dataclasses.field(default_factory=lambda: _Window())
+    step_s: float = math.inf
+    profiles: bool = False
 
     def to_the_end(self, context: StageContext) -> Outcome:
         """Runs all steps that are left, and saves the state after the last one, or wherever a signal stops it."""
         first = done = self.checkpoints.step
         logs, began = self.log.last, time.monotonic()
-        ended = began
+        checked = True  # whether the present state is known to be sound
         try:
+            self._look_if_due(done)  # one that a signal came ahead of
             while done < self.config.steps and not self._has_waited_enough():
-                count = self._steps_until_something_is_due(done)
-                with self._profiled(done):
-                    started = time.monotonic()
-                    found, bad = self.loop(self.iterators, tf.constant(count))
-                    logs = {name: float(value) for name, value in found.items()}
-                host_s, ended, loop_s = started - ended, time.monotonic(), time.monotonic() - started
-                self._check_finite(done, steps=count, bad=int(bad))
-                done += count
+                self._profile(done)
+                count, checked = self._steps_until_something_is_due(done), False
+                logs = self._steps(done, count)
+                checked, done = True, done + count
                 rate = (done - first) * self.config.batch_size / (time.monotonic() - began)
                 figures = {"loss": logs["loss"], "top1": logs["top1"], "clips/s": rate}
                 context.progress.update(done, total=self.config.steps, unit="steps", **figures)
-                waited_s = logs.pop("input_wait_s")
-                times = {"input": waited_s, "device": loop_s / count - waited_s, "host": host_s / count}
-                self._write_what_is_due(done, logs=logs, times=times, clips_per_s=rate)
+                # Averaged weights are in the model's place during a look, whatever interrupts it.
+                checked = not self.setup.optimizer.use_ema
+                self._write_what_is_due(done)
+                checked = True
         except KeyboardInterrupt:
-            self.checkpoints.save()
-            logging.info("stopped at step %d; its checkpoint is kept", self.checkpoints.step)
+            if checked:
+                self.checkpoints.save()
+            if self.checkpoints.newest:
+                logging.info("stopped; the checkpoint of step %d is kept", self.checkpoints.newest)
             raise
+        finally:
+            self._profile(math.inf)
         self.checkpoints.save()
         rate = (done - first) * self.config.batch_size / (time.monotonic() - began)
         return Outcome(steps=done, best_step=done, loss=logs["loss"], top1=logs["top1"], clips_per_s=rate)
 
+    def _steps(self, done: int, count: int) -> dict[str, float]:
+        """Takes `count` steps; their mean logs."""
+        started = time.monotonic()
+        found, bad = self.loop(self.iterators, tf.constant(count))
+        logs = {name: float(value) for name, value in found.items()}
+        self.step_s = (time.monotonic() - started) / count
+        self._check_finite(done, steps=count, bad=int(bad))
+        self.window.add(logs, steps=count, loop_s=time.monotonic() - started)
+        return logs
+
     def _steps_until_something_is_due(self, done: int) -> int:
         config = self.config
-        ends = [done + config.steps_per_loop, config.steps]
+        ends = [done + config.steps_per_loop, config.steps, done + max(1, int(_CALL_S / self.step_s))]
         ends += [
             done - done % every + every for every in (config.log_every, config.eval_every, config.checkpoint_every)
         ]
@@ -189,30 +226,30 @@ class _Run:
             ends += [place for place in _PROFILED if place > done]
         return min(ends) - done
 
-    def _write_what_is_due(
-        self, done: int, *, logs: Mapping[str, float], times: Mapping[str, float], clips_per_s: float
-    ) -> None:
+    def _write_what_is_due(self, done: int) -> None:
         config, last = self.config, done == self.config.steps
         if done % config.log_every == 0 or last:
+            figures, times = self.window.means(clips=config.batch_size)
             rate = float(self.setup.optimizer.learning_rate)
-            self.log.training(done, {**logs, "learning_rate": rate, "clips_per_s": clips_per_s}, times=times)
-        if self.evaluation and (done % config.eval_every == 0 or last):
-            self._look(done)
+            self.log.training(done, {**figures, "learning_rate": rate}, times=times)
+            self.window = _Window()
+        self._look_if_due(done)
         if done % config.checkpoint_every == 0 and not last:
             self.checkpoints.save()
 
-    def _look(self, done: int) -> None:
+    def _look_if_due(self, done: int) -> None:
         """Looks at the valid split, and keeps the model if it is the best so far."""
+        is_due = done and (done % self.config.eval_every == 0 or done == self.config.steps)
+        standing = self.checkpoints.standing
+        if self.evaluation is None or not is_due or standing.looked == done:
+            return
         with _averaged(self.setup):
             look = self.evaluation.look()
         score = strategies.agreed(self.setup.strategy, look.score)
-        standing = self.checkpoints.standing
-        is_best = standing.score is None or score > standing.score
-        self.checkpoints.standing = (
-            Standing(step=done, score=score) if is_best else dataclasses.replace(standing, waited=standing.waited + 1)
-        )
-        if is_best:
-            self.checkpoints.save_best()
+        if standing.score is None or score > standing.score:
+            self.checkpoints.save_best(Standing(step=done, score=score, looked=done))
+        else:
+            self.checkpoints.standing = dataclasses.replace(standing, waited=standing.waited + 1, looked=done)
         self.log.validation(done, look.figures, similarities=look.similarities)
         self._warn_of_collapse(done, look.figures)
 
@@ -243,10 +280,10 @@ class _Run:
                 )
 
     def _check_finite(self, done: int, *, steps: int, bad: int) -> None:
-        """Refuses to go on once a loss was not finite: `bad` of these steps were well before the first such one."""
+        """Refuses to go on from what is not finite: `bad` of these steps were well before the first such one."""
         if bad == steps:
             return
-        saved, ids = self.checkpoints.last_saved, [clip_id.decode() for clip_id in self.ids_of(done + bad)]
+        saved, ids = self.checkpoints.newest, self.ids_of(done + bad)
         shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
         good = f"the last good checkpoint is that of step {saved}" if saved else "there is no checkpoint before it"
         raise UserError(
@@ -254,13 +291,37 @@ class _Run:
             f"{self.checkpoints.folder}. Lower trainer.learning_rate, or raise trainer.temperature."
         )
 
-    @contextlib.contextmanager
-    def _profiled(self, done: int) -> Iterator[None]:
-        if not self.config.profile or done != _PROFILED[0]:
-            yield
-            return
-        with tf.profiler.experimental.Profile(self.log.folder):
-            yield
+    def _profile(self, done: float) -> None:
+        """Starts or stops the profiler, where it is asked for."""
+        if self.config.profile and self.log.folder and not self.profiles and _PROFILED[0] <= done < _PROFILED[1]:
+            tf.profiler.experimental.start(self.log.folder)
+            self.profiles = True
+        elif self.profiles and done >= _PROFILED[1]:
+            tf.profiler.experimental.stop()
+            self.profiles = False
+
+
+@dataclasses.dataclass
+class _Window:
+    """Sums over the steps since the last point in the logs."""
+
+    logs: dict[str, float] = dataclasses.field(default_factory=dict)
+    steps: int = 0
+    loop_s: float = 0.0
+    began: float = dataclasses.field(default_factory=time.monotonic)
+
+    def add(self, logs: Mapping[str, float], *, steps: int, loop_s: float) -> None:
+        self.logs = {name: self.logs.get(name, 0.0) + steps * value for name, value in logs.items()}
+        self.steps += steps
+        self.loop_s += loop_s
+
+    def means(self, *, clips: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Means of the logs, with the speed in `clips` a step; and where the seconds of a step went."""
+        figures = {name: value / self.steps for name, value in self.logs.items()}
+        waited, step_s = figures.pop("input_wait_s"), (time.monotonic() - self.began) / self.steps
+        loop_s = self.loop_s / self.steps
+        times = {"input": waited, "device": loop_s - waited, "host": step_s - loop_s}
+        return {**figures, "clips_per_s": clips / step_s}, times
 
 
 @contextlib.contextmanager
@@ -271,8 +332,8 @@ def _averaged(setup: step.Setup) -> Iterator[None]:
         return
     variables = setup.model.trainable_variables
     kept = [variable.numpy() for variable in variables]
-    setup.optimizer.finalize_variable_values(variables)
     try:
+        setup.optimizer.finalize_variable_values(variables)
         yield
     finally:
         for variable, value in zip(variables, kept, strict=True):

@@ -56,7 +56,7 @@ class Setup:
         return [variable.value for variable in self.model.trainable_variables]
 
     def project(self, batch: Batch, *, part: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The projections of this replica's micro-batch number `part`, augmented; `(micro_batch, dim)` each.
+        """The projections of this replica's micro-batch number `part`, augmented; float32 `(micro_batch, dim)` each.
 
         What is random about an example's augmentations derives from the seed, the step and its place in the global
         batch: parts are dealt out to the replicas in turn.
@@ -67,7 +67,8 @@ class Setup:
         draws = tf.random.stateless_uniform(shape, seed=tf.stack([tf.cast(self.seed, tf.int64), step]))
         first = (part * replicas + replica.replica_id_in_sync_group) * self.micro_batch
         draws = tf.slice(draws, [first, 0], [self.micro_batch, self.model.draws_each])
-        return self.model((to_float(batch["a"]), to_float(batch["b"])), training=True, draws=draws)
+        projections = self.model((to_float(batch["a"]), to_float(batch["b"])), training=True, draws=draws)
+        return tuple(tf.cast(z, tf.float32) for z in projections)
 
     def global_loss(self, projections: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Logs]:
         """Mean loss of a pair over the global batch, and its logs, from this replica's projections.
@@ -94,25 +95,26 @@ class Setup:
             "update_norm": tf.linalg.global_norm(updates),
         }
 
+    def step_on_replica(self, batch: Batch) -> tf.Tensor:
+        """A whole step on this replica's share of a batch, embedded at once; gives the `LOGS` but for the wait.
 
-def make_step(setup: Setup) -> Callable[[Sequence[Iterator[Batch]]], list[tf.Tensor]]:
-    """A step that embeds each replica's share of the batch at once.
-
-    Each replica takes its share of the global loss. Summed over replicas, as the optimizer does, the gradients are
-    those of one device with the whole batch.
-    """
-
-    def on_replica(batch: Batch) -> tf.Tensor:
+        Each replica takes its share of the global loss. Summed over replicas, as the optimizer does, the gradients are
+        those of one device with the whole batch.
+        """
         with tf.GradientTape() as tape:
-            loss, logs = setup.global_loss(setup.project(batch, part=0))
-            share = loss / setup.strategy.num_replicas_in_sync
-        norms = setup.update(tape.gradient(share, setup.variables))
+            loss, logs = self.global_loss(self.project(batch, part=0))
+            share = loss / self.strategy.num_replicas_in_sync
+        norms = self.update(tape.gradient(share, self.variables))
         logs = {"loss": loss, **logs, **norms}
         return tf.stack([logs[name] for name in LOGS[:-1]])
 
+
+def make_step(setup: Setup) -> Callable[[Sequence[Iterator[Batch]]], list[tf.Tensor]]:
+    """Builds `step(iterators) -> the LOGS` that embeds each replica's share of the batch at once."""
+
     def step(iterators: Sequence[Iterator[Batch]]) -> list[tf.Tensor]:
         batch, waited = timed_next(iterators[0])
-        logs = setup.strategy.run(on_replica, args=(batch,))
+        logs = setup.strategy.run(setup.step_on_replica, args=(batch,))
         return [*tf.unstack(setup.strategy.reduce(tf.distribute.ReduceOp.MEAN, logs, axis=None)), waited]
 
     return step
@@ -127,8 +129,10 @@ def timed_next(iterator: Iterator[Batch]) -> tuple[Batch, tf.Tensor]:
         return batch, tf.timestamp() - asked
 
 
-def make_validation(model: DualEncoder, batch: Batch, *, temperature: float) -> Callable[[], tuple[Logs, tf.Tensor]]:
-    """Builds `validate() -> (logs, similarities)` of one fixed batch, without augmentation or dropout.
+def make_validation(
+    model: DualEncoder, *, temperature: float
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[Logs, tf.Tensor]]:
+    """Builds `validate(features of view A, of view B) -> (logs, similarities)`; both are `(clips, dim)`.
 
     The logs are the contrastive loss and what belongs to it, the similarities those of the first crops, branch A in
     rows, branch B in columns.
@@ -142,9 +146,8 @@ def make_validation(model: DualEncoder, batch: Batch, *, temperature: float) -> 
         return projector.stateless_call(*state, features, training=True)[0]
 
     @tf.function
-    def validate() -> tuple[Logs, tf.Tensor]:
-        views = (to_float(batch["a"]), to_float(batch["b"]))
-        projections = [project(model.encode(branch, view, training=False)) for branch, view in enumerate(views)]
+    def validate(a: tf.Tensor, b: tf.Tensor) -> tuple[Logs, tf.Tensor]:
+        projections = [project(features) for features in (a, b)]
         losses, logs = contrastive.nt_xent_with_logs(*projections, temperature=temperature)
         a, b = (tf.math.l2_normalize(tf.cast(z[:_SHOWN], tf.float32), axis=1) for z in projections)
         return {"loss": tf.reduce_mean(losses), **logs}, tf.matmul(a, b, transpose_b=True)

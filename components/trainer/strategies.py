@@ -23,7 +23,7 @@ def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
         UserError: if there is no such TPU, or TF_CONFIG does not name the machines.
     """
     if name == "auto":
-        name = _found()
+        name, tpu = _found(), os.environ.get("TPU_NAME", tpu)
     if name == "tpu":
         return _tpu(tpu)
     if name == "multi_worker":
@@ -41,14 +41,18 @@ def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one, of all that train together, that writes."""
-    resolver = strategy.cluster_resolver
-    if resolver is None or isinstance(strategy, tf.distribute.TPUStrategy):
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return True
-    return resolver.task_type in (None, "chief") or (resolver.task_type == "worker" and not resolver.task_id)
+    resolver = strategy.cluster_resolver
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return resolver.task_type == "worker" and not resolver.task_id
 
 
 def agreed(strategy: tf.distribute.Strategy, value: float) -> float:
     """A figure that every process worked out by itself, the same in all: what is decided by it must be, too."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return value
     replicas = strategy.run(lambda: tf.constant(value, tf.float32))
     return float(strategy.reduce(tf.distribute.ReduceOp.MEAN, replicas, axis=None))
 

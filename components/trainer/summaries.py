@@ -11,6 +11,7 @@ from etils import epath
 from tensorboard.plugins.hparams import api as hparams
 
 from components import tensorboard
+from components.errors import UserError
 from components.trainer.config import TrainerConfig
 from components.trainer.input_pipeline import Batch
 from components.trainer.step import LOGS, to_float
@@ -108,7 +109,15 @@ class TrainingLog:
 
     def _write_history(self) -> None:
         lines = [",".join(_COLUMNS), *(",".join(row.get(name, "") for name in _COLUMNS) for row in self._rows)]
-        self._history.write_text("\n".join(lines) + "\n")
+        unfinished = self._history.with_name(f"{self._history.name}.writing")
+        try:
+            unfinished.write_text("\n".join(lines) + "\n")
+            unfinished.replace(self._history)  # a kill leaves the one or the other whole
+        except OSError as error:
+            raise UserError(
+                f"The history of the training cannot be written to {self._history} ({error.strerror}): make room, and "
+                "run the same command again."
+            ) from error
 
 
 def _flat(config: Mapping[str, object], *, prefix: str = "") -> dict[str, object]:

@@ -34,8 +34,7 @@ def test_the_newest_and_the_best_are_kept_and_read_back(tmp_path):
     for to in (1, 2, 3, 4):
         _advance(weights, step, checkpoints, to=to)
         if to in (1, 2):
-            checkpoints.standing = Standing(step=to, score=0.5)
-            checkpoints.save_best()
+            checkpoints.save_best(Standing(step=to, score=0.5))
     assert _names(tmp_path) == ["best-00000002", "step-00000003", "step-00000004"]
     again, _, resumed = _state(tmp_path)
     assert resumed.step == resumed.last_saved == 4
@@ -49,7 +48,7 @@ def test_a_best_one_that_is_newer_than_all_others_is_gone_on_from(tmp_path):
     weights, step, checkpoints = _state(tmp_path)
     _advance(weights, step, checkpoints, to=1)
     _advance(weights, step, checkpoints, to=2, save=False)
-    checkpoints.save_best()
+    checkpoints.save_best(Standing(step=2, score=0.5))
     assert _state(tmp_path)[2].step == 2
 
 
@@ -83,24 +82,44 @@ def test_a_damaged_latest_falls_back_to_the_one_before_loudly(tmp_path, caplog, 
     np.testing.assert_array_equal(again.numpy(), 1.0)
     (error,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert error.startswith(f"the checkpoint {latest} is damaged and passed over: ")
-    # What is saved from here on replaces it.
+    # It is set aside, and what is saved from here on is not pruned in its favour.
+    assert _names(tmp_path) == ["damaged-step-00000002", "step-00000001"]
     _advance(again, resumed._step, resumed, to=2)
     assert _state(tmp_path)[2].step == 2
 
 
-def test_without_one_that_is_whole_training_begins_anew_loudly(tmp_path, caplog):
+def test_without_one_that_is_whole_nothing_begins_anew_by_itself(tmp_path):
     weights, step, checkpoints = _state(tmp_path)
     _advance(weights, step, checkpoints, to=1)
     (tmp_path / "step-00000001" / "checkpoint.json").unlink()
-    assert _state(tmp_path)[2].step == 0
-    assert "is whole: training begins anew" in caplog.text
+    with pytest.raises(UserError, match=f"No checkpoint in {tmp_path} is whole: remove it to train anew"):
+        _state(tmp_path)
 
 
-def test_what_was_half_written_is_no_checkpoint(tmp_path):
+def test_what_was_half_written_is_no_checkpoint_and_is_removed(tmp_path):
     weights, step, checkpoints = _state(tmp_path)
     _advance(weights, step, checkpoints, to=1)
     (tmp_path / "step-00000002.writing").mkdir()
     assert _state(tmp_path)[2].step == 1
+    assert _names(tmp_path) == ["step-00000001"]
+
+
+def test_one_of_another_model_is_refused_and_not_half_restored(tmp_path):
+    weights, step, checkpoints = _state(tmp_path)
+    _advance(weights, step, checkpoints, to=1)
+    with pytest.raises(UserError, match="step-00000001 is of another model or optimiser: remove"):
+        _state(tmp_path, size=999)
+    assert _names(tmp_path) == ["step-00000001"]
+
+
+def test_a_best_one_that_is_gone_is_not_silently_replaced_by_the_last(tmp_path):
+    weights, step, checkpoints = _state(tmp_path)
+    _advance(weights, step, checkpoints, to=1)
+    checkpoints.save_best(Standing(step=1, score=0.5))
+    _advance(weights, step, checkpoints, to=2)
+    (tmp_path / "best-00000001").rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="best-00000001 is gone or damaged: put it back"):
+        checkpoints.restore_best()
 
 
 def test_of_several_processes_one_writes_and_all_read(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer import input_pipeline, step
+from pipeline import overrides
 from tests.components import stage, training
 
 
@@ -39,6 +40,12 @@ def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_dev
     for expected, found in zip((whole, parts), pickle.loads(output.read_bytes()), strict=True):
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-4)
         assert training.distance(found[2], expected[2]) < 1e-4
+    # What several replicas have saved one device goes on from.
+    setup = training.set_up(training.config(), strategy=one_device)
+    assert training.checkpoints(setup, f"{output}.checkpoints").step == training.STEPS
+    weights = pickle.loads(output.read_bytes())[0][2]
+    for restored, saved in zip(setup.model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(restored, saved)
 
 
 @pytest.mark.parametrize("micro_batch", [4, 8])
@@ -66,6 +73,27 @@ def test_with_dropout_and_batch_norm_the_second_pass_repeats_the_first(examples,
     assert training.distance(cached, weights) < 1e-5
 
 
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
+def test_the_step_of_a_replica_compiles_under_xla(examples, one_device, precision):
+    """What a TPU asks of it: static shapes, no strings, and operations that XLA knows. It draws by itself, though."""
+    settings = training.config(**training.WHOLE_CLIPS)
+    setup = training.set_up(overrides.replace(settings, {"precision": precision}), strategy=one_device)
+    batches = input_pipeline.training_batches(
+        examples, batch_size=16, crop_samples=setup.model.crop_samples, seed=0, with_ids=False
+    )
+    compiled = tf.function(setup.step_on_replica, jit_compile=True)
+    losses = [float(compiled(batch)[0]) for batch in batches.take(2)]
+    expected, _, _, _ = training.train(settings, examples, strategy=one_device, steps=2)
+    np.testing.assert_allclose(losses, expected, rtol=1e-3 if precision == "float32" else 0.05)
+
+
+def test_caching_in_bfloat16(examples, one_device):
+    settings = training.config(precision="bfloat16", **training.IN_PARTS)
+    losses, _, _, _ = training.train(settings, examples, strategy=one_device, steps=2)
+    expected, _, _, _ = training.train(training.config(**training.IN_PARTS), examples, strategy=one_device, steps=2)
+    np.testing.assert_allclose(losses, expected, rtol=0.05)
+
+
 def test_validation_leaves_the_model_as_it_is_and_falls_when_it_learns(examples, one_device):
     """With batch norm in the projector, whose running statistics are of both branches and fit neither."""
     settings = training.config(learning_rate=5e-3, batch_size=16)
@@ -74,8 +102,8 @@ def test_validation_leaves_the_model_as_it_is_and_falls_when_it_learns(examples,
 
     def look(model):
         before = model.get_weights()
-        validate = step.make_validation(model, batch, temperature=0.1)
-        losses.append(float(validate()[0]["loss"]))
+        features = [model.encode(i, step.to_float(batch["ab"[i]]), training=False) for i in range(2)]
+        losses.append(float(step.make_validation(model, temperature=0.1)(*features)[0]["loss"]))
         for found, expected in zip(model.get_weights(), before, strict=True):
             np.testing.assert_array_equal(found, expected)
 

@@ -1,6 +1,7 @@
 """A few steps of training, without the stage around them; also as a program, for what needs a process of its own.
 
-`python -m tests.components.training EXAMPLES OUTPUT REPLICAS` trains on so many logical CPU devices.
+`python -m tests.components.training EXAMPLES OUTPUT REPLICAS` trains on so many logical CPU devices, and keeps a
+checkpoint beside the output.
 """
 
 import functools
@@ -12,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from components.trainer import TrainerConfig, build, inner_loop, input_pipeline, optimizers, step
+from components.trainer import TrainerConfig, build, inner_loop, input_pipeline, optimizers, step, strategies
+from components.trainer.checkpoints import Checkpoints
 from pipeline import overrides
 
 TINY = {
@@ -45,14 +47,14 @@ def config(**changes):
     return overrides.replace(TrainerConfig(), {**TINY, **{name.replace("__", "."): v for name, v in changes.items()}})
 
 
-def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, every=(0, None)):
-    """The loss of each step, all logs of the last one, and in the end the weights and the optimiser's variables."""
+def set_up(settings, *, strategy, optimizer=None):
+    """What `components.trainer.loop` makes of a config."""
     keras.utils.set_random_seed(1)
-    with strategy.scope():
+    with strategy.scope(), strategies.precision(settings.precision, strategy=strategy):
         model = build.build_model(settings.model, seed=settings.seed)
         optimizer = optimizer() if optimizer else optimizers.make(settings, variables=model.trainable_variables)
         optimizer.build(model.trainable_variables)
-    setup = step.Setup(
+    return step.Setup(
         model=model,
         optimizer=optimizer,
         strategy=strategy,
@@ -61,6 +63,19 @@ def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, 
         temperature=settings.temperature,
         seed=settings.seed,
     )
+
+
+def checkpoints(setup, folder):
+    """Those of the Trainer."""
+    variables = [*setup.model.variables, *setup.optimizer.variables]
+    return Checkpoints(epath.Path(folder), variables=variables, step=setup.optimizer.iterations)
+
+
+def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, every=(0, None), keep=None):
+    """The loss of each step, all logs of the last one, and in the end the weights and the optimiser's variables."""
+    setup = set_up(settings, strategy=strategy, optimizer=optimizer)
+    model, optimizer = setup.model, setup.optimizer
+    kept = checkpoints(setup, keep) if keep else None
     read = functools.partial(
         input_pipeline.training_batches,
         epath.Path(examples),
@@ -82,6 +97,8 @@ def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, 
         logs, bad = loop(iterators, tf.constant(1))
         assert int(bad) == 1
         losses.append(float(logs["loss"]))
+    if kept:
+        kept.save()
     last = {name: float(value) for name, value in logs.items()}
     return losses, last, model.get_weights(), [variable.numpy() for variable in optimizer.variables]
 
@@ -99,7 +116,7 @@ def main():
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(replicas))
     strategy = tf.distribute.MirroredStrategy([f"cpu:{i}" for i in range(int(replicas))])
-    whole = train(config(), examples, strategy=strategy, steps=STEPS)
+    whole = train(config(), examples, strategy=strategy, steps=STEPS, keep=f"{output}.checkpoints")
     parts = train(config(**IN_PARTS), examples, strategy=strategy, steps=3)
     with open(output, "wb") as file:
         pickle.dump((whole, parts), file)
