@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import random
 import re
 import subprocess
 import sys
@@ -158,14 +159,18 @@ def test_a_killed_run_resumes_to_the_same_weights(inputs, tmp_path):
         "import os, signal, sys; from tests.components import test_trainer as t\n"
         "class Killed(t.stage.RecordedProgress):\n"
         "    def update(self, done, **figures):\n"
-        "        if done == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        if done == int(sys.argv[4]): os.kill(os.getpid(), signal.SIGKILL)\n"
         "inputs = {name: t.epath.Path(path) for name, path in zip(('examples', 'anomalies'), sys.argv[2:])}\n"
         "t._execute(t._config(), inputs, sys.argv[1], progress=Killed())"
     )
     arguments = [str(tmp_path / "killed"), *(str(inputs[name]) for name in ("examples", "anomalies"))]
+    arguments.append(str(random.randint(3, 6)))
     assert subprocess.run([sys.executable, "-c", program, *arguments], check=False).returncode == -9
+    folder = tmp_path / "killed" / "work" / "checkpoints"
+    last = max(int(path.name.partition("-")[2]) for path in folder.iterdir())
+    assert last >= 2
     _, resumed, context = _execute(_config(), inputs, tmp_path / "killed")
-    assert context.progress.calls[0][0] == 5, "the last checkpoint was that of step 4"
+    assert context.progress.calls[0][0] == last + 1
     pair = (_weights(folder["model"] / "model.keras") for folder in (whole, resumed))
     for expected, found in zip(*pair, strict=True):
         np.testing.assert_array_equal(found, expected)
