@@ -12,6 +12,7 @@ import numpy as np
 from etils import epath
 
 if TYPE_CHECKING:
+    import av
     import soundfile
 
 # A header is believed until less than this share of what it promises comes out, and codecs may pad or trim this much.
@@ -25,6 +26,7 @@ _UNKNOWN_SIZE = 0x7FFF0000
 _BLOCK = 2**20  # samples
 # The formats whose duration FFmpeg takes from a header; that of the others it may guess from the bit rate.
 _FORMATS_WITH_LENGTH = ("aiff", "flac", "matroska", "mov", "wav")
+_DURATION_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)$")
 
 
 class DecodeError(Exception):
@@ -159,7 +161,7 @@ def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:
                 raise DecodeError("unreadable", "holds no audio stream")
             stream, format_name = container.streams.audio[0], container.format.name.split(",")[0]
             rate, codec = stream.rate, f"{format_name}/{stream.codec_context.name}"
-            promised = container.duration / av.time_base if container.duration else None
+            promised_s = _promised_s(container, stream) if format_name in _FORMATS_WITH_LENGTH else None
             to_float = av.AudioResampler(format="fltp")
             try:
                 for frame in container.decode(stream):
@@ -172,13 +174,27 @@ def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:
         raise _unreadable(refused, damage) if damage else DecodeError("too short", "no sample")
     samples = np.concatenate(blocks)
     decoded_s = samples.size / rate
-    promised_s = promised if format_name in _FORMATS_WITH_LENGTH else None
     if damage and promised_s is None and decoded_s < (window.end_s or np.inf):
         raise _unreadable(refused, damage)
     start_s, end_s = window.of(max(decoded_s, promised_s or 0.0))
     part = samples[round(start_s * rate) : round(end_s * rate)]
     _check_length(part.size / rate, promised_s=end_s - start_s)
     return Sound(samples=part, rate=rate, codec=codec)
+
+
+def _promised_s(container: "av.container.InputContainer", stream: "av.AudioStream") -> float | None:
+    """How many seconds of audio the header promises, which may be less than it does of the pictures beside it."""
+    import av
+
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    for name, value in stream.metadata.items():
+        # Matroska tells when each stream ends in a tag, which some programs mark with a language ("DURATION-eng").
+        if name.startswith("DURATION") and (tag := _DURATION_TAG.match(value)):
+            end_s = 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
+            return end_s - max(0.0, float((stream.start_time or 0) * stream.time_base))
+    # That of the longest stream, so it tells nothing of one among several.
+    return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
 
 
 def _mono(block: np.ndarray, *, axis: int) -> np.ndarray:
