@@ -139,8 +139,24 @@ class TestAnotherListThanLastTime:
         files[0].unlink()  # still in the list, so still a clip of the input
         grown = self.run(source, tmp_path / "2", after=same)
         other = self.run(corpora.esc50(tmp_path / "other"), tmp_path / "3", after=grown)
-        assert grown.result.summary.endswith("; 1 clips added, 0 removed since the last finished run")
+        assert grown.result.summary.endswith(
+            "; 1 clips added, 0 removed, 0 files arrived, 1 gone since the last finished run"
+        )
         assert not [run for run in (first, same, other) if "since" in run.result.summary]
+
+    def test_files_that_arrive_for_rows_that_were_there(self, tmp_path):
+        source = corpora.audioset(tmp_path / "as", train=8, evaluation=2)
+        files = sorted((source / "audio").iterdir())
+        kept = {file: file.read_bytes() for file in files[:5]}
+        for file in kept:
+            file.unlink()
+        (source / "audio" / f"{corpora.ytid(7)}_70.wav").write_bytes(b"bad")  # which is there, though
+        first = self.run(source, tmp_path / "0")
+        for file, content in kept.items():
+            file.write_bytes(content)
+        second = self.run(source, tmp_path / "1", after=first)
+        assert second.result.summary.endswith("; 5 files arrived, 0 gone since the last finished run")
+        assert "since" not in self.run(source, tmp_path / "2", after=second).result.summary
 
     def test_is_said_after_an_interrupted_run_and_nothing_of_the_old_list_stays(self, tmp_path):
         source = tmp_path / "folder"
