@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from etils import epath
 
+from beam_jobs import ogg
+
 if TYPE_CHECKING:
     import av
     import soundfile
@@ -99,7 +101,7 @@ def read(source: str | bytes, *, start_s: float = 0.0, end_s: float | None = Non
     window = _Window(start_s, end_s, unless_whole)
     try:
         with soundfile.SoundFile(_opened(source)) as file:
-            return _read_sndfile(file, window)
+            return _read_sndfile(file, window, source=source)
     except (soundfile.SoundFileError, RuntimeError, MemoryError, ValueError) as error:
         refused = getattr(error, "error_string", str(error))  # without the path, which the caller knows
     return _read_av(source, window, refused=refused)
@@ -120,13 +122,15 @@ class _Window:
         return self.start_s, min(self.end_s, length_s)
 
 
-def _read_sndfile(file: "soundfile.SoundFile", window: _Window) -> Sound:
-    rate = file.samplerate
-    start_s, end_s = window.of(_promised_frames(file) / rate)
+def _read_sndfile(file: "soundfile.SoundFile", window: _Window, *, source: str | bytes) -> Sound:
+    rate, promised_s = file.samplerate, _promised_frames(file) / file.samplerate
+    start_s, end_s = window.of(promised_s)
     start = min(round(start_s * rate), file.frames)
     file.seek(start)
     samples = _read_mono(file, max(0, round(end_s * rate) - start))
     _check_length(samples.size / rate, promised_s=end_s - start_s)
+    if file.format == "OGG" and end_s >= promised_s:
+        _check_ogg(source, seconds=promised_s, granules_a_second=48000 if file.subtype == "OPUS" else rate)
     return Sound(samples=samples, rate=rate, codec=f"{file.format}/{file.subtype}".lower())
 
 
@@ -179,6 +183,8 @@ def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:
     start_s, end_s = window.of(max(decoded_s, promised_s or 0.0))
     part = samples[round(start_s * rate) : round(end_s * rate)]
     _check_length(part.size / rate, promised_s=end_s - start_s)
+    if format_name == "ogg" and end_s >= decoded_s:
+        _check_ogg(source, seconds=decoded_s, granules_a_second=rate)
     return Sound(samples=part, rate=rate, codec=codec)
 
 
@@ -208,6 +214,15 @@ def _unreadable(refused: str, error: Exception) -> DecodeError:
 def _check_length(seconds: float, *, promised_s: float) -> None:
     if promised_s - seconds > max(_CODEC_SLACK_S, (1 - _HEADER_SHARE) * promised_s):
         raise DecodeError("truncated", f"holds {seconds:.2f} s of the {promised_s:.2f} s that its header promises")
+
+
+def _check_ogg(source: str | bytes, *, seconds: float, granules_a_second: int) -> None:
+    """Refuses an Ogg file that breaks off; of one whose very last page is damaged, the page tells how much is lost."""
+    if (cut := ogg.cut_page(source)) is None:
+        return
+    if not cut.is_last:
+        raise DecodeError("truncated", f"breaks off after {seconds:.2f} s, before its last page")
+    _check_length(seconds, promised_s=cut.granule / granules_a_second)
 
 
 def _check_readable(source: str | bytes) -> None:

@@ -85,6 +85,7 @@ class AudioExampleGen(base.Component):
         "beam_jobs.decoder_process",
         "beam_jobs.examples",
         "beam_jobs.levels",
+        "beam_jobs.ogg",
         "beam_jobs.runners",
         "beam_jobs.shard_audio",
         "beam_jobs.shard_plan",

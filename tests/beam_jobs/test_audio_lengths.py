@@ -1,14 +1,17 @@
 """How much sound a file holds, against what its header says: files cut short are told from those that only look so."""
 
 import fractions
+import pathlib
 
 import av
 import numpy as np
 import pytest
+import soundfile
 
-from beam_jobs import audio
+from beam_jobs import audio, audio_files, ogg
 from tests import corpora
 
+DATA = pathlib.Path(__file__).parents[3] / "shared" / "data"
 RATE = 48000
 # suffix -> (encoder of the pictures, of the sound, its sample format)
 FILMS = {
@@ -19,11 +22,15 @@ FILMS = {
 }
 
 
+def noise(seconds):
+    return np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * RATE)).astype(np.float32)
+
+
 def write_film(path, *, picture_s, sound_s, start_s=0.0):
     """Pictures at 10 a second beside noise, which may start later than they do."""
     picture, sound, sample_format = FILMS[path.suffix[1:]]
     options = {"movflags": "faststart"} if path.suffix in (".mp4", ".mov") else {}
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, round(sound_s * RATE)).astype(np.float32)
+    wave = noise(sound_s)
     with av.open(str(path), "w", options=options) as container:
         pictures = container.add_stream(picture, rate=10, width=64, height=64, pix_fmt="yuv420p")
         sounds = container.add_stream(sound, rate=RATE, layout="mono", format=sample_format)
@@ -32,8 +39,8 @@ def write_film(path, *, picture_s, sound_s, start_s=0.0):
             frame.pts, frame.time_base = i, fractions.Fraction(1, 10)
             container.mux(pictures.encode(frame))
         container.mux(pictures.encode(None))
-        for start in range(0, noise.size, 960):
-            block = av.AudioFrame.from_ndarray(noise[None, start : start + 960], format=sample_format, layout="mono")
+        for start in range(0, wave.size, 960):
+            block = av.AudioFrame.from_ndarray(wave[None, start : start + 960], format=sample_format, layout="mono")
             block.sample_rate, block.pts = RATE, start + round(start_s * RATE)
             container.mux(sounds.encode(block))
         container.mux(sounds.encode(None))
@@ -68,3 +75,77 @@ def test_matroska_without_the_length_of_its_streams_is_no_film_cut_short(tmp_pat
     write_film(path, picture_s=5.0, sound_s=3.0)
     path.write_bytes(path.read_bytes().replace(b"DURATION", b"SOMEHOWS"))
     assert audio.decode(path).size / 16000 == pytest.approx(3.0, abs=0.1)
+
+
+OGG = [("ogg", "VORBIS"), ("opus", "OPUS")]
+
+
+@pytest.mark.parametrize(("suffix", "subtype"), OGG)
+class TestOgg:
+    """Four seconds of noise, in pages of some kB."""
+
+    @pytest.fixture
+    def path(self, tmp_path, suffix, subtype):
+        path = tmp_path / f"a.{suffix}"
+        soundfile.write(path, noise(4.0), RATE, format="OGG", subtype=subtype)
+        return path
+
+    def test_intact(self, path):
+        assert audio.decode(path).size == pytest.approx(64000, abs=500)
+        assert ogg.cut_page(str(path)) is ogg.cut_page(path.read_bytes()) is None
+
+    @pytest.mark.parametrize("share", [0.4, 0.6, 0.8])
+    def test_cut_short(self, path, share):
+        corpora.cut_short(path, share=share)
+        assert cause(path) == cause(path, start_s=1.0, end_s=4.0) == "truncated"
+        with pytest.raises(audio.DecodeError, match="breaks off after .* s, before its last page"):
+            audio_files.read(path.read_bytes())
+        assert audio.decode(path, start_s=0.2, end_s=0.7).size == 8000
+
+    def test_cut_short_and_read_by_ffmpeg(self, path, monkeypatch):
+        monkeypatch.setattr(audio_files, "_read_sndfile", self._refuse)
+        assert audio.decode(path).size == pytest.approx(64000, abs=500)
+        corpora.cut_short(path)
+        assert cause(path) == "truncated"
+        assert audio.decode(path, start_s=0.2, end_s=0.7).size == 8000
+
+    def _refuse(self, *_, **__):
+        raise soundfile.LibsndfileError(1)
+
+    @pytest.mark.parametrize("letters", [1, 3, 4, 20, 27, 30])
+    def test_cut_in_the_head_of_a_page(self, path, letters):
+        content = path.read_bytes()
+        path.write_bytes(content[: content.rindex(b"OggS", 0, len(content) // 2) + letters])
+        assert cause(path) == "truncated"
+
+    def test_without_a_flag_on_the_last_page_it_is_whole(self, path):
+        """As recorded radio is; nothing but the flag is missing."""
+        content = path.read_bytes()
+        path.write_bytes(content[: content.rindex(b"OggS")])
+        assert audio.decode(path).size == pytest.approx(64000, rel=0.15)
+
+    def test_something_behind_the_last_page(self, path):
+        path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
+        assert audio.decode(path).size == pytest.approx(64000, abs=500)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "seconds", "kept"), [(*OGG[0], 8.0, 7.65), (*OGG[1], 8.0, 7.54), (*OGG[1], 1.0, None)]
+)
+def test_of_the_last_page_of_an_ogg_file_it_counts_how_much_is_lost(tmp_path, suffix, subtype, seconds, kept):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, noise(seconds), RATE, format="OGG", subtype=subtype)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert ogg.cut_page(str(path)) == ogg.CutPage(is_last=True, granule=seconds * RATE + 312 * (suffix == "opus"))
+    if kept is None:
+        assert cause(path) == "truncated"
+    else:
+        assert audio.decode(path).size / 16000 == pytest.approx(kept, abs=0.02)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason=f"there is no {DATA}")
+@pytest.mark.parametrize("corpus", ["esc50", "ambience"])
+def test_no_intact_file_of_the_real_corpora_seems_cut(corpus):
+    files = sorted((DATA / corpus / "audio").glob("*.ogg"))
+    assert files
+    assert not [file.name for file in files if ogg.cut_page(str(file))]
