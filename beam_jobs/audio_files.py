@@ -25,6 +25,8 @@ _SEGMENT_SLACK_S = 1.0
 # libsndfile's log of a WAV or AIFF that ends before its header says; sizes from here on stand for "unknown" (a pipe).
 _CUT_SHORT = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _UNKNOWN_SIZE = 0x7FFF0000
+# Its log of an MP3 without a Xing header, whose length it guesses from size and first frame: wrong if the rate varies.
+_GUESSED_LENGTH = re.compile(r"^ *bitrate mode +: constant", re.MULTILINE)
 _BLOCK = 2**20  # samples
 # The formats whose duration FFmpeg takes from a header; that of the others it may guess from the bit rate.
 _FORMATS_WITH_LENGTH = ("aiff", "flac", "matroska", "mov", "wav")
@@ -123,7 +125,7 @@ class _Window:
 
 
 def _read_sndfile(file: "soundfile.SoundFile", window: _Window, *, source: str | bytes) -> Sound:
-    rate, promised_s = file.samplerate, _promised_frames(file) / file.samplerate
+    rate, promised_s = file.samplerate, _promised_frames(file, source) / file.samplerate
     start_s, end_s = window.of(promised_s)
     start = min(round(start_s * rate), file.frames)
     file.seek(start)
@@ -146,12 +148,35 @@ def _read_mono(file: "soundfile.SoundFile", frames: int) -> np.ndarray:
     return samples[:filled]
 
 
-def _promised_frames(file: "soundfile.SoundFile") -> float:
+def _promised_frames(file: "soundfile.SoundFile", source: str | bytes) -> float:
+    """How many samples there should be.
+
+    Raises:
+        ValueError: if libsndfile takes an MP3 for shorter than it is, and so cannot read its end.
+    """
     if cut := _CUT_SHORT.search(file.extra_info):
         promised, there = int(cut[1]), int(cut[2])
         if there < promised < _UNKNOWN_SIZE:
             return file.frames * promised / max(1, there)
+    if file.format == "MP3" and _GUESSED_LENGTH.search(file.extra_info):
+        counted = _counted_frames(source)
+        if counted > file.frames + _CODEC_SLACK_S * file.samplerate:
+            raise ValueError("longer than its first frame makes it seem")
+        return counted or file.frames
     return file.frames
+
+
+def _counted_frames(source: str | bytes) -> float:
+    """How many samples the packets of a file hold, without decoding them; 0 if FFmpeg cannot tell."""
+    import av
+
+    try:
+        with av.open(_opened(source)) as container:
+            stream = container.streams.audio[0]
+            ticks = sum(packet.duration or 0 for packet in container.demux(stream))
+            return float(ticks * stream.time_base * stream.rate)
+    except (av.FFmpegError, IndexError):
+        return 0.0
 
 
 def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:

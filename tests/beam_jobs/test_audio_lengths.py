@@ -143,6 +143,41 @@ def test_of_the_last_page_of_an_ogg_file_it_counts_how_much_is_lost(tmp_path, su
         assert audio.decode(path).size / 16000 == pytest.approx(kept, abs=0.02)
 
 
+class TestMp3WithoutItsLength:
+    """Neither Xing nor VBRI header: libsndfile guesses the length from the bit rate of the first frame."""
+
+    def write(self, path, *, loudness, **options):
+        """A second of noise for each loudness: the louder, the more bits it takes."""
+        wave = np.concatenate([level * noise(1.0) for level in loudness])
+        with av.open(str(path), "w", options={"write_xing": "0"}) as container:
+            stream = container.add_stream("libmp3lame", rate=RATE, layout="mono", format="fltp", options=options)
+            for start in range(0, wave.size, 1152):
+                frame = av.AudioFrame.from_ndarray(wave[None, start : start + 1152], format="fltp", layout="mono")
+                frame.sample_rate, frame.pts = RATE, start
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+
+    @pytest.mark.parametrize("loudness", [(1.0,) * 3 + (0.001,) * 9, (0.001,) * 9 + (1.0,) * 3])
+    def test_variable_bit_rate(self, tmp_path, loudness):
+        path = tmp_path / "a.mp3"
+        self.write(path, loudness=loudness, flags="+qscale", global_quality="236")
+        assert abs(soundfile.info(path).duration - 12) > 2  # what libsndfile makes of it
+        for source in (str(path), path.read_bytes()):
+            decoded = audio_files.read(source)
+            assert decoded.samples.size / decoded.rate == pytest.approx(12.0, abs=0.1)
+            seconds = [np.abs(decoded.samples[i * RATE + 9600 :][:28800]).max() for i in range(12)]
+            assert [second > 0.1 for second in seconds] == [level > 0.1 for level in loudness]
+        part = audio.decode(path, start_s=9.2, end_s=9.8)
+        assert part.size == 9600
+        assert (np.abs(part).max() > 3000) == (loudness[9] > 0.1)
+
+    def test_constant_bit_rate_is_read_as_before(self, tmp_path):
+        self.write(tmp_path / "a.mp3", loudness=(1.0, 0.001, 0.5), b="128k")
+        sound = audio_files.read(str(tmp_path / "a.mp3"))
+        np.testing.assert_array_equal(sound.samples, soundfile.read(tmp_path / "a.mp3", dtype="float32")[0])
+        assert sound.codec == "mp3/mpeg_layer_iii"
+
+
 @pytest.mark.skipif(not DATA.exists(), reason=f"there is no {DATA}")
 @pytest.mark.parametrize("corpus", ["esc50", "ambience"])
 def test_no_intact_file_of_the_real_corpora_seems_cut(corpus):
