@@ -28,6 +28,7 @@ _UNKNOWN_SIZE = 0x7FFF0000
 # Its log of an MP3 without a Xing header, whose length it guesses from size and first frame: wrong if the rate varies.
 _GUESSED_LENGTH = re.compile(r"^ *bitrate mode +: constant", re.MULTILINE)
 _BLOCK = 2**20  # samples
+_LOWEST_RATE = 1000  # Hz; no sound has less, and a kilobyte that claims 1 Hz would be resampled to hours
 # The formats whose duration FFmpeg takes from a header; that of the others it may guess from the bit rate.
 _FORMATS_WITH_LENGTH = ("aiff", "flac", "matroska", "mov", "wav")
 _DURATION_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)$")
@@ -125,7 +126,9 @@ class _Window:
 
 
 def _read_sndfile(file: "soundfile.SoundFile", window: _Window, *, source: str | bytes) -> Sound:
-    rate, promised_s = file.samplerate, _promised_frames(file, source) / file.samplerate
+    rate = file.samplerate
+    _check_rate(rate)
+    promised_s = _promised_frames(file, source) / rate
     start_s, end_s = window.of(promised_s)
     start = min(round(start_s * rate), file.frames)
     file.seek(start)
@@ -201,6 +204,7 @@ def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:
         raise _unreadable(refused, error) from error
     if not blocks:
         raise _unreadable(refused, damage) if damage else DecodeError("too short", "no sample")
+    _check_rate(rate)
     samples = np.concatenate(blocks)
     decoded_s = samples.size / rate
     if damage and promised_s is None and decoded_s < (window.end_s or np.inf):
@@ -234,6 +238,11 @@ def _mono(block: np.ndarray, *, axis: int) -> np.ndarray:
 
 def _unreadable(refused: str, error: Exception) -> DecodeError:
     return DecodeError("unreadable", f"{refused} / {getattr(error, 'strerror', error)}")
+
+
+def _check_rate(rate: int) -> None:
+    if rate < _LOWEST_RATE:
+        raise DecodeError("unreadable", f"claims {rate:,} samples a second, fewer than {_LOWEST_RATE:,}; no sound does")
 
 
 def _check_length(seconds: float, *, promised_s: float) -> None:
