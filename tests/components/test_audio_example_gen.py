@@ -253,6 +253,22 @@ def test_fingerprint_follows_the_files(tmp_path):
     assert gen().external_fingerprints() == {}
 
 
+def test_a_file_name_that_is_not_utf8_costs_that_file_alone(tmp_path):
+    folder = corpora.esc50(tmp_path / "esc", clips=4)
+    digest = gen(source=str(folder)).external_fingerprints()
+    bad = os.fsencode(folder / "audio") + b"/caf\xe9.ogg"
+    with open(bad, "wb") as file:
+        file.write(next((folder / "audio").iterdir()).read_bytes())
+    assert gen(source=str(folder)).external_fingerprints() != digest
+    run = ingesting.run(gen(source=str(folder)), tmp_path / "run")
+    assert run.result.summary.endswith("1 quarantined (1 unreadable)")
+    with (run.outputs["examples"] / "quarantine.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["path"], row["cause"]) == ("audio/caf\\xe9.ogg", "unreadable")
+    assert row["message"] == "its name is not UTF-8; rename the file"
+    assert run.result.figures["clips"] == 4
+
+
 def test_fingerprint_of_a_manifest(tmp_path):
     corpora.write_tone(tmp_path / "clips" / "a.wav")
     manifest = tmp_path / "list.csv"
