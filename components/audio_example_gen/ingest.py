@@ -61,21 +61,22 @@ def _list(source: epath.Path, *, layout: str) -> sources.Listing:
         raise errors.UserError(str(error)) from error
     if not listing.clips and not listing.refused:
         raise errors.UserError(f"the lists in {source} name no clip; put the official ones there")
+    refused = quarantine.causes(_refused(listing)) or "none"
     if not listing.clips:
         first = listing.refused[0]
         raise errors.UserError(
-            f"no clip of the lists in {source} can be used: {_refused(listing)}, the first, {first.clip.clip_id}, "
+            f"no clip of the lists in {source} can be used: {refused}, the first, {first.clip.clip_id}, "
             f"because: {first.message}; files are to be named <ytid>.wav or <ytid>_<start>.wav (AudioSet), or as the "
             "list names them"
         )
-    logging.info("%s: layout %s, %d clips, refused: %s", source, listing.layout, len(listing.clips), _refused(listing))
+    logging.info("%s: layout %s, %d clips, refused: %s", source, listing.layout, len(listing.clips), refused)
     for reason, count in listing.left_out.items():
         logging.warning("%s: left out %d %s", source, count, reason)
     return listing
 
 
-def _refused(listing: sources.Listing) -> str:
-    return quarantine.causes(Counter(refused.cause for refused in listing.refused)) or "none"
+def _refused(listing: sources.Listing) -> Counter[str]:
+    return Counter(refused.cause for refused in listing.refused)
 
 
 def _write(
@@ -93,7 +94,11 @@ def _write(
         )
         with watching.watching(work, _look(listing, context=context)):
             return shard_audio.write_shards(
-                plan, job=_job(config, listing=listing), work_dir=work, beam_args=config.beam_args
+                plan,
+                job=_job(config, listing=listing),
+                work_dir=work,
+                refused=_refused(listing),
+                beam_args=config.beam_args,
             )
     except runners.OptionsError as error:
         raise errors.UserError(f"audio_example_gen.beam_args: {error}") from error

@@ -233,11 +233,15 @@ def test_counters(tmp_path):
     listing = sources.list_clips(source)
     plan = shard_audio.plan_shards(listing.clips, sample_rate=16000, shards=2)
     pipeline = runners.pipeline(())
-    shard_audio.build(pipeline, plan, job=job_of(listing), work_dir=tmp_path / "work")
+    refused = {"wrong label": 3, "unreadable": 2}
+    shard_audio.build(pipeline, plan, job=job_of(listing), work_dir=tmp_path / "work", refused=refused)
     result = pipeline.run()
     result.wait_until_finish()
     metrics = result.metrics().query(MetricsFilter().with_namespace("ingest"))
-    assert {c.key.metric.name: c.committed for c in metrics["counters"]} == {"written": 7, "quarantined_unreadable": 1}
+    counted = collections.Counter()
+    for counter in metrics["counters"]:  # one a step
+        counted[counter.key.metric.name] += counter.committed
+    assert counted == {"written": 7, "quarantined_unreadable": 1 + 2, "quarantined_wrong_label": 3}
     measured = {d.key.metric.name: d.committed for d in metrics["distributions"]}
     assert measured.keys() == {"decode_ms", "clip_ms"}
     assert (measured["clip_ms"].count, measured["clip_ms"].min, measured["clip_ms"].max) == (7, 500, 500)
