@@ -124,6 +124,14 @@ class _Window:
             return 0.0, length_s
         return self.start_s, min(self.end_s, length_s)
 
+    @property
+    def needed_s(self) -> float:
+        """Of a recording that is longer than this, the rest makes no difference."""
+        if self.end_s is None:
+            return np.inf
+        whole_s = self.end_s - self.start_s + _SEGMENT_SLACK_S if self.unless_whole else 0.0
+        return max(self.end_s, whole_s)
+
 
 def _read_sndfile(file: "soundfile.SoundFile", window: _Window, *, source: str | bytes) -> Sound:
     rate = file.samplerate
@@ -186,7 +194,7 @@ def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:
     import av
 
     damage: Exception | None = None
-    blocks = []
+    blocks, decoded = [], 0
     try:
         with av.open(_opened(source)) as container:
             if not container.streams.audio:
@@ -198,6 +206,9 @@ def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:
             try:
                 for frame in container.decode(stream):
                     blocks += [_mono(block.to_ndarray(), axis=0) for block in to_float.resample(frame)]
+                    decoded += frame.samples
+                    if decoded > window.needed_s * rate:
+                        break
             except (av.FFmpegError, ValueError) as error:
                 damage = error
     except (av.FFmpegError, ValueError, IndexError) as error:

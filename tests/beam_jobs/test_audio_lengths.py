@@ -69,6 +69,38 @@ class TestFilm:
         assert audio.decode(path, start_s=0.5, end_s=1.5).size == 16000
 
 
+class TestSegmentOfAFilm:
+    @pytest.fixture(params=FILMS)
+    def path(self, tmp_path, request):
+        write_film(tmp_path / f"a.{request.param}", picture_s=6.0, sound_s=6.0)
+        return tmp_path / f"a.{request.param}"
+
+    @pytest.mark.parametrize(
+        ("start_s", "end_s", "unless_whole", "decoded_s"),
+        [
+            (0.0, 1.0, False, 1.0),
+            (1.5, 2.25, False, 2.25),
+            (1.5, 2.25, True, 2.25),
+            (0.5, 2.5, True, 3.0),  # it is the whole file if no more than a second more comes
+            (4.0, 6.5, False, 6.0),
+            (5.5, 9.0, False, 6.0),
+            (0.0, 5.5, True, 6.0),
+        ],
+    )
+    def test_it_is_that_of_the_whole_and_no_more_is_decoded(
+        self, path, monkeypatch, start_s, end_s, unless_whole, decoded_s
+    ):
+        whole = audio_files.read(str(path)).samples
+        decoded, mono = [], audio_files._mono
+        monkeypatch.setattr(
+            audio_files, "_mono", lambda block, axis: decoded.append(block.shape[1]) or mono(block, axis=axis)
+        )
+        samples = audio_files.read(str(path), start_s=start_s, end_s=end_s, unless_whole=unless_whole).samples
+        expected = whole if unless_whole and end_s > 5 else whole[round(start_s * RATE) : round(end_s * RATE)]
+        np.testing.assert_array_equal(samples, expected)
+        assert sum(decoded) / RATE == pytest.approx(decoded_s, abs=0.1)
+
+
 def test_matroska_without_the_length_of_its_streams_is_no_film_cut_short(tmp_path):
     """Other programs than FFmpeg leave the tags out, and then only the length of the whole is there."""
     path = tmp_path / "a.mkv"
