@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from etils import epath
 
+from beam_jobs import ogg
+
 if TYPE_CHECKING:
+    import av
     import soundfile
 
 # A header is believed until less than this share of what it promises comes out, and codecs may pad or trim this much.
@@ -22,9 +25,13 @@ _SEGMENT_SLACK_S = 1.0
 # libsndfile's log of a WAV or AIFF that ends before its header says; sizes from here on stand for "unknown" (a pipe).
 _CUT_SHORT = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _UNKNOWN_SIZE = 0x7FFF0000
+# Its log of an MP3 without a Xing header, whose length it guesses from size and first frame: wrong if the rate varies.
+_GUESSED_LENGTH = re.compile(r"^ *bitrate mode +: constant", re.MULTILINE)
 _BLOCK = 2**20  # samples
+_LOWEST_RATE = 1000  # Hz; no sound has less, and a kilobyte that claims 1 Hz would be resampled to hours
 # The formats whose duration FFmpeg takes from a header; that of the others it may guess from the bit rate.
 _FORMATS_WITH_LENGTH = ("aiff", "flac", "matroska", "mov", "wav")
+_DURATION_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)$")
 
 
 class DecodeError(Exception):
@@ -97,7 +104,7 @@ def read(source: str | bytes, *, start_s: float = 0.0, end_s: float | None = Non
     window = _Window(start_s, end_s, unless_whole)
     try:
         with soundfile.SoundFile(_opened(source)) as file:
-            return _read_sndfile(file, window)
+            return _read_sndfile(file, window, source=source)
     except (soundfile.SoundFileError, RuntimeError, MemoryError, ValueError) as error:
         refused = getattr(error, "error_string", str(error))  # without the path, which the caller knows
     return _read_av(source, window, refused=refused)
@@ -117,14 +124,26 @@ class _Window:
             return 0.0, length_s
         return self.start_s, min(self.end_s, length_s)
 
+    @property
+    def needed_s(self) -> float:
+        """Of a recording that is longer than this, the rest makes no difference."""
+        if self.end_s is None:
+            return np.inf
+        whole_s = self.end_s - self.start_s + _SEGMENT_SLACK_S if self.unless_whole else 0.0
+        return max(self.end_s, whole_s)
 
-def _read_sndfile(file: "soundfile.SoundFile", window: _Window) -> Sound:
+
+def _read_sndfile(file: "soundfile.SoundFile", window: _Window, *, source: str | bytes) -> Sound:
     rate = file.samplerate
-    start_s, end_s = window.of(_promised_frames(file) / rate)
+    _check_rate(rate)
+    promised_s = _promised_frames(file, source) / rate
+    start_s, end_s = window.of(promised_s)
     start = min(round(start_s * rate), file.frames)
     file.seek(start)
     samples = _read_mono(file, max(0, round(end_s * rate) - start))
     _check_length(samples.size / rate, promised_s=end_s - start_s)
+    if file.format == "OGG" and end_s >= promised_s:
+        _check_ogg(source, seconds=promised_s, granules_a_second=48000 if file.subtype == "OPUS" else rate)
     return Sound(samples=samples, rate=rate, codec=f"{file.format}/{file.subtype}".lower())
 
 
@@ -140,45 +159,88 @@ def _read_mono(file: "soundfile.SoundFile", frames: int) -> np.ndarray:
     return samples[:filled]
 
 
-def _promised_frames(file: "soundfile.SoundFile") -> float:
+def _promised_frames(file: "soundfile.SoundFile", source: str | bytes) -> float:
+    """How many samples there should be.
+
+    Raises:
+        ValueError: if libsndfile takes an MP3 for shorter than it is, and so cannot read its end.
+    """
     if cut := _CUT_SHORT.search(file.extra_info):
         promised, there = int(cut[1]), int(cut[2])
         if there < promised < _UNKNOWN_SIZE:
             return file.frames * promised / max(1, there)
+    if file.format == "MP3" and _GUESSED_LENGTH.search(file.extra_info):
+        counted = _counted_frames(source)
+        if counted > file.frames + _CODEC_SLACK_S * file.samplerate:
+            raise ValueError("longer than its first frame makes it seem")
+        return counted or file.frames
     return file.frames
+
+
+def _counted_frames(source: str | bytes) -> float:
+    """How many samples the packets of a file hold, without decoding them; 0 if FFmpeg cannot tell."""
+    import av
+
+    try:
+        with av.open(_opened(source)) as container:
+            stream = container.streams.audio[0]
+            ticks = sum(packet.duration or 0 for packet in container.demux(stream))
+            return float(ticks * stream.time_base * stream.rate)
+    except (av.FFmpegError, IndexError):
+        return 0.0
 
 
 def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:
     import av
 
     damage: Exception | None = None
-    blocks = []
+    blocks, decoded = [], 0
     try:
         with av.open(_opened(source)) as container:
             if not container.streams.audio:
                 raise DecodeError("unreadable", "holds no audio stream")
             stream, format_name = container.streams.audio[0], container.format.name.split(",")[0]
             rate, codec = stream.rate, f"{format_name}/{stream.codec_context.name}"
-            promised = container.duration / av.time_base if container.duration else None
+            promised_s = _promised_s(container, stream) if format_name in _FORMATS_WITH_LENGTH else None
             to_float = av.AudioResampler(format="fltp")
             try:
                 for frame in container.decode(stream):
                     blocks += [_mono(block.to_ndarray(), axis=0) for block in to_float.resample(frame)]
+                    decoded += frame.samples
+                    if decoded > window.needed_s * rate:
+                        break
             except (av.FFmpegError, ValueError) as error:
                 damage = error
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise _unreadable(refused, error) from error
     if not blocks:
         raise _unreadable(refused, damage) if damage else DecodeError("too short", "no sample")
+    _check_rate(rate)
     samples = np.concatenate(blocks)
     decoded_s = samples.size / rate
-    promised_s = promised if format_name in _FORMATS_WITH_LENGTH else None
     if damage and promised_s is None and decoded_s < (window.end_s or np.inf):
         raise _unreadable(refused, damage)
     start_s, end_s = window.of(max(decoded_s, promised_s or 0.0))
     part = samples[round(start_s * rate) : round(end_s * rate)]
     _check_length(part.size / rate, promised_s=end_s - start_s)
+    if format_name == "ogg" and end_s >= decoded_s:
+        _check_ogg(source, seconds=decoded_s, granules_a_second=rate)
     return Sound(samples=part, rate=rate, codec=codec)
+
+
+def _promised_s(container: "av.container.InputContainer", stream: "av.AudioStream") -> float | None:
+    """How many seconds of audio the header promises, which may be less than it does of the pictures beside it."""
+    import av
+
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    for name, value in stream.metadata.items():
+        # Matroska tells when each stream ends in a tag, which some programs mark with a language ("DURATION-eng").
+        if name.startswith("DURATION") and (tag := _DURATION_TAG.match(value)):
+            end_s = 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
+            return end_s - max(0.0, float((stream.start_time or 0) * stream.time_base))
+    # That of the longest stream, so it tells nothing of one among several.
+    return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
 
 
 def _mono(block: np.ndarray, *, axis: int) -> np.ndarray:
@@ -189,9 +251,23 @@ def _unreadable(refused: str, error: Exception) -> DecodeError:
     return DecodeError("unreadable", f"{refused} / {getattr(error, 'strerror', error)}")
 
 
+def _check_rate(rate: int) -> None:
+    if rate < _LOWEST_RATE:
+        raise DecodeError("unreadable", f"claims {rate:,} samples a second, fewer than {_LOWEST_RATE:,}; no sound does")
+
+
 def _check_length(seconds: float, *, promised_s: float) -> None:
     if promised_s - seconds > max(_CODEC_SLACK_S, (1 - _HEADER_SHARE) * promised_s):
         raise DecodeError("truncated", f"holds {seconds:.2f} s of the {promised_s:.2f} s that its header promises")
+
+
+def _check_ogg(source: str | bytes, *, seconds: float, granules_a_second: int) -> None:
+    """Refuses an Ogg file that breaks off; of one whose very last page is damaged, the page tells how much is lost."""
+    if (cut := ogg.cut_page(source)) is None:
+        return
+    if not cut.is_last:
+        raise DecodeError("truncated", f"breaks off after {seconds:.2f} s, before its last page")
+    _check_length(seconds, promised_s=cut.granule / granules_a_second)
 
 
 def _check_readable(source: str | bytes) -> None:

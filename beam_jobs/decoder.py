@@ -17,6 +17,8 @@ import numpy as np
 from beam_jobs import audio, decoder_process
 
 _START_S = 120.0
+# An hour of 44.1 kHz takes 1.3 GB, so this is six hours in one file; without a bound, one odd file takes the machine.
+_MEMORY_BYTES = 8 * 2**30
 _PIPE_BYTES = 2**20  # the most that Linux gives without privileges: a clip of 10 s takes one write
 
 
@@ -93,7 +95,7 @@ class Decoder:
         folder = str(pathlib.Path(__file__).parents[1])
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
         child = subprocess.Popen(
-            [sys.executable, "-m", decoder_process.__name__],
+            [sys.executable, "-m", decoder_process.__name__, str(_MEMORY_BYTES)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},

@@ -1,9 +1,10 @@
 """The child of `beam_jobs.decoder`: decodes one clip a request, so that a decoder that dies takes nothing with it.
 
 Requests on standard input and replies on standard output alike: two lengths, a JSON header, a payload. Started as
-`python -m beam_jobs.decoder_process`; it imports neither TensorFlow nor Beam.
+`python -m beam_jobs.decoder_process BYTES`, the memory it may take; it imports neither TensorFlow nor Beam.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -29,8 +30,8 @@ def send(pipe: BinaryIO, header: dict[str, object], payload: bytes | memoryview 
     pipe.flush()
 
 
-def main() -> None:
-    """Answers until standard input closes."""
+def main(*, memory_bytes: int) -> None:
+    """Answers until standard input closes; a clip that takes more memory is "crashed"."""
     import av  # noqa: F401 (so that the first clip does not pay for it)
     import soundfile  # noqa: F401
     import soxr  # noqa: F401
@@ -43,6 +44,7 @@ def main() -> None:
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    _bound_memory(memory_bytes)
     while lengths := requests.read(LENGTHS.size):
         header_size, payload_size = LENGTHS.unpack(lengths)
         request = json.loads(requests.read(header_size))
@@ -60,9 +62,22 @@ def _answer(request: dict, payload: bytes) -> tuple[dict[str, object], np.ndarra
         clip = audio.decode_clip(source, sample_rate=request["sample_rate"], rules=rules, **request["segment"])
     except audio.DecodeError as error:
         return {"cause": error.cause, "message": str(error)}, np.zeros(0, np.int16)
+    except MemoryError:
+        return {"cause": "crashed", "message": "too long to decode at once; cut it into pieces"}, np.zeros(0, np.int16)
     except Exception as error:
         return {"cause": "crashed", "message": f"{type(error).__name__}: {error}"}, np.zeros(0, np.int16)
     return {"rate": clip.rate, "codec": clip.codec}, clip.samples
+
+
+def _bound_memory(size: int) -> None:
+    """Bounds what is allocated from here on: with many cores, the libraries alone have reserved gigabytes by now."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # not everywhere: then without
+        import resource
+
+        with open("/proc/self/statm") as file:
+            size += int(file.read().split()[0]) * resource.getpagesize()
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
 
 
 def _die_with_parent() -> None:
@@ -74,4 +89,4 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(memory_bytes=int(sys.argv[1]))

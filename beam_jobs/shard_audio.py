@@ -12,7 +12,7 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import apache_beam as beam
 from etils import epath
@@ -52,7 +52,12 @@ class Job:
 
 
 def write_shards(
-    shards: Sequence[Shard], *, job: Job, work_dir: epath.PathLike, beam_args: Sequence[str] = ()
+    shards: Sequence[Shard],
+    *,
+    job: Job,
+    work_dir: epath.PathLike,
+    refused: Mapping[str, int] | None = None,
+    beam_args: Sequence[str] = (),
 ) -> list[shard_records.ShardRecord]:
     """Runs the Beam job and returns the records, in the order of `shards`.
 
@@ -60,6 +65,7 @@ def write_shards(
         shards: From `plan_shards`.
         job: How to write them.
         work_dir: Where the shards go, and a rerun finds them.
+        refused: Cause -> how many rows were refused at listing: for the counters, so that they account for all rows.
         beam_args: See `runners.pipeline`.
 
     Raises:
@@ -68,14 +74,21 @@ def write_shards(
     """
     work = epath.Path(work_dir)
     with runners.pipeline(beam_args) as pipeline:
-        build(pipeline, shards, job=job, work_dir=work)
+        build(pipeline, shards, job=job, work_dir=work, refused=refused)
     records = [shard_records.read(work, shard.file) for shard in shards]
     for shard, record in zip(shards, records, strict=True):
         shard_records.check_nothing_lost(shard, record)
     return records
 
 
-def build(pipeline: beam.Pipeline, shards: Sequence[Shard], *, job: Job, work_dir: epath.PathLike) -> None:
+def build(
+    pipeline: beam.Pipeline,
+    shards: Sequence[Shard],
+    *,
+    job: Job,
+    work_dir: epath.PathLike,
+    refused: Mapping[str, int] | None = None,
+) -> None:
     """Saves the plan and adds the job to a pipeline; the arguments are those of `write_shards`."""
     work = epath.Path(work_dir)
     (work / shard_records.DONE).mkdir(parents=True, exist_ok=True)
@@ -83,6 +96,8 @@ def build(pipeline: beam.Pipeline, shards: Sequence[Shard], *, job: Job, work_di
     # Reshuffle breaks the fusion with Create, so that every shard can go to another worker.
     names, write = [shard.file for shard in shards], WriteShard(job, work_dir=str(work))
     _ = pipeline | "Shards" >> beam.Create(names) | beam.Reshuffle() | "Write" >> beam.ParDo(write)
+    if refused:
+        _ = pipeline | "Refused" >> beam.Create(sorted(refused.items())) | "Count" >> beam.MapTuple(_count_quarantined)
 
 
 class WriteShard(beam.DoFn):
@@ -118,7 +133,7 @@ class WriteShard(beam.DoFn):
                 if isinstance(decoded, audio.DecodeError):
                     entry = shard_records.quarantine_entry(clip, cause=decoded.cause, message=str(decoded))
                     quarantined.append(entry)
-                    _count(f"quarantined {decoded.cause}")
+                    _count_quarantined(decoded.cause)
                     continue
                 for example in self._encode(clip, decoded):
                     writer.write(example)
@@ -190,8 +205,12 @@ class WriteShard(beam.DoFn):
             )
 
 
-def _count(what: str) -> None:
-    beam.metrics.Metrics.counter(_NAMESPACE, what.replace(" ", "_")).inc()
+def _count(what: str, number: int = 1) -> None:
+    beam.metrics.Metrics.counter(_NAMESPACE, what.replace(" ", "_")).inc(number)
+
+
+def _count_quarantined(cause: str, number: int = 1) -> None:
+    _count(f"quarantined {cause}", number)
 
 
 def _measure(what: str, value: float) -> None:

@@ -49,13 +49,16 @@ def plan_shards(
     Args:
         clips: To write, no two with the same `clip_id`.
         sample_rate: In Hz, to guess sizes by.
-        shards: Files of the train split, other splits in proportion; None for what the next two ask for.
+        shards: Files of the train split, other splits in proportion; of all splits together where there is no train
+            split. None for what the next two ask for.
         workers: There are at least eight shards for each, over all splits, so that none waits long for the last.
-        shard_bytes: Size to aim at.
+        shard_bytes: Size to aim at. No audio is read, so a file whose length no list gives is taken for 10 s: a folder
+            of hours-long recordings gives larger shards, unless `shards` says how many.
     """
     by_split: dict[str, list[sources.Clip]] = defaultdict(list)
     for clip in sorted(clips, key=_order):
         by_split[clip.split].append(clip)
+    whole = len(by_split["train"]) or len(clips)  # what `shards` is the number for
     plans = []
     for split in examples.SPLITS:
         members = by_split[split]
@@ -63,7 +66,7 @@ def plan_shards(
             for_workers = math.ceil(_SHARDS_A_WORKER * workers * len(members) / max(1, len(clips)))
             count = max(round(_guess_bytes(members, sample_rate) / shard_bytes), for_workers)
         else:
-            count = shards if split == "train" else round(shards * len(members) / max(1, len(by_split["train"])))
+            count = round(shards * len(members) / max(1, whole))
         count = max(1, min(count, len(members)))
         bounds = [len(members) * i // count for i in range(count + 1)]
         plans += [

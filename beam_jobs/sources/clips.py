@@ -47,11 +47,12 @@ class Clip:
 
 
 class Refused(NamedTuple):
-    """A row of a list that cannot be read as a clip.
+    """A row of a list that cannot be read as a clip, or a file that cannot be named.
 
     Attributes:
         clip: As far as the row tells; its id is "<list>:<line>" if it does not even tell that.
-        cause: "missing", "malformed row", "wrong label" or "duplicate id".
+        cause: "missing", "malformed row", "wrong label", "duplicate id", or "unreadable" for a file name that is not
+            UTF-8.
         message: One sentence, which names list and line if the row is wrong by itself.
     """
 

@@ -1,9 +1,14 @@
 """Tells what layout a source has and lists its clips. Reads names and lists only, never audio."""
 
+import dataclasses
+import re
+
 from etils import epath
 
 from beam_jobs.sources import audioset, esc50, files, manifest, tfds_source
-from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, SourceError, counted, split_of
+from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Refused, SourceError, counted, split_of
+
+_OTHER_CODING = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are not UTF-8
 
 
 def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
@@ -32,11 +37,32 @@ def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
     audio, tables = files.find(str(path))
     if not audio:
         raise SourceError(_no_audio(path))
+    (audio, misnamed), (tables, misnamed_tables) = _in_utf8(audio), _in_utf8(tables)
+    listing = _list_files(path, audio, tables, layout)
+    return dataclasses.replace(
+        listing,
+        refused=[*listing.refused, *map(_refused, misnamed)],
+        left_out={**listing.left_out, **counted({"CSV lists whose name is not UTF-8": len(misnamed_tables)})},
+    )
+
+
+def _list_files(folder: epath.Path, audio: list[str], tables: list[str], layout: str) -> Listing:
     if layout == "esc50" or (layout == "auto" and esc50.TABLE in tables):
-        return esc50.list_clips(path, audio)
+        return esc50.list_clips(folder, audio)
     if layout == "audioset" or (layout == "auto" and audioset.find_lists(tables)):
-        return audioset.list_clips(path, audio, tables)
-    return _list_folder(path, audio, tables)
+        return audioset.list_clips(folder, audio, tables)
+    return _list_folder(folder, audio, tables)
+
+
+def _in_utf8(names: list[str]) -> tuple[list[str], list[str]]:
+    """The names in UTF-8, and those in another coding, which no list and no example can hold."""
+    bad = [name for name in names if _OTHER_CODING.search(name)]
+    return ([name for name in names if not _OTHER_CODING.search(name)], bad) if bad else (names, bad)
+
+
+def _refused(misnamed: str) -> Refused:
+    shown = misnamed.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return Refused(Clip(clip_id=shown, path=shown), "unreadable", "its name is not UTF-8; rename the file")
 
 
 def _no_audio(folder: epath.Path) -> str:

@@ -61,10 +61,16 @@ class AudioExampleGenConfig(base.StageConfig):
         "lossless.",
     )
     shard_mb: int = pydantic.Field(
-        128, ge=1, description="Size of a file to aim at, in MiB; there are at least eight files for each worker."
+        128,
+        ge=1,
+        description="Size of a file to aim at, in MiB, with recordings of unlisted length taken for 10 s; there are at "
+        "least eight files for each worker.",
     )
     shards: int | None = pydantic.Field(
-        None, ge=1, description="Files of the train split, in place of what shard_mb asks for; null for that."
+        None,
+        ge=1,
+        description="Files of the train split (of all splits where there is none), in place of what shard_mb asks for; "
+        "null for that.",
     )
     beam_args: tuple[str, ...] = pydantic.Field(
         (), description="Beam's own flags, e.g. --runner=DataflowRunner; none for threads on this machine."
@@ -85,6 +91,7 @@ class AudioExampleGen(base.Component):
         "beam_jobs.decoder_process",
         "beam_jobs.examples",
         "beam_jobs.levels",
+        "beam_jobs.ogg",
         "beam_jobs.runners",
         "beam_jobs.shard_audio",
         "beam_jobs.shard_plan",

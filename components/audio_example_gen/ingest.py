@@ -61,21 +61,22 @@ def _list(source: epath.Path, *, layout: str) -> sources.Listing:
         raise errors.UserError(str(error)) from error
     if not listing.clips and not listing.refused:
         raise errors.UserError(f"the lists in {source} name no clip; put the official ones there")
+    refused = quarantine.causes(_refused(listing)) or "none"
     if not listing.clips:
         first = listing.refused[0]
         raise errors.UserError(
-            f"no clip of the lists in {source} can be used: {_refused(listing)}, the first, {first.clip.clip_id}, "
+            f"no clip of the lists in {source} can be used: {refused}, the first, {first.clip.clip_id}, "
             f"because: {first.message}; files are to be named <ytid>.wav or <ytid>_<start>.wav (AudioSet), or as the "
             "list names them"
         )
-    logging.info("%s: layout %s, %d clips, refused: %s", source, listing.layout, len(listing.clips), _refused(listing))
+    logging.info("%s: layout %s, %d clips, refused: %s", source, listing.layout, len(listing.clips), refused)
     for reason, count in listing.left_out.items():
         logging.warning("%s: left out %d %s", source, count, reason)
     return listing
 
 
-def _refused(listing: sources.Listing) -> str:
-    return quarantine.causes(Counter(refused.cause for refused in listing.refused)) or "none"
+def _refused(listing: sources.Listing) -> Counter[str]:
+    return Counter(refused.cause for refused in listing.refused)
 
 
 def _write(
@@ -93,7 +94,11 @@ def _write(
         )
         with watching.watching(work, _look(listing, context=context)):
             return shard_audio.write_shards(
-                plan, job=_job(config, listing=listing), work_dir=work, beam_args=config.beam_args
+                plan,
+                job=_job(config, listing=listing),
+                work_dir=work,
+                refused=_refused(listing),
+                beam_args=config.beam_args,
             )
     except runners.OptionsError as error:
         raise errors.UserError(f"audio_example_gen.beam_args: {error}") from error
@@ -161,7 +166,7 @@ def _publish(
             for field in ("plan", "listed", "written", "written_ids", "quarantined"):
                 del published[field]
             (output / shard_records.DONE / f"{name}.json").write_text(json.dumps(published, indent=1))
-            _put(work / record.file, output / name)
+            _put(work / record.file, output / name, size=record.bytes)
     examples.write_metadata(
         output,
         shard_lengths={split: [record.clips for record in members] for split, members in kept.items()},
@@ -174,15 +179,34 @@ def _publish(
     )
 
 
-def _put(source: epath.Path, target: epath.Path) -> None:
-    """Leaves the work folder as it is where that costs nothing: a kill in the midst of this loses no shard."""
+def _put(source: epath.Path, target: epath.Path, *, size: int) -> None:
+    """Leaves the work folder as it is where that costs nothing: a kill in the midst of this loses no shard.
+
+    Args:
+        source: A shard in the work folder.
+        target: Where it goes; a remote one that is there already is left as it is.
+        size: Of the shard, in bytes.
+    """
     if "://" in str(source) or "://" in str(target):
-        source.copy(target)
+        if not (target.exists() and target.stat().length == size):
+            _copy(source, target)
         return
     with contextlib.suppress(OSError):
         os.link(source, target)
         return
     shutil.move(str(source), str(target))  # another file system
+
+
+def _copy(source: epath.Path, target: epath.Path) -> None:
+    """Lets the service copy within itself; read and written by this machine, AudioSet would take hours."""
+    from apache_beam.io import filesystems
+
+    schemes = [str(path).partition("://")[0] for path in (source, target)]
+    if schemes[0] == schemes[1]:
+        with contextlib.suppress(ValueError):  # Beam does not know the service: its extra for it is not installed
+            filesystems.FileSystems.copy([str(source)], [str(target)])
+            return
+    source.copy(target)
 
 
 def _result(info: examples.ExamplesInfo, *, quarantined: Counter[str], listed: int, changes: str) -> base.StageResult:

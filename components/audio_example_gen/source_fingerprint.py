@@ -26,7 +26,7 @@ def digest(source: str) -> str:
     else:
         parts = sorted(_of_folder(source))
     for part in parts:
-        found.update(f"{part}\n".encode())
+        found.update(f"{part}\n".encode(errors="surrogateescape"))  # file names may be in any coding
     return found.hexdigest()
 
 

@@ -1,21 +1,26 @@
 """The checks of ExampleValidator, on the contents of a `statistics.json`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from components import base
 from components.example_validator import comparison
 from components.example_validator.anomaly import Anomaly, anomaly, listed
 
 
-def find(document: Mapping, *, reference: comparison.Reference | None, config: base.StageConfig) -> list[Anomaly]:
-    """All anomalies, fatal ones first: mappings with `name`, `severity` and `message`."""
+def find(document: Mapping, *, references: Sequence[comparison.Reference], config: base.StageConfig) -> list[Anomaly]:
+    """All anomalies, fatal ones first: mappings with `name`, `severity` and `message`.
+
+    Each name is there once: what departs from several references is told of the first.
+    """
     anomalies = [*_amount(document["splits"], minimum=config.min_clips)]
     for split, figures in document["splits"].items():
         anomalies += _sound(split, figures, config=config)
         anomalies += _classes(split, figures, names=document["label_names"])
     anomalies += _leakage(document, config=config)
-    if reference is not None:
-        anomalies += comparison.compare(document, reference=reference, config=config)
+    for reference in references:
+        told = {found["name"] for found in anomalies}
+        departures = comparison.compare(document, reference=reference, config=config)
+        anomalies += [found for found in departures if found["name"] not in told]
     return sorted(anomalies, key=lambda found: found["severity"])
 
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from components.example_validator import schema
 
 
-_COMPARISONS = ("class_mismatch", "rate_mismatch", "split_size", "drift")
-
-
 class ExampleValidatorConfig(base.StageConfig):
     """What counts as an anomaly."""
 
@@ -33,8 +30,8 @@ class ExampleValidatorConfig(base.StageConfig):
     )
     schema_path: str | None = pydantic.Field(
         None,
-        description="JSON file to compare with, a copy of the schema.json of an earlier run; null compares with the "
-        "last run, and only warns.",
+        description="JSON file to compare with, a copy of the schema.json of an earlier run. The last run is always "
+        "compared with, too, and null leaves that alone, which only warns.",
     )
     max_size_change: float = pydantic.Field(
         0.1, ge=0, description="Report if a split's size is off the schema's by a greater share."
@@ -59,7 +56,7 @@ class ExampleValidator(base.Component):
 
     Beside it, `schema.json` says what the present examples are like (see `schema.Schema`). Copy it to a place of your
     own, look it over, edit it, and set `example_validator.schema_path` to it: later runs are then compared with it.
-    Without one they are compared with the last run, and every difference is a mere warning.
+    With or without one they are compared with the last run, too, and what differs from that alone is a mere warning.
     """
 
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {"statistics": base.ArtifactType.EXAMPLE_STATISTICS}
@@ -84,14 +81,13 @@ class ExampleValidator(base.Component):
 
         from components.example_validator import checks, comparison, schema
 
-        config, reference = self.config, None
+        references = []
         if (kept := self._kept_schema()) is not None:
-            reference = comparison.kept_schema(kept)
-        elif (last := _last_schema(context)) is not None:
-            reference = comparison.last_run(last)
-            config = config.model_copy(update=dict.fromkeys(_COMPARISONS, "warning"))
+            references.append(comparison.kept_schema(kept))
+        if (last := _last_schema(context)) is not None:
+            references.append(comparison.last_run(last))
         document = json.loads((inputs["statistics"] / "statistics.json").read_text())
-        anomalies = checks.find(document, reference=reference, config=config)
+        anomalies = checks.find(document, references=references, config=self.config)
         (outputs["anomalies"] / "anomalies.json").write_text(json.dumps(anomalies, indent=1))
         (outputs["anomalies"] / "schema.json").write_text(schema.infer(document).model_dump_json(indent=1))
         for anomaly in anomalies:

@@ -1,5 +1,6 @@
 import os
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -160,6 +161,17 @@ class TestErrors:
             content[at : at + 4] = b"\xff\xff\xff\xff"
         path.write_bytes(content)
         assert audio.decode(path).size == 8000
+
+    @pytest.mark.parametrize("rate", [1, 999])
+    def test_rate_that_no_sound_has(self, tmp_path, rate):
+        soundfile.write(tmp_path / "a.wav", corpora.tone(seconds=2.0), rate)
+        self.check(tmp_path / "a.wav", "unreadable")
+        with av.open(str(tmp_path / "a.mka"), "w") as container:
+            stream = container.add_stream("pcm_s16le", rate=rate, layout="mono")
+            frame = av.AudioFrame.from_ndarray(np.ones((1, 1000), np.int16), format="s16", layout="mono")
+            frame.sample_rate = rate
+            container.mux(stream.encode(frame))
+        self.check(tmp_path / "a.mka", "unreadable")
 
     @pytest.mark.parametrize("samples", [2**33, 2**36 - 1])
     def test_header_that_promises_more_than_memory_holds(self, tmp_path, samples):

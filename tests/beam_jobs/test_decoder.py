@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import soundfile
 
 from beam_jobs import audio, decoder
 from tests import corpora
@@ -133,6 +134,38 @@ def test_it_does_not_outlive_a_killed_parent(tmp_path, endless, tone, held):
         parent.kill()
         parent.wait()
     wait_until(lambda: not is_decoder(pid), seconds=10)
+
+
+def test_what_takes_too_much_memory_costs_that_clip_alone(tmp_path, make, tone, monkeypatch):
+    monkeypatch.setattr(decoder, "_MEMORY_BYTES", 150 * 2**20)
+    corpora.write_tone(tmp_path / "long.flac", sample_rate=8000, seconds=3600.0)
+    child = make()
+    child.decode(tone)
+    pids = decoders_of(os.getpid())
+    for source in (str(tmp_path / "long.flac"), (tmp_path / "long.flac").read_bytes()):
+        with pytest.raises(audio.DecodeError, match="too long to decode at once; cut it into pieces") as caught:
+            child.decode(source)
+        assert caught.value.cause == "crashed"
+    assert child.decode(str(tmp_path / "long.flac"), start_s=1800.0, end_s=1810.0).samples.size == 160000
+    assert child.decode(tone).samples.size == 8000
+    assert decoders_of(os.getpid()) == pids
+
+
+def test_a_file_that_itself_takes_too_much_memory_is_given_up(make, tone, monkeypatch):
+    monkeypatch.setattr(decoder, "_MEMORY_BYTES", 150 * 2**20)
+    child = make()
+    with pytest.raises(audio.DecodeError) as caught:
+        child.decode(bytes(300 * 2**20))
+    assert caught.value.cause == "crashed"
+    assert child.decode(tone).samples.size == 8000
+
+
+@pytest.mark.slow
+def test_an_hour_of_stereo(tmp_path, make):
+    wave = np.zeros((3600 * 44100, 2), np.int16)
+    wave[::1000] = 1000
+    soundfile.write(tmp_path / "hour.flac", wave, 44100)
+    assert make(timeout_s=200.0).decode(str(tmp_path / "hour.flac")).samples.size == 3600 * 16000
 
 
 def test_a_decoder_that_cannot_start_is_no_fault_of_the_clip(make, tone, monkeypatch):

@@ -1,3 +1,4 @@
+import collections
 import dataclasses
 import hashlib
 import itertools
@@ -54,6 +55,23 @@ def test_size_and_workers_decide_the_number_of_shards():
     assert len(shard_audio.plan_shards(clips, sample_rate=16000, shard_bytes=2**25)) == 76
     assert len(shard_audio.plan_shards(clips, sample_rate=16000, workers=10)) == 80
     assert len(shard_audio.plan_shards(clips[:5], sample_rate=16000)) == 5
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"train": 800, "valid": 50, "eval": 200}, {"train": 4, "valid": 1, "eval": 1}),
+        ({"train": 800, "eval": 1600}, {"train": 4, "eval": 8}),
+        ({"eval": 1000}, {"eval": 4}),
+        ({"valid": 500, "eval": 1500}, {"valid": 1, "eval": 3}),
+    ],
+)
+def test_a_number_of_shards_is_that_of_the_train_split_or_of_all_without_one(sizes, expected):
+    splits = [split for split, size in sizes.items() for _ in range(size)]
+    clips = [sources.Clip(clip_id=str(i), path="", split=split) for i, split in enumerate(splits)]
+    plan = shard_audio.plan_shards(clips, sample_rate=16000, shards=4)
+    assert collections.Counter(shard.split for shard in plan) == expected
+    assert {shard.shards for shard in plan} == set(expected.values())
 
 
 @given(train=st.integers(0, 300), valid=st.integers(0, 30), evaluation=st.integers(0, 100), workers=st.integers(1, 20))
@@ -215,11 +233,15 @@ def test_counters(tmp_path):
     listing = sources.list_clips(source)
     plan = shard_audio.plan_shards(listing.clips, sample_rate=16000, shards=2)
     pipeline = runners.pipeline(())
-    shard_audio.build(pipeline, plan, job=job_of(listing), work_dir=tmp_path / "work")
+    refused = {"wrong label": 3, "unreadable": 2}
+    shard_audio.build(pipeline, plan, job=job_of(listing), work_dir=tmp_path / "work", refused=refused)
     result = pipeline.run()
     result.wait_until_finish()
     metrics = result.metrics().query(MetricsFilter().with_namespace("ingest"))
-    assert {c.key.metric.name: c.committed for c in metrics["counters"]} == {"written": 7, "quarantined_unreadable": 1}
+    counted = collections.Counter()
+    for counter in metrics["counters"]:  # one a step
+        counted[counter.key.metric.name] += counter.committed
+    assert counted == {"written": 7, "quarantined_unreadable": 1 + 2, "quarantined_wrong_label": 3}
     measured = {d.key.metric.name: d.committed for d in metrics["distributions"]}
     assert measured.keys() == {"decode_ms", "clip_ms"}
     assert (measured["clip_ms"].count, measured["clip_ms"].min, measured["clip_ms"].max) == (7, 500, 500)

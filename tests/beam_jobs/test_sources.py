@@ -1,3 +1,4 @@
+import os
 import re
 
 import pytest
@@ -27,6 +28,24 @@ def test_files_besides_esc50s_own(tmp_path):
     listing = sources.list_clips(folder)
     assert [clip.path for clip in listing.clips] == ["audio/1-1000-A-0.ogg", "audio/2-1001-A-1.ogg"]
     assert listing.left_out == {"audio files that no row of meta/esc50.csv needs": 2}
+
+
+@pytest.mark.parametrize("layout", ["folder", "esc50", "audioset"])
+def test_names_that_are_not_utf8_cost_those_files_alone(tmp_path, layout):
+    """A folder so named, too, and a list."""
+    folder = corpora.audioset(tmp_path / "as", train=3) if layout == "audioset" else corpora.esc50(tmp_path / "e")
+    expected = sources.list_clips(folder, layout=layout)
+    os.mkdir(os.fsencode(folder) + b"/f\xfcr")
+    for name in (b"caf\xe9.wav", b"f\xfcr/" + f"{corpora.ytid(0)}.wav".encode(), b"caf\xe9_segments.csv"):
+        with open(os.fsencode(folder) + b"/" + name, "wb"):
+            pass
+    listing = sources.list_clips(folder, layout=layout)
+    assert listing.clips == expected.clips
+    assert listing.left_out == {**expected.left_out, "CSV lists whose name is not UTF-8": 1}
+    refused = [(refused.clip.path, refused.cause, refused.message) for refused in listing.refused]
+    message = "its name is not UTF-8; rename the file"
+    names = ["caf\\xe9.wav", f"f\\xfcr/{corpora.ytid(0)}.wav"]
+    assert refused == [(name, "unreadable", message) for name in names]
 
 
 def test_a_part_of_esc50_numbers_its_classes_by_their_targets(tmp_path):

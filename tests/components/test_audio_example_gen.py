@@ -11,9 +11,11 @@ import numpy as np
 import pydantic
 import pytest
 import soundfile
+from apache_beam.io import localfilesystem
+from etils import epath
 
 from beam_jobs import examples
-from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig, source_fingerprint
+from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig, ingest, source_fingerprint
 from components.errors import UserError
 from tests import corpora
 from tests.components import ingesting
@@ -139,8 +141,24 @@ class TestAnotherListThanLastTime:
         files[0].unlink()  # still in the list, so still a clip of the input
         grown = self.run(source, tmp_path / "2", after=same)
         other = self.run(corpora.esc50(tmp_path / "other"), tmp_path / "3", after=grown)
-        assert grown.result.summary.endswith("; 1 clips added, 0 removed since the last finished run")
+        assert grown.result.summary.endswith(
+            "; 1 clips added, 0 removed, 0 files arrived, 1 gone since the last finished run"
+        )
         assert not [run for run in (first, same, other) if "since" in run.result.summary]
+
+    def test_files_that_arrive_for_rows_that_were_there(self, tmp_path):
+        source = corpora.audioset(tmp_path / "as", train=8, evaluation=2)
+        files = sorted((source / "audio").iterdir())
+        kept = {file: file.read_bytes() for file in files[:5]}
+        for file in kept:
+            file.unlink()
+        (source / "audio" / f"{corpora.ytid(7)}_70.wav").write_bytes(b"bad")  # which is there, though
+        first = self.run(source, tmp_path / "0")
+        for file, content in kept.items():
+            file.write_bytes(content)
+        second = self.run(source, tmp_path / "1", after=first)
+        assert second.result.summary.endswith("; 5 files arrived, 0 gone since the last finished run")
+        assert "since" not in self.run(source, tmp_path / "2", after=second).result.summary
 
     def test_is_said_after_an_interrupted_run_and_nothing_of_the_old_list_stays(self, tmp_path):
         source = tmp_path / "folder"
@@ -173,6 +191,63 @@ def test_a_manifest(tmp_path):
     before = gen(source=str(manifest)).external_fingerprints()
     corpora.write_tone(tmp_path / "clips" / "a.wav", seconds=0.7)
     assert gen(source=str(manifest)).external_fingerprints() != before
+
+
+class Remote:
+    """As much of a path in a bucket as publishing asks for, on this machine; it tells who copies."""
+
+    def __init__(self, path, scheme="bucket"):
+        self.path, self.scheme, self.copied = epath.Path(path), scheme, 0
+        self.exists, self.stat = self.path.exists, self.path.stat
+
+    def __str__(self):
+        return f"{self.scheme}://{self.path}"
+
+    def copy(self, target):
+        self.copied += 1
+        self.path.copy(target.path)
+
+
+class Bucket(localfilesystem.LocalFileSystem):
+    """A service that Beam knows; its files lie on this machine."""
+
+    @classmethod
+    def scheme(cls):
+        return "bucket"
+
+    def copy(self, sources, targets):
+        super().copy(*([name.removeprefix("bucket://") for name in names] for names in (sources, targets)))
+
+
+class TestPublishing:
+    @pytest.fixture
+    def source(self, tmp_path):
+        (tmp_path / "work").write_bytes(b"a shard")
+        return Remote(tmp_path / "work")
+
+    def test_a_service_copies_within_itself(self, tmp_path, source):
+        ingest._put(source, Remote(tmp_path / "out"), size=7)
+        assert (tmp_path / "out").read_bytes() == b"a shard"
+        assert not source.copied
+
+    @pytest.mark.parametrize(("from_scheme", "to_scheme"), [("strange", "strange"), ("bucket", "strange")])
+    def test_else_this_machine_does(self, tmp_path, source, from_scheme, to_scheme):
+        source.scheme = from_scheme
+        ingest._put(source, Remote(tmp_path / "out", to_scheme), size=7)
+        assert (tmp_path / "out").read_bytes() == b"a shard"
+        assert source.copied == 1
+
+    def test_what_is_there_in_its_size_is_left(self, tmp_path, source):
+        (tmp_path / "out").write_bytes(b"A SHARD")
+        ingest._put(source, Remote(tmp_path / "out"), size=7)
+        assert (tmp_path / "out").read_bytes() == b"A SHARD"
+        (tmp_path / "out").write_bytes(b"A SH")
+        ingest._put(source, Remote(tmp_path / "out"), size=7)
+        assert (tmp_path / "out").read_bytes() == b"a shard"
+
+    def test_on_this_machine_nothing_is_copied(self, tmp_path, source):
+        ingest._put(source.path, epath.Path(tmp_path / "out"), size=7)
+        assert os.path.samefile(tmp_path / "work", tmp_path / "out")
 
 
 def test_flac_holds_the_same(tmp_path):
@@ -235,6 +310,22 @@ def test_fingerprint_follows_the_files(tmp_path):
     corpora.write_tone(tmp_path / "esc" / "audio" / "new.ogg")
     assert len({first["source"], touched["source"], component.external_fingerprints()["source"]}) == 3
     assert gen().external_fingerprints() == {}
+
+
+def test_a_file_name_that_is_not_utf8_costs_that_file_alone(tmp_path):
+    folder = corpora.esc50(tmp_path / "esc", clips=4)
+    digest = gen(source=str(folder)).external_fingerprints()
+    bad = os.fsencode(folder / "audio") + b"/caf\xe9.ogg"
+    with open(bad, "wb") as file:
+        file.write(next((folder / "audio").iterdir()).read_bytes())
+    assert gen(source=str(folder)).external_fingerprints() != digest
+    run = ingesting.run(gen(source=str(folder)), tmp_path / "run")
+    assert run.result.summary.endswith("1 quarantined (1 unreadable)")
+    with (run.outputs["examples"] / "quarantine.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["path"], row["cause"]) == ("audio/caf\\xe9.ogg", "unreadable")
+    assert row["message"] == "its name is not UTF-8; rename the file"
+    assert run.result.figures["clips"] == 4
 
 
 def test_fingerprint_of_a_manifest(tmp_path):

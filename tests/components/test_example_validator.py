@@ -181,6 +181,32 @@ def test_without_a_schema_the_last_run_is_compared_with_and_only_warned_of(tmp_p
     assert validate(tmp_path / "other", previous=run.outputs, **later)[0] == []
 
 
+def test_with_a_schema_the_last_run_is_compared_with_too(tmp_path, schema, caplog):
+    moved = {"train": {"label_counts": [63, 37]}}
+    _, last = validate(tmp_path / "last", config=schema, **moved)
+    assert validate(tmp_path / "same", config=schema, previous=last.outputs, **moved)[0] == []
+    config = schema.model_copy(update={"drift": "fatal"})
+    caplog.clear()
+    # Near enough to the schema (0.6), yet 0.06 off the last run (0.63): a warning, for all that drift is to be fatal.
+    back = {"train": {"label_counts": [57, 43]}}
+    expected = [("train_class_drift", "warning")]
+    assert validate(tmp_path / "back", config=config, previous=last.outputs, **back)[0] == expected
+    assert "off that of the last run" in caplog.text
+
+
+def test_what_departs_from_schema_and_last_run_is_told_once_of_the_schema(tmp_path, schema, caplog):
+    _, last = validate(tmp_path / "last", config=schema)
+    caplog.clear()
+    far = {"sample_rate": 8000, "train": {"clips": 120, "label_counts": [40, 60]}}
+    anomalies, _ = validate(tmp_path / "far", config=schema, previous=last.outputs, **far)
+    assert anomalies == [
+        ("sample_rate_mismatch", "fatal"),
+        ("train_size", "warning"),
+        ("train_class_drift", "warning"),
+    ]
+    assert "the last run" not in caplog.text
+
+
 def test_small_splits_are_not_tested_for_drift(tmp_path):
     few = {"clips": 99, "label_counts": [99, 0], **histogram("level", [99, 0])}
     _, run = validate(tmp_path / "first", valid=few)
