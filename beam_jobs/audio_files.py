@@ -218,6 +218,8 @@ def _read_av(source: str | bytes, window: _Window, *, refused: str) -> Sound:
     _check_rate(rate)
     samples = np.concatenate(blocks)
     decoded_s = samples.size / rate
+    if damage and format_name == "mp3":  # often it is rubbish behind the last packet, and how many there are is known
+        promised_s = _counted_frames(source) / rate or None
     if damage and promised_s is None and decoded_s < (window.end_s or np.inf):
         raise _unreadable(refused, damage)
     start_s, end_s = window.of(max(decoded_s, promised_s or 0.0))

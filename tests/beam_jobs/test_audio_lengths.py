@@ -203,6 +203,17 @@ class TestMp3WithoutItsLength:
         assert part.size == 9600
         assert (np.abs(part).max() > 3000) == (loudness[9] > 0.1)
 
+    @pytest.mark.parametrize("rubbish", [bytes(4000), b"LYRICSBEGIN" + 99 * b"la la LYRICS200", b"TAG" + bytes(125)])
+    def test_rubbish_at_its_end_and_in_its_midst(self, tmp_path, rubbish):
+        path = tmp_path / "a.mp3"
+        self.write(path, loudness=(1.0,) * 3 + (0.001,) * 9, flags="+qscale", global_quality="236")
+        content = path.read_bytes()
+        sound = audio_files.read(content + rubbish)
+        assert sound.samples.size / sound.rate == pytest.approx(12.0, abs=0.1)
+        with pytest.raises(audio.DecodeError) as caught:
+            audio_files.read(content[:40000] + bytes(4000) + content[44000:])
+        assert caught.value.cause == "truncated"
+
     def test_constant_bit_rate_is_read_as_before(self, tmp_path):
         self.write(tmp_path / "a.mp3", loudness=(1.0, 0.001, 0.5), b="128k")
         sound = audio_files.read(str(tmp_path / "a.mp3"))
