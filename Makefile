@@ -50,7 +50,7 @@ quickstart: $(STAMP)
 	$(BIN)/diptych run --preset quickstart
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 

@@ -87,6 +87,7 @@ def test_the_step_of_a_replica_compiles_under_xla(examples, one_device, precisio
     np.testing.assert_allclose(losses, expected, rtol=1e-3 if precision == "float32" else 0.05)
 
 
+@pytest.mark.slow
 def test_caching_in_bfloat16(examples, one_device):
     settings = training.config(precision="bfloat16", **training.IN_PARTS)
     losses, _, _, _ = training.train(settings, examples, strategy=one_device, steps=2)
