@@ -43,6 +43,7 @@ NARROW = {
 def main() -> None:
     """The command, and what it starts in processes of their own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=("time", "memory"), help="one of the two")
     parser.add_argument("--repeats", type=int, default=3, help="steps of either kind; the fastest counts")
     parser.add_argument("--batches", type=int, nargs="*", default=BATCHES, help="sizes whose memory is measured")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
@@ -52,14 +53,18 @@ def main() -> None:
         print(json.dumps(_memory(flags.memory[0], int(flags.memory[1]))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        long, short = pathlib.Path(folder) / "long", pathlib.Path(folder) / "short"
-        measuring.write_examples(long, sounds=measuring.sounds(seconds=10.0), clips=512)
-        figures = {"preset": "small", "batch_size": BATCH, **_breakdown(long, folder, repeats=flags.repeats)}
-        if flags.batches:
-            measuring.write_examples(short, sounds=measuring.sounds(seconds=1.0), clips=max(flags.batches))
-            figures["micro_batch"] = NARROW["micro_batch"]
-            figures["memory"] = {str(size): _in_a_fresh_process(short, size) for size in flags.batches}
-    measuring.save("train_step", figures, results=flags.results)
+        corpus = pathlib.Path(folder) / "corpus"
+        if flags.only != "memory":
+            measuring.write_examples(corpus, sounds=measuring.sounds(seconds=10.0), clips=512)
+            figures = {"preset": "small", "batch_size": BATCH, **_breakdown(corpus, folder, repeats=flags.repeats)}
+            measuring.save("train_step", figures, results=flags.results)
+        if flags.only != "time":
+            corpus = pathlib.Path(folder) / "short"
+            measuring.write_examples(corpus, sounds=measuring.sounds(seconds=1.0), clips=max(flags.batches))
+            sizes = {str(size): _in_a_fresh_process(corpus, size) for size in flags.batches}
+            measuring.save(
+                "train_memory", {"micro_batch": NARROW["micro_batch"], "batches": sizes}, results=flags.results
+            )
 
 
 def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
