@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
 .PHONY: help install install-gcp quickstart test test-slow test-jax lint format lock clean
 
 help:
-	@echo "make quickstart   the whole pipeline on a generated corpus, a few minutes"
+	@echo "make quickstart   the whole pipeline on a generated corpus, 5 to 15 minutes"
 	@echo "make test         the fast tests, then ruff"
 	@echo "make test-slow    the long ones"
 	@echo "make test-jax     the tests of models/ with JAX in TensorFlow's place, about 10 minutes"
