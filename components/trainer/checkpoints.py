@@ -3,14 +3,13 @@
     step-00000400/       the newest ones
     best-00000300/       the best by the valid split
         state.index, state.data-...    variables, in TensorFlow's format
-        checkpoint.json                step, score, and size and SHA-256 of the files
+        checkpoint.json                step, score, and SHA-256 and size of the files
 
 A checkpoint is written under another name, then renamed, and its files are held against their digests before it is
 read: one that a full disk or a crash has cut short is passed over, and said to be.
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ import tensorflow as tf
 from absl import logging
 from etils import epath
 
+from beam_jobs import shard_records
 from components.errors import UserError
 
 _RECORD, _STATE = "checkpoint.json", "state"
@@ -159,7 +159,9 @@ class Checkpoints:
         try:
             record = json.loads((path / _RECORD).read_text())
             self._check_shapes(path, record["variables"])
-            if damaged := [name for name, digest in record["files"].items() if _digest(path / name) != digest]:
+            if damaged := [
+                name for name, digest in record["files"].items() if list(shard_records.sha256(path / name)) != digest
+            ]:
                 raise ValueError(f"{damaged[0]} is not as it was written")
             self._checkpoint.read(os.fspath(path / _STATE)).assert_consumed()
         except (OSError, ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
@@ -189,7 +191,7 @@ class Checkpoints:
                 "step": self.step,
                 "standing": dataclasses.asdict(standing),
                 "variables": self._shapes,
-                "files": {path.name: _digest(path) for path in _files(unfinished)},
+                "files": {path.name: shard_records.sha256(path) for path in _files(unfinished)},
             }
             (unfinished / _RECORD).write_text(json.dumps(record, indent=1))
             unfinished.rename(target)
@@ -218,12 +220,3 @@ def _step_of(path: epath.Path) -> int:
 
 def _files(folder: epath.Path) -> Iterator[epath.Path]:
     yield from sorted(path for path in folder.iterdir() if path.name.startswith(f"{_STATE}."))
-
-
-def _digest(file: epath.Path) -> list[int | str]:
-    digest, size = hashlib.sha256(), 0
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return [size, digest.hexdigest()]
