@@ -7,7 +7,6 @@ batches of 256 to 32,768 clips, each in a fresh process.
 """
 
 import argparse
-import functools
 import json
 import pathlib
 import subprocess
@@ -16,17 +15,17 @@ import tempfile
 import time
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from components.trainer import TrainerConfig, build, inner_loop, input_pipeline, optimizers, step, summaries
+from components.trainer import TrainerConfig, inner_loop, step, summaries
 from models import contrastive
 from pipeline import overrides
 from tests.benchmarks import encoders, measuring
 from tests.benchmarks.contrastive import peak_kib
 from tests.benchmarks.record import RESULTS
+from tests.components import training
 
 BATCH = 64
 BATCHES = (256, 1024, 4096, 16384, 32768)
@@ -101,28 +100,9 @@ def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
 
 
 def _training(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.Setup, list]:
-    """A set-up on one device and its input, as `components.trainer.loop` makes them."""
-    keras.utils.set_random_seed(1)
-    model = build.build_model(config.model, seed=0)
-    setup = step.Setup(
-        model=model,
-        optimizer=optimizers.make(config, variables=model.trainable_variables),
-        strategy=tf.distribute.OneDeviceStrategy("cpu:0"),
-        batch_size=config.batch_size,
-        micro_batch=build.check_split(config, replicas=1),
-        temperature=config.temperature,
-        seed=0,
-    )
-    read = functools.partial(
-        input_pipeline.training_batches,
-        epath.Path(corpus),
-        batch_size=config.batch_size,
-        micro_batch=setup.micro_batch,
-        crop_samples=model.crop_samples,
-        seed=0,
-        with_ids=False,
-    )
-    return setup, [iter(read()) for _ in range(1 if setup.micro_batches == 1 else 2)]
+    """A set-up on one device and its input."""
+    setup = training.set_up(config, strategy=tf.distribute.OneDeviceStrategy("cpu:0"))
+    return setup, training.iterators(setup, corpus, count=1 if setup.micro_batches == 1 else 2)
 
 
 def _sounds(setup: step.Setup) -> list[tf.Tensor]:

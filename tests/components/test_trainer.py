@@ -18,15 +18,10 @@ from components import base
 from components.errors import UserError
 from components.trainer import Trainer, TrainerConfig, build, evaluation, input_pipeline, summaries
 from pipeline import overrides
-from tests.components import stage
+from tests.components import stage, training
 
 TINY = {
-    "model.encoders.waveform": "conv160",  # the ones with the fewest layers, which build fastest
-    "model.encoders.log_mel": "cnn6",
-    "model.width": 1 / 64,
-    "model.crop_seconds": 0.5,
-    "model.projector_dim": 16,
-    "model.projector_norm": "batch",
+    **training.TINY_MODEL,
     "steps": 6,
     "batch_size": 8,
     "learning_rate": 1e-2,

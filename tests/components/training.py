@@ -17,13 +17,16 @@ from components.trainer import TrainerConfig, build, inner_loop, input_pipeline,
 from components.trainer.checkpoints import Checkpoints
 from pipeline import overrides
 
-TINY = {
+TINY_MODEL = {
     "model.encoders.waveform": "conv160",  # the ones with the fewest layers, which build fastest
     "model.encoders.log_mel": "cnn6",
     "model.width": 1 / 64,
     "model.crop_seconds": 0.5,
     "model.projector_dim": 16,
     "model.projector_norm": "batch",
+}
+TINY = {
+    **TINY_MODEL,
     "model.dropout": 0.0,
     "model.mixing_group": 4,
     "model.augment_b.time_mask_seconds": 0.1,
@@ -71,30 +74,34 @@ def checkpoints(setup, folder):
     return Checkpoints(epath.Path(folder), variables=variables, step=setup.optimizer.iterations)
 
 
+def iterators(setup, examples, *, count):
+    """So many over the same micro-batches, as the Trainer makes them."""
+    read = functools.partial(
+        input_pipeline.training_batches,
+        epath.Path(examples),
+        batch_size=setup.batch_size,
+        micro_batch=setup.micro_batch,
+        crop_samples=setup.model.crop_samples,
+        seed=setup.seed,
+        with_ids=False,
+    )
+    return [
+        iter(setup.strategy.distribute_datasets_from_function(lambda host: read(context=host))) for _ in range(count)
+    ]
+
+
 def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, every=(0, None), keep=None):
     """The loss of each step, all logs of the last one, and in the end the weights and the optimiser's variables."""
     setup = set_up(settings, strategy=strategy, optimizer=optimizer)
     model, optimizer = setup.model, setup.optimizer
     kept = checkpoints(setup, keep) if keep else None
-    read = functools.partial(
-        input_pipeline.training_batches,
-        epath.Path(examples),
-        batch_size=settings.batch_size,
-        micro_batch=setup.micro_batch,
-        crop_samples=model.crop_samples,
-        seed=settings.seed,
-        with_ids=False,
-    )
-    iterators = [
-        iter(strategy.distribute_datasets_from_function(lambda host: read(context=host)))
-        for _ in range(2 if caching or setup.micro_batches > 1 else 1)
-    ]
+    inputs = iterators(setup, examples, count=2 if caching or setup.micro_batches > 1 else 1)
     loop, losses = inner_loop.make_loop(setup, caching=caching), []
     interval, look = every
     for done in range(steps):
         if look and done % interval == 0:
             look(model)
-        logs, bad = loop(iterators, tf.constant(1))
+        logs, bad = loop(inputs, tf.constant(1))
         assert int(bad) == 1
         losses.append(float(logs["loss"]))
     if kept:
