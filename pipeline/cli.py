@@ -15,7 +15,7 @@ from absl import logging
 from rich.console import Console
 
 from components.errors import UserError
-from pipeline import presets
+from pipeline import presets, tensorflow_settings
 
 if typing.TYPE_CHECKING:
     from pipeline.config import PipelineConfig
@@ -251,7 +251,7 @@ def _add_import_panns(commands: "argparse._SubParsersAction") -> None:
 
 
 def _import_panns(arguments: argparse.Namespace) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    tensorflow_settings.apply()
     from pipeline import import_panns
 
     output = arguments.output or f"runs/imported/{pathlib.Path(arguments.checkpoint).stem}"
@@ -262,7 +262,7 @@ def _import_panns(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    tensorflow_settings.apply()
     config = _resolve(arguments).trainer
     from pipeline import interrupts, progress, train
 
@@ -287,7 +287,7 @@ def _stopped(stop: "Interrupted", display: "Display") -> int:
 
 
 def _embed(arguments: argparse.Namespace) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    tensorflow_settings.apply()
     from pipeline import embed
 
     done, left_out = embed.embed_files(arguments.model, arguments.files, output=arguments.output)
@@ -298,7 +298,7 @@ def _embed(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # What is left is noise about GPUs that are not there.
+    tensorflow_settings.apply()
     config = _resolve(arguments)
     from pipeline import dag, interrupts, logs, progress, report, runner
 

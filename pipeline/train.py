@@ -58,7 +58,7 @@ def _claim(place: epath.Path, config: TrainerConfig, *, examples: str) -> None:
             if note.read_text() != text:
                 raise UserError(
                     f"--output {place} holds a training with another config or other examples, see {note}: name "
-                    "another folder, or give the same as before."
+                    "another folder, remove this one, or give the same as before."
                 )
             return
         place.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,10 @@ import os
 
 from hypothesis import settings
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before anything imports TensorFlow
+from pipeline import tensorflow_settings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+tensorflow_settings.apply()
 
 # No deadline: the first call of a Keras operation takes far longer than the others.
 settings.register_profile("diptych", deadline=None, max_examples=30, derandomize=True)

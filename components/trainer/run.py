@@ -106,7 +106,13 @@ class Run:
     def _steps(self, done: int, count: int) -> dict[str, float]:
         """Takes `count` steps; their mean logs."""
         started = time.monotonic()
-        found, bad = self.loop(self.iterators, tf.constant(count))
+        try:
+            found, bad = self.loop(self.iterators, tf.constant(count))
+        except tf.errors.ResourceExhaustedError as error:
+            raise UserError(
+                f"{self.setup.micro_batch:,} clips at a time do not fit into the memory of a replica: set "
+                "trainer.micro_batch to fewer, which embeds the same batch part by part."
+            ) from error
         logs = {name: float(value) for name, value in found.items()}
         self.step_s = (time.monotonic() - started) / count
         self._check_finite(done, steps=count, bad=int(bad))

@@ -17,7 +17,12 @@ INK, TRAINED, UNTRAINED, BASELINE = "#333333", "#2a6f97", "#a9d6e5", "#bbbbbb"
 
 def fill(text: str) -> str:
     """The README with each marked block rendered anew."""
-    renderers = {"encoders": render_encoders}
+    renderers = {
+        "encoders": render_encoders,
+        "train_step": render_train_step,
+        "train_memory": render_train_memory,
+        "memory_pool": render_memory_pool,
+    }
     return MARKED.sub(lambda match: match[1] + renderers.get(match[2], render)(load(match[2])) + match[3], text)
 
 
@@ -71,6 +76,54 @@ def render_encoders(result: dict) -> str:
         "training time of the same network of Keras' own layers, against ours.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def render_train_step(result: dict) -> str:
+    """What a training step takes beside its encoders, as a sentence or two."""
+    whole, machine, operations = result["whole_s"], result["machine"], result["operations"]
+    arithmetic = sum(share for name, share in operations.items() if name.startswith(("MatMul", "Conv2D")))
+    others = [(name, share) for name, share in operations.items() if not name.startswith(("MatMul", "Conv2D"))][:3]
+    parts = ", ".join(f"{name} {100 * seconds / whole:.1f} %" for name, seconds in result["parts_s"].items())
+    return (
+        f"A step of `{result['preset']}` with {result['batch_size']} clips takes "
+        f"**{result['whole_to_encoders']:.2f} times** as long as the forward and backward pass of its two encoders by "
+        f"themselves, and {100 * result['input_wait_share']:.2f} % of it waiting for input; by themselves, too: {parts}. "
+        f"The encoders reach {100 * result['encoders_share_of_peak']:.0f} % of what one large float32 matrix product "
+        f"does on the same cores. Matrix products and convolutions are {100 * arithmetic:.0f} % of the time of all "
+        f"operations; of the others the slowest are {', '.join(f'{name} ({100 * share:.0f} %)' for name, share in others)}"
+        f". {machine['cores']} cores ({machine['cpu']}), TensorFlow {machine['tensorflow']}, {result['date']}.\n"
+    )
+
+
+def render_train_memory(result: dict) -> str:
+    """Peak memory over the size of the batch as Markdown."""
+    sizes = result["batches"]
+    return "\n".join(
+        [
+            "| batch, in parts of " + f"{result['micro_batch']} | " + " | ".join(f"{int(size):,}" for size in sizes) + " |",
+            "|---" * (1 + len(sizes)) + "|",
+            "| peak memory of the process, MiB | "
+            + " | ".join(f"{row['peak_mib']:,}" for row in sizes.values())
+            + " |",
+            "| of it all projections and their gradients | "
+            + " | ".join(f"{row['projections_mib']:,}" for row in sizes.values())
+            + " |\n",
+        ]
+    )
+
+
+def render_memory_pool(result: dict) -> str:
+    """What the pool of memory does, as a sentence."""
+    presets = result["presets"].items()
+    machine = result["machine"]
+    times = " and ".join(f"{row['time_without_to_with']:.2f} times as long (`{name}`)" for name, row in presets)
+    peaks = " and ".join(f"{row['with_pool']['peak_mib'] / row['without']['peak_mib']:.2f}" for _, row in presets)
+    faults = " and ".join(f"{row['without']['page_faults'] / 1e6:.1f}" for _, row in presets)
+    return (
+        f"Without the pool, {result['steps']} steps take {times}, with {faults} million page faults; with it, the peak "
+        f"of memory is {peaks} times as high. {machine['cores']} cores ({machine['cpu']}), TensorFlow "
+        f"{machine['tensorflow']}, {result['date']}.\n"
+    )
 
 
 def command(result: dict) -> str:

@@ -1,21 +1,17 @@
-"""Where a training step's time goes, and its memory over the batch size: `python -m tests.benchmarks.train_step`.
+"""Where the time of a training step goes: `python -m tests.benchmarks.train_step`.
 
-Time: a step of the `small` preset with 64 clips, as the Trainer runs it, against its two encoders' forward and backward
-pass alone, in turns; and its other parts by themselves. The aim is 10 % more than the encoders at the most, and less
-than 1 % of waiting for input. Memory: the peak of a step in micro-batches of 64, of a narrow pair on crops of 1 s, for
-batches of 256 to 32,768 clips, each in a fresh process.
+A step of the `small` preset with 64 clips, as the Trainer runs it, against its two encoders' forward and backward pass
+alone, in turns; its other parts by themselves; and the operations that it consists of, by TensorFlow's profiler. The
+aim is 10 % more than the encoders at the most, and less than 1 % of waiting for input.
 """
 
 import argparse
-import json
+import collections
 import pathlib
-import subprocess
-import sys
+import re
 import tempfile
-import time
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 from etils import epath
 
@@ -23,52 +19,35 @@ from components.trainer import TrainerConfig, inner_loop, step, summaries
 from models import contrastive
 from pipeline import overrides
 from tests.benchmarks import encoders, measuring
-from tests.benchmarks.contrastive import peak_kib
 from tests.benchmarks.record import RESULTS
 from tests.components import training
 
 BATCH = 64
-BATCHES = (256, 1024, 4096, 16384, 32768)
-NARROW = {
-    "model.encoders.waveform": "conv160",
-    "model.encoders.log_mel": "cnn6",
-    "model.width": 1 / 32,
-    "model.norm": "group:1",
-    "model.crop_seconds": 1.0,
-    "micro_batch": 64,
-}
+_OPERATION = re.compile(r"[^:]+:(\w+)")  # scope/of/the/operation:Type in a trace; EagerExecute: f, Run::Run are others
 
 
 def main() -> None:
-    """The command, and what it starts in processes of their own."""
+    """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("time", "memory"), help="one of the two")
     parser.add_argument("--repeats", type=int, default=3, help="steps of either kind; the fastest counts")
-    parser.add_argument("--batches", type=int, nargs="*", default=BATCHES, help="sizes whose memory is measured")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
-    parser.add_argument("--memory", nargs=2, metavar=("CORPUS", "BATCH"), help=argparse.SUPPRESS)
     flags = parser.parse_args()
-    if flags.memory:
-        print(json.dumps(_memory(flags.memory[0], int(flags.memory[1]))))
-        return
     with tempfile.TemporaryDirectory() as folder:
         corpus = pathlib.Path(folder) / "corpus"
-        if flags.only != "memory":
-            measuring.write_examples(corpus, sounds=measuring.sounds(seconds=10.0), clips=512)
-            figures = {"preset": "small", "batch_size": BATCH, **_breakdown(corpus, folder, repeats=flags.repeats)}
-            measuring.save("train_step", figures, results=flags.results)
-        if flags.only != "time":
-            corpus = pathlib.Path(folder) / "short"
-            measuring.write_examples(corpus, sounds=measuring.sounds(seconds=1.0), clips=max(flags.batches))
-            sizes = {str(size): _in_a_fresh_process(corpus, size) for size in flags.batches}
-            measuring.save(
-                "train_memory", {"micro_batch": NARROW["micro_batch"], "batches": sizes}, results=flags.results
-            )
+        measuring.write_examples(corpus, sounds=measuring.sounds(seconds=10.0), clips=512)
+        figures = {"preset": "small", "batch_size": BATCH, **_breakdown(corpus, folder, repeats=flags.repeats)}
+        measuring.save("train_step", figures, results=flags.results)
+
+
+def on_one_device(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.Setup, list]:
+    """What the Trainer makes of a config, and its input."""
+    setup = training.set_up(config, strategy=tf.distribute.OneDeviceStrategy("cpu:0"))
+    return setup, training.iterators(setup, corpus, count=1 if setup.micro_batches == 1 else 2)
 
 
 def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
     """Seconds of a step and of its parts, and what the encoders reach of the peak of a matrix product."""
-    setup, iterators = _training(overrides.replace(TrainerConfig(), {"batch_size": BATCH}), corpus)
+    setup, iterators = on_one_device(overrides.replace(TrainerConfig(), {"batch_size": BATCH}), corpus)
     loop, logs = inner_loop.make_loop(setup), {}
     log = summaries.TrainingLog(epath.Path(folder) / "events", history=epath.Path(folder) / "history.csv", first=0)
 
@@ -87,22 +66,18 @@ def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
     }
     seconds, peak = encoders.fastest({"whole": whole, "encoders": _encoders(setup, views)}, repeats=repeats)
     part_seconds, _ = encoders.fastest(parts, repeats=repeats)
+    operations = _operations(whole, folder)
     flops = sum(_training_flops(setup, name, view) for name, view in zip(setup.model.encoders, views, strict=True))
     return {
         "whole_s": round(seconds["whole"], 2),
         "encoders_s": round(seconds["encoders"], 2),
         "whole_to_encoders": round(seconds["whole"] / seconds["encoders"], 3),
         "parts_s": {name: round(value, 3) for name, value in part_seconds.items()},
+        "operations": {name: round(share, 3) for name, share in operations.items() if share >= 0.01},
         "input_wait_share": round(logs["input_wait_s"] / seconds["whole"], 5),
         "encoders_share_of_peak": round(flops / seconds["encoders"] / peak, 3),
         "whole_share_of_peak": round(flops / seconds["whole"] / peak, 3),
     }
-
-
-def _training(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.Setup, list]:
-    """A set-up on one device and its input."""
-    setup = training.set_up(config, strategy=tf.distribute.OneDeviceStrategy("cpu:0"))
-    return setup, training.iterators(setup, corpus, count=1 if setup.micro_batches == 1 else 2)
 
 
 def _sounds(setup: step.Setup) -> list[tf.Tensor]:
@@ -165,26 +140,22 @@ def _training_flops(setup: step.Setup, name: str, view: tf.Tensor) -> float:
     return setup.batch_size * (3 * sum(each) - each[0])
 
 
-def _in_a_fresh_process(corpus: pathlib.Path, batch_size: int) -> dict:
-    command = [sys.executable, "-m", "tests.benchmarks.train_step", "--memory", str(corpus), str(batch_size)]
-    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
-    print(f"batch {batch_size}: {found}", flush=True)
-    return found
+def _operations(run: Callable[[], object], folder: str) -> dict[str, float]:
+    """Type of an operation -> its share of the time that all of them took, the largest first."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-
-def _memory(corpus: str, batch_size: int) -> dict:
-    """Peak MiB of the process over one step, and the MiB that all its projections and their gradients take."""
-    setup, iterators = _training(overrides.replace(TrainerConfig(), {**NARROW, "batch_size": batch_size}), corpus)
-    loop, started = inner_loop.make_loop(setup), time.perf_counter()
-    logs, _ = loop(iterators, tf.constant(1))
-    if not np.isfinite(float(logs["loss"])):
-        raise SystemExit("the loss is not finite")
-    dim = setup.model.projector.output_layer.units
-    return {
-        "peak_mib": round(peak_kib() / 1024),
-        "projections_mib": round(2 * 4 * dim * batch_size / 2**20),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
+    with tf.profiler.experimental.Profile(folder):
+        run()
+    space, total = xplane_pb2.XSpace(), collections.Counter()
+    space.ParseFromString(next(pathlib.Path(folder).rglob("*.xplane.pb")).read_bytes())
+    for plane in space.planes:
+        if plane.name != "/host:CPU":
+            continue
+        for event in (event for line in plane.lines for event in line.events):
+            match = _OPERATION.fullmatch(plane.event_metadata[event.metadata_id].name)
+            if match:
+                total[match[1]] += event.duration_ps
+    return {kind: value / total.total() for kind, value in total.most_common()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import json
+import os
 import pathlib
 import re
 import signal
@@ -77,6 +78,22 @@ def test_sigterm_keeps_a_checkpoint_and_the_same_command_ends_in_the_same_weight
     assert int(re.search(r"(\d+)/6 steps", resumed)[1]) == step + 1
     for found, expected in zip(_weights(output), _weights(trained), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_what_memory_does_not_hold_is_one_sentence_with_the_way_out(examples, tmp_path):
+    larger = ["trainer.batch_size=16", "trainer.model.width=0.25", "trainer.model.crop_seconds=1"]
+    arguments = train(examples, tmp_path / "output", *larger)
+    stopped = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *arguments],
+        env={**os.environ, "TF_CPU_BFC_MEM_LIMIT_IN_MB": "60", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert stopped.returncode == 2
+    assert stopped.stderr.startswith(
+        "diptych: 16 clips at a time do not fit into the memory of a replica: set trainer."
+    )
+    assert stopped.stderr.count("\n") == 1
 
 
 def _refusal(capsys, arguments):

@@ -1,0 +1,80 @@
+"""What TensorFlow's pool of memory does for training on a CPU: `python -m tests.benchmarks.memory_pool`.
+
+Steps of the presets for laptops with the settings of `pipeline.tensorflow_settings`, and without the pool; in turns, in
+processes of their own.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import tensorflow as tf
+
+from components.trainer import TrainerConfig, inner_loop
+from pipeline import overrides, presets
+from tests.benchmarks import measuring
+from tests.benchmarks.contrastive import peak_kib
+from tests.benchmarks.record import RESULTS
+from tests.benchmarks.train_step import on_one_device
+
+PRESETS = ("quickstart", "tiny")
+STEPS = 10
+
+
+def main() -> None:
+    """The command, and what it starts in processes of their own."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=2, help="processes of either kind; the fastest counts")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
+    parser.add_argument("--one", nargs=2, metavar=("CORPUS", "PRESET"), help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.one:
+        print(json.dumps(_measure(pathlib.Path(flags.one[0]), flags.one[1])))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = pathlib.Path(folder) / "corpus"
+        measuring.write_examples(corpus, sounds=measuring.sounds(seconds=5.0), clips=512)
+        figures = {preset: _compared(corpus, preset, repeats=flags.repeats) for preset in PRESETS}
+    measuring.save("memory_pool", {"steps": STEPS, "presets": figures}, results=flags.results)
+
+
+def _compared(corpus: pathlib.Path, preset: str, *, repeats: int) -> dict:
+    runs = [(pool, _in_a_fresh_process(corpus, preset, pool=pool)) for _ in range(repeats) for pool in (True, False)]
+    with_pool, without = (
+        min((run for had, run in runs if had is pool), key=lambda run: run["seconds"]) for pool in (True, False)
+    )
+    ratio = round(without["seconds"] / with_pool["seconds"], 2)
+    return {"with_pool": with_pool, "without": without, "time_without_to_with": ratio}
+
+
+def _in_a_fresh_process(corpus: pathlib.Path, preset: str, *, pool: bool) -> dict:
+    command = [sys.executable, "-m", "tests.benchmarks.memory_pool", "--one", str(corpus), preset]
+    environment = {**os.environ, "TF_CPU_ALLOCATOR_USE_BFC": str(pool).lower()}
+    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    return json.loads(found.splitlines()[-1])
+
+
+def _measure(corpus: pathlib.Path, preset: str) -> dict:
+    """Seconds and page faults of some steps after the first two, and the peak of the process."""
+    fields = presets.find(preset).fields
+    changes = {name.removeprefix("trainer."): value for name, value in fields.items() if name.startswith("trainer.")}
+    setup, iterators = on_one_device(overrides.replace(TrainerConfig(), changes), corpus)
+    loop = inner_loop.make_loop(setup)
+    loop(iterators, tf.constant(2))
+    faults, started = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
+    loop(iterators, tf.constant(STEPS))
+    return {
+        "seconds": round(time.perf_counter() - started, 2),
+        "page_faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults,
+        "peak_mib": round(peak_kib() / 1024),
+    }
+
+
+if __name__ == "__main__":
+    main()

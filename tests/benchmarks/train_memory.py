@@ -1,0 +1,76 @@
+"""Memory of a training step over the size of the batch: `python -m tests.benchmarks.train_memory`.
+
+The peak of a step in micro-batches of 64, of a narrow pair of encoders on crops of 1 s, for batches of 256 to 32,768
+clips, each in a fresh process.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import tensorflow as tf
+
+from components.trainer import TrainerConfig, inner_loop
+from pipeline import overrides
+from tests.benchmarks import measuring
+from tests.benchmarks.contrastive import peak_kib
+from tests.benchmarks.record import RESULTS
+from tests.benchmarks.train_step import on_one_device
+
+BATCHES = (256, 1024, 4096, 16384, 32768)
+NARROW = {
+    "model.encoders.waveform": "conv160",
+    "model.encoders.log_mel": "cnn6",
+    "model.width": 1 / 32,
+    "model.norm": "group:1",
+    "model.crop_seconds": 1.0,
+    "micro_batch": 64,
+}
+
+
+def main() -> None:
+    """The command, and what it starts in processes of their own."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batches", type=int, nargs="*", default=BATCHES, help="sizes to measure")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
+    parser.add_argument("--one", nargs=2, metavar=("CORPUS", "BATCH"), help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.one:
+        print(json.dumps(_measure(pathlib.Path(flags.one[0]), int(flags.one[1]))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = pathlib.Path(folder) / "corpus"
+        measuring.write_examples(corpus, sounds=measuring.sounds(seconds=1.0), clips=max(flags.batches))
+        sizes = {str(size): _in_a_fresh_process(corpus, size) for size in flags.batches}
+    measuring.save("train_memory", {"micro_batch": NARROW["micro_batch"], "batches": sizes}, results=flags.results)
+
+
+def _in_a_fresh_process(corpus: pathlib.Path, batch_size: int) -> dict:
+    command = [sys.executable, "-m", "tests.benchmarks.train_memory", "--one", str(corpus), str(batch_size)]
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    print(f"batch {batch_size}: {found}", flush=True)
+    return found
+
+
+def _measure(corpus: pathlib.Path, batch_size: int) -> dict:
+    """Peak MiB of the process over one step, and the MiB that all its projections and their gradients take."""
+    setup, iterators = on_one_device(overrides.replace(TrainerConfig(), {**NARROW, "batch_size": batch_size}), corpus)
+    loop, started = inner_loop.make_loop(setup), time.perf_counter()
+    logs, _ = loop(iterators, tf.constant(1))
+    if not math.isfinite(float(logs["loss"])):
+        raise SystemExit("the loss is not finite")
+    dim = setup.model.projector.output_layer.units
+    return {
+        "peak_mib": round(peak_kib() / 1024),
+        "projections_mib": round(2 * 4 * dim * batch_size / 2**20),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
