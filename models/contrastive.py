@@ -32,12 +32,30 @@ def nt_xent(z_a: Tensor, z_b: Tensor, *, temperature: float = 0.1, block: int | 
 
 
 def nt_xent_with_logs(
-    z_a: Tensor, z_b: Tensor, *, temperature: float = 0.1, block: int | None = None
+    z_a: Tensor,
+    z_b: Tensor,
+    *,
+    temperature: float = 0.1,
+    block: int | None = None,
+    gather: Callable[[Tensor], Tensor] | None = None,
+    first: Tensor | int = 0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """`nt_xent` and what is worth logging about it.
+    """`nt_xent` and what is worth logging about it; also of a batch that is spread over replicas.
+
+    A replica of several works out the rows of its own pairs alone, and the gradient of its own projections. That
+    gradient is of the losses of all replicas, which each of them must weigh as its own.
+
+    Args:
+        z_a: As for `nt_xent`; of several replicas this one's.
+        z_b: Likewise.
+        temperature: As for `nt_xent`.
+        block: Likewise.
+        gather: Concatenates the replicas' `(2, n, ...)` values along axis 1; None where there is but one.
+        first: Where in the whole batch this replica's pairs begin.
 
     Returns:
-        The `(N,)` losses, and a dict of float32 scalars, which carry no gradient:
+        The losses, one for each pair of `z_a` and `z_b`, and a dict of float32 scalars of the whole batch, which carry
+        no gradient:
 
         * `top1`: share of anchors whose positive is the most similar of the 2N - 1. A tie, to 1e-6, is no hit.
         * `positive_similarity`, `negative_similarity`: mean cosines.
@@ -48,8 +66,8 @@ def nt_xent_with_logs(
         A single pair has no negatives: then `top1` is 1, `negative_similarity` and `uniformity` are 0.
     """
     z = ops.stack([_unit(z_a), _unit(z_b)])
-    loss, hardest, gaussian = _losses(z, temperature=temperature, block=block)
-    return loss, _logs(*(ops.stop_gradient(x) for x in (z, hardest, gaussian)))
+    loss, *rest = _losses(z, temperature=temperature, block=block, gather=gather or (lambda own: own), first=first)
+    return loss, _logs(*(ops.stop_gradient(x) for x in rest))
 
 
 def _unit(z: Tensor) -> Tensor:
@@ -59,29 +77,40 @@ def _unit(z: Tensor) -> Tensor:
     return z * ops.rsqrt(ops.maximum(ops.sum(ops.square(z), axis=-1, keepdims=True), 1e-14))
 
 
-def _losses(z: Tensor, *, temperature: float, block: int | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Of `(2, N, d)` unit vectors: the loss; each anchor's largest negative cosine and its Gaussian potential."""
-    n, dim = ops.shape(z)[1:]
+def _losses(
+    own: Tensor, *, temperature: float, block: int | None, gather: Callable[[Tensor], Tensor], first: Tensor | int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The losses of a replica's `(2, n, d)` unit vectors, and what the logs are made of.
+
+    Returns:
+        The `(n,)` losses; of the whole batch `(2, N, d)` unit vectors, each anchor's largest negative cosine and its
+        Gaussian potential.
+    """
+    n, dim = ops.shape(own)[1:]
 
     @ops.custom_gradient
-    def losses(z: Tensor):
-        z = ops.stop_gradient(z)  # or TensorFlow's eager tape keeps every block
-        positive = ops.sum(z[0] * z[1], axis=-1) / temperature
-        found = _by_blocks(lambda pairs: _statistics(z, pairs, temperature=temperature), n, 3, block=block)
+    def losses(own: Tensor):
+        own = ops.stop_gradient(own)  # or TensorFlow's eager tape keeps every block
+        z = gather(own)
+        rows = {"n": n, "first": first, "size": ops.shape(z)[1], "block": block}
+        positive = ops.sum(own[0] * own[1], axis=-1) / temperature
+        found = _by_blocks(lambda pairs: _statistics(z, pairs, temperature=temperature), 3, **rows)
         negatives, hardest, gaussian = (found[..., i] for i in range(3))
         anchors = ops.softplus(negatives - positive)  # = logsumexp over all - positive, without its cancellation
-        denominators = positive + anchors
+        everyones = gather(ops.stack([positive + anchors, hardest, gaussian], axis=-1))
+        denominators, hardest, gaussian = (everyones[..., i] for i in range(3))
 
         def gradient(*upstream):
             weights = tree.flatten(upstream)[0]  # one argument, or one per output: the backends differ
-            scale = {"weights": weights, "denominators": denominators, "temperature": temperature}
-            pulled = _by_blocks(lambda pairs: _pull(z, pairs, **scale), n, dim, block=block)
+            both = ops.broadcast_to(weights, (2, n))
+            scale = {"weights": gather(both)[0], "denominators": denominators, "temperature": temperature}
+            pulled = _by_blocks(lambda pairs: _pull(z, pairs, **scale), dim, **rows)
             push = weights * ops.sum(ops.sigmoid(negatives - positive), axis=0)  # 1 - the share of the positive
-            return (pulled - push[:, None] * ops.flip(z, axis=0)) / temperature
+            return (pulled - push[:, None] * ops.flip(own, axis=0)) / temperature
 
-        return (ops.sum(anchors, axis=0), hardest, gaussian), gradient
+        return (ops.sum(anchors, axis=0), z, hardest, gaussian), gradient
 
-    return losses(z)
+    return losses(own)
 
 
 def _statistics(z: Tensor, pairs: Tensor, *, temperature: float) -> Tensor:
@@ -110,20 +139,28 @@ def _negatives(z: Tensor, pairs: Tensor) -> Tensor:
     return ops.where(same[:, None], _NONE, cosines)
 
 
-def _by_blocks(rows: Callable[[Tensor], Tensor], n: int | Tensor, width: int, *, block: int | None) -> Tensor:
-    """`rows` of all n pairs, `(2, n, width)`, given a block of their indices at a time."""
-    count = -(-n // (block or _AT_A_TIME // (4 * n)))
+def _by_blocks(
+    rows: Callable[[Tensor], Tensor],
+    width: int,
+    *,
+    n: int | Tensor,
+    first: int | Tensor,
+    size: int | Tensor,
+    block: int | None,
+) -> Tensor:
+    """`rows` of the n pairs from `first` on, `(2, n, width)`, given some of their indices among `size` at a time."""
+    count = -(-n // (block or _AT_A_TIME // (4 * size)))
     if isinstance(count, int) and count == 1:
-        return rows(ops.arange(n))
-    size = -(-n // count)
+        return rows(first + ops.arange(n))
+    each = -(-n // count)
 
     def step(_: Tensor, i: Tensor):
-        found = rows(ops.minimum(i * size + ops.arange(size), n - 1))
+        found = rows(first + ops.minimum(i * each + ops.arange(each), n - 1))
         return found, found
 
     # scan rather than map, which on TensorFlow works on several blocks at once
-    _, found = ops.scan(step, ops.zeros((2, size, width)), ops.arange(count))
-    return ops.reshape(ops.moveaxis(found, 1, 0), (2, count * size, width))[:, :n]
+    _, found = ops.scan(step, ops.zeros((2, each, width)), ops.arange(count))
+    return ops.reshape(ops.moveaxis(found, 1, 0), (2, count * each, width))[:, :n]
 
 
 def _logs(z: Tensor, hardest: Tensor, gaussian: Tensor) -> dict[str, Tensor]:

@@ -112,7 +112,7 @@ class DualEncoder(keras.Model):
                 front_end=self.front_ends[name],
                 sample_rate=sample_rate,
                 mixing_group=mixing_group,
-                seed=None if seed is None else 100 * seed + 10 * branch,
+                seed=None if seed is None else (100 * seed + 10 * branch) % 2**32,
             )
             for branch, (name, augmentation) in enumerate(zip(formats, augmentations, strict=True))
         ]

@@ -49,18 +49,19 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
 
 
 def _claim(place: epath.Path, config: TrainerConfig, *, examples: str) -> None:
-    """Notes config and examples at the first use of a place, and refuses to go on with others."""
+    """Notes what a place is for, and refuses another config or other examples once there is a checkpoint."""
     note = place / "config.json"
     fields = config.model_dump(mode="json", exclude=set(config.incidental))
     text = json.dumps({"examples": examples, "trainer": fields}, indent=1)
     try:
-        if note.exists():
-            if note.read_text() != text:
-                raise UserError(
-                    f"--output {place} holds a training with another config or other examples, see {note}: name "
-                    "another folder, remove this one, or give the same as before."
-                )
+        if note.exists() and note.read_text() == text:
             return
+        checkpoints = place / "work" / "checkpoints"
+        if note.exists() and checkpoints.exists() and any(checkpoints.iterdir()):
+            raise UserError(
+                f"--output {place} holds a training with another config or other examples, see {note}: name another "
+                "folder, remove this one, or give the same as before."
+            )
         place.mkdir(parents=True, exist_ok=True)
         unfinished = place / f"config.json.{uuid.uuid4().hex[:8]}"  # several machines may start at once
         unfinished.write_text(text)

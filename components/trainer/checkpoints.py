@@ -12,7 +12,7 @@ read: one that a full disk or a crash has cut short is passed over, and said to 
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -91,11 +91,11 @@ class Checkpoints:
         Raises:
             UserError: if it cannot be written; the checkpoints that are there stay.
         """
-        if self.step != self.last_saved:
-            self._write(self.folder / f"step-{self.step:08d}", standing=self.standing)
-            self.last_saved = self.step
-            for path in self._all("step")[: -self._keep]:
-                path.rmtree()
+        if self.step == self.last_saved:
+            return
+        self._write(self.folder / f"step-{self.step:08d}", standing=self.standing)
+        self.last_saved = self.step
+        self._remove(self._all("step")[: -self._keep])
 
     def save_best(self, standing: Standing) -> None:
         """Saves the present state as the best one, and lets the one before go; `standing` holds from then on.
@@ -106,9 +106,7 @@ class Checkpoints:
         before = self._all("best")
         self._write(self.folder / f"best-{self.step:08d}", standing=standing)
         self.standing = standing
-        for path in before:
-            if path.exists() and _step_of(path) != self.step:
-                path.rmtree()
+        self._remove(path for path in before if _step_of(path) != self.step)
 
     def restore_best(self) -> int:
         """Puts the best state back; returns its step. Without a look at the valid split the present state is the best.
@@ -118,7 +116,7 @@ class Checkpoints:
         """
         if self.standing.step is None:
             return self.step
-        path = self.folder / f"best-{self.standing.step:08d}"
+        path = self._best
         if not path.exists() or self._read(path) is None:
             raise UserError(
                 f"The best model's checkpoint {path} is gone or damaged: put it back, or remove {self.folder} to train "
@@ -133,6 +131,7 @@ class Checkpoints:
             if record is not None:
                 self.standing = Standing(**record["standing"])
                 logging.info("resumed at step %d from %s", self.step, path)
+                self._check_best()
                 break
             if self._writes:  # out of the way of those to come
                 aside = path.with_name(f"damaged-{path.name}")
@@ -147,6 +146,28 @@ class Checkpoints:
                 if path.name.endswith(_UNFINISHED):
                     path.rmtree()
 
+    def _check_best(self) -> None:
+        """Has the choice begin anew if the best one is not there to be taken in the end."""
+        if self.standing.step is None:
+            return
+        path = self._best
+        try:
+            _check_files(path, json.loads((path / _RECORD).read_text()))
+        except (OSError, ValueError, KeyError) as error:
+            logging.error(
+                "the best checkpoint %s is gone or damaged (%s): the best is chosen anew from here", path, error
+            )
+            self.standing = Standing(looked=self.standing.looked)
+
+    @property
+    def _best(self) -> epath.Path:
+        return self.folder / f"best-{self.standing.step:08d}"
+
+    def _remove(self, paths: Iterable[epath.Path]) -> None:
+        for path in paths:
+            if self._writes and path.exists():
+                path.rmtree()
+
     def _all(self, kind: str) -> list[epath.Path]:
         """Finished checkpoints of a kind, the oldest first."""
         if not self.folder.exists():
@@ -159,10 +180,7 @@ class Checkpoints:
         try:
             record = json.loads((path / _RECORD).read_text())
             self._check_shapes(path, record["variables"])
-            if damaged := [
-                name for name, digest in record["files"].items() if list(shard_records.sha256(path / name)) != digest
-            ]:
-                raise ValueError(f"{damaged[0]} is not as it was written")
+            _check_files(path, record)
             self._checkpoint.read(os.fspath(path / _STATE)).assert_consumed()
         except (OSError, ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
             logging.error("the checkpoint %s is damaged and passed over: %s", path, error)
@@ -212,6 +230,13 @@ class _State(tf.Module):
         super().__init__()
         for name, variable in variables.items():
             setattr(self, name, variable)
+
+
+def _check_files(path: epath.Path, record: dict) -> None:
+    """Raises ValueError if a checkpoint's files are not as they were written, OSError if one is gone."""
+    for name, digest in record["files"].items():
+        if list(shard_records.sha256(path / name)) != digest:
+            raise ValueError(f"{name} is not as it was written")
 
 
 def _step_of(path: epath.Path) -> int:

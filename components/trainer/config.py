@@ -136,7 +136,7 @@ class TrainerConfig(StageConfig):
     ema: float = pydantic.Field(
         0.0, ge=0, lt=1, description="Momentum of a moving average of the weights, which is then what counts; 0: none."
     )
-    seed: int = pydantic.Field(0, ge=0, description="Of initial weights, order, crops and augmentations.")
+    seed: int = pydantic.Field(0, ge=0, lt=2**31, description="Of initial weights, order, crops and augmentations.")
     short_clips: Literal["tile", "pad"] = pydantic.Field(
         "tile", description="A clip shorter than the crop is repeated, or filled with silence."
     )

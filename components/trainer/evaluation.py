@@ -41,6 +41,9 @@ class Evaluation:
         temperature: tau of the loss.
         probe_clips: Most clips of the probe; 0 for none.
         chunk: Clips to embed at a time.
+
+    Attributes:
+        clips: How many clips the effective ranks are of.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Evaluation:
         ]
         self._embed = _in_chunks(model.embed, model, chunk=chunk)
         self._crops, self._targets = _probe_set(info, crop_samples=model.crop_samples, limit=probe_clips)
+        self.clips = len(self._crops) or len(self._views[0])
 
     def look(self) -> Look:
         """Takes one."""

@@ -26,7 +26,7 @@ def make_step(setup: steps.Setup) -> Callable[[Sequence[Iterator[Batch]]], list[
     normalisation and of the optimizer) cannot lie in a loop inside it.
     """
     with setup.strategy.scope():
-        cache = _Cache(setup)
+        cache = Cache(setup)
 
     def step(iterators: Sequence[Iterator[Batch]]) -> list[tf.Tensor]:
         run, first, second = setup.strategy.run, *iterators
@@ -48,7 +48,7 @@ def make_step(setup: steps.Setup) -> Callable[[Sequence[Iterator[Batch]]], list[
     return step
 
 
-class _Cache:
+class Cache:
     """What a replica keeps during a step, and the parts of a step that use it. Build it in the strategy's scope."""
 
     def __init__(self, setup: steps.Setup):

@@ -1,9 +1,10 @@
 """The training run: strategy, model, data, loop, results; in the order they are needed."""
 
+import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import tensorflow as tf
@@ -44,7 +45,8 @@ def train(
         optimizer = optimizers.make(config, variables=model.trainable_variables)
     build.check_crops(config, info, crop_samples=model.crop_samples)
     if is_chief:
-        model.save(str(outputs["model"] / "initial.keras"))
+        with _writing(outputs["model"]):
+            model.save(str(outputs["model"] / "initial.keras"))
     checkpoints = Checkpoints(
         context.work_dir / "checkpoints",
         variables=[*model.variables, *optimizer.variables],
@@ -126,8 +128,21 @@ def train(
         best_step = checkpoints.restore_best()
         optimizer.finalize_variable_values(model.trainable_variables)
         outcome = dataclasses.replace(outcome, best_step=best_step)
-        model.save(str(outputs["model"] / "model.keras"))
-        record = {"batch_size": config.batch_size, **dataclasses.asdict(outcome)}
-        (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
-        log.close(outputs["model_run"] / "history.csv")
+        with _writing(outputs["model"]):
+            model.save(str(outputs["model"] / "model.keras"))
+            record = {"batch_size": config.batch_size, **dataclasses.asdict(outcome)}
+            (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
+            log.close(outputs["model_run"] / "history.csv")
     return outcome
+
+
+@contextlib.contextmanager
+def _writing(folder: epath.Path) -> Iterator[None]:
+    """Within the block a full disk and the like are one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"The model cannot be written to {folder} ({error.strerror or error}): make room, and run the same command "
+            "again; the checkpoints are kept."
+        ) from error

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -53,6 +54,7 @@ class Run:
         evaluation: Of the valid split; None without one.
         checkpoints: Resumed already.
         log: Where figures and pictures go.
+        averaged: Whether the model has its averaged weights in place of its own.
         collapsed: Name of an embedding -> looks in a row that found it collapsed.
         window: Since the last point in the logs.
         step_s: How long a step took in the last call.
@@ -67,6 +69,7 @@ class Run:
     evaluation: evaluation.Evaluation | None
     checkpoints: Checkpoints
     log: TrainingLog
+    averaged: bool = False
     collapsed: dict[str, int] = dataclasses.field(default_factory=dict)
     window: "_Window" = dataclasses.field(default_factory=lambda: _Window())
     step_s: float = math.inf
@@ -76,23 +79,20 @@ class Run:
         """Runs all steps that are left, and saves the state after the last one, or wherever a signal stops it."""
         first = done = self.checkpoints.step
         logs, began = self.log.last, time.monotonic()
-        checked = True  # whether the present state is known to be sound
         try:
             self._look_if_due(done)  # one that a signal came ahead of
             while done < self.config.steps and not self._has_waited_enough():
                 self._profile(done)
-                count, checked = self._steps_until_something_is_due(done), False
+                count = self._steps_until_something_is_due(done)
                 logs = self._steps(done, count)
-                checked, done = True, done + count
+                done += count
                 rate = (done - first) * self.config.batch_size / (time.monotonic() - began)
                 figures = {"loss": logs["loss"], "top1": logs["top1"], "clips/s": rate}
                 context.progress.update(done, total=self.config.steps, unit="steps", **figures)
-                # Averaged weights are in the model's place during a look, whatever interrupts it.
-                checked = not self.setup.optimizer.use_ema
                 self._write_what_is_due(done)
-                checked = True
         except KeyboardInterrupt:
-            if checked:
+            # It may come anywhere; Python lets a call of the compiled loop end first, so the state is that of a step.
+            if not self.averaged and self._is_finite():
                 self.checkpoints.save()
             if self.checkpoints.newest:
                 logging.info("stopped; the checkpoint of step %d is kept", self.checkpoints.newest)
@@ -114,7 +114,7 @@ class Run:
                 "trainer.micro_batch to fewer, which embeds the same batch part by part."
             ) from error
         logs = {name: float(value) for name, value in found.items()}
-        self.step_s = (time.monotonic() - started) / count
+        self.step_s = strategies.agreed(self.setup.strategy, (time.monotonic() - started) / count)
         self._check_finite(done, steps=count, bad=int(bad))
         self.window.add(logs, steps=count, loop_s=time.monotonic() - started)
         return logs
@@ -146,7 +146,7 @@ class Run:
         standing = self.checkpoints.standing
         if self.evaluation is None or not is_due or standing.looked == done:
             return
-        with _averaged(self.setup):
+        with self._averaged_weights():
             look = self.evaluation.look()
         score = strategies.agreed(self.setup.strategy, look.score)
         if standing.score is None or score > standing.score:
@@ -168,18 +168,19 @@ class Run:
         return True
 
     def _warn_of_collapse(self, done: int, figures: Mapping[str, float]) -> None:
+        bound = min(self.config.collapse_rank, (self.evaluation.clips - 1) / 2)  # n clips fill n - 1 at the most
         for name in self.setup.model.embedding_names:
             rank = figures[f"effective_rank_{name}"]
-            self.collapsed[name] = self.collapsed.get(name, 0) + 1 if rank < self.config.collapse_rank else 0
+            self.collapsed[name] = self.collapsed.get(name, 0) + 1 if rank < bound else 0
             if self.collapsed[name] == _LOOKS_BEFORE_WARNING:
                 logging.warning(
                     "the %s embeddings have collapsed: at step %d they fill %.1f dimensions, below "
-                    "trainer.collapse_rank=%g for the third look in a row; lower trainer.learning_rate, or set "
+                    "the %g of trainer.collapse_rank, for the third look in a row; lower trainer.learning_rate, or set "
                     "trainer.model.projector_norm=batch",
                     name,
                     done,
                     rank,
-                    self.config.collapse_rank,
+                    bound,
                 )
 
     def _check_finite(self, done: int, *, steps: int, bad: int) -> None:
@@ -193,6 +194,27 @@ class Run:
             f"The loss was no longer finite at step {done + bad + 1}, on the clips {shown}; {good} in "
             f"{self.checkpoints.folder}. Lower trainer.learning_rate, or raise trainer.temperature."
         )
+
+    def _is_finite(self) -> bool:
+        variables = (*self.setup.model.variables, *self.setup.optimizer.variables)
+        return all(np.isfinite(variable.numpy()).all() for variable in variables)
+
+    @contextlib.contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Within the block the model has its averaged weights, if it keeps such."""
+        if not self.setup.optimizer.use_ema:
+            yield
+            return
+        variables = self.setup.model.trainable_variables
+        kept = [variable.numpy() for variable in variables]
+        self.averaged = True
+        try:
+            self.setup.optimizer.finalize_variable_values(variables)
+            yield
+        finally:
+            for variable, value in zip(variables, kept, strict=True):
+                variable.assign(value)
+            self.averaged = False
 
     def _profile(self, done: float) -> None:
         """Starts or stops the profiler, where it is asked for."""
@@ -225,19 +247,3 @@ class _Window:
         loop_s = self.loop_s / self.steps
         times = {"input": waited, "device": loop_s - waited, "host": step_s - loop_s}
         return {**figures, "clips_per_s": clips / step_s}, times
-
-
-@contextlib.contextmanager
-def _averaged(setup: step.Setup) -> Iterator[None]:
-    """Within the block the model has its averaged weights, if it keeps such."""
-    if not setup.optimizer.use_ema:
-        yield
-        return
-    variables = setup.model.trainable_variables
-    kept = [variable.numpy() for variable in variables]
-    try:
-        setup.optimizer.finalize_variable_values(variables)
-        yield
-    finally:
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)

@@ -1,6 +1,7 @@
 """One training step, the same on one device and on many replicas; of a batch that exceeds memory, too."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -71,14 +72,17 @@ class Setup:
         return tuple(tf.cast(z, tf.float32) for z in projections)
 
     def global_loss(self, projections: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Logs]:
-        """Mean loss of a pair over the global batch, and its logs, from this replica's projections.
+        """Mean loss of this replica's pairs, and the logs of the global batch, from this replica's projections.
 
-        The others' are gathered here rather than in a layer: the negatives are those of the whole batch.
+        The others' are gathered: the negatives are those of the whole batch. The gradient is that of the sum of the
+        replicas' losses.
         """
+        spread = {}
         if self.strategy.num_replicas_in_sync > 1:
             replica = tf.distribute.get_replica_context()
-            projections = [replica.all_gather(z, axis=0) for z in projections]
-        losses, logs = contrastive.nt_xent_with_logs(*projections, temperature=self.temperature)
+            spread["gather"] = functools.partial(replica.all_gather, axis=1)
+            spread["first"] = replica.replica_id_in_sync_group * len(projections[0])
+        losses, logs = contrastive.nt_xent_with_logs(*projections, temperature=self.temperature, **spread)
         return tf.reduce_mean(losses), logs
 
     def update(self, gradients: Sequence[tf.Tensor]) -> Logs:
@@ -98,8 +102,8 @@ class Setup:
     def step_on_replica(self, batch: Batch) -> tf.Tensor:
         """A whole step on this replica's share of a batch, embedded at once; gives the `LOGS` but for the wait.
 
-        Each replica takes its share of the global loss. Summed over replicas, as the optimizer does, the gradients are
-        those of one device with the whole batch.
+        Each replica takes its share of the global loss, the mean over its pairs by the number of replicas. Summed over
+        replicas, as the optimizer does, the gradients are those of one device with the whole batch.
         """
         with tf.GradientTape() as tape:
             loss, logs = self.global_loss(self.project(batch, part=0))

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from components.errors import UserError
 
+_TF_CONFIG = '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", "index": 0}}'
+
 
 def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
     """The distribution strategy of that config name. Call it before anything else of TensorFlow.
@@ -29,8 +31,7 @@ def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
     if name == "multi_worker":
         if _workers() < 2:
             raise UserError(
-                "trainer.strategy=multi_worker needs the machines in TF_CONFIG: set it to "
-                '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", "index": 0}}.'
+                f"trainer.strategy=multi_worker needs at least two machines in TF_CONFIG: set it to {_TF_CONFIG}."
             )
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
@@ -53,7 +54,7 @@ def agreed(strategy: tf.distribute.Strategy, value: float) -> float:
     """A figure that every process worked out by itself, the same in all: what is decided by it must be, too."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return value
-    replicas = strategy.run(lambda: tf.constant(value, tf.float32))
+    replicas = strategy.run(lambda: tf.constant(value, tf.float64))
     return float(strategy.reduce(tf.distribute.ReduceOp.MEAN, replicas, axis=None))
 
 
@@ -78,10 +79,13 @@ def _found() -> str:
 
 def _workers() -> int:
     try:
-        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
     except ValueError as error:
         raise UserError(f"TF_CONFIG is no JSON ({error}): correct it, or unset it.") from error
-    return sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
+    named = config.get("task", {}) if isinstance(config, dict) else None
+    if not isinstance(named, dict) or ("cluster" in config and not {"type", "index"} <= set(named)):
+        raise UserError(f"TF_CONFIG does not say which machine this is: set it to {_TF_CONFIG}, or unset it.")
+    return sum(len(config.get("cluster", {}).get(kind, ())) for kind in ("chief", "worker"))
 
 
 def _tpu(name: str) -> tf.distribute.Strategy:

@@ -76,6 +76,8 @@ class TrainingLog:
 
         Of a spectrum, the player has the mixed waveform that it is of, and the picture all that was done to it.
         """
+        group = model.config["mixing_group"]  # holds the partners of the first
+        batch = {name: values[:group] for name, values in batch.items()}
         draws = tf.random.stateless_uniform(
             (len(batch["clip_id"]), model.draws_each), seed=(model.config["seed"] or 0, 0)
         )

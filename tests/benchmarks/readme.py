@@ -79,51 +79,50 @@ def render_encoders(result: dict) -> str:
 
 
 def render_train_step(result: dict) -> str:
-    """What a training step takes beside its encoders, as a sentence or two."""
-    whole, machine, operations = result["whole_s"], result["machine"], result["operations"]
-    arithmetic = sum(share for name, share in operations.items() if name.startswith(("MatMul", "Conv2D")))
-    others = [(name, share) for name, share in operations.items() if not name.startswith(("MatMul", "Conv2D"))][:3]
-    parts = ", ".join(f"{name} {100 * seconds / whole:.1f} %" for name, seconds in result["parts_s"].items())
+    """What a training step takes beside its encoders."""
+    arithmetic = ("MatMul", "Conv2D")
+    operations = result["operations"].items()
+    computed = sum(share for name, share in operations if name.startswith(arithmetic))
+    others = [f"{name} ({share:.0%})" for name, share in operations if not name.startswith(arithmetic)]
+    parts = ", ".join(f"{name} {seconds / result['whole_s']:.1%}" for name, seconds in result["parts_s"].items())
     return (
-        f"A step of `{result['preset']}` with {result['batch_size']} clips takes "
-        f"**{result['whole_to_encoders']:.2f} times** as long as the forward and backward pass of its two encoders by "
-        f"themselves, and {100 * result['input_wait_share']:.2f} % of it waiting for input; by themselves, too: {parts}. "
-        f"The encoders reach {100 * result['encoders_share_of_peak']:.0f} % of what one large float32 matrix product "
-        f"does on the same cores. Matrix products and convolutions are {100 * arithmetic:.0f} % of the time of all "
-        f"operations; of the others the slowest are {', '.join(f'{name} ({100 * share:.0f} %)' for name, share in others)}"
-        f". {machine['cores']} cores ({machine['cpu']}), TensorFlow {machine['tensorflow']}, {result['date']}.\n"
+        f"A step of `{result['preset']}` with {result['batch_size']} clips takes **{result['whole_to_encoders']:.2f} "
+        f"times** as long as the forward and backward pass of its two encoders alone (less than 1 is noise), and waits "
+        f"{result['input_wait_share']:.2%} of that for input; taken by themselves: {parts}. The encoders reach "
+        f"{result['encoders_share_of_peak']:.0%} of what one large float32 matrix product does on the same cores. "
+        f"Matrix products and convolutions are {computed:.0%} of the time of all operations; the slowest others are "
+        f"{', '.join(others[:3])}. {_where(result)}\n"
     )
 
 
 def render_train_memory(result: dict) -> str:
-    """Peak memory over the size of the batch as Markdown."""
+    """Peak memory over the size of the batch as a Markdown table."""
     sizes = result["batches"]
-    return "\n".join(
-        [
-            "| batch, in parts of " + f"{result['micro_batch']} | " + " | ".join(f"{int(size):,}" for size in sizes) + " |",
-            "|---" * (1 + len(sizes)) + "|",
-            "| peak memory of the process, MiB | "
-            + " | ".join(f"{row['peak_mib']:,}" for row in sizes.values())
-            + " |",
-            "| of it all projections and their gradients | "
-            + " | ".join(f"{row['projections_mib']:,}" for row in sizes.values())
-            + " |\n",
-        ]
-    )
+    rows = [
+        [f"clips of a batch, embedded {result['micro_batch']} at a time", *(f"{int(size):,}" for size in sizes)],
+        ["---"] * (1 + len(sizes)),
+        ["peak memory of the process, MiB", *(f"{row['peak_mib']:,}" for row in sizes.values())],
+        ["all projections, MiB", *(f"{row['projections_mib']:,}" for row in sizes.values())],
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\n{_where(result)}\n"
 
 
 def render_memory_pool(result: dict) -> str:
-    """What the pool of memory does, as a sentence."""
-    presets = result["presets"].items()
+    """What the pool of memory does, as a Markdown table."""
+    rows = [["", "time without it", "page faults without it", "with it", "peak memory with it"], ["---"] * 5]
+    for name, row in result["presets"].items():
+        with_pool, without = row["with_pool"], row["without"]
+        memory = with_pool["peak_mib"] / without["peak_mib"]
+        faults = (f"{without['page_faults']:,}", f"{with_pool['page_faults']:,}")
+        rows.append(
+            [f"`{name}`, {result['steps']} steps", f"{row['time_without_to_with']:.2f} x", *faults, f"{memory:.2f} x"]
+        )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\n{_where(result)}\n"
+
+
+def _where(result: dict) -> str:
     machine = result["machine"]
-    times = " and ".join(f"{row['time_without_to_with']:.2f} times as long (`{name}`)" for name, row in presets)
-    peaks = " and ".join(f"{row['with_pool']['peak_mib'] / row['without']['peak_mib']:.2f}" for _, row in presets)
-    faults = " and ".join(f"{row['without']['page_faults'] / 1e6:.1f}" for _, row in presets)
-    return (
-        f"Without the pool, {result['steps']} steps take {times}, with {faults} million page faults; with it, the peak "
-        f"of memory is {peaks} times as high. {machine['cores']} cores ({machine['cpu']}), TensorFlow "
-        f"{machine['tensorflow']}, {result['date']}.\n"
-    )
+    return f"{machine['cores']} cores ({machine['cpu']}), TensorFlow {machine['tensorflow']}, {result['date']}."
 
 
 def command(result: dict) -> str:

@@ -58,7 +58,7 @@ def _in_a_fresh_process(corpus: pathlib.Path, batch_size: int) -> dict:
 
 
 def _measure(corpus: pathlib.Path, batch_size: int) -> dict:
-    """Peak MiB of the process over one step, and the MiB that all its projections and their gradients take."""
+    """Peak MiB of the process over one step, and the MiB of all its projections, of which it needs a few copies."""
     setup, iterators = on_one_device(overrides.replace(TrainerConfig(), {**NARROW, "batch_size": batch_size}), corpus)
     loop, started = inner_loop.make_loop(setup), time.perf_counter()
     logs, _ = loop(iterators, tf.constant(1))

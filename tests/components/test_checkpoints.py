@@ -122,13 +122,39 @@ def test_a_best_one_that_is_gone_is_not_silently_replaced_by_the_last(tmp_path):
         checkpoints.restore_best()
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_resumed_run_says_so_when_the_best_one_is_gone_and_chooses_anew(tmp_path, caplog, damaged):
+    weights, step, checkpoints = _state(tmp_path)
+    _advance(weights, step, checkpoints, to=1)
+    checkpoints.save_best(Standing(step=1, score=0.5, looked=1))
+    _advance(weights, step, checkpoints, to=2)
+    if damaged:
+        (tmp_path / "best-00000001" / "state.index").write_text("")
+    else:
+        (tmp_path / "best-00000001").rename(tmp_path / "elsewhere")
+    _, _, resumed = _state(tmp_path)
+    assert (resumed.step, resumed.standing) == (2, Standing(looked=1))
+    (error,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "best-00000001 is gone or damaged" in error
+    assert "chosen anew" in error
+    assert resumed.restore_best() == 2
+
+
 def test_of_several_processes_one_writes_and_all_read(tmp_path):
     weights, step, checkpoints = _state(tmp_path)
     other_weights, other_step, other = _state(tmp_path, writes=False)
     _advance(other_weights, other_step, other, to=1)
     assert not _names(tmp_path)
-    _advance(weights, step, checkpoints, to=1)
-    assert _state(tmp_path, writes=False)[2].step == 1
+    for to in (1, 2, 3):
+        _advance(weights, step, checkpoints, to=to)
+        checkpoints.save_best(Standing(step=to, score=0.5))
+    # What another is about to replace is not for the readers to remove.
+    names = ["best-00000003", "step-00000002", "step-00000003"]
+    for to in (4, 5):
+        _advance(other_weights, other_step, other, to=to)
+        other.save_best(Standing(step=to, score=0.6))
+    assert _names(tmp_path) == names
+    assert _state(tmp_path, writes=False)[2].step == 3
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):

@@ -16,7 +16,7 @@ from etils import epath
 from beam_jobs import examples
 from components import base
 from components.errors import UserError
-from components.trainer import Trainer, TrainerConfig, build, evaluation, input_pipeline, summaries
+from components.trainer import Trainer, TrainerConfig, build, evaluation, inner_loop, input_pipeline, summaries
 from pipeline import overrides
 from tests.components import stage, training
 
@@ -127,11 +127,40 @@ def _tags(folder):
     return {tag for tags in events.Tags().values() if isinstance(tags, list) for tag in tags}
 
 
-def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path):
-    config = _config(model__augment_b__frequency_shift=10, model__augment_a__mixing=True)
+def _stop(where, monkeypatch):
+    """Has the next run stop at its third step."""
+    make, look = inner_loop.make_loop, evaluation.Evaluation.look
+
+    def make_stopping(setup):
+        loop = make(setup)
+
+        def stopping(*arguments):
+            found = loop(*arguments)
+            if int(setup.optimizer.iterations.value) == 3:
+                if where == "in the loop, not finite":
+                    setup.model.trainable_variables[0].assign(setup.model.trainable_variables[0] * np.nan)
+                raise KeyboardInterrupt  # Python raises it as soon as the call of the compiled loop has ended
+            return found
+
+        return stopping
+
+    def stopped_look(self):
+        look(self)
+        raise KeyboardInterrupt
+
+    if where.startswith("in the loop"):
+        monkeypatch.setattr(inner_loop, "make_loop", make_stopping)
+    if where == "in a look":
+        monkeypatch.setattr(evaluation.Evaluation, "look", stopped_look)
+    return _StopsAt(3) if where == "between" else None
+
+
+@pytest.mark.parametrize(("where", "ema"), [("between", 0.0), ("in the loop", 0.0), ("in a look", 0.9)])
+def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch, where, ema):
+    config = _config(model__augment_b__frequency_shift=10, model__augment_a__mixing=True, ema=ema)
     _, whole, _ = _execute(config, inputs, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        _execute(config, inputs, tmp_path / "stopped", progress=_StopsAt(3))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        _execute(config, inputs, tmp_path / "stopped", progress=_stop(where, patched))
     _, resumed, context = _execute(config, inputs, tmp_path / "stopped")
     assert context.progress.calls[0][0] == 4, "it did not start again"
     pair = (_weights(folder["model"] / "model.keras") for folder in (whole, resumed))
@@ -145,6 +174,21 @@ def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path):
         for out in (whole, resumed)
     ]
     assert histories[0][-1] == histories[1][-1]
+
+
+def test_a_model_that_cannot_be_written_is_one_sentence_and_nothing_is_lost(inputs, tmp_path):
+    config, blocked = _config(steps=2), tmp_path / "outputs" / "model" / "training.json"
+    blocked.mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cannot be written to .*/outputs/model \(Is a directory\): make room"):
+        _execute(config, inputs, tmp_path)
+    blocked.rmdir()
+    assert _execute(config, inputs, tmp_path)[0].summary.endswith("resumed at its end")
+
+
+def test_what_is_not_finite_is_not_kept_when_a_run_is_stopped(inputs, tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        _execute(_config(), inputs, tmp_path, progress=_stop("in the loop, not finite", monkeypatch))
+    assert [path.name for path in (tmp_path / "work" / "checkpoints").iterdir()] == ["step-00000002"]
 
 
 @pytest.mark.slow
@@ -324,9 +368,15 @@ def test_training_stops_early_without_a_better_model_for_long(inputs, tmp_path, 
     assert "stopped early: no better model since step 2, 2 looks at the valid split ago" in caplog.text
 
 
-def test_collapse_is_warned_of_at_the_third_look_and_once(inputs, tmp_path, caplog):
+@pytest.mark.parametrize(("rank", "collapsed"), [(1.5, True), (2.5, False)])
+def test_collapse_is_warned_of_at_the_third_look_and_once(inputs, tmp_path, caplog, monkeypatch, rank, collapsed):
+    monkeypatch.setattr(evaluation, "effective_rank", lambda features: rank)
+    # Of 5 clips, which fill 4 dimensions at the most: a bound of 1000 says nothing about them.
     _execute(_config(steps=5, eval_every=1, collapse_rank=1000.0), inputs, tmp_path)
     warnings = [record.getMessage() for record in caplog.records if "collapsed" in record.getMessage()]
+    if not collapsed:
+        assert not warnings
+        return
     assert [text.split(":")[0] for text in warnings] == [
         f"the {name} embeddings have collapsed" for name in ("waveform", "log_mel")
     ]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer import input_pipeline, step
+from components.trainer import gradient_cache, input_pipeline, step
 from pipeline import overrides
 from tests.components import stage, training
 
@@ -85,6 +85,34 @@ def test_the_step_of_a_replica_compiles_under_xla(examples, one_device, precisio
     losses = [float(compiled(batch)[0]) for batch in batches.take(2)]
     expected, _, _, _ = training.train(settings, examples, strategy=one_device, steps=2)
     np.testing.assert_allclose(losses, expected, rtol=1e-3 if precision == "float32" else 0.05)
+
+
+def test_the_parts_of_gradient_caching_compile_under_xla(examples, one_device):
+    """As `test_the_step_of_a_replica_compiles_under_xla`; they are functions of their own, with loops between them."""
+    settings = training.config(**training.IN_PARTS, **training.WHOLE_CLIPS)
+    setup = training.set_up(settings, strategy=one_device)
+    cache = gradient_cache.Cache(setup)
+    begin, embed, differentiate, pull_back, update = (
+        tf.function(part, jit_compile=True)
+        for part in (cache.begin, cache.embed, cache.differentiate, cache.pull_back, cache.update)
+    )
+    batches = input_pipeline.training_batches(
+        examples, batch_size=16, micro_batch=4, crop_samples=setup.model.crop_samples, seed=0, with_ids=False
+    )
+    batch, losses = [], []
+    for micro_batch in batches.take(8):
+        batch.append(micro_batch)
+        if len(batch) == setup.micro_batches:
+            begin()
+            for part, each in enumerate(batch):
+                embed(each, tf.constant(part))
+            losses.append(float(differentiate()[0]))
+            for part, each in enumerate(batch):
+                pull_back(each, tf.constant(part))
+            update()
+            batch = []
+    expected, _, _, _ = training.train(settings, examples, strategy=one_device, steps=2)
+    np.testing.assert_allclose(losses, expected, rtol=1e-3)
 
 
 @pytest.mark.slow

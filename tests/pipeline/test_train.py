@@ -1,8 +1,10 @@
+import contextlib
 import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -80,6 +82,49 @@ def test_sigterm_keeps_a_checkpoint_and_the_same_command_ends_in_the_same_weight
         np.testing.assert_array_equal(found, expected)
 
 
+def _free_ports(count):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@pytest.mark.slow
+def test_the_same_command_on_two_machines_trains_as_on_one(tmp_path):
+    """Each step sees every clip, because two hosts deal them out in another order; a crop is a whole clip."""
+    clips = {
+        split: [(stage.sound(i % 2, seconds=0.5, seed=i), (i % 2,), 0) for i in range(count)]
+        for split, count in (("train", 16), ("valid", 4))
+    }
+    folder = str(stage.write_examples(tmp_path / "examples", clips, label_names=("tone", "noise")))
+    fields = {**training.WHOLE_CLIPS, "batch_size": 16, "steps": 20, "steps_per_loop": 100, "log_every": 5}
+    fields |= {"eval_every": 10, "learning_rate": 1e-3}
+    overrides = [f"trainer.{name.replace('__', '.')}={value}" for name, value in fields.items()]
+    assert cli.main(train(folder, tmp_path / "one", *overrides, "trainer.strategy=one")) == 0
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in _free_ports(2)]}
+    command = train(folder, tmp_path / "two", *overrides, "trainer.strategy=multi_worker")
+    machines = [
+        subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", *command],
+            env={
+                **os.environ,
+                "CUDA_VISIBLE_DEVICES": "",
+                "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+            },
+        )
+        for index in range(2)
+    ]
+    assert [machine.wait(timeout=280) for machine in machines] == [0, 0]
+    one, two = (np.concatenate([np.ravel(w) for w in _weights(tmp_path / name)]) for name in ("one", "two"))
+    assert np.linalg.norm(two - one) < 1e-4 * np.linalg.norm(one)
+    one, two = ((tmp_path / name / "model_run" / "history.csv").read_text().splitlines() for name in ("one", "two"))
+    loss = one[0].split(",").index("loss")
+    losses = [[float(row.split(",")[loss]) for row in history[1:]] for history in (one, two)]
+    assert len(losses[0]) == 4
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
 def test_what_memory_does_not_hold_is_one_sentence_with_the_way_out(examples, tmp_path):
     larger = ["trainer.batch_size=16", "trainer.model.width=0.25", "trainer.model.crop_seconds=1"]
     arguments = train(examples, tmp_path / "output", *larger)
@@ -101,12 +146,25 @@ def _refusal(capsys, arguments):
     return capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "value", ["[]", "null", '{"cluster": {"worker": ["a:1", "b:1"]}}', '{"cluster": {}, "task": 0}']
+)
+def test_a_tf_config_that_does_not_say_who_is_who_is_refused(examples, tmp_path, capsys, monkeypatch, value):
+    monkeypatch.setenv("TF_CONFIG", value)
+    text = _refusal(capsys, train(examples, tmp_path, "trainer.strategy=multi_worker"))
+    assert 'TF_CONFIG does not say which machine this is: set it to {"cluster": {"worker": ["host0:port"' in text
+
+
 def test_refusals(examples, trained, tmp_path, capsys):
     text = _refusal(capsys, train(str(tmp_path), tmp_path / "output"))
     assert "there is no dataset_info.json; give the folder that AudioExampleGen published" in text
     text = _refusal(capsys, train(examples, trained, "trainer.seed=1"))
     assert f"--output {trained} holds a training with another config or other examples" in text
     assert f"see {trained / 'config.json'}" in text
+    # What was refused before it began is not in the way of what is put right.
+    corrected = tmp_path / "corrected"
+    assert "choose at most 16" in _refusal(capsys, train(examples, corrected, "trainer.batch_size=32"))
+    assert "divide 8: choose a divisor" in _refusal(capsys, train(examples, corrected, "trainer.micro_batch=3"))
     file = pathlib.Path(tmp_path, "file")
     file.write_text("")
     assert "cannot be written" in _refusal(capsys, train(examples, file / "output"))
