@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import textwrap
 
 from matplotlib.figure import Figure
 
@@ -85,14 +86,15 @@ def render_train_step(result: dict) -> str:
     computed = sum(share for name, share in operations if name.startswith(arithmetic))
     others = [f"{name} ({share:.0%})" for name, share in operations if not name.startswith(arithmetic)]
     parts = ", ".join(f"{name} {seconds / result['whole_s']:.1%}" for name, seconds in result["parts_s"].items())
-    return (
+    text = (
         f"A step of `{result['preset']}` with {result['batch_size']} clips takes **{result['whole_to_encoders']:.2f} "
-        f"times** as long as the forward and backward pass of its two encoders alone (less than 1 is noise), and waits "
+        f"times** as long as the forward and backward pass of its two encoders alone, and waits "
         f"{result['input_wait_share']:.2%} of that for input; taken by themselves: {parts}. The encoders reach "
         f"{result['encoders_share_of_peak']:.0%} of what one large float32 matrix product does on the same cores. "
         f"Matrix products and convolutions are {computed:.0%} of the time of all operations; the slowest others are "
-        f"{', '.join(others[:3])}. {_where(result)}\n"
+        f"{', '.join(others[:3])}. {_where(result)}"
     )
+    return textwrap.fill(text, 120, break_on_hyphens=False) + "\n"
 
 
 def render_train_memory(result: dict) -> str:
