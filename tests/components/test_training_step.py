@@ -87,6 +87,7 @@ def test_the_step_of_a_replica_compiles_under_xla(examples, one_device, precisio
     np.testing.assert_allclose(losses, expected, rtol=1e-3 if precision == "float32" else 0.05)
 
 
+@pytest.mark.slow
 def test_the_parts_of_gradient_caching_compile_under_xla(examples, one_device):
     """As `test_the_step_of_a_replica_compiles_under_xla`; they are functions of their own, with loops between them."""
     settings = training.config(**training.IN_PARTS, **training.WHOLE_CLIPS)
