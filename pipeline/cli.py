@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest:
         arguments.overrides += rest
     arguments.typed = sys.argv[1:] if argv is None else argv
+    tensorflow_settings.apply()  # ahead of the command, which may import TensorFlow
     try:
         return arguments.command(arguments)
     except UserError as error:
@@ -251,7 +252,6 @@ def _add_import_panns(commands: "argparse._SubParsersAction") -> None:
 
 
 def _import_panns(arguments: argparse.Namespace) -> int:
-    tensorflow_settings.apply()
     from pipeline import import_panns
 
     output = arguments.output or f"runs/imported/{pathlib.Path(arguments.checkpoint).stem}"
@@ -262,7 +262,6 @@ def _import_panns(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    tensorflow_settings.apply()
     config = _resolve(arguments).trainer
     from pipeline import interrupts, progress, train
 
@@ -287,7 +286,6 @@ def _stopped(stop: "Interrupted", display: "Display") -> int:
 
 
 def _embed(arguments: argparse.Namespace) -> int:
-    tensorflow_settings.apply()
     from pipeline import embed
 
     done, left_out = embed.embed_files(arguments.model, arguments.files, output=arguments.output)
@@ -298,7 +296,6 @@ def _embed(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    tensorflow_settings.apply()
     config = _resolve(arguments)
     from pipeline import dag, interrupts, logs, progress, report, runner
 

@@ -131,7 +131,7 @@ class Checkpoints:
             if record is not None:
                 self.standing = Standing(**record["standing"])
                 logging.info("resumed at step %d from %s", self.step, path)
-                self._check_best()
+                self._check_best(read=path)
                 break
             if self._writes:  # out of the way of those to come
                 aside = path.with_name(f"damaged-{path.name}")
@@ -146,9 +146,9 @@ class Checkpoints:
                 if path.name.endswith(_UNFINISHED):
                     path.rmtree()
 
-    def _check_best(self) -> None:
-        """Has the choice begin anew if the best one is not there to be taken in the end."""
-        if self.standing.step is None:
+    def _check_best(self, *, read: epath.Path) -> None:
+        """Has the choice begin anew if the best one is not whole, which the one that was `read` just now is."""
+        if self.standing.step is None or self._best == read:
             return
         path = self._best
         try:

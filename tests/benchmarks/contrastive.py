@@ -9,10 +9,9 @@ import datetime
 import json
 import pathlib
 import re
-import subprocess
-import sys
 import time
 
+from tests.benchmarks import measuring
 from tests.benchmarks.record import RESULTS, machine
 
 DIM = 1024
@@ -42,8 +41,7 @@ def main() -> None:
 
 
 def _in_a_fresh_process(form: str, pairs: int, what: str) -> dict:
-    command = [sys.executable, "-m", "tests.benchmarks.contrastive", "--measure", form, str(pairs), what]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return measuring.in_a_fresh_process("tests.benchmarks.contrastive", "--measure", form, pairs, what)
 
 
 def measure(form: str, pairs: int, what: str) -> dict:

@@ -3,7 +3,10 @@
 import datetime
 import itertools
 import json
+import os
 import pathlib
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -52,6 +55,14 @@ def write_examples(
         storage=storage,
     )
     return epath.Path(folder)
+
+
+def in_a_fresh_process(module: str, *arguments: object, **environment: str) -> dict:
+    """What `python -m MODULE ARGUMENTS` prints last, which is JSON; `environment` adds to that of this process."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    environment = {**os.environ, **environment}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def rate(batches: Iterable, *, clips_each: int, seconds: float, warm_up: int = 8) -> float:

@@ -6,11 +6,8 @@ processes of their own.
 
 import argparse
 import json
-import os
 import pathlib
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 
@@ -54,10 +51,8 @@ def _compared(corpus: pathlib.Path, preset: str, *, repeats: int) -> dict:
 
 
 def _in_a_fresh_process(corpus: pathlib.Path, preset: str, *, pool: bool) -> dict:
-    command = [sys.executable, "-m", "tests.benchmarks.memory_pool", "--one", str(corpus), preset]
-    environment = {**os.environ, "TF_CPU_ALLOCATOR_USE_BFC": str(pool).lower()}
-    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-    return json.loads(found.splitlines()[-1])
+    environment = {"TF_CPU_ALLOCATOR_USE_BFC": str(pool).lower()}
+    return measuring.in_a_fresh_process("tests.benchmarks.memory_pool", "--one", corpus, preset, **environment)
 
 
 def _measure(corpus: pathlib.Path, preset: str) -> dict:

@@ -8,8 +8,6 @@ import argparse
 import json
 import math
 import pathlib
-import subprocess
-import sys
 import tempfile
 import time
 
@@ -51,8 +49,7 @@ def main() -> None:
 
 
 def _in_a_fresh_process(corpus: pathlib.Path, batch_size: int) -> dict:
-    command = [sys.executable, "-m", "tests.benchmarks.train_memory", "--one", str(corpus), str(batch_size)]
-    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    found = measuring.in_a_fresh_process("tests.benchmarks.train_memory", "--one", corpus, batch_size)
     print(f"batch {batch_size}: {found}", flush=True)
     return found
 

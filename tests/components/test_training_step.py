@@ -1,8 +1,5 @@
-import contextlib
-import json
 import os
 import pickle
-import socket
 import subprocess
 import sys
 
@@ -155,33 +152,19 @@ print("the same for all:", strategies.agreed(strategy, float(strategies.is_chief
 """
 
 
-def _free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path, one_device):
     """Each step sees every clip, because two hosts deal them out in another order; a crop is a whole clip."""
     clips = [(stage.sound(i % 2, seconds=0.5, seed=i), (i % 2,), 0) for i in range(16)]
     examples = stage.write_examples(tmp_path / "examples", {"train": clips})
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in _free_ports(2)]}
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(examples), str(tmp_path / "result")],
-            env={
-                **os.environ,
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-                "CUDA_VISIBLE_DEVICES": "",
-                "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
-            },
+            env=environment,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for index in range(2)
+        for environment in training.environments(2)
     ]
     losses, _, weights, _ = training.train(
         training.config(**training.WHOLE_CLIPS), examples, strategy=one_device, steps=training.STEPS

@@ -4,8 +4,12 @@
 checkpoint beside the output.
 """
 
+import contextlib
 import functools
+import json
+import os
 import pickle
+import socket
 import sys
 
 import keras
@@ -116,6 +120,24 @@ def distance(found, expected):
         np.concatenate([np.ravel(w).astype(np.float64) for w in weights]) for weights in (found, expected)
     )
     return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+def environments(machines):
+    """For each of so many machines that train together, on loopback, the environment of its process."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(machines)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        cluster = {"worker": [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]}
+    return [
+        {
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "",
+            "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+        }
+        for index in range(machines)
+    ]
 
 
 def main():

@@ -1,10 +1,8 @@
-import contextlib
 import json
 import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -82,14 +80,6 @@ def test_sigterm_keeps_a_checkpoint_and_the_same_command_ends_in_the_same_weight
         np.testing.assert_array_equal(found, expected)
 
 
-def _free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 @pytest.mark.slow
 def test_the_same_command_on_two_machines_trains_as_on_one(tmp_path):
     """Each step sees every clip, because two hosts deal them out in another order; a crop is a whole clip."""
@@ -102,22 +92,13 @@ def test_the_same_command_on_two_machines_trains_as_on_one(tmp_path):
     fields |= {"eval_every": 10, "learning_rate": 1e-3}
     overrides = [f"trainer.{name.replace('__', '.')}={value}" for name, value in fields.items()]
     assert cli.main(train(folder, tmp_path / "one", *overrides, "trainer.strategy=one")) == 0
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in _free_ports(2)]}
     command = train(folder, tmp_path / "two", *overrides, "trainer.strategy=multi_worker")
     machines = [
-        subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", *command],
-            env={
-                **os.environ,
-                "CUDA_VISIBLE_DEVICES": "",
-                "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
-            },
-        )
-        for index in range(2)
+        subprocess.Popen([sys.executable, "-m", "pipeline.cli", *command], env=environment)
+        for environment in training.environments(2)
     ]
     assert [machine.wait(timeout=280) for machine in machines] == [0, 0]
-    one, two = (np.concatenate([np.ravel(w) for w in _weights(tmp_path / name)]) for name in ("one", "two"))
-    assert np.linalg.norm(two - one) < 1e-4 * np.linalg.norm(one)
+    assert training.distance(_weights(tmp_path / "two"), _weights(tmp_path / "one")) < 1e-4
     one, two = ((tmp_path / name / "model_run" / "history.csv").read_text().splitlines() for name in ("one", "two"))
     loss = one[0].split(",").index("loss")
     losses = [[float(row.split(",")[loss]) for row in history[1:]] for history in (one, two)]
