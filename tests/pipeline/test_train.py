@@ -106,6 +106,11 @@ def test_the_same_command_on_two_machines_trains_as_on_one(tmp_path):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.xfail(
+    strict=False,
+    reason="An allocation that fails inside a TensorFlow kernel may end the process with SIGSEGV instead of an error.",
+)
 def test_what_memory_does_not_hold_is_one_sentence_with_the_way_out(examples, tmp_path):
     larger = ["trainer.batch_size=16", "trainer.model.width=0.25", "trainer.model.crop_seconds=1"]
     arguments = train(examples, tmp_path / "output", *larger)
