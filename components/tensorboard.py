@@ -51,7 +51,7 @@ def log_mel_image(audio: np.ndarray, *, sample_rate: int, title: str = "") -> np
     Returns:
         uint8 (1, height, width, 4).
     """
-    from beam_jobs import log_mel
+    from beam_jobs.audio import log_mel
 
     energies = log_mel.log_mel(audio, sample_rate=sample_rate)
     fig = figure(width=8.0, height=3.0, layout=None)  # there are many of these, and working out a layout is slow
@@ -68,9 +68,9 @@ def audio(name: str, samples: np.ndarray, *, sample_rate: int, step: int = 0, de
     """A player for one clip, int16 or float in [-1, 1], (samples,), to the default writer."""
     import tensorflow as tf
 
-    from beam_jobs import log_mel
+    from beam_jobs.audio import pcm
 
-    data = log_mel.to_float(samples)[None, :, None]
+    data = pcm.to_float(samples)[None, :, None]
     tf.summary.audio(name, data, sample_rate, step=step, encoding="wav", description=description)
 
 

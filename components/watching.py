@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 from etils import epath
 
+from beam_jobs import storage
+
 _EVERY_S = 0.5
 _EVERY_REMOTE_S = 10.0  # listing a bucket is slow and has its price
 
@@ -21,7 +23,7 @@ def watching(folder: epath.Path, look: Callable[[], None]) -> Iterator[None]:
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.wait(_EVERY_REMOTE_S if "://" in str(folder) else _EVERY_S):
+        while not stop.wait(_EVERY_REMOTE_S if storage.is_remote(folder) else _EVERY_S):
             look()
 
     thread = threading.Thread(target=watch, name="watching", daemon=True)

@@ -22,7 +22,14 @@ def folded_fourier_bases(window: int, fft_length: int) -> tuple[np.ndarray, np.n
 
 
 def triangles(
-    scale: str, *, bands: int, fft_length: int, sample_rate: int, low_hz: float, high_hz: float
+    scale: str,
+    *,
+    bands: int,
+    fft_length: int,
+    sample_rate: int,
+    low_hz: float,
+    high_hz: float,
+    allow_empty: bool = False,
 ) -> np.ndarray:
     """Triangular filters that reach from the middle of one neighbour to that of the other.
 
@@ -35,12 +42,13 @@ def triangles(
         sample_rate: Hz.
         low_hz: Lower edge of the lowest.
         high_hz: Upper edge of the highest.
+        allow_empty: Whether a filter may hold no frequency, e.g. one above half the sample rate.
 
     Returns:
         `(fft_length // 2 + 1, bands)` float32.
 
     Raises:
-        ValueError: if a filter would hold no frequency.
+        ValueError: if a filter holds no frequency, unless `allow_empty`.
     """
     hz = np.linspace(0.0, sample_rate / 2, fft_length // 2 + 1)[:, None]
     if scale == "htk":
@@ -50,7 +58,7 @@ def triangles(
         matrix = _triangles(hz, edges) * (2.0 / (edges[2:] - edges[:-2]))
     else:
         matrix = _triangles(hz, np.linspace(low_hz, high_hz, bands + 2))
-    if not matrix.any(axis=0).all():
+    if not allow_empty and not matrix.any(axis=0).all():
         raise ValueError(
             f"{bands} bands are too many for an fft_length of {fft_length} at {sample_rate} Hz, some hold no "
             "frequency: choose fewer, or a longer one"

@@ -35,18 +35,19 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> tuple
     import numpy as np
     import tensorflow as tf
 
-    from beam_jobs import audio, log_mel
+    from beam_jobs import audio
+    from beam_jobs.audio import pcm
 
     serve = tf.saved_model.load(saved_model).signatures["serving_default"]
     rows: dict[str, list] = {"path": []}
     left_out: dict[str, str] = {}
     for path in paths:
         try:
-            samples = audio.decode(path, sample_rate=info["sample_rate"])
+            samples = audio.decode_file(path, sample_rate=info["sample_rate"])
         except audio.DecodeError as error:
             left_out[os.fspath(path)] = str(error)
             continue
-        embedded = serve(audio=tf.constant(log_mel.to_float(samples[None])))
+        embedded = serve(audio=tf.constant(pcm.to_float(samples[None])))
         rows["path"].append(os.fspath(path))
         for name, values in embedded.items():
             rows.setdefault(name, []).append(values.numpy()[0])

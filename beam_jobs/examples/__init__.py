@@ -8,9 +8,9 @@ Reading needs neither TFDS nor Beam, and `read_info` not even TensorFlow.
 """
 
 from beam_jobs.examples.info import SPLITS, ExamplesInfo, file_name, read_info
-from beam_jobs.examples.reading import dataset, parse, read_file
-from beam_jobs.examples.stored import STORAGES
-from beam_jobs.examples.writing import encode, quiet_tfds, write_metadata
+from beam_jobs.examples.read import dataset, parse, read_file
+from beam_jobs.examples.samples import STORAGES
+from beam_jobs.examples.write import encode, quiet_tfds, write_metadata
 
 __all__ = [
     "SPLITS",

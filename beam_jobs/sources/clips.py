@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from etils import epath
 
+from beam_jobs import storage
+
 LAYOUTS = ("tfds", "manifest", "esc50", "audioset", "folder")
 _VALID_SHARE = 0.05
 
@@ -131,7 +133,7 @@ class Sorter:
 
 def locate(root: epath.PathLike, path: str) -> epath.Path:
     """Where the file of a clip is: `path` by itself if that is absolute or a URL, else below `root`."""
-    return epath.Path(path) if "://" in path else epath.Path(root) / path
+    return epath.Path(path) if storage.is_remote(path) else epath.Path(root) / path
 
 
 def split_of(clip_id: str) -> str:

@@ -86,17 +86,11 @@ class AudioExampleGen(base.Component):
     Config = AudioExampleGenConfig
     code: ClassVar[tuple[str, ...]] = (
         "beam_jobs.audio",
-        "beam_jobs.audio_files",
-        "beam_jobs.decoder",
-        "beam_jobs.decoder_process",
         "beam_jobs.examples",
-        "beam_jobs.levels",
-        "beam_jobs.ogg",
+        "beam_jobs.ingest",
         "beam_jobs.runners",
-        "beam_jobs.shard_audio",
-        "beam_jobs.shard_plan",
-        "beam_jobs.shard_records",
         "beam_jobs.sources",
+        "beam_jobs.storage",
     )
 
     def check(self) -> None:

@@ -1,17 +1,17 @@
 """What AudioExampleGen does: list, write shards with Beam, publish them with their metadata, show them."""
 
-import contextlib
 import dataclasses
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from absl import logging
 from etils import epath
 
-from beam_jobs import audio, examples, runners, shard_audio, shard_plan, shard_records, sources
+from beam_jobs import audio, examples, runners, sources, storage
+from beam_jobs.ingest import job as shard_audio
+from beam_jobs.ingest import plan as shard_plan
+from beam_jobs.ingest import records as shard_records
 from components import base, errors, tensorboard, watching
 from components.audio_example_gen import last_listing, quarantine
 
@@ -166,7 +166,7 @@ def _publish(
             for field in ("plan", "listed", "written", "written_ids", "quarantined"):
                 del published[field]
             (output / shard_records.DONE / f"{name}.json").write_text(json.dumps(published, indent=1))
-            _put(work / record.file, output / name, size=record.bytes)
+            storage.publish_file(work / record.file, output / name, size=record.bytes)
     examples.write_metadata(
         output,
         shard_lengths={split: [record.clips for record in members] for split, members in kept.items()},
@@ -177,36 +177,6 @@ def _publish(
         has_folds=any(clip.fold for clip in listing.clips),
         description=f"{sum(r.clips for r in records)} audio clips at {config.sample_rate} Hz, layout {listing.layout}",
     )
-
-
-def _put(source: epath.Path, target: epath.Path, *, size: int) -> None:
-    """Leaves the work folder as it is where that costs nothing: a kill in the midst of this loses no shard.
-
-    Args:
-        source: A shard in the work folder.
-        target: Where it goes; a remote one that is there already is left as it is.
-        size: Of the shard, in bytes.
-    """
-    if "://" in str(source) or "://" in str(target):
-        if not (target.exists() and target.stat().length == size):
-            _copy(source, target)
-        return
-    with contextlib.suppress(OSError):
-        os.link(source, target)
-        return
-    shutil.move(str(source), str(target))  # another file system
-
-
-def _copy(source: epath.Path, target: epath.Path) -> None:
-    """Lets the service copy within itself; read and written by this machine, AudioSet would take hours."""
-    from apache_beam.io import filesystems
-
-    schemes = [str(path).partition("://")[0] for path in (source, target)]
-    if schemes[0] == schemes[1]:
-        with contextlib.suppress(ValueError):  # Beam does not know the service: its extra for it is not installed
-            filesystems.FileSystems.copy([str(source)], [str(target)])
-            return
-    source.copy(target)
 
 
 def _result(info: examples.ExamplesInfo, *, quarantined: Counter[str], listed: int, changes: str) -> base.StageResult:

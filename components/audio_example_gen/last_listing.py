@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from etils import epath
 
-from beam_jobs import shard_records, sources
+from beam_jobs import sources, storage
+from beam_jobs.ingest import records as shard_records
 from components import base
 
 _NAME = "listing.txt.gz"
@@ -18,9 +19,7 @@ def keep(folder: epath.Path, listing: sources.Listing) -> None:
     target.parent.mkdir(exist_ok=True)
     missing = _missing(listing)
     lines = (clip_id + _MISSING * (clip_id in missing) for clip_id in _ids(listing))
-    temporary = target.with_name(f"{_NAME}.writing")
-    temporary.write_bytes(gzip.compress("\n".join([listing.root, *lines]).encode(), mtime=0))
-    temporary.replace(target)
+    storage.write_bytes(target, gzip.compress("\n".join([listing.root, *lines]).encode(), mtime=0))
 
 
 def changes(listing: sources.Listing, *, context: base.StageContext) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from beam_jobs import sources
+from beam_jobs import sources, storage
 from beam_jobs.sources import clips, files, manifest
 
 _LISTS = (".csv", ".json")
@@ -21,7 +21,7 @@ def digest(source: str) -> str:
     path, found = epath.Path(source), hashlib.sha256()
     if not path.is_dir():
         parts = _of_manifest(path)
-    elif "://" in source:
+    elif storage.is_remote(source):
         parts = _of_bucket(path)
     else:
         parts = sorted(_of_folder(source))
@@ -50,11 +50,11 @@ def _of_manifest(table: epath.Path) -> Iterator[str]:
         return
     for name in paths:
         file = str(sources.locate(table.parent, name))
-        yield name if "://" in file else _described(name, file)
+        yield name if storage.is_remote(file) else _described(name, file)
 
 
 def _content(file: epath.Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return storage.file_digest(file).sha256
 
 
 def _described(name: str, file: str) -> str:

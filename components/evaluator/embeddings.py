@@ -11,7 +11,8 @@ import tensorflow as tf
 from etils import epath
 
 import models.dual  # noqa: F401 (registers the classes that `load_model` looks up)
-from beam_jobs import examples, log_mel
+from beam_jobs import examples
+from beam_jobs.audio import pcm
 from components.evaluator import baseline
 from models import views
 
@@ -115,7 +116,7 @@ def embed(
     """
     about, rows = [], {}
     for batch in _equal_lengths(enumerate(clips), crop=crop):
-        audio = log_mel.to_float(np.stack([clip["audio"] for _, clip in batch]))
+        audio = pcm.to_float(np.stack([clip["audio"] for _, clip in batch]))
         values = {name: value.numpy() for name, value in embedder(tf.constant(audio)).items()}
         for place, (index, clip) in enumerate(batch):
             rows[index] = {name: value[place] for name, value in values.items()}

@@ -1,6 +1,5 @@
 """ExampleValidator: holds the statistics against bounds and a schema, and writes down what is odd."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pydantic
 from etils import epath
 
+from beam_jobs import storage
 from components import base
 from components.errors import UserError
 from components.example_validator.anomaly import Severity
@@ -68,7 +68,7 @@ class ExampleValidator(base.Component):
 
     def external_fingerprints(self) -> Mapping[str, str]:
         path = self.config.schema_path
-        return base.NOTHING if path is None else {"schema": hashlib.sha256(epath.Path(path).read_bytes()).hexdigest()}
+        return base.NOTHING if path is None else {"schema": storage.file_digest(path).sha256}
 
     def execute(
         self,

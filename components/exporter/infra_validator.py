@@ -23,7 +23,8 @@ _SHORT, _REPEATS = 1000, 5
 
 def read_clips(examples_dir: "epath.Path", *, count: int) -> np.ndarray:
     """Reads the first `count` clips, cut to the shortest of them; float32 (clips, samples) in [-1, 1]."""
-    from beam_jobs import examples, log_mel
+    from beam_jobs import examples
+    from beam_jobs.audio import pcm
 
     splits = examples.read_info(examples_dir).splits
     clips = []
@@ -31,7 +32,7 @@ def read_clips(examples_dir: "epath.Path", *, count: int) -> np.ndarray:
         wanted = count - len(clips)
         clips += [clip["audio"] for clip in examples.dataset(examples_dir, split).take(wanted).as_numpy_iterator()]
     shortest = min(clip.size for clip in clips)
-    return log_mel.to_float(np.stack([clip[:shortest] for clip in clips]))
+    return pcm.to_float(np.stack([clip[:shortest] for clip in clips]))
 
 
 def validate(

@@ -8,6 +8,7 @@ from typing import ClassVar
 import pydantic
 from etils import epath
 
+from beam_jobs import storage
 from components import base
 from components.errors import UserError
 
@@ -91,9 +92,8 @@ def push(saved_model: epath.Path, folder: epath.Path, *, version: int) -> epath.
         raise UserError(f"{target} exists already: choose another pusher.version, or null for the time of the push.")
     temporary = folder / f"incomplete-{version}"
     try:
-        if temporary.exists():
-            temporary.rmtree()
-        _copy_tree(saved_model, temporary)
+        storage.remove_tree(temporary)
+        storage.copy_tree(saved_model, temporary)
         temporary.rename(target)
     except OSError as error:
         raise UserError(f"cannot push to {folder} ({error}): choose another pusher.destination.") from error
@@ -110,15 +110,6 @@ def _refusals(inputs: Mapping[str, epath.Path]) -> list[str]:
             stated = verdict.get("reasons") or ([f"infra check failed: {', '.join(failed)}"] if failed else [])
             reasons += stated or [f"{name} does not bless it"]
     return reasons
-
-
-def _copy_tree(source: epath.Path, target: epath.Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for path in source.iterdir():
-        if path.is_dir():
-            _copy_tree(path, target / path.name)
-        else:
-            path.copy(target / path.name)
 
 
 def _summaries(report: Mapping, *, context: base.StageContext) -> None:

@@ -26,19 +26,17 @@ class StatisticsGenConfig(base.StageConfig):
 
 
 class StatisticsGen(base.Component):
-    """Writes `statistics.json` (see `beam_jobs.statistics`)."""
+    """Writes `statistics.json` (see `beam_jobs.statistics.job`)."""
 
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {"examples": base.ArtifactType.EXAMPLES}
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"statistics": base.ArtifactType.EXAMPLE_STATISTICS}
     Config = StatisticsGenConfig
     code: ClassVar[tuple[str, ...]] = (
+        "beam_jobs.audio.levels",
+        "beam_jobs.audio.log_mel",
         "beam_jobs.examples",
-        "beam_jobs.fingerprints",
-        "beam_jobs.levels",
-        "beam_jobs.log_mel",
         "beam_jobs.runners",
         "beam_jobs.statistics",
-        "beam_jobs.sums",
     )
 
     def execute(
@@ -48,7 +46,8 @@ class StatisticsGen(base.Component):
         outputs: Mapping[str, epath.Path],
         context: base.StageContext,
     ) -> base.StageResult:
-        from beam_jobs import examples, runners, statistics
+        from beam_jobs import examples, runners
+        from beam_jobs.statistics import job as statistics
         from components import watching
         from components.statistics_gen import summaries
 

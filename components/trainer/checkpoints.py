@@ -19,11 +19,10 @@ import tensorflow as tf
 from absl import logging
 from etils import epath
 
-from beam_jobs import shard_records
+from beam_jobs import storage
 from components.errors import UserError
 
 _RECORD, _STATE = "checkpoint.json", "state"
-_UNFINISHED = ".writing"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,7 +142,7 @@ class Checkpoints:
                 raise UserError(f"No checkpoint in {self.folder} is whole: remove it to train anew.")
         if self._writes and self.folder.exists():
             for path in self.folder.iterdir():
-                if path.name.endswith(_UNFINISHED):
+                if path.name.endswith(storage.UNFINISHED):
                     path.rmtree()
 
     def _check_best(self, *, read: epath.Path) -> None:
@@ -173,7 +172,7 @@ class Checkpoints:
         if not self.folder.exists():
             return []
         paths = (path for path in self.folder.iterdir() if path.name.startswith(f"{kind}-"))
-        return sorted((path for path in paths if not path.name.endswith(_UNFINISHED)), key=_step_of)
+        return sorted((path for path in paths if not path.name.endswith(storage.UNFINISHED)), key=_step_of)
 
     def _read(self, path: epath.Path) -> dict | None:
         """Reads one into the variables; None, and an error in the log, if it is not whole."""
@@ -197,7 +196,7 @@ class Checkpoints:
     def _write(self, target: epath.Path, *, standing: Standing) -> None:
         if not self._writes:
             return
-        unfinished = target.with_name(target.name + _UNFINISHED)
+        unfinished = target.with_name(target.name + storage.UNFINISHED)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for path in (unfinished, target):
@@ -209,7 +208,7 @@ class Checkpoints:
                 "step": self.step,
                 "standing": dataclasses.asdict(standing),
                 "variables": self._shapes,
-                "files": {path.name: shard_records.sha256(path) for path in _files(unfinished)},
+                "files": {path.name: storage.file_digest(path) for path in _files(unfinished)},
             }
             (unfinished / _RECORD).write_text(json.dumps(record, indent=1))
             unfinished.rename(target)
@@ -235,7 +234,7 @@ class _State(tf.Module):
 def _check_files(path: epath.Path, record: dict) -> None:
     """Raises ValueError if a checkpoint's files are not as they were written, OSError if one is gone."""
     for name, digest in record["files"].items():
-        if list(shard_records.sha256(path / name)) != digest:
+        if list(storage.file_digest(path / name)) != digest:
             raise ValueError(f"{name} is not as it was written")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_jobs import examples
+from beam_jobs.audio import pcm
 from components import metrics
 from components.trainer import input_pipeline, step
 from models.dual import DualEncoder
@@ -134,7 +135,7 @@ def _in_chunks(
 
     @tf.function(input_signature=[tf.TensorSpec((chunk, model.crop_samples), tf.int16)])
     def compiled(crops: tf.Tensor) -> dict[str, tf.Tensor]:
-        return function(step.to_float(crops))
+        return function(pcm.to_float(crops))
 
     def run(crops: np.ndarray) -> dict[str, np.ndarray]:
         parts = []

@@ -11,7 +11,7 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
-from beam_jobs.examples import stored
+from beam_jobs.examples import samples as stored
 from components.errors import UserError
 
 Batch = Mapping[str, tf.Tensor]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import keras
 import tensorflow as tf
 
+from beam_jobs.audio import pcm
 from components.trainer.input_pipeline import Batch
 from models import contrastive
 from models.dual import DualEncoder
@@ -16,11 +17,6 @@ SIMILARITY_LOGS = ("top1", "positive_similarity", "negative_similarity", "alignm
 NORM_LOGS = ("gradient_norm", "parameter_norm", "update_norm")
 _SHOWN = 64
 LOGS = ("loss", *SIMILARITY_LOGS, *NORM_LOGS, "input_wait_s")
-
-
-def to_float(pcm: tf.Tensor) -> tf.Tensor:
-    """int16 PCM as float32 in [-1, 1)."""
-    return tf.cast(pcm, tf.float32) / 32768.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +64,7 @@ class Setup:
         draws = tf.random.stateless_uniform(shape, seed=tf.stack([tf.cast(self.seed, tf.int64), step]))
         first = (part * replicas + replica.replica_id_in_sync_group) * self.micro_batch
         draws = tf.slice(draws, [first, 0], [self.micro_batch, self.model.draws_each])
-        projections = self.model((to_float(batch["a"]), to_float(batch["b"])), training=True, draws=draws)
+        projections = self.model((pcm.to_float(batch["a"]), pcm.to_float(batch["b"])), training=True, draws=draws)
         return tuple(tf.cast(z, tf.float32) for z in projections)
 
     def global_loss(self, projections: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Logs]:

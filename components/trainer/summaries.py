@@ -10,11 +10,13 @@ import tensorflow as tf
 from etils import epath
 from tensorboard.plugins.hparams import api as hparams
 
+from beam_jobs import storage
+from beam_jobs.audio import pcm
 from components import tensorboard
 from components.errors import UserError
 from components.trainer.config import TrainerConfig
 from components.trainer.input_pipeline import Batch
-from components.trainer.step import LOGS, to_float
+from components.trainer.step import LOGS
 from models.dual import DualEncoder
 
 _CLIPS_SHOWN = 4
@@ -83,7 +85,7 @@ class TrainingLog:
         )
         with self._writer.as_default(step=0):
             for branch, name in enumerate(model.formats):
-                sounds = model.mix(branch, to_float(batch["ab"[branch]]), training=True, draws=draws)
+                sounds = model.mix(branch, pcm.to_float(batch["ab"[branch]]), training=True, draws=draws)
                 views = model.format(branch, sounds, training=True, draws=draws)
                 for i in range(min(_CLIPS_SHOWN, len(sounds))):
                     clip_id = batch["clip_id"][i].numpy().decode()
@@ -111,10 +113,8 @@ class TrainingLog:
 
     def _write_history(self) -> None:
         lines = [",".join(_COLUMNS), *(",".join(row.get(name, "") for name in _COLUMNS) for row in self._rows)]
-        unfinished = self._history.with_name(f"{self._history.name}.writing")
         try:
-            unfinished.write_text("\n".join(lines) + "\n")
-            unfinished.replace(self._history)  # a kill leaves the one or the other whole
+            storage.write_text(self._history, "\n".join(lines) + "\n")
         except OSError as error:
             raise UserError(
                 f"The history of the training cannot be written to {self._history} ({error.strerror}): make room, and "

@@ -14,7 +14,9 @@ from apache_beam.options import pipeline_options
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.testing import util
 
-from beam_jobs import examples, runners, shard_audio, sources, statistics
+from beam_jobs import examples, runners, sources
+from beam_jobs.ingest import job as shard_audio
+from beam_jobs.statistics import job as statistics
 from tests import graphs
 
 CORES = len(os.sched_getaffinity(0))

@@ -7,7 +7,7 @@ import json
 import pathlib
 import re
 
-from beam_jobs import shard_plan
+from beam_jobs.ingest import plan as shard_plan
 from tests.benchmarks.measuring import SAMPLE_RATE
 from tests.benchmarks.record import RESULTS
 

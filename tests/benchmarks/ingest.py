@@ -138,14 +138,15 @@ def _loop(source: pathlib.Path, count: int) -> None:
     clips = _list(source, count)
     with tempfile.TemporaryDirectory() as folder, _stopwatch(), tf.io.TFRecordWriter(f"{folder}/clips") as writer:
         for clip in clips:
-            samples = audio.decode(source / clip.path, sample_rate=measuring.SAMPLE_RATE)
+            samples = audio.decode_file(source / clip.path, sample_rate=measuring.SAMPLE_RATE)
             writer.write(examples.encode(audio=samples, clip_id=clip.clip_id, source=clip.path))
 
 
 def _beam(source: pathlib.Path, count: int) -> None:
     import tensorflow  # noqa: F401  (not part of what is measured)
 
-    from beam_jobs import runners, shard_audio
+    from beam_jobs import runners
+    from beam_jobs.ingest import job as shard_audio
 
     clips = _list(source, count)
     with tempfile.TemporaryDirectory() as folder, _stopwatch():

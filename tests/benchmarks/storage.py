@@ -66,7 +66,7 @@ def _tfds(corpus):
 
 def _decoded(folder: pathlib.Path) -> list[np.ndarray]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())[:64]
-    return [audio.decode(path, sample_rate=measuring.SAMPLE_RATE) for path in files]
+    return [audio.decode_file(path, sample_rate=measuring.SAMPLE_RATE) for path in files]
 
 
 if __name__ == "__main__":

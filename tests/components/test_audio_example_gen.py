@@ -11,11 +11,9 @@ import numpy as np
 import pydantic
 import pytest
 import soundfile
-from apache_beam.io import localfilesystem
-from etils import epath
 
 from beam_jobs import examples
-from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig, ingest, source_fingerprint
+from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig, source_fingerprint
 from components.errors import UserError
 from tests import corpora
 from tests.components import ingesting
@@ -191,63 +189,6 @@ def test_a_manifest(tmp_path):
     before = gen(source=str(manifest)).external_fingerprints()
     corpora.write_tone(tmp_path / "clips" / "a.wav", seconds=0.7)
     assert gen(source=str(manifest)).external_fingerprints() != before
-
-
-class Remote:
-    """As much of a path in a bucket as publishing asks for, on this machine; it tells who copies."""
-
-    def __init__(self, path, scheme="bucket"):
-        self.path, self.scheme, self.copied = epath.Path(path), scheme, 0
-        self.exists, self.stat = self.path.exists, self.path.stat
-
-    def __str__(self):
-        return f"{self.scheme}://{self.path}"
-
-    def copy(self, target):
-        self.copied += 1
-        self.path.copy(target.path)
-
-
-class Bucket(localfilesystem.LocalFileSystem):
-    """A service that Beam knows; its files lie on this machine."""
-
-    @classmethod
-    def scheme(cls):
-        return "bucket"
-
-    def copy(self, sources, targets):
-        super().copy(*([name.removeprefix("bucket://") for name in names] for names in (sources, targets)))
-
-
-class TestPublishing:
-    @pytest.fixture
-    def source(self, tmp_path):
-        (tmp_path / "work").write_bytes(b"a shard")
-        return Remote(tmp_path / "work")
-
-    def test_a_service_copies_within_itself(self, tmp_path, source):
-        ingest._put(source, Remote(tmp_path / "out"), size=7)
-        assert (tmp_path / "out").read_bytes() == b"a shard"
-        assert not source.copied
-
-    @pytest.mark.parametrize(("from_scheme", "to_scheme"), [("strange", "strange"), ("bucket", "strange")])
-    def test_else_this_machine_does(self, tmp_path, source, from_scheme, to_scheme):
-        source.scheme = from_scheme
-        ingest._put(source, Remote(tmp_path / "out", to_scheme), size=7)
-        assert (tmp_path / "out").read_bytes() == b"a shard"
-        assert source.copied == 1
-
-    def test_what_is_there_in_its_size_is_left(self, tmp_path, source):
-        (tmp_path / "out").write_bytes(b"A SHARD")
-        ingest._put(source, Remote(tmp_path / "out"), size=7)
-        assert (tmp_path / "out").read_bytes() == b"A SHARD"
-        (tmp_path / "out").write_bytes(b"A SH")
-        ingest._put(source, Remote(tmp_path / "out"), size=7)
-        assert (tmp_path / "out").read_bytes() == b"a shard"
-
-    def test_on_this_machine_nothing_is_copied(self, tmp_path, source):
-        ingest._put(source.path, epath.Path(tmp_path / "out"), size=7)
-        assert os.path.samefile(tmp_path / "work", tmp_path / "out")
 
 
 def test_flac_holds_the_same(tmp_path):

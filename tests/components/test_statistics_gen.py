@@ -5,12 +5,12 @@ import pytest
 from etils import epath
 from tensorboard.backend.event_processing import event_accumulator
 
-from beam_jobs import sums
+from beam_jobs.statistics import sums
 from components.example_validator import ExampleValidator, ExampleValidatorConfig
 from components.statistics_gen import StatisticsGen, StatisticsGenConfig, pictures
 from tests import corpora
-from tests.beam_jobs import test_statistics
-from tests.beam_jobs.test_fingerprints import scene
+from tests.beam_jobs.statistics import test_job as test_statistics
+from tests.beam_jobs.statistics.test_near_duplicates import scene
 from tests.components import ingesting
 
 

@@ -48,7 +48,7 @@ def test_the_real_ingest_reads_it(made):
     assert listing.label_names == corpus.CLASSES
     clip = listing.clips[0]
     assert clip.trimmed
-    assert audio.decode(made.outputs["audio"] / clip.path).size == 2 * RATE
+    assert audio.decode_file(made.outputs["audio"] / clip.path).size == 2 * RATE
 
 
 def test_summary_progress_and_tensorboard(made):

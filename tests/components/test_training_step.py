@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from beam_jobs.audio import pcm
 from components.trainer import gradient_cache, input_pipeline, step
 from pipeline import overrides
 from tests.components import stage, training
@@ -129,7 +130,7 @@ def test_validation_leaves_the_model_as_it_is_and_falls_when_it_learns(examples,
 
     def look(model):
         before = model.get_weights()
-        features = [model.encode(i, step.to_float(batch["ab"[i]]), training=False) for i in range(2)]
+        features = [model.encode(i, pcm.to_float(batch["ab"[i]]), training=False) for i in range(2)]
         losses.append(float(step.make_validation(model, temperature=0.1)(*features)[0]["loss"]))
         for found, expected in zip(model.get_weights(), before, strict=True):
             np.testing.assert_array_equal(found, expected)

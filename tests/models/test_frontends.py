@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_jobs import log_mel as numpy_log_mel
+from beam_jobs.audio import log_mel as numpy_log_mel
 from models import formats, frontends
 from tests.reference import fixture, needs_reference, relative_error
 

@@ -1,0 +1,30 @@
+"""Converts 16-bit PCM to floating point."""
+
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+FULL_SCALE = 32768.0
+"""The magnitude of the most negative int16 sample, which becomes -1."""
+
+Samples = TypeVar("Samples", np.ndarray, "tf.Tensor")
+
+
+def to_float(samples: Samples) -> Samples:
+    """Converts int16 samples to float32 in [-1, 1). Floating point samples only become float32.
+
+    Args:
+        samples: NumPy array or TensorFlow tensor of any shape.
+    """
+    is_integer = samples.dtype in (np.int16, "int16")
+    if isinstance(samples, np.ndarray):
+        samples = samples.astype(np.float32)
+    else:
+        # Imported here because the decoder's child process and the Beam workers of ingest do without TensorFlow.
+        import tensorflow as tf
+
+        samples = tf.cast(samples, tf.float32)
+    return samples / FULL_SCALE if is_integer else samples

@@ -1,0 +1,1 @@
+"""The Beam job that turns audio files into shards of examples."""

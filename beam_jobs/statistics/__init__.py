@@ -1,0 +1,1 @@
+"""The Beam job that computes statistics of a set of examples."""

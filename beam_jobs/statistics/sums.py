@@ -1,0 +1,189 @@
+"""The figures of a set of clips, as sums that merge: in integers, so that no order of merging shows in the result."""
+
+import dataclasses
+import itertools
+import os.path
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from beam_jobs.audio import levels, log_mel
+
+CLIPPED_SHARE = 0.001
+LABEL_PAIRS = 1000
+"""The most frequent pairs of classes that `Sums.to_json` lists."""
+DURATION_EDGES_S = np.arange(0.0, 60.5, 0.5)
+LEVEL_EDGES_DBFS = np.arange(levels.FLOOR_DBFS, 2.0, 2.0)
+_MILLI = 1000  # levels are summed in thousandths of a dB
+_FIXED = 2**16  # log-mel energies in fixed point: 2 million clips of 10 s stay below 2^56
+_BLOCK_S = 0.01
+
+
+@dataclasses.dataclass
+class Sums:
+    """Sums over clips, which merge: associative, commutative, with `empty` as the neutral element.
+
+    Attributes:
+        sample_rate: In Hz, of every clip.
+        label_counts: int64 (classes,).
+        durations, level_histogram, peak_histogram: Counts per bin of the edges above; the last bin of durations takes
+            all longer ones.
+        mel, mel_squared, frames: Sums per band of the log-mel energies, int64 (80,) in fixed point; number of frames.
+        label_pairs: (class, other class of a higher index) -> clips that have both; only pairs that occur.
+        sources: (codec or "", suffix of the file, rate in Hz or 0) of the sources -> clips.
+        clips: Number of clips.
+        unlabelled: Of those, the ones without a label.
+        silent: The ones whose level is below `levels.SILENT_DBFS`.
+        clipped: The ones with more than `CLIPPED_SHARE` of their samples at full scale.
+        fingerprinted: The ones that `fingerprints` finds near duplicates of, and not only identical clips.
+        samples, shortest, longest: Total, minimum (None of no clip) and maximum length.
+        blocks, silent_blocks: Stretches of 10 ms, and those below `levels.SILENT_DBFS`.
+        levels: Sum of the clips' levels, in thousandths of a dB.
+        loudest: The highest magnitude of a sample.
+    """
+
+    sample_rate: int
+    label_counts: np.ndarray
+    durations: np.ndarray
+    level_histogram: np.ndarray
+    peak_histogram: np.ndarray
+    mel: np.ndarray
+    mel_squared: np.ndarray
+    label_pairs: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
+    sources: Counter[tuple[str, str, int]] = dataclasses.field(default_factory=Counter)
+    frames: int = 0
+    clips: int = 0
+    unlabelled: int = 0
+    silent: int = 0
+    clipped: int = 0
+    fingerprinted: int = 0
+    samples: int = 0
+    shortest: int | None = None
+    longest: int = 0
+    blocks: int = 0
+    silent_blocks: int = 0
+    levels: int = 0
+    loudest: int = 0
+
+    @classmethod
+    def empty(cls, *, classes: int, sample_rate: int) -> "Sums":
+        """The sums over no clip."""
+        return cls(
+            sample_rate=sample_rate,
+            label_counts=np.zeros(classes, np.int64),
+            durations=np.zeros(DURATION_EDGES_S.size - 1, np.int64),
+            level_histogram=np.zeros(LEVEL_EDGES_DBFS.size - 1, np.int64),
+            peak_histogram=np.zeros(LEVEL_EDGES_DBFS.size - 1, np.int64),
+            mel=np.zeros(log_mel.BANDS, np.int64),
+            mel_squared=np.zeros(log_mel.BANDS, np.int64),
+        )
+
+    def add(
+        self,
+        audio: np.ndarray,
+        *,
+        labels: Sequence[int] = (),
+        source: str = "",
+        codec: str = "",
+        source_rate: int = 0,
+        fingerprinted: bool = False,
+    ) -> None:
+        """Counts one clip in.
+
+        Args:
+            audio: int16 (samples,).
+            labels: Its class indices.
+            source: The file it came from.
+            codec: How that was encoded, "" if not known.
+            source_rate: Its rate in Hz, 0 if not known.
+            fingerprinted: Whether near duplicates of it can be found.
+        """
+        level, magnitude = levels.level_dbfs(audio), levels.magnitude(audio)
+        self.clips += 1
+        self.unlabelled += not len(labels)
+        self.silent += level < levels.SILENT_DBFS
+        self.clipped += levels.clipped_share(audio) > CLIPPED_SHARE
+        self.fingerprinted += fingerprinted
+        self.samples += audio.size
+        self.shortest = _least(self.shortest, audio.size)
+        self.longest = max(self.longest, audio.size)
+        self.levels += round(level * _MILLI)
+        self.loudest = max(self.loudest, magnitude)
+        self.sources[codec, os.path.splitext(source)[1].lower(), source_rate] += 1
+        classes = sorted({int(label) for label in labels})
+        self.label_counts[classes] += 1
+        self.label_pairs.update(itertools.combinations(classes, 2))
+        self.durations[_bin(audio.size / self.sample_rate, DURATION_EDGES_S)] += 1
+        self.level_histogram[_bin(level, LEVEL_EDGES_DBFS)] += 1
+        self.peak_histogram[_bin(levels.decibels(magnitude), LEVEL_EDGES_DBFS)] += 1
+        self._add_blocks(audio)
+        energies = log_mel.log_mel(audio, sample_rate=self.sample_rate).astype(np.float64)
+        self.frames += len(energies)
+        self.mel += np.rint(energies.sum(axis=0) * _FIXED).astype(np.int64)
+        self.mel_squared += np.rint(np.square(energies).sum(axis=0) * _FIXED).astype(np.int64)
+
+    def _add_blocks(self, audio: np.ndarray) -> None:
+        length = min(audio.size, round(_BLOCK_S * self.sample_rate))
+        blocks = audio[: audio.size // length * length].reshape(-1, length).astype(np.float32)
+        self.blocks += len(blocks)
+        silent = np.square(blocks).mean(axis=1) < (32768 * 10 ** (levels.SILENT_DBFS / 20)) ** 2
+        self.silent_blocks += int(np.count_nonzero(silent))
+
+    def merge(self, other: "Sums") -> "Sums":
+        """The sums over both sets of clips, which may be empty."""
+        merged = {
+            field.name: getattr(self, field.name) + getattr(other, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in ("sample_rate", "shortest", "longest", "loudest")
+        }
+        return Sums(
+            sample_rate=self.sample_rate,
+            shortest=_least(self.shortest, other.shortest),
+            longest=max(self.longest, other.longest),
+            loudest=max(self.loudest, other.loudest),
+            **merged,
+        )
+
+    def to_json(self) -> dict:
+        """The figures of one split, as in `statistics.json`; of at least one clip."""
+        mean = self.mel / _FIXED / self.frames
+        deviation = np.sqrt(np.maximum(0.0, self.mel_squared / _FIXED / self.frames - mean**2))
+        pairs = sorted(self.label_pairs.items(), key=lambda item: (-item[1], item[0]))
+        return {
+            "clips": self.clips,
+            "unlabelled_clips": self.unlabelled,
+            "seconds": round(self.samples / self.sample_rate, 3),
+            "mean_seconds": round(self.samples / self.sample_rate / self.clips, 3),
+            "min_seconds": round(self.shortest / self.sample_rate, 3),
+            "max_seconds": round(self.longest / self.sample_rate, 3),
+            "mean_level_dbfs": round(self.levels / _MILLI / self.clips, 3),
+            "max_peak_dbfs": round(levels.decibels(self.loudest), 3),
+            "silent_clips": int(self.silent),
+            "silent_share": round(self.silent / self.clips, 6),
+            "silent_time_share": round(self.silent_blocks / self.blocks, 6),
+            "clipped_clips": int(self.clipped),
+            "clipped_share": round(self.clipped / self.clips, 6),
+            "fingerprinted_clips": self.fingerprinted,
+            "label_counts": self.label_counts.tolist(),
+            "label_pairs_found": len(pairs),
+            "label_pairs": [[*pair, count] for pair, count in pairs[:LABEL_PAIRS]],
+            "source_formats": [
+                {"codec": codec or None, "suffix": suffix, "sample_rate": rate or None, "clips": count}
+                for (codec, suffix, rate), count in sorted(self.sources.items(), key=lambda item: (-item[1], item[0]))
+            ],
+            "log_mel_mean": np.round(mean, 4).tolist(),
+            "log_mel_std": np.round(deviation, 4).tolist(),
+            "duration_histogram": {"edges": DURATION_EDGES_S.tolist(), "counts": self.durations.tolist()},
+            "level_histogram": {"edges": LEVEL_EDGES_DBFS.tolist(), "counts": self.level_histogram.tolist()},
+            "peak_histogram": {"edges": LEVEL_EDGES_DBFS.tolist(), "counts": self.peak_histogram.tolist()},
+        }
+
+
+def _least(*values: int | None) -> int | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def _bin(value: float, edges: np.ndarray) -> int:
+    """Index of the bin that holds a value; the first and the last take all beyond."""
+    return int(np.clip(np.searchsorted(edges, value, side="right") - 1, 0, edges.size - 2))

@@ -1,0 +1,156 @@
+"""Hashes, measures, lists, copies and publishes files, on this machine and on Cloud Storage.
+
+This is the one module that knows how remote paths (`gs://...`) differ from local ones.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from etils import epath
+
+UNFINISHED = ".writing"
+"""Suffix of files that are still being written. Readers ignore them and the next run removes them."""
+
+_BLOCK_BYTES = 2**20
+
+
+class FileDigest(NamedTuple):
+    """The content of a file in two values: its SHA-256 in hexadecimal and its size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+class Entry(NamedTuple):
+    """One entry of a folder."""
+
+    name: str
+    is_folder: bool
+
+
+def is_remote(path: epath.PathLike) -> bool:
+    """Returns whether a path is a URL such as gs://bucket/name rather than a path on this machine."""
+    return "://" in str(path)
+
+
+def file_digest(path: epath.PathLike) -> FileDigest:
+    """Reads a file block by block and returns its digest."""
+    sha256, size = hashlib.sha256(), 0
+    with epath.Path(path).open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            sha256.update(block)
+            size += len(block)
+    return FileDigest(sha256.hexdigest(), size)
+
+
+def text_digest(text: str) -> str:
+    """Returns the SHA-256 of a text in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def size(path: epath.PathLike) -> int:
+    """Returns the size of a file in bytes."""
+    return epath.Path(path).stat().length
+
+
+def entries(folder: epath.PathLike, *, is_file_name: Callable[[str], bool] | None = None) -> Iterator[Entry]:
+    """Lists a folder, not its sub-folders.
+
+    Cloud Storage is asked once per thousand entries. Other remote file systems do not say which entries are folders,
+    so they are also asked once per entry.
+
+    Args:
+        folder: Local or remote.
+        is_file_name: Tells from a name alone that an entry is a file, which saves that second question.
+    """
+    if not is_remote(folder):
+        with os.scandir(folder) as found:
+            for entry in found:
+                yield Entry(entry.name, entry.is_dir())
+        return
+    # Imported here because the decoder's child process and `diptych --help` use this module without TensorFlow.
+    import tensorflow as tf
+
+    # A glob would list the whole bucket each time. Cloud Storage marks folders with a slash at the end.
+    marks_folders = os.fspath(folder).startswith("gs://")
+    for name in tf.io.gfile.listdir(os.fspath(folder)):
+        is_folder = name.endswith("/")
+        if not marks_folders and not (is_file_name and is_file_name(name)):
+            is_folder = tf.io.gfile.isdir(f"{os.fspath(folder)}/{name}")
+        yield Entry(name.rstrip("/"), is_folder)
+
+
+def write_text(path: epath.Path, text: str) -> None:
+    """Writes a text file. Readers see the old content or the new content, never a part of either."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: epath.Path, content: bytes) -> None:
+    """Writes a file. Readers see the old content or the new content, never a part of either."""
+    # The temporary name is unique because several workers may write the same file at the same time.
+    temporary = unfinished_name(path)
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def unfinished_name(path: epath.Path) -> epath.Path:
+    """Returns a new temporary name beside `path`, for writing a file that is renamed to `path` when it is whole."""
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{UNFINISHED}")
+
+
+def publish_file(source: epath.Path, target: epath.Path, *, size: int) -> None:
+    """Puts a finished file of the work folder at its published place.
+
+    Locally the file is hard-linked, so that a kill during publishing loses nothing; across file systems it is moved.
+    Remotely it is copied, unless the target already has the given size.
+
+    Args:
+        source: The finished file.
+        target: The published place, in an existing folder.
+        size: Size of the source in bytes.
+    """
+    if is_remote(source) or is_remote(target):
+        if not (target.exists() and target.stat().length == size):
+            copy_file(source, target)
+        return
+    with contextlib.suppress(OSError):
+        os.link(source, target)
+        return
+    shutil.move(str(source), str(target))  # Hard links do not work across file systems.
+
+
+def copy_file(source: epath.Path, target: epath.Path) -> None:
+    """Copies one file. Between two places of the same remote service, the service copies without a download."""
+    if is_remote(source) and _scheme(source) == _scheme(target):
+        # Imported here because Beam takes seconds to import and most runs copy nothing remotely.
+        from apache_beam.io import filesystems
+
+        with contextlib.suppress(ValueError):  # Beam has no file system for the scheme: its extra is not installed.
+            filesystems.FileSystems.copy([str(source)], [str(target)])
+            return
+    source.copy(target)
+
+
+def copy_tree(source: epath.Path, target: epath.Path) -> None:
+    """Copies a folder and everything below it."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if path.is_dir():
+            copy_tree(path, target / path.name)
+        else:
+            path.copy(target / path.name)
+
+
+def remove_tree(folder: epath.Path) -> None:
+    """Removes a folder and everything below it, if it exists."""
+    if folder.exists():
+        folder.rmtree()
+
+
+def _scheme(path: epath.PathLike) -> str:
+    return str(path).partition("://")[0]

@@ -1,0 +1,247 @@
+import os
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from beam_jobs import audio
+from beam_jobs.audio import readers
+from tests import corpora
+
+
+def test_pcm16_at_the_target_rate_comes_through_bit_for_bit(tmp_path):
+    samples = np.random.default_rng(0).integers(-32768, 32768, 5000).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", samples, 16000)
+    np.testing.assert_array_equal(audio.decode_file(tmp_path / "a.wav"), samples)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+def test_resampling_keeps_the_tone_and_its_timing(tmp_path, rate):
+    corpora.write_tone(tmp_path / "a.wav", sample_rate=rate, seconds=1.0, hertz=1000.0)
+    decoded = audio.decode_file(tmp_path / "a.wav") / 32768
+    expected = corpora.tone(seconds=1.0, hertz=1000.0)
+    assert decoded.size == 16000
+    np.testing.assert_allclose(decoded[500:-500], expected[500:-500], atol=1e-3)
+
+
+def test_what_the_new_rate_cannot_hold_is_filtered_out(tmp_path):
+    corpora.write_tone(tmp_path / "a.wav", sample_rate=44100, seconds=1.0, hertz=12000.0)
+    assert np.abs(audio.decode_file(tmp_path / "a.wav")[500:-500]).max() < 10
+
+
+def test_channels_are_averaged(tmp_path):
+    left, right = corpora.tone(hertz=300), corpora.tone(hertz=700)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), 16000, subtype="FLOAT")
+    expected = np.rint((left + right) / 2 * 32768)
+    np.testing.assert_allclose(audio.decode_file(tmp_path / "a.wav"), expected, atol=1)
+
+
+def test_blocks_of_a_long_recording_join_without_a_seam(tmp_path, monkeypatch):
+    wave = np.random.default_rng(0).uniform(-1, 1, (44100, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", wave, 44100, subtype="FLOAT")
+    whole = readers.read(str(tmp_path / "a.wav"), start_s=0.1, end_s=0.9).samples
+    np.testing.assert_array_equal(whole, wave[4410:39690].mean(axis=1))
+    monkeypatch.setattr(readers, "_BLOCK", 1000)
+    np.testing.assert_array_equal(readers.read(str(tmp_path / "a.wav"), start_s=0.1, end_s=0.9).samples, whole)
+
+
+class TestFetching:
+    """A folder stands in for a bucket; a named pipe in it for a download that hangs."""
+
+    @pytest.fixture(autouse=True)
+    def _bucket(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(readers.epath, "Path", lambda url: tmp_path / url.removeprefix("test://"))
+
+    def test_local_files_stay_where_they_are(self):
+        assert readers.fetch("/some/a.wav") == "/some/a.wav"
+
+    def test_remote_files_come_as_bytes(self, tmp_path):
+        (tmp_path / "a.wav").write_bytes(b"sound")
+        assert readers.fetch("test://a.wav", timeout_s=10.0) == b"sound"
+
+    @pytest.mark.parametrize(
+        ("name", "cause", "message"),
+        [
+            ("nowhere.wav", "missing", "no such file"),
+            ("folder", "unreadable", "IsADirectoryError"),
+            ("pipe", "timed out", "not fetched after 0.1 s"),
+        ],
+    )
+    def test_what_cannot_be_fetched(self, tmp_path, name, cause, message):
+        (tmp_path / "folder").mkdir()
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(audio.DecodeError, match=message) as caught:
+            readers.fetch(f"test://{name}", timeout_s=0.1)
+        assert caught.value.cause == cause
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW"])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_sample_formats_and_channels(tmp_path, subtype, channels):
+    wave = corpora.tone(amplitude=0.5)
+    soundfile.write(tmp_path / "a.wav", np.stack([wave] * channels, axis=1), 16000, subtype=subtype)
+    steps = {"PCM_U8": 256, "ULAW": 1000}.get(subtype, 1)  # how coarse they are, in 16-bit steps
+    np.testing.assert_allclose(audio.decode_file(tmp_path / "a.wav"), wave * 32768, atol=steps)
+
+
+def test_values_beyond_full_scale_saturate(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.array([2.0, -2.0, 0.5]), 16000, subtype="FLOAT")
+    np.testing.assert_array_equal(audio.decode_file(tmp_path / "a.wav"), [32767, -32768, 16384])
+
+
+def test_a_segment(tmp_path):
+    samples = np.arange(16000, dtype=np.int16)
+    soundfile.write(tmp_path / "a.wav", samples, 16000)
+    np.testing.assert_array_equal(audio.decode_file(tmp_path / "a.wav", start_s=0.25, end_s=0.5), samples[4000:8000])
+    np.testing.assert_array_equal(audio.decode_file(tmp_path / "a.wav", start_s=0.75, end_s=9.0), samples[12000:])
+
+
+@pytest.mark.parametrize("suffix", corpora.FORMATS)
+def test_every_format(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    corpora.write_format(path, seconds=1.0, hertz=500.0)
+    decoded = audio.decode_file(path)
+    assert decoded.size == pytest.approx(16000, abs=1500)
+    spectrum = np.abs(np.fft.rfft(decoded[2000:10000]))
+    assert np.argmax(spectrum) == 250  # 500 Hz in steps of 2 Hz
+    assert audio.decode_file(path, start_s=0.5, end_s=0.75).size == pytest.approx(4000, abs=10)
+
+
+class TestErrors:
+    def check(self, path, cause):
+        with pytest.raises(audio.DecodeError) as caught:
+            audio.decode_file(path)
+        assert caught.value.cause == cause
+        assert str(caught.value)
+
+    def test_missing(self, tmp_path):
+        self.check(tmp_path / "a.wav", "missing")
+
+    @pytest.mark.parametrize("content", [b"", b"RIFF", b"not audio at all" * 50, bytes(5000)])
+    @pytest.mark.parametrize("suffix", ["wav", "ogg", "m4a", "mp3"])
+    def test_unreadable(self, tmp_path, content, suffix):
+        path = tmp_path / f"a.{suffix}"
+        path.write_bytes(content)
+        with pytest.raises(audio.DecodeError) as caught:
+            audio.decode_file(path)
+        assert caught.value.cause in ("unreadable", "too short")
+
+    def test_a_folder(self, tmp_path):
+        self.check(tmp_path, "unreadable")
+
+    def test_empty(self, tmp_path):
+        soundfile.write(tmp_path / "a.wav", np.zeros(0), 16000)
+        self.check(tmp_path / "a.wav", "too short")
+
+    def test_segment_beyond_the_end(self, tmp_path):
+        corpora.write_tone(tmp_path / "a.wav")
+        with pytest.raises(audio.DecodeError, match="no sample after 5 s"):
+            audio.decode_file(tmp_path / "a.wav", start_s=5.0, end_s=6.0)
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_non_finite(self, tmp_path, bad):
+        soundfile.write(tmp_path / "a.wav", np.array([0.0, bad, 0.0]), 16000, subtype="FLOAT")
+        self.check(tmp_path / "a.wav", "non-finite")
+
+    @pytest.mark.parametrize("suffix", ["wav", "aiff", "flac", "mp3", "m4a", "mp4", "webm"])
+    def test_file_that_ends_before_its_header_says(self, tmp_path, suffix):
+        path = tmp_path / f"a.{suffix}"
+        corpora.write_format(path, seconds=3.0)
+        corpora.cut_short(path)
+        self.check(path, "truncated")
+        assert audio.decode_file(path, start_s=0.2, end_s=0.7).size == pytest.approx(8000, abs=200)
+
+    def test_header_that_does_not_know_the_length(self, tmp_path):
+        """What FFmpeg writes into a pipe, where it cannot go back to the header."""
+        path = tmp_path / "a.wav"
+        corpora.write_tone(path)
+        content = bytearray(path.read_bytes())
+        for chunk in (b"RIFF", b"data"):
+            at = content.index(chunk) + 4
+            content[at : at + 4] = b"\xff\xff\xff\xff"
+        path.write_bytes(content)
+        assert audio.decode_file(path).size == 8000
+
+    @pytest.mark.parametrize("rate", [1, 999])
+    def test_rate_that_no_sound_has(self, tmp_path, rate):
+        soundfile.write(tmp_path / "a.wav", corpora.tone(seconds=2.0), rate)
+        self.check(tmp_path / "a.wav", "unreadable")
+        with av.open(str(tmp_path / "a.mka"), "w") as container:
+            stream = container.add_stream("pcm_s16le", rate=rate, layout="mono")
+            frame = av.AudioFrame.from_ndarray(np.ones((1, 1000), np.int16), format="s16", layout="mono")
+            frame.sample_rate = rate
+            container.mux(stream.encode(frame))
+        self.check(tmp_path / "a.mka", "unreadable")
+
+    @pytest.mark.parametrize("samples", [2**33, 2**36 - 1])
+    def test_header_that_promises_more_than_memory_holds(self, tmp_path, samples):
+        path = tmp_path / "a.flac"
+        corpora.write_tone(path)
+        content = bytearray(path.read_bytes())
+        content[21] = content[21] & 0xF0 | samples >> 32  # STREAMINFO's 36 bits for the number of samples
+        content[22:26] = (samples & 0xFFFFFFFF).to_bytes(4, "big")
+        path.write_bytes(content)
+        self.check(path, "truncated")
+
+
+class TestClipOfAList:
+    def decode(self, path, *, min_seconds=0.1, min_peak_dbfs=None, **segment):
+        rules = audio.Rules(min_seconds=min_seconds, min_peak_dbfs=min_peak_dbfs)
+        return audio.decode_clip(str(path), sample_rate=16000, rules=rules, **segment)
+
+    def cause(self, path, **parameters):
+        with pytest.raises(audio.DecodeError) as caught:
+            self.decode(path, **parameters)
+        return caught.value.cause
+
+    def test_it_knows_what_it_was(self, tmp_path):
+        corpora.write_tone(tmp_path / "a.flac", sample_rate=44100)
+        clip = self.decode(tmp_path / "a.flac")
+        assert (clip.rate, clip.codec, clip.samples.dtype, clip.samples.shape) == (
+            44100,
+            "flac/pcm_16",
+            "int16",
+            (8000,),
+        )
+        corpora.write_format(tmp_path / "a.webm")
+        clip = self.decode(tmp_path / "a.webm")
+        assert (clip.rate, clip.codec) == (48000, "matroska/opus")
+
+    @pytest.mark.parametrize(
+        ("trimmed", "seconds"),
+        [(True, 1.5), (False, 1.0), (None, 1.5)],
+    )
+    def test_a_file_hardly_longer_than_the_segment_is_cut_if_it_is_known_to_be_the_recording(
+        self, tmp_path, trimmed, seconds
+    ):
+        corpora.write_tone(tmp_path / "a.wav", seconds=1.5)
+        clip = self.decode(tmp_path / "a.wav", start_s=0.25, end_s=1.25, trimmed=trimmed)
+        assert clip.samples.size == 16000 * seconds
+
+    @pytest.mark.parametrize("trimmed", [True, False, None])
+    def test_less_than_half_of_the_segment(self, tmp_path, trimmed):
+        corpora.write_tone(tmp_path / "a.wav", seconds=4.0)
+        assert self.cause(tmp_path / "a.wav", start_s=0.0, end_s=10.0, trimmed=trimmed) == "truncated"
+        assert self.decode(tmp_path / "a.wav", start_s=0.0, end_s=7.0, trimmed=trimmed).samples.size == 64000
+
+    def test_segment_behind_the_end(self, tmp_path):
+        corpora.write_tone(tmp_path / "a.wav", seconds=4.0)
+        assert self.cause(tmp_path / "a.wav", start_s=20.0, end_s=21.0, trimmed=False) == "truncated"
+
+    def test_too_short(self, tmp_path):
+        corpora.write_tone(tmp_path / "a.wav", seconds=0.3)
+        assert self.cause(tmp_path / "a.wav", min_seconds=0.4) == "too short"
+        assert self.decode(tmp_path / "a.wav", min_seconds=0.3).samples.size == 4800
+
+    def test_no_sample_is_too_short_whatever_the_least_is(self, tmp_path):
+        soundfile.write(tmp_path / "a.wav", np.zeros(0), 16000)
+        assert self.cause(tmp_path / "a.wav", min_seconds=0.0) == "too short"
+
+    def test_silence(self, tmp_path):
+        soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
+        assert self.cause(tmp_path / "a.wav") == "silent"
+        corpora.write_tone(tmp_path / "b.wav", amplitude=10 ** (-50 / 20))
+        assert self.decode(tmp_path / "b.wav").samples.size == 8000
+        assert self.decode(tmp_path / "b.wav", min_peak_dbfs=-51.0).samples.size == 8000
+        assert self.cause(tmp_path / "b.wav", min_peak_dbfs=-49.0) == "silent"

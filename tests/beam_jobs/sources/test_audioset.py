@@ -1,0 +1,192 @@
+import collections
+import pathlib
+import re
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_jobs import sources
+from beam_jobs.sources import audioset
+from tests import corpora
+
+LISTS = pathlib.Path(__file__).parents[4] / "shared" / "data" / "audioset"
+YTIDS = st.text(string.ascii_letters + string.digits + "-_", min_size=11, max_size=11)
+
+# Lines of the official lists, as published.
+BALANCED = """\
+# Segments csv created Sun Mar  5 10:54:31 2017
+# num_ytids=22160, num_segs=22160, num_unique_labels=527, num_positive_labels=52882
+# YTID, start_seconds, end_seconds, positive_labels
+--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"
+-0DLPzsiXXE, 30.000, 40.000, "/m/04rlf,/m/07qwdck"
+Y-CDakgc2Lc, 30.000, 40.000, "/m/02qldy,/m/09x0r"
+_-CrlQhL3zs, 30.000, 40.000, "/m/01j4z9"
+"""
+EVAL = """\
+# Segments csv created Sun Mar  5 10:54:25 2017
+# num_ytids=20371, num_segs=20371, num_unique_labels=527, num_positive_labels=51804
+# YTID, start_seconds, end_seconds, positive_labels
+--4gqARaEJE, 0.000, 10.000, "/m/068hy,/m/07q6cd_,/m/0bt9lr,/m/0jbk"
+-0CamVQdP_Y, 0.000, 6.000, "/m/04rlf,/m/07pbtc8,/m/09x0r"
+Y-Ysf3BK5zs, 560.000, 570.000, "/m/013y1f,/m/03xq_f"
+"""
+MIDS = sorted({mid for line in (BALANCED + EVAL).splitlines() for mid in re.findall(r"/[mt]/\w+", line)})
+SEGMENTS = [
+    ("--PJHxphWEs", 30), ("-0DLPzsiXXE", 30), ("Y-CDakgc2Lc", 30), ("_-CrlQhL3zs", 30),
+    ("--4gqARaEJE", 0), ("-0CamVQdP_Y", 0), ("Y-Ysf3BK5zs", 560),
+]  # fmt: skip
+NAMINGS = {
+    "{ytid}.wav": None,
+    "Y{ytid}.flac": None,
+    "{ytid}_{start}.m4a": True,
+    "Y{ytid}_{start}.ogg": True,
+    "{ytid}_{start}.000.MP3": True,
+    "{ytid}_{start}000_{end}000.webm": True,
+    "Y{ytid}_{start}000_{end}000.opus": True,
+    "{ytid}_{start}_{end}.mp4": True,
+    "{ytid}_{start}.000_{end}.000.WAV": True,
+    "{ytid}_{start}-{end}.wav": True,
+    "part07/{ytid}.wav": None,
+    "audio/unbalanced/Y{ytid}_{start}000_{end}000.Flac": True,
+}
+
+
+def official(folder, *, names=()):
+    (folder / "balanced_train_segments.csv").write_text(BALANCED)
+    (folder / "eval_segments.csv").write_text(EVAL)
+    rows = [f'{i},{mid},"Class {i}, or so"' for i, mid in enumerate(MIDS)]
+    (folder / "class_labels_indices.csv").write_text("\n".join(["index,mid,display_name", *rows, ""]))
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return sources.list_clips(folder)
+
+
+@pytest.mark.parametrize(("naming", "trimmed"), NAMINGS.items())
+def test_official_lines_find_their_files_in_every_naming(tmp_path, naming, trimmed):
+    names = [naming.format(ytid=ytid, start=start, end=start + 10) for ytid, start in SEGMENTS]
+    listing = official(tmp_path, names=names)
+    assert [clip.path for clip in listing.clips] == names
+    assert {clip.trimmed for clip in listing.clips} == {trimmed}
+    assert [clip.clip_id for clip in listing.clips] == [f"{ytid}_{start}" for ytid, start in SEGMENTS]
+    assert (listing.layout, listing.refused, listing.left_out) == ("audioset", [], {})
+
+
+def test_official_lines_give_labels_times_and_splits(tmp_path):
+    listing = official(tmp_path, names=[f"{ytid}.wav" for ytid, _ in SEGMENTS])
+    dogs, short, cut = listing.clips[4], listing.clips[5], listing.clips[6]
+    assert len(listing.label_names) == len(MIDS)
+    expected = ("/m/068hy", "/m/07q6cd_", "/m/0bt9lr", "/m/0jbk")
+    assert dogs.labels == tuple(f"Class {MIDS.index(mid)}, or so" for mid in expected)
+    assert (short.start_s, short.end_s) == (0.0, 6.0)
+    assert (cut.start_s, cut.end_s) == (560.0, 570.0)
+    assert [clip.split for clip in listing.clips[4:]] == ["eval"] * 3
+    assert all(clip.split == sources.split_of(clip.clip_id) for clip in listing.clips[:4])
+
+
+@pytest.mark.skipif(not LISTS.exists(), reason="AudioSet's own lists are not in ../shared/data/audioset")
+def test_the_whole_official_lists(tmp_path):
+    for name in ("balanced_train_segments.csv", "eval_segments.csv", "class_labels_indices.csv"):
+        (tmp_path / name).symlink_to(LISTS / name)
+    (tmp_path / "Y--4gqARaEJE.wav").touch()
+    listing = sources.list_clips(tmp_path)
+    assert [clip.path for clip in listing.clips] == ["Y--4gqARaEJE.wav"]
+    assert listing.clips[0].labels[0] == "Domestic animals, pets"
+    assert collections.Counter(refused.cause for refused in listing.refused) == {"missing": 22160 + 20371 - 1}
+    assert sum(len(refused.clip.labels) for refused in listing.refused) == 52882 + 51804 - 4
+    assert len(listing.label_names) == 527
+
+
+def test_missing_files_and_files_of_no_row(tmp_path):
+    names = ["--PJHxphWEs.wav", "holiday.wav", "abcdefghijk.wav", "-0DLPzsiXXE_90.wav"]
+    listing = official(tmp_path, names=names)
+    assert [clip.path for clip in listing.clips] == names[:1]
+    assert [refused.clip.clip_id for refused in listing.refused] == [f"{y}_{start}" for y, start in SEGMENTS[1:]]
+    assert {(refused.cause, refused.message) for refused in listing.refused} == {
+        ("missing", "no file for this row of the lists")
+    }
+    assert listing.left_out == {
+        "audio files not named after a segment": 1,
+        "audio files that no row of the lists needs": 2,
+    }
+
+
+def test_of_several_files_the_one_named_with_the_start_goes_first_then_the_first_by_name(tmp_path):
+    names = ["a/--PJHxphWEs.wav", "b/--PJHxphWEs_30.wav", "-0DLPzsiXXE.flac", "-0DLPzsiXXE.wav", "Y-0DLPzsiXXE.wav"]
+    listing = official(tmp_path, names=names)
+    assert [(clip.path, clip.trimmed) for clip in listing.clips] == [(names[1], True), (names[2], None)]
+    assert listing.left_out == {"audio files that no row of the lists needs": 3}
+
+
+def test_two_segments_of_one_recording(tmp_path):
+    (tmp_path / "balanced_train_segments.csv").write_text(
+        'abcdefghijk, 30.000, 40.000, "/m/09x0r"\nabcdefghijk, 60.500, 70.500, "/m/09x0r"\n'
+    )
+    (tmp_path / "class_labels_indices.csv").write_text(corpora.CLASSES)
+    for name in ("abcdefghijk.wav", "abcdefghijk_60500_70500.wav"):
+        (tmp_path / name).touch()
+    listing = sources.list_clips(tmp_path)
+    assert [(clip.clip_id, clip.path, clip.trimmed) for clip in listing.clips] == [
+        ("abcdefghijk_30", "abcdefghijk.wav", None),
+        ("abcdefghijk_60.5", "abcdefghijk_60500_70500.wav", True),
+    ]
+
+
+@given(ytid=YTIDS, start=st.integers(0, 5000), length=st.integers(1, 10), naming=st.sampled_from(list(NAMINGS)))
+def test_every_id_is_found_in_every_naming(ytid, start, length, naming):
+    name = naming.format(ytid=ytid, start=start, end=start + length)
+    index = audioset.index_by_ytid([name])
+    assert audioset.file_of(index.get(ytid, ()), start_s=float(start)) == (name, NAMINGS[naming])
+
+
+def test_another_segment_of_the_same_video_is_not_taken():
+    index = audioset.index_by_ytid(["abcdefghijk_30.wav", "abcdefghijk_90.wav"])
+    assert audioset.file_of(index["abcdefghijk"], start_s=90.0) == ("abcdefghijk_90.wav", True)
+    assert audioset.file_of(index["abcdefghijk"], start_s=60.0) == ("", None)
+
+
+class TestRefusedRows:
+    def listing(self, folder, *rows):
+        corpora.audioset(folder, train=1, evaluation=1)
+        with (folder / "balanced_train_segments.csv").open("a") as file:
+            file.write("".join(f"{row}\n" for row in rows))
+        return sources.list_clips(folder)
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            "abc",
+            "abcdefghijk, 10, 5, /m/09x0r",
+            "abcdefghijk, x, 5, /m/09x0r",
+            "abcdefghijk, 0, nan, /m/09x0r",
+            "abcdefghijk, -1, 5, /m/09x0r",
+            "abcdefghijk, 0, 5, /m/09x0r,/t/dd00001",
+            'abcdefghijk, 0, 5, "/m/09x0r',
+        ],
+    )
+    def test_malformed(self, tmp_path, row):
+        listing = self.listing(tmp_path, row)
+        (refused,) = listing.refused
+        assert (refused.cause, refused.clip.clip_id) == ("malformed row", "balanced_train_segments.csv:5")
+        assert re.search(r"balanced_train_segments.csv:5: expected 'YTID, .*correct the line", refused.message)
+        assert len(listing.clips) == 2
+
+    def test_label_of_no_known_class(self, tmp_path):
+        listing = self.listing(tmp_path, 'abcdefghijk, 0, 5, "/m/09x0r,/t/dd99999"')
+        (refused,) = listing.refused
+        assert (refused.cause, refused.clip.clip_id) == ("wrong label", "abcdefghijk_0")
+        assert "balanced_train_segments.csv:5: the label '/t/dd99999' is no class" in refused.message
+
+    def test_a_segment_listed_twice_also_in_another_list(self, tmp_path):
+        row = f'{corpora.ytid(0)}, 0.000, 0.500, "/m/09x0r"'
+        folder = tmp_path / "as"
+        corpora.audioset(folder, train=1, evaluation=1)
+        (folder / "unbalanced_train_segments.csv").write_text(f"{row}\n{row}\n")
+        listing = sources.list_clips(folder)
+        assert [refused.cause for refused in listing.refused] == ["duplicate id"] * 2
+        for line, refused in enumerate(listing.refused, start=1):
+            assert f"unbalanced_train_segments.csv:{line}: '{corpora.ytid(0)}_0' is in" in refused.message
+            assert "balanced_train_segments.csv:4 already" in refused.message
+        assert len(listing.clips) == 2

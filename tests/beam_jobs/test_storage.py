@@ -1,0 +1,91 @@
+import hashlib
+import os
+
+import pytest
+from apache_beam.io import localfilesystem
+from etils import epath
+
+from beam_jobs import storage
+
+
+class Remote:
+    """As much of a path in a bucket as publishing asks for, on this machine; it tells who copies."""
+
+    def __init__(self, path, scheme="bucket"):
+        self.path, self.scheme, self.copied = epath.Path(path), scheme, 0
+        self.exists, self.stat = self.path.exists, self.path.stat
+
+    def __str__(self):
+        return f"{self.scheme}://{self.path}"
+
+    def copy(self, target):
+        self.copied += 1
+        self.path.copy(target.path)
+
+
+class Bucket(localfilesystem.LocalFileSystem):
+    """A service that Beam knows; its files lie on this machine."""
+
+    @classmethod
+    def scheme(cls):
+        return "bucket"
+
+    def copy(self, sources, targets):
+        super().copy(*([name.removeprefix("bucket://") for name in names] for names in (sources, targets)))
+
+
+class TestPublishing:
+    @pytest.fixture
+    def source(self, tmp_path):
+        (tmp_path / "work").write_bytes(b"a shard")
+        return Remote(tmp_path / "work")
+
+    def test_a_service_copies_within_itself(self, tmp_path, source):
+        storage.publish_file(source, Remote(tmp_path / "out"), size=7)
+        assert (tmp_path / "out").read_bytes() == b"a shard"
+        assert not source.copied
+
+    @pytest.mark.parametrize(("from_scheme", "to_scheme"), [("strange", "strange"), ("bucket", "strange")])
+    def test_else_this_machine_does(self, tmp_path, source, from_scheme, to_scheme):
+        source.scheme = from_scheme
+        storage.publish_file(source, Remote(tmp_path / "out", to_scheme), size=7)
+        assert (tmp_path / "out").read_bytes() == b"a shard"
+        assert source.copied == 1
+
+    def test_what_is_there_in_its_size_is_left(self, tmp_path, source):
+        (tmp_path / "out").write_bytes(b"A SHARD")
+        storage.publish_file(source, Remote(tmp_path / "out"), size=7)
+        assert (tmp_path / "out").read_bytes() == b"A SHARD"
+        (tmp_path / "out").write_bytes(b"A SH")
+        storage.publish_file(source, Remote(tmp_path / "out"), size=7)
+        assert (tmp_path / "out").read_bytes() == b"a shard"
+
+    def test_on_this_machine_nothing_is_copied(self, tmp_path, source):
+        storage.publish_file(source.path, epath.Path(tmp_path / "out"), size=7)
+        assert os.path.samefile(tmp_path / "work", tmp_path / "out")
+
+
+def test_a_digest_is_that_of_the_content(tmp_path):
+    content = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    assert storage.file_digest(tmp_path / "file") == (hashlib.sha256(content).hexdigest(), len(content))
+    assert storage.text_digest("text") == hashlib.sha256(b"text").hexdigest()
+    assert storage.size(tmp_path / "file") == len(content)
+
+
+def test_a_file_is_replaced_whole_and_nothing_stays_beside_it(tmp_path):
+    storage.write_text(epath.Path(tmp_path / "file"), "old")
+    storage.write_text(epath.Path(tmp_path / "file"), "new")
+    assert (tmp_path / "file").read_text() == "new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_trees_are_copied_and_removed(tmp_path):
+    source, target = epath.Path(tmp_path / "source"), epath.Path(tmp_path / "target")
+    (source / "folder").mkdir(parents=True)
+    (source / "folder" / "file").write_text("content")
+    storage.copy_tree(source, target)
+    assert (target / "folder" / "file").read_text() == "content"
+    storage.remove_tree(target)
+    storage.remove_tree(target)
+    assert not target.exists()
