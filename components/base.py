@@ -125,7 +125,7 @@ class Component(abc.ABC):
             UserError: naming the field and the way out.
         """
 
-    def external_fingerprints(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         """What the stage reads from outside the pipeline, as name -> fingerprint (cheap: names, sizes, times)."""
         return NOTHING
 

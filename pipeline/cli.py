@@ -15,14 +15,15 @@ from absl import logging
 from rich.console import Console
 
 from components.errors import UserError
-from pipeline import presets, tensorflow_settings
+from pipeline import tensorflow_settings
+from pipeline.configs import presets
 
 if typing.TYPE_CHECKING:
-    from pipeline.config import PipelineConfig
-    from pipeline.interrupts import Interrupted
-    from pipeline.metadata import MetadataStore
-    from pipeline.progress import Display
+    from pipeline.configs.config import PipelineConfig
+    from pipeline.console.progress import Display
+    from pipeline.metadata.store import MetadataStore
     from pipeline.root import Root
+    from pipeline.runner.interrupts import Interrupted
 
 OK, BUG, USER_ERROR = 0, 1, 2
 
@@ -252,7 +253,7 @@ def _add_import_panns(commands: "argparse._SubParsersAction") -> None:
 
 
 def _import_panns(arguments: argparse.Namespace) -> int:
-    from pipeline import import_panns
+    from components.importer import panns as import_panns
 
     output = arguments.output or f"runs/imported/{pathlib.Path(arguments.checkpoint).stem}"
     summary = import_panns.import_checkpoint(arguments.checkpoint, output=output, crop_seconds=arguments.crop_seconds)
@@ -263,7 +264,9 @@ def _import_panns(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     config = _resolve(arguments).trainer
-    from pipeline import interrupts, progress, train
+    from pipeline.console import progress
+    from pipeline.runner import interrupts
+    from pipeline.runner import train_alone as train
 
     display = progress.Display()
     with interrupts.raised():
@@ -286,7 +289,7 @@ def _stopped(stop: "Interrupted", display: "Display") -> int:
 
 
 def _embed(arguments: argparse.Namespace) -> int:
-    from pipeline import embed
+    from pipeline.serving import embed_files as embed
 
     done, left_out = embed.embed_files(arguments.model, arguments.files, output=arguments.output)
     for path, reason in left_out.items():
@@ -297,7 +300,10 @@ def _embed(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = _resolve(arguments)
-    from pipeline import dag, interrupts, logs, progress, report, runner
+    from pipeline import dag
+    from pipeline.console import logs, progress, report
+    from pipeline.runner import interrupts
+    from pipeline.runner import local as runner
 
     pipeline = dag.create_pipeline(config)
     root = _root(arguments)
@@ -335,7 +341,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _config(arguments: argparse.Namespace) -> int:
     import textwrap
 
-    from pipeline import overrides
+    from pipeline.configs import overrides
 
     config = _resolve(arguments)
     if arguments.json:
@@ -353,7 +359,7 @@ def _config(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from pipeline import report
+    from pipeline.console import report
 
     root = _root(arguments)
     nothing = UserError(f"There is no run under {root.path}: name another place with --root or --preset.")
@@ -372,7 +378,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _resolve(arguments: argparse.Namespace) -> "PipelineConfig":
     """The config that the arguments ask for."""
     presets.find(arguments.preset)
-    from pipeline import overrides
+    from pipeline.configs import overrides
 
     config = presets.config(arguments.preset)
     if arguments.data == "":
@@ -418,7 +424,7 @@ def _absolute(path: str) -> str:
 
 
 def _store(arguments: argparse.Namespace, root: "Root") -> "MetadataStore":
-    from pipeline import metadata
+    from pipeline.metadata import store as metadata
 
     return metadata.MetadataStore(arguments.metadata or root.metadata_uri(), pipeline=str(root.path))
 

@@ -10,8 +10,8 @@ from components.pusher import Pusher
 from components.statistics_gen import StatisticsGen
 from components.synthetic_audio_gen import SyntheticAudioGen
 from components.trainer import Trainer
-from pipeline.config import PipelineConfig
-from pipeline.graph import Pipeline
+from pipeline.configs.config import PipelineConfig
+from pipeline.runner.graph import Pipeline
 
 
 def create_pipeline(config: PipelineConfig) -> Pipeline:

@@ -118,7 +118,7 @@ class AudioExampleGen(base.Component):
                 f"audio_example_gen.source: the folder {folder} is empty; give one that holds audio (--data)"
             )
 
-    def external_fingerprints(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         if self.config.source is None:
             return base.NOTHING
         from components.audio_example_gen import source_fingerprint

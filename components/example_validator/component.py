@@ -66,7 +66,7 @@ class ExampleValidator(base.Component):
     def check(self) -> None:
         self._kept_schema()
 
-    def external_fingerprints(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         path = self.config.schema_path
         return base.NOTHING if path is None else {"schema": storage.file_digest(path).sha256}
 

@@ -33,7 +33,7 @@ class Importer(base.Component):
     def check(self) -> None:
         read_model_config(self.config.model)
 
-    def external_fingerprints(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         digest = hashlib.sha256()
         for name in FILES:
             stat = (epath.Path(self.config.model) / name).stat()

@@ -7,7 +7,7 @@ import textwrap
 
 from matplotlib.figure import Figure
 
-from pipeline.progress import duration
+from pipeline.console.progress import duration
 from tests.benchmarks.record import RESULTS
 
 README = pathlib.Path(__file__).parents[2] / "README.md"

@@ -14,7 +14,7 @@ import time
 import tensorflow as tf
 
 from components.trainer import TrainerConfig, inner_loop
-from pipeline import overrides
+from pipeline.configs import overrides
 from tests.benchmarks import measuring
 from tests.benchmarks.contrastive import peak_kib
 from tests.benchmarks.record import RESULTS

@@ -17,7 +17,7 @@ from etils import epath
 
 from components.trainer import TrainerConfig, inner_loop, step, summaries
 from models import contrastive
-from pipeline import overrides
+from pipeline.configs import overrides
 from tests.benchmarks import encoders, measuring
 from tests.benchmarks.record import RESULTS
 from tests.components import training

@@ -186,9 +186,9 @@ def test_a_manifest(tmp_path):
     info = examples.read_info(run.outputs["examples"])
     clips = [c for split in info.splits for c in examples.dataset(info.directory, split).as_numpy_iterator()]
     assert sorted(clip["audio"].size for clip in clips) == [8000, 24000]
-    before = gen(source=str(manifest)).external_fingerprints()
+    before = gen(source=str(manifest)).external_digests()
     corpora.write_tone(tmp_path / "clips" / "a.wav", seconds=0.7)
-    assert gen(source=str(manifest)).external_fingerprints() != before
+    assert gen(source=str(manifest)).external_digests() != before
 
 
 def test_flac_holds_the_same(tmp_path):
@@ -243,23 +243,23 @@ def test_same_source_gives_the_same_files(tmp_path):
 
 def test_fingerprint_follows_the_files(tmp_path):
     component = gen(source=str(corpora.esc50(tmp_path / "esc", clips=4)))
-    first = component.external_fingerprints()
-    assert component.external_fingerprints() == first
+    first = component.external_digests()
+    assert component.external_digests() == first
     clip = next((tmp_path / "esc" / "audio").iterdir())
     os.utime(clip, (1, 1))
-    touched = component.external_fingerprints()
+    touched = component.external_digests()
     corpora.write_tone(tmp_path / "esc" / "audio" / "new.ogg")
-    assert len({first["source"], touched["source"], component.external_fingerprints()["source"]}) == 3
-    assert gen().external_fingerprints() == {}
+    assert len({first["source"], touched["source"], component.external_digests()["source"]}) == 3
+    assert gen().external_digests() == {}
 
 
 def test_a_file_name_that_is_not_utf8_costs_that_file_alone(tmp_path):
     folder = corpora.esc50(tmp_path / "esc", clips=4)
-    digest = gen(source=str(folder)).external_fingerprints()
+    digest = gen(source=str(folder)).external_digests()
     bad = os.fsencode(folder / "audio") + b"/caf\xe9.ogg"
     with open(bad, "wb") as file:
         file.write(next((folder / "audio").iterdir()).read_bytes())
-    assert gen(source=str(folder)).external_fingerprints() != digest
+    assert gen(source=str(folder)).external_digests() != digest
     run = ingesting.run(gen(source=str(folder)), tmp_path / "run")
     assert run.result.summary.endswith("1 quarantined (1 unreadable)")
     with (run.outputs["examples"] / "quarantine.csv").open() as file:
@@ -275,11 +275,11 @@ def test_fingerprint_of_a_manifest(tmp_path):
     digests = []
     for content in ("path\nclips/a.wav\n", "path\nclips/a.wav\nclips/b.wav\n", "no header\n", b"path\n\xff\n"):
         manifest.write_bytes(content if isinstance(content, bytes) else content.encode())
-        digests.append(gen(source=str(manifest)).external_fingerprints()["source"])
+        digests.append(gen(source=str(manifest)).external_digests()["source"])
     manifest.write_text("path\nclips/a.wav\nclips/b.wav\n")
-    assert gen(source=str(manifest)).external_fingerprints()["source"] == digests[1]
+    assert gen(source=str(manifest)).external_digests()["source"] == digests[1]
     corpora.write_tone(tmp_path / "clips" / "b.wav")
-    digests.append(gen(source=str(manifest)).external_fingerprints()["source"])
+    digests.append(gen(source=str(manifest)).external_digests()["source"])
     assert len(set(digests)) == 5
 
 

@@ -261,9 +261,9 @@ def test_a_changed_schema_reruns_the_stage(tmp_path):
     digests = set()
     for text in ("{}", "[]", "{}"):
         path.write_text(text)
-        digests.add(component.external_fingerprints()["schema"])
+        digests.add(component.external_digests()["schema"])
     assert len(digests) == 2
-    assert ExampleValidator().external_fingerprints() == {}
+    assert ExampleValidator().external_digests() == {}
 
 
 counts = st.lists(st.integers(0, 10**6), min_size=4, max_size=4).filter(any)

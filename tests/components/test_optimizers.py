@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from components.trainer import TrainerConfig, optimizers
-from pipeline import overrides
+from pipeline.configs import overrides
 
 
 def _one_step(gradients, *, weights, **changes):

@@ -18,7 +18,7 @@ from beam_jobs import examples
 from components import base
 from components.errors import UserError
 from components.trainer import Trainer, TrainerConfig, build, evaluation, inner_loop, input_pipeline, summaries
-from pipeline import overrides
+from pipeline.configs import overrides
 from tests.components import stage, training
 
 TINY = {

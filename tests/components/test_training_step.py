@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from beam_jobs.audio import pcm
 from components.trainer import gradient_cache, input_pipeline, step
-from pipeline import overrides
+from pipeline.configs import overrides
 from tests.components import stage, training
 
 

@@ -19,7 +19,7 @@ from etils import epath
 
 from components.trainer import TrainerConfig, build, inner_loop, input_pipeline, optimizers, step, strategies
 from components.trainer.checkpoints import Checkpoints
-from pipeline import overrides
+from pipeline.configs import overrides
 
 TINY_MODEL = {
     "model.encoders.waveform": "conv160",  # the ones with the fewest layers, which build fastest

@@ -5,10 +5,10 @@ import time
 from etils import epath
 from rich.console import Console
 
-from pipeline import report
-from pipeline.metadata import Execution, MetadataStore, Recipe, Run, State
+from pipeline.console import report
+from pipeline.metadata.store import Execution, MetadataStore, Recipe, Run, State
 from pipeline.root import Root
-from tests.pipeline import stages
+from tests.pipeline.runner import stages
 
 SCORES = {
     "waveform": 0.4,

@@ -9,12 +9,12 @@ from etils import epath
 
 from components.base import ArtifactType, Component, StageConfig, StageResult
 from components.errors import UserError
-from pipeline import interrupts
-from pipeline.graph import Pipeline
-from pipeline.metadata import MetadataStore
-from pipeline.progress import Display
+from pipeline.console.progress import Display
+from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
-from pipeline.runner import LocalRunner
+from pipeline.runner import interrupts
+from pipeline.runner.graph import Pipeline
+from pipeline.runner.local import LocalRunner
 
 
 class Numbers(Component):
@@ -31,7 +31,7 @@ class Numbers(Component):
         if self.config.source and not pathlib.Path(self.config.source).exists():
             raise UserError(f"numbers.source {self.config.source} does not exist.")
 
-    def external_fingerprints(self):
+    def external_digests(self):
         return {"source": pathlib.Path(self.config.source).read_text()} if self.config.source else {}
 
     def execute(self, *, inputs, outputs, context):

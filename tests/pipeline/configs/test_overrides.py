@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from components.base import StageConfig
 from components.errors import UserError
-from pipeline import overrides
+from pipeline.configs import overrides
 
 
 class Model(StageConfig):

@@ -1,10 +1,10 @@
-"""`python -m tests.pipeline.program ROOT --seconds 5`: one run in a process of its own, to be killed."""
+"""`python -m tests.pipeline.runner.program ROOT --seconds 5`: one run in a process of its own, to be killed."""
 
 import argparse
 import sys
 
-from pipeline import interrupts
-from tests.pipeline import stages
+from pipeline.runner import interrupts
+from tests.pipeline.runner import stages
 
 
 def main():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pipeline import logs, progress
+from pipeline.console import logs, progress
 
 
 @given(rate=st.floats(0.1, 1e4), start=st.integers(0, 1000))

@@ -1,7 +1,7 @@
 """Artifacts, executions, contexts and the events between them, in ML Metadata's terms.
 
 `open_records` gives the store behind a root: ML Metadata's own, or, where that has no build for this Python (3.12
-beside TensorFlow 2.17), `pipeline.records_sqlite`, which keeps the very same tables in the very same SQLite file.
+beside TensorFlow 2.17), `pipeline.metadata.sqlite`, which keeps the very same tables in the very same SQLite file.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ class Event:
 
 
 class Records(Protocol):
-    """What `pipeline.metadata` needs of a store."""
+    """What `pipeline.metadata.store` needs of a store."""
 
     def put_context(self, context: Record) -> None:
         """Inserts or updates; sets `context.id`."""
@@ -90,7 +90,7 @@ def open_records(uri: str) -> Records:
         pathlib.Path(uri).parent.mkdir(parents=True, exist_ok=True)
         if has_mlmd:
             return _sqlite(uri)
-        from pipeline import records_sqlite
+        from pipeline.metadata import sqlite as records_sqlite
 
         return records_sqlite.SqliteRecords(uri)
     except Exception as error:  # ML Metadata raises RuntimeError, for want of a better one

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.base import ArtifactType, Component
-from pipeline import fingerprint
+from pipeline import digests
 
 SOURCE = """
 from components.base import ArtifactType, Component
@@ -42,7 +42,7 @@ def stage(tmp_path, monkeypatch):
 
 
 def test_code_is_the_own_package_and_what_it_names(stage):
-    assert set(fingerprint.code_digests(stage)) == {
+    assert set(digests.code_digests(stage)) == {
         "stage_package/stage/__init__.py",
         "stage_package/stage/component.py",
         "helpers_of_stage/deep/__init__.py",
@@ -59,9 +59,9 @@ def test_code_is_the_own_package_and_what_it_names(stage):
     ],
 )
 def test_only_changes_of_meaning_count(stage, tmp_path, source, same):
-    before = fingerprint.code_digests(stage)
+    before = digests.code_digests(stage)
     (tmp_path / "helpers_of_stage/deep/maths.py").write_text(source)
-    after = fingerprint.code_digests(stage)
+    after = digests.code_digests(stage)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == (set() if same else {"helpers_of_stage/deep/maths.py"})
 
@@ -69,7 +69,7 @@ def test_only_changes_of_meaning_count(stage, tmp_path, source, same):
 def test_code_that_does_not_exist(stage):
     type(stage).code = ("helpers_of_stage.gone",)
     with pytest.raises(ModuleNotFoundError, match="helpers_of_stage.gone"):
-        fingerprint.code_digests(stage)
+        digests.code_digests(stage)
 
 
 def test_a_component_in_a_plain_module_of_a_top_package_stands_alone(tmp_path, monkeypatch):
@@ -80,7 +80,7 @@ def test_a_component_in_a_plain_module_of_a_top_package_stands_alone(tmp_path, m
     monkeypatch.syspath_prepend(tmp_path)
     from flat_package.stage import Stage
 
-    assert list(fingerprint.code_digests(Stage())) == ["flat_package/stage.py"]
+    assert list(digests.code_digests(Stage())) == ["flat_package/stage.py"]
 
 
 @given(st.dictionaries(st.sampled_from("abcd"), st.binary(max_size=5), min_size=1))
@@ -90,43 +90,44 @@ def test_content_depends_on_names_and_bytes_alone(tmp_path_factory, files):
         (one / name).write_bytes(content)
     for name, content in reversed(files.items()):
         (two / name).write_bytes(content)
-    assert fingerprint.content_digest(one) == fingerprint.content_digest(two)
+    assert digests.content_digest(one) == digests.content_digest(two)
     name = next(iter(files))
     (two / name).write_bytes(bytes(byte ^ 1 for byte in files[name]) or b"x")
-    assert fingerprint.content_digest(one) != fingerprint.content_digest(two)
+    assert digests.content_digest(one) != digests.content_digest(two)
     (two / name).write_bytes(files[name])
     (two / name).rename(two / "z")
-    assert fingerprint.content_digest(one) != fingerprint.content_digest(two)
+    assert digests.content_digest(one) != digests.content_digest(two)
 
 
 def test_recorded_digests_save_reading(tmp_path):
     folder = epath.Path(tmp_path)
     (folder / "shard").write_bytes(b"audio")
-    read = fingerprint.content_digest(folder)
+    read = digests.content_digest(folder)
     (folder / "_done").mkdir()
     record = folder / "_done" / "shard.json"
     record.write_text(json.dumps({"sha256": hashlib.sha256(b"audio").hexdigest(), "bytes": 5}))
-    assert fingerprint.content_digest(folder) == read
+    assert digests.content_digest(folder) == read
     record.write_text(json.dumps({"sha256": "other", "bytes": 5}))
-    assert fingerprint.content_digest(folder) != read
+    assert digests.content_digest(folder) != read
     record.write_text(json.dumps({"sha256": "other", "bytes": 6}))  # Not of this file: it is read after all.
-    assert fingerprint.content_digest(folder) == read
+    assert digests.content_digest(folder) == read
 
 
 def test_differences_in_words():
     before = {"steps": 3000, "model": {"width": 0.125, "name": "a"}, "gone": 1}
     after = {"steps": 100, "model": {"width": 0.25, "name": "a"}, "new": None}
     expected = ["gone 1 -> null", "model.width 0.125 -> 0.25", "new null -> null", "steps 3000 -> 100"]
-    assert fingerprint.differences(before, after) == expected
+    assert digests.differences(before, after) == expected
 
 
 def test_every_stage_of_ours_names_code_that_exists():
-    from pipeline import dag, presets
+    from pipeline import dag
+    from pipeline.configs import presets
 
     for node in dag.create_pipeline(presets.config("quickstart")).nodes:
         own = type(node.component).__module__.rpartition(".")[0].replace(".", "/")
-        digests = fingerprint.code_digests(node.component)
-        assert any(name.startswith(own) for name in digests)
-        assert all(pathlib.Path(name).suffix == ".py" for name in digests)
+        by_module = digests.code_digests(node.component)
+        assert any(name.startswith(own) for name in by_module)
+        assert all(pathlib.Path(name).suffix == ".py" for name in by_module)
         assert isinstance(node.component, Component)
         assert all(isinstance(kind, ArtifactType) for kind in node.component.outputs.values())

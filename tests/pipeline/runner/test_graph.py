@@ -1,8 +1,8 @@
 import pytest
 
 from components.errors import UserError
-from pipeline.graph import Pipeline
-from tests.pipeline import stages
+from pipeline.runner.graph import Pipeline
+from tests.pipeline.runner import stages
 
 
 def test_order_and_closures():

@@ -12,7 +12,7 @@ from components.errors import UserError
 from models import catalog
 
 if typing.TYPE_CHECKING:
-    from pipeline.config import PipelineConfig
+    from pipeline.configs.config import PipelineConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ def config(name: str) -> "PipelineConfig":
         UserError: there is no such preset.
     """
     preset = find(name)
-    from pipeline import overrides
-    from pipeline.config import PipelineConfig
+    from pipeline.configs import overrides
+    from pipeline.configs.config import PipelineConfig
 
     return overrides.replace(PipelineConfig(), preset.fields)

@@ -1,14 +1,14 @@
 """ML Metadata's SQLite tables (its schema version 10), written without ML Metadata.
 
-Only what `pipeline.records.Records` needs. A file written here opens with ML Metadata and the other way round.
+Only what `pipeline.metadata.records.Records` needs. A file written here opens with ML Metadata and the other way round.
 """
 
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 
-from pipeline import mlmd_tables
-from pipeline.records import Event, Record
+from pipeline.metadata import tables
+from pipeline.metadata.records import Event, Record
 
 TYPE_KINDS = {"Execution": 0, "Artifact": 1, "Context": 2}
 INPUT, OUTPUT = 3, 4  # values of ML Metadata's Event.Type
@@ -22,7 +22,7 @@ class SqliteRecords:
         self._db.row_factory = sqlite3.Row
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'MLMDEnv'").fetchone():
             with self._db:
-                for statement in mlmd_tables.statements():
+                for statement in tables.statements():
                     self._db.execute(statement)
 
     def put_context(self, context: Record) -> None:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.metadata import Execution, MetadataStore, Run, State
-from pipeline.progress import duration
+from pipeline.console.progress import duration
+from pipeline.metadata.store import Execution, MetadataStore, Run, State
 from pipeline.root import Root
 
 OUTCOMES = {

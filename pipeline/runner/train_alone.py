@@ -9,7 +9,7 @@ from etils import epath
 from components.base import StageContext, StageResult
 from components.errors import UserError
 from components.trainer import Trainer, TrainerConfig
-from pipeline.progress import Display, duration
+from pipeline.console.progress import Display, duration
 
 
 def train(config: TrainerConfig, *, examples: str, output: str, display: Display) -> StageResult:

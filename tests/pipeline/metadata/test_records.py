@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from components.errors import UserError
-from pipeline import records, records_sqlite
-from pipeline.records import Event, Record
+from pipeline.metadata import records
+from pipeline.metadata import sqlite as records_sqlite
+from pipeline.metadata.records import Event, Record
 
 
 def mlmd(path):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 OUR_CODE = tuple(
-    str(pathlib.Path(__file__).parents[1] / package) for package in ("beam_jobs", "components", "models", "pipeline")
+    str(pathlib.Path(__file__).parents[2] / package) for package in ("beam_jobs", "components", "models", "pipeline")
 )
 CHATTY = ("apache_beam", "h5py", "matplotlib", "numba", "PIL")
 

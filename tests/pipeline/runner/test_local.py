@@ -8,11 +8,12 @@ import time
 import pytest
 
 from components.errors import UserError
-from pipeline import records, records_sqlite
-from pipeline.metadata import MetadataStore, State
-from tests.pipeline import stages
+from pipeline.metadata import records
+from pipeline.metadata import sqlite as records_sqlite
+from pipeline.metadata.store import MetadataStore, State
+from tests.pipeline.runner import stages
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
+REPOSITORY = pathlib.Path(__file__).parents[3]
 RAN, SKIPPED = State.COMPLETE, State.CACHED
 
 
@@ -214,7 +215,7 @@ class TestKilled:
 
 
 def start(root, *, seconds):
-    command = [sys.executable, "-m", "tests.pipeline.program", str(root), "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "tests.pipeline.runner.program", str(root), "--seconds", str(seconds)]
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
 
 

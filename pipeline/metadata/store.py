@@ -10,8 +10,9 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline import fingerprint, records
-from pipeline.records import Event, Record, Value
+from pipeline import digests
+from pipeline.metadata import records
+from pipeline.metadata.records import Event, Record, Value
 
 PIPELINE_TYPE = "pipeline"
 RUN_TYPE = "pipeline_run"
@@ -84,7 +85,7 @@ class Recipe:
     @property
     def key(self) -> str:
         """Equal keys mean equal outputs."""
-        return fingerprint.json_digest(dataclasses.asdict(self))
+        return digests.json_digest(dataclasses.asdict(self))
 
 
 @dataclasses.dataclass(kw_only=True)

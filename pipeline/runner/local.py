@@ -14,10 +14,11 @@ from absl import logging
 
 from components.base import StageContext
 from components.errors import UserError
-from pipeline import decide, fingerprint, interrupts, root
-from pipeline.graph import Node, Pipeline
-from pipeline.metadata import Artifact, Execution, MetadataStore, Recipe, Run, State
-from pipeline.progress import Display, duration
+from pipeline import digests, root
+from pipeline.console.progress import Display, duration
+from pipeline.metadata.store import Artifact, Execution, MetadataStore, Recipe, Run, State
+from pipeline.runner import decide, interrupts
+from pipeline.runner.graph import Node, Pipeline
 
 
 class LocalRunner:
@@ -89,10 +90,10 @@ class LocalRunner:
         component = node.component
         recipe = Recipe(
             stage=node.name,
-            config=fingerprint.config_values(component.config),
-            code=fingerprint.code_digests(component),
+            config=digests.config_values(component.config),
+            code=digests.code_digests(component),
             inputs={key: artifact.fingerprint for key, artifact in inputs.items()},
-            external=dict(component.external_fingerprints()),
+            external=dict(component.external_digests()),
         )
         decision = decide.decide(recipe, history=self._store.executions(stage=node.name), forced_by=forced_by)
         if (reused := decision.reuse) is not None:
@@ -219,7 +220,7 @@ def _folders(artifacts: Mapping[str, Artifact]) -> dict[str, root.epath.Path]:
 
 
 def _digests(folder: root.epath.Path) -> dict[str, str]:
-    return {"fingerprint": fingerprint.content_digest(folder), "listing": fingerprint.listing_digest(folder)}
+    return {"fingerprint": digests.content_digest(folder), "listing": digests.listing_digest(folder)}
 
 
 def _one_line(error: BaseException) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from pipeline import fingerprint
-from pipeline.metadata import Artifact, Execution, Recipe, State
+from pipeline import digests
+from pipeline.metadata.store import Artifact, Execution, Recipe, State
 
 SHOWN = 3  # How many changes a sentence names.
 
@@ -50,7 +50,7 @@ def decide(recipe: Recipe, *, history: Sequence[Execution], forced_by: str = "")
 def is_intact(artifact: Artifact) -> bool:
     """Whether a published folder still holds the files it was published with (names and sizes)."""
     folder = epath.Path(artifact.uri)
-    return folder.is_dir() and fingerprint.listing_digest(folder) == artifact.listing
+    return folder.is_dir() and digests.listing_digest(folder) == artifact.listing
 
 
 def _origin(execution: Execution, history: Sequence[Execution]) -> Execution:
@@ -63,7 +63,7 @@ def _origin(execution: Execution, history: Sequence[Execution]) -> Execution:
 
 
 def _what_changed(before: Recipe, after: Recipe) -> str:
-    changes = [f"config.{change}" for change in fingerprint.differences(before.config, after.config)]
+    changes = [f"config.{change}" for change in digests.differences(before.config, after.config)]
     changes += _changed_keys(before.inputs, after.inputs, "input {} changed")
     changes += _changed_keys(before.external, after.external, "{} changed")
     changes += _changed_keys(before.code, after.code, "{} changed")

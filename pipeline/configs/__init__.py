@@ -1,0 +1,1 @@
+"""The typed config of the whole pipeline, its presets and overrides."""

@@ -1,0 +1,1 @@
+"""Records runs, executions and artifacts in ML Metadata."""
