@@ -5,12 +5,12 @@ nothing of the runner: it is handed folders to read, folders to write and a `Sta
 `pipeline/` decides when it runs, publishes what it wrote and records it in ML Metadata.
 """
 
-import abc
 import dataclasses
 import enum
+import importlib
 import types
 from collections.abc import Mapping
-from typing import ClassVar, Protocol
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import pydantic
 from etils import epath
@@ -92,55 +92,81 @@ class StageResult:
     figures: Mapping[str, float | int | str] = dataclasses.field(default_factory=dict)
 
 
-class Component(abc.ABC):
-    """One stage of the pipeline.
+Config = TypeVar("Config", bound=StageConfig)
+Config_contra = TypeVar("Config_contra", bound=StageConfig, contravariant=True)
+
+
+class Executor(Protocol[Config_contra]):
+    """The module that does a stage's work, `components/<stage>/executor.py`; it may import TensorFlow and Beam."""
+
+    def execute(
+        self,
+        config: Config_contra,
+        *,
+        inputs: Mapping[str, epath.Path],
+        outputs: Mapping[str, epath.Path],
+        context: StageContext,
+    ) -> StageResult:
+        """Reads the folders in `inputs` and writes into the folders in `outputs`; see `Component.execute`."""
+
+
+class Component(Generic[Config]):
+    """One stage of the pipeline: its channels, its config and the name of its executor.
+
+    A component is light: it imports neither TensorFlow nor Beam, so that a run that skips every stage stays fast.
 
     Class attributes:
-        inputs: Channel name -> artifact type of what the executor reads.
-        optional_inputs: Those of `inputs` that may be left unconnected.
-        outputs: Channel name -> artifact type of what it writes.
-        Config: The stage's config class.
-        code: Modules and packages whose source decides the result, besides the component's own. A change in
-            them (comments and docstrings aside) makes the runner run the stage again.
+        inputs: Name of an input channel -> artifact type.
+        optional_inputs: Input channels that may be left unconnected.
+        outputs: Name of an output channel -> artifact type.
+        Config: The class of the stage's config.
+        executor: Name of the module whose function `execute` does the work. It is imported when the stage runs.
+        code: Modules and packages, besides the component's own, whose source decides the result. If their source
+            changes (other than in comments and docstrings), the runner runs the stage again.
     """
 
     inputs: ClassVar[Mapping[str, ArtifactType]] = types.MappingProxyType({})
     optional_inputs: ClassVar[frozenset[str]] = frozenset()
     outputs: ClassVar[Mapping[str, ArtifactType]]
     Config: ClassVar[type[StageConfig]] = StageConfig
+    executor: ClassVar[str]
     code: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, config: StageConfig | None = None):
-        self.config = self.Config() if config is None else config
+    def __init__(self, config: Config | None = None):
+        self.config: Config = self.Config() if config is None else config
 
     @property
     def name(self) -> str:
-        """The stage's name in the table, the metadata and on the command line."""
+        """The stage's name in tables, in the metadata and on the command line."""
         return type(self).__name__
 
     def check(self) -> None:
-        """Refuses what can be seen to fail before anything runs; called for every stage ahead of the first.
+        """Checks the config before any stage runs.
 
         Raises:
-            UserError: naming the field and the way out.
+            UserError: The stage would fail. The message names the field and the way out.
         """
 
     def external_digests(self) -> Mapping[str, str]:
-        """What the stage reads from outside the pipeline, as name -> fingerprint (cheap: names, sizes, times)."""
+        """Returns digests of what the stage reads from outside the pipeline, by name.
+
+        Digests are cheap: they may cover names, sizes and times instead of content.
+        """
         return NOTHING
 
     def check_reused(self, *, outputs: Mapping[str, epath.Path], figures: Mapping[str, float | int | str]) -> None:
-        """Refuses a finished execution that is about to stand for this stage: incidental fields may bound a result.
+        """Checks a finished execution before the runner reuses its outputs instead of running the stage.
+
+        Incidental fields do not decide what a stage writes, but they may bound which result is acceptable.
 
         Args:
-            outputs: What it published, by channel.
-            figures: Of its `StageResult`.
+            outputs: Published folders of that execution, by output channel.
+            figures: The figures of its `StageResult`.
 
         Raises:
-            UserError: naming the field and the way out.
+            UserError: The result is not acceptable. The message names the field and the way out.
         """
 
-    @abc.abstractmethod
     def execute(
         self,
         *,
@@ -148,10 +174,15 @@ class Component(abc.ABC):
         outputs: Mapping[str, epath.Path],
         context: StageContext,
     ) -> StageResult:
-        """Does the work: reads the folders in `inputs`, writes into the (existing, empty) folders in `outputs`.
+        """Imports the executor and does the work.
 
-        A channel left unconnected is absent from `inputs`. Whatever is written elsewhere is lost.
+        Args:
+            inputs: Folder of each connected input channel.
+            outputs: Folder of each output channel. The folders exist and are empty. Files written elsewhere are lost.
+            context: See `StageContext`.
 
         Raises:
-            UserError: for what the user can put right; nothing is published then.
+            UserError: The user can correct the cause. Nothing is published.
         """
+        executor: Executor[Config] = importlib.import_module(self.executor)
+        return executor.execute(self.config, inputs=inputs, outputs=outputs, context=context)

@@ -121,9 +121,9 @@ class AudioExampleGen(base.Component):
     def external_digests(self) -> Mapping[str, str]:
         if self.config.source is None:
             return base.NOTHING
-        from components.audio_example_gen import source_fingerprint
+        from components.audio_example_gen import source_digest
 
-        return {"source": source_fingerprint.digest(self.config.source)}
+        return {"source": source_digest.digest(self.config.source)}
 
     def execute(
         self,

@@ -13,7 +13,7 @@ from etils import epath
 import models.dual  # noqa: F401 (registers the classes that `load_model` looks up)
 from beam_jobs import examples
 from beam_jobs.audio import pcm
-from components.evaluator import baseline
+from components.evaluator import baselines
 from models import views
 
 BOTH, UNTRAINED, MFCC = "both", "untrained/", "mfcc_mean_std"
@@ -71,7 +71,7 @@ def embedders(model_dir: epath.Path, saved_model: epath.Path) -> Embedder:
     """
     served = tf.saved_model.load(os.fspath(saved_model))
     initial = keras.models.load_model(os.fspath(model_dir / "initial.keras"), compile=False)
-    mfcc = baseline.MfccStatistics(sample_rate=initial.sample_rate, crop=initial.crop_samples)
+    mfcc = baselines.MfccStatistics(sample_rate=initial.sample_rate, crop=initial.crop_samples)
     names = initial.embedding_names
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32)], autograph=False)

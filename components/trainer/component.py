@@ -75,7 +75,7 @@ class Trainer(base.Component):
     ) -> base.StageResult:
         if "anomalies" in inputs:
             refuse_fatal(inputs["anomalies"])
-        from components.trainer import loop
+        from components.trainer import train as loop
 
         outcome = loop.train(self.config, examples_dir=inputs["examples"], outputs=outputs, context=context)
         rate = f"{outcome.clips_per_s:,.0f} clips/s" if outcome.clips_per_s else "resumed at its end"

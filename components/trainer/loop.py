@@ -1,148 +1,249 @@
-"""The training run: strategy, model, data, loop, results; in the order they are needed."""
+"""The loop around the compiled loop: what is due between its calls, and what becomes of a run that is stopped."""
 
 import contextlib
 import dataclasses
-import functools
-import json
-from collections.abc import Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import keras
+import numpy as np
 import tensorflow as tf
-from etils import epath
+from absl import logging
 
-from beam_jobs import examples
 from components.base import StageContext
 from components.errors import UserError
-from components.trainer import build, evaluation, inner_loop, input_pipeline, optimizers, step, strategies
-from components.trainer.checkpoints import Checkpoints
+from components.trainer import step, strategies, validation
+from components.trainer.checkpoints import Checkpoints, Standing
 from components.trainer.config import TrainerConfig
-from components.trainer.run import Outcome, Run
 from components.trainer.summaries import TrainingLog
 
-_MOST_VALID = 512  # clips of the validation loss
-_MOST_EMBEDDED = 64  # of them at a time
+_LOOKS_BEFORE_WARNING = 3
+_PROFILED = (10, 20)
+_CALL_S = 10.0  # of the compiled loop, about: a signal waits for its end
 
 
-def train(
-    config: TrainerConfig, *, examples_dir: epath.Path, outputs: Mapping[str, epath.Path], context: StageContext
-) -> Outcome:
-    """Trains to the last step from the first, or from the last checkpoint in `context.work_dir`.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended.
 
-    Raises:
-        UserError: if the examples do not fit the config, the loss is no longer finite, or nothing can be written.
+    Attributes:
+        steps: Steps done: those of the config, or fewer if it stopped early.
+        best_step: The step of the model that was kept.
+        loss: Mean loss of a pair over the last steps.
+        top1: Share of anchors there whose positive was the most similar crop.
+        clips_per_s: Mean speed of this process; 0 if it found every step done.
     """
-    # Strategy, ahead of all else: several machines must meet before TensorFlow is used.
-    strategy = strategies.make(config.strategy, tpu=config.tpu)
-    is_chief = strategies.is_chief(strategy)
-    info = examples.read_info(examples_dir)
-    build.check_examples(config, info)
-    micro_batch = build.check_split(config, replicas=strategy.num_replicas_in_sync)
 
-    # Model. The seed comes first, so that a resumed run builds the same untrained model.
-    keras.utils.set_random_seed(config.seed + 1)  # under a global seed of 0, Dataset.shuffle takes no tensor as seed
-    with strategy.scope(), strategies.precision(config.precision, strategy=strategy):
-        model = build.build_model(config.model, seed=config.seed)
-        optimizer = optimizers.make(config, variables=model.trainable_variables)
-    build.check_crops(config, info, crop_samples=model.crop_samples)
-    if is_chief:
-        with _writing(outputs["model"]):
-            model.save(str(outputs["model"] / "initial.keras"))
-    checkpoints = Checkpoints(
-        context.work_dir / "checkpoints",
-        variables=[*model.variables, *optimizer.variables],
-        step=optimizer.iterations,
-        keep=config.keep_checkpoints,
-        writes=is_chief,
-    )
-    if strategies.agreed(strategy, checkpoints.step) != checkpoints.step:
+    steps: int
+    best_step: int
+    loss: float
+    top1: float
+    clips_per_s: float
+
+
+@dataclasses.dataclass(kw_only=True)
+class Run:
+    """What the loop works with.
+
+    Attributes:
+        config: Of the training.
+        setup: What is trained.
+        loop: Of `inner_loop.make_loop`.
+        iterators: Its input.
+        ids_of: The clips of the batch after so many steps.
+        evaluation: Of the valid split; None without one.
+        checkpoints: Resumed already.
+        log: Where figures and pictures go.
+        averaged: Whether the model has its averaged weights in place of its own.
+        collapsed: Name of an embedding -> looks in a row that found it collapsed.
+        window: Since the last point in the logs.
+        step_s: How long a step took in the last call.
+        profiles: Whether the profiler is on.
+    """
+
+    config: TrainerConfig
+    setup: step.Setup
+    loop: Callable[[Sequence[Iterator], tf.Tensor], tuple[step.Logs, tf.Tensor]]
+    iterators: Sequence[Iterator]
+    ids_of: Callable[[int], Sequence[str]]
+    evaluation: validation.Evaluation | None
+    checkpoints: Checkpoints
+    log: TrainingLog
+    averaged: bool = False
+    collapsed: dict[str, int] = dataclasses.field(default_factory=dict)
+    window: "_Window" = dataclasses.field(default_factory=lambda: _Window())
+    step_s: float = math.inf
+    profiles: bool = False
+
+    def to_the_end(self, context: StageContext) -> Outcome:
+        """Runs all steps that are left, and saves the state after the last one, or wherever a signal stops it."""
+        first = done = self.checkpoints.step
+        logs, began = self.log.last, time.monotonic()
+        try:
+            self._look_if_due(done)  # one that a signal came ahead of
+            while done < self.config.steps and not self._has_waited_enough():
+                self._profile(done)
+                count = self._steps_until_something_is_due(done)
+                logs = self._steps(done, count)
+                done += count
+                rate = (done - first) * self.config.batch_size / (time.monotonic() - began)
+                figures = {"loss": logs["loss"], "top1": logs["top1"], "clips/s": rate}
+                context.progress.update(done, total=self.config.steps, unit="steps", **figures)
+                self._write_what_is_due(done)
+        except KeyboardInterrupt:
+            # It may come anywhere; Python lets a call of the compiled loop end first, so the state is that of a step.
+            if not self.averaged and self._is_finite():
+                self.checkpoints.save()
+            if self.checkpoints.newest:
+                logging.info("stopped; the checkpoint of step %d is kept", self.checkpoints.newest)
+            raise
+        finally:
+            self._profile(math.inf)
+        self.checkpoints.save()
+        rate = (done - first) * self.config.batch_size / (time.monotonic() - began)
+        return Outcome(steps=done, best_step=done, loss=logs["loss"], top1=logs["top1"], clips_per_s=rate)
+
+    def _steps(self, done: int, count: int) -> dict[str, float]:
+        """Takes `count` steps; their mean logs."""
+        started = time.monotonic()
+        try:
+            found, bad = self.loop(self.iterators, tf.constant(count))
+        except tf.errors.ResourceExhaustedError as error:
+            raise UserError(
+                f"{self.setup.micro_batch:,} clips at a time do not fit into the memory of a replica: set "
+                "trainer.micro_batch to fewer, which embeds the same batch part by part."
+            ) from error
+        logs = {name: float(value) for name, value in found.items()}
+        self.step_s = strategies.agreed(self.setup.strategy, (time.monotonic() - started) / count)
+        self._check_finite(done, steps=count, bad=int(bad))
+        self.window.add(logs, steps=count, loop_s=time.monotonic() - started)
+        return logs
+
+    def _steps_until_something_is_due(self, done: int) -> int:
+        config = self.config
+        ends = [done + config.steps_per_loop, config.steps, done + max(1, int(_CALL_S / self.step_s))]
+        ends += [
+            done - done % every + every for every in (config.log_every, config.eval_every, config.checkpoint_every)
+        ]
+        if config.profile:
+            ends += [place for place in _PROFILED if place > done]
+        return min(ends) - done
+
+    def _write_what_is_due(self, done: int) -> None:
+        config, last = self.config, done == self.config.steps
+        if done % config.log_every == 0 or last:
+            figures, times = self.window.means(clips=config.batch_size)
+            rate = float(self.setup.optimizer.learning_rate)
+            self.log.training(done, {**figures, "learning_rate": rate}, times=times)
+            self.window = _Window()
+        self._look_if_due(done)
+        if done % config.checkpoint_every == 0 and not last:
+            self.checkpoints.save()
+
+    def _look_if_due(self, done: int) -> None:
+        """Looks at the valid split, and keeps the model if it is the best so far."""
+        is_due = done and (done % self.config.eval_every == 0 or done == self.config.steps)
+        standing = self.checkpoints.standing
+        if self.evaluation is None or not is_due or standing.looked == done:
+            return
+        with self._averaged_weights():
+            look = self.evaluation.look()
+        score = strategies.agreed(self.setup.strategy, look.score)
+        if standing.score is None or score > standing.score:
+            self.checkpoints.save_best(Standing(step=done, score=score, looked=done))
+        else:
+            self.checkpoints.standing = dataclasses.replace(standing, waited=standing.waited + 1, looked=done)
+        self.log.validation(done, look.figures, similarities=look.similarities)
+        self._warn_of_collapse(done, look.figures)
+
+    def _has_waited_enough(self) -> bool:
+        standing, patience = self.checkpoints.standing, self.config.patience
+        if patience is None or standing.waited < patience:
+            return False
+        logging.warning(
+            "stopped early: no better model since step %d, %d looks at the valid split ago (trainer.patience)",
+            standing.step,
+            standing.waited,
+        )
+        return True
+
+    def _warn_of_collapse(self, done: int, figures: Mapping[str, float]) -> None:
+        bound = min(self.config.collapse_rank, (self.evaluation.clips - 1) / 2)  # n clips fill n - 1 at the most
+        for name in self.setup.model.embedding_names:
+            rank = figures[f"effective_rank_{name}"]
+            self.collapsed[name] = self.collapsed.get(name, 0) + 1 if rank < bound else 0
+            if self.collapsed[name] == _LOOKS_BEFORE_WARNING:
+                logging.warning(
+                    "the %s embeddings have collapsed: at step %d they fill %.1f dimensions, below "
+                    "the %g of trainer.collapse_rank, for the third look in a row; lower trainer.learning_rate, or set "
+                    "trainer.model.projector_norm=batch",
+                    name,
+                    done,
+                    rank,
+                    bound,
+                )
+
+    def _check_finite(self, done: int, *, steps: int, bad: int) -> None:
+        """Refuses to go on from what is not finite: `bad` of these steps were well before the first such one."""
+        if bad == steps:
+            return
+        saved, ids = self.checkpoints.newest, self.ids_of(done + bad)
+        shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+        good = f"the last good checkpoint is that of step {saved}" if saved else "there is no checkpoint before it"
         raise UserError(
-            f"The machines do not agree on the step to go on from (here {checkpoints.step}): give all of them one "
-            "folder for the output, which all can read."
+            f"The loss was no longer finite at step {done + bad + 1}, on the clips {shown}; {good} in "
+            f"{self.checkpoints.folder}. Lower trainer.learning_rate, or raise trainer.temperature."
         )
 
-    # Data. A batch that is embedded in parts is read twice.
-    crops = {"crop_samples": model.crop_samples, "seed": config.seed, "short_clips": config.short_clips}
-    batches = functools.partial(
-        input_pipeline.training_batches,
-        examples_dir,
-        batch_size=config.batch_size,
-        shuffle_buffer=config.shuffle_buffer,
-        **crops,
-    )
-    setup = step.Setup(
-        model=model,
-        optimizer=optimizer,
-        strategy=strategy,
-        batch_size=config.batch_size,
-        micro_batch=micro_batch,
-        temperature=config.temperature,
-        seed=config.seed,
-    )
-    hosts: list[tf.distribute.InputContext] = []  # this one, once the strategy has said which it is
+    def _is_finite(self) -> bool:
+        variables = (*self.setup.model.variables, *self.setup.optimizer.variables)
+        return all(np.isfinite(variable.numpy()).all() for variable in variables)
 
-    def read(host: tf.distribute.InputContext, *, start_step: int = checkpoints.step, with_ids: bool = False):
-        hosts[:] = [host]
-        return batches(start_step=start_step, micro_batch=micro_batch, with_ids=with_ids, context=host)
+    @contextlib.contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Within the block the model has its averaged weights, if it keeps such."""
+        if not self.setup.optimizer.use_ema:
+            yield
+            return
+        variables = self.setup.model.trainable_variables
+        kept = [variable.numpy() for variable in variables]
+        self.averaged = True
+        try:
+            self.setup.optimizer.finalize_variable_values(variables)
+            yield
+        finally:
+            for variable, value in zip(variables, kept, strict=True):
+                variable.assign(value)
+            self.averaged = False
 
-    def ids_of(bad: int) -> list[str]:
-        parts = config.batch_size // (hosts[0].num_input_pipelines * micro_batch)
-        found = [batch["clip_id"] for batch in read(hosts[0], start_step=bad, with_ids=True).take(parts)]
-        return [clip_id.decode() for clip_id in tf.concat(found, axis=0).numpy()]
-
-    valid = input_pipeline.validation_batch(examples_dir, batch_size=min(config.batch_size, _MOST_VALID), **crops)
-
-    # Loop.
-    log = TrainingLog(
-        context.tensorboard_dir if is_chief else None,
-        history=context.work_dir / "history.csv",
-        first=checkpoints.step,
-    )
-    if not checkpoints.step:  # a resumed run has shown them already
-        log.config(config)
-        log.views(model, valid or next(iter(batches(micro_batch=micro_batch))))
-    run = Run(
-        config=config,
-        setup=setup,
-        loop=inner_loop.make_loop(setup),
-        iterators=[
-            iter(strategy.distribute_datasets_from_function(read)) for _ in range(1 if setup.micro_batches == 1 else 2)
-        ],
-        ids_of=ids_of,
-        evaluation=evaluation.Evaluation(
-            model,
-            info=info,
-            batch=valid,
-            temperature=config.temperature,
-            probe_clips=config.probe_clips,
-            chunk=min(micro_batch, _MOST_EMBEDDED),
-        )
-        if valid
-        else None,
-        checkpoints=checkpoints,
-        log=log,
-    )
-    outcome = run.to_the_end(context)
-
-    # Results: the best model by the valid split (paper, section 3).
-    if is_chief:
-        best_step = checkpoints.restore_best()
-        optimizer.finalize_variable_values(model.trainable_variables)
-        outcome = dataclasses.replace(outcome, best_step=best_step)
-        with _writing(outputs["model"]):
-            model.save(str(outputs["model"] / "model.keras"))
-            record = {"batch_size": config.batch_size, **dataclasses.asdict(outcome)}
-            (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
-            log.close(outputs["model_run"] / "history.csv")
-    return outcome
+    def _profile(self, done: float) -> None:
+        """Starts or stops the profiler, where it is asked for."""
+        if self.config.profile and self.log.folder and not self.profiles and _PROFILED[0] <= done < _PROFILED[1]:
+            tf.profiler.experimental.start(self.log.folder)
+            self.profiles = True
+        elif self.profiles and done >= _PROFILED[1]:
+            tf.profiler.experimental.stop()
+            self.profiles = False
 
 
-@contextlib.contextmanager
-def _writing(folder: epath.Path) -> Iterator[None]:
-    """Within the block a full disk and the like are one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"The model cannot be written to {folder} ({error.strerror or error}): make room, and run the same command "
-            "again; the checkpoints are kept."
-        ) from error
+@dataclasses.dataclass
+class _Window:
+    """Sums over the steps since the last point in the logs."""
+
+    logs: dict[str, float] = dataclasses.field(default_factory=dict)
+    steps: int = 0
+    loop_s: float = 0.0
+    began: float = dataclasses.field(default_factory=time.monotonic)
+
+    def add(self, logs: Mapping[str, float], *, steps: int, loop_s: float) -> None:
+        self.logs = {name: self.logs.get(name, 0.0) + steps * value for name, value in logs.items()}
+        self.steps += steps
+        self.loop_s += loop_s
+
+    def means(self, *, clips: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Means of the logs, with the speed in `clips` a step; and where the seconds of a step went."""
+        figures = {name: value / self.steps for name, value in self.logs.items()}
+        waited, step_s = figures.pop("input_wait_s"), (time.monotonic() - self.began) / self.steps
+        loop_s = self.loop_s / self.steps
+        times = {"input": waited, "device": loop_s - waited, "host": step_s - loop_s}
+        return {**figures, "clips_per_s": clips / step_s}, times

@@ -13,7 +13,7 @@ import time
 
 import tensorflow as tf
 
-from components.trainer import TrainerConfig, inner_loop
+from components.trainer import TrainerConfig, compiled_loop
 from pipeline.configs import overrides, presets
 from tests.benchmarks import measuring
 from tests.benchmarks.contrastive import peak_kib
@@ -60,7 +60,7 @@ def _measure(corpus: pathlib.Path, preset: str) -> dict:
     fields = presets.find(preset).fields
     changes = {name.removeprefix("trainer."): value for name, value in fields.items() if name.startswith("trainer.")}
     setup, iterators = on_one_device(overrides.replace(TrainerConfig(), changes), corpus)
-    loop = inner_loop.make_loop(setup)
+    loop = compiled_loop.make_loop(setup)
     loop(iterators, tf.constant(2))
     faults, started = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
     loop(iterators, tf.constant(STEPS))

@@ -13,7 +13,7 @@ import time
 
 import tensorflow as tf
 
-from components.trainer import TrainerConfig, inner_loop
+from components.trainer import TrainerConfig, compiled_loop
 from pipeline.configs import overrides
 from tests.benchmarks import measuring
 from tests.benchmarks.contrastive import peak_kib
@@ -57,7 +57,7 @@ def _in_a_fresh_process(corpus: pathlib.Path, batch_size: int) -> dict:
 def _measure(corpus: pathlib.Path, batch_size: int) -> dict:
     """Peak MiB of the process over one step, and the MiB of all its projections, of which it needs a few copies."""
     setup, iterators = on_one_device(overrides.replace(TrainerConfig(), {**NARROW, "batch_size": batch_size}), corpus)
-    loop, started = inner_loop.make_loop(setup), time.perf_counter()
+    loop, started = compiled_loop.make_loop(setup), time.perf_counter()
     logs, _ = loop(iterators, tf.constant(1))
     if not math.isfinite(float(logs["loss"])):
         raise SystemExit("the loss is not finite")

@@ -15,12 +15,12 @@ from collections.abc import Callable
 import tensorflow as tf
 from etils import epath
 
-from components.trainer import TrainerConfig, inner_loop, step, summaries
+from components.trainer import TrainerConfig, compiled_loop, step, summaries
 from models import contrastive
 from pipeline.configs import overrides
 from tests.benchmarks import encoders, measuring
 from tests.benchmarks.record import RESULTS
-from tests.components import training
+from tests.components.trainer import training
 
 BATCH = 64
 _IN_A_ROW = 3
@@ -49,7 +49,7 @@ def on_one_device(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.Set
 def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
     """Seconds of a step and of its parts, and what the encoders reach of the peak of a matrix product."""
     setup, iterators = on_one_device(overrides.replace(TrainerConfig(), {"batch_size": BATCH}), corpus)
-    loop, logs = inner_loop.make_loop(setup), {}
+    loop, logs = compiled_loop.make_loop(setup), {}
     log = summaries.TrainingLog(epath.Path(folder) / "events", history=epath.Path(folder) / "history.csv", first=0)
 
     def whole() -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from components.importer import read_model_config
 from pipeline import cli
-from tests.components import stage, training
+from tests.components import stage
+from tests.components.trainer import training
 
 OVERRIDES = [
     *(f"trainer.{name}={value}" for name, value in training.TINY.items()),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from beam_jobs.examples import read_info
 from components import metrics
 from components.errors import UserError
-from components.evaluator import Evaluator, EvaluatorConfig, baseline, embeddings, probes
+from components.evaluator import Evaluator, EvaluatorConfig, baselines, embeddings, probes
 from components.evaluator.component import bless, choose_probe
 from components.exporter import saved_model
 from models import dual
@@ -62,7 +62,7 @@ def test_d_prime_of_known_areas():
 def test_mfcc_agrees_with_librosa():
     audio = np.random.default_rng(0).normal(scale=0.1, size=16000).astype(np.float32)
     audio += 0.3 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000).astype(np.float32)
-    found = baseline.MfccStatistics(sample_rate=16000, crop=16000)
+    found = baselines.MfccStatistics(sample_rate=16000, crop=16000)
     # librosa centres the 320-sample window in its 512-sample frame: 96 samples on either side.
     power = librosa.feature.melspectrogram(
         y=np.pad(audio, 96), sr=16000, n_fft=512, win_length=320, hop_length=160, center=False,
@@ -79,7 +79,7 @@ def test_mfcc_agrees_with_librosa():
 @pytest.mark.parametrize("sample_rate", [2000, 8000, 22050, 44100, 48000])
 def test_mfcc_statistics_are_there_at_any_sample_rate(sample_rate):
     audio = np.random.default_rng(0).normal(size=(1, sample_rate)).astype(np.float32)
-    found = baseline.MfccStatistics(sample_rate=sample_rate, crop=sample_rate).windows(tf.constant(audio))
+    found = baselines.MfccStatistics(sample_rate=sample_rate, crop=sample_rate).windows(tf.constant(audio))
     assert found.shape == (1, 1, 26)
     assert np.isfinite(found).all()
 

@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 FULL = """
 import resource, signal, sys
-from tests.components.test_checkpoints import _advance, _state
+from tests.components.trainer.test_checkpoints import _advance, _state
 from components.errors import UserError
 weights, step, checkpoints = _state(sys.argv[1], size=1_000_000)
 _advance(weights, step, checkpoints, to=1)

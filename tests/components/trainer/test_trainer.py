@@ -17,9 +17,10 @@ from etils import epath
 from beam_jobs import examples
 from components import base
 from components.errors import UserError
-from components.trainer import Trainer, TrainerConfig, build, evaluation, inner_loop, input_pipeline, summaries
+from components.trainer import Trainer, TrainerConfig, checks, compiled_loop, input_pipeline, summaries, validation
 from pipeline.configs import overrides
-from tests.components import stage, training
+from tests.components import stage
+from tests.components.trainer import training
 
 TINY = {
     **training.TINY_MODEL,
@@ -108,7 +109,7 @@ def test_both_views_can_be_seen_and_heard(formats, tmp_path):
     )
     batch = {name: np.ones((5, 8000), np.int16) for name in "ab"} | {"clip_id": tf.constant(["clip"] * 5)}
     log = summaries.TrainingLog(epath.Path(tmp_path), history=epath.Path(tmp_path / "history.csv"), first=0)
-    log.views(build.build_model(config.model, seed=0), batch)
+    log.views(checks.build_model(config.model, seed=0), batch)
     log.close(epath.Path(tmp_path / "copy.csv"))
     pictures = {name: "log_mel" if name == "waveform" else "spectrum" for name in formats.split("+")}
     expected = {
@@ -130,7 +131,7 @@ def _tags(folder):
 
 def _stop(where, monkeypatch):
     """Has the next run stop at its third step."""
-    make, look = inner_loop.make_loop, evaluation.Evaluation.look
+    make, look = compiled_loop.make_loop, validation.Evaluation.look
 
     def make_stopping(setup):
         loop = make(setup)
@@ -150,9 +151,9 @@ def _stop(where, monkeypatch):
         raise KeyboardInterrupt
 
     if where.startswith("in the loop"):
-        monkeypatch.setattr(inner_loop, "make_loop", make_stopping)
+        monkeypatch.setattr(compiled_loop, "make_loop", make_stopping)
     if where == "in a look":
-        monkeypatch.setattr(evaluation.Evaluation, "look", stopped_look)
+        monkeypatch.setattr(validation.Evaluation, "look", stopped_look)
     return _StopsAt(3) if where == "between" else None
 
 
@@ -338,7 +339,7 @@ def test_a_fatal_anomaly_stops_training(inputs, tmp_path):
         _execute(_config(), {**inputs, "anomalies": epath.Path(tmp_path)}, tmp_path / "run")
 
 
-class _Scored(evaluation.Evaluation):
+class _Scored(validation.Evaluation):
     """Scores each look at the valid split as it is told to."""
 
     scores: Iterator[float]
@@ -348,7 +349,7 @@ class _Scored(evaluation.Evaluation):
 
 
 def _score(monkeypatch, *scores):
-    monkeypatch.setattr(evaluation, "Evaluation", _Scored)
+    monkeypatch.setattr(validation, "Evaluation", _Scored)
     monkeypatch.setattr(_Scored, "scores", iter(scores), raising=False)
 
 
@@ -378,7 +379,7 @@ def test_training_stops_early_without_a_better_model_for_long(inputs, tmp_path, 
 
 def test_collapse_is_warned_of_at_the_third_look_and_once(inputs, tmp_path, caplog, monkeypatch):
     ranks = itertools.cycle([1.5, 2.5])  # of waveform and log_mel
-    monkeypatch.setattr(evaluation, "effective_rank", lambda features: next(ranks))
+    monkeypatch.setattr(validation, "effective_rank", lambda features: next(ranks))
     # Of 5 clips, which fill 4 dimensions at the most: a bound of 1000 says nothing about them.
     _execute(_config(steps=5, eval_every=1, collapse_rank=1000.0), inputs, tmp_path)
     warnings = [record.getMessage() for record in caplog.records if "collapsed" in record.getMessage()]
@@ -413,7 +414,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_its_clips(inputs, tmp_path
 )
 def test_a_batch_that_cannot_be_split_is_refused(changes, replicas, message):
     with pytest.raises(UserError, match=message):
-        build.check_split(_config(**changes), replicas=replicas)
+        checks.check_split(_config(**changes), replicas=replicas)
 
 
 @pytest.mark.parametrize(
@@ -426,18 +427,18 @@ def test_a_batch_that_cannot_be_split_is_refused(changes, replicas, message):
     ],
 )
 def test_how_many_clips_a_replica_embeds_at_a_time(changes, replicas, micro_batch):
-    assert build.check_split(_config(**changes), replicas=replicas) == micro_batch
+    assert checks.check_split(_config(**changes), replicas=replicas) == micro_batch
 
 
 def test_crops_longer_than_every_clip_are_refused_unless_they_are_repeated(inputs):
     info = examples.read_info(inputs["examples"])
-    build.check_crops(_config(short_clips="tile"), info, crop_samples=16001)
-    build.check_crops(_config(short_clips="pad"), info, crop_samples=16000)
+    checks.check_crops(_config(short_clips="tile"), info, crop_samples=16001)
+    checks.check_crops(_config(short_clips="pad"), info, crop_samples=16000)
     with pytest.raises(UserError, match=r"crop_seconds=0.5 is longer than every clip \(the longest has 1 s\)"):
-        build.check_crops(_config(short_clips="pad"), info, crop_samples=16001)
+        checks.check_crops(_config(short_clips="pad"), info, crop_samples=16001)
 
 
 def test_one_clip_alone_has_no_negatives(tmp_path):
     folder = stage.write_examples(tmp_path / "examples", {"train": [(stage.sound(0), (), 0)]})
     with pytest.raises(UserError, match="has 1 clips, and one alone has no negatives: add audio"):
-        build.check_examples(_config(batch_size=2), examples.read_info(folder))
+        checks.check_examples(_config(batch_size=2), examples.read_info(folder))

@@ -1,7 +1,7 @@
 """A few steps of training, without the stage around them; also as a program, for what needs a process of its own.
 
-`python -m tests.components.training EXAMPLES OUTPUT REPLICAS` trains on so many logical CPU devices, and keeps a
-checkpoint beside the output.
+`python -m tests.components.trainer.training EXAMPLES OUTPUT REPLICAS` trains on REPLICAS logical CPU devices and keeps
+a checkpoint beside the output.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from components.trainer import TrainerConfig, build, inner_loop, input_pipeline, optimizers, step, strategies
+from components.trainer import TrainerConfig, checks, compiled_loop, input_pipeline, optimizers, step, strategies
 from components.trainer.checkpoints import Checkpoints
 from pipeline.configs import overrides
 
@@ -55,10 +55,10 @@ def config(**changes):
 
 
 def set_up(settings, *, strategy, optimizer=None):
-    """What `components.trainer.loop` makes of a config."""
+    """What `components.trainer.train` makes of a config."""
     keras.utils.set_random_seed(1)
     with strategy.scope(), strategies.precision(settings.precision, strategy=strategy):
-        model = build.build_model(settings.model, seed=settings.seed)
+        model = checks.build_model(settings.model, seed=settings.seed)
         optimizer = optimizer() if optimizer else optimizers.make(settings, variables=model.trainable_variables)
         optimizer.build(model.trainable_variables)
     return step.Setup(
@@ -66,7 +66,7 @@ def set_up(settings, *, strategy, optimizer=None):
         optimizer=optimizer,
         strategy=strategy,
         batch_size=settings.batch_size,
-        micro_batch=build.check_split(settings, replicas=strategy.num_replicas_in_sync),
+        micro_batch=checks.check_split(settings, replicas=strategy.num_replicas_in_sync),
         temperature=settings.temperature,
         seed=settings.seed,
     )
@@ -100,7 +100,7 @@ def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, 
     model, optimizer = setup.model, setup.optimizer
     kept = checkpoints(setup, keep) if keep else None
     inputs = iterators(setup, examples, count=2 if caching or setup.micro_batches > 1 else 1)
-    loop, losses = inner_loop.make_loop(setup, caching=caching), []
+    loop, losses = compiled_loop.make_loop(setup, caching=caching), []
     interval, look = every
     for done in range(steps):
         if look and done % interval == 0:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 @contextlib.contextmanager

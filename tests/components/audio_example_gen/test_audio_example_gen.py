@@ -13,12 +13,12 @@ import pytest
 import soundfile
 
 from beam_jobs import examples
-from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig, source_fingerprint
+from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig, source_digest
 from components.errors import UserError
 from tests import corpora
 from tests.components import ingesting
 
-ESC50 = pathlib.Path(__file__).parents[3] / "shared" / "data" / "esc50"
+ESC50 = pathlib.Path(__file__).parents[4] / "shared" / "data" / "esc50"
 
 
 def gen(**config):
@@ -286,17 +286,17 @@ def test_fingerprint_of_a_manifest(tmp_path):
 def test_fingerprint_of_a_bucket_asks_for_names_and_lists_alone(tmp_path, monkeypatch):
     folder = corpora.audioset(tmp_path / "as", train=4)
     audio = folder / "audio" / f"{corpora.ytid(0)}_0.wav"
-    list_names = source_fingerprint.files.names
-    monkeypatch.setattr(source_fingerprint.epath, "Path", lambda url: folder)
-    monkeypatch.setattr(source_fingerprint.files, "names", lambda url: list_names(str(folder)))
-    digests = [source_fingerprint.digest("gs://bucket/as")]
+    list_names, path = source_digest.files.names, source_digest.epath.Path
+    monkeypatch.setattr(source_digest.epath, "Path", lambda name: folder if name == "gs://bucket/as" else path(name))
+    monkeypatch.setattr(source_digest.files, "names", lambda url: list_names(str(folder)))
+    digests = [source_digest.digest("gs://bucket/as")]
     audio.write_bytes(b"another sound")  # whose size and time nobody asks for
-    assert source_fingerprint.digest("gs://bucket/as") == digests[0]
+    assert source_digest.digest("gs://bucket/as") == digests[0]
     audio.with_name("new.wav").write_bytes(b"")
-    digests.append(source_fingerprint.digest("gs://bucket/as"))
+    digests.append(source_digest.digest("gs://bucket/as"))
     with (folder / "eval_segments.csv").open("a") as file:
         file.write("# another line\n")
-    digests.append(source_fingerprint.digest("gs://bucket/as"))
+    digests.append(source_digest.digest("gs://bucket/as"))
     assert len(set(digests)) == 3
 
 

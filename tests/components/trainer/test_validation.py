@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from sklearn.metrics import average_precision_score
 
-from components.trainer import evaluation
+from components.trainer import validation
 
 
 def _clusters(rng, *, clips, classes, dim, spread):
@@ -32,9 +32,9 @@ def test_probe_is_that_of_regressions_fitted_without_each_clip(dim, several_labe
     targets = np.eye(4, dtype=bool)[labels]
     if several_labels:
         targets |= rng.random(targets.shape) < 0.2
-    predictions = [_left_out(features, targets, ridge) for ridge in evaluation._RIDGES]
+    predictions = [_left_out(features, targets, ridge) for ridge in validation._RIDGES]
     best = min(predictions, key=lambda predicted: np.mean((predicted - targets) ** 2))
-    name, score = evaluation.ridge_probe(features, targets)
+    name, score = validation.ridge_probe(features, targets)
     if several_labels:
         expected = np.mean([average_precision_score(targets[:, k], best[:, k]) for k in range(4)])
         assert (name, score) == ("mAP", pytest.approx(expected, abs=1e-6))
@@ -46,23 +46,23 @@ def test_probe_tells_features_that_know_the_class_from_noise():
     rng = np.random.default_rng(1)
     features, labels = _clusters(rng, clips=200, classes=5, dim=30, spread=0.3)
     targets = np.eye(5, dtype=bool)[labels]
-    assert evaluation.ridge_probe(features, targets)[1] > 0.95
-    assert evaluation.ridge_probe(rng.normal(size=features.shape), targets)[1] < 0.4
+    assert validation.ridge_probe(features, targets)[1] > 0.95
+    assert validation.ridge_probe(rng.normal(size=features.shape), targets)[1] < 0.4
 
 
 @settings(deadline=None)
 @given(dim=st.integers(1, 12), seed=st.integers(0, 100), level=st.floats(1e-3, 1e3))
 def test_effective_rank_lies_between_one_and_the_dimensions(dim, seed, level):
     rng = np.random.default_rng(seed)
-    rank = evaluation.effective_rank(level * rng.normal(size=(40, dim)) + 3.0)
+    rank = validation.effective_rank(level * rng.normal(size=(40, dim)) + 3.0)
     assert 1.0 <= rank <= dim + 1e-6
 
 
 def test_effective_rank_of_what_is_known():
     rng = np.random.default_rng(0)
-    assert evaluation.effective_rank(rng.normal(size=(20_000, 8))) == pytest.approx(8.0, abs=0.02)
+    assert validation.effective_rank(rng.normal(size=(20_000, 8))) == pytest.approx(8.0, abs=0.02)
     line = rng.normal(size=(100, 1)) @ rng.normal(size=(1, 8))
-    assert evaluation.effective_rank(line) == pytest.approx(1.0, abs=1e-6)
-    assert evaluation.effective_rank(np.full((10, 8), 5.0, np.float32)) == 1.0
+    assert validation.effective_rank(line) == pytest.approx(1.0, abs=1e-6)
+    assert validation.effective_rank(np.full((10, 8), 5.0, np.float32)) == 1.0
     both = np.concatenate([np.eye(2), -np.eye(2)])
-    assert evaluation.effective_rank(both) == pytest.approx(2.0)
+    assert validation.effective_rank(both) == pytest.approx(2.0)

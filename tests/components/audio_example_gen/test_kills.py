@@ -16,7 +16,7 @@ import soundfile
 
 from beam_jobs import examples
 from tests import corpora
-from tests.components import job_service
+from tests.components.audio_example_gen import job_service
 from tests.processes import decoders_of, is_decoder, wait_until
 
 GOOD = 300

@@ -11,7 +11,8 @@ import tensorflow as tf
 from beam_jobs.audio import pcm
 from components.trainer import gradient_cache, input_pipeline, step
 from pipeline.configs import overrides
-from tests.components import stage, training
+from tests.components import stage
+from tests.components.trainer import training
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def one_device():
 def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_device, tmp_path, replicas):
     """Augmentation, mixing partners and synchronised batch norm included; and in parts, too."""
     output = tmp_path / "result"
-    command = [sys.executable, "-m", "tests.components.training", str(examples), str(output), str(replicas)]
+    command = [sys.executable, "-m", "tests.components.trainer.training", str(examples), str(output), str(replicas)]
     other = subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     whole = training.train(training.config(), examples, strategy=one_device, steps=training.STEPS)
     parts = training.train(training.config(**training.IN_PARTS), examples, strategy=one_device, steps=3)

@@ -7,7 +7,8 @@ import pytest
 from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
 from components.statistics_gen import StatisticsGen, StatisticsGenConfig
 from tests import corpora
-from tests.components import ingesting, job_service
+from tests.components import ingesting
+from tests.components.audio_example_gen import job_service
 
 
 def ingest(source, folder, *beam_args):
