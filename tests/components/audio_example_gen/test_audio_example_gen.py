@@ -16,7 +16,7 @@ from beam_jobs import examples
 from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig, source_digest
 from components.errors import UserError
 from tests import corpora
-from tests.components import ingesting
+from tests.components import harness
 
 ESC50 = pathlib.Path(__file__).parents[4] / "shared" / "data" / "esc50"
 
@@ -28,7 +28,7 @@ def gen(**config):
 @pytest.fixture(scope="module")
 def esc50_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("esc50")
-    return ingesting.run(gen(source=str(corpora.esc50(folder / "source", clips=40)), shards=3), folder / "run")
+    return harness.execute(gen(source=str(corpora.esc50(folder / "source", clips=40)), shards=3), folder / "run")
 
 
 def test_esc50_to_examples(esc50_run):
@@ -55,7 +55,7 @@ def test_records_of_the_files_are_right(esc50_run):
 
 
 def test_progress_and_tensorboard(esc50_run):
-    assert esc50_run.updates[-1] == (40, 40, "clips")
+    assert esc50_run.progress.updates[-1] == (40, 40, "clips")
     assert {"clips", "clips/train"} <= esc50_run.tags()
     assert any(tag.startswith("train/") for tag in esc50_run.tags())
 
@@ -64,7 +64,7 @@ def test_input_is_written_or_quarantined(tmp_path):
     source = corpora.audioset(tmp_path / "as", train=10, evaluation=4)
     (source / "audio" / f"{corpora.ytid(2)}_20.wav").unlink()
     (source / "audio" / f"{corpora.ytid(3)}_30.wav").write_bytes(b"RIFF but no more")
-    run = ingesting.run(gen(), tmp_path / "run", audio=source)
+    run = harness.execute(gen(), tmp_path / "run", audio=source)
     with (run.outputs["examples"] / "quarantine.csv").open() as file:
         quarantine = {row["clip_id"]: row["cause"] for row in csv.DictReader(file)}
     assert quarantine == {f"{corpora.ytid(2)}_20": "missing", f"{corpora.ytid(3)}_30": "unreadable"}
@@ -99,7 +99,7 @@ class TestBoundOfQuarantine:
 
     def test_above_it_the_stage_fails_when_all_is_done_and_says_why(self, half_bad, tmp_path):
         with pytest.raises(UserError) as caught:
-            ingesting.run(gen(source=str(half_bad), max_quarantine="49%"), tmp_path / "run")
+            harness.execute(gen(source=str(half_bad), max_quarantine="49%"), tmp_path / "run")
         report = tmp_path / "run" / "work" / "quarantine.csv"
         assert str(caught.value).startswith(
             "6 of 12 clips (50.0%) were quarantined, more than audio_example_gen.max_quarantine=0.49: 3 missing, "
@@ -111,16 +111,16 @@ class TestBoundOfQuarantine:
         # Nothing is lost: the next run only publishes.
         work = tmp_path / "run" / "work"
         shards = {path.name: path.stat().st_mtime_ns for path in work.glob("*.tfrecord*")}
-        run = ingesting.run(gen(source=str(half_bad), max_quarantine="50%"), tmp_path / "run")
+        run = harness.execute(gen(source=str(half_bad), max_quarantine="50%"), tmp_path / "run")
         assert {path.name: path.stat().st_mtime_ns for path in work.glob("*.tfrecord*")} == shards
         assert run.result.figures["listed"] == 12
         assert run.result.figures["clips"] == 6
 
     def test_without_one_it_goes_on(self, half_bad, tmp_path):
-        run = ingesting.run(gen(source=str(half_bad)), tmp_path / "run")
+        run = harness.execute(gen(source=str(half_bad)), tmp_path / "run")
         assert run.result.summary.endswith("6 quarantined (3 missing, 2 unreadable, 1 silent)")
         assert {"quarantined/all", "quarantined/missing", "quarantine/causes", "quarantine"} <= run.tags()
-        assert run.figures[-1] == {"quarantined": 6}
+        assert run.progress.figures[-1] == {"quarantined": 6}
         # A stage that has finished is held to a stricter bound, too.
         gen(max_quarantine="50%").check_reused(outputs=run.outputs, figures=run.result.figures)
         with pytest.raises(UserError, match="6 of 12.*3 missing, 2 unreadable, 1 silent; .*examples/quarantine.csv"):
@@ -164,7 +164,7 @@ class TestAnotherListThanLastTime:
             corpora.write_tone(source / f"{i}.wav", hertz=200 + 10 * i)
         (source / "bad.wav").write_bytes(b"bad")
         with pytest.raises(UserError, match="quarantined"):
-            ingesting.run(gen(source=str(source), max_quarantine=0.0), tmp_path / "run")
+            harness.execute(gen(source=str(source), max_quarantine=0.0), tmp_path / "run")
         (source / "bad.wav").unlink()
         (source / "0.wav").unlink()
         corpora.write_tone(source / "new.wav")
@@ -174,7 +174,7 @@ class TestAnotherListThanLastTime:
         assert corpora.contents(run.outputs["examples"]) == corpora.contents(fresh.outputs["examples"])
 
     def run(self, source, folder, *, after=None):
-        return ingesting.run(gen(source=str(source)), folder, previous=after and after.outputs)
+        return harness.execute(gen(source=str(source)), folder, previous=after and after.outputs)
 
 
 def test_a_manifest(tmp_path):
@@ -182,7 +182,7 @@ def test_a_manifest(tmp_path):
     corpora.write_tone(tmp_path / "clips" / "b.wav", seconds=3.0)
     manifest = tmp_path / "list.csv"
     manifest.write_text("path,start,end,labels\nclips/a.wav,,,x\nclips/b.wav,1.0,2.5,y\n")
-    run = ingesting.run(gen(source=str(manifest)), tmp_path / "run")
+    run = harness.execute(gen(source=str(manifest)), tmp_path / "run")
     info = examples.read_info(run.outputs["examples"])
     clips = [c for split in info.splits for c in examples.dataset(info.directory, split).as_numpy_iterator()]
     assert sorted(clip["audio"].size for clip in clips) == [8000, 24000]
@@ -195,7 +195,7 @@ def test_flac_holds_the_same(tmp_path):
     source = corpora.esc50(tmp_path / "esc", clips=6)
     made = {}
     for storage in ("pcm", "flac"):
-        run = ingesting.run(gen(source=str(source), storage=storage), tmp_path / storage)
+        run = harness.execute(gen(source=str(source), storage=storage), tmp_path / storage)
         info = examples.read_info(run.outputs["examples"])
         clips = [c for split in info.splits for c in examples.dataset(info.directory, split).as_numpy_iterator()]
         made[storage] = {clip["clip_id"]: clip["audio"].tobytes() for clip in clips}
@@ -207,7 +207,7 @@ def test_a_shard_without_a_good_clip_is_no_shard(tmp_path):
     for i in range(4):
         corpora.write_tone(source / f"good{i}.wav")
         (source / f"bad{i}.wav").write_bytes(b"no audio")
-    run = ingesting.run(gen(source=str(source), shards=8), tmp_path / "run")
+    run = harness.execute(gen(source=str(source), shards=8), tmp_path / "run")
     info = examples.read_info(run.outputs["examples"])
     assert sum(info.splits.values()) == 4
     assert sum(info.shards.values()) == 4
@@ -221,14 +221,14 @@ def test_long_recordings_become_clips_of_one_split_and_no_sample_is_lost(tmp_pat
     (tmp_path / "source").mkdir()
     soundfile.write(tmp_path / "source" / "long.wav", whole, 16000)
     corpora.write_tone(tmp_path / "source" / "short.wav")
-    run = ingesting.run(gen(source=str(tmp_path / "source"), max_clip_seconds=2.0), tmp_path / "run")
+    run = harness.execute(gen(source=str(tmp_path / "source"), max_clip_seconds=2.0), tmp_path / "run")
     info = examples.read_info(run.outputs["examples"])
     clips = [c for split in info.splits for c in examples.dataset(info.directory, split).as_numpy_iterator()]
     parts = sorted((c for c in clips if c["source"] == b"long.wav"), key=lambda clip: clip["start_s"])
     assert len(clips) == 4
     assert [part["clip_id"] for part in parts] == [b"long.wav@0.00", b"long.wav@1.67", b"long.wav@3.33"]
     np.testing.assert_array_equal(np.concatenate([part["audio"] for part in parts]), whole)
-    assert run.updates[-1] == (2, 2, "clips")
+    assert run.progress.updates[-1] == (2, 2, "clips")
     assert run.result.summary.startswith("4 clips in ")
 
 
@@ -236,7 +236,7 @@ def test_same_source_gives_the_same_files(tmp_path):
     source = corpora.esc50(tmp_path / "esc", clips=12)
     names = {}
     for i in range(2):
-        run = ingesting.run(gen(source=str(source), shards=2), tmp_path / f"run{i}")
+        run = harness.execute(gen(source=str(source), shards=2), tmp_path / f"run{i}")
         names[i] = {p.name: p.read_bytes() for p in run.outputs["examples"].iterdir() if not p.is_dir()}
     assert names[0] == names[1]
 
@@ -260,7 +260,7 @@ def test_a_file_name_that_is_not_utf8_costs_that_file_alone(tmp_path):
     with open(bad, "wb") as file:
         file.write(next((folder / "audio").iterdir()).read_bytes())
     assert gen(source=str(folder)).external_digests() != digest
-    run = ingesting.run(gen(source=str(folder)), tmp_path / "run")
+    run = harness.execute(gen(source=str(folder)), tmp_path / "run")
     assert run.result.summary.endswith("1 quarantined (1 unreadable)")
     with (run.outputs["examples"] / "quarantine.csv").open() as file:
         (row,) = csv.DictReader(file)
@@ -317,13 +317,13 @@ class TestErrors:
 
     def test_nothing_connected(self, tmp_path):
         with pytest.raises(UserError, match="audio_example_gen.source is not set"):
-            ingesting.run(gen(), tmp_path / "run")
+            harness.execute(gen(), tmp_path / "run")
 
     def test_no_audio(self, tmp_path):
         (tmp_path / "source").mkdir()
         (tmp_path / "source" / "notes.txt").write_text("")
         with pytest.raises(UserError, match="no audio in"):
-            ingesting.run(gen(source=str(tmp_path / "source")), tmp_path / "run")
+            harness.execute(gen(source=str(tmp_path / "source")), tmp_path / "run")
 
     def test_no_decodable_clip(self, tmp_path):
         (tmp_path / "source").mkdir()
@@ -333,7 +333,7 @@ class TestErrors:
             UserError,
             match=r"no decodable clip in .*source: all 3 .*3 unreadable.*because: [^/]* / [^/]*; give a folder",
         ):
-            ingesting.run(gen(source=str(tmp_path / "source")), tmp_path / "run")
+            harness.execute(gen(source=str(tmp_path / "source")), tmp_path / "run")
 
     def test_lists_without_their_files(self, tmp_path):
         source = corpora.audioset(tmp_path / "as", train=2, evaluation=1)
@@ -342,25 +342,25 @@ class TestErrors:
         with pytest.raises(
             UserError, match=r"no clip of the lists in .* can be used: 3 missing, .*no file for this row"
         ):
-            ingesting.run(gen(source=str(source)), tmp_path / "run")
+            harness.execute(gen(source=str(source)), tmp_path / "run")
 
     def test_flags_that_beam_refuses(self, tmp_path):
         source = str(corpora.esc50(tmp_path / "esc", clips=4))
         with pytest.raises(UserError, match=r"audio_example_gen.beam_args: Beam does not accept '--runner=Foo'"):
-            ingesting.run(gen(source=source, beam_args=["--runner=Foo"]), tmp_path / "run")
+            harness.execute(gen(source=source, beam_args=["--runner=Foo"]), tmp_path / "run")
 
     def test_lists_that_name_no_clip(self, tmp_path):
         source = corpora.audioset(tmp_path / "as", train=2, evaluation=1)
         for table in source.glob("*_segments.csv"):
             table.write_text("# three\n# comment\n# lines\n")
         with pytest.raises(UserError, match=r"the lists in .*as name no clip; put"):
-            ingesting.run(gen(source=str(source)), tmp_path / "run")
+            harness.execute(gen(source=str(source)), tmp_path / "run")
 
     def test_label_of_no_known_class(self, tmp_path):
         source = corpora.audioset(tmp_path / "as")
         (source / "class_labels_indices.csv").write_text("index,mid,display_name\n0,/m/09x0r,Speech\n")
         with pytest.raises(UserError, match=r"segments.csv:4: the label '/t/dd00001' is no class of"):
-            ingesting.run(gen(source=str(source)), tmp_path / "run")
+            harness.execute(gen(source=str(source)), tmp_path / "run")
 
 
 def test_importing_it_is_light():
@@ -383,9 +383,9 @@ def test_interrupt_ends_it_soon_and_publishes_nothing(tmp_path):
     code = (
         # Whoever runs the tests in the background has SIGINT ignored, for every child.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "import sys, pathlib; from tests.components import ingesting;"
+        "import sys, pathlib; from tests.components import harness;"
         "from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig as C;"
-        "ingesting.run(AudioExampleGen(C(source=sys.argv[1], shards=2)), pathlib.Path(sys.argv[2]))"
+        "harness.execute(AudioExampleGen(C(source=sys.argv[1], shards=2)), pathlib.Path(sys.argv[2]))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(source), str(tmp_path / "run")], stderr=subprocess.PIPE, text=True
@@ -408,7 +408,7 @@ def test_interrupt_ends_it_soon_and_publishes_nothing(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not ESC50.exists(), reason=f"ESC-50 is not at {ESC50}")
 def test_no_clip_of_the_real_esc50_is_lost(tmp_path):
-    run = ingesting.run(gen(source=str(ESC50)), tmp_path / "run")
+    run = harness.execute(gen(source=str(ESC50)), tmp_path / "run")
     info = examples.read_info(run.outputs["examples"])
     assert sum(info.splits.values()) == 2000
     assert len(info.label_names) == 50

@@ -7,16 +7,16 @@ import pytest
 from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
 from components.statistics_gen import StatisticsGen, StatisticsGenConfig
 from tests import corpora
-from tests.components import ingesting
+from tests.components import harness
 from tests.components.audio_example_gen import job_service
 
 
 def ingest(source, folder, *beam_args):
     """Runs both stages and gives the digest of each TFRecord file and the statistics."""
     gen = AudioExampleGen(AudioExampleGenConfig(source=str(source), shards=3, beam_args=beam_args))
-    examples = ingesting.run(gen, folder / "gen").outputs["examples"]
+    examples = harness.execute(gen, folder / "gen").outputs["examples"]
     stage = StatisticsGen(StatisticsGenConfig(players=0, beam_args=beam_args))
-    statistics = ingesting.run(stage, folder / "statistics", examples=examples).outputs["statistics"]
+    statistics = harness.execute(stage, folder / "statistics", examples=examples).outputs["statistics"]
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in examples.glob("*.tfrecord*")}
     return digests, (examples / "quarantine.csv").read_text(), (statistics / "statistics.json").read_text()
 

@@ -34,9 +34,9 @@ CAUSES = {
 INGEST = """
 import pathlib, sys
 from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
-from tests.components import ingesting
+from tests.components import harness
 config = AudioExampleGenConfig(source=sys.argv[1], shards=24, clip_timeout_seconds=10.0, beam_args=sys.argv[3:])
-ingesting.run(AudioExampleGen(config), pathlib.Path(sys.argv[2]))
+harness.execute(AudioExampleGen(config), pathlib.Path(sys.argv[2]))
 """
 
 

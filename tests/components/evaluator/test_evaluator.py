@@ -5,6 +5,7 @@ import librosa
 import numpy as np
 import pytest
 import tensorflow as tf
+from etils import epath
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from components.evaluator import Evaluator, EvaluatorConfig, baselines, embeddin
 from components.evaluator.component import bless, choose_probe
 from components.exporter import saved_model
 from models import dual
-from tests.components import stage
+from tests.components import harness, stored_examples
 
 CROP = 0.5
 
@@ -203,20 +204,20 @@ def artifacts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluator")
     made = {}
     for name, formats in {"dual": ("waveform", "log_mel"), "single": ("mfcc", "mfcc")}.items():
-        made[name] = stage.epath.Path(folder / name)
+        made[name] = epath.Path(folder / name)
         keras.utils.set_random_seed(0)
         model = dual.DualEncoder(formats=formats, width=0.03125, crop_seconds=CROP)
         (made[name] / "model").mkdir(parents=True)
         model.save(str(made[name] / "model" / "initial.keras"))
         saved_model.export(model, made[name] / "saved_model")
-    clips = [(stage.sound(k % 2, seed=k), (k % 2,), k % 5 + 1) for k in range(20)]
-    made["folds"] = stage.write_examples(
+    clips = [(stored_examples.sound(k % 2, seed=k), (k % 2,), k % 5 + 1) for k in range(20)]
+    made["folds"] = stored_examples.write_examples(
         folder / "folds", {"train": clips[:15], "valid": clips[15:]}, label_names=("tone", "noise"), has_folds=True
     )
     flat = [(audio, labels, 0) for audio, labels, _ in clips]
     splits = {"train": flat[:10], "valid": flat[10:14], "eval": flat[14:]}
-    made["splits"] = stage.write_examples(folder / "splits", splits, label_names=("tone", "noise", "never"))
-    made["unlabelled"] = stage.write_examples(folder / "unlabelled", {"train": [(clips[0][0], (), 0)]})
+    made["splits"] = stored_examples.write_examples(folder / "splits", splits, label_names=("tone", "noise", "never"))
+    made["unlabelled"] = stored_examples.write_examples(folder / "unlabelled", {"train": [(clips[0][0], (), 0)]})
     return made
 
 
@@ -226,9 +227,9 @@ def _evaluate(artifacts, model, examples, folder, **config):
         "model": artifacts[model] / "model",
         "saved_model": artifacts[model] / "saved_model",
     }
-    outputs, result, context = stage.run(Evaluator(EvaluatorConfig(**config)), inputs, folder)
-    report = json.loads((outputs["evaluation"] / "metrics.json").read_text())
-    return report, json.loads((outputs["blessing"] / "blessing.json").read_text()), result, context
+    run = harness.execute(Evaluator(EvaluatorConfig(**config)), folder, **inputs)
+    report = json.loads((run.outputs["evaluation"] / "metrics.json").read_text())
+    return report, json.loads((run.outputs["blessing"] / "blessing.json").read_text()), run.result, run.context
 
 
 def test_evaluates_by_the_folds(artifacts, tmp_path):
@@ -240,7 +241,7 @@ def test_evaluates_by_the_folds(artifacts, tmp_path):
     assert report["scores"]["mfcc_mean_std"] > 0.9
     assert not verdict["blessed"]
     assert "NOT blessed" in result.summary
-    assert context.progress.calls[-1][:3] == (7, 7, "probes")
+    assert context.progress.updates[-1] == (7, 7, "probes")
     folder = context.tensorboard_dir
     assert list(folder.glob("events*"))
     assert len((folder / "embedding.tsv").read_text().splitlines()) == 20
@@ -257,7 +258,7 @@ def test_evaluates_on_the_eval_split_with_one_format(artifacts, tmp_path):
 
 def test_unlabelled_examples_are_not_probed_and_blessed_with_a_note(artifacts, tmp_path):
     report, verdict, result, context = _evaluate(artifacts, "dual", "unlabelled", tmp_path)
-    assert context.progress.calls == []  # not even embedded
+    assert context.progress.updates == []  # not even embedded
     assert report["probe"] is None
     assert report["scores"] == {}
     assert verdict["blessed"]
@@ -265,9 +266,9 @@ def test_unlabelled_examples_are_not_probed_and_blessed_with_a_note(artifacts, t
 
 
 def test_an_eval_split_without_labels_is_refused_in_one_sentence(artifacts, tmp_path):
-    clips = [(stage.sound(0), (0,), 0)]
-    examples = {"train": clips, "eval": [(stage.sound(1), (), 0)]}
-    bare = stage.write_examples(tmp_path / "bare", examples, label_names=("tone",))
+    clips = [(stored_examples.sound(0), (0,), 0)]
+    examples = {"train": clips, "eval": [(stored_examples.sound(1), (), 0)]}
+    bare = stored_examples.write_examples(tmp_path / "bare", examples, label_names=("tone",))
     with pytest.raises(UserError, match="'eval' has a label"):
         _evaluate({**artifacts, "bare": bare}, "single", "bare", tmp_path / "run")
 

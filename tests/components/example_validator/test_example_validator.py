@@ -10,7 +10,7 @@ from scipy.special import rel_entr
 from components.errors import UserError
 from components.example_validator import ExampleValidator, ExampleValidatorConfig, comparison
 from components.trainer.component import refuse_fatal
-from tests.components import ingesting
+from tests.components import harness
 
 SPLIT = {
     "clips": 100,
@@ -38,7 +38,7 @@ def validate(
             document["splits"][name] = copy.deepcopy(SPLIT) | changes
     folder.mkdir(exist_ok=True)
     (folder / "statistics.json").write_text(json.dumps(document))
-    run = ingesting.run(ExampleValidator(config), folder / "run", previous=previous, statistics=folder)
+    run = harness.execute(ExampleValidator(config), folder / "run", previous=previous, statistics=folder)
     anomalies = json.loads((run.outputs["anomalies"] / "anomalies.json").read_text())
     return [(anomaly["name"], anomaly["severity"]) for anomaly in anomalies], run
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from components import base
 from components.exporter import Exporter, infra_validator, saved_model
 from models import dual, views
-from tests.components import stage
+from tests.components import harness, stored_examples
 
 CROP = 0.5
 
@@ -20,10 +20,11 @@ def exported(tmp_path_factory):
     model = dual.DualEncoder(width=0.03125, crop_seconds=CROP)
     (folder / "model").mkdir()
     model.save(folder / "model" / "model.keras")
-    clips = [(stage.sound(k % 2, seed=k, seconds=1.0 + 0.1 * k), (), 0) for k in range(4)]
-    examples = stage.write_examples(folder / "examples", {"train": clips[:3], "valid": clips[3:]})
+    clips = [(stored_examples.sound(k % 2, seed=k, seconds=1.0 + 0.1 * k), (), 0) for k in range(4)]
+    examples = stored_examples.write_examples(folder / "examples", {"train": clips[:3], "valid": clips[3:]})
     inputs = {"model": examples.parent / "model", "examples": examples}
-    return model, *stage.run(Exporter(), inputs, folder)
+    run = harness.execute(Exporter(), folder, **inputs)
+    return model, run.outputs, run.result, run.context
 
 
 def test_the_signatures_answer_as_documented(exported):

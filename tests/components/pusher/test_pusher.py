@@ -5,7 +5,7 @@ from etils import epath
 
 from components.errors import UserError
 from components.pusher import Pusher, PusherConfig
-from tests.components import stage
+from tests.components import harness
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def _bless(folders, channel, verdict):
 
 
 def _run(config, inputs, folder):
-    outputs, result, _ = stage.run(Pusher(config), inputs, folder)
-    return outputs, result, json.loads((outputs["pushed_model"] / "pushed.json").read_text())
+    run = harness.execute(Pusher(config), folder, **inputs)
+    return run.outputs, run.result, json.loads((run.outputs["pushed_model"] / "pushed.json").read_text())
 
 
 def test_pushes_in_servings_layout(inputs, tmp_path):
@@ -69,7 +69,7 @@ def test_a_version_is_never_overwritten(inputs, tmp_path):
     config = PusherConfig(destination=str(tmp_path / "serving"), version=1)
     _run(config, inputs, tmp_path / "first")
     with pytest.raises(UserError, match=r"pusher\.version"):
-        stage.run(Pusher(config), inputs, tmp_path / "second")
+        harness.execute(Pusher(config), tmp_path / "second", **inputs)
 
 
 def test_what_an_interrupted_push_left_is_replaced(inputs, tmp_path):

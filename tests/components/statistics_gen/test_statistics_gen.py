@@ -11,7 +11,7 @@ from components.statistics_gen import StatisticsGen, StatisticsGenConfig, pictur
 from tests import corpora
 from tests.beam_jobs.statistics import test_job as test_statistics
 from tests.beam_jobs.statistics.test_near_duplicates import scene
-from tests.components import ingesting
+from tests.components import harness
 
 
 def clip(seed, *, labels, gain=1.0):
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
     (folder / "examples").mkdir()
     test_statistics.write(folder / "examples", splits, source="x/y.mp3", source_codec="mp3", source_rate=44100)
     component = StatisticsGen(StatisticsGenConfig(players=3))
-    return splits, ingesting.run(component, folder / "statistics", examples=folder / "examples")
+    return splits, harness.execute(component, folder / "statistics", examples=folder / "examples")
 
 
 def test_figures(made):
@@ -54,7 +54,7 @@ def test_summary_and_progress(made):
     assert run.result.summary.startswith("0.02 h, mean level -")
     assert run.result.summary.endswith(" dBFS, 0 silent, 3 classes, 1 near duplicate between splits")
     assert run.result.figures["near_duplicates"] == 1
-    assert run.updates[-1] == (10, 10, "clips")
+    assert run.progress.updates[-1] == (10, 10, "clips")
 
 
 def test_progress_goes_file_by_file_and_a_stopped_run_leaves_no_count_behind(tmp_path):
@@ -65,15 +65,15 @@ def test_progress_goes_file_by_file_and_a_stopped_run_leaves_no_count_behind(tmp
     (tmp_path / "run" / "work" / "seen").mkdir(parents=True)
     (tmp_path / "run" / "work" / "seen" / "another file").write_text("")
     component = StatisticsGen(StatisticsGenConfig(players=0, beam_args=("--direct_num_workers=1",)))
-    run = ingesting.run(component, tmp_path / "run", examples=tmp_path / "examples")
-    assert run.updates[-1] == (12, 12, "clips")
-    assert {done for done, _, _ in run.updates} <= {0, 2, 4, 6, 8, 10, 12}
+    run = harness.execute(component, tmp_path / "run", examples=tmp_path / "examples")
+    assert run.progress.updates[-1] == (12, 12, "clips")
+    assert {done for done, _, _ in run.progress.updates} <= {0, 2, 4, 6, 8, 10, 12}
     seen = {path.name for path in (tmp_path / "run" / "work" / "seen").iterdir()}
     assert seen == {epath.Path(path).name for path in info.files("train")}
 
 
 def texts(run):
-    accumulator = event_accumulator.EventAccumulator(str(run.tensorboard_dir), size_guidance={"tensors": 0})
+    accumulator = event_accumulator.EventAccumulator(str(run.context.tensorboard_dir), size_guidance={"tensors": 0})
     accumulator.Reload()
     tags = [
         tag
@@ -101,7 +101,7 @@ def test_tables(made):
 
 def test_the_validator_reports_the_leak(made, tmp_path):
     config = ExampleValidatorConfig(leakage="fatal")
-    run = ingesting.run(ExampleValidator(config), tmp_path, statistics=made[1].outputs["statistics"])
+    run = harness.execute(ExampleValidator(config), tmp_path, statistics=made[1].outputs["statistics"])
     anomalies = json.loads((run.outputs["anomalies"] / "anomalies.json").read_text())
     assert (anomalies[0]["name"], anomalies[0]["severity"]) == ("train_eval_leakage", "fatal")
     assert "1 of 2 clips of the eval split" in anomalies[0]["message"]
@@ -144,7 +144,7 @@ def test_unlabelled_audio_has_no_picture_of_classes(tmp_path):
     folder.mkdir()
     test_statistics.write(folder, {"train": [clip(1, labels=[]), (np.zeros(800, np.int16), [])]})
     (folder / "labels.labels.txt").unlink()
-    run = ingesting.run(StatisticsGen(StatisticsGenConfig(players=0)), tmp_path / "run", examples=folder)
+    run = harness.execute(StatisticsGen(StatisticsGenConfig(players=0)), tmp_path / "run", examples=folder)
     assert run.result.summary.endswith("1 silent, 0 classes")
     assert "durations" in run.tags()
     assert not {"class balance", "label co-occurrence", "label pairs", "near duplicates"} & run.tags()

@@ -4,7 +4,7 @@ import scipy.signal
 
 from beam_jobs import audio, sources
 from components.synthetic_audio_gen import SyntheticAudioGen, SyntheticAudioGenConfig, corpus, sounds
-from tests.components import ingesting
+from tests.components import harness
 
 RATE = 16000
 
@@ -35,7 +35,7 @@ def modulation_rate(samples):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     config = SyntheticAudioGenConfig(clips_train=20, clips_eval=4, clip_seconds=2.0, seed=5)
-    return ingesting.run(SyntheticAudioGen(config), tmp_path_factory.mktemp("synthetic"))
+    return harness.execute(SyntheticAudioGen(config), tmp_path_factory.mktemp("synthetic"))
 
 
 def test_the_real_ingest_reads_it(made):
@@ -53,7 +53,7 @@ def test_the_real_ingest_reads_it(made):
 
 def test_summary_progress_and_tensorboard(made):
     assert made.result.summary == "24 clips of 16 classes"
-    assert made.updates[-1] == (24, 24, "clips")
+    assert made.progress.updates[-1] == (24, 24, "clips")
     assert any(tag.startswith("classes/") for tag in made.tags())
 
 

@@ -11,15 +11,15 @@ import tensorflow as tf
 from beam_jobs.audio import pcm
 from components.trainer import gradient_cache, input_pipeline, step
 from pipeline.configs import overrides
-from tests.components import stage
+from tests.components import stored_examples
 from tests.components.trainer import training
 
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
-    clips = [(stage.sound(i % 2, seconds=1.0, seed=i), (i % 2,), 0) for i in range(40)]
+    clips = [(stored_examples.sound(i % 2, seconds=1.0, seed=i), (i % 2,), 0) for i in range(40)]
     folder = tmp_path_factory.mktemp("examples") / "examples"
-    return stage.write_examples(folder, {"train": clips}, label_names=("tone", "noise"))
+    return stored_examples.write_examples(folder, {"train": clips}, label_names=("tone", "noise"))
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_validation_leaves_the_model_as_it_is_and_falls_when_it_learns(examples,
 
 WORKER = """
 import json, os, pickle, sys
-from tests.components import training
+from tests.components.trainer import training
 from components.trainer import strategies
 strategy = strategies.make("multi_worker")
 examples, output = sys.argv[1:]
@@ -157,8 +157,8 @@ print("the same for all:", strategies.agreed(strategy, float(strategies.is_chief
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path, one_device):
     """Each step sees every clip, because two hosts deal them out in another order; a crop is a whole clip."""
-    clips = [(stage.sound(i % 2, seconds=0.5, seed=i), (i % 2,), 0) for i in range(16)]
-    examples = stage.write_examples(tmp_path / "examples", {"train": clips})
+    clips = [(stored_examples.sound(i % 2, seconds=0.5, seed=i), (i % 2,), 0) for i in range(16)]
+    examples = stored_examples.write_examples(tmp_path / "examples", {"train": clips})
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(examples), str(tmp_path / "result")],

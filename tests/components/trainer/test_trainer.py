@@ -15,11 +15,10 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
-from components import base
 from components.errors import UserError
 from components.trainer import Trainer, TrainerConfig, checks, compiled_loop, input_pipeline, summaries, validation
 from pipeline.configs import overrides
-from tests.components import stage
+from tests.components import harness, stored_examples
 from tests.components.trainer import training
 
 TINY = {
@@ -44,10 +43,10 @@ def inputs(tmp_path_factory):
     (folder / "anomalies").mkdir()
     (folder / "anomalies" / "anomalies.json").write_text("[]")
     clips = {
-        split: [(stage.sound(i % 2, seconds=1.0, seed=(len(split), i)), (i % 2,), 0) for i in range(count)]
+        split: [(stored_examples.sound(i % 2, seconds=1.0, seed=(len(split), i)), (i % 2,), 0) for i in range(count)]
         for split, count in (("train", 21), ("valid", 5))
     }
-    stage.write_examples(folder / "examples", clips, label_names=("tone", "noise"))
+    stored_examples.write_examples(folder / "examples", clips, label_names=("tone", "noise"))
     return {"examples": folder / "examples", "anomalies": folder / "anomalies"}
 
 
@@ -55,7 +54,7 @@ def _weights(path):
     return keras.models.load_model(path, compile=False).get_weights()
 
 
-class _StopsAt(stage.RecordedProgress):
+class _StopsAt(harness.RecordedProgress):
     def __init__(self, step):
         super().__init__()
         self.step = step
@@ -66,14 +65,8 @@ class _StopsAt(stage.RecordedProgress):
 
 
 def _execute(config, inputs, folder, *, progress=None):
-    folder = epath.Path(folder)
-    outputs = {name: folder / "outputs" / name for name in Trainer.outputs}
-    for path in (*outputs.values(), folder / "work"):
-        path.mkdir(parents=True, exist_ok=True)
-    context = base.StageContext(
-        work_dir=folder / "work", tensorboard_dir=folder / "events", progress=progress or stage.RecordedProgress()
-    )
-    return Trainer(config).execute(inputs=inputs, outputs=outputs, context=context), outputs, context
+    run = harness.execute(Trainer(config), folder, progress=progress, keep_outputs=True, **inputs)
+    return run.result, run.outputs, run.context
 
 
 def test_a_run_leaves_models_history_and_events(inputs, tmp_path):
@@ -85,8 +78,8 @@ def test_a_run_leaves_models_history_and_events(inputs, tmp_path):
     assert [int(row["step"]) for row in rows] == [2, 4, 6]
     assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
     assert json.loads((outputs["model"] / "training.json").read_text())["steps"] == 6
-    assert [call[0] for call in context.progress.calls] == [1, 2, 3, 4, 5, 6]
-    assert _tags(tmp_path / "events") >= {
+    assert [done for done, _, _ in context.progress.updates] == [1, 2, 3, 4, 5, 6]
+    assert _tags(tmp_path / "tensorboard") >= {
         "config",
         *(f"train/{name}" for name in ("loss", "top1", "alignment", "uniformity", "learning_rate", "clips_per_s")),
         *(f"train/{name}_norm" for name in ("gradient", "parameter", "update")),
@@ -171,7 +164,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         _execute(config, inputs, tmp_path / "stopped", progress=_stop(where, patched))
     _, resumed, context = _execute(config, inputs, tmp_path / "stopped")
-    assert context.progress.calls[0][0] == 4, "it did not start again"
+    assert context.progress.updates[0][0] == 4, "it did not start again"
     pair = (_weights(folder["model"] / "model.keras") for folder in (whole, resumed))
     for expected, found in zip(*pair, strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -204,8 +197,8 @@ def test_what_is_not_finite_is_not_kept_when_a_run_is_stopped(inputs, tmp_path, 
 def test_a_killed_run_resumes_to_the_same_weights(inputs, tmp_path):
     _, whole, _ = _execute(_config(), inputs, tmp_path / "whole")
     program = (
-        "import os, signal, sys; from tests.components import test_trainer as t\n"
-        "class Killed(t.stage.RecordedProgress):\n"
+        "import os, signal, sys; from tests.components.trainer import test_trainer as t\n"
+        "class Killed(t.harness.RecordedProgress):\n"
         "    def update(self, done, **figures):\n"
         "        if done == int(sys.argv[4]): os.kill(os.getpid(), signal.SIGKILL)\n"
         "inputs = {name: t.epath.Path(path) for name, path in zip(('examples', 'anomalies'), sys.argv[2:])}\n"
@@ -218,7 +211,7 @@ def test_a_killed_run_resumes_to_the_same_weights(inputs, tmp_path):
     last = max(int(path.name.partition("-")[2]) for path in folder.iterdir())
     assert last >= 2
     _, resumed, context = _execute(_config(), inputs, tmp_path / "killed")
-    assert context.progress.calls[0][0] == last + 1
+    assert context.progress.updates[0][0] == last + 1
     pair = (_weights(folder["model"] / "model.keras") for folder in (whole, resumed))
     for expected, found in zip(*pair, strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -439,6 +432,6 @@ def test_crops_longer_than_every_clip_are_refused_unless_they_are_repeated(input
 
 
 def test_one_clip_alone_has_no_negatives(tmp_path):
-    folder = stage.write_examples(tmp_path / "examples", {"train": [(stage.sound(0), (), 0)]})
+    folder = stored_examples.write_examples(tmp_path / "examples", {"train": [(stored_examples.sound(0), (), 0)]})
     with pytest.raises(UserError, match="has 1 clips, and one alone has no negatives: add audio"):
         checks.check_examples(_config(batch_size=2), examples.read_info(folder))

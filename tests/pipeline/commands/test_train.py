@@ -13,7 +13,7 @@ import pytest
 
 from components.importer import read_model_config
 from pipeline import cli
-from tests.components import stage
+from tests.components import stored_examples
 from tests.components.trainer import training
 
 OVERRIDES = [
@@ -29,11 +29,11 @@ OVERRIDES = [
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
     clips = {
-        split: [(stage.sound(i % 2, seconds=1.0, seed=i), (i % 2,), 0) for i in range(count)]
+        split: [(stored_examples.sound(i % 2, seconds=1.0, seed=i), (i % 2,), 0) for i in range(count)]
         for split, count in (("train", 16), ("valid", 4))
     }
     folder = tmp_path_factory.mktemp("train") / "examples"
-    return str(stage.write_examples(folder, clips, label_names=("tone", "noise")))
+    return str(stored_examples.write_examples(folder, clips, label_names=("tone", "noise")))
 
 
 def train(examples, output, *overrides):
@@ -85,10 +85,10 @@ def test_sigterm_keeps_a_checkpoint_and_the_same_command_ends_in_the_same_weight
 def test_the_same_command_on_two_machines_trains_as_on_one(tmp_path):
     """Each step sees every clip, because two hosts deal them out in another order; a crop is a whole clip."""
     clips = {
-        split: [(stage.sound(i % 2, seconds=0.5, seed=i), (i % 2,), 0) for i in range(count)]
+        split: [(stored_examples.sound(i % 2, seconds=0.5, seed=i), (i % 2,), 0) for i in range(count)]
         for split, count in (("train", 16), ("valid", 4))
     }
-    folder = str(stage.write_examples(tmp_path / "examples", clips, label_names=("tone", "noise")))
+    folder = str(stored_examples.write_examples(tmp_path / "examples", clips, label_names=("tone", "noise")))
     fields = {**training.WHOLE_CLIPS, "batch_size": 16, "steps": 20, "steps_per_loop": 100, "log_every": 5}
     fields |= {"eval_every": 10, "learning_rate": 1e-3}
     overrides = [f"trainer.{name.replace('__', '.')}={value}" for name, value in fields.items()]

@@ -1,36 +1,10 @@
-"""Runs one stage in a temporary folder, as the runner would, and makes the tiny artifacts it reads."""
-
-import dataclasses
+"""Writes small sets of stored examples for the tests of stages that read them."""
 
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
-from components import base
-
-
-@dataclasses.dataclass
-class RecordedProgress:
-    """Keeps what a stage reported."""
-
-    calls: list = dataclasses.field(default_factory=list)
-
-    def update(self, done, *, total, unit, **figures):
-        self.calls.append((done, total, unit, figures))
-
-
-def run(component, inputs, folder):
-    """Executes into `folder`; returns the outputs by name and the result."""
-    folder = epath.Path(folder)
-    outputs = {name: folder / "outputs" / name for name in component.outputs}
-    for output in outputs.values():
-        output.mkdir(parents=True)
-    context = base.StageContext(
-        work_dir=folder / "work", tensorboard_dir=folder / "tensorboard", progress=RecordedProgress()
-    )
-    result = component.execute(inputs=inputs, outputs=outputs, context=context)
-    return outputs, result, context
 
 
 def write_examples(folder, clips, *, label_names=(), has_folds=False):
