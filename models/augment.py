@@ -5,53 +5,48 @@ the example's place in the global batch, so that they are the same on any number
 them a layer draws its own from a `keras.random.SeedGenerator`.
 """
 
-from collections.abc import Mapping
+import itertools
 
 import keras
 from keras import ops
 
+from models.config import AugmentConfig
 from models.frontends import FrontEnd, Waveform
 from models.typing import Shape, Tensor
 
-AUGMENTATIONS = ("mixing", "time_mask_seconds", "frequency_mask", "frequency_shift")
-
 
 def build(
-    options: Mapping[str, float], *, front_end: FrontEnd, sample_rate: int, mixing_group: int, seed: int | None
+    config: AugmentConfig, *, front_end: FrontEnd, sample_rate: int, mixing_group: int, seed: int | None
 ) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
     """Builds the augmentations of a branch.
 
     Args:
-        options: Those that are on, by their names in `AUGMENTATIONS`: `mixing` (bool), `time_mask_seconds` (longest
-            block), `frequency_mask` (most bands), `frequency_shift` (farthest, in bands).
-        front_end: The branch's; `FrontEnd.bands` is where all but mixing act.
-        sample_rate: Hz.
+        config: Which augmentations are on, and how strong they are.
+        front_end: The front end of the branch. All augmentations but mixing act on its `FrontEnd.bands`.
+        sample_rate: In Hz.
         mixing_group: See `AudioMixing`.
-        seed: Of the branch.
+        seed: The seed of the branch; each layer gets a seed of its own. None for random seeds.
 
     Returns:
-        The layers for the waveform, and those for the bands, each in the order in which they act.
+        The layers for the waveform and the layers for the bands, each in the order in which they act.
 
     Raises:
-        ValueError: for an unknown name, or bands to mask or shift where there are none.
+        ValueError: The config masks or shifts the bands of a waveform, which has none.
     """
-    unknown = sorted(set(options) - set(AUGMENTATIONS))
-    if unknown:
-        raise ValueError(f"unknown augmentation {unknown[0]!r}: they are {', '.join(AUGMENTATIONS)}")
-    mixing, seconds, mask, shift = (options.get(name, 0) for name in AUGMENTATIONS)
-    if (mask or shift) and isinstance(front_end, Waveform):
+    if (config.frequency_mask or config.frequency_shift) and isinstance(front_end, Waveform):
         raise ValueError("a waveform has no bands: frequency_mask and frequency_shift are for spectra")
-    seeds = (None if seed is None else seed + i for i in range(len(AUGMENTATIONS)))
-    on_waveform, on_bands, silence = [], [], {"value": front_end.silence}
-    if mixing:
+    seeds = itertools.repeat(None) if seed is None else itertools.count(seed)
+    silence = front_end.silence
+    on_waveform, on_bands = [], []
+    if config.mixing:
         on_waveform.append(AudioMixing(group=mixing_group, seed=next(seeds)))
-    if shift:
-        on_bands.append(FrequencyShift(farthest=shift, seed=next(seeds), **silence))
-    if seconds:
-        longest = round(seconds * sample_rate / front_end.hop)
-        on_bands.append(Mask(axis=1, longest=longest, seed=next(seeds), **silence))
-    if mask:
-        on_bands.append(Mask(axis=2, longest=mask, seed=next(seeds), **silence))
+    if config.frequency_shift:
+        on_bands.append(FrequencyShift(farthest=config.frequency_shift, value=silence, seed=next(seeds)))
+    if config.time_mask_seconds:
+        longest = round(config.time_mask_seconds * sample_rate / front_end.hop)
+        on_bands.append(Mask(axis=1, longest=longest, value=silence, seed=next(seeds)))
+    if config.frequency_mask:
+        on_bands.append(Mask(axis=2, longest=config.frequency_mask, value=silence, seed=next(seeds)))
     return on_waveform, on_bands
 
 

@@ -1,13 +1,12 @@
-"""What is known of formats and encoders without building any: names, sizes, what fits with what.
+"""The encoders by name, with what a config must know of them: sizes, formats, defaults.
 
-Nothing here imports Keras, so a config can be refused before the second it takes to load it.
+This module does not import Keras, so that a command can check a config without the seconds that Keras takes to load.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
-from models.formats import FORMATS, SPECTRA, FrontEndOptions, frame_size
+from models.formats import SPECTRA
 
 PADDINGS = ("same", "valid")
 
@@ -102,102 +101,22 @@ def find_encoder(name: str) -> Encoder:
     return ENCODERS[name]
 
 
-def pair(encoders: Mapping[str, str] | str) -> Mapping[str, str]:
-    """Format -> encoder name, of a pair's name or of such a mapping, which stays as it is.
+def pair(name: str) -> Mapping[str, str]:
+    """Returns the encoder name of each format in one of `PAIRS`.
 
     Raises:
-        ValueError: if there is no pair of that name, with those there are.
+        ValueError: There is no pair of this name. The message lists the names.
     """
-    if isinstance(encoders, str):
-        if encoders not in PAIRS:
-            raise ValueError(f"unknown pair of encoders {encoders!r}: the pairs are {', '.join(PAIRS)}")
-        return PAIRS[encoders]
-    return encoders
+    if name not in PAIRS:
+        raise ValueError(f"unknown pair of encoders {name!r}: the pairs are {', '.join(PAIRS)}")
+    return PAIRS[name]
 
 
 def embedding_names(formats: Sequence[str], *, share_encoder: bool = True) -> tuple[str, ...]:
-    """The name of each branch's embedding: its format, with `_a` or `_b` where each branch embeds the same format."""
+    """Returns the name of each branch's embedding.
+
+    It is the format of the branch, with the suffix `_a` or `_b` if two encoders embed the same format.
+    """
     if share_encoder or len(set(formats)) > 1:
         return tuple(formats)
     return tuple(f"{name}_{branch}" for name, branch in zip(formats, "ab", strict=True))
-
-
-def common_dim(*, formats: Sequence[str], encoders: Mapping[str, str], width: float) -> int:
-    """Size of the embedding that all branches share.
-
-    Args:
-        formats: The formats of the two branches.
-        encoders: Format -> encoder name.
-        width: Multiplies the channel counts.
-
-    Raises:
-        ValueError: for a format that does not exist or has no encoder, an encoder that cannot read its format, or
-            encoders whose sizes differ: one projector reads both (paper, section 2.1).
-    """
-    if len(formats) != 2 or not set(formats) <= set(FORMATS):
-        raise ValueError(f"formats {'+'.join(formats)!r}: choose two of {', '.join(FORMATS)}, e.g. 'waveform+log_mel'")
-    dims = {}
-    for name in dict.fromkeys(formats):
-        if name not in encoders:
-            raise ValueError(f"no encoder is given for the format {name!r}")
-        encoder = find_encoder(encoders[name])
-        if encoder.waveform != (name == "waveform"):
-            reads = "waveforms" if encoder.waveform else "spectra"
-            fitting = ", ".join(key for key, value in ENCODERS.items() if value.waveform != encoder.waveform)
-            raise ValueError(
-                f"encoder {encoders[name]!r} reads {reads}, so it cannot serve the format {name!r}: "
-                f"choose one of {fitting}"
-            )
-        dims[encoders[name]] = scale(encoder.dim, width)
-    if len(set(dims.values())) > 1:
-        sizes = " and ".join(f"{name} gives {dim}" for name, dim in dims.items())
-        raise ValueError(
-            f"the two encoders must give embeddings of one size, which the projector shares, but {sizes}: "
-            "choose encoders of the same size"
-        )
-    return next(iter(dims.values()))
-
-
-def check_inputs(
-    *,
-    formats: Sequence[str],
-    encoders: Mapping[str, str],
-    seconds: float,
-    sample_rate: int,
-    n_mels: int = 80,
-    n_mfcc: int = 13,
-    padding: str | None = None,
-    front_end: FrontEndOptions | None = None,
-) -> None:
-    """Refuses crops from which a branch has nothing to embed.
-
-    Args:
-        formats: The formats of the two branches.
-        encoders: Format -> encoder name.
-        seconds: Length of the crops.
-        sample_rate: In Hz.
-        n_mels: Bands of the spectrogram and of the log-mel spectrogram.
-        n_mfcc: Coefficients of the MFCCs.
-        padding: Of the encoders, None for their own.
-        front_end: How spectra are made, None for the defaults.
-
-    Raises:
-        ValueError: naming the shortest crop, the fewest bands, or the option of the front end that does not fit.
-    """
-    options = front_end or FrontEndOptions()
-    for name in dict.fromkeys(formats):
-        shortest = find_encoder(encoders[name]).shortest(padding)
-        if name != "waveform":
-            options.check(sample_rate=sample_rate)
-            size = frame_size(name, n_mels=n_mels, n_mfcc=n_mfcc)
-            if size < shortest:
-                raise ValueError(
-                    f"{size} bands of {name} are too few for {encoders[name]} with padding 'valid': choose at least "
-                    f"{shortest}, or padding 'same'"
-                )
-            shortest = options.shortest(shortest, sample_rate=sample_rate)
-        if round(seconds * sample_rate) < shortest:
-            enough = math.ceil(1e4 * shortest / sample_rate) / 1e4
-            raise ValueError(
-                f"a crop of {seconds:g} s is too short for {encoders[name]} on {name}: choose at least {enough:g} s"
-            )

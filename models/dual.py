@@ -1,130 +1,83 @@
-"""The dual-format model: two views of a clip, each in its own format, embedded in one space (paper, figure 1)."""
+"""The dual-format model: embeds two crops of a clip, each in its own format, in one space (paper, figure 1)."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 import keras
 
 from models import augment, catalog, frontends
 from models import encoders as encoder_zoo
-from models.formats import FrontEndOptions, frame_size
+from models.compatibility import embedding_dim
+from models.config import ModelConfig
+from models.formats import frame_size
 from models.heads import Projector
 from models.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("diptych")
 class DualEncoder(keras.Model):
-    """Two branches (crop -> augmentation -> format -> encoder) and the projector they share.
+    """Two branches (crop -> augmentation -> format -> encoder) and one projector for both.
 
-    With two formats each has its own encoder; with one format in both branches they share it, or have one each.
+    Two branches of different formats have an encoder each. Two branches of the same format share one encoder, or have
+    one each if `config.share_encoder` is false; the paper found no difference.
 
     Args:
-        formats: The format of branch A and of branch B, each one of `models.formats.FORMATS`.
-        encoders: Format -> encoder name (`models.catalog.ENCODERS`), or the name of one of `models.catalog.PAIRS`.
-        augmentations: For branch A and branch B, see `models.augment.build`; what is absent is off.
-        share_encoder: Whether two branches of one format share an encoder; the paper found no difference.
-        width: Multiplies every channel count of the encoders.
-        dropout: Rate after each block of a 2-D encoder, see `models.encoders.build`.
-        norm: Of all encoders, see `models.encoders.build`; None is each family's own.
-        padding: Of all encoders, likewise.
-        crop_seconds: Length of a view.
-        sample_rate: Hz.
-        n_mels: Bands of the spectrogram and of the log-mel spectrogram.
-        n_mfcc: Coefficients of the MFCCs.
-        front_end: How spectra are made, as `models.formats.FrontEndOptions`; what is absent has its default.
-        projector_dim: Size of the space in which views are compared.
-        projector_norm: `"none"` (paper) or `"batch"`, see `Projector`.
-        mixing_group: Consecutive examples among which mixing partners are drawn.
-        seed: Fixes the augmentations' draws (not the initial weights: `keras.utils.set_random_seed` does).
+        config: The architecture, the formats and the augmentations.
+        seed: Seed of the augmentations. It does not decide the initial weights, see `keras.utils.set_random_seed`.
+        **kwargs: Passed on to `keras.Model`.
 
     Attributes:
-        formats: The format of branch A and of branch B.
-        embedding_names: What there is to embed with, in branch order: one name, or two.
+        config: The config that the model was built from.
+        seed: See above.
+        formats: The formats of branch A and branch B.
+        embedding_names: The names of the embeddings, in branch order: one name per encoder.
         dims: Name of an embedding -> its size.
+        sample_rate: In Hz.
+        crop_samples: Length of a crop, in samples.
 
     Raises:
-        ValueError: for an unknown format, encoder, augmentation or option, an encoder that cannot read its format, or
-            two encoders of different size, with both sizes named: one projector reads both.
+        ValueError: A format or an encoder does not exist, an encoder cannot read its format, the sizes of the two
+            encoders differ, or a size or an option does not fit.
     """
 
-    def __init__(
-        self,
-        *,
-        formats: Sequence[str] = ("waveform", "log_mel"),
-        encoders: Mapping[str, str] | str = "small",
-        augmentations: Sequence[Mapping[str, float]] = ({}, {}),
-        share_encoder: bool = True,
-        width: float = 1.0,
-        dropout: float = 0.2,
-        norm: str | None = None,
-        padding: str | None = None,
-        crop_seconds: float = 3.0,
-        sample_rate: int = 16000,
-        n_mels: int = 80,
-        n_mfcc: int = 13,
-        front_end: Mapping[str, object] | None = None,
-        projector_dim: int = 512,
-        projector_norm: str = "none",
-        mixing_group: int = 32,
-        seed: int | None = None,
-        **kwargs,
-    ):
-        super().__init__(autocast=False, **kwargs)  # front ends need float32 under mixed precision, too
-        encoders = dict(catalog.pair(encoders))
-        dim = catalog.common_dim(formats=formats, encoders=encoders, width=width)
-        options = FrontEndOptions.of(front_end or {})
-        self.config = {
-            "formats": list(formats),
-            "encoders": encoders,
-            "augmentations": [dict(augmentation) for augmentation in augmentations],
-            **{"share_encoder": share_encoder, "width": width, "dropout": dropout, "norm": norm, "padding": padding},
-            **{"crop_seconds": crop_seconds, "sample_rate": sample_rate, "n_mels": n_mels, "n_mfcc": n_mfcc},
-            "front_end": dataclasses.asdict(options),
-            **{"projector_dim": projector_dim, "projector_norm": projector_norm},
-            **{"mixing_group": mixing_group, "seed": seed},
-        }
-        self.formats = tuple(formats)
-        self._embedded_as = catalog.embedding_names(formats, share_encoder=share_encoder)  # by each branch
-        self.embedding_names = tuple(dict.fromkeys(self._embedded_as))
+    def __init__(self, config: ModelConfig, *, seed: int | None = None, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # The front ends need float32, also under mixed precision.
+        dim = embedding_dim(config)
+        self.config, self.seed = config, seed
+        self.formats = config.format_names
+        self._embedding_of_branch = catalog.embedding_names(self.formats, share_encoder=config.share_encoder)
+        self.embedding_names = tuple(dict.fromkeys(self._embedding_of_branch))
         self.dims = dict.fromkeys(self.embedding_names, dim)
-        self.sample_rate, self.crop_samples = sample_rate, round(crop_seconds * sample_rate)
-        sizes = {"n_mels": n_mels, "n_mfcc": n_mfcc}
+        self.sample_rate, self.crop_samples = config.sample_rate, round(config.crop_seconds * config.sample_rate)
         self.front_ends = {
-            name: frontends.build(name, sample_rate=sample_rate, options=options, **sizes)
-            for name in dict.fromkeys(formats)
+            format_name: frontends.build(format_name, config) for format_name in dict.fromkeys(self.formats)
         }
         self.encoders = {
-            embedding: encoder_zoo.build(
-                encoders[name],
-                n_mels=frame_size(name, **sizes),
-                norm=norm,
-                padding=padding,
-                width=width,
-                dropout=dropout,
-            )
-            for embedding, name in self._format_of_embedding.items()
+            embedding: _build_encoder(format_name, config)
+            for embedding, format_name in self._format_of_embedding.items()
         }
-        self.projector = Projector(dim=dim, out_dim=projector_dim, norm=projector_norm)
+        self.projector = Projector(dim=dim, out_dim=config.projector_dim, norm=config.projector_norm)
         self.projector.build((None, dim))
         self.augmentations = [
             augment.build(
-                augmentation,
-                front_end=self.front_ends[name],
-                sample_rate=sample_rate,
-                mixing_group=mixing_group,
+                augmentations,
+                front_end=self.front_ends[format_name],
+                sample_rate=config.sample_rate,
+                mixing_group=config.mixing_group,
                 seed=None if seed is None else (100 * seed + 10 * branch) % 2**32,
             )
-            for branch, (name, augmentation) in enumerate(zip(formats, augmentations, strict=True))
+            for branch, (format_name, augmentations) in enumerate(
+                zip(self.formats, (config.augment_a, config.augment_b), strict=True)
+            )
         ]
         self.built = True
 
     @property
     def _format_of_embedding(self) -> dict[str, str]:
-        return dict(zip(self._embedded_as, self.formats, strict=True))
+        return dict(zip(self._embedding_of_branch, self.formats, strict=True))
 
     @property
     def draws_each(self) -> int:
-        """How many random numbers the augmentations of an example take, over both branches."""
+        """The number of random numbers that augment an example, over both branches."""
         return sum(layer.draws_each for layer in self._augmentation_layers)
 
     @property
@@ -141,13 +94,13 @@ class DualEncoder(keras.Model):
     def call(
         self, views: Sequence[Tensor], training: bool = False, draws: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Projects two views of the same clips.
+        """Projects two crops of the same clips.
 
         Args:
             views: Two `(batch, crop_samples)` float32 waveforms in [-1, 1], for branch A and branch B.
-            training: Whether to augment, drop out and use the batch's own statistics.
-            draws: `(batch, draws_each)` float32 in [0, 1), all that is random about the augmentations; None to have
-                each augmentation draw its own.
+            training: Whether to augment, to drop out and to normalize with the statistics of the batch.
+            draws: `(batch, draws_each)` float32 in [0, 1), the random numbers of the augmentations. If None, each
+                augmentation draws its own.
 
         Returns:
             Two `(batch, projector_dim)` tensors.
@@ -158,16 +111,26 @@ class DualEncoder(keras.Model):
         )
 
     def encode(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
-        """What a branch's encoder makes of `(batch, crop_samples)` waveforms, `(batch, dim)`: the projector's input."""
-        x = self.view(branch, waveform, training=training, draws=draws)
-        return self.encoders[self._embedded_as[branch]](x, training=training)
+        """Embeds crops with the encoder of a branch.
+
+        Args:
+            branch: 0 for A, 1 for B.
+            waveform: `(batch, crop_samples)` float32.
+            training: See `call`.
+            draws: See `call`.
+
+        Returns:
+            `(batch, dim)`, the input of the projector.
+        """
+        x = self.encoder_input(branch, waveform, training=training, draws=draws)
+        return self.encoders[self._embedding_of_branch[branch]](x, training=training)
 
     def embed(self, audio: Tensor, *, training: bool = False) -> dict[str, Tensor]:
         """Embeds clips with each encoder, without augmentation.
 
         Args:
-            audio: `(batch, samples)` float32 waveforms in [-1, 1], `crop_samples` long in training.
-            training: Passed to the encoders.
+            audio: `(batch, samples)` float32 waveforms in [-1, 1].
+            training: Passed on to the encoders.
 
         Returns:
             Name of the embedding -> `(batch, dim)`.
@@ -178,24 +141,37 @@ class DualEncoder(keras.Model):
             for embedding, name in self._format_of_embedding.items()
         }
 
-    def mix(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
-        """The waveforms that a branch turns into its format: in training mixed with others, if the branch does so.
+    def encoder_input(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
+        """Turns crops into the input of a branch's encoder: mixed, in the branch's format, augmented.
 
         Args:
             branch: 0 for A, 1 for B.
             waveform: `(batch, crop_samples)` float32.
             training: Whether to augment.
             draws: See `call`.
+
+        Returns:
+            `(batch, crop_samples)` for waveforms, `(batch, frames, bands)` for spectra.
+        """
+        mixed = self.mix(branch, waveform, training=training, draws=draws)
+        return self.to_format(branch, mixed, training=training, draws=draws)
+
+    def mix(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
+        """Mixes each crop with another one of the batch, if the branch does so and in training only.
+
+        This is the first half of `encoder_input`, and takes the same arguments.
+
+        Returns:
+            `(batch, crop_samples)`.
         """
         for layer in self.augmentations[branch][0]:
             waveform = layer(waveform, self._draws_of(layer, draws), training=training)
         return waveform
 
-    def format(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
-        """What a branch's encoder is given for waveforms that `mix` has seen to: in the branch's format, augmented.
+    def to_format(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
+        """Converts mixed crops to the format of a branch, and augments them there in training.
 
-        Returns:
-            `(batch, crop_samples)` for waveforms, `(batch, frames, bands)` for spectra.
+        This is the second half of `encoder_input`, and takes the same arguments and returns the same.
         """
         front_end = self.front_ends[self.formats[branch]]
         x = front_end.bands(waveform)
@@ -203,10 +179,38 @@ class DualEncoder(keras.Model):
             x = layer(x, self._draws_of(layer, draws), training=training)
         return front_end.features(x)
 
-    def view(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
-        """`format` after `mix`: what a branch's encoder is given for `(batch, crop_samples)` waveforms."""
-        mixed = self.mix(branch, waveform, training=training, draws=draws)
-        return self.format(branch, mixed, training=training, draws=draws)
-
     def get_config(self) -> dict:
-        return self.config
+        """Returns the dictionary that `.keras` files hold. Its keys must stay, so that published models load."""
+        fields = self.config.model_dump()
+        fields["formats"] = list(self.formats)
+        fields["augmentations"] = [fields.pop("augment_a"), fields.pop("augment_b")]
+        fields["seed"] = self.seed
+        return fields
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, object]) -> "DualEncoder":
+        """Builds a model from the dictionary in a `.keras` file. Fields that an older file lacks have their defaults.
+
+        Raises:
+            ValueError: A format has no encoder, a field is unknown or a value is wrong.
+        """
+        fields = dict(config)
+        seed = fields.pop("seed", None)
+        formats, encoders = fields["formats"], fields["encoders"]
+        for format_name in formats:
+            if format_name not in encoders:
+                raise ValueError(f"no encoder is given for the format {format_name!r}")
+        augment_a, augment_b = fields.pop("augmentations")
+        fields |= {"formats": "+".join(formats), "augment_a": augment_a, "augment_b": augment_b}
+        return cls(ModelConfig.model_validate(fields), seed=seed)
+
+
+def _build_encoder(format_name: str, config: ModelConfig) -> keras.Model:
+    return encoder_zoo.build(
+        config.encoders.for_format(format_name),
+        n_mels=frame_size(format_name, n_mels=config.n_mels, n_mfcc=config.n_mfcc),
+        norm=config.norm,
+        padding=config.padding,
+        width=config.width,
+        dropout=config.dropout,
+    )

@@ -1,13 +1,12 @@
 """From a waveform to the format a branch sees: `(batch, samples) -> (batch, frames, bands)`, or the waveform itself."""
 
-import dataclasses
-
 import keras
 import numpy as np
 from keras import ops
 
 from models import filters
-from models.formats import FrontEndOptions, frame_size
+from models.config import FrontEndConfig, ModelConfig
+from models.formats import frame_size
 from models.typing import Tensor
 
 
@@ -56,20 +55,29 @@ class _FilterBank(FrontEnd):
     FFT op to hinder an export.
 
     Args:
-        sample_rate: Hz.
-        n_bands: Bands.
-        **options: Those of `models.formats.FrontEndOptions`, and the layer's `name`.
+        options: How to compute the spectra; None for the defaults.
+        sample_rate: In Hz.
+        n_bands: Number of bands.
+        name: Name of the layer.
 
     Raises:
-        ValueError: for options that do not exist or fit, or too many bands; when called, for a waveform that is too
-            short.
+        ValueError: The options do not fit the sample rate, or there are too many bands for the transform; when called,
+            the waveform is too short for a frame.
     """
 
     power = 2  # of the Fourier magnitudes
 
-    def __init__(self, *, sample_rate: int = 16000, n_bands: int = 80, name: str | None = None, **options):
+    def __init__(
+        self,
+        options: FrontEndConfig | None = None,
+        *,
+        sample_rate: int = 16000,
+        n_bands: int = 80,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
-        self.sample_rate, self.n_bands, self.options = sample_rate, n_bands, FrontEndOptions.of(options)
+        self.options = options or FrontEndConfig()
+        self.sample_rate, self.n_bands = sample_rate, n_bands
         self.options.check(sample_rate=sample_rate)
         self.window, self.hop = self.options.window(sample_rate), self.options.hop(sample_rate)
         matrix = filters.triangles(
@@ -120,8 +128,16 @@ class _FilterBank(FrontEnd):
         return ops.concatenate([x[:, i : count - hops + 1 + i] for i in range(hops)], axis=-1)
 
     def get_config(self) -> dict:
-        sizes = {"sample_rate": self.sample_rate, "n_bands": self.n_bands}
-        return {**super().get_config(), **sizes, **dataclasses.asdict(self.options)}
+        return {
+            **super().get_config(),
+            "options": self.options.model_dump(),
+            "sample_rate": self.sample_rate,
+            "n_bands": self.n_bands,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> "_FilterBank":
+        return cls(**{**config, "options": FrontEndConfig(**config["options"])})
 
 
 @keras.saving.register_keras_serializable("diptych")
@@ -145,8 +161,8 @@ class Mfcc(_FilterBank):
     that these come from, so that is where they are augmented.
     """
 
-    def __init__(self, *, n_mfcc: int = 13, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, options: FrontEndConfig | None = None, *, n_mfcc: int = 13, **kwargs):
+        super().__init__(options, **kwargs)
         self.n_mfcc = frame_size("mfcc", n_mels=self.n_bands, n_mfcc=n_mfcc)
         self._cosines = filters.cosine_transform(self.n_bands, n_mfcc)
 
@@ -157,23 +173,22 @@ class Mfcc(_FilterBank):
         return {**super().get_config(), "n_mfcc": self.n_mfcc}
 
 
-def build(
-    name: str, *, sample_rate: int = 16000, n_mels: int = 80, n_mfcc: int = 13, options: FrontEndOptions | None = None
-) -> FrontEnd:
+def build(format_name: str, config: ModelConfig) -> FrontEnd:
     """Builds the front end of a format.
 
     Args:
-        name: One of `models.formats.FORMATS`.
-        sample_rate: Hz.
-        n_mels: Bands of the spectrogram and of the log-mel spectrogram.
-        n_mfcc: Coefficients of the MFCCs.
-        options: Of the spectral formats.
+        format_name: One of `models.formats.FORMATS`.
+        config: The model's config.
 
     Raises:
-        ValueError: for options or sizes that do not fit.
+        ValueError: The sizes or the options of the front end do not fit together.
     """
-    if name == "waveform":
-        return Waveform(name="waveform_front_end")
-    sizes = {"sample_rate": sample_rate, "n_bands": n_mels, **({"n_mfcc": n_mfcc} if name == "mfcc" else {})}
-    layer = {"spectrogram": Spectrogram, "log_mel": LogMel, "mfcc": Mfcc}[name]
-    return layer(name=f"{name}_front_end", **sizes, **dataclasses.asdict(options or FrontEndOptions()))
+    name = f"{format_name}_front_end"
+    if format_name == "waveform":
+        return Waveform(name=name)
+    sizes = {"sample_rate": config.sample_rate, "n_bands": config.n_mels}
+    if format_name == "spectrogram":
+        return Spectrogram(config.front_end, name=name, **sizes)
+    if format_name == "log_mel":
+        return LogMel(config.front_end, name=name, **sizes)
+    return Mfcc(config.front_end, n_mfcc=config.n_mfcc, name=name, **sizes)

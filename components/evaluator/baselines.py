@@ -5,9 +5,9 @@ import math
 import tensorflow as tf
 
 from models import frontends, views
-from models.formats import FrontEndOptions
+from models.config import FrontEndConfig
 
-_OPTIONS, _SAMPLE_RATE = FrontEndOptions(), 16000  # the defaults, and the sample rate that they are for
+_OPTIONS, _SAMPLE_RATE = FrontEndConfig(), 16000  # the defaults, and the sample rate that they are for
 
 
 class MfccStatistics:
@@ -16,9 +16,11 @@ class MfccStatistics:
     def __init__(self, *, sample_rate: int, crop: int):
         self.crop = crop
         self.mfcc = frontends.Mfcc(
+            FrontEndConfig(
+                fft_length=_OPTIONS.fft_length * 2 ** max(0, math.ceil(math.log2(sample_rate / _SAMPLE_RATE))),
+                high_hz=min(_OPTIONS.high_hz, sample_rate / 2),
+            ),
             sample_rate=sample_rate,
-            fft_length=_OPTIONS.fft_length * 2 ** max(0, math.ceil(math.log2(sample_rate / _SAMPLE_RATE))),
-            high_hz=min(_OPTIONS.high_hz, sample_rate / 2),
         )
 
     def windows(self, audio: tf.Tensor) -> tf.Tensor:

@@ -59,7 +59,7 @@ def read_model_config(folder: str) -> dict:
     """Reads how a model was built from its file, without the seconds it takes to load Keras.
 
     Returns:
-        The arguments of `models.dual.DualEncoder`.
+        What `models.dual.DualEncoder.get_config` returned.
 
     Raises:
         UserError: if the folder does not hold a model.

@@ -1,6 +1,5 @@
 """Turns a checkpoint of PANNs (Kong et al. 2020) into a model that the pipeline takes in place of one it trained."""
 
-import dataclasses
 import json
 import math
 import os
@@ -13,9 +12,9 @@ import numpy as np
 
 from components.errors import UserError
 from components.importer import torch_file
-from models import catalog, filters, panns
+from models import catalog, compatibility, filters, panns
+from models.config import AugmentConfig, EncodersConfig, FrontEndConfig, ModelConfig
 from models.dual import DualEncoder
-from models.formats import FrontEndOptions
 
 _FILTERS = "logmel_extractor.melW"  # (Fourier bins, bands)
 # Points of the FFT, which is as long as the window -> sample rate, and upper edge of the bands.
@@ -45,10 +44,9 @@ def import_checkpoint(checkpoint: str, *, output: str, crop_seconds: float) -> s
     arrays = torch_file.read_weights(checkpoint)
     try:
         name = panns.identify(arrays)
-        network = _network(name, arrays)
-        _check_crop(network, seconds=crop_seconds)
+        config = _model_config(name, arrays, crop_seconds=crop_seconds)
         keras.utils.set_random_seed(0)
-        model = DualEncoder(**network, crop_seconds=crop_seconds)
+        model = DualEncoder(config)
         _write(model, arrays, record={"imported_from": pathlib.Path(checkpoint).name, "network": name}, folder=folder)
     except ValueError as error:
         raise UserError(f"{checkpoint}: {error}.") from error
@@ -57,14 +55,34 @@ def import_checkpoint(checkpoint: str, *, output: str, crop_seconds: float) -> s
     return f"{name} at {model.sample_rate:,} Hz, {_parameters(model):,} parameters"
 
 
-def _network(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, object]:
-    """The arguments of `DualEncoder` that make its encoder and front end PANNs'.
+def _model_config(name: str, arrays: Mapping[str, np.ndarray], *, crop_seconds: float) -> ModelConfig:
+    """Returns the config whose encoder and front end are PANNs', with the encoder in both branches.
 
     Raises:
-        ValueError: if the file's front end is not the one they make.
+        UserError: The crop is not a length, or too short for the encoder.
+        ValueError: The front end of the file is not one of PANNs'.
     """
     if catalog.find_encoder(name).waveform:
-        return _both_branches("waveform", name) | {"sample_rate": _WAVEFORM_RATE}
+        config = _both_branches("waveform", name, sample_rate=_WAVEFORM_RATE)
+    else:
+        config = _spectral(name, arrays)
+    if not math.isfinite(crop_seconds):
+        raise UserError(f"--crop-seconds {crop_seconds} is not a length: give seconds.")
+    # `model_copy` does not validate, so that `check_inputs` sees a crop of 0 s, too, and names the shortest crop.
+    config = config.model_copy(update={"crop_seconds": crop_seconds})
+    try:
+        compatibility.check_inputs(config)
+    except ValueError as error:
+        raise UserError(f"--crop-seconds {crop_seconds:g}: {error}.") from error
+    return config
+
+
+def _spectral(name: str, arrays: Mapping[str, np.ndarray]) -> ModelConfig:
+    """Returns the config of a spectral network, whose mel filters tell its sample rate.
+
+    Raises:
+        ValueError: The front end of the file is not one of PANNs'.
+    """
     if _FILTERS not in arrays:
         raise ValueError(f"there is no {_FILTERS}, which would tell the network's sample rate")
     bins, bands = arrays[_FILTERS].shape
@@ -79,28 +97,23 @@ def _network(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, object]:
             f"its {_FILTERS} is not PANNs' for an FFT of {fft_length} points, {bands} mel bands from {_LOW_HZ:g} to "
             f"{high_hz:g} Hz at {sample_rate} Hz, so the network would not hear what it was trained on"
         )
-    front_end = FrontEndOptions(
+    front_end = FrontEndConfig(
         window_seconds=fft_length / sample_rate, mel_scale="slaney", log="decibel", floor=1e-10, centre=True, **shape
     )
-    return _both_branches("log_mel", name) | {
-        "sample_rate": sample_rate,
-        "n_mels": bands,
-        "front_end": dataclasses.asdict(front_end),
-    }
+    return _both_branches("log_mel", name, sample_rate=sample_rate, n_mels=bands, front_end=front_end)
 
 
-def _both_branches(form: str, name: str) -> dict[str, object]:
-    return {"formats": (form, form), "encoders": {form: name}, "norm": "batch", "padding": "valid"}
-
-
-def _check_crop(network: Mapping, *, seconds: float) -> None:
-    if not math.isfinite(seconds):
-        raise UserError(f"--crop-seconds {seconds} is not a length: give seconds.")
-    checked = {key: value for key, value in network.items() if key not in ("norm", "front_end")}
-    try:
-        catalog.check_inputs(**checked, front_end=FrontEndOptions.of(network.get("front_end", {})), seconds=seconds)
-    except ValueError as error:
-        raise UserError(f"--crop-seconds {seconds:g}: {error}.") from error
+def _both_branches(format_name: str, encoder: str, **fields: int | FrontEndConfig) -> ModelConfig:
+    """Returns the config of PANNs' network in both branches, without augmentation."""
+    return ModelConfig(
+        formats=f"{format_name}+{format_name}",
+        encoders=EncodersConfig(**{format_name: encoder}),
+        norm="batch",
+        padding="valid",
+        augment_a=AugmentConfig(),
+        augment_b=AugmentConfig(),
+        **fields,
+    )
 
 
 def _write(model: DualEncoder, arrays: Mapping[str, np.ndarray], *, record: Mapping, folder: pathlib.Path) -> None:

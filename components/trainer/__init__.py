@@ -1,6 +1,7 @@
 """The training loop."""
 
 from components.trainer.component import Trainer
-from components.trainer.config import AugmentConfig, EncodersConfig, FrontEndConfig, ModelConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
+from models.config import AugmentConfig, EncodersConfig, FrontEndConfig, ModelConfig
 
 __all__ = ["AugmentConfig", "EncodersConfig", "FrontEndConfig", "ModelConfig", "Trainer", "TrainerConfig"]

@@ -5,7 +5,8 @@ import tensorflow as tf
 from beam_jobs import examples
 from beam_jobs.examples import ExamplesInfo
 from components.errors import UserError
-from components.trainer.config import ModelConfig, TrainerConfig
+from components.trainer.config import TrainerConfig
+from models.config import ModelConfig
 from models.dual import DualEncoder
 from models.layers import BatchNormalization
 
@@ -17,25 +18,7 @@ def build_model(config: ModelConfig, *, seed: int) -> DualEncoder:
         UserError: if the model cannot be built so.
     """
     try:
-        model = DualEncoder(
-            formats=config.format_names,
-            encoders=config.encoders.model_dump(),
-            augmentations=[config.augment_a.model_dump(), config.augment_b.model_dump()],
-            share_encoder=config.share_encoder,
-            width=config.width,
-            dropout=config.dropout,
-            norm=config.norm,
-            padding=config.padding,
-            crop_seconds=config.crop_seconds,
-            sample_rate=config.sample_rate,
-            n_mels=config.n_mels,
-            n_mfcc=config.n_mfcc,
-            front_end=config.front_end.model_dump(),
-            projector_dim=config.projector_dim,
-            projector_norm=config.projector_norm,
-            mixing_group=config.mixing_group,
-            seed=seed,
-        )
+        model = DualEncoder(config, seed=seed)
     except ValueError as error:
         raise UserError(f"trainer.model: {error}.") from error
     layers = [layer for encoder in model.encoders.values() for layer in encoder.layers]

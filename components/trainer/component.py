@@ -10,8 +10,7 @@ from etils import epath
 from components import base
 from components.errors import UserError
 from components.trainer.config import TrainerConfig
-from models import catalog
-from models.formats import FrontEndOptions
+from models import compatibility
 
 
 class Trainer(base.Component):
@@ -34,18 +33,9 @@ class Trainer(base.Component):
 
     def check(self) -> None:
         config, model = self.config, self.config.model
-        branches = {"formats": model.format_names, "encoders": model.encoders.model_dump()}
         try:
-            catalog.common_dim(**branches, width=model.width)
-            catalog.check_inputs(
-                **branches,
-                seconds=model.crop_seconds,
-                sample_rate=model.sample_rate,
-                n_mels=model.n_mels,
-                n_mfcc=model.n_mfcc,
-                padding=model.padding,
-                front_end=FrontEndOptions.of(model.front_end.model_dump()),
-            )
+            compatibility.embedding_dim(model)
+            compatibility.check_inputs(model)
         except ValueError as error:
             raise UserError(f"trainer.model: {error}.") from error
         for field, name, augment in zip("ab", model.format_names, (model.augment_a, model.augment_b), strict=True):

@@ -1,101 +1,11 @@
 """The Trainer's config. Defaults are the paper's (section 3) wherever it gives a value."""
 
-import re
 from typing import ClassVar, Literal
 
 import pydantic
 
 from components.base import StageConfig
-from models.catalog import PAIRS
-from models.formats import FrontEndOptions
-
-_SMALL, _FRONT_END = PAIRS["small"], FrontEndOptions()
-
-
-class EncodersConfig(StageConfig):
-    """The encoder of each format; those of formats that are not used do not matter."""
-
-    waveform: str = pydantic.Field(_SMALL["waveform"], description="Encoder of the raw waveform.")
-    spectrogram: str = pydantic.Field(_SMALL["spectrogram"], description="Encoder of the linear spectrogram.")
-    log_mel: str = pydantic.Field(_SMALL["log_mel"], description="Encoder of the log-mel spectrogram.")
-    mfcc: str = pydantic.Field(_SMALL["mfcc"], description="Encoder of the MFCCs.")
-
-
-class FrontEndConfig(StageConfig):
-    """How spectra are made, see `models.formats.FrontEndOptions`. The paper gives window and hop only."""
-
-    window_seconds: float = pydantic.Field(_FRONT_END.window_seconds, gt=0, description="Length of the Hann window.")
-    hop_seconds: float = pydantic.Field(_FRONT_END.hop_seconds, gt=0, description="From one frame to the next.")
-    fft_length: int = pydantic.Field(_FRONT_END.fft_length, ge=2, description="Points of the FFT; even.")
-    low_hz: float = pydantic.Field(_FRONT_END.low_hz, ge=0, description="Lower edge of the lowest band.")
-    high_hz: float = pydantic.Field(_FRONT_END.high_hz, gt=0, description="Upper edge of the highest band.")
-    mel_scale: Literal["htk", "slaney"] = pydantic.Field(
-        _FRONT_END.mel_scale, description="htk: peaks of 1, as TensorFlow's; slaney: equal areas, as librosa's."
-    )
-    log: Literal["natural", "decibel"] = pydantic.Field(
-        _FRONT_END.log, description="natural: ln(x + floor); decibel: 10 log10(max(x, floor)) of energies."
-    )
-    floor: float = pydantic.Field(_FRONT_END.floor, gt=0, description="Keeps the log of silence finite.")
-    centre: bool = pydantic.Field(
-        _FRONT_END.centre, description="Frames centred on multiples of the hop, as librosa's; false: they begin there."
-    )
-
-
-class AugmentConfig(StageConfig):
-    """The augmentations of one branch (paper, section 2.2); 0 and false are off."""
-
-    mixing: bool = pydantic.Field(False, description="Adds another clip as noise, before any spectral transform.")
-    time_mask_seconds: float = pydantic.Field(0.0, ge=0, description="Longest block of time dropped, in seconds.")
-    frequency_mask: int = pydantic.Field(0, ge=0, description="Most adjacent bands dropped; spectra only.")
-    frequency_shift: int = pydantic.Field(0, ge=0, description="Farthest shift, in bands; spectra only.")
-
-
-class ModelConfig(StageConfig):
-    """The dual-format model, see `models.dual.DualEncoder`."""
-
-    formats: str = pydantic.Field(
-        "waveform+log_mel",
-        description="Formats of branch A and branch B: two of waveform, spectrogram, log_mel, mfcc, or one twice.",
-    )
-    encoders: EncodersConfig = EncodersConfig()
-    share_encoder: bool = pydantic.Field(
-        True, description="One encoder for both branches where they have the same format; false: one each."
-    )
-    norm: str | None = pydantic.Field(
-        None, description="Of all encoders: batch, or group:G for G groups; null: each family's own."
-    )
-    padding: Literal["same", "valid"] | None = pydantic.Field(
-        None, description="Of all encoders; valid is PANNs' and needs longer crops; null: each family's own."
-    )
-    width: float = pydantic.Field(1.0, gt=0, description="Multiplies every channel count of the encoders.")
-    dropout: float = pydantic.Field(0.2, ge=0, lt=1, description="After each block of a 2-D encoder (PANNs: 0.2).")
-    crop_seconds: float = pydantic.Field(3.0, gt=0, description="Length of a view, in seconds.")
-    sample_rate: int = pydantic.Field(16000, ge=2000, description="In Hz; must be that of the examples.")
-    n_mels: int = pydantic.Field(80, ge=1, description="Bands of the spectrogram and of the log-mel spectrogram.")
-    n_mfcc: int = pydantic.Field(13, ge=1, description="Coefficients of the MFCCs.")
-    front_end: FrontEndConfig = FrontEndConfig()
-    projector_dim: int = pydantic.Field(512, ge=1, description="Size of the space in which views are compared.")
-    projector_norm: Literal["none", "batch"] = pydantic.Field(
-        "none",
-        description="Normalisation after the projector's hidden layer: none in the paper; small batches need batch.",
-    )
-    augment_a: AugmentConfig = AugmentConfig(mixing=True)
-    augment_b: AugmentConfig = AugmentConfig(mixing=True, frequency_shift=10)
-    mixing_group: int = pydantic.Field(
-        32, ge=2, description="Consecutive examples of a batch among which mixing partners are drawn."
-    )
-
-    @pydantic.field_validator("norm")
-    @classmethod
-    def _known(cls, norm: str | None) -> str | None:
-        if norm is not None and not re.fullmatch("batch|group:[1-9][0-9]*", norm):
-            raise ValueError("must be batch, or group:G for a number G of groups, e.g. group:1")
-        return norm
-
-    @property
-    def format_names(self) -> tuple[str, ...]:
-        """The formats of branch A and branch B."""
-        return tuple(self.formats.split("+"))
+from models.config import ModelConfig
 
 
 class TrainerConfig(StageConfig):

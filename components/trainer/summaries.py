@@ -78,15 +78,13 @@ class TrainingLog:
 
         Of a spectrum, the player has the mixed waveform that it is of, and the picture all that was done to it.
         """
-        group = model.config["mixing_group"]  # holds the partners of the first
+        group = model.config.mixing_group  # holds the partners of the first
         batch = {name: values[:group] for name, values in batch.items()}
-        draws = tf.random.stateless_uniform(
-            (len(batch["clip_id"]), model.draws_each), seed=(model.config["seed"] or 0, 0)
-        )
+        draws = tf.random.stateless_uniform((len(batch["clip_id"]), model.draws_each), seed=(model.seed or 0, 0))
         with self._writer.as_default(step=0):
             for branch, name in enumerate(model.formats):
                 sounds = model.mix(branch, pcm.to_float(batch["ab"[branch]]), training=True, draws=draws)
-                views = model.format(branch, sounds, training=True, draws=draws)
+                views = model.to_format(branch, sounds, training=True, draws=draws)
                 for i in range(min(_CLIPS_SHOWN, len(sounds))):
                     clip_id = batch["clip_id"][i].numpy().decode()
                     title = f"{clip_id}, branch {'AB'[branch]}: {name}"

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 
 import pydantic
 
-from components.base import StageConfig
 from components.errors import UserError
 
-Config = typing.TypeVar("Config", bound=StageConfig)
+Config = typing.TypeVar("Config", bound=pydantic.BaseModel)
 
 
 def override(config: Config, assignments: Iterable[str]) -> Config:
@@ -44,12 +43,12 @@ def replace(config: Config, values: Mapping[str, object]) -> Config:
     return config
 
 
-def fields(config: StageConfig, *, prefix: str = "") -> list[tuple[str, object, str]]:
+def fields(config: pydantic.BaseModel, *, prefix: str = "") -> list[tuple[str, object, str]]:
     """All fields as (dotted name, value, description); a section that is None is one row."""
     rows = []
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
-        if isinstance(value, StageConfig):
+        if isinstance(value, pydantic.BaseModel):
             rows += fields(value, prefix=f"{prefix}{name}.")
         else:
             rows.append((prefix + name, value, field.description or ""))
@@ -80,7 +79,9 @@ def _readings(text: str) -> Iterable[object]:
     yield [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _put(data: dict, model: StageConfig | type[StageConfig], keys: list[str], path: str, value: object) -> None:
+def _put(
+    data: dict, model: pydantic.BaseModel | type[pydantic.BaseModel], keys: list[str], path: str, value: object
+) -> None:
     """Sets data[k0][k1]... to value after checking each key against the model's fields."""
     key, *rest = keys
     model_fields = model.model_fields if isinstance(model, type) else type(model).model_fields
@@ -89,8 +90,8 @@ def _put(data: dict, model: StageConfig | type[StageConfig], keys: list[str], pa
     if not rest:
         data[key] = value
         return
-    section = getattr(model, key, None) if isinstance(model, StageConfig) else None
-    if not isinstance(section, StageConfig):
+    section = getattr(model, key, None) if isinstance(model, pydantic.BaseModel) else None
+    if not isinstance(section, pydantic.BaseModel):
         section = _section_type(model_fields[key].annotation)
         if section is None:
             raise UserError(f"{path}: {key} is a single value, not a section.")
@@ -99,10 +100,10 @@ def _put(data: dict, model: StageConfig | type[StageConfig], keys: list[str], pa
     _put(data[key], section, rest, path, value)
 
 
-def _section_type(annotation: object) -> type[StageConfig] | None:
+def _section_type(annotation: object) -> type[pydantic.BaseModel] | None:
     """The config class in an annotation such as `Section | None`."""
     for choice in (annotation, *typing.get_args(annotation)):
-        if isinstance(choice, type) and issubclass(choice, StageConfig):
+        if isinstance(choice, type) and issubclass(choice, pydantic.BaseModel):
             return choice
     return None
 

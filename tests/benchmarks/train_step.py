@@ -58,7 +58,7 @@ def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
         figures = {name: value for name, value in logs.items() if name != "input_wait_s"}
         log.training(1, {**figures, "learning_rate": 0.0, "clips_per_s": 0.0}, times={"input": logs["input_wait_s"]})
 
-    views = [setup.model.view(branch, sounds, training=True) for branch, sounds in enumerate(_sounds(setup))]
+    views = [setup.model.encoder_input(branch, sounds, training=True) for branch, sounds in enumerate(_sounds(setup))]
     parts = {
         "augmentation and front ends": _views(setup),
         "loss": _loss(setup),
@@ -106,7 +106,7 @@ def _views(setup: step.Setup) -> Callable[[], object]:
 
     @tf.function
     def run() -> tf.Tensor:
-        made = [setup.model.view(branch, sound, training=True) for branch, sound in enumerate(sounds)]
+        made = [setup.model.encoder_input(branch, sound, training=True) for branch, sound in enumerate(sounds)]
         return tf.add_n([tf.reduce_max(view) for view in made])
 
     return lambda: run().numpy()

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import augment, frontends
+from models.config import AugmentConfig, ModelConfig
 
 
 def _spectra(batch, frames, bands):
@@ -148,9 +149,9 @@ def test_xla_compiles_all_of_them():
 
 @pytest.mark.parametrize("name", ["spectrogram", "log_mel", "mfcc"])
 def test_a_branch_of_spectra_mixes_waveforms_and_changes_bands(name):
-    options = {"mixing": True, "time_mask_seconds": 0.3, "frequency_mask": 10, "frequency_shift": 20}
-    front_end = frontends.build(name)
-    on_waveform, on_bands = augment.build(options, front_end=front_end, sample_rate=16000, mixing_group=4, seed=7)
+    config = AugmentConfig(mixing=True, time_mask_seconds=0.3, frequency_mask=10, frequency_shift=20)
+    front_end = frontends.build(name, ModelConfig())
+    on_waveform, on_bands = augment.build(config, front_end=front_end, sample_rate=16000, mixing_group=4, seed=7)
     assert [layer.group for layer in on_waveform] == [4]
     shift, time, frequency = on_bands
     assert (shift.farthest, time.longest, time.axis, frequency.longest, frequency.axis) == (20, 30, 1, 10, 2)
@@ -159,14 +160,15 @@ def test_a_branch_of_spectra_mixes_waveforms_and_changes_bands(name):
 
 
 def test_a_branch_of_waveforms_is_masked_by_samples():
-    options = {"front_end": frontends.build("waveform"), "sample_rate": 16000, "mixing_group": 4, "seed": None}
-    on_waveform, (mask,) = augment.build({"time_mask_seconds": 0.3, "frequency_shift": 0}, **options)
+    front_end = frontends.build("waveform", ModelConfig())
+    options = {"front_end": front_end, "sample_rate": 16000, "mixing_group": 4, "seed": None}
+    on_waveform, (mask,) = augment.build(AugmentConfig(time_mask_seconds=0.3), **options)
     assert on_waveform == []
     assert (mask.longest, mask.axis, mask.value) == (4800, 1, 0.0)
     with pytest.raises(ValueError, match="a waveform has no bands"):
-        augment.build({"frequency_mask": 1}, **options)
-    with pytest.raises(ValueError, match="unknown augmentation 'reverb': they are mixing"):
-        augment.build({"reverb": 1}, **options)
+        augment.build(AugmentConfig(frequency_mask=1), **options)
+    with pytest.raises(ValueError, match="reverb\n +Extra inputs are not permitted"):
+        AugmentConfig(reverb=1)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from models import catalog, contrastive, dual
+from models import contrastive, dual
+from models.config import AugmentConfig, ModelConfig
+from models.formats import FORMATS
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("tf.function is what these tests compile", allow_module_level=True)
@@ -13,14 +15,12 @@ import tensorflow as tf
 # One encoder of each family, and every format. XLA takes its time over the deep ones.
 PAIRS = [
     pytest.param({"encoders": {"waveform": "conv160", "log_mel": "cnn6"}}, id="conv stack and CNN"),
+    pytest.param({"formats": "spectrogram+mfcc", "encoders": {"spectrogram": "cnn6", "mfcc": "cnn6"}}, id="spectra"),
     pytest.param(
-        {"formats": ("spectrogram", "mfcc"), "encoders": {"spectrogram": "cnn6", "mfcc": "cnn6"}}, id="spectra"
+        {"formats": "log_mel+log_mel", "encoders": {"log_mel": "resnet22"}}, id="ResNet", marks=pytest.mark.slow
     ),
     pytest.param(
-        {"formats": ("log_mel", "log_mel"), "encoders": {"log_mel": "resnet22"}}, id="ResNet", marks=pytest.mark.slow
-    ),
-    pytest.param(
-        {"formats": ("waveform", "waveform"), "encoders": {"waveform": "res1dnet31"}},
+        {"formats": "waveform+waveform", "encoders": {"waveform": "res1dnet31"}},
         id="Res1dNet",
         marks=pytest.mark.slow,
     ),
@@ -43,8 +43,17 @@ def _audio():
 def _step(pair, *, jit_compile):
     """Loss and length of the gradient of one training step from the same weights, and the model behind it."""
     keras.utils.set_random_seed(0)
-    options = {"width": 1 / 32, "crop_seconds": 0.5, "projector_dim": 16, "projector_norm": "batch", "dropout": 0.0}
-    model = dual.DualEncoder(**options, **pair)
+    config = ModelConfig(
+        width=1 / 32,
+        crop_seconds=0.5,
+        projector_dim=16,
+        projector_norm="batch",
+        dropout=0.0,
+        augment_a=AugmentConfig(),
+        augment_b=AugmentConfig(),
+        **pair,
+    )
+    model = dual.DualEncoder(config)
     optimizer = keras.optimizers.Adam(1e-3)
     optimizer.build(model.trainable_variables)
 
@@ -72,15 +81,15 @@ def test_a_compiled_step_is_the_plain_one(pair, policy, tolerance, set_policy):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", catalog.FORMATS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_augmented_views_compile(name, policy, set_policy):
     set_policy(policy)
-    options = {"mixing": True, "time_mask_seconds": 0.1}
-    if name not in ("waveform", "mfcc"):
-        options |= {"frequency_mask": 10, "frequency_shift": 10}
-    model = dual.DualEncoder(formats=(name, name), augmentations=(options, options), width=1 / 32, crop_seconds=0.5)
-    (audio, _), view = _audio(), tf.function(model.view, jit_compile=True)
-    found = view(0, audio, training=True)
-    assert found.shape == model.view(0, audio, training=False).shape
+    bands = 0 if name in ("waveform", "mfcc") else 10
+    augment = AugmentConfig(mixing=True, time_mask_seconds=0.1, frequency_mask=bands, frequency_shift=bands)
+    config = ModelConfig(formats=f"{name}+{name}", augment_a=augment, augment_b=augment, width=1 / 32, crop_seconds=0.5)
+    model = dual.DualEncoder(config)
+    (audio, _), encoder_input = _audio(), tf.function(model.encoder_input, jit_compile=True)
+    found = encoder_input(0, audio, training=True)
+    assert found.shape == model.encoder_input(0, audio, training=False).shape
     assert np.isfinite(found).all()
-    assert not np.allclose(found, model.view(0, audio, training=False))
+    assert not np.allclose(found, model.encoder_input(0, audio, training=False))

@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import contrastive, dual
+from models import catalog, contrastive, dual
+from models.config import AugmentConfig, ModelConfig
 from models.formats import FORMATS
 
 AUGMENTED = (
-    {"mixing": True, "time_mask_seconds": 0.1},
-    {"mixing": True, "time_mask_seconds": 0.1, "frequency_mask": 10, "frequency_shift": 20},
+    AugmentConfig(mixing=True, time_mask_seconds=0.1),
+    AugmentConfig(mixing=True, time_mask_seconds=0.1, frequency_mask=10, frequency_shift=20),
 )
-SMALL = {"width": 1 / 32, "crop_seconds": 0.5, "projector_dim": 16}
+NOT_AUGMENTED = {"augment_a": AugmentConfig(), "augment_b": AugmentConfig()}
+SMALL = {"width": 1 / 32, "crop_seconds": 0.5, "projector_dim": 16, **NOT_AUGMENTED}
 FRAMES = {"waveform": (8000,), "spectrogram": (49, 80), "log_mel": (49, 80), "mfcc": (49, 13)}
 
 
@@ -20,9 +22,9 @@ def audio():
     return (np.random.default_rng(0).normal(size=(4, 8000)) * 0.1).astype("float32")
 
 
-def _build(**options):
+def _build(*, seed=None, **fields):
     keras.utils.set_random_seed(0)
-    return dual.DualEncoder(**{**SMALL, **options})
+    return dual.DualEncoder(ModelConfig.model_validate({**SMALL, **fields}), seed=seed)
 
 
 def test_two_formats_have_two_encoders_and_one_projector(audio):
@@ -35,7 +37,7 @@ def test_two_formats_have_two_encoders_and_one_projector(audio):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_one_format_shares_the_encoder(name, audio):
-    model = _build(formats=(name, name))
+    model = _build(formats=f"{name}+{name}")
     assert model.formats == (name, name)
     assert model.embedding_names == (name,)
     z_a, z_b = model((audio, audio))
@@ -44,11 +46,11 @@ def test_one_format_shares_the_encoder(name, audio):
 
 
 def test_one_format_has_two_encoders_if_told_so(audio):
-    model = _build(formats=("log_mel", "log_mel"), share_encoder=False)
+    model = _build(formats="log_mel+log_mel", share_encoder=False)
     assert model.embedding_names == ("log_mel_a", "log_mel_b")
     embedded = model.embed(audio)
     for branch, (name, z) in enumerate(zip(model.embedding_names, model((audio, audio)), strict=True)):
-        encoded = model.encoders[name](model.view(branch, audio, training=False))
+        encoded = model.encoders[name](model.encoder_input(branch, audio, training=False))
         np.testing.assert_allclose(embedded[name], encoded, rtol=1e-5)
         np.testing.assert_allclose(model.projector(encoded), z, rtol=1e-4, atol=1e-6)
     assert not np.allclose(embedded["log_mel_a"], embedded["log_mel_b"])
@@ -78,9 +80,15 @@ def test_share_encoder_means_nothing_to_two_formats():
 )
 def test_saving_keeps_everything(tmp_path_factory, formats, **options):
     encoders = {name: "conv160" if name == "waveform" else "cnn6" for name in FORMATS}
-    augmentations = [AUGMENTED[name != "waveform"] for name in formats]
+    augment_a, augment_b = (AUGMENTED[name != "waveform"] for name in formats)
     model = _build(
-        formats=formats, encoders=encoders, augmentations=augmentations, projector_norm="batch", seed=3, **options
+        formats="+".join(formats),
+        encoders=encoders,
+        augment_a=augment_a,
+        augment_b=augment_b,
+        projector_norm="batch",
+        seed=3,
+        **options,
     )
     audio = (np.random.default_rng(0).normal(size=(4, 8000)) * 0.1).astype("float32")
     model((audio, audio), training=True)  # moves the batch statistics
@@ -88,44 +96,113 @@ def test_saving_keeps_everything(tmp_path_factory, formats, **options):
     model.save(path)
     again = keras.models.load_model(path)
     assert again.get_config() == model.get_config()
+    assert (again.config, again.seed) == (model.config, model.seed)
     for name, expected in model.embed(audio).items():
         np.testing.assert_array_equal(again.embed(audio)[name], expected)
     for branch in range(2):
-        expected = model.view(branch, audio, training=False)
-        np.testing.assert_array_equal(again.view(branch, audio, training=False), expected)
+        expected = model.encoder_input(branch, audio, training=False)
+        np.testing.assert_array_equal(again.encoder_input(branch, audio, training=False), expected)
     for found, expected in zip(again((audio, audio)), model((audio, audio)), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_config_from_before_there_were_more_formats_has_the_defaults():
+# What a `.keras` file of an earlier version holds: as the Trainer wrote it, and as the importer of PANNs did.
+PUBLISHED = {
+    "formats": ["mfcc", "log_mel"],
+    "encoders": {"waveform": "conv320", "spectrogram": "cnn10", "log_mel": "cnn6", "mfcc": "cnn6"},
+    "augmentations": [
+        {"mixing": True, "time_mask_seconds": 0.0, "frequency_mask": 0, "frequency_shift": 0},
+        {"mixing": True, "time_mask_seconds": 0.3, "frequency_mask": 5, "frequency_shift": 10},
+    ],
+    "share_encoder": True,
+    "width": 0.03125,
+    "dropout": 0.1,
+    "norm": "group:1",
+    "padding": "same",
+    "crop_seconds": 0.5,
+    "sample_rate": 32000,
+    "n_mels": 64,
+    "n_mfcc": 20,
+    "front_end": {
+        "window_seconds": 0.032,
+        "hop_seconds": 0.01,
+        "fft_length": 1024,
+        "low_hz": 50.0,
+        "high_hz": 14000.0,
+        "mel_scale": "slaney",
+        "log": "decibel",
+        "floor": 1e-10,
+        "centre": True,
+    },
+    "projector_dim": 16,
+    "projector_norm": "batch",
+    "mixing_group": 16,
+    "seed": 7,
+}
+IMPORTED = {**PUBLISHED, "formats": ["log_mel", "log_mel"], "encoders": {"log_mel": "cnn6"}, "augmentations": [{}, {}]}
+
+
+def test_a_published_config_is_read_and_written_unchanged():
+    model = dual.DualEncoder.from_config(PUBLISHED)
+    assert model.get_config() == PUBLISHED
+    assert model.seed == 7
+    assert model.config.formats == "mfcc+log_mel"
+    assert model.config.augment_a == AugmentConfig(mixing=True)
+    assert model.config.augment_b == AugmentConfig(
+        mixing=True, time_mask_seconds=0.3, frequency_mask=5, frequency_shift=10
+    )
+
+
+def test_a_published_config_of_an_imported_network_is_read():
+    model = dual.DualEncoder.from_config(IMPORTED)
+    assert {name: encoder.name for name, encoder in model.encoders.items()} == {"log_mel": "cnn6"}
+    assert (model.config.augment_a, model.config.augment_b) == (AugmentConfig(), AugmentConfig())
+    assert model.augmentations == [([], []), ([], [])]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoders": {"mfcc": "cnn6"}}, "no encoder is given for the format 'log_mel'"),
+        ({"front_end": {"hop": 160}}, "front_end.hop\n +Extra inputs are not permitted"),
+        ({"augmentations": [{"reverb": 1}, {}]}, "augment_a.reverb\n +Extra inputs are not permitted"),
+        ({"depth": 3}, "depth\n +Extra inputs are not permitted"),
+    ],
+)
+def test_a_published_config_that_is_wrong_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dual.DualEncoder.from_config({**PUBLISHED, **changes})
+
+
+def test_a_published_config_from_before_there_were_more_formats_has_the_defaults():
     model = _build()
     later = ("share_encoder", "norm", "padding", "n_mfcc", "front_end")
     earlier = {name: value for name, value in model.get_config().items() if name not in later}
     earlier["encoders"] = {"waveform": "conv320", "log_mel": "cnn10"}
     again = dual.DualEncoder.from_config(earlier)
-    assert {**again.get_config(), "encoders": None} == {**model.get_config(), "encoders": None}
+    assert again.get_config() == model.get_config()
     assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_views_are_augmented_in_training_only(name, audio):
     on_bands = {} if name == "waveform" else {"frequency_mask": 10, "frequency_shift": 20}
-    augmentation = {"mixing": True, "time_mask_seconds": 0.1, **on_bands}
-    model = _build(formats=(name, name), augmentations=(augmentation, {}), seed=1)
-    plain = model.view(0, audio, training=False)
+    augment_a = {"mixing": True, "time_mask_seconds": 0.1, **on_bands}
+    model = _build(formats=f"{name}+{name}", augment_a=augment_a, seed=1)
+    plain = model.encoder_input(0, audio, training=False)
     assert plain.shape == (4, *FRAMES[name])
-    augmented = model.view(0, audio, training=True)
+    augmented = model.encoder_input(0, audio, training=True)
     assert augmented.shape == plain.shape
     assert np.isfinite(augmented).all()
     assert not np.array_equal(augmented, plain)
-    np.testing.assert_array_equal(model.view(1, audio, training=True), plain)
+    np.testing.assert_array_equal(model.encoder_input(1, audio, training=True), plain)
     np.testing.assert_array_equal(model.mix(1, audio, training=True), audio)
 
 
 def test_dropped_frames_of_mfccs_are_those_of_silence(audio):
-    model = _build(formats=("mfcc", "mfcc"), augmentations=({"time_mask_seconds": 10.0}, {}), seed=0)
-    silence = np.asarray(model.view(0, 0 * audio[:1], training=False))[0, 0]
-    plain, masked = (np.asarray(model.view(0, audio, training=training)) for training in (False, True))
+    model = _build(formats="mfcc+mfcc", augment_a={"time_mask_seconds": 10.0}, seed=0)
+    silence = np.asarray(model.encoder_input(0, 0 * audio[:1], training=False))[0, 0]
+    plain, masked = (np.asarray(model.encoder_input(0, audio, training=training)) for training in (False, True))
     dropped = np.isclose(masked, silence, atol=1e-3).all(axis=-1)
     assert dropped.any()
     np.testing.assert_array_equal(masked[~dropped], plain[~dropped])
@@ -133,26 +210,29 @@ def test_dropped_frames_of_mfccs_are_those_of_silence(audio):
 
 def test_options_reach_the_front_ends_and_the_encoders(audio):
     model = _build(
-        formats=("spectrogram", "mfcc"),
-        encoders="small",
+        formats="spectrogram+mfcc",
+        encoders=catalog.pair("small"),
         front_end={"hop_seconds": 0.02, "centre": True},
         n_mels=40,
         n_mfcc=20,
         norm="group:2",
         padding="valid",
     )
-    assert [model.view(branch, audio, training=False).shape for branch in range(2)] == [(4, 26, 40), (4, 26, 20)]
+    assert [model.encoder_input(branch, audio, training=False).shape for branch in range(2)] == [
+        (4, 26, 40),
+        (4, 26, 20),
+    ]
     assert not any("moving_mean" in weight.path for weight in model.weights)
     with pytest.raises(ValueError, match="cnn10 needs an input of at least 16 frames, not 15"):
         model.embed(audio[:, : 14 * 320])
 
 
 def test_a_pair_of_encoders_goes_by_its_name():
-    encoders = _build(encoders="base", norm="batch").encoders
+    encoders = _build(encoders=catalog.pair("base"), norm="batch").encoders
     assert {name: encoder.name for name, encoder in encoders.items()} == {"waveform": "res1dnet31", "log_mel": "cnn14"}
 
 
-@pytest.mark.parametrize("formats", [("waveform", "log_mel"), ("spectrogram", "mfcc")])
+@pytest.mark.parametrize("formats", ["waveform+log_mel", "spectrogram+mfcc"])
 def test_embeddings_do_not_depend_on_batch_mates(formats, audio):
     model = _build(formats=formats, projector_norm="batch")
     loud = np.concatenate([audio[:1], 100 * audio[1:]])
@@ -160,7 +240,7 @@ def test_embeddings_do_not_depend_on_batch_mates(formats, audio):
         np.testing.assert_allclose(model.embed(loud)[name][:1], alone, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("formats", [("waveform", "log_mel"), ("spectrogram", "mfcc")])
+@pytest.mark.parametrize("formats", ["waveform+log_mel", "spectrogram+mfcc"])
 def test_silence_and_full_scale_are_finite(formats):
     model = _build(formats=formats)
     audio = np.stack([np.zeros(8000), np.ones(8000), np.resize([1.0, -1.0], 8000)]).astype("float32")
@@ -168,13 +248,13 @@ def test_silence_and_full_scale_are_finite(formats):
 
 
 def test_views_stay_float32_under_mixed_precision(audio):
-    options = {"augmentations": AUGMENTED, "seed": 0}
-    expected = [_build(**options).view(branch, audio, training=True) for branch in range(2)]
+    options = {"augment_a": AUGMENTED[0], "augment_b": AUGMENTED[1], "seed": 0}
+    expected = [_build(**options).encoder_input(branch, audio, training=True) for branch in range(2)]
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
         model = _build(**options)
         for branch in range(2):
-            np.testing.assert_array_equal(model.view(branch, audio, training=True), expected[branch])
+            np.testing.assert_array_equal(model.encoder_input(branch, audio, training=True), expected[branch])
         projections = model((audio, audio), training=True)
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
@@ -211,17 +291,15 @@ def test_it_learns_to_match_its_own_batch():
     [
         ({"encoders": {"waveform": "conv320", "log_mel": "cnn14"}}, "conv320 gives 16 and cnn14 gives 64"),
         ({"encoders": {"waveform": "cnn10", "log_mel": "cnn10"}}, "'cnn10' reads spectra.*'waveform'"),
-        ({"encoders": {"waveform": "conv320"}}, "no encoder is given for the format 'log_mel'"),
-        ({"encoders": "large"}, "unknown pair of encoders 'large': the pairs are small, base"),
-        ({"formats": ("waveform", "melody")}, "waveform\\+melody"),
-        ({"formats": ("waveform",)}, "choose two"),
-        ({"augmentations": ({"frequency_shift": 3}, {})}, "a waveform has no bands"),
-        ({"augmentations": ({"reverb": 1}, {})}, "unknown augmentation 'reverb'"),
-        ({"front_end": {"hop": 160}}, "unknown front-end option 'hop'"),
+        ({"formats": "waveform+melody"}, "waveform\\+melody"),
+        ({"formats": "waveform"}, "choose two"),
+        ({"augment_a": {"frequency_shift": 3}}, "a waveform has no bands"),
+        ({"augment_a": {"reverb": 1}}, "augment_a.reverb\n +Extra inputs are not permitted"),
+        ({"front_end": {"hop": 160}}, "front_end.hop\n +Extra inputs are not permitted"),
         ({"front_end": {"high_hz": 9000.0}}, "16000 Hz has no room"),
-        ({"formats": ("mfcc", "mfcc"), "n_mfcc": 81}, "n_mfcc 81 is more than the 80 mel bands"),
-        ({"formats": ("mfcc", "mfcc"), "padding": "valid"}, "cnn10 needs at least 16 bands, not 13"),
-        ({"norm": "layer"}, "unknown norm 'layer'"),
+        ({"formats": "mfcc+mfcc", "n_mfcc": 81}, "n_mfcc 81 is more than the 80 mel bands"),
+        ({"formats": "mfcc+mfcc", "padding": "valid"}, "cnn10 needs at least 16 bands, not 13"),
+        ({"norm": "layer"}, "norm\n +Value error, must be batch, or group:G for a number G of groups"),
         ({"width": 1e-4}, "leaves none"),
     ],
 )

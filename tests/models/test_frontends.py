@@ -9,20 +9,21 @@ from hypothesis import strategies as st
 
 from beam_jobs.audio import log_mel as numpy_log_mel
 from models import formats, frontends
+from models.config import FrontEndConfig, ModelConfig
 from tests.reference import fixture, needs_reference, relative_error
 
-SPECTRAL = {name: frontends.build(name) for name in formats.SPECTRA}
-PANNS = {
-    "window_seconds": 0.032,
-    "hop_seconds": 0.010,
-    "fft_length": 1024,
-    "low_hz": 50.0,
-    "high_hz": 14000.0,
-    "mel_scale": "slaney",
-    "log": "decibel",
-    "floor": 1e-10,
-    "centre": True,
-}
+SPECTRAL = {name: frontends.build(name, ModelConfig()) for name in formats.SPECTRA}
+PANNS = FrontEndConfig(
+    window_seconds=0.032,
+    hop_seconds=0.010,
+    fft_length=1024,
+    low_hz=50.0,
+    high_hz=14000.0,
+    mel_scale="slaney",
+    log="decibel",
+    floor=1e-10,
+    centre=True,
+)
 
 
 def _noise(*shape, seed=0):
@@ -49,7 +50,7 @@ def test_panns_front_end_is_librosas(samples):
         y=waveform, sr=32000, n_fft=1024, hop_length=320, n_mels=64, fmin=50, fmax=14000, pad_mode="reflect"
     )
     expected = librosa.power_to_db(power, amin=1e-10, top_db=None).T
-    found = frontends.LogMel(sample_rate=32000, n_bands=64, **PANNS)(waveform[None])[0]
+    found = frontends.LogMel(PANNS, sample_rate=32000, n_bands=64)(waveform[None])[0]
     assert found.shape == expected.shape == (1 + samples // 320, 64)
     assert relative_error(found, expected) < 1e-4
 
@@ -66,9 +67,8 @@ def test_a_window_shorter_than_the_fft_is_librosas(window, fft_length, centre):
     )  # fmt: skip
     mel = librosa.filters.mel(sr=16000, n_fft=fft_length, n_mels=40, fmin=60, fmax=7800)
     expected = np.log((np.abs(spectrum) ** 2).T @ mel.T + 1e-6)
-    layer = frontends.LogMel(
-        n_bands=40, window_seconds=window / 16000, fft_length=fft_length, mel_scale="slaney", centre=centre
-    )
+    options = FrontEndConfig(window_seconds=window / 16000, fft_length=fft_length, mel_scale="slaney", centre=centre)
+    layer = frontends.LogMel(options, n_bands=40)
     found = layer(waveform[None])[0]
     assert found.shape == expected.shape
     assert relative_error(found, expected) < 1e-4
@@ -81,17 +81,20 @@ def test_a_window_shorter_than_the_fft_is_librosas(window, fft_length, centre):
 @pytest.mark.parametrize("fft_length", [320, 512])
 def test_log_mel_equals_the_reference(fft_length, centring, mel_scale, logarithm):
     vectors = fixture("logmel")
-    options = {
-        "fft_length": fft_length,
-        "centre": centring == "centre",
-        "mel_scale": mel_scale.replace("tf", "htk"),
-        **({"log": "natural"} if logarithm.startswith("ln") else {"log": "decibel", "floor": 1e-10}),
-    }
+    options = FrontEndConfig(
+        fft_length=fft_length,
+        low_hz=0.0,
+        high_hz=8000.0,
+        centre=centring == "centre",
+        mel_scale=mel_scale.replace("tf", "htk"),
+        log="natural" if logarithm.startswith("ln") else "decibel",
+        floor=1e-6 if logarithm.startswith("ln") else 1e-10,
+    )
     if (fft_length, mel_scale) == (320, "tf"):
         with pytest.raises(ValueError, match="80 bands are too many for an fft_length of 320"):
-            frontends.LogMel(low_hz=0.0, high_hz=8000.0, **options)
+            frontends.LogMel(options)
         return
-    found = frontends.LogMel(low_hz=0.0, high_hz=8000.0, **options)(vectors["wave"][None])[0]
+    found = frontends.LogMel(options)(vectors["wave"][None])[0]
     expected = vectors[f"logmel/{fft_length}/{centring}/p2/{mel_scale}/{logarithm}"]
     assert found.shape == expected.shape
     assert relative_error(found, expected) < 1e-4
@@ -106,7 +109,8 @@ def test_spectrogram_is_the_log_of_linear_bands_of_magnitudes(log, centre):
     bands = [magnitude @ np.interp(hz, edges[i : i + 3], [0, 1, 0]) for i in range(80)]
     bands = np.stack(bands, axis=-1)
     expected = np.log(bands + 1e-6) if log == "natural" else librosa.amplitude_to_db(bands, amin=1e-6, top_db=None)
-    assert relative_error(frontends.Spectrogram(log=log, centre=centre)(waveform[None])[0], expected) < 1e-4
+    layer = frontends.Spectrogram(FrontEndConfig(log=log, centre=centre))
+    assert relative_error(layer(waveform[None])[0], expected) < 1e-4
 
 
 def test_mfccs_are_those_of_scipy_and_tf_signal():
@@ -135,7 +139,7 @@ def test_a_clip_does_not_depend_on_its_batch_mates(loudness, samples, name):
 @pytest.mark.parametrize("log", ["natural", "decibel"])
 @pytest.mark.parametrize("name", formats.SPECTRA)
 def test_silence_is_what_bands_hold_of_it(name, log):
-    layer = frontends.build(name, options=formats.FrontEndOptions(log=log, floor=1e-8))
+    layer = frontends.build(name, ModelConfig(front_end=FrontEndConfig(log=log, floor=1e-8)))
     bands = layer.bands(np.zeros((1, 1600), "float32"))
     assert np.isfinite(layer.silence)
     np.testing.assert_allclose(bands, layer.silence, rtol=1e-6)
@@ -143,7 +147,7 @@ def test_silence_is_what_bands_hold_of_it(name, log):
 
 
 def test_the_waveform_is_as_it_was():
-    waveform, layer = _noise(2, 100), frontends.build("waveform")
+    waveform, layer = _noise(2, 100), frontends.build("waveform", ModelConfig())
     np.testing.assert_array_equal(layer(waveform), waveform)
     np.testing.assert_array_equal(layer.bands(waveform), waveform)
     assert layer.silence == 0.0
@@ -152,10 +156,10 @@ def test_the_waveform_is_as_it_was():
 @pytest.mark.parametrize("name", formats.FORMATS)
 def test_stays_float32_under_mixed_precision(name):
     waveform = _noise(1, 1600)
-    expected = np.asarray(frontends.build(name)(waveform))
+    expected = np.asarray(frontends.build(name, ModelConfig())(waveform))
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
-        found = np.asarray(frontends.build(name)(waveform))
+        found = np.asarray(frontends.build(name, ModelConfig())(waveform))
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
     assert found.dtype == np.float32
@@ -164,8 +168,9 @@ def test_stays_float32_under_mixed_precision(name):
 
 @pytest.mark.parametrize("name", formats.FORMATS)
 def test_config_round_trips(name):
-    options = formats.FrontEndOptions(**{**PANNS, "high_hz": 6000.0})
-    layer = frontends.build(name, sample_rate=22050, n_mels=40, n_mfcc=20, options=options)
+    front_end = PANNS.model_copy(update={"high_hz": 6000.0})
+    config = ModelConfig(sample_rate=22050, n_mels=40, n_mfcc=20, front_end=front_end)
+    layer = frontends.build(name, config)
     again = type(layer).from_config(layer.get_config())
     waveform = _noise(1, 3000)
     np.testing.assert_array_equal(again(waveform), layer(waveform))
@@ -176,4 +181,4 @@ def test_config_round_trips(name):
 
 def test_a_waveform_too_short_for_a_frame_is_refused():
     with pytest.raises(ValueError, match="319 samples are too few for a frame of the log_mel_front_end: give 320"):
-        frontends.build("log_mel")(_noise(1, 319))
+        frontends.build("log_mel", ModelConfig())(_noise(1, 319))

@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import dual, views
+from models.config import ModelConfig
 
 
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(0)
-    return dual.DualEncoder(width=0.03125, crop_seconds=0.5)
+    return dual.DualEncoder(ModelConfig(width=0.03125, crop_seconds=0.5))
 
 
 @pytest.mark.parametrize(

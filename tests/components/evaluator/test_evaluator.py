@@ -16,6 +16,7 @@ from components.evaluator import Evaluator, EvaluatorConfig, baselines, embeddin
 from components.evaluator.component import bless, choose_probe
 from components.exporter import saved_model
 from models import dual
+from models.config import ModelConfig
 from tests.components import harness, stored_examples
 
 CROP = 0.5
@@ -203,10 +204,10 @@ def artifacts(tmp_path_factory):
     """A model that was never trained, of two formats and of one with the baseline's name, and labelled examples."""
     folder = tmp_path_factory.mktemp("evaluator")
     made = {}
-    for name, formats in {"dual": ("waveform", "log_mel"), "single": ("mfcc", "mfcc")}.items():
+    for name, formats in {"dual": "waveform+log_mel", "single": "mfcc+mfcc"}.items():
         made[name] = epath.Path(folder / name)
         keras.utils.set_random_seed(0)
-        model = dual.DualEncoder(formats=formats, width=0.03125, crop_seconds=CROP)
+        model = dual.DualEncoder(ModelConfig(formats=formats, width=0.03125, crop_seconds=CROP))
         (made[name] / "model").mkdir(parents=True)
         model.save(str(made[name] / "model" / "initial.keras"))
         saved_model.export(model, made[name] / "saved_model")

@@ -8,6 +8,7 @@ import tensorflow as tf
 from components import base
 from components.exporter import Exporter, infra_validator, saved_model
 from models import dual, views
+from models.config import ModelConfig
 from tests.components import harness, stored_examples
 
 CROP = 0.5
@@ -17,7 +18,7 @@ CROP = 0.5
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exporter")
     keras.utils.set_random_seed(0)
-    model = dual.DualEncoder(width=0.03125, crop_seconds=CROP)
+    model = dual.DualEncoder(ModelConfig(width=0.03125, crop_seconds=CROP))
     (folder / "model").mkdir()
     model.save(folder / "model" / "model.keras")
     clips = [(stored_examples.sound(k % 2, seed=k, seconds=1.0 + 0.1 * k), (), 0) for k in range(4)]
@@ -45,7 +46,7 @@ def test_the_signatures_answer_as_documented(exported):
 
 
 def test_two_encoders_of_one_format_have_an_output_each():
-    model = dual.DualEncoder(formats=("mfcc", "mfcc"), share_encoder=False, width=0.03125)
+    model = dual.DualEncoder(ModelConfig(formats="mfcc+mfcc", share_encoder=False, width=0.03125))
     info = saved_model.describe(model)
     assert (info["formats"], info["dims"], info["dim"]) == (["mfcc", "mfcc"], {"mfcc_a": 16, "mfcc_b": 16}, 32)
 
@@ -80,7 +81,7 @@ def test_a_good_model_is_blessed_with_every_check_listed(exported):
 
 def test_another_model_than_the_reference_is_not_blessed(exported):
     _, outputs, _, _ = exported
-    other = dual.DualEncoder(width=0.03125, crop_seconds=CROP)
+    other = dual.DualEncoder(ModelConfig(width=0.03125, crop_seconds=CROP))
     audio = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 9000)).astype(np.float32)
     verdict = infra_validator.validate(outputs["saved_model"], audio=audio, reference=other, tolerance=1e-4)
     assert not verdict["blessed"]

@@ -4,6 +4,7 @@ import pytest
 
 from components.exporter import saved_model
 from models import dual, views
+from models.config import ModelConfig
 from pipeline import cli
 from tests import corpora
 
@@ -11,7 +12,7 @@ from tests import corpora
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(0)
-    return dual.DualEncoder(width=1 / 32, crop_seconds=0.5)
+    return dual.DualEncoder(ModelConfig(width=1 / 32, crop_seconds=0.5))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,68 @@
+"""Checks that the formats, encoders and crops of a `ModelConfig` go together.
+
+This module does not import Keras, so that a command can check a config without the seconds that Keras takes to load.
+"""
+
+import math
+
+from models.catalog import ENCODERS, find_encoder, scale
+from models.config import ModelConfig
+from models.formats import FORMATS, frame_size
+
+
+def embedding_dim(config: ModelConfig) -> int:
+    """Returns the size of an embedding, which is the same for both branches.
+
+    Raises:
+        ValueError: A format does not exist, an encoder cannot read its format, or the sizes of the two encoders differ:
+            both branches share one projector (paper, section 2.1).
+    """
+    formats = config.format_names
+    if len(formats) != 2 or not set(formats) <= set(FORMATS):
+        raise ValueError(f"formats {config.formats!r}: choose two of {', '.join(FORMATS)}, e.g. 'waveform+log_mel'")
+    dims = {}
+    for format_name in dict.fromkeys(formats):
+        name = config.encoders.for_format(format_name)
+        encoder = find_encoder(name)
+        if encoder.waveform != (format_name == "waveform"):
+            reads = "waveforms" if encoder.waveform else "spectra"
+            fitting = ", ".join(key for key, other in ENCODERS.items() if other.waveform != encoder.waveform)
+            raise ValueError(
+                f"encoder {name!r} reads {reads}, so it cannot serve the format {format_name!r}: "
+                f"choose one of {fitting}"
+            )
+        dims[name] = scale(encoder.dim, config.width)
+    if len(set(dims.values())) > 1:
+        sizes = " and ".join(f"{name} gives {dim}" for name, dim in dims.items())
+        raise ValueError(
+            f"the two encoders must give embeddings of one size, which the projector shares, but {sizes}: "
+            "choose encoders of the same size"
+        )
+    return next(iter(dims.values()))
+
+
+def check_inputs(config: ModelConfig) -> None:
+    """Checks that the input of each encoder is large enough. `embedding_dim` must accept the config.
+
+    Raises:
+        ValueError: A crop is too short, there are too few bands, or the front end does not fit the sample rate. The
+            message names a value that fits.
+    """
+    for format_name in dict.fromkeys(config.format_names):
+        name = config.encoders.for_format(format_name)
+        shortest = find_encoder(name).shortest(config.padding)
+        if format_name != "waveform":
+            config.front_end.check(sample_rate=config.sample_rate)
+            bands = frame_size(format_name, n_mels=config.n_mels, n_mfcc=config.n_mfcc)
+            if bands < shortest:
+                raise ValueError(
+                    f"{bands} bands of {format_name} are too few for {name} with padding 'valid': choose at least "
+                    f"{shortest}, or padding 'same'"
+                )
+            shortest = config.front_end.shortest(shortest, sample_rate=config.sample_rate)
+        if round(config.crop_seconds * config.sample_rate) < shortest:
+            enough = math.ceil(1e4 * shortest / config.sample_rate) / 1e4
+            raise ValueError(
+                f"a crop of {config.crop_seconds:g} s is too short for {name} on {format_name}: choose at least "
+                f"{enough:g} s"
+            )

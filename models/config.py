@@ -1,0 +1,161 @@
+"""The config of the dual-format model. Defaults are the paper's (section 3) wherever it gives a value.
+
+This module does not import Keras, so that a command can check a config without the seconds that Keras takes to load.
+"""
+
+import re
+from typing import Literal
+
+import pydantic
+
+from models import catalog
+
+_SMALL = catalog.pair("small")
+
+
+class _Config(pydantic.BaseModel):
+    """Base class: immutable; an unknown field, a wrong type, NaN or infinity is an error."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+class EncodersConfig(_Config):
+    """The encoder of each format, one of `models.catalog.ENCODERS`. Formats that no branch uses are ignored."""
+
+    waveform: str = pydantic.Field(_SMALL["waveform"], description="Encoder of the raw waveform.")
+    spectrogram: str = pydantic.Field(_SMALL["spectrogram"], description="Encoder of the linear spectrogram.")
+    log_mel: str = pydantic.Field(_SMALL["log_mel"], description="Encoder of the log-mel spectrogram.")
+    mfcc: str = pydantic.Field(_SMALL["mfcc"], description="Encoder of the MFCCs.")
+
+    def for_format(self, format_name: str) -> str:
+        """Returns the name of the encoder of one of `models.formats.FORMATS`."""
+        return getattr(self, format_name)
+
+
+class FrontEndConfig(_Config):
+    """How the front end computes spectra. The paper gives window and hop (section 3); the rest is Diptych's choice."""
+
+    window_seconds: float = pydantic.Field(0.020, gt=0, description="Length of the periodic Hann window, in seconds.")
+    hop_seconds: float = pydantic.Field(0.010, gt=0, description="Time from one frame to the next, in seconds.")
+    fft_length: int = pydantic.Field(
+        512, ge=2, description="Points of the FFT, an even number; the window is padded with zeros to it."
+    )
+    low_hz: float = pydantic.Field(60.0, ge=0, description="Lower edge of the lowest band, in Hz.")
+    high_hz: float = pydantic.Field(7800.0, gt=0, description="Upper edge of the highest band, in Hz.")
+    mel_scale: Literal["htk", "slaney"] = pydantic.Field(
+        "htk",
+        description="htk: triangles with peaks of 1 on the mel axis, as in TensorFlow; slaney: triangles of equal area "
+        "in Hz, as in librosa and PANNs.",
+    )
+    log: Literal["natural", "decibel"] = pydantic.Field(
+        "natural",
+        description="natural: ln(x + floor); decibel: 10 log10(max(x, floor)) of energies, 20 log10 of magnitudes.",
+    )
+    floor: float = pydantic.Field(1e-6, gt=0, description="Keeps the logarithm of silence finite.")
+    centre: bool = pydantic.Field(
+        False,
+        description="true: frame t is centred on t hops, and the ends of the waveform are reflected, as in librosa and "
+        "PANNs; false: frame t begins there.",
+    )
+
+    def window(self, sample_rate: int) -> int:
+        """Returns the length of the window in samples."""
+        return round(self.window_seconds * sample_rate)
+
+    def hop(self, sample_rate: int) -> int:
+        """Returns the number of samples from one frame to the next."""
+        return round(self.hop_seconds * sample_rate)
+
+    def shortest(self, frames: int, *, sample_rate: int) -> int:
+        """Returns the length in samples of the shortest waveform that has the given number of frames."""
+        window, hop = self.window(sample_rate), self.hop(sample_rate)
+        if self.centre:
+            return max((frames - 1) * hop, window // 2 + 2)  # only a waveform longer than its reflection can be padded
+        return (frames - 1) * hop + window
+
+    def check(self, *, sample_rate: int) -> None:
+        """Checks that spectra can be computed at a sample rate.
+
+        Raises:
+            ValueError: The message names the field that does not fit, and a value that does.
+        """
+        window, hop = self.window(sample_rate), self.hop(sample_rate)
+        if window < 2 or hop < 1:
+            raise ValueError(
+                f"window_seconds {self.window_seconds:g} and hop_seconds {self.hop_seconds:g} are {window} and {hop} "
+                f"samples at {sample_rate} Hz: choose longer ones"
+            )
+        if self.fft_length < window or self.fft_length % 2:
+            raise ValueError(
+                f"fft_length {self.fft_length} does not fit a window of {window} samples ({self.window_seconds:g} s at "
+                f"{sample_rate} Hz): choose an even number from {window} on, e.g. {1 << (window - 1).bit_length()}"
+            )
+        if self.low_hz >= self.high_hz:
+            raise ValueError(f"bands from low_hz {self.low_hz:g} up to high_hz {self.high_hz:g} Hz: they must rise")
+        if self.high_hz > sample_rate / 2:
+            raise ValueError(
+                f"a sample rate of {sample_rate} Hz has no room for bands up to high_hz {self.high_hz:g}: choose a "
+                f"high_hz of at most {sample_rate / 2:g}, or a sample rate of at least {2 * self.high_hz:g}"
+            )
+
+
+class AugmentConfig(_Config):
+    """The augmentations of one branch (paper, section 2.2). 0 and false turn an augmentation off."""
+
+    mixing: bool = pydantic.Field(False, description="Adds another clip as noise, before any spectral transform.")
+    time_mask_seconds: float = pydantic.Field(0.0, ge=0, description="Longest block of time to drop, in seconds.")
+    frequency_mask: int = pydantic.Field(0, ge=0, description="Most adjacent bands to drop; spectra only.")
+    frequency_shift: int = pydantic.Field(0, ge=0, description="Farthest shift, in bands; spectra only.")
+
+
+class ModelConfig(_Config):
+    """The dual-format model, see `models.dual.DualEncoder`."""
+
+    formats: str = pydantic.Field(
+        "waveform+log_mel",
+        description="Formats of branch A and branch B: two of waveform, spectrogram, log_mel, mfcc, or one twice.",
+    )
+    encoders: EncodersConfig = EncodersConfig()
+    share_encoder: bool = pydantic.Field(
+        True,
+        description="Whether two branches of the same format share one encoder; false gives each branch its own.",
+    )
+    norm: str | None = pydantic.Field(
+        None,
+        description="Normalization in all encoders: batch, or group:G for G groups; null: each family's default.",
+    )
+    padding: Literal["same", "valid"] | None = pydantic.Field(
+        None,
+        description="Padding in all encoders; valid is PANNs' and needs longer crops; null: each family's default.",
+    )
+    width: float = pydantic.Field(1.0, gt=0, description="Multiplies every channel count of the encoders.")
+    dropout: float = pydantic.Field(
+        0.2, ge=0, lt=1, description="Dropout rate after each block of a 2-D encoder (PANNs: 0.2)."
+    )
+    crop_seconds: float = pydantic.Field(3.0, gt=0, description="Length of a crop, in seconds.")
+    sample_rate: int = pydantic.Field(16000, ge=2000, description="In Hz; must equal that of the examples.")
+    n_mels: int = pydantic.Field(80, ge=1, description="Bands of the spectrogram and of the log-mel spectrogram.")
+    n_mfcc: int = pydantic.Field(13, ge=1, description="Coefficients of the MFCCs.")
+    front_end: FrontEndConfig = FrontEndConfig()
+    projector_dim: int = pydantic.Field(512, ge=1, description="Size of the projections, which the loss compares.")
+    projector_norm: Literal["none", "batch"] = pydantic.Field(
+        "none",
+        description="Normalization after the projector's hidden layer: none in the paper; small batches need batch.",
+    )
+    augment_a: AugmentConfig = AugmentConfig(mixing=True)
+    augment_b: AugmentConfig = AugmentConfig(mixing=True, frequency_shift=10)
+    mixing_group: int = pydantic.Field(
+        32, ge=2, description="Consecutive examples of a batch among which mixing partners are drawn."
+    )
+
+    @pydantic.field_validator("norm")
+    @classmethod
+    def _check_norm(cls, norm: str | None) -> str | None:
+        if norm is not None and not re.fullmatch("batch|group:[1-9][0-9]*", norm):
+            raise ValueError("must be batch, or group:G for a number G of groups, e.g. group:1")
+        return norm
+
+    @property
+    def format_names(self) -> tuple[str, ...]:
+        """The formats of branch A and branch B."""
+        return tuple(self.formats.split("+"))

@@ -1,0 +1,57 @@
+import re
+
+import numpy as np
+import pytest
+
+from models import catalog, compatibility, dual
+from models.config import AugmentConfig, ModelConfig
+from models.formats import FORMATS
+
+SPECTRA_OF_PANNS = {"window_seconds": 0.032, "centre": True}
+
+
+def _config(**fields):
+    return ModelConfig.model_validate({"augment_a": AugmentConfig(), "augment_b": AugmentConfig(), **fields})
+
+
+@pytest.mark.parametrize("front_end", [{}, SPECTRA_OF_PANNS], ids=["ours", "centred"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_shortest_crop_it_names_is_the_shortest_that_can_be_embedded(name, front_end):
+    def config(seconds):
+        return _config(
+            formats=f"{name}+{name}",
+            padding="valid",
+            n_mfcc=20,
+            encoders={"waveform": "conv320", name: "conv320" if name == "waveform" else "cnn10"},
+            front_end=front_end,
+            crop_seconds=seconds,
+            width=1 / 64,
+        )
+
+    with pytest.raises(ValueError, match="choose at least") as refused:
+        compatibility.check_inputs(config(0.01))
+    shortest = float(re.search(r"at least ([\d.]+) s", str(refused.value))[1])
+    compatibility.check_inputs(config(shortest))
+    model = dual.DualEncoder(config(shortest))
+    audio = np.ones((1, model.crop_samples), "float32")
+    assert np.isfinite(model.embed(audio)[name]).all()
+    with pytest.raises(ValueError, match="at least"):
+        compatibility.check_inputs(config(shortest - 1 / 16000))
+    with pytest.raises(ValueError, match="at least"):
+        model.embed(audio[:, :-1])
+
+
+def test_padding_same_takes_whatever_holds_a_frame():
+    fields = {"formats": "waveform+mfcc", "encoders": catalog.pair("base"), "padding": "same"}
+    compatibility.check_inputs(_config(**fields, crop_seconds=0.02))
+    with pytest.raises(ValueError, match="0.019 s is too short for cnn14 on mfcc: choose at least 0.02 s"):
+        compatibility.check_inputs(_config(**fields, crop_seconds=0.019))
+
+
+@pytest.mark.parametrize("pair", catalog.PAIRS)
+@pytest.mark.parametrize("a", FORMATS)
+@pytest.mark.parametrize("b", FORMATS)
+def test_the_pairs_fit_any_two_formats_and_crops_of_a_second(pair, a, b):
+    config = _config(formats=f"{a}+{b}", encoders=catalog.pair(pair), crop_seconds=1.0)
+    assert compatibility.embedding_dim(config) == {"small": 512, "base": 2048}[pair]
+    compatibility.check_inputs(config)
