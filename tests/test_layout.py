@@ -1,0 +1,111 @@
+"""Checks the rules of the layout that CONTRIBUTING.md states: who may import whom, and how large a file may be."""
+
+import ast
+import graphlib
+import pathlib
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+PACKAGES = ("beam_jobs", "components", "models", "pipeline")
+MOST_LINES = 300
+
+# Package -> what of ours it may import besides itself.
+MAY_IMPORT = {
+    "models": (),
+    "beam_jobs": ("models.filters",),
+    "components": ("beam_jobs", "models"),
+    "pipeline": ("beam_jobs", "components", "models"),
+}
+
+
+def _files(*packages):
+    return sorted(file for package in packages for file in (REPOSITORY / package).rglob("*.py"))
+
+
+def _module_of(file):
+    parts = file.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {_module_of(file): file for file in _files(*PACKAGES)}
+
+
+def _imports(file):
+    """Yields each of our modules that a file imports, with the import's node. Imports for type checking count too."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from package import name` imports the module `package.name` if there is one, else `package`.
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in MODULES else node.module for name in submodules]
+        for name in names:
+            if name in MODULES:
+                yield name, node
+
+
+def _is_within(module, package):
+    return module == package or module.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_one_way(package):
+    allowed = (package, *MAY_IMPORT[package])
+    wrong = [
+        f"{file.relative_to(REPOSITORY)}:{node.lineno} imports {module}"
+        for file in _files(package)
+        for module, node in _imports(file)
+        if not any(_is_within(module, other) for other in allowed)
+    ]
+    assert not wrong
+
+
+def test_no_stage_imports_another():
+    stages = [folder.name for folder in (REPOSITORY / "components").iterdir() if (folder / "component.py").exists()]
+    assert len(stages) >= 8
+    wrong = [
+        f"{file.relative_to(REPOSITORY)}:{node.lineno} imports {module}"
+        for stage in stages
+        for file in _files(f"components/{stage}")
+        for module, node in _imports(file)
+        if module.split(".")[0] == "components"
+        and module.split(".")[1:2] != [stage]
+        and module.split(".")[1:2][0] in stages
+    ]
+    assert not wrong
+
+
+def test_there_is_no_import_cycle():
+    graph = {name: {module for module, _ in _imports(file)} - {name} for name, file in MODULES.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises a CycleError that names the modules of a cycle
+
+
+def test_an_import_within_a_function_says_why():
+    wrong = []
+    for file in _files(*PACKAGES):
+        lines = file.read_text().splitlines()
+        for function in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import | ast.ImportFrom) and not _has_comment(lines, node.lineno - 1):
+                    wrong.append(f"{file.relative_to(REPOSITORY)}:{node.lineno}")
+    assert not wrong
+
+
+def _has_comment(lines, index):
+    """Whether a line, or the comment above the block of imports that it is in, says why."""
+    while lines[index].strip().startswith(("import ", "from ")):
+        if "#" in lines[index]:
+            return True
+        index -= 1
+    return lines[index].strip().startswith("#")
+
+
+def test_files_can_be_read_in_a_sitting():
+    sizes = {
+        str(file.relative_to(REPOSITORY)): len(file.read_text().splitlines()) for file in _files(*PACKAGES, "tests")
+    }
+    assert not {name: size for name, size in sizes.items() if size > MOST_LINES}
