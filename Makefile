@@ -1,6 +1,6 @@
-# Diptych from a fresh clone: `make quickstart` runs everything on a generated corpus, `make test` runs the tests.
-# Both set up .venv first, once, and again only when the lock or the packaging changes.
-# A Python of your own: `make test PYTHON=/path/to/python3.11`.
+# `make quickstart` runs every stage on a generated corpus, and `make test` runs the tests.
+# Both set up .venv on first use, and again when the lock file, setup.cfg or pyproject.toml changes.
+# To choose a Python: `make test PYTHON=/path/to/python3.11`.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ LOCK := deploy/requirements.lock
 LOCK_GCP := deploy/requirements-gcp.lock
 UV ?= uv
 
-# The first one that really runs and is of a version that TensorFlow 2.17 and ML Metadata have wheels for.
+# The first Python found that runs and has a version for which TensorFlow 2.17 has wheels.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python; do \
     $$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
     && command -v $$python && break; done)
@@ -17,27 +17,28 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
 .PHONY: help install install-gcp quickstart test test-slow test-jax lint format lock clean
 
 help:
-	@echo "make quickstart   the whole pipeline on a generated corpus, 5 to 15 minutes"
-	@echo "make test         the fast tests, then ruff"
-	@echo "make test-slow    the long ones"
-	@echo "make test-jax     the tests of models/ with JAX in TensorFlow's place, about 10 minutes"
-	@echo "make install-gcp  what Dataflow and Cloud Storage need; make test then tests the Dataflow job, too"
-	@echo "make lint         ruff: lint and format check"
-	@echo "make format       ruff: repair what it can"
-	@echo "make lock         resolve $(LOCK) and $(LOCK_GCP) anew (needs uv)"
+	@echo "make quickstart   run the whole pipeline on a generated corpus (5 to 15 minutes)"
+	@echo "make test         run the fast tests, then ruff"
+	@echo "make test-slow    run the slow tests"
+	@echo "make test-jax     run the tests of models/ on JAX instead of TensorFlow (about 10 minutes)"
+	@echo "make install      set up $(VENV)"
+	@echo "make install-gcp  add the packages for Dataflow and Cloud Storage; make test then tests the Dataflow job, too"
+	@echo "make lint         check the code with ruff"
+	@echo "make format       let ruff fix and format the code"
+	@echo "make lock         resolve the versions in $(LOCK) and $(LOCK_GCP) again (needs uv)"
 	@echo "make clean        remove $(VENV)"
 
 install: $(STAMP)
 
 $(STAMP): $(LOCK) setup.cfg pyproject.toml
-	@test -n "$(PYTHON)" || { echo "No Python 3.10, 3.11 or 3.12 was found: install one" \
+	@test -n "$(PYTHON)" || { echo "There is no Python 3.10, 3.11 or 3.12 on the path: install one" \
 	    "(Debian, Ubuntu: sudo apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' || { \
 	    echo "$(PYTHON) is not a Python 3.10, 3.11 or 3.12: name one with make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "$(PYTHON) cannot make virtual environments: install its venv package" \
 	    "(Debian, Ubuntu: sudo apt install python3-venv)" >&2; exit 1; }
-	@echo "Setting up $(VENV) with $(PYTHON), once; this takes a few minutes."
+	@echo "Setting up $(VENV) with $(PYTHON). This takes a few minutes, but only once."
 	@"$(PYTHON)" -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(LOCK)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -57,7 +58,8 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
-# JAX lies apart, so that the other tests keep to the lock. From 0.6 on it needs a newer ml-dtypes than TensorFlow 2.17.
+# JAX gets its own folder, so that all other tests run with the locked versions. JAX 0.6 and later need a newer ml-dtypes
+# than TensorFlow 2.17 allows.
 test-jax: $(STAMP)
 	@test -d $(VENV)/jax-packages || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/jax-packages \
 	    "jax>=0.5.3,<0.6" "jaxlib>=0.5.3,<0.6"
@@ -71,7 +73,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# uv repeats the conditions of [tool.uv] in every line; pip needs them in none.
+# uv repeats the conditions of [tool.uv] in every line, where pip does not need them.
 define compile
 	$(UV) pip compile setup.cfg $(1) --universal --python-version 3.10 --quiet \
 	    --no-emit-index-url --no-header --no-annotate --output-file $(2)

@@ -1,4 +1,4 @@
-"""Benchmarks and what they measured; they run TensorFlow as the `diptych` command does."""
+"""Benchmarks and their results. They run TensorFlow with the settings of the `diptych` command."""
 
 from pipeline import tensorflow_settings
 

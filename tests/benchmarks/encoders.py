@@ -1,30 +1,39 @@
-"""Speed of every encoder: `python -m tests.benchmarks.encoders` writes `results/encoders.json` and prints its table.
+"""Speed of every encoder: `python -m tests.benchmarks.encoders` writes `results/encoders.json` and prints a table.
 
-Times are of a batch of 3-s crops, divided by the batch; training is the forward and the backward pass with dropout.
-Each encoder is timed in turns with the same network of plain Keras layers and with a large matrix product, whose best
-rate is this machine's peak: compare the ratios, not the milliseconds.
+Times are those of a batch of 3-s crops, divided by the batch size. Training is the forward and the backward pass, with
+dropout. Each encoder is timed in turns with the same network of plain Keras layers and with a large matrix product,
+whose best rate is taken as the peak of the machine. Compare the ratios rather than the milliseconds.
 """
 
 import argparse
-import datetime
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from models import catalog, encoders
-from tests.benchmarks.record import RESULTS, machine
+from tests.benchmarks import measuring
 from tests.models.plain import twin
 
 SECONDS, SAMPLE_RATE, BANDS = 3.0, 16000, 80
+MATMUL_FLOPS = 2.0 * 4096 * 2048 * 2048
 HEADER = "encoder       parameters  GFLOP   dim   forward ms  training ms  of peak   plain: forward  training  of peak"
+Name = TypeVar("Name", bound=Hashable)
 
 
 def flops(model: keras.Model, crop: tf.Tensor) -> list[float]:
-    """Floating-point operations of each convolution for one crop, two per multiplication; the rest is negligible."""
+    """Counts the floating-point operations of each convolution and dense layer, and neglects those of all others.
+
+    Args:
+        model: The network.
+        crop: One input, with a batch axis of 1.
+
+    Returns:
+        The operations of each layer in the order of the forward pass, two for each multiplication and addition.
+    """
     layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
     outputs = keras.Model(model.input, [layer.output for layer in layers])(crop)
     return [
@@ -33,66 +42,76 @@ def flops(model: keras.Model, crop: tf.Tensor) -> list[float]:
     ]
 
 
+def training_flops(forward_flops: list[float]) -> float:
+    """Returns the operations of a forward and a backward pass.
+
+    The backward pass computes two gradients, by the weights and by the inputs, and each costs as much as the forward
+    pass. The first layer needs no gradient by its input, which is the crop.
+    """
+    return 3 * sum(forward_flops) - forward_flops[0]
+
+
 def measure(name: str, *, batch: int, repeats: int) -> dict:
-    """Times one encoder.
+    """Times one encoder and its twin of plain Keras layers.
 
     Args:
-        name: Of the encoder.
+        name: The encoder's name.
         batch: Crops at a time.
-        repeats: Of each measurement; the fastest counts.
+        repeats: Number of measurements; the fastest one counts.
     """
-    waveform = catalog.ENCODERS[name].waveform
     samples = round(SECONDS * SAMPLE_RATE)
-    shape = (samples,) if waveform else (samples // 160 - 1, BANDS)
+    shape = (samples,) if catalog.ENCODERS[name].waveform else (samples // 160 - 1, BANDS)
     crops = tf.random.normal((batch, *shape), seed=0)
     model = encoders.build(name, n_mels=BANDS)
     forward_flops = flops(model, crops[:1])
-    # Backward: by weights and by inputs, as much again each; nothing wants the gradient of the crop itself.
-    training_flops = 3 * sum(forward_flops) - forward_flops[0]
-    timed = {}
+    functions = {}
     for label, network in (("diptych", model), ("plain", twin(model))):
-        timed[label, "forward"] = _forward(network, crops)
-        timed[label, "training"] = _training(network, crops)
-    seconds, peak = fastest(timed, repeats=repeats)
+        functions[label, "forward"] = _forward(network, crops)
+        functions[label, "training"] = _training(network, crops)
+    seconds, peak = fastest(functions, repeats=repeats)
     result = {
-        "parameters": sum(int(np.prod(v.shape)) for v in model.trainable_variables),
+        "parameters": sum(int(np.prod(variable.shape)) for variable in model.trainable_variables),
         "dim": model.output_shape[-1],
         "gflop": sum(forward_flops) / 1e9,
         "peak_gflop_per_s": peak / 1e9,
     }
     for label in ("diptych", "plain"):
+        forward_s, training_s = seconds[label, "forward"], seconds[label, "training"]
         result[label] = {
-            "forward_ms": 1e3 * seconds[label, "forward"] / batch,
-            "training_ms": 1e3 * seconds[label, "training"] / batch,
-            "forward_share_of_peak": sum(forward_flops) * batch / seconds[label, "forward"] / peak,
-            "training_share_of_peak": training_flops * batch / seconds[label, "training"] / peak,
+            "forward_ms": 1e3 * forward_s / batch,
+            "training_ms": 1e3 * training_s / batch,
+            "forward_share_of_peak": sum(forward_flops) * batch / forward_s / peak,
+            "training_share_of_peak": training_flops(forward_flops) * batch / training_s / peak,
         }
     return result
 
 
-def fastest(functions: dict, *, repeats: int) -> tuple[dict, float]:
-    """The shortest time of each function, in seconds, and the best rate of the matrix product, in FLOP per second.
+def fastest(functions: Mapping[Name, Callable[[], object]], *, repeats: int) -> tuple[dict[Name, float], float]:
+    """Times functions in turns, so that a busy moment of the machine affects all of them alike.
 
-    They take turns, so that a busy moment hits all alike.
+    Args:
+        functions: What to time, by name.
+        repeats: Number of turns.
+
+    Returns:
+        The shortest time of each function, in seconds, and the best rate of a large matrix product, in FLOP/s.
     """
-    times = {name: [] for name in functions}
-    product, products = _matmul(), []
+    product = _matmul()
     for function in (product, *functions.values()):
-        function()  # traces it
+        function()  # the first call traces the function
+    times: dict[Name, list[float]] = {name: [] for name in functions}
+    product_times = []
     for _ in range(repeats):
         for name, function in functions.items():
             times[name].append(_seconds(function))
-            products += [_seconds(product) for _ in range(3)]
-    return {name: min(values) for name, values in times.items()}, MATMUL_FLOPS / min(products)
+            product_times += [_seconds(product) for _ in range(3)]
+    return {name: min(values) for name, values in times.items()}, MATMUL_FLOPS / min(product_times)
 
 
 def _seconds(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
-
-
-MATMUL_FLOPS = 2.0 * 4096 * 2048 * 2048
 
 
 def _matmul() -> Callable[[], object]:
@@ -119,7 +138,7 @@ def _training(model: keras.Model, crops: tf.Tensor) -> Callable[[], object]:
 
 
 def row(name: str, result: dict) -> str:
-    """A line of the table."""
+    """Formats the figures of one encoder as a line of the printed table."""
     ours, plain = result["diptych"], result["plain"]
     return (
         f"{name:<12}{result['parameters']:>12,}{result['gflop']:>7.1f}{result['dim']:>6}"
@@ -129,21 +148,20 @@ def row(name: str, result: dict) -> str:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("encoders", nargs="*", default=list(catalog.ENCODERS), help="which ones (default: all)")
+    parser.add_argument("encoders", nargs="*", default=list(catalog.ENCODERS), help="which encoders (default: all)")
     parser.add_argument("--batch", type=int, default=16, help="crops at a time (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="of each measurement (default: %(default)s)")
-    args = parser.parse_args()
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each (default: %(default)s)")
+    flags = parser.parse_args()
     results = {}
     print(HEADER)
-    for name in args.encoders:
-        results[name] = measure(name, batch=args.batch, repeats=args.repeats)
+    for name in flags.encoders:
+        results[name] = measure(name, batch=flags.batch, repeats=flags.repeats)
         print(row(name, results[name]), flush=True)
         keras.backend.clear_session()
     if set(results) == set(catalog.ENCODERS):
-        facts = {"date": f"{datetime.date.today()}", "machine": machine(), "batch": args.batch}
-        (RESULTS / "encoders.json").write_text(json.dumps({**facts, "encoders": results}, indent=1) + "\n")
+        measuring.save("encoders", {"batch": flags.batch, "encoders": results})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""Ingest through Beam against a plain loop, and its memory: `python -m tests.benchmarks.ingest`.
+"""Speed and memory of ingest: `python -m tests.benchmarks.ingest`.
 
-Speed: 10-s clips at 44.1 kHz as FLAC, decoded, resampled to 16 kHz and written, on one core and on all; the plain loop
-does the same without Beam, shards, records and the decoder's process of its own, once on each core. The aim is 0.9 of
-its speed. Memory: the peak of all processes together while 1 k, 10 k and 100 k clips of 1 s go through. The files
-repeat: a list of clips names the same 64 under ever other ids.
+Speed: 10-s clips at 44.1 kHz, stored as FLAC, are decoded, resampled to 16 kHz and written, on one core and on all
+cores. A plain loop does the same on each core without Beam, shards, records and the decoder's separate process. The aim
+is 0.9 of the loop's speed.
+
+Memory: the peak of all processes together while 1 k, 10 k and 100 k clips of 1 s go through.
+
+The list of clips names the same 64 files again and again under different ids.
 """
 
 import argparse
@@ -17,6 +20,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
+import soundfile
+
 from beam_jobs import sources
 from tests.benchmarks import measuring
 from tests.benchmarks.record import RESULTS
@@ -28,12 +33,12 @@ _POLL_S = 0.2
 
 
 def main() -> None:
-    """The command, and what it starts in processes of their own."""
+    """Runs the command, or one job in a process that the command started."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=int, default=3000, help="of 10 s per core, for the speed; 320 kB of disk each")
-    parser.add_argument("--memory_clips", type=int, nargs="*", default=MEMORY_CLIPS, help="of 1 s; 32 kB of disk each")
+    parser.add_argument("--clips", type=int, default=3000, help="10-s clips per core for the speed; 320 kB each")
+    parser.add_argument("--memory_clips", type=int, nargs="*", default=MEMORY_CLIPS, help="1-s clips; 32 kB each")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
-    parser.add_argument("--job", choices=("loop", "beam"), help=argparse.SUPPRESS)
+    parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
     parser.add_argument("--source", type=pathlib.Path, help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.job:
@@ -56,7 +61,7 @@ def main() -> None:
 
 
 def _speeds(source: pathlib.Path, *, clips: int, cores: list[int]) -> dict[str, float]:
-    """Clips a second of both; the loop runs once on each core, Beam once on all of them."""
+    """Measures clips per second of the loop, run once on each core, and of the Beam job, run on all of them."""
     loops = [_start("loop", source, clips=clips, cores=[core]) for core in cores]
     loop = sum(clips / _seconds(process) for process in loops)
     beam = clips * len(cores) / _seconds(_start("beam", source, clips=clips * len(cores), cores=cores))
@@ -77,7 +82,7 @@ def _start(job: str, source: pathlib.Path, *, clips: int, cores: list[int]) -> s
 
 
 def _seconds(process: subprocess.Popen) -> float:
-    """What a finished job says it took, imports left out."""
+    """Waits for a job and returns the time that it printed, which excludes its imports."""
     output, _ = process.communicate()
     if process.returncode:
         raise SystemExit(process.returncode)
@@ -95,26 +100,24 @@ def _peak_mib(source: pathlib.Path, *, clips: int) -> int:
 
 
 def _resident_bytes(session: int) -> Iterator[int]:
-    """Memory of each process of a session, from Linux' /proc; what they share counts in each."""
+    """Yields the memory of each process in a session, from Linux' /proc; shared pages count in every process."""
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
             if int(fields[3]) == session:
                 yield int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+        except (FileNotFoundError, ProcessLookupError):  # the process has ended since the listing
             continue
 
 
 @contextlib.contextmanager
 def _stopwatch() -> Iterator[None]:
-    began = time.perf_counter()
+    started = time.perf_counter()
     yield
-    print(time.perf_counter() - began)
+    print(time.perf_counter() - started)
 
 
 def _write_source(folder: pathlib.Path, *, seconds: float) -> None:
-    import soundfile
-
     folder.mkdir()
     for i, sound in enumerate(measuring.sounds(seconds=seconds, sample_rate=SOURCE_RATE)):
         soundfile.write(folder / f"{i}.flac", sound, SOURCE_RATE)
@@ -127,10 +130,11 @@ def _mean_size(folder: pathlib.Path) -> float:
 
 def _list(source: pathlib.Path, count: int) -> list[sources.Clip]:
     files = itertools.cycle(sorted(path.name for path in source.iterdir()))
-    return [sources.Clip(clip_id=f"clip{i}", path=file) for i, file in zip(range(count), files, strict=False)]
+    return [sources.Clip(clip_id=f"clip{i}", path=next(files)) for i in range(count)]
 
 
 def _loop(source: pathlib.Path, count: int) -> None:
+    # Imported here because the parent process, which only waits, needs none of this.
     import tensorflow as tf
 
     from beam_jobs import audio, examples
@@ -143,7 +147,8 @@ def _loop(source: pathlib.Path, count: int) -> None:
 
 
 def _beam(source: pathlib.Path, count: int) -> None:
-    import tensorflow  # noqa: F401  (not part of what is measured)
+    # Imported here because the parent process needs none of this. TensorFlow comes first, outside the measured time.
+    import tensorflow  # noqa: F401
 
     from beam_jobs import runners
     from beam_jobs.ingest import job as shard_audio

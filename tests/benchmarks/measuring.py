@@ -1,10 +1,11 @@
-"""What the benchmarks share: a corpus of examples, a stopwatch and the result files."""
+"""What the benchmarks share: sounds, a corpus of examples, fresh processes, a stopwatch and the result files."""
 
 import datetime
 import itertools
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -20,7 +21,8 @@ _DIFFERENT_SOUNDS = 64
 
 
 def sounds(*, seconds: float, sample_rate: int = SAMPLE_RATE) -> list[np.ndarray]:
-    """Clips of the generated corpus, int16 (samples,)."""
+    """Generates 64 clips of the generated corpus, each int16 (samples,)."""
+    # Imported here because only some benchmarks generate sounds.
     from components.synthetic_audio_gen import corpus
 
     return [
@@ -32,21 +34,33 @@ def sounds(*, seconds: float, sample_rate: int = SAMPLE_RATE) -> list[np.ndarray
 def write_examples(
     folder: pathlib.Path, *, sounds: Sequence[np.ndarray], clips: int, files: int = 16, storage: str = "pcm"
 ) -> epath.Path:
-    """An examples folder with `clips` clips in its train split; the sounds repeat, the bytes on disk do not."""
+    """Writes a folder of examples with one split, train.
+
+    The sounds repeat, but every clip is stored as bytes of its own.
+
+    Args:
+        folder: The folder to create.
+        sounds: int16 (samples,) each.
+        clips: Number of clips; every file gets `clips // files` of them.
+        files: Number of files.
+        storage: "pcm" or "flac".
+    """
+    # Imported here because the parent process of a benchmark needs no TensorFlow.
     import tensorflow as tf
 
     from beam_jobs import examples
 
     folder.mkdir(parents=True)
-    different = itertools.cycle(sounds)
-    lengths = [clips // files] * files
-    for shard, count in enumerate(lengths):
-        with tf.io.TFRecordWriter(str(folder / examples.file_name("train", shard=shard, shards=files))) as writer:
-            for i, audio in zip(range(count), different, strict=False):
-                writer.write(examples.encode(audio=audio, clip_id=f"{shard}-{i}", storage=storage))
+    endless_sounds = itertools.cycle(sounds)
+    clips_per_file = clips // files
+    for shard in range(files):
+        name = examples.file_name("train", shard=shard, shards=files)
+        with tf.io.TFRecordWriter(str(folder / name)) as writer:
+            for i in range(clips_per_file):
+                writer.write(examples.encode(audio=next(endless_sounds), clip_id=f"{shard}-{i}", storage=storage))
     examples.write_metadata(
         folder,
-        shard_lengths={"train": lengths},
+        shard_lengths={"train": [clips_per_file] * files},
         shard_bytes={"train": sum(path.stat().st_size for path in folder.glob("*.tfrecord*"))},
         label_names=(),
         sample_rate=SAMPLE_RATE,
@@ -58,27 +72,45 @@ def write_examples(
 
 
 def in_a_fresh_process(module: str, *arguments: object, **environment: str) -> dict:
-    """What `python -m MODULE ARGUMENTS` prints last, which is JSON; `environment` adds to that of this process."""
+    """Runs `python -m MODULE ARGUMENTS` and returns the JSON in the last line of its output.
+
+    Args:
+        module: The module to run.
+        *arguments: Its command line.
+        **environment: Variables to set in addition to those of this process.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     environment = {**os.environ, **environment}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def peak_kib() -> int:
+    """Returns the peak resident memory of this process so far, in KiB. Linux only."""
+    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+
+
 def rate(batches: Iterable, *, clips_each: int, seconds: float, warm_up: int = 8) -> float:
-    """Clips a second that an endless iterable gives, after some batches that do not count."""
+    """Returns how many clips per second an endless iterable of batches gives.
+
+    Args:
+        batches: What to read from.
+        clips_each: Clips in a batch.
+        seconds: Length of the measurement.
+        warm_up: Batches to read before the measurement starts.
+    """
     iterator = iter(batches)
     for _ in range(warm_up):
         next(iterator)
-    began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
+    started, clips = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
         next(iterator)
-        count += clips_each
-    return round(count / (time.perf_counter() - began), 1)
+        clips += clips_each
+    return round(clips / (time.perf_counter() - started), 1)
 
 
 def save(name: str, figures: Mapping[str, object], *, results: pathlib.Path = RESULTS) -> None:
-    """Writes `results/NAME.json` and prints it."""
+    """Writes `results/NAME.json` with the figures, the date and the machine, and prints it."""
     document = {"date": datetime.date.today().isoformat(), "machine": machine(), **figures}
     text = json.dumps(document, indent=1)
     results.mkdir(parents=True, exist_ok=True)

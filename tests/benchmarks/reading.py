@@ -1,8 +1,9 @@
-"""Crop pairs a second out of the training's input pipeline: `python -m tests.benchmarks.reading`.
+"""Speed of the training's input pipeline, in pairs of crops per second: `python -m tests.benchmarks.reading`.
 
-Clips of 10 s, as AudioSet's, and of 5 s, as ESC-50's, cut to two crops of 3 s, from files that the system has cached.
-The aim is 3,000 clips a second on 2 cores; no encoder here consumes as many. Also how long it takes to the first batch,
-and how long if a run resumes at the last batch of a pass and skips all others.
+Clips of 10 s, like AudioSet's, and of 5 s, like ESC-50's, are cut into two crops of 3 s, from files in the system's
+cache. The aim is 3,000 clips per second on 2 cores, which is more than any encoder here consumes. The benchmark also
+measures the time to the first batch, and to the first batch of a run that resumes at the end of a pass and has to skip
+everything before.
 """
 
 import argparse
@@ -24,13 +25,13 @@ LENGTHS_S = (10, 5)
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=int, default=4096, help="in each corpus; 320 kB of disk and cache a clip")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
+    parser.add_argument("--clips", type=int, default=4096, help="clips in each corpus; 320 kB of disk and cache each")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
     flags = parser.parse_args()
-    keras.utils.set_random_seed(1)  # as the trainer does
+    keras.utils.set_random_seed(1)  # like the trainer
     figures, last = {}, flags.clips // BATCH - 1
     with tempfile.TemporaryDirectory() as folder:
         for length in LENGTHS_S:
@@ -46,16 +47,16 @@ def main() -> None:
 
 
 def batches(corpus: epath.Path, *, start_step: int = 0) -> tf.data.Dataset:
-    """What the trainer would read."""
+    """Returns the batches that the trainer would read."""
     return input_pipeline.training_batches(
         corpus, batch_size=BATCH, crop_samples=CROP_SAMPLES, seed=0, start_step=start_step
     )
 
 
 def _first_batch_s(corpus: epath.Path, *, start_step: int) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     next(iter(batches(corpus, start_step=start_step)))
-    return round(time.perf_counter() - began, 2)
+    return round(time.perf_counter() - started, 2)
 
 
 if __name__ == "__main__":

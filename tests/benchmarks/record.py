@@ -1,6 +1,6 @@
-"""Keeps what a run measured: `python -m tests.benchmarks.record runs/tiny` writes `results/tiny.json` here.
+"""Keeps the figures of a finished run: `python -m tests.benchmarks.record runs/tiny` writes `results/tiny.json`.
 
-The figures in the README come from these files (`python -m tests.benchmarks.readme`), and from nowhere else.
+`python -m tests.benchmarks.docs` then puts them into the documentation, whose figures come from nowhere else.
 """
 
 import argparse
@@ -15,11 +15,18 @@ PACKAGES = ("tensorflow", "keras", "apache-beam")
 
 
 def record(root: pathlib.Path) -> dict:
-    """What is worth keeping of a run's `report.json`: figures, no paths of this machine."""
+    """Returns the figures of a run's `report.json`, without the paths of this machine.
+
+    Args:
+        root: Root of a run in which every stage ran.
+
+    Raises:
+        SystemExit: a stage was skipped, so the times are not those of a whole run.
+    """
     report = json.loads((root / "report.json").read_text())
-    reused = [row["stage"] for row in report["stages"] if row["outcome"] != "ran"]
-    if reused:
-        raise SystemExit(f"{root} is no whole run, {', '.join(reused)} did not run in it: use a fresh --root.")
+    skipped = [row["stage"] for row in report["stages"] if row["outcome"] != "ran"]
+    if skipped:
+        raise SystemExit(f"{root} is not a whole run, because {', '.join(skipped)} did not run: use a fresh --root.")
     stages = [{key: row[key] for key in ("stage", "seconds", "summary", "figures")} for row in report["stages"]]
     return {
         "preset": report["preset"],
@@ -32,13 +39,10 @@ def record(root: pathlib.Path) -> dict:
 
 
 def machine() -> dict[str, object]:
-    """Processor, memory and versions."""
-    info = pathlib.Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    """Returns the processor, the memory and the versions of Python and of the main packages."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "cpu": cpu,
+        "cpu": _cpu(),
         "cores": os.cpu_count(),
         "memory_gib": round(memory),
         "python": platform.python_version(),
@@ -46,8 +50,17 @@ def machine() -> dict[str, object]:
     }
 
 
+def _cpu() -> str:
+    info = pathlib.Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":")[1].strip()
+    return platform.machine()
+
+
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("root", type=pathlib.Path, help="root of a finished run")
     result = record(parser.parse_args().root)

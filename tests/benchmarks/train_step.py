@@ -1,8 +1,9 @@
 """Where the time of a training step goes: `python -m tests.benchmarks.train_step`.
 
-A step of the `small` preset with 64 clips, as the Trainer runs it, against its two encoders' forward and backward pass
-alone, in turns; its other parts by themselves; and the operations that it consists of, by TensorFlow's profiler. The
-aim is 10 % more than the encoders at the most, and less than 1 % of waiting for input.
+Times a step of the `small` preset with 64 clips, as the Trainer runs it, in turns with the forward and backward pass of
+its two encoders alone; then its other parts one by one; and the share of each type of operation, by TensorFlow's
+profiler. The aim is a step that takes at most 10 % longer than its encoders, and waits for input less than 1 % of the
+time.
 """
 
 import argparse
@@ -10,10 +11,11 @@ import collections
 import pathlib
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 from etils import epath
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from components.trainer import TrainerConfig, compiled_loop, step, summaries
 from models import contrastive
@@ -23,14 +25,15 @@ from tests.benchmarks.record import RESULTS
 from tests.components.trainer import training
 
 BATCH = 64
-_IN_A_ROW = 3
-_OPERATION = re.compile(r"[^:]+:(\w+)")  # scope/of/the/operation:Type in a trace; EagerExecute: f, Run::Run are others
+_STEPS_IN_A_ROW = 3
+# An operation appears in a trace as scope/of/the/operation:Type. `EagerExecute: f` and `Run::Run` are no operations.
+_OPERATION = re.compile(r"[^:]+:(\w+)")
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=3, help="steps of either kind; the fastest counts")
+    parser.add_argument("--repeats", type=int, default=3, help="measurements of each; the fastest one counts")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -40,41 +43,44 @@ def main() -> None:
         measuring.save("train_step", figures, results=flags.results)
 
 
-def on_one_device(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.Setup, list]:
-    """What the Trainer makes of a config, and its input."""
+def on_one_device(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.Setup, list[Iterator]]:
+    """Builds what the Trainer builds from a config, and its input, on one CPU device."""
     setup = training.set_up(config, strategy=tf.distribute.OneDeviceStrategy("cpu:0"))
-    return setup, training.iterators(setup, corpus, count=1 if setup.micro_batches == 1 else 2)
+    passes = 1 if setup.micro_batches == 1 else 2  # gradient caching reads every batch twice
+    return setup, training.iterators(setup, corpus, count=passes)
 
 
 def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
-    """Seconds of a step and of its parts, and what the encoders reach of the peak of a matrix product."""
+    """Measures a step, its parts, and how close the encoders come to the peak of a matrix product."""
     setup, iterators = on_one_device(overrides.replace(TrainerConfig(), {"batch_size": BATCH}), corpus)
-    loop, logs = compiled_loop.make_loop(setup), {}
+    loop = compiled_loop.make_loop(setup)
     log = summaries.TrainingLog(epath.Path(folder) / "events", history=epath.Path(folder) / "history.csv", first=0)
 
     def whole() -> None:
-        found, _ = loop(iterators, tf.constant(1))
-        logs.update({name: float(value) for name, value in found.items()})
-        figures = {name: value for name, value in logs.items() if name != "input_wait_s"}
-        log.training(1, {**figures, "learning_rate": 0.0, "clips_per_s": 0.0}, times={"input": logs["input_wait_s"]})
+        logs, _ = loop(iterators, tf.constant(1))
+        figures = {name: float(value) for name, value in logs.items()}
+        waited = figures.pop("input_wait_s")
+        log.training(1, {**figures, "learning_rate": 0.0, "clips_per_s": 0.0}, times={"input": waited})
 
     views = [setup.model.encoder_input(branch, sounds, training=True) for branch, sounds in enumerate(_sounds(setup))]
-    parts = {
-        "augmentation and front ends": _views(setup),
-        "loss": _loss(setup),
-        "optimiser and norms": _update(setup),
-    }
     seconds, peak = encoders.fastest({"whole": whole, "encoders": _encoders(setup, views)}, repeats=repeats)
-    part_seconds, _ = encoders.fastest(parts, repeats=repeats)
-    waited = float(loop(iterators, tf.constant(_IN_A_ROW))[0]["input_wait_s"])  # with no pause in which input gathers
-    operations = _operations(whole, folder)
+    part_seconds, _ = encoders.fastest(
+        {
+            "augmentation and front ends": _views(setup),
+            "loss": _loss(setup),
+            "optimiser and norms": _update(setup),
+        },
+        repeats=repeats,
+    )
+    # Several steps in a row leave the input pipeline no pause in which to read ahead.
+    waited = float(loop(iterators, tf.constant(_STEPS_IN_A_ROW))[0]["input_wait_s"])
     flops = sum(_training_flops(setup, name, view) for name, view in zip(setup.model.encoders, views, strict=True))
     return {
         "whole_s": round(seconds["whole"], 2),
         "encoders_s": round(seconds["encoders"], 2),
         "whole_to_encoders": round(seconds["whole"] / seconds["encoders"], 3),
         "parts_s": {name: round(value, 3) for name, value in part_seconds.items()},
-        "operations": {name: round(share, 3) for name, share in operations.items() if share >= 0.01},
+        "operations": _operations(whole, folder),
         "input_wait_share": round(waited / seconds["whole"], 5),
         "encoders_share_of_peak": round(flops / seconds["encoders"] / peak, 3),
         "whole_share_of_peak": round(flops / seconds["whole"] / peak, 3),
@@ -87,7 +93,7 @@ def _sounds(setup: step.Setup) -> list[tf.Tensor]:
 
 
 def _encoders(setup: step.Setup, views: list[tf.Tensor]) -> Callable[[], object]:
-    """Both encoders' forward and backward pass."""
+    """Returns a function that runs the forward and backward pass of both encoders."""
     networks = list(setup.model.encoders.values())
     variables = [variable.value for network in networks for variable in network.trainable_variables]
 
@@ -106,8 +112,8 @@ def _views(setup: step.Setup) -> Callable[[], object]:
 
     @tf.function
     def run() -> tf.Tensor:
-        made = [setup.model.encoder_input(branch, sound, training=True) for branch, sound in enumerate(sounds)]
-        return tf.add_n([tf.reduce_max(view) for view in made])
+        views = [setup.model.encoder_input(branch, sound, training=True) for branch, sound in enumerate(sounds)]
+        return tf.add_n([tf.reduce_max(view) for view in views])
 
     return lambda: run().numpy()
 
@@ -137,26 +143,26 @@ def _update(setup: step.Setup) -> Callable[[], object]:
 
 
 def _training_flops(setup: step.Setup, name: str, view: tf.Tensor) -> float:
-    each = encoders.flops(setup.model.encoders[name], view[:1])
-    return setup.batch_size * (3 * sum(each) - each[0])
+    return setup.batch_size * encoders.training_flops(encoders.flops(setup.model.encoders[name], view[:1]))
 
 
 def _operations(run: Callable[[], object], folder: str) -> dict[str, float]:
-    """Type of an operation -> its share of the time that all of them took, the largest first."""
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
+    """Profiles a call; returns the share of each type of operation in the time of all, from 1 % on, largest first."""
     with tf.profiler.experimental.Profile(folder):
         run()
-    space, total = xplane_pb2.XSpace(), collections.Counter()
+    space = xplane_pb2.XSpace()
     space.ParseFromString(next(pathlib.Path(folder).rglob("*.xplane.pb")).read_bytes())
+    durations = collections.Counter()
     for plane in space.planes:
         if plane.name != "/host:CPU":
             continue
-        for event in (event for line in plane.lines for event in line.events):
-            match = _OPERATION.fullmatch(plane.event_metadata[event.metadata_id].name)
-            if match:
-                total[match[1]] += event.duration_ps
-    return {kind: value / total.total() for kind, value in total.most_common()}
+        for line in plane.lines:
+            for event in line.events:
+                match = _OPERATION.fullmatch(plane.event_metadata[event.metadata_id].name)
+                if match:
+                    durations[match[1]] += event.duration_ps
+    shares = {kind: value / durations.total() for kind, value in durations.most_common()}
+    return {kind: round(share, 3) for kind, share in shares.items() if share >= 0.01}
 
 
 if __name__ == "__main__":

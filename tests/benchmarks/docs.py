@@ -1,0 +1,65 @@
+"""Writes the results of benchmarks and runs into the documentation: `python -m tests.benchmarks.docs`.
+
+A page shows a result between the markers `<!-- results:NAME -->` and `<!-- /results -->`. Every number between them
+comes from a file in `results/`.
+"""
+
+import json
+import pathlib
+import re
+
+from tests.benchmarks import chart, cost, tables
+from tests.benchmarks.record import RESULTS
+
+ROOT = pathlib.Path(__file__).parents[2]
+FOLDERS = ("beam_jobs", "components", "deploy", "models", "pipeline", "tests")
+MARKED = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+RENDERERS = {
+    "tiny": tables.scores,
+    "quickstart": tables.scores,
+    "encoders": tables.encoders,
+    "train_step": tables.train_step,
+    "train_memory": tables.train_memory,
+    "memory_pool": tables.memory_pool,
+}
+
+
+def pages() -> list[pathlib.Path]:
+    """Returns the Markdown pages of the repository."""
+    found = sorted(ROOT.glob("*.md"))
+    for folder in FOLDERS:
+        found += sorted((ROOT / folder).rglob("*.md"))
+    return found
+
+
+def fill(text: str, *, results: pathlib.Path = RESULTS) -> str:
+    """Returns the text of a page with every marked block rendered from the result files."""
+    return MARKED.sub(lambda match: match[1] + render(match[2], results=results) + match[3], text)
+
+
+def render(name: str, *, results: pathlib.Path = RESULTS) -> str:
+    """Renders one block as Markdown."""
+    if name == "cost":
+        return cost.render(load("ingest", results=results), stored=load("storage", results=results))
+    return RENDERERS[name](load(name, results=results))
+
+
+def load(name: str, *, results: pathlib.Path = RESULTS) -> dict:
+    """Reads a result file."""
+    return json.loads((results / f"{name}.json").read_text())
+
+
+def main() -> None:
+    """Fills every page and draws the chart of the scores."""
+    for page in pages():
+        text = page.read_text()
+        filled = fill(text)
+        if filled != text:
+            page.write_text(filled)
+            print(page.relative_to(ROOT))
+    runs = [load("tiny"), load("quickstart")]
+    chart.draw(runs).savefig(RESULTS / "scores.png", metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()

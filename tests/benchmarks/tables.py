@@ -1,0 +1,150 @@
+"""Renders result files as the Markdown that the pages show."""
+
+import textwrap
+
+from pipeline.console.progress import duration
+
+_FEATURES = {
+    "waveform": "waveform encoder",
+    "log_mel": "log-mel encoder",
+    "both": "both, concatenated",
+    "mfcc_mean_std": "MFCC mean and std",
+}
+_ARITHMETIC = ("MatMul", "Conv2D")
+
+
+def scores(result: dict) -> str:
+    """Renders the probe's scores of a run, and how long the run took and on what."""
+    metric, values = result["evaluation"]["metric"], result["evaluation"]["scores"]
+    rows = []
+    for name in values:
+        if "/" in name:  # e.g. untrained/both, which goes into the row of `both`
+            continue
+        score = score_text(values[name], metric)
+        if name == "mfcc_mean_std":
+            rows.append([_FEATURES[name], "", score])
+        else:
+            rows.append([_FEATURES.get(name, name), score, score_text(values[f"untrained/{name}"], metric)])
+    header = [f"{result['evaluation']['probe']} probe, {metric}", "trained", "untrained"]
+    return table(header, rows) + "\n" + _run(result)
+
+
+def encoders(result: dict) -> str:
+    """Renders the size and the speed of every encoder."""
+    header = ["encoder", "parameters", "dim", "GFLOP", "forward, ms", "training, ms", "of peak", "plain layers"]
+    rows = []
+    for name, figures in result["encoders"].items():
+        ours, plain = figures["diptych"], figures["plain"]
+        rows.append(
+            [
+                name,
+                f"{figures['parameters']:,}",
+                str(figures["dim"]),
+                f"{figures['gflop']:.1f}",
+                f"{ours['forward_ms']:.0f}",
+                f"{ours['training_ms']:.0f}",
+                f"{100 * ours['training_share_of_peak']:.0f} %",
+                f"{plain['training_ms'] / ours['training_ms']:.2f} x",
+            ]
+        )
+    note = (
+        f"Per crop of 3 s, in batches of {result['batch']}, on {_where(result)} *Training* is the forward and the "
+        "backward pass. *Of peak* compares its speed with that of one large float32 matrix product on the same cores. "
+        "*Plain layers* is the training time of the same network built from Keras' own layers, divided by ours."
+    )
+    return table(header, rows) + "\n" + paragraph(note)
+
+
+def train_step(result: dict) -> str:
+    """Renders where the time of a training step goes."""
+    arithmetic, others = 0.0, []
+    for name, share in result["operations"].items():
+        if any(kind in name for kind in _ARITHMETIC):  # oneDNN's operations are called e.g. _MklMatMul
+            arithmetic += share
+        else:
+            others.append(f"{name} ({share:.0%})")
+    parts = {name: seconds / result["whole_s"] for name, seconds in result["parts_s"].items()}
+    return paragraph(
+        f"A step of `{result['preset']}` with {result['batch_size']} clips takes "
+        f"**{result['whole_to_encoders']:.2f} times** as long as the forward and backward pass of its two encoders "
+        f"alone, and waits for input during {result['input_wait_share']:.2%} of it. Measured one by one, augmentation "
+        f"and front ends take {parts['augmentation and front ends']:.1%} of a step, the loss {parts['loss']:.1%}, the "
+        f"optimizer and the logged norms {parts['optimiser and norms']:.1%}. The encoders reach "
+        f"{result['encoders_share_of_peak']:.0%} of the speed of one large float32 matrix product on the same cores. "
+        f"Matrix products and convolutions take {arithmetic:.0%} of the time of all operations; the slowest others are "
+        f"{', '.join(others[:3])}. Measured on {_where(result)}"
+    )
+
+
+def train_memory(result: dict) -> str:
+    """Renders the peak memory of a training step over the size of the batch."""
+    sizes = result["batches"]
+    header = [f"clips in a batch, embedded {result['micro_batch']} at a time", *(f"{int(size):,}" for size in sizes)]
+    rows = [
+        ["peak memory of the process, MiB", *(f"{row['peak_mib']:,}" for row in sizes.values())],
+        ["all projections, MiB", *(f"{row['projections_mib']:,}" for row in sizes.values())],
+    ]
+    return table(header, rows) + "\n" + paragraph(f"Measured on {_where(result)}")
+
+
+def memory_pool(result: dict) -> str:
+    """Renders the effect of TensorFlow's memory pool on training."""
+    header = [
+        "",
+        "time without / with the pool",
+        "page faults without",
+        "page faults with",
+        "peak memory with / without",
+    ]
+    rows = []
+    for name, row in result["presets"].items():
+        pool, without = row["with_pool"], row["without"]
+        rows.append(
+            [
+                f"`{name}`, {result['steps']} steps",
+                f"{row['time_without_to_with']:.2f} x",
+                f"{without['page_faults']:,}",
+                f"{pool['page_faults']:,}",
+                f"{pool['peak_mib'] / without['peak_mib']:.2f} x",
+            ]
+        )
+    return table(header, rows) + "\n" + paragraph(f"Measured on {_where(result)}")
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Returns a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def paragraph(text: str) -> str:
+    """Returns the text in lines of at most 120 characters."""
+    return textwrap.fill(text, 120, break_on_hyphens=False) + "\n"
+
+
+def score_text(score: float, metric: str) -> str:
+    """Returns an accuracy in percent, and any other metric as a fraction."""
+    return f"{100 * score:.1f} %" if metric == "accuracy" else f"{score:.3f}"
+
+
+def _run(result: dict) -> str:
+    stages = {row["stage"]: row for row in result["stages"]}
+    trainer = stages["Trainer"]
+    machine = result["machine"]
+    return paragraph(
+        f"`{_command(result['preset'])}` took {duration(result['seconds'])} on {machine['cores']} cores "
+        f"({machine['cpu']}, {machine['memory_gib']} GiB) with Python {machine['python']} and TensorFlow "
+        f"{machine['tensorflow']}, on {result['date']}. Training took {duration(trainer['seconds'])} of it "
+        f"({trainer['summary']}). AudioExampleGen wrote {stages['AudioExampleGen']['summary']}."
+    )
+
+
+def _command(preset: str) -> str:
+    if preset == "quickstart":
+        return "diptych run --preset quickstart"
+    return f"diptych run --preset {preset} --data ESC-50"
+
+
+def _where(result: dict) -> str:
+    machine = result["machine"]
+    return f"{machine['cores']} cores ({machine['cpu']}), TensorFlow {machine['tensorflow']}, {result['date']}."
