@@ -34,13 +34,14 @@ class Entry(NamedTuple):
 
 
 def is_remote(path: epath.PathLike) -> bool:
-    """Returns whether a path is a URL such as gs://bucket/name rather than a path on this machine."""
+    """Returns whether a path is a URL, e.g. gs://bucket/name, rather than a path on this machine."""
     return "://" in str(path)
 
 
 def file_digest(path: epath.PathLike) -> FileDigest:
     """Reads a file block by block and returns its digest."""
-    sha256, size = hashlib.sha256(), 0
+    sha256 = hashlib.sha256()
+    size = 0
     with epath.Path(path).open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             sha256.update(block)
@@ -59,28 +60,29 @@ def size(path: epath.PathLike) -> int:
 
 
 def entries(folder: epath.PathLike, *, is_file_name: Callable[[str], bool] | None = None) -> Iterator[Entry]:
-    """Lists a folder, not its sub-folders.
+    """Lists a folder without its sub-folders.
 
-    Cloud Storage is asked once per thousand entries. Other remote file systems do not say which entries are folders,
-    so they are also asked once per entry.
+    Listing Cloud Storage takes one request per thousand entries. Other remote file systems do not say which entries are
+    folders, so listing them takes one more request per entry.
 
     Args:
         folder: Local or remote.
-        is_file_name: Tells from a name alone that an entry is a file, which saves that second question.
+        is_file_name: Returns whether a name is certainly that of a file. This saves the request for that entry.
     """
     if not is_remote(folder):
-        with os.scandir(folder) as found:
-            for entry in found:
+        with os.scandir(folder) as local_entries:
+            for entry in local_entries:
                 yield Entry(entry.name, entry.is_dir())
         return
     # Imported here because the decoder's child process and `diptych --help` use this module without TensorFlow.
     import tensorflow as tf
 
-    # A glob would list the whole bucket each time. Cloud Storage marks folders with a slash at the end.
+    # A glob would list the whole bucket. Cloud Storage marks folders with a slash at the end of their names.
     marks_folders = os.fspath(folder).startswith("gs://")
     for name in tf.io.gfile.listdir(os.fspath(folder)):
         is_folder = name.endswith("/")
-        if not marks_folders and not (is_file_name and is_file_name(name)):
+        is_certainly_file = is_file_name is not None and is_file_name(name)
+        if not marks_folders and not is_certainly_file:
             is_folder = tf.io.gfile.isdir(f"{os.fspath(folder)}/{name}")
         yield Entry(name.rstrip("/"), is_folder)
 
@@ -99,38 +101,40 @@ def write_bytes(path: epath.Path, content: bytes) -> None:
 
 
 def unfinished_name(path: epath.Path) -> epath.Path:
-    """Returns a new temporary name beside `path`, for writing a file that is renamed to `path` when it is whole."""
+    """Returns a new temporary name beside `path`. Write the file under it, then rename the whole file to `path`."""
     return path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{UNFINISHED}")
 
 
 def publish_file(source: epath.Path, target: epath.Path, *, size: int) -> None:
-    """Puts a finished file of the work folder at its published place.
+    """Publishes a finished file of the work folder.
 
-    Locally the file is hard-linked, so that a kill during publishing loses nothing; across file systems it is moved.
-    Remotely it is copied, unless the target already has the given size.
+    On this machine the file is hard-linked, so that nothing is lost if the process is killed while it publishes. Across
+    file systems the file is moved. A remote file is copied, unless the target exists with the right size.
 
     Args:
         source: The finished file.
-        target: The published place, in an existing folder.
+        target: Where to publish it, in an existing folder.
         size: Size of the source in bytes.
     """
     if is_remote(source) or is_remote(target):
         if not (target.exists() and target.stat().length == size):
             copy_file(source, target)
         return
-    with contextlib.suppress(OSError):
+    try:
         os.link(source, target)
-        return
-    shutil.move(str(source), str(target))  # Hard links do not work across file systems.
+    except OSError:
+        # Hard links do not work across file systems.
+        shutil.move(str(source), str(target))
 
 
 def copy_file(source: epath.Path, target: epath.Path) -> None:
-    """Copies one file. Between two places of the same remote service, the service copies without a download."""
+    """Copies one file. If both paths belong to the same remote service, the service copies without a download."""
     if is_remote(source) and _scheme(source) == _scheme(target):
-        # Imported here because Beam takes seconds to import and most runs copy nothing remotely.
+        # Imported here because Beam takes seconds to import, and most runs copy no remote files.
         from apache_beam.io import filesystems
 
-        with contextlib.suppress(ValueError):  # Beam has no file system for the scheme: its extra is not installed.
+        # Beam raises ValueError if it has no file system for the scheme, e.g. because an extra is not installed.
+        with contextlib.suppress(ValueError):
             filesystems.FileSystems.copy([str(source)], [str(target)])
             return
     source.copy(target)
@@ -147,7 +151,7 @@ def copy_tree(source: epath.Path, target: epath.Path) -> None:
 
 
 def remove_tree(folder: epath.Path) -> None:
-    """Removes a folder and everything below it, if it exists."""
+    """Removes a folder and everything below it. Does nothing if the folder does not exist."""
     if folder.exists():
         folder.rmtree()
 

@@ -1,4 +1,4 @@
-"""Tiny corpora on disk, for the tests of what reads them."""
+"""Writes tiny corpora for tests."""
 
 import pathlib
 
@@ -16,13 +16,13 @@ def write_tone(path: pathlib.Path, *, sample_rate: int = 16000, **parameters) ->
     soundfile.write(path, tone(sample_rate=sample_rate, **parameters), sample_rate)
 
 
-# What PyAV has to encode, because libsndfile cannot: suffix -> (codec, rate in Hz).
+# Formats that libsndfile cannot write: suffix -> (codec, rate in Hz) for PyAV.
 _WITH_PYAV = {"m4a": ("aac", 16000), "mp4": ("aac", 16000), "webm": ("libopus", 48000)}
 FORMATS = ("wav", "flac", "ogg", "opus", "mp3", *_WITH_PYAV)
 
 
 def write_format(path: pathlib.Path, **parameters) -> None:
-    """A tone in the format of the path's suffix."""
+    """Writes a tone in the format that the suffix of the path names."""
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix[1:]
     if suffix == "opus":
@@ -35,33 +35,41 @@ def write_format(path: pathlib.Path, **parameters) -> None:
 
 
 def _write_with_pyav(path: pathlib.Path, wave: np.ndarray, *, codec: str, rate: int) -> None:
-    options = {"movflags": "faststart"} if path.suffix != ".webm" else {}  # what a cut-off download still opens with
+    # With "faststart" the index is at the beginning of the file, so that a truncated download still opens.
+    options = {} if path.suffix == ".webm" else {"movflags": "faststart"}
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")
         for start in range(0, wave.size, 960):
             frame = av.AudioFrame.from_ndarray(wave[None, start : start + 960], format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = rate, start
+            frame.sample_rate = rate
+            frame.pts = start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:
-    """Every file below a folder, by its relative name."""
+    """Returns the content of every file below a folder, by relative name."""
     folder = pathlib.Path(folder)
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def cut_short(path: pathlib.Path, *, share: float = 0.6) -> None:
-    """What a broken download leaves."""
+    """Truncates a file, like a download that broke off.
+
+    Args:
+        path: The file.
+        share: Share of the file to keep.
+    """
     content = path.read_bytes()
     path.write_bytes(content[: round(len(content) * share)])
 
 
 def esc50(folder: pathlib.Path, *, clips: int = 10, classes: int = 2) -> pathlib.Path:
-    """ESC-50's layout with Ogg instead of the WAV that its table names, as a converted copy has."""
+    """Writes ESC-50's layout. The files are Ogg although the table names WAV, as in a converted copy."""
     rows = ["filename,fold,target,category,esc10,src_file,take"]
     for i in range(clips):
-        target, fold = i % classes, 1 + i % 5
+        target = i % classes
+        fold = 1 + i % 5
         stem = f"{fold}-{1000 + i}-A-{target}"
         write_tone(folder / "audio" / f"{stem}.ogg", hertz=300.0 + 200 * target)
         rows.append(f"{stem}.wav,{fold},{target},class_{target},False,{1000 + i},A")
@@ -79,7 +87,7 @@ def ytid(number: int) -> str:
 
 
 def audioset(folder: pathlib.Path, *, train: int = 6, evaluation: int = 2) -> pathlib.Path:
-    """AudioSet's lists and half-second segments named `<ytid>_<start>.wav`."""
+    """Writes AudioSet's lists, and segments of half a second named `<ytid>_<start>.wav`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "class_labels_indices.csv").write_text(CLASSES)
     for name, numbers in (("balanced_train", range(train)), ("eval", range(train, train + evaluation))):

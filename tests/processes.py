@@ -1,18 +1,18 @@
-"""What the tests of jobs that hang, die or are killed share."""
+"""Helpers for tests of processes that hang, crash or are killed."""
 
 import pathlib
 import time
 
 
 def decoders_of(pid):
-    """The decoders that a process has started, as their pids."""
+    """Returns the process ids of the decoders that a process has started."""
     tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
-    pids = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-    return [pid for pid in pids if is_decoder(pid)]
+    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return [child for child in children if is_decoder(child)]
 
 
 def is_decoder(pid):
-    """Whether a process is a decoder that runs; a zombie has no command line."""
+    """Returns whether a process is a running decoder. A zombie is not, because it has no command line."""
     try:
         return b"decoder_process" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
@@ -20,9 +20,9 @@ def is_decoder(pid):
 
 
 def wait_until(condition, *, seconds=60):
-    """What the condition gives as soon as it gives something."""
+    """Calls `condition` until it returns something true, and returns that."""
     deadline = time.monotonic() + seconds
-    while not (met := condition()):
+    while not (result := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    return met
+    return result

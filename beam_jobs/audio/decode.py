@@ -1,25 +1,26 @@
-"""Any audio file to 16-bit mono at one rate, and what a clip must be like to be stored."""
+"""Decodes any audio file to 16-bit mono at a given rate, and checks that a clip is worth storing."""
 
 import dataclasses
 
 import numpy as np
+import soxr
 from etils import epath
 
 from beam_jobs.audio import levels, readers
-from beam_jobs.audio.readers import DecodeError
+from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source
 
-# A segment is used as long as half of what the list promises is there: many videos end within their segment.
-_LIST_SHARE = 0.5
+# Many videos end before the end of their listed segment. A clip is used if it has at least this share of the segment.
+_MIN_SHARE_OF_SEGMENT = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
-    """Which clips are refused.
+    """The limits that decide whether a clip is stored or quarantined.
 
     Attributes:
         min_seconds: Shorter clips are "too short".
-        min_peak_dbfs: Clips whose largest sample is below are "silent"; None for those of zeros alone.
-        timeout_s: Decoding that takes longer is given up: "timed out".
+        min_peak_dbfs: Clips with a lower peak are "silent". With None, only clips whose samples are all zero are.
+        timeout_s: Decoding that takes longer is stopped, and the clip counts as "timed out".
     """
 
     min_seconds: float = 0.1
@@ -29,7 +30,13 @@ class Rules:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A clip: `samples` int16 (samples,), and the `rate` in Hz and `codec` (as in "wav/pcm_16") of its file."""
+    """A decoded clip.
+
+    Attributes:
+        samples: int16 (samples,), mono, at the requested rate.
+        rate: Sample rate of the clip's file, in Hz.
+        codec: Container and codec of the clip's file, e.g. "wav/pcm_16".
+    """
 
     samples: np.ndarray
     rate: int
@@ -45,22 +52,23 @@ def decode_file(
 ) -> np.ndarray:
     """Decodes a file, or a segment of it.
 
-    Channels are averaged, resampling is soxr's HQ, values beyond the 16-bit range saturate.
+    Averages the channels, resamples with soxr's HQ setting, and saturates values outside the 16-bit range.
 
     Args:
-        path: Local, or anything `epath` opens (gs://).
-        sample_rate: To resample to, in Hz.
-        start_s: Where the segment begins, in seconds; None for the beginning.
-        end_s: Where it ends; None for the end of the file. A file that ends sooner gives what there is.
+        path: A local path, or any other that `epath` opens, e.g. gs://.
+        sample_rate: Rate to resample to, in Hz.
+        start_s: Where the segment begins, in seconds; None for the beginning of the file.
+        end_s: Where the segment ends, in seconds; None for the end of the file. If the file ends before, the result
+            ends with the file.
 
     Returns:
-        int16 (samples,), at least one.
+        int16 (samples,), with at least one sample.
 
     Raises:
-        DecodeError: if the file is missing, unreadable, ends well before its header says, has no sample in the
-            segment, or holds NaN or infinity.
+        DecodeError: if the file is missing or unreadable, ends well before its header says, has no sample in the
+            segment, or holds NaN or infinite samples.
     """
-    sound = readers.read(readers.fetch(path), start_s=start_s or 0.0, end_s=end_s)
+    sound = readers.read(readers.fetch(path), Segment(start_s=start_s or 0.0, end_s=end_s))
     samples = _to_int16(sound, sample_rate=sample_rate)
     if not samples.size:
         raise DecodeError("too short", "no sample" if start_s is None else f"no sample after {start_s:g} s")
@@ -68,7 +76,7 @@ def decode_file(
 
 
 def decode_clip(
-    source: str | bytes,
+    source: Source,
     *,
     sample_rate: int,
     rules: Rules,
@@ -76,51 +84,56 @@ def decode_clip(
     end_s: float | None = None,
     trimmed: bool | None = None,
 ) -> Decoded:
-    """Decodes one clip of a list, as `decode_file` does, and refuses what is not worth storing.
+    """Decodes one listed clip like `decode_file`, and checks that it is worth storing.
 
     Args:
-        source: From `audio_files.fetch`.
-        sample_rate: To resample to, in Hz.
-        rules: To judge by.
-        start_s: Where the list says that the clip begins in its recording, in seconds; None for the whole file.
-        end_s: Where it ends.
-        trimmed: See `sources.Clip`.
+        source: A local path or the content of a file, as `readers.fetch` returns it.
+        sample_rate: Rate to resample to, in Hz.
+        rules: The limits that the clip must meet.
+        start_s: Where the clip begins in its recording according to the list, in seconds; None for the whole file.
+        end_s: Where the clip ends in its recording according to the list, in seconds.
+        trimmed: Whether the file holds the clip alone (True) or the whole recording (False); None if that is unknown.
 
     Raises:
-        DecodeError: as `decode_file` does, and for less than half of the segment, too few samples or silence.
+        DecodeError: as `decode_file` does, and if the clip has less than half of its listed length, is too short or
+            is silent.
     """
-    if start_s is None or trimmed:
-        sound = readers.read(source)
-    else:
-        sound = readers.read(source, start_s=start_s, end_s=end_s, unless_whole=trimmed is None)
-    samples = _to_int16(sound, sample_rate=sample_rate)
-    seconds = samples.size / sample_rate
     listed_s = 0.0 if start_s is None else end_s - start_s
-    if seconds < rules.min_seconds and (samples.size or not listed_s):
-        raise DecodeError("too short", f"{seconds:.3f} s, less than {rules.min_seconds:g} s")
-    if seconds < _LIST_SHARE * listed_s:
-        raise DecodeError("truncated", f"holds {seconds:.2f} s of the {listed_s:.2f} s that the list promises")
-    if not samples.size:
-        raise DecodeError("too short", "no sample")
+    if start_s is None or trimmed:
+        segment = Segment()
+    else:
+        segment = Segment(start_s=start_s, end_s=end_s, may_be_trimmed=trimmed is None)
+    sound = readers.read(source, segment)
+    samples = _to_int16(sound, sample_rate=sample_rate)
+    _check_length(samples.size / sample_rate, min_seconds=rules.min_seconds, listed_s=listed_s)
     _check_level(samples, min_peak_dbfs=rules.min_peak_dbfs)
     return Decoded(samples=samples, rate=sound.rate, codec=sound.codec)
 
 
-def _to_int16(sound: readers.Sound, *, sample_rate: int) -> np.ndarray:
+def _to_int16(sound: Sound, *, sample_rate: int) -> np.ndarray:
     samples = sound.samples
     if not np.isfinite(samples).all():
         raise DecodeError("non-finite", "holds NaN or infinite samples")
     if sound.rate != sample_rate:
-        import soxr
-
         samples = soxr.resample(samples, sound.rate, sample_rate, quality="HQ")
     return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
+def _check_length(seconds: float, *, min_seconds: float, listed_s: float) -> None:
+    # A segment that lies beyond the end of its recording counts as truncated, not as too short.
+    is_beyond_end = listed_s > 0 and seconds == 0
+    if seconds < min_seconds and not is_beyond_end:
+        raise DecodeError("too short", f"{seconds:.3f} s, less than {min_seconds:g} s")
+    if seconds < _MIN_SHARE_OF_SEGMENT * listed_s:
+        raise DecodeError("truncated", f"holds {seconds:.2f} s of the {listed_s:.2f} s that the list promises")
+    if seconds == 0:
+        raise DecodeError("too short", "no sample")
+
+
 def _check_level(samples: np.ndarray, *, min_peak_dbfs: float | None) -> None:
-    peak = levels.magnitude(samples)
+    peak = levels.peak(samples)
     if peak == 0:
         raise DecodeError("silent", "digital silence")
-    level = levels.decibels(peak)
-    if min_peak_dbfs is not None and level < min_peak_dbfs:
-        raise DecodeError("silent", f"peak {level:.0f} dBFS, below {min_peak_dbfs:g}")
+    peak_dbfs = levels.to_dbfs(peak)
+    if min_peak_dbfs is not None and peak_dbfs < min_peak_dbfs:
+        raise DecodeError("silent", f"peak {peak_dbfs:.0f} dBFS, below {min_peak_dbfs:g}")

@@ -1,7 +1,8 @@
-"""Decodes in a child process, which may hang or die of a file without taking the job along."""
+"""Decodes clips in a child process, so that a file that makes the decoder hang or crash does not stop the job."""
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import pathlib
@@ -16,19 +17,30 @@ import numpy as np
 
 from beam_jobs import audio
 from beam_jobs.audio import decoder_process
+from beam_jobs.audio.decoder_process import Reply, Request
+from beam_jobs.audio.sound import Source
 
 _START_S = 120.0
-# An hour of 44.1 kHz takes 1.3 GB, so this is six hours in one file; without a bound, one odd file takes the machine.
+# An hour at 44.1 kHz takes 1.3 GB, so this is enough for six hours. Without a limit, one odd file could use up the
+# memory of the machine.
 _MEMORY_BYTES = 8 * 2**30
-_PIPE_BYTES = 2**20  # the most that Linux gives without privileges: a clip of 10 s takes one write
+# The most that Linux grants without privileges. A clip of 10 s then takes a single write.
+_PIPE_BYTES = 2**20
+
+
+class _ChildDiedError(Exception):
+    """The child process ended before it answered; the message says how."""
 
 
 class Decoder:
-    """One child process, started with the first clip and started anew when a clip was its end. For one thread.
+    """Decodes clips in one child process.
+
+    The child starts with the first clip. It is started again after a clip on which it crashed or timed out. A decoder
+    must not be shared between threads.
 
     Args:
-        sample_rate: To resample to, in Hz.
-        rules: To judge clips by.
+        sample_rate: Rate to resample to, in Hz.
+        rules: The limits that clips must meet.
     """
 
     def __init__(self, *, sample_rate: int, rules: audio.Rules):
@@ -39,60 +51,68 @@ class Decoder:
 
     def decode(
         self,
-        source: str | bytes,
+        source: Source,
         *,
         start_s: float | None = None,
         end_s: float | None = None,
         trimmed: bool | None = None,
     ) -> audio.Decoded:
-        """See `audio.decode_clip`.
+        """Decodes one clip; see `audio.decode_clip`.
 
         Raises:
-            DecodeError: as there, and with the causes "timed out" and "crashed".
+            DecodeError: as `audio.decode_clip` does, and with the causes "timed out" and "crashed".
         """
-        request = {
+        request: Request = {
             "path": source if isinstance(source, str) else None,
             "sample_rate": self._sample_rate,
             "rules": dataclasses.asdict(self._rules),
             "segment": {"start_s": start_s, "end_s": end_s, "trimmed": trimmed},
         }
-        payload = b"" if isinstance(source, str) else source
+        payload = source if isinstance(source, bytes) else b""
         try:
             reply, samples = self._ask(request, payload)
-        except EOFError:
-            # Whoever killed it may not have meant this clip (the kernel, short of memory): it gets a second try.
-            try:
-                reply, samples = self._ask(request, payload)
-            except EOFError as error:
-                raise audio.DecodeError("crashed", f"the decoder died of it twice: {error}") from error
+        except _ChildDiedError:
+            # Perhaps the clip is not to blame, e.g. if the kernel was short of memory. It gets a second try.
+            reply, samples = self._ask_again(request, payload)
         if "cause" in reply:
             raise audio.DecodeError(reply["cause"], reply["message"])
         return audio.Decoded(samples=samples, rate=reply["rate"], codec=reply["codec"])
 
     def close(self) -> None:
-        """Ends the child."""
+        """Ends the child process."""
         if self._finalizer is not None:
             self._finalizer()
-        self._child = self._finalizer = None
+        self._child = None
+        self._finalizer = None
 
-    def _ask(self, request: dict[str, object], payload: bytes) -> tuple[dict, np.ndarray]:
+    def _ask_again(self, request: Request, payload: bytes) -> tuple[Reply, np.ndarray]:
+        try:
+            return self._ask(request, payload)
+        except _ChildDiedError as error:
+            raise audio.DecodeError("crashed", f"the decoder died of it twice: {error}") from error
+
+    def _ask(self, request: Request, payload: bytes) -> tuple[Reply, np.ndarray]:
+        """Sends one request to the child, and returns its reply with the decoded samples."""
         child = self._child or self._start()
         deadline = time.monotonic() + self._rules.timeout_s
         try:
             decoder_process.send(child.stdin, request, payload)
-            header_size, size = decoder_process.LENGTHS.unpack(_read(child, decoder_process.LENGTHS.size, deadline))
-            reply = json.loads(bytes(_read(child, header_size, deadline)))
-            return reply, np.frombuffer(_read(child, size, deadline), np.int16)
+            lengths = _read(child, decoder_process.LENGTHS.size, deadline=deadline)
+            header_size, payload_size = decoder_process.LENGTHS.unpack(lengths)
+            reply: Reply = json.loads(bytes(_read(child, header_size, deadline=deadline)))
+            samples = np.frombuffer(_read(child, payload_size, deadline=deadline), np.int16)
         except TimeoutError:
             self.close()
             raise audio.DecodeError("timed out", f"no result after {self._rules.timeout_s:g} s") from None
         except (EOFError, BrokenPipeError):
             status = child.wait()
             self.close()
-            raise EOFError(signal.strsignal(-status) if status < 0 else f"exit status {status}") from None
+            reason = signal.strsignal(-status) if status < 0 else f"exit status {status}"
+            raise _ChildDiedError(reason) from None
+        return reply, samples
 
     def _start(self) -> subprocess.Popen:
-        # Not multiprocessing: that would import the job's main module, which on a worker is Beam's.
+        # `multiprocessing` would import the main module of the job, which on a worker is Beam's.
         folder = str(pathlib.Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
         child = subprocess.Popen(
@@ -101,21 +121,26 @@ class Decoder:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
         )
-        self._child, self._finalizer = child, weakref.finalize(self, _end, child)
-        with contextlib.suppress(OSError, AttributeError, ImportError):
-            import fcntl
-
+        self._child = child
+        self._finalizer = weakref.finalize(self, _kill, child)
+        # macOS has no F_SETPIPE_SZ, and Linux may refuse it. Smaller pipes are only slower.
+        with contextlib.suppress(OSError, AttributeError):
             fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         try:
-            _read(child, len(decoder_process.READY), time.monotonic() + _START_S)
+            _read(child, len(decoder_process.READY), deadline=time.monotonic() + _START_S)
         except (EOFError, TimeoutError) as error:
             self.close()
             raise RuntimeError("the decoder process does not start; its own message is above") from error
         return child
 
 
-def _read(child: subprocess.Popen, size: int, deadline: float) -> memoryview:
-    """Reads `size` bytes, or raises TimeoutError or EOFError."""
+def _read(child: subprocess.Popen, size: int, *, deadline: float) -> memoryview:
+    """Reads `size` bytes of the child's output.
+
+    Raises:
+        TimeoutError: if the deadline passes, a time of `time.monotonic`.
+        EOFError: if the output ends before.
+    """
     buffer = memoryview(bytearray(size))
     ready = select.poll()
     ready.register(child.stdout, select.POLLIN)
@@ -130,7 +155,7 @@ def _read(child: subprocess.Popen, size: int, deadline: float) -> memoryview:
     return buffer
 
 
-def _end(child: subprocess.Popen) -> None:
+def _kill(child: subprocess.Popen) -> None:
     child.kill()
     child.wait()
     for pipe in (child.stdin, child.stdout):

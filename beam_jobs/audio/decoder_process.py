@@ -1,28 +1,64 @@
 """The child process of `beam_jobs.audio.decoder`: decodes one clip per request.
 
-Requests on standard input and replies on standard output alike: two lengths, a JSON header, a payload. Started as
-`python -m beam_jobs.audio.decoder_process BYTES`, the memory it may take; it imports neither TensorFlow nor Beam.
+Requests arrive on standard input and replies leave on standard output. Both are messages of two lengths, a JSON header
+and a payload. The payload of a request is the content of a file, or empty if the header has a path. The payload of a
+reply is the decoded samples, int16.
+
+    python -m beam_jobs.audio.decoder_process BYTES     BYTES: how much memory decoding may allocate
+
+The process does not import TensorFlow or Beam.
 """
 
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import struct
 import sys
 import threading
-from typing import BinaryIO
+from collections.abc import Mapping
+from typing import BinaryIO, TypedDict
 
 import numpy as np
 
 from beam_jobs import audio
 
 LENGTHS = struct.Struct("<IQ")
+"""The lengths of a message's header and payload, in bytes."""
+
 READY = b"ready\n"
+"""What the process writes once it takes requests."""
 
 
-def send(pipe: BinaryIO, header: dict[str, object], payload: bytes | memoryview = b"") -> None:
+class SegmentFields(TypedDict):
+    """The arguments of `audio.decode_clip` that say where the clip lies in its recording."""
+
+    start_s: float | None
+    end_s: float | None
+    trimmed: bool | None
+
+
+class Request(TypedDict):
+    """The header of a request; `rules` are the fields of `audio.Rules`."""
+
+    path: str | None
+    sample_rate: int
+    rules: Mapping[str, float | None]
+    segment: SegmentFields
+
+
+class Reply(TypedDict, total=False):
+    """The header of a reply: `rate` and `codec` of a decoded clip, or `cause` and `message` of an error."""
+
+    rate: int
+    codec: str
+    cause: str
+    message: str
+
+
+def send(pipe: BinaryIO, header: Request | Reply, payload: bytes | memoryview = b"") -> None:
     """Writes one message."""
     text = json.dumps(header).encode()
     pipe.write(LENGTHS.pack(len(text), len(payload)) + text)
@@ -31,57 +67,65 @@ def send(pipe: BinaryIO, header: dict[str, object], payload: bytes | memoryview 
 
 
 def main(*, memory_bytes: int) -> None:
-    """Answers until standard input closes; a clip that takes more memory is "crashed"."""
-    import av  # noqa: F401 (so that the first clip does not pay for it)
-    import soundfile  # noqa: F401
-    import soxr  # noqa: F401
+    """Answers requests until standard input closes.
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
-    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    Args:
+        memory_bytes: How much memory decoding may allocate. A clip that needs more is answered as "crashed".
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C.
+    requests = sys.stdin.buffer
+    replies = os.fdopen(os.dup(1), "wb")
     os.write(1, READY)
-    # The decoders print warnings about every damaged file.
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    _bound_memory(memory_bytes)
+    # The decoding libraries print warnings about every damaged file.
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.dup2(devnull, 2)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    _limit_memory(memory_bytes)
     while lengths := requests.read(LENGTHS.size):
         header_size, payload_size = LENGTHS.unpack(lengths)
-        request = json.loads(requests.read(header_size))
+        request: Request = json.loads(requests.read(header_size))
         payload = requests.read(payload_size)
-        signal.alarm(int(request["rules"]["timeout_s"]) + 2)  # should the parent be gone, or the watch below blocked
+        # The parent ends a decoder that hangs. The alarm ends it if the parent is gone and the thread is blocked.
+        signal.alarm(int(request["rules"]["timeout_s"]) + 2)
         reply, samples = _answer(request, payload)
         signal.alarm(0)
         send(replies, reply, memoryview(samples).cast("B"))
 
 
-def _answer(request: dict, payload: bytes) -> tuple[dict[str, object], np.ndarray]:
+def _answer(request: Request, payload: bytes) -> tuple[Reply, np.ndarray]:
     source = payload if request["path"] is None else request["path"]
     rules = audio.Rules(**request["rules"])
+    no_samples = np.zeros(0, np.int16)
     try:
         clip = audio.decode_clip(source, sample_rate=request["sample_rate"], rules=rules, **request["segment"])
     except audio.DecodeError as error:
-        return {"cause": error.cause, "message": str(error)}, np.zeros(0, np.int16)
+        return {"cause": error.cause, "message": str(error)}, no_samples
     except MemoryError:
-        return {"cause": "crashed", "message": "too long to decode at once; cut it into pieces"}, np.zeros(0, np.int16)
+        return {"cause": "crashed", "message": "too long to decode at once; cut it into pieces"}, no_samples
     except Exception as error:
-        return {"cause": "crashed", "message": f"{type(error).__name__}: {error}"}, np.zeros(0, np.int16)
+        return {"cause": "crashed", "message": f"{type(error).__name__}: {error}"}, no_samples
     return {"rate": clip.rate, "codec": clip.codec}, clip.samples
 
 
-def _bound_memory(size: int) -> None:
-    """Bounds what is allocated from here on: with many cores, the libraries alone have reserved gigabytes by now."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # not everywhere: then without
-        import resource
+def _limit_memory(size: int) -> None:
+    """Limits how many bytes the process may allocate beyond what it has reserved so far.
 
+    On machines with many cores the libraries reserve gigabytes of address space when they are imported.
+    """
+    # Some systems have no /proc or do not allow the limit. Decoding then runs without one.
+    with contextlib.suppress(OSError, ValueError):
         with open("/proc/self/statm") as file:
-            size += int(file.read().split()[0]) * resource.getpagesize()
+            pages = int(file.read().split()[0])
+        soft = pages * resource.getpagesize() + size
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
+        if hard != resource.RLIM_INFINITY:
+            soft = min(soft, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def _die_with_parent() -> None:
-    """Ends a decoder that hangs when its parent has been killed."""
+def _exit_with_parent() -> None:
+    """Ends the process when its parent is killed, even while a file is being decoded."""
     hangup = select.poll()
     hangup.register(0, 0)
     hangup.poll()

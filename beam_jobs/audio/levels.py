@@ -1,27 +1,33 @@
-"""How loud a clip is."""
+"""Measures how loud 16-bit clips are. 0 dBFS is the level of a full-scale square wave."""
 
 import numpy as np
 
 SILENT_DBFS = -60.0
-"""Clips of a lower level count as silent."""
+"""Clips with a lower RMS level count as silent, in dBFS."""
+
 FLOOR_DBFS = -100.0
+"""The lowest level that is reported, in dBFS; digital silence has it."""
 
 
 def level_dbfs(audio: np.ndarray) -> float:
-    """RMS level of int16 samples relative to a full-scale square wave, in dB, not below -100."""
-    return decibels(float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))))
+    """Returns the RMS level of a clip in dBFS, at least -100.
+
+    Args:
+        audio: int16 (samples,).
+    """
+    return to_dbfs(float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))))
 
 
 def clipped_share(audio: np.ndarray) -> float:
-    """Share of int16 samples at either end of the range."""
+    """Returns the share of int16 samples that are at full scale, from 0 to 1."""
     return float(np.mean((audio >= 32767) | (audio <= -32767)))
 
 
-def magnitude(audio: np.ndarray) -> int:
-    """Largest magnitude of int16 samples, up to 32768."""
+def peak(audio: np.ndarray) -> int:
+    """Returns the largest magnitude among int16 samples, from 0 to 32768."""
     return max(int(audio.max()), -int(audio.min()))
 
 
-def decibels(magnitude: float) -> float:
-    """A magnitude of up to 32768 relative to that, in dB, not below -100."""
+def to_dbfs(magnitude: float) -> float:
+    """Converts a magnitude on the scale of int16, 0 to 32768, to dBFS, at least -100."""
     return max(FLOOR_DBFS, 20 * float(np.log10(max(magnitude, 1e-9) / 32768.0)))

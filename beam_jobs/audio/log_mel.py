@@ -1,7 +1,8 @@
-"""The log-mel spectrogram in NumPy, for statistics and pictures: no TensorFlow, so a worker stays light.
+"""Computes log-mel spectrograms with NumPy, for statistics and pictures, so that workers do not need TensorFlow.
 
-The same parameters as the models' log-mel front end: 20 ms periodic Hann, 10 ms hop, FFT of 512, power, 80 HTK mel
-bands of 60-7800 Hz with peak 1, natural log of the energy plus 1e-6.
+The parameters are those of the models' log-mel front end: periodic Hann windows of 20 ms every 10 ms, an FFT of 512
+points, the power spectrum, 80 HTK mel bands between 60 and 7800 Hz with a peak of 1, and the natural logarithm of the
+energy plus 1e-6.
 """
 
 import functools
@@ -14,21 +15,27 @@ from models import filters
 
 BANDS = 80
 FLOOR = 1e-6
+"""The energy added to each band before the logarithm."""
+
+_WINDOW_S = 0.02
+_HOP_S = 0.01
 _FFT_SIZE = 512
-_LOW_HZ, _HIGH_HZ = 60.0, 7800.0
+_LOW_HZ = 60.0
+_HIGH_HZ = 7800.0
 
 
 def log_mel(audio: np.ndarray, *, sample_rate: int) -> np.ndarray:
-    """Log-mel energies of one clip.
+    """Returns the log-mel energies of one clip.
 
     Args:
-        audio: int16 or floating point in [-1, 1], (samples,).
-        sample_rate: In Hz; the bands above its half stay at the floor.
+        audio: int16, or floating point in [-1, 1], (samples,). A clip shorter than a window is padded with zeros.
+        sample_rate: In Hz. Bands above half of it have no energy.
 
     Returns:
-        float32 (frames, 80), with one frame where the clip is shorter than a window.
+        float32 (frames, 80), the natural logarithm of the energies, with at least one frame.
     """
-    length, hop = round(0.02 * sample_rate), round(0.01 * sample_rate)
+    length = round(_WINDOW_S * sample_rate)
+    hop = round(_HOP_S * sample_rate)
     fft_size = max(_FFT_SIZE, 1 << (length - 1).bit_length())
     samples = pcm.to_float(audio)
     samples = np.pad(samples, (0, max(0, length - samples.size)))

@@ -1,54 +1,64 @@
-"""Whether an Ogg file was cut short. Its header promises no length, so only its end can tell.
+"""Detects Ogg files that were cut short. Their header does not give a length, so only their end can tell.
 
-The last page of a stream is to carry an end-of-stream flag, but its absence alone is too little evidence: recorded
-radio and some encoders never set it. A file that breaks off in the midst of a page is enough: whoever wrote it wrote
-whole pages, and a download that stops hits the border between two of them, a few kB apart, by rare chance only. Such a
-file, and one whose missing end was filled up with zeros, passes for whole.
+The last page of a stream should carry an end-of-stream flag. A missing flag alone proves nothing, because recordings of
+radio streams and some encoders never set it. A file that ends inside a page was cut short, because programs write whole
+pages. A download that stops exactly between two pages, which are a few kilobytes long, is rare.
+
+Two kinds of damage go unnoticed: a cut between two pages, and a missing end that was filled up with zeros.
 """
 
 import dataclasses
-import io
 import os
 import struct
 
-_HEAD = struct.Struct("<4sBBqIIIB")  # mark, version 0, flags, granule position, serial, number, checksum, segments
-_MARK = b"OggS"
+from beam_jobs.audio.sound import Source
+
+# RFC 3533, section 6: capture pattern, version, flags, granule position, stream's serial number, page number, checksum,
+# number of segments. A table with the size of each segment follows, and then the segments.
+_HEADER = struct.Struct("<4sBBqIIIB")
+_CAPTURE_PATTERN = b"OggS"
 _END_OF_STREAM = 0x04
-_LARGEST_PAGE = _HEAD.size + 255 + 255 * 255  # bytes
+_LARGEST_PAGE_BYTES = _HEADER.size + 255 + 255 * 255
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CutPage:
-    """A page that the file breaks off in.
+class IncompletePage:
+    """A page that the file ends inside of.
 
     Attributes:
-        is_last: Whether it is the last one of its stream, so that no other is missing.
-        granule: Where it was to end, counted from the beginning: in samples, for Opus at 48 kHz.
+        is_last: Whether this is the last page of its stream, so that no other page is missing.
+        granule: The granule position at the end of the page: the number of samples from the beginning of the stream,
+            at 48 kHz for Opus.
     """
 
     is_last: bool
     granule: int
 
 
-def cut_page(source: str | bytes) -> CutPage | None:
-    """The page that a local file, or the bytes of one, breaks off in; None if it ends with a page or tells nothing."""
-    tail = _tail(source, size=2 * _LARGEST_PAGE)
-    start = tail.rfind(_MARK)
+def find_incomplete_page(source: Source) -> IncompletePage | None:
+    """Returns the page that a file ends inside of, or None if the file ends after a page or is not Ogg."""
+    tail = _tail(source, size=2 * _LARGEST_PAGE_BYTES)
+    start = tail.rfind(_CAPTURE_PATTERN)
     if start < 0:
         return None
-    head = tail[start : start + _HEAD.size]
-    if len(head) < _HEAD.size:
-        return CutPage(is_last=False, granule=0)
-    _, _, flags, granule, *_, segments = _HEAD.unpack(head)
-    sizes = tail[start + _HEAD.size :][:segments]
-    there = len(tail) - start - _HEAD.size - len(sizes)
-    if len(sizes) == segments and there >= sum(sizes):
-        behind = tail[len(tail) - there + sum(sizes) :]  # perhaps the first letters of a mark; or tags, say
-        return CutPage(is_last=False, granule=0) if behind and _MARK.startswith(behind) else None
-    return CutPage(is_last=bool(flags & _END_OF_STREAM), granule=granule)
+    page = tail[start:]
+    if len(page) < _HEADER.size:
+        return IncompletePage(is_last=False, granule=0)
+    _, _, flags, granule, *_, segments = _HEADER.unpack_from(page)
+    sizes = page[_HEADER.size :][:segments]
+    page_bytes = _HEADER.size + segments + sum(sizes)
+    if len(sizes) < segments or len(page) < page_bytes:
+        return IncompletePage(is_last=bool(flags & _END_OF_STREAM), granule=granule)
+    rest = page[page_bytes:]
+    # The rest may be the first letters of the next page's capture pattern, or something else, such as tags.
+    if rest and _CAPTURE_PATTERN.startswith(rest):
+        return IncompletePage(is_last=False, granule=0)
+    return None
 
 
-def _tail(source: str | bytes, *, size: int) -> bytes:
-    with open(source, "rb") if isinstance(source, str) else io.BytesIO(source) as file:
+def _tail(source: Source, *, size: int) -> bytes:
+    if isinstance(source, bytes):
+        return source[-size:]
+    with open(source, "rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - size))
         return file.read()

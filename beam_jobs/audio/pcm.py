@@ -14,17 +14,20 @@ Samples = TypeVar("Samples", np.ndarray, "tf.Tensor")
 
 
 def to_float(samples: Samples) -> Samples:
-    """Converts int16 samples to float32 in [-1, 1). Floating point samples only become float32.
+    """Converts int16 samples to float32 in [-1, 1). Floating-point samples only become float32.
 
     Args:
         samples: NumPy array or TensorFlow tensor of any shape.
+
+    Returns:
+        float32, of the same kind and shape.
     """
-    is_integer = samples.dtype in (np.int16, "int16")
+    is_int16 = samples.dtype == np.int16
     if isinstance(samples, np.ndarray):
         samples = samples.astype(np.float32)
     else:
-        # Imported here because the decoder's child process and the Beam workers of ingest do without TensorFlow.
+        # Imported here because the decoder's child process and the Beam workers of ingest run without TensorFlow.
         import tensorflow as tf
 
         samples = tf.cast(samples, tf.float32)
-    return samples / FULL_SCALE if is_integer else samples
+    return samples / FULL_SCALE if is_int16 else samples

@@ -1,16 +1,22 @@
 """The stored form of a corpus: TFRecords of `tf.train.Example` in a folder that TFDS opens.
 
-    audio-train.tfrecord-00000-of-00008 ...   one Example a clip, audio as int16 PCM bytes, or as a FLAC file
+    audio-train.tfrecord-00000-of-00008 ...   one Example per clip, its audio as int16 PCM bytes or as a FLAC file
     dataset_info.json, features.json          written by TFDS: `tfds.builder_from_directory(folder)` opens them
-    labels.labels.txt                         class names, one a line, in index order (absent without labels)
+    labels.labels.txt                         class names, one per line, in index order (absent without labels)
 
-Reading needs neither TFDS nor Beam, and `read_info` not even TensorFlow.
+Reading needs neither TFDS nor Beam. `read_info` does not even need TensorFlow.
 """
 
-from beam_jobs.examples.info import SPLITS, ExamplesInfo, file_name, read_info
-from beam_jobs.examples.read import dataset, parse, read_file
-from beam_jobs.examples.samples import STORAGES
-from beam_jobs.examples.write import encode, quiet_tfds, write_metadata
+import importlib
+from typing import TYPE_CHECKING
+
+from beam_jobs.examples.info import SPLITS, STORAGES, ExamplesInfo, file_name, read_info
+from beam_jobs.examples.quiet import quiet_tfds
+
+if TYPE_CHECKING:
+    from beam_jobs.examples.metadata import write_metadata
+    from beam_jobs.examples.read import dataset, parse, read_file
+    from beam_jobs.examples.write import encode
 
 __all__ = [
     "SPLITS",
@@ -25,3 +31,12 @@ __all__ = [
     "read_info",
     "write_metadata",
 ]
+
+# These modules import TensorFlow or TFDS. They are imported upon first use, so that `read_info` stays fast.
+_MODULE_OF = {"dataset": "read", "encode": "write", "parse": "read", "read_file": "read", "write_metadata": "metadata"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

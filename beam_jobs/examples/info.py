@@ -1,4 +1,4 @@
-"""What a folder of examples holds, from its JSON alone."""
+"""Describes a folder of examples from its JSON files alone."""
 
 import dataclasses
 import json
@@ -9,6 +9,9 @@ from etils import epath
 
 SPLITS = ("train", "valid", "eval")
 
+STORAGES = ("pcm", "flac")
+"""The ways to store samples. Both are lossless."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExamplesInfo:
@@ -16,11 +19,11 @@ class ExamplesInfo:
 
     Attributes:
         directory: The folder.
-        splits: Split name -> number of clips; a split without a clip is absent.
+        splits: Split name -> number of clips. Empty splits are absent.
         shards: Split name -> number of files.
-        shard_lengths: Split name -> clips in each file.
+        shard_lengths: Split name -> number of clips in each file.
         label_names: Class names in index order; empty for unlabelled audio.
-        sample_rate: Of every clip, in Hz.
+        sample_rate: Sample rate of every clip, in Hz.
         has_folds: Whether the clips carry official cross-validation folds (ESC-50), numbered from 1.
         storage: How the samples are stored, "pcm" or "flac".
     """
@@ -35,10 +38,10 @@ class ExamplesInfo:
     storage: str
 
     def files(self, split: str) -> list[str]:
-        """Paths of the split's TFRecord files, in order.
+        """Returns the paths of a split's TFRecord files, in order.
 
         Raises:
-            KeyError: if there is no such split.
+            KeyError: if the folder has no such split.
         """
         if split not in self.shards:
             raise KeyError(f"{self.directory} has no split '{split}', only {', '.join(self.shards) or 'none'}")
@@ -47,12 +50,12 @@ class ExamplesInfo:
 
 
 def file_name(split: str, *, shard: int, shards: int) -> str:
-    """Name of one TFRecord file, e.g. `audio-train.tfrecord-00000-of-00008`."""
+    """Returns the name of one TFRecord file, e.g. `audio-train.tfrecord-00000-of-00008`."""
     return f"audio-{split}.tfrecord-{shard:05d}-of-{shards:05d}"
 
 
 def read_info(directory: epath.PathLike) -> ExamplesInfo:
-    """Reads what a folder of examples holds, from its JSON alone.
+    """Reads what a folder of examples holds, from its JSON files alone.
 
     Raises:
         FileNotFoundError: if the folder holds no examples.

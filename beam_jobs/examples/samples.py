@@ -1,69 +1,78 @@
-"""The samples of one clip as bytes, PCM or FLAC, and back: whole or in part."""
+"""Encodes the samples of one clip as PCM or FLAC bytes, and decodes all or a part of them."""
 
 import io
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-STORAGES = ("pcm", "flac")
+import soundfile
+import tensorflow as tf
 
 
 def encode(audio: np.ndarray, *, storage: str, sample_rate: int) -> bytes:
-    """Stores int16 (samples,), at least one for FLAC, without loss."""
+    """Encodes samples without loss.
+
+    Args:
+        audio: int16 (samples,), with at least one sample for FLAC.
+        storage: "pcm" or "flac".
+        sample_rate: In Hz, for the header of FLAC.
+    """
     if storage == "pcm":
         return audio.astype("<i2", copy=False).tobytes()
-    import soundfile
-
     buffer = io.BytesIO()
     soundfile.write(buffer, audio, sample_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
 
 
-def decode(stored: "tf.Tensor", *, storage: str) -> "tf.Tensor":
-    """The samples of one clip, int16 (samples,), from the `audio` of its Example, string ()."""
-    import tensorflow as tf
-
-    if storage == "pcm":
-        return tf.io.decode_raw(stored, tf.int16)
-    return tf.ensure_shape(tf.numpy_function(_read_flac, [stored, 0, -1], tf.int16), (None,))
-
-
-def length(stored: "tf.Tensor", *, storage: str) -> "tf.Tensor":
-    """How many samples one stored clip has, int32 (), without decoding it."""
-    import tensorflow as tf
-
-    if storage == "pcm":
-        return tf.strings.length(stored) // 2
-    # FLAC begins with "fLaC" and the STREAMINFO block, whose bytes 14 to 17 end the count of samples (RFC 9639, 8.2).
-    return tf.io.decode_raw(tf.strings.substr(stored, 22, 4), tf.int32, little_endian=False)[0]
-
-
-def window(stored: "tf.Tensor", *, start: "tf.Tensor", samples: int, storage: str) -> "tf.Tensor":
-    """A part of one stored clip, int16 (samples,), of which nothing else is decoded.
+def decode(encoded: tf.Tensor, *, storage: str) -> tf.Tensor:
+    """Decodes all samples of one clip.
 
     Args:
-        stored: The `audio` of an Example, string ().
-        start: First sample, int32 (); `start + samples` is no more than the clip's length.
-        samples: How many.
+        encoded: string (), the `audio` of an Example.
         storage: "pcm" or "flac".
-    """
-    import tensorflow as tf
 
+    Returns:
+        int16 (samples,).
+    """
     if storage == "pcm":
-        part = tf.io.decode_raw(tf.strings.substr(stored, 2 * start, 2 * samples), tf.int16)
+        return tf.io.decode_raw(encoded, tf.int16)
+    return tf.ensure_shape(tf.numpy_function(_read_flac, [encoded, 0, -1], tf.int16), (None,))
+
+
+def decode_part(encoded: tf.Tensor, *, start: tf.Tensor, samples: int, storage: str) -> tf.Tensor:
+    """Decodes a part of one clip, without decoding the rest.
+
+    Args:
+        encoded: string (), the `audio` of an Example.
+        start: int32 (), the first sample. `start + samples` must not exceed the length of the clip.
+        samples: Number of samples.
+        storage: "pcm" or "flac".
+
+    Returns:
+        int16 (samples,).
+    """
+    if storage == "pcm":
+        part = tf.io.decode_raw(tf.strings.substr(encoded, 2 * start, 2 * samples), tf.int16)
     else:
-        part = tf.numpy_function(_read_flac, [stored, start, samples], tf.int16)
+        part = tf.numpy_function(_read_flac, [encoded, start, samples], tf.int16)
     return tf.ensure_shape(part, (samples,))
 
 
-def _read_flac(stored: bytes, start: int, samples: int) -> np.ndarray:
-    import soundfile
+def length(encoded: tf.Tensor, *, storage: str) -> tf.Tensor:
+    """Returns the number of samples of one clip, int32 (), without decoding it.
 
-    # libsndfile lets go of the interpreter lock; tensorflow-io's decode_flac took nine times as long.
-    content = np.asarray(stored, object).item()  # eagerly TensorFlow passes an array, in a graph bytes
+    Args:
+        encoded: string (), the `audio` of an Example.
+        storage: "pcm" or "flac".
+    """
+    if storage == "pcm":
+        return tf.strings.length(encoded) // 2
+    # A FLAC file begins with "fLaC" and the STREAMINFO block. Bytes 22 to 25 of the file are the lower 32 bits of the
+    # number of samples (RFC 9639, section 8.2).
+    return tf.io.decode_raw(tf.strings.substr(encoded, 22, 4), tf.int32, little_endian=False)[0]
+
+
+def _read_flac(encoded: bytes, start: int, samples: int) -> np.ndarray:
+    # libsndfile releases the interpreter lock. tensorflow-io's decode_flac took nine times as long.
+    content = np.asarray(encoded, object).item()  # TensorFlow passes an array when eager, and bytes in a graph.
     with soundfile.SoundFile(io.BytesIO(content)) as file:
         file.seek(start)
         return file.read(samples, dtype="int16")

@@ -15,7 +15,7 @@ import numpy as np
 from etils import epath
 
 from beam_jobs import examples
-from beam_jobs.audio.readers import DecodeError
+from beam_jobs.audio import DecodeError
 from beam_jobs.sources.clips import Clip, Listing, SourceError, counted, split_of
 
 if TYPE_CHECKING:

@@ -99,7 +99,7 @@ class Sums:
             source_rate: Its rate in Hz, 0 if not known.
             fingerprinted: Whether near duplicates of it can be found.
         """
-        level, magnitude = levels.level_dbfs(audio), levels.magnitude(audio)
+        level, magnitude = levels.level_dbfs(audio), levels.peak(audio)
         self.clips += 1
         self.unlabelled += not len(labels)
         self.silent += level < levels.SILENT_DBFS
@@ -116,7 +116,7 @@ class Sums:
         self.label_pairs.update(itertools.combinations(classes, 2))
         self.durations[_bin(audio.size / self.sample_rate, DURATION_EDGES_S)] += 1
         self.level_histogram[_bin(level, LEVEL_EDGES_DBFS)] += 1
-        self.peak_histogram[_bin(levels.decibels(magnitude), LEVEL_EDGES_DBFS)] += 1
+        self.peak_histogram[_bin(levels.to_dbfs(magnitude), LEVEL_EDGES_DBFS)] += 1
         self._add_blocks(audio)
         energies = log_mel.log_mel(audio, sample_rate=self.sample_rate).astype(np.float64)
         self.frames += len(energies)
@@ -158,7 +158,7 @@ class Sums:
             "min_seconds": round(self.shortest / self.sample_rate, 3),
             "max_seconds": round(self.longest / self.sample_rate, 3),
             "mean_level_dbfs": round(self.levels / _MILLI / self.clips, 3),
-            "max_peak_dbfs": round(levels.decibels(self.loudest), 3),
+            "max_peak_dbfs": round(levels.to_dbfs(self.loudest), 3),
             "silent_clips": int(self.silent),
             "silent_share": round(self.silent / self.clips, 6),
             "silent_time_share": round(self.silent_blocks / self.blocks, 6),

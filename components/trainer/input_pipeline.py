@@ -156,7 +156,7 @@ def _views(record: tf.Tensor, *, seed: tf.Tensor, crop_samples: int, short_clips
 
     def of_a_long_clip() -> list[tf.Tensor]:
         starts = [_start(length - crop_samples + 1, seed=seed * 2 + i) for i in range(2)]
-        return [stored.window(clip["audio"], start=s, samples=crop_samples, storage=storage) for s in starts]
+        return [stored.decode_part(clip["audio"], start=s, samples=crop_samples, storage=storage) for s in starts]
 
     def of_a_short_clip() -> list[tf.Tensor]:
         audio = stored.decode(clip["audio"], storage=storage)

@@ -9,11 +9,14 @@ from beam_jobs import storage
 
 
 class Remote:
-    """As much of a path in a bucket as publishing asks for, on this machine; it tells who copies."""
+    """A path in a bucket, with what publishing needs. The file lies on this machine; `copied` counts the downloads."""
 
     def __init__(self, path, scheme="bucket"):
-        self.path, self.scheme, self.copied = epath.Path(path), scheme, 0
-        self.exists, self.stat = self.path.exists, self.path.stat
+        self.path = epath.Path(path)
+        self.scheme = scheme
+        self.copied = 0
+        self.exists = self.path.exists
+        self.stat = self.path.stat
 
     def __str__(self):
         return f"{self.scheme}://{self.path}"
@@ -24,14 +27,17 @@ class Remote:
 
 
 class Bucket(localfilesystem.LocalFileSystem):
-    """A service that Beam knows; its files lie on this machine."""
+    """A storage service that Beam knows. Its files lie on this machine."""
 
     @classmethod
     def scheme(cls):
         return "bucket"
 
     def copy(self, sources, targets):
-        super().copy(*([name.removeprefix("bucket://") for name in names] for names in (sources, targets)))
+        super().copy(self._local(sources), self._local(targets))
+
+    def _local(self, names):
+        return [name.removeprefix("bucket://") for name in names]
 
 
 class TestPublishing:
@@ -40,19 +46,19 @@ class TestPublishing:
         (tmp_path / "work").write_bytes(b"a shard")
         return Remote(tmp_path / "work")
 
-    def test_a_service_copies_within_itself(self, tmp_path, source):
+    def test_a_service_copies_its_own_files(self, tmp_path, source):
         storage.publish_file(source, Remote(tmp_path / "out"), size=7)
         assert (tmp_path / "out").read_bytes() == b"a shard"
         assert not source.copied
 
     @pytest.mark.parametrize(("from_scheme", "to_scheme"), [("strange", "strange"), ("bucket", "strange")])
-    def test_else_this_machine_does(self, tmp_path, source, from_scheme, to_scheme):
+    def test_this_machine_copies_if_no_service_can(self, tmp_path, source, from_scheme, to_scheme):
         source.scheme = from_scheme
         storage.publish_file(source, Remote(tmp_path / "out", to_scheme), size=7)
         assert (tmp_path / "out").read_bytes() == b"a shard"
         assert source.copied == 1
 
-    def test_what_is_there_in_its_size_is_left(self, tmp_path, source):
+    def test_a_target_of_the_right_size_is_kept(self, tmp_path, source):
         (tmp_path / "out").write_bytes(b"A SHARD")
         storage.publish_file(source, Remote(tmp_path / "out"), size=7)
         assert (tmp_path / "out").read_bytes() == b"A SHARD"
@@ -60,12 +66,12 @@ class TestPublishing:
         storage.publish_file(source, Remote(tmp_path / "out"), size=7)
         assert (tmp_path / "out").read_bytes() == b"a shard"
 
-    def test_on_this_machine_nothing_is_copied(self, tmp_path, source):
+    def test_a_local_file_is_linked(self, tmp_path, source):
         storage.publish_file(source.path, epath.Path(tmp_path / "out"), size=7)
         assert os.path.samefile(tmp_path / "work", tmp_path / "out")
 
 
-def test_a_digest_is_that_of_the_content(tmp_path):
+def test_digests_and_sizes_describe_the_content(tmp_path):
     content = bytes(range(256)) * 5000
     (tmp_path / "file").write_bytes(content)
     assert storage.file_digest(tmp_path / "file") == (hashlib.sha256(content).hexdigest(), len(content))
@@ -73,7 +79,7 @@ def test_a_digest_is_that_of_the_content(tmp_path):
     assert storage.size(tmp_path / "file") == len(content)
 
 
-def test_a_file_is_replaced_whole_and_nothing_stays_beside_it(tmp_path):
+def test_writing_replaces_a_file_and_leaves_no_temporary_file(tmp_path):
     storage.write_text(epath.Path(tmp_path / "file"), "old")
     storage.write_text(epath.Path(tmp_path / "file"), "new")
     assert (tmp_path / "file").read_text() == "new"

@@ -6,18 +6,19 @@ import pytest
 import soundfile
 
 from beam_jobs import audio
-from beam_jobs.audio import readers
+from beam_jobs.audio import readers, sndfile
+from beam_jobs.audio.sound import Segment
 from tests import corpora
 
 
-def test_pcm16_at_the_target_rate_comes_through_bit_for_bit(tmp_path):
+def test_16_bit_pcm_at_the_target_rate_is_unchanged(tmp_path):
     samples = np.random.default_rng(0).integers(-32768, 32768, 5000).astype(np.int16)
     soundfile.write(tmp_path / "a.wav", samples, 16000)
     np.testing.assert_array_equal(audio.decode_file(tmp_path / "a.wav"), samples)
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
-def test_resampling_keeps_the_tone_and_its_timing(tmp_path, rate):
+def test_resampling_keeps_pitch_and_timing(tmp_path, rate):
     corpora.write_tone(tmp_path / "a.wav", sample_rate=rate, seconds=1.0, hertz=1000.0)
     decoded = audio.decode_file(tmp_path / "a.wav") / 32768
     expected = corpora.tone(seconds=1.0, hertz=1000.0)
@@ -25,7 +26,7 @@ def test_resampling_keeps_the_tone_and_its_timing(tmp_path, rate):
     np.testing.assert_allclose(decoded[500:-500], expected[500:-500], atol=1e-3)
 
 
-def test_what_the_new_rate_cannot_hold_is_filtered_out(tmp_path):
+def test_resampling_removes_frequencies_above_half_of_the_new_rate(tmp_path):
     corpora.write_tone(tmp_path / "a.wav", sample_rate=44100, seconds=1.0, hertz=12000.0)
     assert np.abs(audio.decode_file(tmp_path / "a.wav")[500:-500]).max() < 10
 
@@ -37,26 +38,27 @@ def test_channels_are_averaged(tmp_path):
     np.testing.assert_allclose(audio.decode_file(tmp_path / "a.wav"), expected, atol=1)
 
 
-def test_blocks_of_a_long_recording_join_without_a_seam(tmp_path, monkeypatch):
+def test_reading_in_blocks_gives_the_same_samples_as_reading_at_once(tmp_path, monkeypatch):
     wave = np.random.default_rng(0).uniform(-1, 1, (44100, 2)).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", wave, 44100, subtype="FLOAT")
-    whole = readers.read(str(tmp_path / "a.wav"), start_s=0.1, end_s=0.9).samples
-    np.testing.assert_array_equal(whole, wave[4410:39690].mean(axis=1))
-    monkeypatch.setattr(readers, "_BLOCK", 1000)
-    np.testing.assert_array_equal(readers.read(str(tmp_path / "a.wav"), start_s=0.1, end_s=0.9).samples, whole)
+    segment = Segment(start_s=0.1, end_s=0.9)
+    at_once = readers.read(str(tmp_path / "a.wav"), segment).samples
+    np.testing.assert_array_equal(at_once, wave[4410:39690].mean(axis=1))
+    monkeypatch.setattr(sndfile, "_BLOCK_SAMPLES", 1000)
+    np.testing.assert_array_equal(readers.read(str(tmp_path / "a.wav"), segment).samples, at_once)
 
 
 class TestFetching:
-    """A folder stands in for a bucket; a named pipe in it for a download that hangs."""
+    """A folder stands in for a bucket, and a named pipe in it for a download that hangs."""
 
     @pytest.fixture(autouse=True)
     def _bucket(self, tmp_path, monkeypatch):
         monkeypatch.setattr(readers.epath, "Path", lambda url: tmp_path / url.removeprefix("test://"))
 
-    def test_local_files_stay_where_they_are(self):
+    def test_the_path_of_a_local_file_is_returned(self):
         assert readers.fetch("/some/a.wav") == "/some/a.wav"
 
-    def test_remote_files_come_as_bytes(self, tmp_path):
+    def test_the_content_of_a_remote_file_is_returned(self, tmp_path):
         (tmp_path / "a.wav").write_bytes(b"sound")
         assert readers.fetch("test://a.wav", timeout_s=10.0) == b"sound"
 
@@ -68,7 +70,7 @@ class TestFetching:
             ("pipe", "timed out", "not fetched after 0.1 s"),
         ],
     )
-    def test_what_cannot_be_fetched(self, tmp_path, name, cause, message):
+    def test_errors_name_cause_and_reason(self, tmp_path, name, cause, message):
         (tmp_path / "folder").mkdir()
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(audio.DecodeError, match=message) as caught:
@@ -78,19 +80,19 @@ class TestFetching:
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW"])
 @pytest.mark.parametrize("channels", [1, 2, 6])
-def test_sample_formats_and_channels(tmp_path, subtype, channels):
+def test_all_sample_formats_and_channel_counts_decode(tmp_path, subtype, channels):
     wave = corpora.tone(amplitude=0.5)
     soundfile.write(tmp_path / "a.wav", np.stack([wave] * channels, axis=1), 16000, subtype=subtype)
-    steps = {"PCM_U8": 256, "ULAW": 1000}.get(subtype, 1)  # how coarse they are, in 16-bit steps
-    np.testing.assert_allclose(audio.decode_file(tmp_path / "a.wav"), wave * 32768, atol=steps)
+    resolution = {"PCM_U8": 256, "ULAW": 1000}.get(subtype, 1)  # in steps of 16-bit PCM
+    np.testing.assert_allclose(audio.decode_file(tmp_path / "a.wav"), wave * 32768, atol=resolution)
 
 
-def test_values_beyond_full_scale_saturate(tmp_path):
+def test_values_above_full_scale_saturate(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.array([2.0, -2.0, 0.5]), 16000, subtype="FLOAT")
     np.testing.assert_array_equal(audio.decode_file(tmp_path / "a.wav"), [32767, -32768, 16384])
 
 
-def test_a_segment(tmp_path):
+def test_a_segment_is_a_part_of_the_file(tmp_path):
     samples = np.arange(16000, dtype=np.int16)
     soundfile.write(tmp_path / "a.wav", samples, 16000)
     np.testing.assert_array_equal(audio.decode_file(tmp_path / "a.wav", start_s=0.25, end_s=0.5), samples[4000:8000])
@@ -98,7 +100,7 @@ def test_a_segment(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", corpora.FORMATS)
-def test_every_format(tmp_path, suffix):
+def test_every_format_decodes(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     corpora.write_format(path, seconds=1.0, hertz=500.0)
     decoded = audio.decode_file(path)
@@ -109,18 +111,18 @@ def test_every_format(tmp_path, suffix):
 
 
 class TestErrors:
-    def check(self, path, cause):
+    def assert_fails(self, path, cause):
         with pytest.raises(audio.DecodeError) as caught:
             audio.decode_file(path)
         assert caught.value.cause == cause
         assert str(caught.value)
 
-    def test_missing(self, tmp_path):
-        self.check(tmp_path / "a.wav", "missing")
+    def test_missing_file(self, tmp_path):
+        self.assert_fails(tmp_path / "a.wav", "missing")
 
     @pytest.mark.parametrize("content", [b"", b"RIFF", b"not audio at all" * 50, bytes(5000)])
     @pytest.mark.parametrize("suffix", ["wav", "ogg", "m4a", "mp3"])
-    def test_unreadable(self, tmp_path, content, suffix):
+    def test_unreadable_content(self, tmp_path, content, suffix):
         path = tmp_path / f"a.{suffix}"
         path.write_bytes(content)
         with pytest.raises(audio.DecodeError) as caught:
@@ -128,11 +130,11 @@ class TestErrors:
         assert caught.value.cause in ("unreadable", "too short")
 
     def test_a_folder(self, tmp_path):
-        self.check(tmp_path, "unreadable")
+        self.assert_fails(tmp_path, "unreadable")
 
-    def test_empty(self, tmp_path):
+    def test_file_without_samples(self, tmp_path):
         soundfile.write(tmp_path / "a.wav", np.zeros(0), 16000)
-        self.check(tmp_path / "a.wav", "too short")
+        self.assert_fails(tmp_path / "a.wav", "too short")
 
     def test_segment_beyond_the_end(self, tmp_path):
         corpora.write_tone(tmp_path / "a.wav")
@@ -140,39 +142,39 @@ class TestErrors:
             audio.decode_file(tmp_path / "a.wav", start_s=5.0, end_s=6.0)
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf])
-    def test_non_finite(self, tmp_path, bad):
+    def test_non_finite_samples(self, tmp_path, bad):
         soundfile.write(tmp_path / "a.wav", np.array([0.0, bad, 0.0]), 16000, subtype="FLOAT")
-        self.check(tmp_path / "a.wav", "non-finite")
+        self.assert_fails(tmp_path / "a.wav", "non-finite")
 
     @pytest.mark.parametrize("suffix", ["wav", "aiff", "flac", "mp3", "m4a", "mp4", "webm"])
     def test_file_that_ends_before_its_header_says(self, tmp_path, suffix):
         path = tmp_path / f"a.{suffix}"
         corpora.write_format(path, seconds=3.0)
         corpora.cut_short(path)
-        self.check(path, "truncated")
+        self.assert_fails(path, "truncated")
         assert audio.decode_file(path, start_s=0.2, end_s=0.7).size == pytest.approx(8000, abs=200)
 
-    def test_header_that_does_not_know_the_length(self, tmp_path):
-        """What FFmpeg writes into a pipe, where it cannot go back to the header."""
+    def test_header_of_unknown_length_is_no_error(self, tmp_path):
+        """FFmpeg leaves such a header when it writes to a pipe, because it cannot go back to complete it."""
         path = tmp_path / "a.wav"
         corpora.write_tone(path)
         content = bytearray(path.read_bytes())
         for chunk in (b"RIFF", b"data"):
-            at = content.index(chunk) + 4
-            content[at : at + 4] = b"\xff\xff\xff\xff"
+            start = content.index(chunk) + 4
+            content[start : start + 4] = b"\xff\xff\xff\xff"
         path.write_bytes(content)
         assert audio.decode_file(path).size == 8000
 
     @pytest.mark.parametrize("rate", [1, 999])
-    def test_rate_that_no_sound_has(self, tmp_path, rate):
+    def test_impossible_sample_rate(self, tmp_path, rate):
         soundfile.write(tmp_path / "a.wav", corpora.tone(seconds=2.0), rate)
-        self.check(tmp_path / "a.wav", "unreadable")
+        self.assert_fails(tmp_path / "a.wav", "unreadable")
         with av.open(str(tmp_path / "a.mka"), "w") as container:
             stream = container.add_stream("pcm_s16le", rate=rate, layout="mono")
             frame = av.AudioFrame.from_ndarray(np.ones((1, 1000), np.int16), format="s16", layout="mono")
             frame.sample_rate = rate
             container.mux(stream.encode(frame))
-        self.check(tmp_path / "a.mka", "unreadable")
+        self.assert_fails(tmp_path / "a.mka", "unreadable")
 
     @pytest.mark.parametrize("samples", [2**33, 2**36 - 1])
     def test_header_that_promises_more_than_memory_holds(self, tmp_path, samples):
@@ -182,10 +184,10 @@ class TestErrors:
         content[21] = content[21] & 0xF0 | samples >> 32  # STREAMINFO's 36 bits for the number of samples
         content[22:26] = (samples & 0xFFFFFFFF).to_bytes(4, "big")
         path.write_bytes(content)
-        self.check(path, "truncated")
+        self.assert_fails(path, "truncated")
 
 
-class TestClipOfAList:
+class TestListedClip:
     def decode(self, path, *, min_seconds=0.1, min_peak_dbfs=None, **segment):
         rules = audio.Rules(min_seconds=min_seconds, min_peak_dbfs=min_peak_dbfs)
         return audio.decode_clip(str(path), sample_rate=16000, rules=rules, **segment)
@@ -195,24 +197,17 @@ class TestClipOfAList:
             self.decode(path, **parameters)
         return caught.value.cause
 
-    def test_it_knows_what_it_was(self, tmp_path):
+    def test_the_clip_names_rate_and_codec_of_its_file(self, tmp_path):
         corpora.write_tone(tmp_path / "a.flac", sample_rate=44100)
         clip = self.decode(tmp_path / "a.flac")
-        assert (clip.rate, clip.codec, clip.samples.dtype, clip.samples.shape) == (
-            44100,
-            "flac/pcm_16",
-            "int16",
-            (8000,),
-        )
+        assert (clip.rate, clip.codec) == (44100, "flac/pcm_16")
+        assert (clip.samples.dtype, clip.samples.shape) == ("int16", (8000,))
         corpora.write_format(tmp_path / "a.webm")
         clip = self.decode(tmp_path / "a.webm")
         assert (clip.rate, clip.codec) == (48000, "matroska/opus")
 
-    @pytest.mark.parametrize(
-        ("trimmed", "seconds"),
-        [(True, 1.5), (False, 1.0), (None, 1.5)],
-    )
-    def test_a_file_hardly_longer_than_the_segment_is_cut_if_it_is_known_to_be_the_recording(
+    @pytest.mark.parametrize(("trimmed", "seconds"), [(True, 1.5), (False, 1.0), (None, 1.5)])
+    def test_a_file_hardly_longer_than_the_segment_is_read_whole_unless_it_is_the_recording(
         self, tmp_path, trimmed, seconds
     ):
         corpora.write_tone(tmp_path / "a.wav", seconds=1.5)
@@ -220,25 +215,25 @@ class TestClipOfAList:
         assert clip.samples.size == 16000 * seconds
 
     @pytest.mark.parametrize("trimmed", [True, False, None])
-    def test_less_than_half_of_the_segment(self, tmp_path, trimmed):
+    def test_less_than_half_of_the_segment_is_truncated(self, tmp_path, trimmed):
         corpora.write_tone(tmp_path / "a.wav", seconds=4.0)
         assert self.cause(tmp_path / "a.wav", start_s=0.0, end_s=10.0, trimmed=trimmed) == "truncated"
         assert self.decode(tmp_path / "a.wav", start_s=0.0, end_s=7.0, trimmed=trimmed).samples.size == 64000
 
-    def test_segment_behind_the_end(self, tmp_path):
+    def test_a_segment_after_the_end_is_truncated(self, tmp_path):
         corpora.write_tone(tmp_path / "a.wav", seconds=4.0)
         assert self.cause(tmp_path / "a.wav", start_s=20.0, end_s=21.0, trimmed=False) == "truncated"
 
-    def test_too_short(self, tmp_path):
+    def test_clips_below_the_minimum_length_are_too_short(self, tmp_path):
         corpora.write_tone(tmp_path / "a.wav", seconds=0.3)
         assert self.cause(tmp_path / "a.wav", min_seconds=0.4) == "too short"
         assert self.decode(tmp_path / "a.wav", min_seconds=0.3).samples.size == 4800
 
-    def test_no_sample_is_too_short_whatever_the_least_is(self, tmp_path):
+    def test_a_clip_without_samples_is_too_short_even_without_a_minimum(self, tmp_path):
         soundfile.write(tmp_path / "a.wav", np.zeros(0), 16000)
         assert self.cause(tmp_path / "a.wav", min_seconds=0.0) == "too short"
 
-    def test_silence(self, tmp_path):
+    def test_silent_clips_are_refused(self, tmp_path):
         soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
         assert self.cause(tmp_path / "a.wav") == "silent"
         corpora.write_tone(tmp_path / "b.wav", amplitude=10 ** (-50 / 20))

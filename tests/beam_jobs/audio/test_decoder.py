@@ -17,20 +17,21 @@ from tests.processes import decoders_of, is_decoder, wait_until
 
 @pytest.fixture
 def make():
-    made = []
+    """Makes decoders with the given rules, and closes them after the test."""
+    decoders = []
 
-    def decoder_of(**rules):
-        made.append(decoder.Decoder(sample_rate=16000, rules=audio.Rules(**rules)))
-        return made[-1]
+    def make_decoder(**rules):
+        decoders.append(decoder.Decoder(sample_rate=16000, rules=audio.Rules(**rules)))
+        return decoders[-1]
 
-    yield decoder_of
-    for each in made:
+    yield make_decoder
+    for each in decoders:
         each.close()
 
 
 @pytest.fixture
 def endless(tmp_path):
-    """A named pipe that never gives a byte: whoever opens it waits."""
+    """A named pipe without a writer, so that whoever opens it waits."""
     os.mkfifo(tmp_path / "endless.wav")
     return str(tmp_path / "endless.wav")
 
@@ -41,14 +42,15 @@ def tone(tmp_path):
     return str(tmp_path / "tone.wav")
 
 
-def cause(child, path):
+def failure(child, path):
+    """Returns cause and message of a clip that does not decode."""
     with pytest.raises(audio.DecodeError) as caught:
         child.decode(path)
     return caught.value.cause, str(caught.value)
 
 
 @pytest.mark.parametrize("suffix", corpora.FORMATS)
-def test_same_as_in_this_process(tmp_path, make, suffix):
+def test_the_result_is_the_same_as_in_this_process(tmp_path, make, suffix):
     path = tmp_path / f"a.{suffix}"
     corpora.write_format(path, seconds=2.0)
     expected = audio.decode_clip(str(path), sample_rate=16000, rules=audio.Rules(), start_s=0.5, end_s=0.75)
@@ -58,51 +60,51 @@ def test_same_as_in_this_process(tmp_path, make, suffix):
         assert (decoded.rate, decoded.codec) == (expected.rate, expected.codec)
 
 
-def test_clips_beyond_the_buffer_of_a_pipe(tmp_path, make):
+def test_clips_larger_than_the_buffer_of_a_pipe_decode(tmp_path, make):
     corpora.write_tone(tmp_path / "long.wav", seconds=120.0)
     assert make().decode((tmp_path / "long.wav").read_bytes()).samples.size == 120 * 16000
 
 
-def test_a_bad_file_is_told_and_the_next_one_decodes(tmp_path, make, tone):
+def test_after_a_bad_file_the_next_one_decodes(tmp_path, make, tone):
     (tmp_path / "bad.wav").write_bytes(b"no audio")
     child = make()
-    assert cause(child, str(tmp_path / "bad.wav"))[0] == "unreadable"
-    assert cause(child, str(tmp_path / "none.wav"))[0] == "missing"
+    assert failure(child, str(tmp_path / "bad.wav"))[0] == "unreadable"
+    assert failure(child, str(tmp_path / "none.wav"))[0] == "missing"
     assert child.decode(tone).samples.size == 8000
 
 
-def test_a_decoder_that_hangs_is_given_up(make, endless, tone):
+def test_a_decoder_that_hangs_is_replaced(make, endless, tone):
     child = make(timeout_s=0.5)
     child.decode(tone)
     started = time.monotonic()
-    assert cause(child, endless) == ("timed out", "no result after 0.5 s")
+    assert failure(child, endless) == ("timed out", "no result after 0.5 s")
     assert 0.4 < time.monotonic() - started < 5
     assert child.decode(tone).samples.size == 8000
 
 
-def test_a_decoder_that_dies_of_a_file_twice_is_not_asked_again(make, endless, tone):
+def test_a_file_that_kills_two_decoders_is_given_up(make, endless, tone):
     child = make(timeout_s=100.0)
     child.decode(tone)
 
-    def kill_two():
+    def kill_two_decoders():
         killed = set()
         while len(killed) < 2:
             wait_until(lambda: set(decoders_of(os.getpid())) - killed)
-            writer = wait_until(lambda: _open_if_read(endless))
+            writer = wait_until(lambda: _open_if_a_reader_waits(endless))
             (pid,) = set(decoders_of(os.getpid())) - killed
             os.kill(pid, signal.SIGSEGV)
             killed.add(pid)
             wait_until(lambda: not killed & set(decoders_of(os.getpid())))
             os.close(writer)
 
-    killer = threading.Thread(target=kill_two)
+    killer = threading.Thread(target=kill_two_decoders)
     killer.start()
-    assert cause(child, endless) == ("crashed", "the decoder died of it twice: Segmentation fault")
+    assert failure(child, endless) == ("crashed", "the decoder died of it twice: Segmentation fault")
     killer.join()
     assert child.decode(tone).samples.size == 8000
 
 
-def test_a_decoder_that_dies_of_something_else_costs_no_clip(make, tone):
+def test_a_decoder_that_is_killed_once_loses_no_clip(make, tone):
     child = make()
     child.decode(tone)
     (pid,) = decoders_of(os.getpid())
@@ -111,7 +113,7 @@ def test_a_decoder_that_dies_of_something_else_costs_no_clip(make, tone):
     assert decoders_of(os.getpid()) != [pid]
 
 
-def test_it_ends_with_its_owner(make, tone):
+def test_the_child_ends_when_the_decoder_is_deleted(tone):
     child = decoder.Decoder(sample_rate=16000, rules=audio.Rules())
     child.decode(tone)
     assert decoders_of(os.getpid())
@@ -119,14 +121,11 @@ def test_it_ends_with_its_owner(make, tone):
     assert not decoders_of(os.getpid())
 
 
-@pytest.mark.parametrize("held", [True, False])
-def test_it_does_not_outlive_a_killed_parent(tmp_path, endless, tone, held):
-    code = (
-        "import sys, time; from beam_jobs import audio; from beam_jobs.audio import decoder;"
-        "d = decoder.Decoder(sample_rate=16000, rules=audio.Rules(timeout_s=600));"
-        "d.decode(sys.argv[1]); print('decoded', flush=True); d.decode(sys.argv[2]); time.sleep(600)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code, tone, endless if held else tone], stdout=subprocess.PIPE)
+@pytest.mark.parametrize("is_decoding", [True, False])
+def test_the_child_does_not_outlive_a_killed_parent(endless, tone, is_decoding):
+    second = endless if is_decoding else tone
+    command = [sys.executable, "-m", "tests.beam_jobs.audio.decoding_program", tone, second]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         assert parent.stdout.readline() == b"decoded\n"
         time.sleep(0.5)
@@ -137,7 +136,7 @@ def test_it_does_not_outlive_a_killed_parent(tmp_path, endless, tone, held):
     wait_until(lambda: not is_decoder(pid), seconds=10)
 
 
-def test_what_takes_too_much_memory_costs_that_clip_alone(tmp_path, make, tone, monkeypatch):
+def test_a_clip_that_needs_too_much_memory_fails_alone(tmp_path, make, tone, monkeypatch):
     monkeypatch.setattr(decoder, "_MEMORY_BYTES", 150 * 2**20)
     corpora.write_tone(tmp_path / "long.flac", sample_rate=8000, seconds=3600.0)
     child = make()
@@ -152,7 +151,7 @@ def test_what_takes_too_much_memory_costs_that_clip_alone(tmp_path, make, tone, 
     assert decoders_of(os.getpid()) == pids
 
 
-def test_a_file_that_itself_takes_too_much_memory_is_given_up(make, tone, monkeypatch):
+def test_a_file_larger_than_the_memory_is_given_up(make, tone, monkeypatch):
     monkeypatch.setattr(decoder, "_MEMORY_BYTES", 150 * 2**20)
     child = make()
     with pytest.raises(audio.DecodeError) as caught:
@@ -162,30 +161,29 @@ def test_a_file_that_itself_takes_too_much_memory_is_given_up(make, tone, monkey
 
 
 @pytest.mark.slow
-def test_an_hour_of_stereo(tmp_path, make):
+def test_an_hour_of_stereo_decodes(tmp_path, make):
     wave = np.zeros((3600 * 44100, 2), np.int16)
     wave[::1000] = 1000
     soundfile.write(tmp_path / "hour.flac", wave, 44100)
     assert make(timeout_s=200.0).decode(str(tmp_path / "hour.flac")).samples.size == 3600 * 16000
 
 
-def test_a_decoder_that_cannot_start_is_no_fault_of_the_clip(make, tone, monkeypatch):
+def test_a_decoder_that_cannot_start_is_no_decode_error(make, tone, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match="does not start"):
         make().decode(tone)
 
 
-def test_the_child_is_light():
-    code = (
-        "import sys, beam_jobs.audio.decoder_process;"
-        "print([m for m in ('tensorflow', 'apache_beam', 'tensorflow_datasets', 'scipy') if m in sys.modules])"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+def test_the_child_does_not_import_heavy_libraries():
+    program = "import sys, beam_jobs.audio.decoder_process; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    modules = set(result.stdout.split())
+    assert "beam_jobs.audio.decoder_process" in modules
+    assert not modules & {"tensorflow", "apache_beam", "tensorflow_datasets", "scipy"}
 
 
-def _open_if_read(pipe):
-    """Opens a pipe for writing if somebody waits at its other end, who then waits for a byte."""
+def _open_if_a_reader_waits(pipe):
+    """Opens a pipe for writing if a process has opened it for reading; that process then waits for a byte."""
     try:
         return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
     except OSError:

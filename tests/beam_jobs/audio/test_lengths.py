@@ -1,4 +1,4 @@
-"""How much sound a file holds, against what its header says: files cut short are told from those that only look so."""
+"""Files that were cut short are refused, and intact files that only look like it are not."""
 
 import fractions
 import pathlib
@@ -9,13 +9,14 @@ import pytest
 import soundfile
 
 from beam_jobs import audio
-from beam_jobs.audio import ogg, readers
+from beam_jobs.audio import ffmpeg, ogg, readers
+from beam_jobs.audio.sound import Segment
 from tests import corpora
 
 DATA = pathlib.Path(__file__).parents[4] / "shared" / "data"
 RATE = 48000
-# suffix -> (encoder of the pictures, of the sound, its sample format)
-FILMS = {
+# suffix -> (video encoder, audio encoder, sample format of the audio)
+VIDEOS = {
     "mp4": ("mpeg4", "aac", "fltp"),
     "mov": ("mpeg4", "aac", "fltp"),
     "mkv": ("mpeg4", "aac", "fltp"),
@@ -27,9 +28,9 @@ def noise(seconds):
     return np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * RATE)).astype(np.float32)
 
 
-def write_film(path, *, picture_s, sound_s, start_s=0.0):
-    """Pictures at 10 a second beside noise, which may start later than they do."""
-    picture, sound, sample_format = FILMS[path.suffix[1:]]
+def write_video(path, *, picture_s, sound_s, start_s=0.0):
+    """Writes pictures, 10 per second, and noise, which may start later than the pictures."""
+    picture, sound, sample_format = VIDEOS[path.suffix[1:]]
     options = {"movflags": "faststart"} if path.suffix in (".mp4", ".mov") else {}
     wave = noise(sound_s)
     with av.open(str(path), "w", options=options) as container:
@@ -53,59 +54,65 @@ def cause(path, **segment):
     return caught.value.cause
 
 
-@pytest.mark.parametrize("suffix", FILMS)
-class TestFilm:
+@pytest.mark.parametrize("suffix", VIDEOS)
+class TestVideo:
     @pytest.mark.parametrize(("picture_s", "sound_s", "start_s"), [(5.0, 3.0, 0.0), (2.0, 3.0, 0.0), (5.0, 3.0, 1.5)])
-    def test_pictures_that_go_on_when_the_sound_has_ended(self, tmp_path, suffix, picture_s, sound_s, start_s):
+    def test_sound_may_be_shorter_or_longer_than_the_pictures(self, tmp_path, suffix, picture_s, sound_s, start_s):
         path = tmp_path / f"a.{suffix}"
-        write_film(path, picture_s=picture_s, sound_s=sound_s, start_s=start_s)
+        write_video(path, picture_s=picture_s, sound_s=sound_s, start_s=start_s)
         assert audio.decode_file(path).size / 16000 == pytest.approx(sound_s, abs=0.1)
         assert audio.decode_file(path, start_s=1.0, end_s=2.5).size == 24000
 
-    def test_cut_short(self, tmp_path, suffix):
+    def test_video_cut_short_is_truncated(self, tmp_path, suffix):
         path = tmp_path / f"a.{suffix}"
-        write_film(path, picture_s=5.0, sound_s=4.0)
+        write_video(path, picture_s=5.0, sound_s=4.0)
         corpora.cut_short(path)
         assert cause(path) == "truncated"
         assert audio.decode_file(path, start_s=0.5, end_s=1.5).size == 16000
 
 
-class TestSegmentOfAFilm:
-    @pytest.fixture(params=FILMS)
+class TestSegmentOfAVideo:
+    @pytest.fixture(params=VIDEOS)
     def path(self, tmp_path, request):
-        write_film(tmp_path / f"a.{request.param}", picture_s=6.0, sound_s=6.0)
+        write_video(tmp_path / f"a.{request.param}", picture_s=6.0, sound_s=6.0)
         return tmp_path / f"a.{request.param}"
 
     @pytest.mark.parametrize(
-        ("start_s", "end_s", "unless_whole", "decoded_s"),
+        ("start_s", "end_s", "may_be_trimmed", "decoded_s"),
         [
             (0.0, 1.0, False, 1.0),
             (1.5, 2.25, False, 2.25),
             (1.5, 2.25, True, 2.25),
-            (0.5, 2.5, True, 3.0),  # it is the whole file if no more than a second more comes
+            (0.5, 2.5, True, 3.0),  # If the file ended within one more second, it would be read whole.
             (4.0, 6.5, False, 6.0),
             (5.5, 9.0, False, 6.0),
             (0.0, 5.5, True, 6.0),
         ],
     )
-    def test_it_is_that_of_the_whole_and_no_more_is_decoded(
-        self, path, monkeypatch, start_s, end_s, unless_whole, decoded_s
+    def test_it_equals_that_part_of_the_whole_and_the_rest_is_not_decoded(
+        self, path, monkeypatch, start_s, end_s, may_be_trimmed, decoded_s
     ):
         whole = readers.read(str(path)).samples
-        decoded, mono = [], readers._mono
-        monkeypatch.setattr(
-            readers, "_mono", lambda block, axis: decoded.append(block.shape[1]) or mono(block, axis=axis)
-        )
-        samples = readers.read(str(path), start_s=start_s, end_s=end_s, unless_whole=unless_whole).samples
-        expected = whole if unless_whole and end_s > 5 else whole[round(start_s * RATE) : round(end_s * RATE)]
+        decoded = []
+        to_mono = ffmpeg.to_mono
+
+        def count_samples(block, *, channel_axis):
+            decoded.append(block.shape[1])
+            return to_mono(block, channel_axis=channel_axis)
+
+        monkeypatch.setattr(ffmpeg, "to_mono", count_samples)
+        segment = Segment(start_s=start_s, end_s=end_s, may_be_trimmed=may_be_trimmed)
+        samples = readers.read(str(path), segment).samples
+        is_read_whole = may_be_trimmed and end_s > 5
+        expected = whole if is_read_whole else whole[round(start_s * RATE) : round(end_s * RATE)]
         np.testing.assert_array_equal(samples, expected)
         assert sum(decoded) / RATE == pytest.approx(decoded_s, abs=0.1)
 
 
-def test_matroska_without_the_length_of_its_streams_is_no_film_cut_short(tmp_path):
-    """Other programs than FFmpeg leave the tags out, and then only the length of the whole is there."""
+def test_matroska_without_the_lengths_of_its_streams_is_not_truncated(tmp_path):
+    """Other programs than FFmpeg do not write these tags. The file then only has the length of its longest stream."""
     path = tmp_path / "a.mkv"
-    write_film(path, picture_s=5.0, sound_s=3.0)
+    write_video(path, picture_s=5.0, sound_s=3.0)
     path.write_bytes(path.read_bytes().replace(b"DURATION", b"SOMEHOWS"))
     assert audio.decode_file(path).size / 16000 == pytest.approx(3.0, abs=0.1)
 
@@ -115,7 +122,7 @@ OGG = [("ogg", "VORBIS"), ("opus", "OPUS")]
 
 @pytest.mark.parametrize(("suffix", "subtype"), OGG)
 class TestOgg:
-    """Four seconds of noise, in pages of some kB."""
+    """Four seconds of noise, in pages of a few kilobytes."""
 
     @pytest.fixture
     def path(self, tmp_path, suffix, subtype):
@@ -123,64 +130,71 @@ class TestOgg:
         soundfile.write(path, noise(4.0), RATE, format="OGG", subtype=subtype)
         return path
 
-    def test_intact(self, path):
+    def test_intact_file_is_whole(self, path):
         assert audio.decode_file(path).size == pytest.approx(64000, abs=500)
-        assert ogg.cut_page(str(path)) is ogg.cut_page(path.read_bytes()) is None
+        assert ogg.find_incomplete_page(str(path)) is None
+        assert ogg.find_incomplete_page(path.read_bytes()) is None
 
     @pytest.mark.parametrize("share", [0.4, 0.6, 0.8])
-    def test_cut_short(self, path, share):
+    def test_file_cut_short_is_truncated(self, path, share):
         corpora.cut_short(path, share=share)
-        assert cause(path) == cause(path, start_s=1.0, end_s=4.0) == "truncated"
+        assert cause(path) == "truncated"
+        assert cause(path, start_s=1.0, end_s=4.0) == "truncated"
         with pytest.raises(audio.DecodeError, match="breaks off after .* s, before its last page"):
             readers.read(path.read_bytes())
         assert audio.decode_file(path, start_s=0.2, end_s=0.7).size == 8000
 
-    def test_cut_short_and_read_by_ffmpeg(self, path, monkeypatch):
-        monkeypatch.setattr(readers, "_read_sndfile", self._refuse)
+    def test_file_cut_short_is_truncated_for_ffmpeg_too(self, path, monkeypatch):
+        def fail(_):
+            raise soundfile.LibsndfileError(1)
+
+        monkeypatch.setattr(soundfile, "SoundFile", fail)
         assert audio.decode_file(path).size == pytest.approx(64000, abs=500)
         corpora.cut_short(path)
         assert cause(path) == "truncated"
         assert audio.decode_file(path, start_s=0.2, end_s=0.7).size == 8000
 
-    def _refuse(self, *_, **__):
-        raise soundfile.LibsndfileError(1)
-
-    @pytest.mark.parametrize("letters", [1, 3, 4, 20, 27, 30])
-    def test_cut_in_the_head_of_a_page(self, path, letters):
+    @pytest.mark.parametrize("count", [1, 3, 4, 20, 27, 30])
+    def test_file_cut_inside_the_header_of_a_page_is_truncated(self, path, count):
         content = path.read_bytes()
-        path.write_bytes(content[: content.rindex(b"OggS", 0, len(content) // 2) + letters])
+        path.write_bytes(content[: content.rindex(b"OggS", 0, len(content) // 2) + count])
         assert cause(path) == "truncated"
 
-    def test_without_a_flag_on_the_last_page_it_is_whole(self, path):
-        """As recorded radio is; nothing but the flag is missing."""
+    def test_file_without_an_end_of_stream_flag_is_whole(self, path):
+        """Recordings of radio streams look like this."""
         content = path.read_bytes()
         path.write_bytes(content[: content.rindex(b"OggS")])
         assert audio.decode_file(path).size == pytest.approx(64000, rel=0.15)
 
-    def test_something_behind_the_last_page(self, path):
+    def test_tags_after_the_last_page_are_ignored(self, path):
         path.write_bytes(path.read_bytes() + b"TAG" + bytes(125))
         assert audio.decode_file(path).size == pytest.approx(64000, abs=500)
 
 
 @pytest.mark.parametrize(
-    ("suffix", "subtype", "seconds", "kept"), [(*OGG[0], 8.0, 7.65), (*OGG[1], 8.0, 7.54), (*OGG[1], 1.0, None)]
+    ("suffix", "subtype", "seconds", "kept_s"),
+    [("ogg", "VORBIS", 8.0, 7.65), ("opus", "OPUS", 8.0, 7.54), ("opus", "OPUS", 1.0, None)],
 )
-def test_of_the_last_page_of_an_ogg_file_it_counts_how_much_is_lost(tmp_path, suffix, subtype, seconds, kept):
+def test_damage_to_the_last_page_of_an_ogg_file_is_accepted_if_little_sound_is_missing(
+    tmp_path, suffix, subtype, seconds, kept_s
+):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, noise(seconds), RATE, format="OGG", subtype=subtype)
     path.write_bytes(path.read_bytes()[:-1])
-    assert ogg.cut_page(str(path)) == ogg.CutPage(is_last=True, granule=seconds * RATE + 312 * (suffix == "opus"))
-    if kept is None:
+    pre_skip = 312 if subtype == "OPUS" else 0
+    page = ogg.IncompletePage(is_last=True, granule=seconds * RATE + pre_skip)
+    assert ogg.find_incomplete_page(str(path)) == page
+    if kept_s is None:
         assert cause(path) == "truncated"
     else:
-        assert audio.decode_file(path).size / 16000 == pytest.approx(kept, abs=0.02)
+        assert audio.decode_file(path).size / 16000 == pytest.approx(kept_s, abs=0.02)
 
 
 class TestMp3WithoutItsLength:
-    """Neither Xing nor VBRI header: libsndfile guesses the length from the bit rate of the first frame."""
+    """Without a Xing or VBRI header, libsndfile guesses the length from the bit rate of the first frame."""
 
     def write(self, path, *, loudness, **options):
-        """A second of noise for each loudness: the louder, the more bits it takes."""
+        """Writes one second of noise for each loudness. Louder noise takes more bits."""
         wave = np.concatenate([level * noise(1.0) for level in loudness])
         with av.open(str(path), "w", options={"write_xing": "0"}) as container:
             stream = container.add_stream("libmp3lame", rate=RATE, layout="mono", format="fltp", options=options)
@@ -191,10 +205,10 @@ class TestMp3WithoutItsLength:
             container.mux(stream.encode(None))
 
     @pytest.mark.parametrize("loudness", [(1.0,) * 3 + (0.001,) * 9, (0.001,) * 9 + (1.0,) * 3])
-    def test_variable_bit_rate(self, tmp_path, loudness):
+    def test_variable_bit_rate_is_read_to_its_end(self, tmp_path, loudness):
         path = tmp_path / "a.mp3"
         self.write(path, loudness=loudness, flags="+qscale", global_quality="236")
-        assert abs(soundfile.info(path).duration - 12) > 2  # what libsndfile makes of it
+        assert abs(soundfile.info(path).duration - 12) > 2  # libsndfile guesses wrong.
         for source in (str(path), path.read_bytes()):
             decoded = readers.read(source)
             assert decoded.samples.size / decoded.rate == pytest.approx(12.0, abs=0.1)
@@ -205,7 +219,7 @@ class TestMp3WithoutItsLength:
         assert (np.abs(part).max() > 3000) == (loudness[9] > 0.1)
 
     @pytest.mark.parametrize("rubbish", [bytes(4000), b"LYRICSBEGIN" + 99 * b"la la LYRICS200", b"TAG" + bytes(125)])
-    def test_rubbish_at_its_end_and_in_its_midst(self, tmp_path, rubbish):
+    def test_rubbish_is_ignored_at_the_end_but_not_in_the_middle(self, tmp_path, rubbish):
         path = tmp_path / "a.mp3"
         self.write(path, loudness=(1.0,) * 3 + (0.001,) * 9, flags="+qscale", global_quality="236")
         content = path.read_bytes()
@@ -215,7 +229,7 @@ class TestMp3WithoutItsLength:
             readers.read(content[:40000] + bytes(4000) + content[44000:])
         assert caught.value.cause == "truncated"
 
-    def test_constant_bit_rate_is_read_as_before(self, tmp_path):
+    def test_constant_bit_rate_is_read_by_libsndfile(self, tmp_path):
         self.write(tmp_path / "a.mp3", loudness=(1.0, 0.001, 0.5), b="128k")
         sound = readers.read(str(tmp_path / "a.mp3"))
         np.testing.assert_array_equal(sound.samples, soundfile.read(tmp_path / "a.mp3", dtype="float32")[0])
@@ -224,7 +238,7 @@ class TestMp3WithoutItsLength:
 
 @pytest.mark.skipif(not DATA.exists(), reason=f"there is no {DATA}")
 @pytest.mark.parametrize("corpus", ["esc50", "ambience"])
-def test_no_intact_file_of_the_real_corpora_seems_cut(corpus):
+def test_no_file_of_the_real_corpora_counts_as_cut_short(corpus):
     files = sorted((DATA / corpus / "audio").glob("*.ogg"))
     assert files
-    assert not [file.name for file in files if ogg.cut_page(str(file))]
+    assert not [file.name for file in files if ogg.find_incomplete_page(str(file))]

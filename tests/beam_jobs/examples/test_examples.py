@@ -5,16 +5,17 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 from absl import logging
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_jobs import examples
-from beam_jobs.examples import samples as stored
+from beam_jobs.examples import samples
 
 
 def write(folder, *, lengths, label_names=("dog", "rain"), has_folds=True, storage="pcm"):
-    """Writes clips whose audio is their number, with as many clips per file as `lengths` says."""
+    """Writes files of `lengths` clips each. The samples of every clip are its number."""
     number = 0
     for split, counts in lengths.items():
         for shard, count in enumerate(counts):
@@ -49,10 +50,10 @@ def write(folder, *, lengths, label_names=("dog", "rain"), has_folds=True, stora
     storage=st.sampled_from(examples.STORAGES),
     rate=st.integers(8000, 48000),
 )
-def test_round_trip(audio, labels, clip_id, fold, start_s, storage, rate):
-    samples = np.array(audio, np.int16)
+def test_encode_and_parse_round_trip(audio, labels, clip_id, fold, start_s, storage, rate):
+    audio = np.array(audio, np.int16)
     serialized = examples.encode(
-        audio=samples,
+        audio=audio,
         clip_id=clip_id,
         labels=list(labels),
         fold=fold,
@@ -65,7 +66,7 @@ def test_round_trip(audio, labels, clip_id, fold, start_s, storage, rate):
     )
     parsed = examples.parse(tf.constant(serialized), storage=storage)
     assert parsed["audio"].dtype == tf.int16
-    np.testing.assert_array_equal(parsed["audio"], samples)
+    np.testing.assert_array_equal(parsed["audio"], audio)
     assert parsed["labels"].numpy().tolist() == sorted(labels)
     assert parsed["clip_id"].numpy().decode() == clip_id
     assert parsed["fold"].numpy() == fold
@@ -76,12 +77,12 @@ def test_round_trip(audio, labels, clip_id, fold, start_s, storage, rate):
 
 
 @pytest.mark.parametrize("audio", [np.zeros(3), np.zeros((3, 1), np.int16)])
-def test_encode_refuses_what_is_not_pcm16(audio):
+def test_encode_refuses_audio_that_is_not_16_bit_mono(audio):
     with pytest.raises(ValueError, match="must be int16"):
         examples.encode(audio=audio, clip_id="a")
 
 
-def test_info_and_order(tmp_path):
+def test_info_and_order_of_written_examples(tmp_path):
     write(tmp_path, lengths={"train": [2, 3], "eval": [1]})
     info = examples.read_info(tmp_path)
     assert info.splits == {"train": 5, "eval": 1}
@@ -112,9 +113,7 @@ def test_shuffled_files_give_every_clip_once_in_a_repeatable_order(tmp_path):
 
 
 @pytest.mark.parametrize("storage", examples.STORAGES)
-def test_tfds_opens_it(tmp_path, storage):
-    import tensorflow_datasets as tfds
-
+def test_tfds_opens_the_folder(tmp_path, storage):
     write(tmp_path, lengths={"train": [4, 4], "valid": [2]}, storage=storage)
     builder = tfds.builder_from_directory(str(tmp_path))
     assert builder.info.splits["train"].num_examples == 8
@@ -130,7 +129,7 @@ def test_tfds_opens_it(tmp_path, storage):
 
 
 @pytest.mark.parametrize("storage", examples.STORAGES)
-def test_all_ways_to_read_give_the_same_samples(tmp_path, storage):
+def test_dataset_and_read_file_give_the_same_samples(tmp_path, storage):
     write(tmp_path, lengths={"train": [3]}, storage=storage)
     info = examples.read_info(tmp_path)
     assert info.storage == storage
@@ -143,22 +142,21 @@ def test_all_ways_to_read_give_the_same_samples(tmp_path, storage):
 @given(
     length=st.integers(1, 20000),
     start=st.integers(0, 20000),
-    samples=st.integers(1, 20000),
+    count=st.integers(1, 20000),
     storage=st.sampled_from(examples.STORAGES),
 )
-def test_a_window_is_a_part_of_the_whole(length, start, samples, storage):
+def test_a_decoded_part_equals_that_part_of_the_clip(length, start, count, storage):
     audio = np.random.default_rng(length).normal(scale=2000, size=length).astype(np.int16)
-    start, samples = min(start, length - 1), min(samples, length - min(start, length - 1))
-    kept = tf.constant(stored.encode(audio, storage=storage, sample_rate=16000))
-    assert stored.length(kept, storage=storage) == length
-    np.testing.assert_array_equal(stored.decode(kept, storage=storage), audio)
-    part = stored.window(kept, start=start, samples=samples, storage=storage)
-    np.testing.assert_array_equal(part, audio[start : start + samples])
+    start = min(start, length - 1)
+    count = min(count, length - start)
+    encoded = tf.constant(samples.encode(audio, storage=storage, sample_rate=16000))
+    assert samples.length(encoded, storage=storage) == length
+    np.testing.assert_array_equal(samples.decode(encoded, storage=storage), audio)
+    part = samples.decode_part(encoded, start=start, samples=count, storage=storage)
+    np.testing.assert_array_equal(part, audio[start : start + count])
 
 
-def test_without_labels_and_folds(tmp_path):
-    import tensorflow_datasets as tfds
-
+def test_labels_and_folds_are_optional(tmp_path):
     write(tmp_path, lengths={"train": [2]}, label_names=(), has_folds=False)
     info = examples.read_info(tmp_path)
     assert info.label_names == ()
@@ -167,34 +165,40 @@ def test_without_labels_and_folds(tmp_path):
     assert clip["labels"].shape == (0,)
 
 
-def test_read_info_is_light(tmp_path):
+def test_read_info_does_not_import_heavy_libraries(tmp_path):
     write(tmp_path, lengths={"train": [1]})
-    code = (
-        "import sys; from beam_jobs import examples; examples.read_info(sys.argv[1]);"
-        "print([m for m in ('tensorflow', 'tensorflow_datasets', 'apache_beam') if m in sys.modules])"
-    )
-    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    program = "import sys; from beam_jobs import examples; examples.read_info(sys.argv[1]); print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    modules = set(result.stdout.split())
+    assert "beam_jobs.examples.info" in modules
+    assert not modules & {"tensorflow", "tensorflow_datasets", "apache_beam"}
 
 
-def test_tfds_is_quietened_in_one_thread_and_never_for_good(caplog):
-    inside, may_end = threading.Event(), threading.Event()
+def test_every_public_name_can_be_imported():
+    for name in examples.__all__:
+        assert getattr(examples, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'missing'"):
+        _ = examples.missing
 
-    def other():
+
+def test_quiet_tfds_hides_warnings_in_one_thread_until_it_ends(caplog):
+    is_quiet, may_end = threading.Event(), threading.Event()
+
+    def warn_quietly():
         with examples.quiet_tfds():
-            logging.warning("from the other thread, quiet")
-            inside.set()
+            logging.warning("in the other thread, while it is quiet")
+            is_quiet.set()
             may_end.wait(10)
 
-    thread = threading.Thread(target=other)
+    thread = threading.Thread(target=warn_quietly)
     with examples.quiet_tfds():
         thread.start()
-        assert inside.wait(10)
-        logging.warning("quiet")
+        assert is_quiet.wait(10)
+        logging.warning("in this thread, while it is quiet")
         logging.error("an error")
-    logging.warning("of this thread, while another is quiet")
+    logging.warning("in this thread, while the other one is quiet")
     may_end.set()
     thread.join()
     logging.warning("after both")
-    expected = ["an error", "of this thread, while another is quiet", "after both"]
+    expected = ["an error", "in this thread, while the other one is quiet", "after both"]
     assert [record.getMessage() for record in caplog.records] == expected

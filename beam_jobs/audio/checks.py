@@ -1,0 +1,43 @@
+"""Checks a decoded file against what its header promises."""
+
+from beam_jobs.audio import ogg
+from beam_jobs.audio.sound import DecodeError, Source
+
+CODEC_SLACK_S = 0.1
+"""How much sound a codec may add or remove at either end."""
+
+# A file that holds less than this share of what its header promises is truncated. Headers are often a little off.
+_MIN_SHARE_OF_PROMISED = 0.9
+# A file of one kilobyte that claims 1 Hz would be resampled to hours.
+_LOWEST_RATE_HZ = 1000
+
+
+def check_rate(rate: int) -> None:
+    """Raises DecodeError for a sample rate, in Hz, that is too low for any sound."""
+    if rate < _LOWEST_RATE_HZ:
+        raise DecodeError(
+            "unreadable", f"claims {rate:,} samples a second, fewer than {_LOWEST_RATE_HZ:,}; no sound does"
+        )
+
+
+def check_length(seconds: float, *, promised_s: float) -> None:
+    """Raises DecodeError if clearly less sound was decoded than the header promises."""
+    if promised_s - seconds > max(CODEC_SLACK_S, (1 - _MIN_SHARE_OF_PROMISED) * promised_s):
+        raise DecodeError("truncated", f"holds {seconds:.2f} s of the {promised_s:.2f} s that its header promises")
+
+
+def check_end_of_ogg(source: Source, *, seconds: float, granule_rate: int) -> None:
+    """Raises DecodeError if an Ogg file was cut short.
+
+    Args:
+        source: The file.
+        seconds: How much of it was decoded.
+        granule_rate: Units of the pages' granule positions in a second.
+    """
+    page = ogg.find_incomplete_page(source)
+    if page is None:
+        return
+    if not page.is_last:
+        raise DecodeError("truncated", f"breaks off after {seconds:.2f} s, before its last page")
+    # Only the last page is damaged. Its granule position says how long the stream was.
+    check_length(seconds, promised_s=page.granule / granule_rate)
