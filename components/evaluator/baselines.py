@@ -21,7 +21,8 @@ class MfccStatistics:
 
     def __init__(self, *, sample_rate: int, crop: int):
         self.crop = crop
-        # Higher sample rates have longer windows, so they need a longer FFT. Lower ones have no bands up to high_hz.
+        # At higher sample rates the STFT's window has more samples and needs a longer FFT. At lower ones the bands end
+        # at half the sample rate.
         doublings = max(0, math.ceil(math.log2(sample_rate / _DEFAULT_SAMPLE_RATE)))
         self.mfcc = frontends.Mfcc(
             FrontEndConfig(
@@ -31,16 +32,16 @@ class MfccStatistics:
             sample_rate=sample_rate,
         )
 
-    def windows(self, audio: tf.Tensor) -> tf.Tensor:
+    def statistics(self, audio: tf.Tensor) -> tf.Tensor:
         """Computes the statistics of every sub-clip.
 
         Args:
-            audio: float32 `(batch, samples)` in [-1, 1].
+            audio: float32 (batch, samples) in [-1, 1].
 
         Returns:
-            `(batch, windows, 26)`: 13 means, then 13 standard deviations.
+            (batch, subclips, 26): 13 means, then 13 standard deviations.
         """
-        subclips = views.subclips(audio, crop=self.crop, stride=views.half_crop(self.crop))
-        mfcc = self.mfcc(tf.reshape(subclips, (-1, self.crop)))  # (batch * windows, frames, 13)
+        waveforms = views.subclips(audio, crop=self.crop, stride=views.half_crop(self.crop))  # (batch, subclips, crop)
+        mfcc = self.mfcc(tf.reshape(waveforms, (-1, self.crop)))  # (batch * subclips, frames, 13)
         statistics = tf.concat([tf.reduce_mean(mfcc, axis=1), tf.math.reduce_std(mfcc, axis=1)], axis=-1)
-        return tf.reshape(statistics, (tf.shape(subclips)[0], tf.shape(subclips)[1], 2 * self.mfcc.n_mfcc))
+        return tf.reshape(statistics, (tf.shape(waveforms)[0], tf.shape(waveforms)[1], 2 * self.mfcc.n_mfcc))

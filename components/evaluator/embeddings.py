@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from beam_jobs import examples
 from beam_jobs.audio import pcm
 from components.evaluator import baselines
+from components.evaluator.clips import Clips, StoredClip
 from models import views
 from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
 
@@ -22,75 +22,11 @@ UNTRAINED = "untrained/"
 MFCC = "mfcc_mean_std"
 """The set of features of the classical baseline."""
 
-_WINDOWS_PER_BATCH = 64
+_SUBCLIPS_PER_BATCH = 64
 _MAX_WAITING_CLIPS = 256
 
-# float32 (batch, samples) -> set of features -> (batch, windows, dim)
+# float32 (batch, samples) -> set of features -> (batch, subclips, dim)
 Embedder = Callable[[tf.Tensor], Mapping[str, tf.Tensor]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StoredClip:
-    """A clip to embed.
-
-    Attributes:
-        audio: int16 (samples,).
-        clip_id: Name of the clip.
-        labels: Class indices.
-        fold: Number of the official fold, or 0.
-        split: Split of the clip.
-    """
-
-    audio: np.ndarray
-    clip_id: str
-    labels: tuple[int, ...]
-    fold: int
-    split: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Clips:
-    """Embedded clips, in the order of the examples. The windows of a clip are consecutive.
-
-    Attributes:
-        features: Set of features ("waveform", "both", "untrained/both", "mfcc_mean_std" ...) -> float32 (windows, dim).
-        window_counts: int (clips,), the number of windows of each clip.
-        clip_ids: Name of each clip.
-        labels: Class indices of each clip.
-        folds: int (clips,), the official fold of each clip, or 0.
-        splits: str (clips,), the split of each clip.
-    """
-
-    features: Mapping[str, np.ndarray]
-    window_counts: np.ndarray
-    clip_ids: list[str]
-    labels: list[tuple[int, ...]]
-    folds: np.ndarray
-    splits: np.ndarray
-
-    @property
-    def clip_of_window(self) -> np.ndarray:
-        """Index of the clip that each window belongs to, int (windows,)."""
-        return np.repeat(np.arange(len(self.clip_ids)), self.window_counts)
-
-    def clip_means(self, values: np.ndarray) -> np.ndarray:
-        """Averages values over the windows of each clip.
-
-        Args:
-            values: (windows, k).
-
-        Returns:
-            (clips, k).
-        """
-        starts = np.cumsum(self.window_counts) - self.window_counts
-        return np.add.reduceat(values, starts, axis=0) / self.window_counts[:, None]
-
-    def targets(self, classes: int) -> np.ndarray:
-        """Returns the labels as a multi-hot array, bool (clips, classes)."""
-        multi_hot = np.zeros((len(self.labels), classes), bool)
-        for row, labels in zip(multi_hot, self.labels, strict=True):
-            row[list(labels)] = True
-        return multi_hot
 
 
 def load_embedder(model_dir: epath.Path, saved_model: epath.Path) -> Embedder:
@@ -108,7 +44,7 @@ def load_embedder(model_dir: epath.Path, saved_model: epath.Path) -> Embedder:
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32)], autograph=False)
     def embed_baselines(audio: tf.Tensor) -> dict[str, tf.Tensor]:
         features = _as_features(views.embed_windows(untrained, audio), names, prefix=UNTRAINED)
-        features[MFCC] = mfcc.windows(audio)
+        features[MFCC] = mfcc.statistics(audio)
         return features
 
     def embed_all(audio: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -117,28 +53,6 @@ def load_embedder(model_dir: epath.Path, saved_model: epath.Path) -> Embedder:
         return features
 
     return embed_all
-
-
-def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | None) -> Iterator[StoredClip]:
-    """Yields the clips of the given splits, in order.
-
-    Args:
-        directory: The examples.
-        splits: Names of the splits to read.
-        limit: Maximum number of clips per split; None reads all.
-    """
-    for split in splits:
-        dataset = examples.dataset(directory, split)
-        if limit is not None:
-            dataset = dataset.take(limit)
-        for clip in dataset.as_numpy_iterator():
-            yield StoredClip(
-                audio=clip["audio"],
-                clip_id=clip["clip_id"].decode(),
-                labels=tuple(int(label) for label in clip["labels"]),
-                fold=int(clip["fold"]),
-                split=split,
-            )
 
 
 def embed(
@@ -151,7 +65,7 @@ def embed(
     """Embeds clips in batches of equal length, so that no clip is padded.
 
     Args:
-        clips: The clips, see `read_clips`.
+        clips: The clips.
         embedder: Computes the sets of features, see `load_embedder`.
         crop: Length of a sub-clip in samples, which decides the number of clips in a batch.
         report_progress: Called after each batch with the number of clips embedded so far.
@@ -169,7 +83,7 @@ def embed(
                 features={name: values[row] for name, values in features.items()},
             )
         report_progress(len(embedded))
-    return _joined([embedded[index] for index in range(len(embedded))])
+    return _join([embedded[index] for index in range(len(embedded))])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -177,7 +91,7 @@ class _EmbeddedClip:
     """One clip after embedding, without its audio.
 
     Attributes:
-        features: Set of features -> float32 (windows, dim).
+        features: Set of features -> float32 (subclips, dim).
     """
 
     clip_id: str
@@ -187,10 +101,10 @@ class _EmbeddedClip:
     features: Mapping[str, np.ndarray]
 
 
-def _joined(clips: Sequence[_EmbeddedClip]) -> Clips:
+def _join(clips: Sequence[_EmbeddedClip]) -> Clips:
     return Clips(
         features={name: np.concatenate([clip.features[name] for clip in clips]) for name in clips[0].features},
-        window_counts=np.array([len(clip.features[MFCC]) for clip in clips]),
+        subclip_counts=np.array([len(clip.features[MFCC]) for clip in clips]),
         clip_ids=[clip.clip_id for clip in clips],
         labels=[clip.labels for clip in clips],
         folds=np.array([clip.fold for clip in clips]),
@@ -206,7 +120,7 @@ def _as_features(embeddings: Mapping[str, tf.Tensor], encoders: Sequence[str], *
 
 
 def _batches_of_equal_length(clips: Iterable[StoredClip], *, crop: int) -> Iterator[list[tuple[int, StoredClip]]]:
-    """Groups clips of the same length into batches of about `_WINDOWS_PER_BATCH` windows.
+    """Groups clips of the same length into batches of about `_SUBCLIPS_PER_BATCH` sub-clips.
 
     Clips wait until there are enough of their length. If `_MAX_WAITING_CLIPS` clips wait, the largest group becomes a
     batch.
@@ -220,8 +134,8 @@ def _batches_of_equal_length(clips: Iterable[StoredClip], *, crop: int) -> Itera
         samples = clip.audio.size
         waiting.setdefault(samples, []).append((index, clip))
         waiting_clips += 1
-        windows = len(views.subclip_starts(samples, crop=crop, stride=views.half_crop(crop)))
-        if len(waiting[samples]) >= max(1, _WINDOWS_PER_BATCH // windows):
+        subclip_count = len(views.subclip_starts(samples, crop=crop, stride=views.half_crop(crop)))
+        if len(waiting[samples]) >= max(1, _SUBCLIPS_PER_BATCH // subclip_count):
             batch = waiting.pop(samples)
         elif waiting_clips >= _MAX_WAITING_CLIPS:
             batch = waiting.pop(max(waiting, key=lambda length: len(waiting[length])))

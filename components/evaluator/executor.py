@@ -12,8 +12,9 @@ from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
 from components.evaluator import embeddings, summaries
 from components.evaluator.blessing import Blessing, bless
+from components.evaluator.clips import Clips, read_clips
 from components.evaluator.config import EvaluatorConfig
-from components.evaluator.embeddings import BOTH, UNTRAINED, Clips
+from components.evaluator.embeddings import BOTH, UNTRAINED
 from components.evaluator.probes import linear, mlp
 from components.evaluator.probes.choice import Probe, choose_probe
 from components.evaluator.probes.result import ProbeResult
@@ -47,7 +48,7 @@ def execute(
     outputs: Mapping[str, epath.Path],
     context: base.StageContext,
 ) -> base.StageResult:
-    """Evaluates the model and writes what `Evaluator` describes."""
+    """Evaluates the model. `components.evaluator.Evaluator` describes the files that it writes."""
     info = examples.read_info(inputs["examples"])
     probe, note = choose_probe(config.probe, info=info)
     if probe is None:
@@ -78,7 +79,7 @@ def _evaluate(
         total = sum(min(count, config.max_clips) for count in info.splits.values())
     embedding_info = EmbeddingInfo.read(inputs["saved_model"])
     clips = embeddings.embed(
-        embeddings.read_clips(inputs["examples"], splits=info.splits, limit=config.max_clips),
+        read_clips(inputs["examples"], splits=info.splits, limit=config.max_clips),
         embeddings.load_embedder(inputs["model"], inputs["saved_model"]),
         crop=embedding_info.crop_samples,
         report_progress=lambda count: context.progress.update(count, total=total, unit="clips"),
@@ -97,7 +98,7 @@ def _evaluate(
         details={
             "classes": list(info.label_names),
             "clips": total,
-            "windows": int(clips.window_counts.sum()),
+            "windows": int(clips.subclip_counts.sum()),
             "dims": {name: int(values.shape[1]) for name, values in clips.features.items()},
             "by_class": {name: result.class_scores for name, result in results.items()},
             "probes": {name: result.details for name, result in results.items()},

@@ -7,7 +7,8 @@ import tensorflow as tf
 from etils import epath
 
 from components import tensorboard
-from components.evaluator.embeddings import BOTH, MFCC, UNTRAINED, Clips
+from components.evaluator.clips import Clips
+from components.evaluator.embeddings import BOTH, MFCC, UNTRAINED
 from components.evaluator.probes.result import ProbeResult
 
 _PROJECTOR_CLIPS = 2000
@@ -43,7 +44,7 @@ def write(
         tf.summary.image("probe/classes", _class_bars(results, metric=metric, label_names=label_names))
         if results[BOTH].predictions is not None:
             tf.summary.image("probe/confusion", _confusion(clips, results[BOTH].predictions, label_names=label_names))
-    write_projector(clips, label_names=label_names, directory=directory)
+    _write_projector(clips, label_names=label_names, directory=directory)
 
 
 def write_note(note: str, *, directory: epath.Path) -> None:
@@ -52,7 +53,7 @@ def write_note(note: str, *, directory: epath.Path) -> None:
         tf.summary.text("probe/note", note)
 
 
-def write_projector(clips: Clips, *, label_names: Sequence[str], directory: epath.Path) -> None:
+def _write_projector(clips: Clips, *, label_names: Sequence[str], directory: epath.Path) -> None:
     """Writes embeddings and labels of at most 2,000 evenly spaced clips for TensorBoard's Projector tab."""
     shown = np.unique(np.linspace(0, len(clips.clip_ids) - 1, _PROJECTOR_CLIPS).astype(int))
     vectors = clips.clip_means(clips.features[BOTH])[shown]

@@ -19,7 +19,7 @@ def execute(
     outputs: Mapping[str, epath.Path],
     context: base.StageContext,
 ) -> base.StageResult:
-    """Exports the model and writes what `Exporter` describes."""
+    """Exports the model. `components.exporter.Exporter` describes the files that it writes."""
     context.progress.update(0, total=2, unit="parts")
     model = saved_model.load_keras(inputs["model"] / "model.keras")
     info = saved_model.export(model, outputs["saved_model"])

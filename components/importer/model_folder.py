@@ -43,5 +43,5 @@ def read_model_config(folder: str) -> KerasConfig:
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise UserError(f"importer.model: {path} is damaged: import the network again.") from error
     if content.get("class_name") != "DualEncoder":
-        raise UserError(f"importer.model: {path} is not a model of Diptych's.")
+        raise UserError(f"importer.model: {path} is not a Diptych model: give another folder.")
     return content["config"]

@@ -151,7 +151,10 @@ class _Unpickler(pickle.Unpickler):
             return _DTYPES[name]
         if module.split(".")[0] == "numpy" or (module, name) == ("_codecs", "encode"):
             return _Skipped
-        raise _Rejected(f"holds {module}.{name}, which is not opened: only plain numbers are, as PANNs' own files have")
+        raise _Rejected(
+            f"holds {module}.{name}, which is not opened: name a file that holds plain numbers only, e.g. one that "
+            "PANNs published"
+        )
 
     def persistent_load(self, pid: tuple) -> _Storage:
         _, dtype, key, *_ = pid

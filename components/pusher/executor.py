@@ -40,7 +40,7 @@ def execute(
     outputs: Mapping[str, epath.Path],
     context: base.StageContext,
 ) -> base.StageResult:
-    """Pushes the model if it is blessed and writes what `Pusher` describes."""
+    """Pushes the model if it is blessed. `components.pusher.Pusher` describes the files that it writes."""
     version = config.version or int(time.time())
     path = None
     reasons = _objections(inputs)

@@ -85,7 +85,7 @@ def _read_info(saved_model: pathlib.Path) -> EmbeddingInfo:
     except FileNotFoundError:
         pass
     raise UserError(
-        f"--model {saved_model} is not a SavedModel of Diptych's: give the folder that `diptych run` prints last."
+        f"--model {saved_model} is not a SavedModel from Diptych: give the folder that `diptych run` prints last."
     )
 
 

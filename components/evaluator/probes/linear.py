@@ -9,7 +9,7 @@ import numpy as np
 import threadpoolctl
 from sklearn import linear_model
 
-from components.evaluator.embeddings import Clips
+from components.evaluator.clips import Clips
 from components.evaluator.probes.result import ProbeResult
 from components.evaluator.probes.standardizer import Standardizer
 
@@ -43,7 +43,7 @@ def probe(clips: Clips, name: str, *, classes: int, c_grid: Sequence[float]) -> 
     labels = np.array([label for (label,) in clips.labels])
     folds = sorted(set(clips.folds.tolist()) - {0})
     predict = functools.partial(_predict_fold, clips, name, labels)
-    # The matrices are too small to share among threads, so each fit has one thread and each core has a fit.
+    # The matrices are too small to split among threads, so each fit runs on one thread and every core runs a fit.
     with threadpoolctl.threadpool_limits(1), futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         first_predictions = dict(zip(c_grid, pool.map(lambda c: predict(folds[0], c), c_grid), strict=True))
         in_first_fold = clips.folds == folds[0]
@@ -72,12 +72,12 @@ def probe(clips: Clips, name: str, *, classes: int, c_grid: Sequence[float]) -> 
 
 def _predict_fold(clips: Clips, name: str, labels: np.ndarray, fold: int, c: float) -> np.ndarray:
     """Trains on all folds but one and returns the class predicted for each clip of that fold."""
-    in_training = (clips.folds != fold)[clips.clip_of_window]
+    in_training = (clips.folds != fold)[clips.clip_of_subclip]
     x = clips.features[name]
     standardize = Standardizer(x[in_training])
     model = linear_model.LogisticRegression(C=c, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS)
     with threadpoolctl.threadpool_limits(1):  # OpenMP has a separate limit for each thread.
-        model.fit(standardize(x[in_training]), labels[clips.clip_of_window[in_training]])
+        model.fit(standardize(x[in_training]), labels[clips.clip_of_subclip[in_training]])
     return model.predict(standardize(clips.clip_means(x)[clips.folds == fold]))
 
 

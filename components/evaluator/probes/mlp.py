@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from components import metrics
-from components.evaluator.embeddings import Clips
+from components.evaluator.clips import Clips
 from components.evaluator.probes.result import ProbeResult
 from components.evaluator.probes.standardizer import Standardizer
 
@@ -46,7 +46,7 @@ def probe(
     """
     keras.utils.set_random_seed(seed)
     targets = clips.targets(classes)
-    in_training = (clips.splits == "train")[clips.clip_of_window]
+    in_training = (clips.splits == "train")[clips.clip_of_subclip]
     x = clips.features[name]
     x = Standardizer(x[in_training])(x)
     model = keras.Sequential(
@@ -61,7 +61,7 @@ def probe(
     )
     history = model.fit(
         x[in_training],
-        targets[clips.clip_of_window[in_training]].astype(np.float32),
+        targets[clips.clip_of_subclip[in_training]].astype(np.float32),
         batch_size=batch_size,
         epochs=epochs,
         callbacks=_early_stopping(clips, x, targets, patience=patience),
@@ -105,9 +105,9 @@ def _score_split(
 ) -> dict[str, float | int | list[float | None] | None]:
     """Scores the clips of one split with `metrics.multi_label`."""
     in_split = clips.splits == split
-    windows = in_split[clips.clip_of_window]
-    chunks = np.array_split(x[windows], windows.sum() // _PREDICT_BATCH + 1)
+    subclips = in_split[clips.clip_of_subclip]
+    chunks = np.array_split(x[subclips], subclips.sum() // _PREDICT_BATCH + 1)
     logits = np.zeros((len(x), targets.shape[1]), np.float32)
     # `predict` would build an input pipeline on every call, which takes longer than an epoch of a small probe.
-    logits[windows] = np.concatenate([np.asarray(model(chunk)) for chunk in chunks])
+    logits[subclips] = np.concatenate([np.asarray(model(chunk)) for chunk in chunks])
     return metrics.multi_label(targets[in_split], clips.clip_means(logits)[in_split])

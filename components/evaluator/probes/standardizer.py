@@ -11,7 +11,7 @@ class Standardizer:
     Constant features become zero.
 
     Args:
-        x: The training features, `(windows, dim)`.
+        x: The training features, (subclips, dim).
     """
 
     def __init__(self, x: np.ndarray):

@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from components.evaluator.embeddings import Clips
+from components.evaluator.clips import Clips
 
 
-def scattered_clips(*, clips=200, classes=4, dim=8, folds=5, separation=2.0, windows=(2, 3), splits=None, seed=0):
-    """Scatters the windows of each clip around the center of its class.
+def scattered_clips(*, clips=200, classes=4, dim=8, folds=5, separation=2.0, subclips=(2, 3), splits=None, seed=0):
+    """Scatters the sub-clips of each clip around the center of its class.
 
     Args:
         clips: Number of clips.
         classes: Number of classes, which are drawn at random.
         dim: Size of the features.
         folds: Number of folds, or 0 for none.
-        separation: Distance of the class centers, in standard deviations of a clip or a window.
-        windows: Least and greatest number of windows of a clip.
+        separation: Distance of the class centers, in standard deviations of a clip or a sub-clip.
+        subclips: Least and greatest number of sub-clips of a clip.
         splits: Split of each clip; None puts all in "train".
         seed: Seed of everything random.
 
@@ -23,13 +23,13 @@ def scattered_clips(*, clips=200, classes=4, dim=8, folds=5, separation=2.0, win
     """
     rng = np.random.default_rng(seed)
     labels, centers = rng.integers(classes, size=clips), rng.normal(size=(classes, dim))
-    counts = rng.integers(windows[0], windows[1] + 1, size=clips)
-    clip_of_window = np.repeat(np.arange(clips), counts)
-    x = separation * centers[labels[clip_of_window]] + rng.normal(size=(clips, dim))[clip_of_window]
+    counts = rng.integers(subclips[0], subclips[1] + 1, size=clips)
+    clip_of_subclip = np.repeat(np.arange(clips), counts)
+    x = separation * centers[labels[clip_of_subclip]] + rng.normal(size=(clips, dim))[clip_of_subclip]
     x = x + rng.normal(size=x.shape)
     return Clips(
         features={"x": (100 * x + 5).astype(np.float32), "noise": rng.normal(size=x.shape).astype(np.float32)},
-        window_counts=counts,
+        subclip_counts=counts,
         clip_ids=[str(k) for k in range(clips)],
         labels=[(int(label),) for label in labels],
         folds=np.arange(clips) % folds + 1 if folds else np.zeros(clips, int),

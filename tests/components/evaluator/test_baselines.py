@@ -20,13 +20,13 @@ def test_mfcc_agrees_with_librosa():
     assert mfcc.shape == expected.shape
     # The filters are triangles on the mel axis here, and on the frequency axis in librosa.
     np.testing.assert_allclose(mfcc, expected, atol=0.05)
-    statistics = baseline.windows(tf.constant(audio[None]))[0, 0].numpy()
+    statistics = baseline.statistics(tf.constant(audio[None]))[0, 0].numpy()
     np.testing.assert_allclose(statistics, np.concatenate([expected.mean(0), expected.std(0)]), atol=0.05)
 
 
 @pytest.mark.parametrize("sample_rate", [2000, 8000, 22050, 44100, 48000])
 def test_mfcc_statistics_exist_at_any_sample_rate(sample_rate):
     audio = np.random.default_rng(0).normal(size=(1, sample_rate)).astype(np.float32)
-    statistics = baselines.MfccStatistics(sample_rate=sample_rate, crop=sample_rate).windows(tf.constant(audio))
+    statistics = baselines.MfccStatistics(sample_rate=sample_rate, crop=sample_rate).statistics(tf.constant(audio))
     assert statistics.shape == (1, 1, 26)
     assert np.isfinite(statistics).all()

@@ -41,7 +41,7 @@ def test_each_file_becomes_a_row(model, exported, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "{empty}", "{audio}"], "is not a SavedModel of Diptych's"),
+        (["--model", "{empty}", "{audio}"], "is not a SavedModel from Diptych"),
         (["--model", "{model}", "nowhere.wav"], "There is no file nowhere.wav"),
         (["--model", "{model}", "{text}"], "None of the 1 files could be decoded"),
         (["--model", "{model}", "{empty}"], "There is no file in"),

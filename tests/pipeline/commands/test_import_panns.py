@@ -170,7 +170,7 @@ class TestRunRefusals:
         (tmp_path / "model.keras").write_bytes((imported / "model.keras").read_bytes()[:-10])
         assert "model.keras is damaged" in refusal(capsys, *run)
         keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
-        assert "model.keras is not a model of Diptych's" in refusal(capsys, *run)
+        assert "model.keras is not a Diptych model" in refusal(capsys, *run)
         assert not (tmp_path / "root").exists()
 
     def test_another_sample_rate(self, imported, tmp_path, capsys):
