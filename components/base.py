@@ -15,8 +15,6 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 import pydantic
 from etils import epath
 
-# What a user of an exported SavedModel has to know, inside its folder.
-EMBEDDING_INFO = "assets.extra/embedding_info.json"
 NOTHING: Mapping[str, str] = types.MappingProxyType({})
 
 

@@ -1,5 +1,6 @@
-"""Probes the frozen embeddings and decides whether the model is worth serving."""
+"""Probes the frozen embeddings and decides whether the model is good enough to be served."""
 
-from components.evaluator.component import Evaluator, EvaluatorConfig
+from components.evaluator.component import Evaluator
+from components.evaluator.config import EvaluatorConfig
 
 __all__ = ["Evaluator", "EvaluatorConfig"]

@@ -1,159 +1,146 @@
-"""Embeds the examples with everything that is to be compared, in one pass over the audio."""
+"""Computes every set of features that the Evaluator compares, in one pass over the audio."""
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
-import models.dual  # noqa: F401 (registers the classes that `load_model` looks up)
-from beam_jobs import examples
 from beam_jobs.audio import pcm
 from components.evaluator import baselines
+from components.evaluator.clips import Clips, StoredClip
 from models import views
+from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
 
-BOTH, UNTRAINED, MFCC = "both", "untrained/", "mfcc_mean_std"
-_WINDOWS_PER_BATCH = 64
-_MOST_WAITING = 256  # clips held back until there are others of their length
+BOTH = "both"
+"""The set of features that concatenates the embeddings of all encoders."""
+UNTRAINED = "untrained/"
+"""The prefix of the sets that come from the encoders before training."""
+MFCC = "mfcc_mean_std"
+"""The set of features of the classical baseline."""
 
-# float32 (batch, samples) -> name of a set of features -> (batch, windows, dim)
+_SUBCLIPS_PER_BATCH = 64
+_MAX_WAITING_CLIPS = 256
+
+# float32 (batch, samples) -> set of features -> (batch, subclips, dim)
 Embedder = Callable[[tf.Tensor], Mapping[str, tf.Tensor]]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Clips:
-    """Embedded clips, in the order of the examples; the windows of a clip are consecutive.
-
-    Attributes:
-        features: Name of a set ("waveform", "both", "untrained/both", "mfcc_mean_std" ...) -> float32 (windows, dim).
-        window_counts: int (clips,): windows of each clip.
-        clip_ids: Name of each clip.
-        labels: Class indices of each clip.
-        folds: int (clips,): 0 for none.
-        splits: Split of each clip, (clips,) of str.
-    """
-
-    features: Mapping[str, np.ndarray]
-    window_counts: np.ndarray
-    clip_ids: list[str]
-    labels: list[tuple[int, ...]]
-    folds: np.ndarray
-    splits: np.ndarray
-
-    @property
-    def owner(self) -> np.ndarray:
-        """Index of the clip each window belongs to, (windows,)."""
-        return np.repeat(np.arange(len(self.clip_ids)), self.window_counts)
-
-    def clip_means(self, values: np.ndarray) -> np.ndarray:
-        """Averages values of the windows, (windows, k), over each clip: (clips, k)."""
-        starts = np.cumsum(self.window_counts) - self.window_counts
-        return np.add.reduceat(values, starts, axis=0) / self.window_counts[:, None]
-
-    def targets(self, classes: int) -> np.ndarray:
-        """Multi-hot labels, bool (clips, classes)."""
-        hot = np.zeros((len(self.labels), classes), bool)
-        for row, labels in zip(hot, self.labels, strict=True):
-            row[list(labels)] = True
-        return hot
-
-
-def embedders(model_dir: epath.Path, saved_model: epath.Path) -> Embedder:
-    """Everything to compare: the SavedModel as it is served, the same encoders before training, and MFCCs.
+def load_embedder(model_dir: epath.Path, saved_model: epath.Path) -> Embedder:
+    """Loads everything that is compared: the SavedModel, the same encoders before training, and MFCC statistics.
 
     Args:
-        model_dir: The trained model's folder, for its `initial.keras`.
+        model_dir: The Trainer's model folder. Its `initial.keras` holds the untrained encoders.
         saved_model: The exported model.
     """
     served = tf.saved_model.load(os.fspath(saved_model))
-    initial = keras.models.load_model(os.fspath(model_dir / "initial.keras"), compile=False)
-    mfcc = baselines.MfccStatistics(sample_rate=initial.sample_rate, crop=initial.crop_samples)
-    names = initial.embedding_names
+    untrained: DualEncoder = keras.models.load_model(os.fspath(model_dir / "initial.keras"), compile=False)
+    mfcc = baselines.MfccStatistics(sample_rate=untrained.sample_rate, crop=untrained.crop_samples)
+    names = untrained.embedding_names
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32)], autograph=False)
-    def others(audio: tf.Tensor) -> dict[str, tf.Tensor]:
-        untrained = _named(views.embed_windows(initial, audio), names, prefix=UNTRAINED)
-        return {**untrained, MFCC: mfcc.windows(audio)}
+    def embed_baselines(audio: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = _as_features(views.embed_windows(untrained, audio), names, prefix=UNTRAINED)
+        features[MFCC] = mfcc.statistics(audio)
+        return features
 
-    def embed(audio: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        trained = served.signatures["windows"](audio=audio)
-        return {**_named(trained, names, prefix=""), **others(audio)}
+    def embed_all(audio: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = _as_features(served.signatures["windows"](audio=audio), names, prefix="")
+        features.update(embed_baselines(audio))
+        return features
 
-    return embed
-
-
-def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | None) -> Iterator[dict[str, Any]]:
-    """Yields the clips of the splits in order, as `beam_jobs.examples.parse` gives them, with their `split`.
-
-    Args:
-        directory: The examples.
-        splits: Which to read.
-        limit: Most clips of each split; None for all.
-    """
-    for split in splits:
-        for clip in examples.dataset(directory, split).take(-1 if limit is None else limit).as_numpy_iterator():
-            yield {**clip, "split": split}
+    return embed_all
 
 
 def embed(
-    clips: Iterable[dict[str, Any]],
+    clips: Iterable[StoredClip],
     embedder: Embedder,
     *,
     crop: int,
-    done: Callable[[int], None] = lambda count: None,
+    report_progress: Callable[[int], None] = lambda count: None,
 ) -> Clips:
-    """Embeds clips, batched by equal length, so that nothing is padded.
+    """Embeds clips in batches of equal length, so that no clip is padded.
 
     Args:
-        clips: From `read_clips`.
-        embedder: What to embed them with.
-        crop: Length of a sub-clip, which decides how many clips make a batch.
-        done: Told how many clips are embedded so far.
+        clips: The clips.
+        embedder: Computes the sets of features, see `load_embedder`.
+        crop: Length of a sub-clip in samples, which decides the number of clips in a batch.
+        report_progress: Called after each batch with the number of clips embedded so far.
     """
-    about, rows = [], {}
-    for batch in _equal_lengths(enumerate(clips), crop=crop):
-        audio = pcm.to_float(np.stack([clip["audio"] for _, clip in batch]))
-        values = {name: value.numpy() for name, value in embedder(tf.constant(audio)).items()}
-        for place, (index, clip) in enumerate(batch):
-            rows[index] = {name: value[place] for name, value in values.items()}
-            about.append((index, clip["clip_id"].decode(), tuple(clip["labels"]), clip["fold"], clip["split"]))
-        done(len(rows))
-    about.sort()
-    in_order = [rows[index] for index in range(len(rows))]
+    embedded: dict[int, _EmbeddedClip] = {}
+    for batch in _batches_of_equal_length(clips, crop=crop):
+        audio = pcm.to_float(np.stack([clip.audio for _, clip in batch]))
+        features = {name: values.numpy() for name, values in embedder(tf.constant(audio)).items()}
+        for row, (index, clip) in enumerate(batch):
+            embedded[index] = _EmbeddedClip(
+                clip_id=clip.clip_id,
+                labels=clip.labels,
+                fold=clip.fold,
+                split=clip.split,
+                features={name: values[row] for name, values in features.items()},
+            )
+        report_progress(len(embedded))
+    return _join([embedded[index] for index in range(len(embedded))])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _EmbeddedClip:
+    """One clip after embedding, without its audio.
+
+    Attributes:
+        features: Set of features -> float32 (subclips, dim).
+    """
+
+    clip_id: str
+    labels: tuple[int, ...]
+    fold: int
+    split: str
+    features: Mapping[str, np.ndarray]
+
+
+def _join(clips: Sequence[_EmbeddedClip]) -> Clips:
     return Clips(
-        features={name: np.concatenate([row[name] for row in in_order]) for name in in_order[0]},
-        window_counts=np.array([len(row[MFCC]) for row in in_order]),
-        clip_ids=[row[1] for row in about],
-        labels=[tuple(int(label) for label in row[2]) for row in about],
-        folds=np.array([row[3] for row in about]),
-        splits=np.array([row[4] for row in about]),
+        features={name: np.concatenate([clip.features[name] for clip in clips]) for name in clips[0].features},
+        subclip_counts=np.array([len(clip.features[MFCC]) for clip in clips]),
+        clip_ids=[clip.clip_id for clip in clips],
+        labels=[clip.labels for clip in clips],
+        folds=np.array([clip.fold for clip in clips]),
+        splits=np.array([clip.split for clip in clips]),
     )
 
 
-def _named(values: Mapping[str, tf.Tensor], names: tuple[str, ...], *, prefix: str) -> dict[str, tf.Tensor]:
-    return {**{prefix + name: values[name] for name in names}, prefix + BOTH: values["embedding"]}
+def _as_features(embeddings: Mapping[str, tf.Tensor], encoders: Sequence[str], *, prefix: str) -> dict[str, tf.Tensor]:
+    """Renames the outputs of `models.views.embed_windows` to sets of features."""
+    features = {prefix + encoder: embeddings[encoder] for encoder in encoders}
+    features[prefix + BOTH] = embeddings["embedding"]
+    return features
 
 
-def _equal_lengths(clips: Iterable[tuple[int, dict]], *, crop: int) -> Iterator[list[tuple[int, dict]]]:
-    """Batches of clips of the same length, of about `_WINDOWS_PER_BATCH` windows; few clips wait at any time."""
-    waiting: dict[int, list] = {}
-    held = 0
-    for item in clips:
-        samples = item[1]["audio"].size
-        same = waiting.setdefault(samples, [])
-        same.append(item)
-        held += 1
-        windows = len(views.subclip_starts(samples, crop=crop, stride=views.half_crop(crop)))
-        full = max(1, _WINDOWS_PER_BATCH // windows)
-        if len(same) < full:
-            if held < _MOST_WAITING:
-                continue
-            samples = max(waiting, key=lambda key: len(waiting[key]))
-        batch = waiting.pop(samples)
-        held -= len(batch)
+def _batches_of_equal_length(clips: Iterable[StoredClip], *, crop: int) -> Iterator[list[tuple[int, StoredClip]]]:
+    """Groups clips of the same length into batches of about `_SUBCLIPS_PER_BATCH` sub-clips.
+
+    Clips wait until there are enough of their length. If `_MAX_WAITING_CLIPS` clips wait, the largest group becomes a
+    batch.
+
+    Yields:
+        `(index, clip)` pairs, where the index is the clip's position in `clips`.
+    """
+    waiting: dict[int, list[tuple[int, StoredClip]]] = {}
+    waiting_clips = 0
+    for index, clip in enumerate(clips):
+        samples = clip.audio.size
+        waiting.setdefault(samples, []).append((index, clip))
+        waiting_clips += 1
+        subclip_count = len(views.subclip_starts(samples, crop=crop, stride=views.half_crop(crop)))
+        if len(waiting[samples]) >= max(1, _SUBCLIPS_PER_BATCH // subclip_count):
+            batch = waiting.pop(samples)
+        elif waiting_clips >= _MAX_WAITING_CLIPS:
+            batch = waiting.pop(max(waiting, key=lambda length: len(waiting[length])))
+        else:
+            continue
+        waiting_clips -= len(batch)
         yield batch
     yield from waiting.values()

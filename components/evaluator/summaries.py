@@ -1,4 +1,4 @@
-"""What the Evaluator shows in TensorBoard: scores, classes, confusions and the embedding itself."""
+"""Shows the evaluation in TensorBoard: scores, scores by class, confusions and the embedding."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,9 @@ import tensorflow as tf
 from etils import epath
 
 from components import tensorboard
-from components.evaluator.embeddings import BOTH, MFCC, Clips
-from components.evaluator.probes import ProbeResult
+from components.evaluator.clips import Clips
+from components.evaluator.embeddings import BOTH, MFCC, UNTRAINED
+from components.evaluator.probes.result import ProbeResult
 
 _PROJECTOR_CLIPS = 2000
 _SHOWN_CLASSES = 60
@@ -22,14 +23,14 @@ def write(
     label_names: Sequence[str],
     directory: epath.Path,
 ) -> None:
-    """Writes everything.
+    """Writes the scalars, texts and images, and the files of the projector.
 
     Args:
         clips: The embedded clips.
-        results: Set of features -> what its probe found.
+        results: Set of features -> result of its probe.
         metric: "accuracy" or "mAP".
         label_names: Class names in index order.
-        directory: Where the event files and the projector's files go.
+        directory: Folder of the event files and of the projector's files.
     """
     with tensorboard.writer(directory).as_default(step=0):
         for name, result in results.items():
@@ -39,52 +40,73 @@ def write(
                     tf.summary.scalar(f"probe/{name}/{key}", result.details[key])
         rows = [(name, f"{result.score:.4f}") for name, result in results.items()]
         tf.summary.text("probe/scores", tensorboard.markdown_table(("features", metric), rows))
-        tf.summary.image("probe/scores", _bars(results, metric=metric))
-        tf.summary.image("probe/classes", _classes(results, metric=metric, label_names=label_names))
+        tf.summary.image("probe/scores", _score_bars(results, metric=metric))
+        tf.summary.image("probe/classes", _class_bars(results, metric=metric, label_names=label_names))
         if results[BOTH].predictions is not None:
             tf.summary.image("probe/confusion", _confusion(clips, results[BOTH].predictions, label_names=label_names))
-    write_projector(clips, label_names=label_names, directory=directory)
+    _write_projector(clips, label_names=label_names, directory=directory)
 
 
-def write_projector(clips: Clips, *, label_names: Sequence[str], directory: epath.Path) -> None:
-    """Writes the clips' embeddings and labels for TensorBoard's Projector tab: at most 2,000, evenly spaced."""
+def write_note(note: str, *, directory: epath.Path) -> None:
+    """Writes the reason why no probe ran."""
+    with tensorboard.writer(directory).as_default(step=0):
+        tf.summary.text("probe/note", note)
+
+
+def _write_projector(clips: Clips, *, label_names: Sequence[str], directory: epath.Path) -> None:
+    """Writes embeddings and labels of at most 2,000 evenly spaced clips for TensorBoard's Projector tab."""
     shown = np.unique(np.linspace(0, len(clips.clip_ids) - 1, _PROJECTOR_CLIPS).astype(int))
     vectors = clips.clip_means(clips.features[BOTH])[shown]
-    lines = ["label\tclip\tsplit"]
+    vector_lines = ["\t".join(f"{value:.5g}" for value in vector) for vector in vectors]
+    label_lines = ["label\tclip\tsplit"]
     for index in shown:
         label = " + ".join(label_names[k] for k in clips.labels[index]) or "none"
-        lines.append("\t".join(text.replace("\t", " ") for text in (label, clips.clip_ids[index], clips.splits[index])))
+        fields = (label, clips.clip_ids[index], clips.splits[index])
+        label_lines.append("\t".join(field.replace("\t", " ") for field in fields))
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "embedding.tsv").write_text("".join("\t".join(f"{v:.5g}" for v in row) + "\n" for row in vectors))
-    (directory / "labels.tsv").write_text("\n".join(lines) + "\n")
+    (directory / "embedding.tsv").write_text("\n".join(vector_lines) + "\n")
+    (directory / "labels.tsv").write_text("\n".join(label_lines) + "\n")
     (directory / "projector_config.pbtxt").write_text(
         'embeddings {\n  tensor_name: "clips"\n  tensor_path: "embedding.tsv"\n  metadata_path: "labels.tsv"\n}\n'
     )
 
 
-def _bars(results: Mapping[str, ProbeResult], *, metric: str) -> np.ndarray:
+def _score_bars(results: Mapping[str, ProbeResult], *, metric: str) -> np.ndarray:
+    """Draws one bar for each set of features."""
     fig = tensorboard.figure(width=7.0, height=0.6 + 0.45 * len(results))
     axes = fig.add_subplot()
     names = list(results)
-    colours = ["tab:grey" if "untrained/" in name else "tab:olive" if name == MFCC else "tab:blue" for name in names]
-    bars = axes.barh(names, [result.score for result in results.values()], color=colours)
+    bars = axes.barh(names, [result.score for result in results.values()], color=[_color(name) for name in names])
     axes.bar_label(bars, fmt="%.3f", padding=3)
     axes.invert_yaxis()
     axes.set(xlim=(0, 1.1), xlabel=metric)
     return tensorboard.figure_image(fig)
 
 
-def _classes(results: Mapping[str, ProbeResult], *, metric: str, label_names: Sequence[str]) -> np.ndarray:
-    """Score per class, best first, with the untrained encoders' as dots; the classes with a test clip only."""
-    scores, untrained = results[BOTH].class_scores, results[f"untrained/{BOTH}"].class_scores
-    order = sorted((k for k, score in enumerate(scores) if score is not None), key=lambda k: -scores[k])
-    if len(order) > _SHOWN_CLASSES:  # the best and the worst
+def _color(name: str) -> str:
+    if name.startswith(UNTRAINED):
+        return "tab:grey"
+    if name == MFCC:
+        return "tab:olive"
+    return "tab:blue"
+
+
+def _class_bars(results: Mapping[str, ProbeResult], *, metric: str, label_names: Sequence[str]) -> np.ndarray:
+    """Draws the score of each class as a bar, best first, and the score of the untrained encoders as a dot.
+
+    Classes without test clips are not drawn. If there are more than 60 others, only the 30 best and the 30 worst are.
+    """
+    scores = results[BOTH].class_scores
+    untrained_scores = results[UNTRAINED + BOTH].class_scores
+    tested = [k for k, score in enumerate(scores) if score is not None]
+    order = sorted(tested, key=lambda k: -scores[k])
+    if len(order) > _SHOWN_CLASSES:
         order = order[: _SHOWN_CLASSES // 2] + order[-_SHOWN_CLASSES // 2 :]
     fig = tensorboard.figure(width=7.0, height=1.0 + 0.2 * len(order))
     axes = fig.add_subplot()
     names = [label_names[k] for k in order]
     axes.barh(names, [scores[k] for k in order], color="tab:blue", label="trained")
-    axes.plot([untrained[k] for k in order], names, "o", color="tab:grey", markersize=4, label="untrained")
+    axes.plot([untrained_scores[k] for k in order], names, "o", color="tab:grey", markersize=4, label="untrained")
     axes.invert_yaxis()
     axes.margins(y=0.01)
     axes.set(xlim=(0, 1), xlabel="recall" if metric == "accuracy" else "average precision")
@@ -93,8 +115,10 @@ def _classes(results: Mapping[str, ProbeResult], *, metric: str, label_names: Se
 
 
 def _confusion(clips: Clips, predictions: np.ndarray, *, label_names: Sequence[str]) -> np.ndarray:
+    """Draws the confusion matrix. Each row is normalized to the number of test clips of its class."""
+    labels = np.array([label for (label,) in clips.labels])
+    tested = predictions >= 0
     counts = np.zeros((len(label_names), len(label_names)))
-    labels, tested = np.array([label for (label,) in clips.labels]), predictions >= 0
     np.add.at(counts, (labels[tested], predictions[tested]), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = 3.0 + 0.18 * len(label_names)

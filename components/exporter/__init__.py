@@ -1,5 +1,6 @@
-"""Turns the trained model into a SavedModel for serving, and checks it as a server would load it."""
+"""Exports the trained model as a SavedModel and validates it the way a server would load it."""
 
-from components.exporter.component import Exporter, ExporterConfig
+from components.exporter.component import Exporter
+from components.exporter.config import ExporterConfig
 
 __all__ = ["Exporter", "ExporterConfig"]

@@ -1,135 +1,170 @@
-"""InfraValidator: would a server that knows nothing of our code load this SavedModel and get the right embedding?
+"""InfraValidator: checks that a server without our code can load the SavedModel and gets the right embeddings.
 
-The SavedModel is loaded in a fresh process that imports TensorFlow and NumPy only (this file, run as a script), and
-what it answers is compared with the Keras model in this process.
+A fresh process that imports TensorFlow and NumPy only loads the SavedModel and embeds a few clips (`serve_once.py`).
+Its embeddings are compared with those of the Keras model in this process.
 """
 
+import dataclasses
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
 
 import numpy as np
+from etils import epath
 
-if TYPE_CHECKING:
-    import keras
-    from etils import epath
+from beam_jobs import examples
+from beam_jobs.audio import pcm
+from models import views
+from models.dual import DualEncoder
 
+_SCRIPT = pathlib.Path(__file__).with_name("serve_once.py")
 _TIMEOUT_SECONDS = 600
-_SHORT, _REPEATS = 1000, 5
 
 
-def read_clips(examples_dir: "epath.Path", *, count: int) -> np.ndarray:
-    """Reads the first `count` clips, cut to the shortest of them; float32 (clips, samples) in [-1, 1]."""
-    from beam_jobs import examples
-    from beam_jobs.audio import pcm
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """The outcome of one check, with one line that explains it."""
 
-    splits = examples.read_info(examples_dir).splits
-    clips = []
-    for split in splits:
-        wanted = count - len(clips)
-        clips += [clip["audio"] for clip in examples.dataset(examples_dir, split).take(wanted).as_numpy_iterator()]
+    passed: bool
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InfraBlessing:
+    """The content of `infra_blessing.json`.
+
+    Attributes:
+        checks: Name of a check -> its outcome.
+        latency_ms: Size of a batch -> latency in milliseconds; empty if the SavedModel did not load.
+    """
+
+    checks: Mapping[str, Check]
+    latency_ms: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the checks that failed."""
+        return [name for name, check in self.checks.items() if not check.passed]
+
+    @property
+    def blessed(self) -> bool:
+        """Whether all checks passed."""
+        return not self.failed
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns plain JSON values. `latency_ms` is absent if the SavedModel did not load."""
+        checks = {name: dataclasses.asdict(check) for name, check in self.checks.items()}
+        content: dict[str, object] = {"blessed": self.blessed, "checks": checks}
+        if self.latency_ms:
+            content["latency_ms"] = dict(self.latency_ms)
+        return content
+
+
+class _ServingError(Exception):
+    """The fresh process could not load or run the SavedModel."""
+
+
+def read_clips(examples_dir: epath.Path, *, count: int) -> np.ndarray:
+    """Reads the first clips of the examples and cuts them to the length of the shortest.
+
+    Args:
+        examples_dir: The examples.
+        count: Maximum number of clips.
+
+    Returns:
+        float32 (clips, samples) in [-1, 1].
+    """
+    clips: list[np.ndarray] = []
+    for split in examples.read_info(examples_dir).splits:
+        remaining = count - len(clips)
+        dataset = examples.dataset(examples_dir, split).take(remaining)
+        clips.extend(clip["audio"] for clip in dataset.as_numpy_iterator())
     shortest = min(clip.size for clip in clips)
     return pcm.to_float(np.stack([clip[:shortest] for clip in clips]))
 
 
-def validate(
-    saved_model: "epath.Path",
-    *,
-    audio: np.ndarray,
-    reference: "keras.Model",
-    tolerance: float,
-) -> dict[str, Any]:
-    """Loads the SavedModel in a fresh process and compares.
+def validate(saved_model: epath.Path, *, audio: np.ndarray, reference: DualEncoder, tolerance: float) -> InfraBlessing:
+    """Embeds clips with a SavedModel in a fresh process and compares the embeddings with the Keras model's.
 
     Args:
         saved_model: Folder of the SavedModel.
         audio: float32 (clips, samples) in [-1, 1].
-        reference: The model it was exported from.
-        tolerance: Largest difference allowed, as a share of the largest value of an embedding.
-
-    Returns:
-        `{"blessed": bool, "checks": {name: {"passed": bool, "detail": str}}, "latency_ms": {name: float}}`; the
-        latencies are absent if the SavedModel did not load.
+        reference: The model that was exported.
+        tolerance: Largest difference allowed, as a share of the largest embedding value.
     """
-    from models import views
-
     try:
-        got = _ask(saved_model, audio)
-    except RuntimeError as error:
-        return {"blessed": False, "checks": {"loads": _check(False, str(error))}}
+        served = _serve_once(saved_model, audio)
+    except _ServingError as error:
+        return InfraBlessing(checks={"loads": Check(False, str(error))})
     expected = {name: np.asarray(value) for name, value in views.embed_clips(reference, audio).items()}
-    checks = {"loads": _check(True, "in a fresh process, without our code"), **_compare(got, expected, tolerance)}
-    latency = {name.removeprefix("ms/"): round(float(got[name]), 2) for name in got if name.startswith("ms/")}
-    return {"blessed": all(c["passed"] for c in checks.values()), "checks": checks, "latency_ms": latency}
+    checks = {"loads": Check(True, "in a fresh process, without our code")}
+    checks.update(_compare(served, expected, tolerance=tolerance))
+    latency_ms = {
+        name.removeprefix("ms/"): round(float(value), 2) for name, value in served.items() if name.startswith("ms/")
+    }
+    return InfraBlessing(checks=checks, latency_ms=latency_ms)
 
 
-def _ask(saved_model: "epath.Path", audio: np.ndarray) -> dict[str, np.ndarray]:
-    """Runs `_answer` in a fresh process; RuntimeError with the last line of its complaint if it fails."""
+def _serve_once(saved_model: epath.Path, audio: np.ndarray) -> dict[str, np.ndarray]:
+    """Runs `serve_once.py` and returns its results.
+
+    Raises:
+        _ServingError: The process failed or took too long. The message is the last line that it printed to stderr.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        question, answer = f"{folder}/audio.npy", f"{folder}/answer.npz"
-        np.save(question, audio)
-        command = [sys.executable, __file__, os.fspath(saved_model), question, answer]
+        audio_file, results_file = f"{folder}/audio.npy", f"{folder}/results.npz"
+        np.save(audio_file, audio)
+        command = [sys.executable, os.fspath(_SCRIPT), os.fspath(saved_model), audio_file, results_file]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
+            process = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
-            raise RuntimeError(f"no answer within {_TIMEOUT_SECONDS} seconds") from error
-        if done.returncode != 0:
-            raise RuntimeError((done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1])
-        with np.load(answer) as arrays:
-            return dict(arrays)
+            raise _ServingError(f"no answer within {_TIMEOUT_SECONDS} seconds") from error
+        if process.returncode != 0:
+            lines = process.stderr.strip().splitlines()
+            raise _ServingError(lines[-1] if lines else f"exit status {process.returncode}")
+        with np.load(results_file) as results:
+            return dict(results)
 
 
-def _compare(got: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> dict[str, dict]:
-    keys = {name.removeprefix("clips/") for name in got if name.startswith("clips/")}
-    checks = {"outputs": _check(keys == set(expected), f"has {', '.join(sorted(keys))}")}
-    if not checks["outputs"]["passed"]:
+def _compare(
+    served: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], *, tolerance: float
+) -> dict[str, Check]:
+    """Checks the results of `serve_once.py`.
+
+    Args:
+        served: The results, see `serve_once.py`.
+        expected: Name of an embedding -> (clips, dim), from the Keras model.
+        tolerance: See `validate`.
+    """
+    names = {name.removeprefix("clips/") for name in served if name.startswith("clips/")}
+    checks = {"outputs": Check(names == set(expected), f"has {', '.join(sorted(names))}")}
+    if not checks["outputs"].passed:
         return checks
     scale = max(float(np.max(np.abs(value))) for value in expected.values()) or 1.0
-
-    def close(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict:
-        if any(a.shape != b.shape for a, b in pairs):
-            return _check(False, f"shapes {[(a.shape, b.shape) for a, b in pairs]}")
-        worst = max(float(np.max(np.abs(a - b))) for a, b in pairs) / scale
-        return _check(worst <= tolerance, f"largest difference {worst:.1e} of the largest value")
-
-    checks["same_as_keras"] = close([(got[f"clips/{name}"], expected[name]) for name in expected])
-    checks["mean_of_windows"] = close([(got["clips/embedding"], got["windows/embedding"].mean(axis=1))])
-    checks["alone_as_in_a_batch"] = close([(got["alone"], got["clips/embedding"])])
+    embedding = served["clips/embedding"]
+    checks["same_as_keras"] = _check_close(
+        [(served[f"clips/{name}"], expected[name]) for name in expected], scale=scale, tolerance=tolerance
+    )
+    checks["mean_of_windows"] = _check_close(
+        [(embedding, served["windows/embedding"].mean(axis=1))], scale=scale, tolerance=tolerance
+    )
+    checks["alone_as_in_a_batch"] = _check_close([(served["alone"], embedding)], scale=scale, tolerance=tolerance)
+    dim = expected["embedding"].shape[-1]
     for name in ("silence", "short_clip"):
-        finite = bool(np.isfinite(got[name]).all()) and got[name].shape[-1] == expected["embedding"].shape[-1]
-        checks[name] = _check(finite, "finite" if finite else "not finite")
+        checks[name] = _check_finite(served[name], dim=dim)
     return checks
 
 
-def _check(passed: bool, detail: str) -> dict:
-    return {"passed": bool(passed), "detail": detail}
+def _check_close(pairs: list[tuple[np.ndarray, np.ndarray]], *, scale: float, tolerance: float) -> Check:
+    if any(a.shape != b.shape for a, b in pairs):
+        return Check(False, f"shapes {[(a.shape, b.shape) for a, b in pairs]}")
+    worst = max(float(np.max(np.abs(a - b))) for a, b in pairs) / scale
+    return Check(worst <= tolerance, f"largest difference {worst:.1e} of the largest value")
 
 
-def _answer(saved_model: str, question: str, answer: str) -> None:
-    """What the fresh process does. Latency is the median of a few calls after the first."""
-    import tensorflow as tf
-
-    signatures = tf.saved_model.load(saved_model).signatures
-    embed, windows = signatures["serving_default"], signatures["windows"]
-    audio = np.load(question)
-    got = {f"clips/{name}": value.numpy() for name, value in embed(audio=tf.constant(audio)).items()}
-    got |= {f"windows/{name}": value.numpy() for name, value in windows(audio=tf.constant(audio)).items()}
-    # One loud neighbour must not move a clip, so each is compared with itself alone.
-    got["alone"] = np.concatenate([embed(audio=tf.constant(clip[None]))["embedding"].numpy() for clip in audio])
-    got["silence"] = embed(audio=tf.zeros_like(audio[:1]))["embedding"].numpy()
-    got["short_clip"] = embed(audio=tf.constant(audio[:1, :_SHORT]))["embedding"].numpy()
-    for name, batch in (("one_clip", audio[:1]), (f"batch_of_{len(audio)}", audio)):
-        times = []
-        for _ in range(_REPEATS):
-            start = time.perf_counter()
-            embed(audio=tf.constant(batch))["embedding"].numpy()
-            times.append(1000 * (time.perf_counter() - start))
-        got[f"ms/{name}"] = np.median(times)
-    np.savez(answer, **got)
-
-
-if __name__ == "__main__":
-    _answer(*sys.argv[1:])
+def _check_finite(embedding: np.ndarray, *, dim: int) -> Check:
+    finite = bool(np.isfinite(embedding).all()) and embedding.shape[-1] == dim
+    return Check(finite, "finite" if finite else "not finite")

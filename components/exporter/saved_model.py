@@ -1,37 +1,37 @@
-"""The SavedModel: two signatures over the same windows of a clip."""
+"""Exports the encoders as a SavedModel with two signatures over the sub-clips of a clip."""
 
-import json
 import os
-from typing import Any
 
 import keras
 import tensorflow as tf
 from etils import epath
 
-import models.dual  # noqa: F401 (registers the classes that `load_model` looks up)
-from components import base
+from components.embedding_info import EmbeddingInfo
 from models import views
+from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
 
 
-def load_keras(path: epath.Path) -> keras.Model:
-    """Loads a `.keras` file with our model classes registered."""
+def load_keras(path: epath.Path) -> DualEncoder:
+    """Loads a model from a `.keras` file."""
     return keras.models.load_model(os.fspath(path), compile=False)
 
 
-def export(model: keras.Model, directory: epath.Path) -> dict[str, Any]:
-    """Writes a `DualEncoder` as a TensorFlow SavedModel.
+def export(model: DualEncoder, directory: epath.Path) -> EmbeddingInfo:
+    """Writes a model as a TensorFlow SavedModel.
 
-    Signatures, both with `audio` float32 (batch, samples) in [-1, 1], one sample or more, at the model's sample rate:
-        serving_default: `embedding` (batch, dim), the mean over the sub-clips with the formats concatenated, and each
-            encoder's embedding under its name (the format, or e.g. `log_mel_a`), (batch, its dim).
-        windows: the same keys before the mean, (batch, windows, dim).
+    Both signatures take `audio`, float32 (batch, samples) in [-1, 1] at the model's sample rate, with at least one
+    sample. Their outputs are:
+
+    * serving_default: `embedding` (batch, dim), the mean over the sub-clips with all encoders concatenated, and the
+      embedding of each encoder under its name, e.g. `log_mel` or `log_mel_a`, (batch, its dim).
+    * windows: the same names before the mean, (batch, windows, dim).
 
     Args:
-        model: The model; only its encoders are used.
+        model: The model. Only its front ends and encoders are used.
         directory: Becomes the SavedModel.
 
     Returns:
-        What `assets.extra/embedding_info.json` in the SavedModel says: formats, sizes, sample rate, crop, signatures.
+        The info that was written into the SavedModel.
     """
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -40,27 +40,25 @@ def export(model: keras.Model, directory: epath.Path) -> dict[str, Any]:
     archive.add_endpoint("windows", lambda audio: views.embed_windows(model, audio), input_signature=audio)
     archive.write_out(os.fspath(directory), verbose=False)
     info = describe(model)
-    path = epath.Path(directory) / base.EMBEDDING_INFO
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(info, indent=2))
+    info.write(directory)
     return info
 
 
-def describe(model: keras.Model) -> dict[str, Any]:
-    """What a user of the SavedModel has to know, as plain JSON."""
+def describe(model: DualEncoder) -> EmbeddingInfo:
+    """Returns the info of a model's SavedModel."""
     dims = dict(model.dims)
     total = sum(dims.values())
-    sizes = {"embedding": total, **dims}
-    return {
-        "formats": list(model.formats),
-        "dims": dims,
-        "dim": total,
-        "sample_rate": model.sample_rate,
-        "crop_samples": model.crop_samples,
-        "stride_samples": views.half_crop(model.crop_samples),
-        "input": "audio float32 (batch, samples) in [-1, 1]",
-        "signatures": {
-            "serving_default": {name: f"float32 (batch, {dim})" for name, dim in sizes.items()},
-            "windows": {name: f"float32 (batch, windows, {dim})" for name, dim in sizes.items()},
+    output_dims = {"embedding": total, **dims}
+    return EmbeddingInfo(
+        formats=tuple(model.formats),
+        dims=dims,
+        dim=total,
+        sample_rate=model.sample_rate,
+        crop_samples=model.crop_samples,
+        stride_samples=views.half_crop(model.crop_samples),
+        input="audio float32 (batch, samples) in [-1, 1]",
+        signatures={
+            "serving_default": {name: f"float32 (batch, {dim})" for name, dim in output_dims.items()},
+            "windows": {name: f"float32 (batch, windows, {dim})" for name, dim in output_dims.items()},
         },
-    }
+    )

@@ -1,5 +1,6 @@
-"""Puts a blessed SavedModel where a model server looks for it."""
+"""Copies a blessed SavedModel to the folder that a model server watches."""
 
-from components.pusher.component import Pusher, PusherConfig
+from components.pusher.component import Pusher
+from components.pusher.config import PusherConfig
 
 __all__ = ["Pusher", "PusherConfig"]

@@ -1,1 +1,1 @@
-"""Uses an exported model."""
+"""Uses exported models outside the pipeline."""

@@ -1,78 +1,100 @@
-"""Embeddings of audio files through an exported SavedModel."""
+"""Embeds audio files with an exported SavedModel."""
 
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from components.base import EMBEDDING_INFO
+import numpy as np
+
+from beam_jobs import audio
+from beam_jobs.audio import pcm
+from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
 
 
-def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> tuple[int, dict[str, str]]:
-    """Embeds files and folders of audio into one NumPy archive.
+class EmbeddedFiles(NamedTuple):
+    """The result of `embed_files`.
 
-    The archive holds `path` (n,), `embedding` (n, dim), the mean over each file's sub-clips with the formats
-    concatenated, and one array per format under its name, (n, its dim); `numpy.load` opens it. A file that cannot be
-    decoded is left out.
+    Attributes:
+        count: Number of files that were embedded.
+        quarantined: Path of a file that could not be decoded -> the reason.
+    """
+
+    count: int
+    quarantined: dict[str, str]
+
+
+def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> EmbeddedFiles:
+    """Embeds files and folders of audio and writes the embeddings to a NumPy archive.
+
+    The archive, which `numpy.load` opens, holds `path` (n,), `embedding` (n, dim) with the embeddings of all encoders
+    concatenated, and one array for each encoder under its name, (n, its dim). Each embedding is the mean over the
+    sub-clips of a file. Files that cannot be decoded have no row.
 
     Args:
-        saved_model: Folder that the Exporter wrote or the Pusher copied.
-        files: Audio files, and folders to look through for any.
-        output: The `.npz` to write.
-
-    Returns:
-        How many files were embedded, and the files left out with the reason.
+        saved_model: A folder that the Exporter wrote or the Pusher copied.
+        files: Audio files, and folders to search for them.
+        output: The `.npz` file to write.
 
     Raises:
-        UserError: no such model or file, nothing could be decoded, or the output cannot be written.
+        UserError: The model or a file does not exist, no file could be decoded, or the output cannot be written.
     """
-    info = _info(pathlib.Path(saved_model))
+    info = _read_info(pathlib.Path(saved_model))
     paths = list(_expand(files))
     if not paths:
         raise UserError(f"There is no file in {', '.join(files)}: give audio files, or folders of them.")
     if not pathlib.Path(output).absolute().parent.is_dir() or pathlib.Path(output).is_dir():
         raise UserError(f"--output {output} is not a file in a folder that exists: name another.")
-    import numpy as np
+    # Imported here so that wrong arguments are reported before the seconds that TensorFlow takes to load.
     import tensorflow as tf
 
-    from beam_jobs import audio
-    from beam_jobs.audio import pcm
-
-    serve = tf.saved_model.load(saved_model).signatures["serving_default"]
-    rows: dict[str, list] = {"path": []}
-    left_out: dict[str, str] = {}
+    embed = tf.saved_model.load(saved_model).signatures["serving_default"]
+    columns: dict[str, list[str | np.ndarray]] = {"path": []}
+    quarantined: dict[str, str] = {}
     for path in paths:
         try:
-            samples = audio.decode_file(path, sample_rate=info["sample_rate"])
+            samples = audio.decode_file(path, sample_rate=info.sample_rate)
         except audio.DecodeError as error:
-            left_out[os.fspath(path)] = str(error)
+            quarantined[os.fspath(path)] = str(error)
             continue
-        embedded = serve(audio=tf.constant(pcm.to_float(samples[None])))
-        rows["path"].append(os.fspath(path))
-        for name, values in embedded.items():
-            rows.setdefault(name, []).append(values.numpy()[0])
-    if not rows["path"]:
-        raise UserError(f"None of the {len(paths)} files named could be decoded: give at least one audio file.")
+        embeddings = embed(audio=tf.constant(pcm.to_float(samples[None])))
+        columns["path"].append(os.fspath(path))
+        for name, values in embeddings.items():
+            columns.setdefault(name, []).append(values.numpy()[0])
+    count = len(columns["path"])
+    if not count:
+        raise UserError(f"None of the {len(paths)} files could be decoded: give at least one audio file.")
     try:
         with open(output, "wb") as file:
-            np.savez(file, **{name: np.stack(values) for name, values in rows.items()})
+            np.savez(file, **{name: np.stack(values) for name, values in columns.items()})
     except OSError as error:
         raise UserError(f"--output {output} cannot be written ({error.strerror}): name another file.") from error
-    return len(rows["path"]), left_out
+    return EmbeddedFiles(count=count, quarantined=quarantined)
 
 
-def _info(saved_model: pathlib.Path) -> dict:
-    import json
+def _read_info(saved_model: pathlib.Path) -> EmbeddingInfo:
+    """Reads the info of a SavedModel.
 
-    file = saved_model / EMBEDDING_INFO
-    if not (saved_model / "saved_model.pb").exists() or not file.exists():
-        raise UserError(
-            f"--model {saved_model} is not a SavedModel of Diptych's: give the folder that `diptych run` prints last."
-        )
-    return json.loads(file.read_text())
+    Raises:
+        UserError: The folder is not a SavedModel that the Exporter wrote.
+    """
+    try:
+        if (saved_model / "saved_model.pb").exists():
+            return EmbeddingInfo.read(saved_model)
+    except FileNotFoundError:
+        pass
+    raise UserError(
+        f"--model {saved_model} is not a SavedModel from Diptych: give the folder that `diptych run` prints last."
+    )
 
 
 def _expand(files: Sequence[str]) -> Iterator[pathlib.Path]:
+    """Yields the given files, and all files below the given folders in sorted order.
+
+    Raises:
+        UserError: A file or folder does not exist.
+    """
     for name in files:
         path = pathlib.Path(name)
         if path.is_dir():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import base
+from components.embedding_info import EmbeddingInfo
 from components.exporter import Exporter, infra_validator, saved_model
 from models import dual, views
 from models.config import ModelConfig
@@ -16,6 +16,7 @@ CROP = 0.5
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
+    """A model and the execution that exported it."""
     folder = tmp_path_factory.mktemp("exporter")
     keras.utils.set_random_seed(0)
     model = dual.DualEncoder(ModelConfig(width=0.03125, crop_seconds=CROP))
@@ -24,13 +25,12 @@ def exported(tmp_path_factory):
     clips = [(stored_examples.sound(k % 2, seed=k, seconds=1.0 + 0.1 * k), (), 0) for k in range(4)]
     examples = stored_examples.write_examples(folder / "examples", {"train": clips[:3], "valid": clips[3:]})
     inputs = {"model": examples.parent / "model", "examples": examples}
-    run = harness.execute(Exporter(), folder, **inputs)
-    return model, run.outputs, run.result, run.context
+    return model, harness.execute(Exporter(), folder, **inputs)
 
 
 def test_the_signatures_answer_as_documented(exported):
-    model, outputs, _, _ = exported
-    signatures = tf.saved_model.load(str(outputs["saved_model"])).signatures
+    model, run = exported
+    signatures = tf.saved_model.load(str(run.outputs["saved_model"])).signatures
     audio = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 17000)).astype(np.float32)
     expected = {name: np.asarray(value) for name, value in views.embed_windows(model, audio).items()}
     windows = signatures["windows"](audio=tf.constant(audio))
@@ -39,21 +39,21 @@ def test_the_signatures_answer_as_documented(exported):
     for name, value in expected.items():
         np.testing.assert_allclose(windows[name], value, atol=1e-5)
         np.testing.assert_allclose(clips[name], value.mean(axis=1), atol=1e-5)
-    info = json.loads((outputs["saved_model"] / base.EMBEDDING_INFO).read_text())
-    assert info["dims"] == {name: expected[name].shape[-1] for name in ("waveform", "log_mel")}
-    assert (info["sample_rate"], info["crop_samples"]) == (16000, 8000)
-    assert info["formats"] == ["waveform", "log_mel"]
+    info = EmbeddingInfo.read(run.outputs["saved_model"])
+    assert info.dims == {name: expected[name].shape[-1] for name in ("waveform", "log_mel")}
+    assert (info.sample_rate, info.crop_samples) == (16000, 8000)
+    assert info.formats == ("waveform", "log_mel")
 
 
-def test_two_encoders_of_one_format_have_an_output_each():
+def test_each_of_two_encoders_of_one_format_has_an_output():
     model = dual.DualEncoder(ModelConfig(formats="mfcc+mfcc", share_encoder=False, width=0.03125))
     info = saved_model.describe(model)
-    assert (info["formats"], info["dims"], info["dim"]) == (["mfcc", "mfcc"], {"mfcc_a": 16, "mfcc_b": 16}, 32)
+    assert (info.formats, info.dims, info.dim) == (("mfcc", "mfcc"), {"mfcc_a": 16, "mfcc_b": 16}, 32)
 
 
 def test_a_clip_does_not_depend_on_its_batch_mates(exported):
-    _, outputs, _, _ = exported
-    embed = tf.saved_model.load(str(outputs["saved_model"])).signatures["serving_default"]
+    _, run = exported
+    embed = tf.saved_model.load(str(run.outputs["saved_model"])).signatures["serving_default"]
     quiet = np.random.default_rng(0).uniform(-1e-3, 1e-3, (1, 16000)).astype(np.float32)
     loud = np.ones_like(quiet)
     alone = embed(audio=tf.constant(quiet))["embedding"]
@@ -62,11 +62,11 @@ def test_a_clip_does_not_depend_on_its_batch_mates(exported):
     )
 
 
-def test_a_good_model_is_blessed_with_every_check_listed(exported):
-    _, outputs, result, context = exported
-    verdict = json.loads((outputs["infra_blessing"] / "infra_blessing.json").read_text())
-    assert verdict["blessed"]
-    assert set(verdict["checks"]) == {
+def test_a_valid_model_is_blessed_and_every_check_is_listed(exported):
+    _, run = exported
+    blessing = json.loads((run.outputs["infra_blessing"] / "infra_blessing.json").read_text())
+    assert blessing["blessed"]
+    assert set(blessing["checks"]) == {
         "loads",
         "outputs",
         "same_as_keras",
@@ -75,22 +75,25 @@ def test_a_good_model_is_blessed_with_every_check_listed(exported):
         "silence",
         "short_clip",
     }
-    assert result.figures["blessed"] == 1
-    assert list(context.tensorboard_dir.glob("events*"))
+    assert set(blessing["latency_ms"]) == {"one_clip", "batch_of_4"}
+    assert run.result.figures["blessed"] == 1
+    assert list(run.context.tensorboard_dir.glob("events*"))
 
 
-def test_another_model_than_the_reference_is_not_blessed(exported):
-    _, outputs, _, _ = exported
+def test_a_model_that_differs_from_the_reference_is_not_blessed(exported):
+    _, run = exported
     other = dual.DualEncoder(ModelConfig(width=0.03125, crop_seconds=CROP))
     audio = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 9000)).astype(np.float32)
-    verdict = infra_validator.validate(outputs["saved_model"], audio=audio, reference=other, tolerance=1e-4)
-    assert not verdict["blessed"]
-    assert not verdict["checks"]["same_as_keras"]["passed"]
-    assert verdict["checks"]["alone_as_in_a_batch"]["passed"]
+    blessing = infra_validator.validate(run.outputs["saved_model"], audio=audio, reference=other, tolerance=1e-4)
+    assert not blessing.blessed
+    assert not blessing.checks["same_as_keras"].passed
+    assert blessing.checks["alone_as_in_a_batch"].passed
 
 
-def test_a_damaged_saved_model_is_not_blessed_and_says_why(exported, tmp_path):
-    model, _, _, _ = exported
-    verdict = infra_validator.validate(tmp_path, audio=np.zeros((2, 9000), np.float32), reference=model, tolerance=1e-4)
-    assert not verdict["blessed"]
-    assert "SavedModel" in verdict["checks"]["loads"]["detail"]
+def test_a_damaged_saved_model_is_not_blessed_and_the_reason_is_given(exported, tmp_path):
+    model, _ = exported
+    audio = np.zeros((2, 9000), np.float32)
+    blessing = infra_validator.validate(tmp_path, audio=audio, reference=model, tolerance=1e-4)
+    assert not blessing.blessed
+    assert "SavedModel" in blessing.checks["loads"].detail
+    assert set(blessing.to_dict()) == {"blessed", "checks"}

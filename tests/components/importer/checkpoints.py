@@ -1,4 +1,4 @@
-"""Checkpoints as PANNs published them, with weights of our choice: torch's zip format, written without torch."""
+"""Writes checkpoints as PANNs published them, in torch's zip format and without torch."""
 
 import pickle
 import zipfile
@@ -12,21 +12,31 @@ STORAGES = {"float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongS
 
 
 def tensors(name, *, sample_rate=32000, fft_length=1024, bands=64, high_hz=14000.0):
-    """Everything that PANNs' network of that name has, the weights from the reference."""
-    own = torch_weights(name)
-    dim = 512 if name in ("cnn6", "cnn10") else 2048
-    rng, bins = np.random.default_rng(0), fft_length // 2 + 1
+    """Returns all tensors of one of PANNs' networks: the weights of the encoder and zeros for the linear layers.
+
+    Args:
+        name: Name of the encoder.
+        sample_rate: In Hz.
+        fft_length: Points of the FFT.
+        bands: Number of mel bands.
+        high_hz: Upper edge of the highest band, in Hz.
+    """
+    rng = np.random.default_rng(0)
+    arrays = torch_weights(name)
     if not name.startswith("res1d"):
-        own |= {key: rng.uniform(0.5, 1.5, bands).astype("float32") for key in own if key.startswith("bn0.")}
+        for key in arrays:
+            if key.startswith("bn0."):
+                arrays[key] = rng.uniform(0.5, 1.5, bands).astype("float32")
         mel = librosa.filters.mel(sr=sample_rate, n_fft=fft_length, n_mels=bands, fmin=50.0, fmax=high_hz)
-        own |= {"spectrogram_extractor.stft.conv_real.weight": np.zeros((bins, 1, fft_length), "float32")}
-        own |= {"logmel_extractor.melW": mel.T}
-    head = {"fc1.weight": (dim, dim), "fc1.bias": (dim,), "fc_audioset.weight": (527, dim), "fc_audioset.bias": (527,)}
-    return {
-        **own,
-        "bn0.num_batches_tracked": np.array(600000),
-        **{key: np.zeros(shape, "float32") for key, shape in head.items()},
-    }
+        bins = fft_length // 2 + 1
+        arrays["spectrogram_extractor.stft.conv_real.weight"] = np.zeros((bins, 1, fft_length), "float32")
+        arrays["logmel_extractor.melW"] = mel.T
+    arrays["bn0.num_batches_tracked"] = np.array(600000)
+    dim = 512 if name in ("cnn6", "cnn10") else 2048
+    for layer, units in (("fc1", dim), ("fc_audioset", 527)):
+        arrays[f"{layer}.weight"] = np.zeros((units, dim), "float32")
+        arrays[f"{layer}.bias"] = np.zeros(units, "float32")
+    return arrays
 
 
 def write(path, arrays):
@@ -42,6 +52,7 @@ def write(path, arrays):
 
 
 def _tensor(name, array):
+    """Returns the opcodes that rebuild a tensor from its storage."""
     strides = tuple(stride // array.itemsize for stride in array.strides)
     storage = b"(" + _pickled("storage") + f"ctorch\n{STORAGES[array.dtype.name]}\n".encode() + _pickled(name)
     storage += _pickled("cpu") + _pickled(array.size) + b"tQ"
@@ -50,5 +61,5 @@ def _tensor(name, array):
 
 
 def _pickled(value):
-    """The opcodes that put a plain value on the stack."""
+    """Returns the opcodes that put a plain value on the stack."""
     return pickle.dumps(value, protocol=2)[2:-1]

@@ -1,6 +1,6 @@
-"""Writes the `.pth` files in `data/`, which the tests read without torch; `expected.npz` is what torch reads in them.
+"""Writes the `.pth` files in `data/`, which the tests read without torch, and the expected arrays in `expected.npz`.
 
-Run it once with any Python that has torch: `python tests/components/importer/make_torch_files.py`.
+It was run once, with a Python that has torch: `python tests/components/importer/make_torch_files.py`.
 """
 
 import collections
@@ -13,6 +13,7 @@ FOLDER = pathlib.Path(__file__).parent / "data"
 
 
 def tensors():
+    """Returns a state dict of tensors with all kinds of strides, dtypes and storages."""
     generator = torch.Generator().manual_seed(0)
     kernel = torch.randn(4, 3, 2, 5, generator=generator)
     shared = torch.arange(24, dtype=torch.float64)
@@ -35,7 +36,7 @@ def tensors():
 
 
 def main():
-    """What PANNs' training saves, and a bare state dict, in both of torch's formats."""
+    """Saves what PANNs' training saves, a bare state dict and other objects, in both of torch's formats."""
     FOLDER.mkdir(exist_ok=True)
     state = tensors()
     sampler = {"indexes": np.arange(3), "pointer": 2}
@@ -49,8 +50,8 @@ def main():
     for name, content in contents.items():
         for format_name, is_zip in (("zip", True), ("legacy", False)):
             torch.save(content, FOLDER / f"{name}_{format_name}.pth", _use_new_zipfile_serialization=is_zip)
-    again = torch.load(FOLDER / "bare_zip.pth")
-    np.savez(FOLDER / "expected.npz", **{name: tensor.detach().numpy() for name, tensor in again.items()})
+    loaded = torch.load(FOLDER / "bare_zip.pth")
+    np.savez(FOLDER / "expected.npz", **{name: tensor.detach().numpy() for name, tensor in loaded.items()})
 
 
 if __name__ == "__main__":

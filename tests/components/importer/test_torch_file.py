@@ -12,22 +12,24 @@ from hypothesis import strategies as st
 from components.errors import UserError
 from components.importer import torch_file
 
-DATA = pathlib.Path(__file__).parent / "data"  # written by torch itself, see make_torch_files.py
+DATA = pathlib.Path(__file__).parent / "data"  # Torch wrote these files, see make_torch_files.py.
 FORMATS = ("zip", "legacy")
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", ["bare", "panns", "sampler"])
-def test_tensors_are_those_that_torch_reads(name, format_name):
-    found = torch_file.read_weights(DATA / f"{name}_{format_name}.pth")
+def test_tensors_equal_those_that_torch_reads(name, format_name):
+    arrays = torch_file.read_weights(DATA / f"{name}_{format_name}.pth")
     with np.load(DATA / "expected.npz") as expected:
-        assert list(found) == list(expected)
-        for key, array in found.items():
+        assert list(arrays) == list(expected)
+        for key, array in arrays.items():
             assert array.dtype == expected[key].dtype
             np.testing.assert_array_equal(array, expected[key], strict=True)
 
 
 class _Malicious:
+    """An object that creates the file `marker` when it is unpickled."""
+
     def __init__(self, marker):
         self.marker = marker
 
@@ -37,7 +39,7 @@ class _Malicious:
 
 def _as_legacy(content, path):
     whole = (DATA / "bare_legacy.pth").read_bytes()
-    header = whole[: whole.index(b"collections") - 3]  # up to the saved object
+    header = whole[: whole.index(b"collections") - 3]  # Everything before the saved object.
     path.write_bytes(header + pickle.dumps(content, protocol=2))
 
 
@@ -47,7 +49,7 @@ def _as_zip(content, path):
 
 
 @pytest.mark.parametrize("write", [_as_zip, _as_legacy])
-def test_code_in_a_file_is_refused_by_name_and_not_run(write, tmp_path):
+def test_code_in_a_file_is_named_and_not_run(write, tmp_path):
     marker, path = tmp_path / "ran", tmp_path / "network.pth"
     write({"model": {"conv.weight": _Malicious(marker)}}, path)
     with pytest.raises(UserError, match=r"network.pth holds (posix|nt).system, which is not opened"):
@@ -64,7 +66,7 @@ def test_names_inside_allowed_modules_are_refused_too(tmp_path):
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_a_file_cut_short_anywhere_is_one_sentence(format_name, tmp_path):
+def test_a_truncated_file_is_one_sentence(format_name, tmp_path):
     whole, path = (DATA / f"panns_{format_name}.pth").read_bytes(), tmp_path / "network.pth"
     for size in range(0, len(whole) - 1, 7):
         path.write_bytes(whole[:size])
@@ -81,35 +83,36 @@ def test_a_damaged_file_is_read_or_refused_in_one_sentence(tmp_path_factory, for
     path = tmp_path_factory.mktemp("damaged") / "network.pth"
     path.write_bytes(content)
     with contextlib.suppress(UserError):
-        found = torch_file.read_weights(path)
-        assert all(np.array(array).nbytes < 10_000 for array in found.values())  # and can be copied
+        arrays = torch_file.read_weights(path)
+        # Copying reads every number, so it would crash if an array reached outside its storage.
+        assert all(np.array(array).nbytes < 10_000 for array in arrays.values())
 
 
-@pytest.mark.parametrize("reach", [{"offset": 1}, {"strides": (2,)}, {"shape": (4,)}, {"strides": (-1,)}])
-def test_a_tensor_never_reaches_outside_its_storage(reach):
+@pytest.mark.parametrize("change", [{"offset": 1}, {"strides": (2,)}, {"shape": (4,)}, {"strides": (-1,)}])
+def test_a_tensor_never_reaches_outside_its_storage(change):
     storage = torch_file._Storage("0", np.dtype("<f4"))
-    tensor = torch_file._Tensor(**{"storage": storage, "offset": 0, "shape": (3,), "strides": (1,), **reach})
+    tensor = torch_file._Tensor(storage=storage, offset=0, shape=(3,), strides=(1,))._replace(**change)
     with pytest.raises(ValueError, match="not inside 3 numbers"):
         torch_file._array(tensor, bytes(12))
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"<!DOCTYPE html><html>Not found</html>", r"was not written by torch, it begins with b'<!DOCTYPE html>"),
         (b"", "was not written by torch, it begins with b''"),
         (None, "cannot be read \\(No such file"),
     ],
 )
-def test_what_is_no_checkpoint_is_one_sentence(tmp_path, content, said):
+def test_a_file_that_torch_did_not_write_is_one_sentence(tmp_path, content, message):
     path = tmp_path / "network.pth"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         torch_file.read_weights(path)
 
 
-def test_other_archives_and_other_contents_are_one_sentence(tmp_path):
+def test_archives_and_torch_files_without_weights_are_one_sentence(tmp_path):
     np.savez(tmp_path / "arrays.npz", a=np.zeros(3))
     with pytest.raises(UserError, match=r"arrays.npz was not written by torch, it is an archive of something else"):
         torch_file.read_weights(tmp_path / "arrays.npz")

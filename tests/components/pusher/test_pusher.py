@@ -10,6 +10,7 @@ from tests.components import harness
 
 @pytest.fixture
 def inputs(tmp_path):
+    """A folder for each input channel: a SavedModel and two blessings."""
     folders = {name: epath.Path(tmp_path / name) for name in Pusher.inputs}
     for folder in folders.values():
         folder.mkdir()
@@ -21,63 +22,64 @@ def inputs(tmp_path):
     return folders
 
 
-def _bless(folders, channel, verdict):
-    (folders[channel] / f"{channel}.json").write_text(json.dumps(verdict))
+def _bless(folders, channel, blessing):
+    (folders[channel] / f"{channel}.json").write_text(json.dumps(blessing))
 
 
-def _run(config, inputs, folder):
+def _push(config, inputs, folder):
+    """Executes the Pusher and returns the execution and the content of `pushed.json`."""
     run = harness.execute(Pusher(config), folder, **inputs)
-    return run.outputs, run.result, json.loads((run.outputs["pushed_model"] / "pushed.json").read_text())
+    return run, json.loads((run.outputs["pushed_model"] / "pushed.json").read_text())
 
 
-def test_pushes_in_servings_layout(inputs, tmp_path):
+def test_pushes_in_the_layout_of_tensorflow_serving(inputs, tmp_path):
     target = tmp_path / "serving" / "diptych"
-    _, result, report = _run(PusherConfig(destination=str(target), version=7), inputs, tmp_path / "run")
+    run, report = _push(PusherConfig(destination=str(target), version=7), inputs, tmp_path / "run")
     assert {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()} == {
         "7/saved_model.pb",
         "7/variables/variables.index",
     }
     assert (target / "7" / "saved_model.pb").read_bytes() == b"graph"
     assert report == {"pushed": True, "version": 7, "path": str(target / "7"), "reasons": []}
-    assert str(target / "7") in result.summary
+    assert str(target / "7") in run.result.summary
 
 
 def test_without_a_destination_the_model_stays_in_the_output(inputs, tmp_path):
-    outputs, _, report = _run(PusherConfig(), inputs, tmp_path / "run")
-    assert (outputs["pushed_model"] / str(report["version"]) / "saved_model.pb").exists()
+    run, report = _push(PusherConfig(), inputs, tmp_path / "run")
+    assert (run.outputs["pushed_model"] / str(report["version"]) / "saved_model.pb").exists()
     assert report["version"] > 1_600_000_000
 
 
 @pytest.mark.parametrize(
-    ("channel", "verdict", "reason"),
+    ("channel", "blessing", "reason"),
     [
         ("blessing", {"blessed": False, "reasons": ["no better than mfcc"]}, "no better than mfcc"),
         ("infra_blessing", {"blessed": False, "checks": {"silence": {"passed": False, "detail": ""}}}, "silence"),
     ],
 )
-def test_an_unblessed_model_is_not_pushed_and_that_is_no_error(inputs, tmp_path, channel, verdict, reason):
-    _bless(inputs, channel, verdict)
+def test_without_a_blessing_the_stage_succeeds_and_pushes_nothing(inputs, tmp_path, channel, blessing, reason):
+    _bless(inputs, channel, blessing)
     target = tmp_path / "serving"
-    _, result, report = _run(PusherConfig(destination=str(target), version=1), inputs, tmp_path / "run")
+    run, report = _push(PusherConfig(destination=str(target), version=1), inputs, tmp_path / "run")
     assert not target.exists()
     assert not report["pushed"]
-    assert result.summary.startswith("not pushed")
-    assert reason in result.summary
+    assert run.result.summary.startswith("not pushed")
+    assert reason in run.result.summary
 
 
 def test_a_version_is_never_overwritten(inputs, tmp_path):
     config = PusherConfig(destination=str(tmp_path / "serving"), version=1)
-    _run(config, inputs, tmp_path / "first")
+    _push(config, inputs, tmp_path / "first")
     with pytest.raises(UserError, match=r"pusher\.version"):
         harness.execute(Pusher(config), tmp_path / "second", **inputs)
 
 
-def test_what_an_interrupted_push_left_is_replaced(inputs, tmp_path):
-    left = tmp_path / "serving" / "incomplete-1"
-    left.mkdir(parents=True)
-    (left / "stale").write_text("")
-    _run(PusherConfig(destination=str(tmp_path / "serving"), version=1), inputs, tmp_path / "run")
-    assert not left.exists()
+def test_a_push_replaces_the_incomplete_copy_of_an_interrupted_one(inputs, tmp_path):
+    incomplete = tmp_path / "serving" / "incomplete-1"
+    incomplete.mkdir(parents=True)
+    (incomplete / "stale").write_text("")
+    _push(PusherConfig(destination=str(tmp_path / "serving"), version=1), inputs, tmp_path / "run")
+    assert not incomplete.exists()
     assert not (tmp_path / "serving" / "1" / "stale").exists()
 
 

@@ -22,7 +22,7 @@ def exported(model, tmp_path_factory):
     return str(folder)
 
 
-def test_files_and_folders_become_rows(model, exported, tmp_path, capsys):
+def test_each_file_becomes_a_row(model, exported, tmp_path, capsys):
     corpora.write_tone(tmp_path / "in" / "a.wav", seconds=1.2, sample_rate=16000)
     corpora.write_tone(tmp_path / "in" / "b.flac", seconds=0.3, sample_rate=44100, hertz=880.0)
     (tmp_path / "in" / "notes.txt").write_text("no audio")
@@ -35,15 +35,15 @@ def test_files_and_folders_become_rows(model, exported, tmp_path, capsys):
         tone = corpora.tone(seconds=1.2, sample_rate=16000).astype("float32")
         expected = views.embed_clips(model, tone[None])
         np.testing.assert_allclose(rows["waveform"][0], expected["waveform"][0], atol=1e-3)
-        np.testing.assert_allclose(rows["log_mel"][0], expected["log_mel"][0], atol=1e-2)  # 16-bit rounding
+        np.testing.assert_allclose(rows["log_mel"][0], expected["log_mel"][0], atol=1e-2)  # The file has 16 bits.
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "{empty}", "{audio}"], "is not a SavedModel of Diptych's"),
+        (["--model", "{empty}", "{audio}"], "is not a SavedModel from Diptych"),
         (["--model", "{model}", "nowhere.wav"], "There is no file nowhere.wav"),
-        (["--model", "{model}", "{text}"], "None of the 1 files named could be decoded"),
+        (["--model", "{model}", "{text}"], "None of the 1 files could be decoded"),
         (["--model", "{model}", "{empty}"], "There is no file in"),
         (["--model", "{model}", "--output", "{empty}/nowhere/x.npz", "{audio}"], "is not a file in a folder that"),
         (["--model", "{model}", "--output", "{empty}", "{audio}"], "is not a file in a folder that"),

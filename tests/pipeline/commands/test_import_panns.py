@@ -32,22 +32,22 @@ def checkpoint(tensors, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def imported(checkpoint, tmp_path_factory):
-    """The folder of the imported network, which must not be written to."""
+    """The folder of the imported network. Tests must not write to it."""
     folder = tmp_path_factory.mktemp("imported") / "cnn6"
     assert cli.main(["import-panns", str(checkpoint), "--output", str(folder), "--crop-seconds", "1"]) == 0
     return folder
 
 
 def refusal(capsys, *arguments):
-    """What `diptych` says when it refuses: exactly one sentence."""
+    """Runs a command that must fail and returns its error message, which must be one line."""
     assert cli.main([str(argument) for argument in arguments]) == 2
     text = capsys.readouterr().err
     assert text.count("\n") == 1
     return text
 
 
-def test_the_network_hears_what_panns_does(imported, tensors):
-    """The whole model against librosa's front end, whose settings are PANNs', and the encoder alone."""
+def test_the_embedding_is_that_of_panns_front_end_and_network(imported, tensors):
+    """Compares the whole model with the encoder on librosa's log-mel spectrogram, computed with PANNs' settings."""
     audio = np.random.default_rng(0).normal(scale=0.1, size=(2, 32000)).astype("float32")
     energy = librosa.feature.melspectrogram(
         y=audio, sr=32000, n_fft=1024, hop_length=320, pad_mode="reflect", n_mels=64, fmin=50, fmax=14000
@@ -59,14 +59,14 @@ def test_the_network_hears_what_panns_does(imported, tensors):
     assert relative_error(model.embed(audio)["log_mel"], np.asarray(encoder(log_mel))) < 1e-4
 
 
-def test_beside_it_lies_the_same_network_untrained(imported):
-    trained, initial = (
-        keras.models.load_model(imported / name, compile=False) for name in ("model.keras", "initial.keras")
-    )
+def test_the_folder_also_holds_the_network_before_training(imported):
+    trained = keras.models.load_model(imported / "model.keras", compile=False)
+    initial = keras.models.load_model(imported / "initial.keras", compile=False)
     assert initial.get_config() == trained.get_config()
-    bn0, other = (model.encoders["log_mel"].get_layer("bn0") for model in (initial, trained))
-    np.testing.assert_array_equal(bn0.moving_variance, np.ones(64))
-    assert not np.array_equal(other.moving_variance, np.ones(64))
+    trained_norm = trained.encoders["log_mel"].get_layer("bn0")
+    initial_norm = initial.encoders["log_mel"].get_layer("bn0")
+    np.testing.assert_array_equal(initial_norm.moving_variance, np.ones(64))
+    assert not np.array_equal(trained_norm.moving_variance, np.ones(64))
     assert json.loads((imported / "training.json").read_text()) == {
         "imported_from": "Cnn6_mAP=0.343.pth",
         "network": "cnn6",
@@ -74,7 +74,7 @@ def test_beside_it_lies_the_same_network_untrained(imported):
 
 
 @pytest.mark.parametrize(OPTIONS, RATES)
-def test_the_mel_filters_tell_the_sample_rate(tmp_path, capsys, sample_rate, fft_length, bands, high_hz):
+def test_the_sample_rate_is_read_from_the_mel_filters(tmp_path, capsys, sample_rate, fft_length, bands, high_hz):
     options = {"sample_rate": sample_rate, "fft_length": fft_length, "bands": bands, "high_hz": high_hz}
     checkpoints.write(tmp_path / "network.pth", checkpoints.tensors("cnn6", **options))
     assert cli.main(["import-panns", str(tmp_path / "network.pth"), "--output", str(tmp_path / "model")]) == 0
@@ -88,7 +88,7 @@ def test_the_mel_filters_tell_the_sample_rate(tmp_path, capsys, sample_rate, fft
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             {"logmel_extractor.melW": lambda array: 1.01 * array},
@@ -101,28 +101,28 @@ def test_the_mel_filters_tell_the_sample_rate(tmp_path, capsys, sample_rate, fft
         ({"att_block.att.weight": np.zeros((527, 2048, 1), "float32")}, "of none of PANNs' networks cnn6, cnn10"),
     ],
 )
-def test_networks_that_are_not_panns_are_refused(tensors, tmp_path, capsys, change, said):
+def test_networks_that_are_not_panns_are_refused(tensors, tmp_path, capsys, change, message):
     changed = dict(tensors)
-    for name, made in change.items():
-        changed[name] = made(changed[name]) if callable(made) else made
+    for name, new in change.items():
+        changed[name] = new(changed[name]) if callable(new) else new
     changed = {name: array for name, array in changed.items() if array is not None}
     checkpoints.write(tmp_path / "network.pth", changed)
     text = refusal(capsys, "import-panns", tmp_path / "network.pth", "--output", tmp_path / "model")
     assert text.startswith(f"diptych: {tmp_path / 'network.pth'}: ")
-    assert said in text
+    assert message in text
     assert [path.name for path in tmp_path.iterdir()] == ["network.pth"]
 
 
-def test_what_cannot_be_imported_is_one_sentence(checkpoint, imported, tmp_path, capsys):
+def test_wrong_input_is_one_sentence(checkpoint, imported, tmp_path, capsys):
     output = ("--output", tmp_path / "model")
     assert "nowhere.pth cannot be read" in refusal(capsys, "import-panns", "nowhere.pth", *output)
     (tmp_path / "page.pth").write_text("<!DOCTYPE html>")
     assert "was not written by torch" in refusal(capsys, "import-panns", tmp_path / "page.pth", *output)
-    for seconds, said in (("0.1", "too short for cnn6 on log_mel: choose at least"), ("inf", "is not a length")):
+    for seconds, message in (("0.1", "too short for cnn6 on log_mel: choose at least"), ("inf", "is not a length")):
         text = refusal(capsys, "import-panns", checkpoint, *output, "--crop-seconds", seconds)
         assert text.startswith(f"diptych: --crop-seconds {seconds}")
-        assert said in text
-    assert f"--output {imported} is there already" in refusal(capsys, "import-panns", checkpoint, "--output", imported)
+        assert message in text
+    assert f"--output {imported} exists already" in refusal(capsys, "import-panns", checkpoint, "--output", imported)
     blocked = refusal(capsys, "import-panns", checkpoint, "--output", tmp_path / "page.pth" / "model")
     assert "model cannot be written (" in blocked
 
@@ -130,9 +130,9 @@ def test_what_cannot_be_imported_is_one_sentence(checkpoint, imported, tmp_path,
 def test_the_importer_runs_when_the_folder_changes(imported, tmp_path, capsys):
     model = shutil.copytree(imported, tmp_path / "model")
     run = ["run", "--preset", "quickstart", "--root", str(tmp_path / "root"), "--until", "Importer", "--import"]
-    for said in ("Importer: runs, first run", "Importer: skipped, nothing changed since"):
+    for message in ("Importer: runs, first run", "Importer: skipped, nothing changed since"):
         assert cli.main([*run, str(model)]) == 0
-        assert said in capsys.readouterr().out
+        assert message in capsys.readouterr().out
     (published,) = (tmp_path / "root" / "artifacts" / "Importer" / "model").iterdir()
     for file in model.iterdir():
         assert (published / file.name).read_bytes() == file.read_bytes()
@@ -143,7 +143,7 @@ def test_the_importer_runs_when_the_folder_changes(imported, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sample_rate", [32000, 16000, 8000])
-def test_the_pipeline_scores_it_beside_its_untrained_self(sample_rate, tmp_path):
+def test_the_pipeline_compares_the_network_with_its_untrained_self(sample_rate, tmp_path):
     options = next(dict(zip(OPTIONS, rate, strict=True)) for rate in RATES if rate[0] == sample_rate)
     checkpoints.write(tmp_path / "network.pth", checkpoints.tensors("cnn6", **options))
     model, data, root = tmp_path / "model", corpora.esc50(tmp_path / "data"), tmp_path / "root"
@@ -160,7 +160,7 @@ def test_the_pipeline_scores_it_beside_its_untrained_self(sample_rate, tmp_path)
 
 
 class TestRunRefusals:
-    def test_folders_without_a_model(self, imported, tmp_path, capsys):
+    def test_a_folder_without_a_model(self, imported, tmp_path, capsys):
         run = ("run", "--preset", "quickstart", "--root", tmp_path / "root", "--import", tmp_path)
         assert f"{tmp_path} has no model.keras; give the folder" in refusal(capsys, *run)
         shutil.copy(imported / "model.keras", tmp_path)
@@ -170,7 +170,7 @@ class TestRunRefusals:
         (tmp_path / "model.keras").write_bytes((imported / "model.keras").read_bytes()[:-10])
         assert "model.keras is damaged" in refusal(capsys, *run)
         keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
-        assert "model.keras is not a model of Diptych's" in refusal(capsys, *run)
+        assert "model.keras is not a Diptych model" in refusal(capsys, *run)
         assert not (tmp_path / "root").exists()
 
     def test_another_sample_rate(self, imported, tmp_path, capsys):
@@ -182,7 +182,7 @@ class TestRunRefusals:
 
 
 @pytest.mark.slow
-def test_a_waveform_network_hears_32_khz(tmp_path):
+def test_a_waveform_network_takes_32_khz(tmp_path):
     tensors = checkpoints.tensors("res1dnet31")
     checkpoints.write(tmp_path / "network.pth", tensors)
     assert cli.main(["import-panns", str(tmp_path / "network.pth"), "--output", str(tmp_path / "model")]) == 0

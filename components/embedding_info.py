@@ -1,0 +1,56 @@
+"""Describes the embeddings of an exported SavedModel, in a JSON file inside its folder."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+
+from etils import epath
+
+FILE = "assets.extra/embedding_info.json"
+"""Path of the file inside the SavedModel's folder."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EmbeddingInfo:
+    """What the caller of an exported SavedModel needs to know.
+
+    Attributes:
+        formats: Formats of branch A and branch B.
+        dims: Name of each encoder's embedding -> its size.
+        dim: Size of the concatenated embedding.
+        sample_rate: Sample rate of the input, in Hz.
+        crop_samples: Length of a sub-clip, in samples.
+        stride_samples: Distance between the starts of consecutive sub-clips, in samples.
+        input: Description of the input.
+        signatures: Name of a signature -> name of an output -> its dtype and shape.
+    """
+
+    formats: tuple[str, ...]
+    dims: Mapping[str, int]
+    dim: int
+    sample_rate: int
+    crop_samples: int
+    stride_samples: int
+    input: str
+    signatures: Mapping[str, Mapping[str, str]]
+
+    def to_json(self) -> str:
+        """Returns the content of the file."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    def write(self, saved_model: epath.PathLike) -> None:
+        """Writes the file into a SavedModel's folder."""
+        path = epath.Path(saved_model) / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.to_json())
+
+    @classmethod
+    def read(cls, saved_model: epath.PathLike) -> "EmbeddingInfo":
+        """Reads the file in a SavedModel's folder.
+
+        Raises:
+            FileNotFoundError: The folder has no such file, e.g. because another program exported the model.
+        """
+        values = json.loads((epath.Path(saved_model) / FILE).read_text())
+        values["formats"] = tuple(values["formats"])
+        return cls(**values)

@@ -1,0 +1,95 @@
+"""The clips that the Evaluator reads, and the same clips after embedding."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from etils import epath
+
+from beam_jobs import examples
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoredClip:
+    """A clip to embed.
+
+    Attributes:
+        audio: int16 (samples,).
+        clip_id: Name of the clip.
+        labels: Class indices.
+        fold: Number of the official fold, or 0.
+        split: Split of the clip.
+    """
+
+    audio: np.ndarray
+    clip_id: str
+    labels: tuple[int, ...]
+    fold: int
+    split: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clips:
+    """Embedded clips, in the order of the examples. The sub-clips of a clip are consecutive.
+
+    Attributes:
+        features: Set of features (e.g. "waveform", "untrained/both", "mfcc_mean_std") -> float32 (subclips, dim).
+        subclip_counts: int (clips,), the number of sub-clips of each clip.
+        clip_ids: Name of each clip.
+        labels: Class indices of each clip.
+        folds: int (clips,), the official fold of each clip, or 0.
+        splits: str (clips,), the split of each clip.
+    """
+
+    features: Mapping[str, np.ndarray]
+    subclip_counts: np.ndarray
+    clip_ids: list[str]
+    labels: list[tuple[int, ...]]
+    folds: np.ndarray
+    splits: np.ndarray
+
+    @property
+    def clip_of_subclip(self) -> np.ndarray:
+        """Index of the clip that each sub-clip belongs to, int (subclips,)."""
+        return np.repeat(np.arange(len(self.clip_ids)), self.subclip_counts)
+
+    def clip_means(self, values: np.ndarray) -> np.ndarray:
+        """Averages values over the sub-clips of each clip.
+
+        Args:
+            values: (subclips, k).
+
+        Returns:
+            (clips, k).
+        """
+        starts = np.cumsum(self.subclip_counts) - self.subclip_counts
+        return np.add.reduceat(values, starts, axis=0) / self.subclip_counts[:, None]
+
+    def targets(self, classes: int) -> np.ndarray:
+        """Returns the labels as a multi-hot array, bool (clips, classes)."""
+        multi_hot = np.zeros((len(self.labels), classes), bool)
+        for row, labels in zip(multi_hot, self.labels, strict=True):
+            row[list(labels)] = True
+        return multi_hot
+
+
+def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | None) -> Iterator[StoredClip]:
+    """Yields the clips of the given splits, in order.
+
+    Args:
+        directory: The examples.
+        splits: Names of the splits to read.
+        limit: Maximum number of clips per split; None reads all.
+    """
+    for split in splits:
+        dataset = examples.dataset(directory, split)
+        if limit is not None:
+            dataset = dataset.take(limit)
+        for clip in dataset.as_numpy_iterator():
+            yield StoredClip(
+                audio=clip["audio"],
+                clip_id=clip["clip_id"].decode(),
+                labels=tuple(int(label) for label in clip["labels"]),
+                fold=int(clip["fold"]),
+                split=split,
+            )

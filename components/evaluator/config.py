@@ -1,0 +1,51 @@
+"""The Evaluator's config. Defaults of the mlp probe are the paper's (section 3) where it gives a value."""
+
+from typing import Literal
+
+import pydantic
+
+from components.base import StageConfig
+
+
+class EvaluatorConfig(StageConfig):
+    """How to probe the embedding and when to bless it."""
+
+    probe: Literal["auto", "linear", "mlp", "none"] = pydantic.Field(
+        "auto",
+        description="linear: softmax regression over the official folds, accuracy (ESC-50); mlp: one hidden layer and "
+        "sigmoids, mAP on the eval split (AudioSet); auto: linear if there are folds, otherwise mlp; none: no probe.",
+    )
+    min_margin: float = pydantic.Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="The embedding is blessed if its score exceeds those of the untrained encoders and of MFCCs by "
+        "more than this.",
+    )
+    linear_c: tuple[float, ...] = pydantic.Field(
+        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+        min_length=1,
+        description="Inverse regularization strengths that the linear probe selects from, on fold 1.",
+    )
+    mlp_hidden: int = pydantic.Field(512, ge=1, description="Hidden units of the mlp probe (paper: 512).")
+    mlp_epochs: int = pydantic.Field(40, ge=1, description="Maximum number of epochs of the mlp probe.")
+    mlp_patience: int = pydantic.Field(
+        10,
+        ge=1,
+        description="Epochs without a better validation mAP before the mlp probe stops; needs 200 validation clips.",
+    )
+    mlp_batch_size: int = pydantic.Field(256, ge=1, description="Sub-clips per training step of the mlp probe.")
+    mlp_learning_rate: float = pydantic.Field(1e-3, gt=0, description="Adam's learning rate in the mlp probe.")
+    max_clips: int | None = pydantic.Field(
+        None, ge=1, description="Maximum number of clips to embed in each split; null: all."
+    )
+    seed: int = pydantic.Field(
+        0, ge=0, description="Fixes the initial weights and the order of training examples in the mlp probe."
+    )
+
+    @pydantic.field_validator("linear_c")
+    @classmethod
+    def _check_linear_c(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if min(values) <= 0:
+            raise ValueError("every strength must be above 0")
+        return values

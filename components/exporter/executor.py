@@ -1,0 +1,47 @@
+"""Executes the Exporter: writes the SavedModel, validates it and reports the result."""
+
+import json
+from collections.abc import Mapping
+
+from etils import epath
+
+from components import base
+from components.embedding_info import EmbeddingInfo
+from components.exporter import infra_validator, saved_model, summaries
+from components.exporter.config import ExporterConfig
+from components.exporter.infra_validator import InfraBlessing
+
+
+def execute(
+    config: ExporterConfig,
+    *,
+    inputs: Mapping[str, epath.Path],
+    outputs: Mapping[str, epath.Path],
+    context: base.StageContext,
+) -> base.StageResult:
+    """Exports the model. `components.exporter.Exporter` describes the files that it writes."""
+    context.progress.update(0, total=2, unit="parts")
+    model = saved_model.load_keras(inputs["model"] / "model.keras")
+    info = saved_model.export(model, outputs["saved_model"])
+    context.progress.update(1, total=2, unit="parts")
+    blessing = infra_validator.validate(
+        outputs["saved_model"],
+        audio=infra_validator.read_clips(inputs["examples"], count=config.validation_clips),
+        reference=model,
+        tolerance=config.tolerance,
+    )
+    (outputs["infra_blessing"] / "infra_blessing.json").write_text(json.dumps(blessing.to_dict(), indent=2))
+    context.progress.update(2, total=2, unit="parts")
+    summaries.write(info, blessing, directory=context.tensorboard_dir)
+    return base.StageResult(
+        summary=_summary(info, blessing),
+        figures={"blessed": int(blessing.blessed), "dim": info.dim, **blessing.latency_ms},
+    )
+
+
+def _summary(info: EmbeddingInfo, blessing: InfraBlessing) -> str:
+    formats = " + ".join(f"{name} {dim}" for name, dim in info.dims.items())
+    outcome = f"{len(blessing.checks)} infra checks passed"
+    if not blessing.blessed:
+        outcome = f"NOT blessed: {', '.join(blessing.failed)}"
+    return f"SavedModel of {formats} = {info.dim} dimensions, {outcome}"

@@ -1,0 +1,106 @@
+"""Executes the Pusher: checks the blessings, copies the SavedModel and reports the result."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping
+
+from etils import epath
+
+from beam_jobs import storage
+from components import base
+from components.errors import UserError
+from components.pusher import summaries
+from components.pusher.config import PusherConfig
+
+_BLESSING_FILES = {"blessing": "blessing.json", "infra_blessing": "infra_blessing.json"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """The content of `pushed.json`.
+
+    Attributes:
+        pushed: Whether the model was pushed.
+        version: Its version number.
+        path: Its folder, or None if it was not pushed.
+        reasons: Why it was not pushed.
+    """
+
+    pushed: bool
+    version: int
+    path: str | None
+    reasons: list[str]
+
+
+def execute(
+    config: PusherConfig,
+    *,
+    inputs: Mapping[str, epath.Path],
+    outputs: Mapping[str, epath.Path],
+    context: base.StageContext,
+) -> base.StageResult:
+    """Pushes the model if it is blessed. `components.pusher.Pusher` describes the files that it writes."""
+    version = config.version or int(time.time())
+    path = None
+    reasons = _objections(inputs)
+    if not reasons:
+        folder = epath.Path(config.destination) if config.destination else outputs["pushed_model"]
+        target = push(inputs["saved_model"], folder, version=version)
+        # The runner moves the output folder when the stage is done, so a path inside it is given relative to it.
+        path = str(target) if config.destination else str(version)
+    report = dataclasses.asdict(Report(pushed=not reasons, version=version, path=path, reasons=reasons))
+    (outputs["pushed_model"] / "pushed.json").write_text(json.dumps(report, indent=2))
+    summaries.write(report, directory=context.tensorboard_dir)
+    if reasons:
+        return base.StageResult(summary=f"not pushed: {'; '.join(reasons)}", figures={"pushed": 0})
+    place = f"to {path}" if config.destination else f"as version {version}"
+    return base.StageResult(summary=f"pushed {place}", figures={"pushed": 1, "version": version})
+
+
+def push(saved_model: epath.Path, folder: epath.Path, *, version: int) -> epath.Path:
+    """Copies a SavedModel to `<folder>/<version>`, completely or not at all.
+
+    The copy gets a temporary name that is not a number, so that model servers ignore it, and is then renamed.
+
+    Args:
+        saved_model: The SavedModel.
+        folder: The folder that a model server watches.
+        version: The version number.
+
+    Returns:
+        The folder of the copy.
+
+    Raises:
+        UserError: The version already exists, or the folder cannot be written.
+    """
+    target = folder / str(version)
+    if target.exists():
+        raise UserError(f"{target} exists already: choose another pusher.version, or null for the time of the push.")
+    # The name is always the same, so that the next push replaces what an interrupted one left behind.
+    temporary = folder / f"incomplete-{version}"
+    try:
+        storage.remove_tree(temporary)
+        storage.copy_tree(saved_model, temporary)
+        temporary.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot push to {folder} ({error}): choose another pusher.destination.") from error
+    return target
+
+
+def _objections(inputs: Mapping[str, epath.Path]) -> list[str]:
+    """Returns the reasons not to push the model, or none if the Evaluator and the InfraValidator bless it."""
+    reasons: list[str] = []
+    for channel, file_name in _BLESSING_FILES.items():
+        blessing = json.loads((inputs[channel] / file_name).read_text())
+        if not blessing["blessed"]:
+            reasons.extend(_reasons(blessing) or [f"{file_name} does not bless it"])
+    return reasons
+
+
+def _reasons(blessing: Mapping) -> list[str]:
+    """Returns the reasons that a blessing file gives: its `reasons`, or the names of its failed `checks`."""
+    if blessing.get("reasons"):
+        return blessing["reasons"]
+    failed = [name for name, check in blessing.get("checks", {}).items() if not check["passed"]]
+    return [f"infra check failed: {', '.join(failed)}"] if failed else []

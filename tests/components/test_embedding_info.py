@@ -1,0 +1,42 @@
+import json
+
+import pytest
+
+from components.embedding_info import FILE, EmbeddingInfo
+
+INFO = EmbeddingInfo(
+    formats=("mfcc", "mfcc"),
+    dims={"mfcc_a": 16, "mfcc_b": 16},
+    dim=32,
+    sample_rate=16000,
+    crop_samples=48000,
+    stride_samples=24000,
+    input="audio float32 (batch, samples) in [-1, 1]",
+    signatures={"serving_default": {"embedding": "float32 (batch, 32)"}},
+)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    INFO.write(tmp_path)
+    assert EmbeddingInfo.read(tmp_path) == INFO
+
+
+def test_the_published_format_stays(tmp_path):
+    INFO.write(tmp_path)
+    assert FILE == "assets.extra/embedding_info.json"
+    content = {
+        "formats": ["mfcc", "mfcc"],
+        "dims": {"mfcc_a": 16, "mfcc_b": 16},
+        "dim": 32,
+        "sample_rate": 16000,
+        "crop_samples": 48000,
+        "stride_samples": 24000,
+        "input": "audio float32 (batch, samples) in [-1, 1]",
+        "signatures": {"serving_default": {"embedding": "float32 (batch, 32)"}},
+    }
+    assert (tmp_path / FILE).read_text() == json.dumps(content, indent=2)
+
+
+def test_a_folder_without_the_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="embedding_info.json"):
+        EmbeddingInfo.read(tmp_path)
