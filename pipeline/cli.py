@@ -22,8 +22,8 @@ COMMANDS: Mapping[str, types.ModuleType] = {
 """The modules of the commands in the order of `diptych --help`; see `pipeline.commands`."""
 
 _DESCRIPTION = """\
-Learns audio embeddings by contrasting two formats of the same sound, the waveform and its spectral picture:
-from raw audio to a SavedModel and the score of a probe on it, in one pipeline of stages."""
+Learns audio embeddings by contrasting two formats of the same sound, e.g. its waveform and its log-mel
+spectrogram. One pipeline of stages leads from raw audio to a SavedModel and its score in a probe."""
 
 _EPILOG = """\
 example:
@@ -70,7 +70,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports an error in one sentence, like the rest of Diptych."""
 
     def error(self, message: str) -> typing.NoReturn:
-        self.exit(exit_status.USER_ERROR, f"{self.prog}: {message}; `{self.prog} --help` shows what there is.\n")
+        self.exit(exit_status.USER_ERROR, f"{self.prog}: {message}; `{self.prog} --help` shows how to use it.\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -49,7 +49,9 @@ def _check_source(config: PipelineConfig) -> None:
     if not has_source and not is_synthetic:
         raise UserError("There is no audio to learn from: give its folder with --data PATH.")
     if has_source and is_synthetic:
-        raise UserError("audio_example_gen.source needs synthetic_audio_gen=null beside it; --data PATH sets both.")
+        raise UserError(
+            "audio_example_gen.source also needs synthetic_audio_gen=null: set it, or use --data PATH, which sets both."
+        )
 
 
 def _check_sample_rate(config: PipelineConfig) -> None:
@@ -65,5 +67,6 @@ def _check_sample_rate(config: PipelineConfig) -> None:
     model_rate = config.trainer.model.sample_rate
     if rate != model_rate:
         raise UserError(
-            f"audio_example_gen.sample_rate={rate} and trainer.model.sample_rate={model_rate} differ: set both alike."
+            f"audio_example_gen.sample_rate={rate} and trainer.model.sample_rate={model_rate} differ: "
+            "set both to the same value."
         )

@@ -11,9 +11,8 @@ from pipeline.configs.config import PipelineConfig
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 
-OVERRIDES = (
-    "FIELD=VALUE changes one field of the config for this run, e.g. trainer.steps=100; `diptych config` lists them all."
-)
+OVERRIDES = """\
+FIELD=VALUE changes one field of the config for this run, e.g. trainer.steps=100; `diptych config` lists all fields."""
 
 
 def preset_list() -> str:
@@ -36,12 +35,12 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         "--import",
         dest="imported",
         metavar="DIR",
-        help="take the model in DIR, at its sample rate, in place of training one (see `diptych import-panns`)",
+        help="use the model in DIR, at its sample rate, instead of training one (see `diptych import-panns`)",
     )
     parser.add_argument(
         "--max-quarantine",
         metavar="SHARE",
-        help="fail if more of the clips cannot be used, e.g. 5%% (audio_example_gen.max_quarantine)",
+        help="fail if a larger share of the clips is quarantined, e.g. 5%% (audio_example_gen.max_quarantine)",
     )
     add_overrides(parser)
 
@@ -92,7 +91,7 @@ def root(arguments: argparse.Namespace) -> Root:
     try:
         return Root(epath.Path(folder))
     except KeyError as error:  # epath does not know the scheme of the URL.
-        raise UserError(f"--root {folder} is neither a folder nor gs://: name one.") from error
+        raise UserError(f"--root {folder} is neither a local folder nor a gs:// URL: give one of the two.") from error
 
 
 def store(arguments: argparse.Namespace, *, root: Root) -> MetadataStore:

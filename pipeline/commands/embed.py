@@ -8,9 +8,9 @@ from pipeline.commands import exit_status
 SUMMARY = "embed audio files with an exported model"
 
 DESCRIPTION = """\
-Embeds audio files with an exported SavedModel and writes a NumPy archive: path, embedding, and
-one array per format. Files of any length, rate and common codec; long ones are embedded as the mean of
-their sub-clips."""
+Embeds audio files with an exported SavedModel and writes a NumPy archive with the arrays path, embedding,
+and one per format. The files may have any length, any sample rate and any common codec. The embedding of a
+file is the mean over its sub-clips."""
 
 EPILOG = """\
 example:
@@ -19,7 +19,7 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--model", required=True, metavar="DIR", help="the SavedModel, as `diptych run` names it")
+    parser.add_argument("--model", required=True, metavar="DIR", help="the SavedModel that `diptych run` named")
     parser.add_argument("--output", default="embeddings.npz", metavar="FILE", help="default: embeddings.npz")
     parser.add_argument("files", nargs="+", metavar="PATH", help="audio files, or folders of them")
 
@@ -33,8 +33,8 @@ def execute(arguments: argparse.Namespace) -> int:
     # Imported here so that `diptych --help` stays fast.
     from pipeline.serving import embed_files
 
-    embedded, left_out = embed_files.embed_files(arguments.model, arguments.files, output=arguments.output)
+    count, left_out = embed_files.embed_files(arguments.model, arguments.files, output=arguments.output)
     for path, reason in left_out.items():
         print(f"diptych: {path} left out: {reason}", file=sys.stderr)
-    print(f"{embedded} files embedded, {len(left_out)} left out, in {arguments.output}")
+    print(f"{count} files embedded, {len(left_out)} left out, in {arguments.output}")
     return exit_status.OK

@@ -6,12 +6,12 @@ import shlex
 
 from pipeline.commands import exit_status
 
-SUMMARY = "make a supervised network of PANNs a model to compare with"
+SUMMARY = "import a supervised network of PANNs to compare with"
 
 DESCRIPTION = """\
-Reads a .pth file as PANNs (Kong et al. 2020) published them for CNN6, CNN10, CNN14, ResNet22,
-ResNet38, ResNet54, Res1dNet31 and Res1dNet51, and writes the network without its linear layers, with its
-own front end, as a model for `diptych run --import`."""
+Reads a .pth file that PANNs (Kong et al. 2020) published for CNN6, CNN10, CNN14, ResNet22, ResNet38,
+ResNet54, Res1dNet31 or Res1dNet51, and writes the network as a model for `diptych run --import`. The model
+keeps the front end of the network but not its linear layers."""
 
 EPILOG = """\
 example:
@@ -22,13 +22,13 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("checkpoint", metavar="FILE.pth", help="the checkpoint")
-    parser.add_argument("--output", metavar="DIR", help="folder to make (default: runs/imported/FILE)")
+    parser.add_argument("--output", metavar="DIR", help="folder to create (default: runs/imported/FILE)")
     parser.add_argument(
         "--crop-seconds",
         type=float,
         default=10.0,
         metavar="S",
-        help="length of the sub-clips whose embeddings are averaged; default: 10, the clips that PANNs were trained on",
+        help="length of the sub-clips whose embeddings are averaged; default: 10, as in the training of PANNs",
     )
 
 

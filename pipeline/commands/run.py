@@ -22,8 +22,8 @@ from pipeline.runner.local import LocalRunner
 SUMMARY = "run the pipeline, skipping what has not changed"
 
 DESCRIPTION = f"""\
-Runs the pipeline. Stages whose config, code and inputs are unchanged since they last finished
-are skipped, and a run that was stopped goes on where it was. Ends with a table of stages and scores.
+Runs the pipeline and ends with a table of stages and scores. A stage is skipped if its config, code and
+inputs are unchanged since it last finished. The same command continues a run that was stopped.
 
 presets:
 {shared.preset_list()}
@@ -49,9 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="from_stage",
         metavar="STAGE",
-        help="run STAGE and all that depends on it, and take the other stages' last outputs as they are",
+        help="run STAGE and all stages that depend on it, on the last outputs of the other stages",
     )
-    parser.add_argument("--until", dest="until_stage", metavar="STAGE", help="run STAGE and what it needs, no more")
+    parser.add_argument(
+        "--until", dest="until_stage", metavar="STAGE", help="run only STAGE and the stages it depends on"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:

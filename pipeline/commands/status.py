@@ -11,7 +11,7 @@ from pipeline.console import report
 
 SUMMARY = "show the state or the result of the last run"
 
-DESCRIPTION = "Shows the table of the last run under a root, from its metadata; also while it is running."
+DESCRIPTION = "Shows the table of the last run under a root, also while the run is in progress."
 
 EPILOG = """\
 example:

@@ -12,9 +12,9 @@ from pipeline.runner import interrupts, standalone
 SUMMARY = "train on existing examples, on one machine or on many"
 
 DESCRIPTION = f"""\
-Runs the Trainer alone, without the pipeline's metadata: the same command on each machine that
-takes part. Stopped or killed, it goes on from its last checkpoint. `diptych run --import OUTPUT/model`
-then exports and scores the model.
+Runs the Trainer by itself, without metadata. To train on several machines, start the same command on each.
+The same command continues a training that was stopped or killed from its last checkpoint.
+`diptych run --import OUTPUT/model` then exports and scores the model.
 
 presets:
 {shared.preset_list()}
@@ -31,7 +31,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("--preset", required=True, metavar="NAME", help="the preset whose Trainer config to start from")
-    parser.add_argument("--examples", required=True, metavar="DIR", help="the examples, as AudioExampleGen wrote them")
+    parser.add_argument("--examples", required=True, metavar="DIR", help="the examples that AudioExampleGen published")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the model, checkpoints and events")
     shared.add_overrides(parser)
 

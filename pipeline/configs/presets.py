@@ -45,7 +45,7 @@ _BASE: Mapping[str, object] = {
 
 PRESETS: Mapping[str, Preset] = {
     "quickstart": Preset(
-        description="every stage on a corpus generated here; 5 to 15 minutes on 2 cores",
+        description="every stage on a generated corpus; 5 to 15 minutes on 2 cores",
         fields={
             "synthetic_audio_gen": {},
             **_SMALL_MACHINE,

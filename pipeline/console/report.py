@@ -117,7 +117,7 @@ def show(report: Report, console: Console) -> None:
         console.print(_score_table(report.evaluation))
     if report.saved_model:
         _print_line(console, "SavedModel:", report.saved_model)
-    _print_line(console, "Look at it:", report.tensorboard)
+    _print_line(console, "TensorBoard:", report.tensorboard)
 
 
 def _print_line(console: Console, label: str, value: str) -> None:

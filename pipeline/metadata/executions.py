@@ -4,6 +4,8 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 
+from etils import epath
+
 from pipeline import digests
 from pipeline.metadata.records import Value
 
@@ -40,6 +42,10 @@ class Artifact:
     digest: str
     listing: str
     id: int | None = None
+
+    @property
+    def folder(self) -> epath.Path:
+        return epath.Path(self.uri)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,8 +100,12 @@ class Execution:
 
     @property
     def stage(self) -> str:
-        """Name of the stage."""
         return self.cache_key.stage
+
+    @property
+    def folders(self) -> dict[str, epath.Path]:
+        """Output channel -> published folder."""
+        return {channel: artifact.folder for channel, artifact in self.outputs.items()}
 
 
 @dataclasses.dataclass(kw_only=True)

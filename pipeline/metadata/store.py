@@ -15,19 +15,12 @@ from collections.abc import Mapping
 
 from beam_jobs import storage
 from components.errors import UserError
-from pipeline.metadata import records, sqlite
-from pipeline.metadata.executions import Artifact, CacheKey, Execution, Run, State
+from pipeline.metadata import conversion, sqlite
+from pipeline.metadata.executions import Artifact, Execution, Run
 from pipeline.metadata.records import Event, Record, Records
 
 PIPELINE_TYPE = "pipeline"
 RUN_TYPE = "pipeline_run"
-LIVE = 2
-"""A value of ML Metadata's `Artifact.State`."""
-
-# Names of properties. Stored metadata has them, so they cannot change.
-_DIGEST = "fingerprint"
-_LISTING = "listing"
-_FIGURE_PREFIX = "figure."
 
 
 class MetadataStore:
@@ -77,14 +70,14 @@ class MetadataStore:
             inputs: Input channel -> artifact. Omitted when a recorded execution is updated.
         """
         events = [
-            Event(artifact=_artifact_record(artifact), channel=channel, output=False)
+            Event(artifact=conversion.artifact_record(artifact), channel=channel, output=False)
             for channel, artifact in (inputs or {}).items()
         ]
         events += [
-            Event(artifact=_artifact_record(artifact), channel=channel, output=True)
+            Event(artifact=conversion.artifact_record(artifact), channel=channel, output=True)
             for channel, artifact in execution.outputs.items()
         ]
-        record = _execution_record(execution)
+        record = conversion.execution_record(execution)
         self._records.put_execution(record, events=events, contexts=[self._pipeline, self._run_context(run)])
         execution.id = record.id
         for event in events:
@@ -107,8 +100,8 @@ class MetadataStore:
         outputs: dict[int, dict[str, Artifact]] = {record.id: {} for record in execution_records}
         for event in self._records.events(outputs):
             if event.output:
-                outputs[event.execution_id][event.channel] = _artifact(event.artifact)
-        return [_execution(record, outputs=outputs[record.id]) for record in execution_records]
+                outputs[event.execution_id][event.channel] = conversion.artifact(event.artifact)
+        return [conversion.execution(record, outputs=outputs[record.id]) for record in execution_records]
 
     def _pipeline_context(self) -> Record:
         """Returns the context of the pipeline, which is recorded if it is new."""
@@ -153,7 +146,8 @@ def open_records(uri: str) -> Records:
         return mlmd.MlmdRecords(mlmd.sqlite_config(uri))
     except Exception as error:  # ML Metadata raises RuntimeError for whatever SQLite reports.
         raise UserError(
-            f"The metadata store {uri} does not open ({_reason(error)}): move it away, or name another with --metadata."
+            f"The metadata store {uri} cannot be opened ({_reason(error)}): move it away, or name "
+            "another with --metadata."
         ) from error
 
 
@@ -165,7 +159,7 @@ def _open_mysql(uri: str) -> Records:
     except Exception as error:  # ML Metadata raises RuntimeError for whatever MySQL reports.
         server = config.mysql
         raise UserError(
-            f"The metadata store mysql://{server.host}:{server.port}/{server.database} does not open "
+            f"The metadata store mysql://{server.host}:{server.port}/{server.database} cannot be opened "
             f"({_reason(error)}): check that the server runs, and the host, database, user and password in --metadata."
         ) from error
 
@@ -183,70 +177,3 @@ def _import_mlmd() -> types.ModuleType:
 def _reason(error: Exception) -> str:
     """Returns the message of SQLite or MySQL without the query that ML Metadata puts around it."""
     return str(error).removeprefix("Error when executing query: ").partition(" query:")[0].strip(" ,:")
-
-
-def _artifact_record(artifact: Artifact) -> Record:
-    return Record(
-        type=artifact.type,
-        id=artifact.id,
-        state=LIVE,
-        uri=artifact.uri,
-        properties={_DIGEST: artifact.digest, _LISTING: artifact.listing},
-    )
-
-
-def _artifact(record: Record) -> Artifact:
-    return Artifact(
-        type=record.type,
-        uri=record.uri,
-        digest=str(record.properties.get(_DIGEST, "")),
-        listing=str(record.properties.get(_LISTING, "")),
-        id=record.id,
-    )
-
-
-def _execution_record(execution: Execution) -> Record:
-    key = execution.cache_key
-    record = Record(
-        type=execution.stage,
-        id=execution.id,
-        state=int(execution.state),
-        properties={
-            "cache_key": key.digest,
-            "config": json.dumps(key.config),
-            "code": json.dumps(key.code),
-            "inputs": json.dumps(key.inputs),
-            "external": json.dumps(key.external),
-            "why": execution.why,
-            "summary": execution.summary,
-            "seconds": float(execution.seconds),
-        },
-    )
-    for name, value in execution.figures.items():
-        record.properties[_FIGURE_PREFIX + name] = records.plain(value)
-    return record
-
-
-def _execution(record: Record, *, outputs: dict[str, Artifact]) -> Execution:
-    properties = record.properties
-    return Execution(
-        cache_key=CacheKey(
-            stage=record.type,
-            config=json.loads(properties["config"]),
-            code=json.loads(properties["code"]),
-            inputs=json.loads(properties["inputs"]),
-            external=json.loads(properties["external"]),
-        ),
-        state=State(record.state),
-        why=properties["why"],
-        summary=properties["summary"],
-        seconds=properties["seconds"],
-        figures={
-            name.removeprefix(_FIGURE_PREFIX): value
-            for name, value in properties.items()
-            if name.startswith(_FIGURE_PREFIX)
-        },
-        outputs=outputs,
-        id=record.id,
-        started_ms=record.created_ms,
-    )

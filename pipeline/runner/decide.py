@@ -5,8 +5,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
-from etils import epath
-
 from pipeline import digests
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
 
@@ -55,8 +53,19 @@ def decide(cache_key: CacheKey, *, history: Sequence[Execution], forced_by: str 
 
 def is_intact(artifact: Artifact) -> bool:
     """Returns whether a published folder still holds the files it was published with, judged by names and sizes."""
-    folder = epath.Path(artifact.uri)
-    return folder.is_dir() and digests.listing_digest(folder) == artifact.listing
+    return artifact.folder.is_dir() and digests.listing_digest(artifact.folder) == artifact.listing
+
+
+def last_intact(history: Sequence[Execution]) -> Execution | None:
+    """Returns the last finished execution whose outputs are all intact, or None.
+
+    Args:
+        history: Executions of a stage, oldest first.
+    """
+    for execution in reversed(history):
+        if execution.state.is_finished and all(map(is_intact, execution.outputs.values())):
+            return execution
+    return None
 
 
 def differences(before: Mapping[str, object], after: Mapping[str, object], *, prefix: str = "") -> list[str]:

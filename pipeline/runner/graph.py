@@ -26,7 +26,6 @@ class Node:
 
     @property
     def name(self) -> str:
-        """Name of the stage."""
         return self.component.name
 
 
@@ -38,7 +37,6 @@ class Pipeline:
 
     @property
     def stages(self) -> list[str]:
-        """Names of the stages, in order."""
         return [node.name for node in self.nodes]
 
     def add(self, component: Component, **inputs: Channel) -> dict[str, Channel]:

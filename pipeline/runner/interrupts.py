@@ -22,7 +22,7 @@ class Interrupted(KeyboardInterrupt):
     def message(self) -> str:
         """What to tell the user."""
         cause = "Ctrl-C" if self.signal == signal.SIGINT else self.signal.name
-        return f"Stopped by {cause}: nothing half-done was published, the same command goes on from here."
+        return f"Stopped by {cause}: nothing incomplete was published, and the same command continues from here."
 
     @property
     def exit_status(self) -> int:

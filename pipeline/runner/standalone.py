@@ -65,7 +65,7 @@ def _claim(folder: epath.Path, config: TrainerConfig, *, examples: str) -> None:
             if _has_checkpoints(folder):
                 raise UserError(
                     f"--output {folder} holds a training with another config or other examples, see {file}: name "
-                    "another folder, remove this one, or give the same as before."
+                    "another folder, remove this one, or use the same config and examples as before."
                 )
         folder.mkdir(parents=True, exist_ok=True)
         storage.write_text(file, text)

@@ -42,8 +42,8 @@ class TestRefusals:
 
     def test_metadata_file_that_is_not_a_database(self, capsys, tmp_path):
         (tmp_path / "metadata.sqlite").write_text("text, and a good deal of it, that is no database" * 50)
-        assert "does not open" in refusal(capsys, "run", "--preset", "quickstart", "--root", tmp_path)
-        assert "does not open" in refusal(capsys, "status", "--root", tmp_path)
+        assert "cannot be opened" in refusal(capsys, "run", "--preset", "quickstart", "--root", tmp_path)
+        assert "cannot be opened" in refusal(capsys, "status", "--root", tmp_path)
 
 
 def test_passwords_are_not_logged():

@@ -17,11 +17,11 @@ def test_a_file_that_is_not_a_store_is_refused_in_one_sentence(tmp_path, monkeyp
     path = tmp_path / "metadata.sqlite"
     path.write_text("this is text and not a database, long enough for SQLite to see that by its header\n" * 20)
     with pytest.raises(
-        UserError, match=r"metadata.sqlite does not open \(file is not a database\): .*--metadata"
+        UserError, match=r"metadata.sqlite cannot be opened \(file is not a database\): .*--metadata"
     ) as caught:
         store.open_records(str(path))
     assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match=r"does not open \("):
+    with pytest.raises(UserError, match=r"cannot be opened \("):
         store.open_records(str(path / "below"))
 
 
@@ -34,7 +34,7 @@ def test_a_mysql_server_that_does_not_answer_is_reported_in_one_sentence():
     command = [sys.executable, "-m", "pipeline.cli", "status", "--root", ".", "--metadata", uri]
     status = subprocess.run(command, capture_output=True, text=True)
     assert status.returncode == 2
-    assert status.stderr.startswith("diptych: The metadata store mysql://127.0.0.1:1/x does not open (")
+    assert status.stderr.startswith("diptych: The metadata store mysql://127.0.0.1:1/x cannot be opened (")
     assert "check that the server runs" in status.stderr
     assert status.stderr.count("\n") == 1
 

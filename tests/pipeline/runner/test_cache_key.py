@@ -29,6 +29,7 @@ def sources(tmp_path, monkeypatch):
 @pytest.fixture
 def stage(sources):
     """A component in its own package that names another package as its code."""
+    # Imported here because the fixture `sources` puts the package on the path.
     from stage_package.stage.component import Stage
 
     return Stage()
@@ -67,6 +68,7 @@ def test_code_that_does_not_exist_is_an_error(stage):
 
 @pytest.mark.usefixtures("sources")
 def test_the_code_of_a_component_in_a_plain_module_is_that_module():
+    # Imported here because the fixture `sources` puts the package on the path.
     from flat_package.stage import Stage
 
     assert list(cache_key.code_digests(Stage())) == ["flat_package/stage.py"]
