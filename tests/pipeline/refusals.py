@@ -1,4 +1,4 @@
-"""What tests of commands share."""
+"""A helper for tests of commands that refuse their arguments."""
 
 from pipeline import cli
 

@@ -225,6 +225,7 @@ def start(root, *, seconds):
 
 
 def wait_for(folder, pattern="*"):
+    """Waits up to 20 s until a path that matches `pattern` appears in `folder`."""
     for _ in range(400):
         if folder.exists() and list(folder.glob(pattern)):
             return
