@@ -1,4 +1,4 @@
-"""The pipeline that Diptych is."""
+"""Builds Diptych's pipeline from its components."""
 
 from components.audio_example_gen import AudioExampleGen
 from components.errors import UserError
@@ -15,16 +15,12 @@ from pipeline.runner.graph import Pipeline
 
 
 def create_pipeline(config: PipelineConfig) -> Pipeline:
-    """Builds Diptych's pipeline.
+    """Returns the pipeline that a config describes.
 
     Raises:
-        UserError: there is no audio to start from, or two sections contradict each other.
+        UserError: The config names no audio to start from, or two of its sections contradict each other.
     """
-    source = config.audio_example_gen.source
-    if source is None and config.synthetic_audio_gen is None:
-        raise UserError("There is no audio to learn from: give its folder with --data PATH.")
-    if source is not None and config.synthetic_audio_gen is not None:
-        raise UserError("audio_example_gen.source needs synthetic_audio_gen=null beside it; --data PATH sets both.")
+    _check_source(config)
     _check_sample_rate(config)
 
     pipeline = Pipeline()
@@ -47,16 +43,30 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     return pipeline
 
 
+def _check_source(config: PipelineConfig) -> None:
+    has_source = config.audio_example_gen.source is not None
+    is_synthetic = config.synthetic_audio_gen is not None
+    if not has_source and not is_synthetic:
+        raise UserError("There is no audio to learn from: give its folder with --data PATH.")
+    if has_source and is_synthetic:
+        raise UserError(
+            "audio_example_gen.source also needs synthetic_audio_gen=null: set it, or use --data PATH, which sets both."
+        )
+
+
 def _check_sample_rate(config: PipelineConfig) -> None:
     rate = config.audio_example_gen.sample_rate
     if config.importer is not None:
-        wanted = read_model_config(config.importer.model)["sample_rate"]
-        if rate != wanted:
+        model_rate = read_model_config(config.importer.model)["sample_rate"]
+        if rate != model_rate:
             raise UserError(
                 f"audio_example_gen.sample_rate={rate} is not that of the model in {config.importer.model}: set "
-                f"audio_example_gen.sample_rate={wanted}."
+                f"audio_example_gen.sample_rate={model_rate}."
             )
-    elif rate != (wanted := config.trainer.model.sample_rate):
+        return
+    model_rate = config.trainer.model.sample_rate
+    if rate != model_rate:
         raise UserError(
-            f"audio_example_gen.sample_rate={rate} and trainer.model.sample_rate={wanted} differ: set both alike."
+            f"audio_example_gen.sample_rate={rate} and trainer.model.sample_rate={model_rate} differ: "
+            "set both to the same value."
         )

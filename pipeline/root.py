@@ -1,4 +1,4 @@
-"""The folder that a pipeline lives in: where everything is, and who may use it."""
+"""The root folder of a pipeline: where each file is, and the lock that keeps a second run out."""
 
 import contextlib
 import dataclasses
@@ -9,67 +9,85 @@ from collections.abc import Iterator
 
 from etils import epath
 
+from beam_jobs import storage
 from components.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
 class Root:
-    """`<root>/{metadata.sqlite, artifacts, tensorboard, logs, report.json}`, and `work` and `staging` while it runs."""
+    """The folder that a pipeline writes into.
+
+    It holds `metadata.sqlite`, `artifacts`, `tensorboard`, `logs` and `report.json`, and `work` and `staging` during a
+    run.
+    """
 
     path: epath.Path
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder of this machine (not gs:// or the like)."""
-        return "://" not in os.fspath(self.path)
+        """Whether the folder is on this machine, not at a URL such as gs://bucket/name."""
+        return not storage.is_remote(self.path)
+
+    @property
+    def tensorboard(self) -> epath.Path:
+        """The folder for `tensorboard --logdir`."""
+        return self.path / "tensorboard"
+
+    @property
+    def report(self) -> epath.Path:
+        """The file with the report of the last run."""
+        return self.path / "report.json"
 
     def metadata_uri(self) -> str:
-        """The default metadata store.
+        """Returns the default metadata store, a SQLite file.
 
         Raises:
-            UserError: the root is remote, where SQLite cannot be.
+            UserError: The root is remote, and SQLite needs a local file.
         """
         if not self.is_local:
             raise UserError(f"--root {self.path} cannot hold a SQLite file: name a store with --metadata mysql://...")
         return os.fspath(self.path / "metadata.sqlite")
 
+    def log_file(self, name: str) -> pathlib.Path:
+        """Returns the log file of a run. It is always local: under `runs` if the root is remote."""
+        folder = pathlib.Path(self.path if self.is_local else "runs")
+        return folder / "logs" / f"{name}.log"
+
     def published(self, *, stage: str, output: str, execution_id: int) -> epath.Path:
-        """Where an output goes once its stage has ended well."""
+        """Returns the folder that an output of a finished execution is moved to."""
         return self.path / "artifacts" / stage / output / str(execution_id)
 
+    def all_published(self, *, stage: str, execution_id: int) -> list[epath.Path]:
+        """Returns the existing folders of all outputs of an execution."""
+        artifacts = self.path / "artifacts" / stage
+        if not artifacts.exists():
+            return []
+        folders = [output / str(execution_id) for output in artifacts.iterdir()]
+        return [folder for folder in folders if folder.exists()]
+
     def staging(self, execution_id: int) -> epath.Path:
-        """Where a running execution writes its outputs, a folder each."""
+        """Returns the folder that holds the outputs of an execution while it runs."""
         return self.path / "staging" / str(execution_id)
 
-    def work(self, *, stage: str, key: str) -> epath.Path:
-        """A stage's scratch folder, the same one for the same recipe."""
-        return self.path / "work" / stage / key[:16]
+    def work(self, *, stage: str, cache_key: str) -> epath.Path:
+        """Returns the scratch folder of a stage. Executions with the same cache key have the same folder."""
+        return self.path / "work" / stage / cache_key[:16]
 
-    @property
-    def tensorboard(self) -> epath.Path:
-        """What `tensorboard --logdir` takes."""
-        return self.path / "tensorboard"
-
-    def events(self, *, stage: str, key: str) -> epath.Path:
-        """Where an execution writes its event files."""
-        return self.tensorboard / stage / key[:8]
-
-    @property
-    def report(self) -> epath.Path:
-        """The last run's report."""
-        return self.path / "report.json"
+    def events(self, *, stage: str, cache_key: str) -> epath.Path:
+        """Returns the folder for the event files of an execution."""
+        return self.tensorboard / stage / cache_key[:8]
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps a second run out for as long as the block (or the process) lasts. Remote roots are not locked.
+        """Keeps other runs out until the block or the process ends. Remote roots are not locked.
 
         Raises:
-            UserError: another run holds it, or the folder cannot be made.
+            UserError: Another run holds the lock, or the folder cannot be created.
         """
         if not self.is_local:
             yield
             return
-        file = pathlib.Path(self.path) / ".lock"
+        file = self._lock_file()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             stream = file.open("a+")
@@ -79,7 +97,7 @@ class Root:
             ) from error
         with stream:
             try:
-                # A record lock: unlike flock's it is not inherited by children that outlive a killed run.
+                # A record lock, because children that outlive a killed run would inherit a lock of flock().
                 fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 stream.seek(0)
@@ -93,14 +111,15 @@ class Root:
             yield
 
     def is_locked(self) -> bool:
-        """Whether another process holds `lock`; of a remote root that cannot be told, and it is taken for locked.
+        """Returns whether another process holds the lock. A remote root counts as locked, because it has no lock.
 
-        Never call it while holding the lock: closing any file of a process gives up its record locks on it.
+        Do not call it while this process holds the lock: a process loses all its record locks on a file when it closes
+        the file.
         """
         if not self.is_local:
             return True
         try:
-            with (pathlib.Path(self.path) / ".lock").open("r+") as stream:
+            with self._lock_file().open("r+") as stream:
                 fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -108,8 +127,5 @@ class Root:
             return True
         return False
 
-
-def remove(folder: epath.Path) -> None:
-    """Removes a folder if it is there."""
-    if folder.exists():
-        folder.rmtree()
+    def _lock_file(self) -> pathlib.Path:
+        return pathlib.Path(self.path) / ".lock"

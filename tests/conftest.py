@@ -1,4 +1,4 @@
-"""Settings that hold for all tests."""
+"""Settings for all tests."""
 
 import os
 
@@ -9,6 +9,6 @@ from pipeline import tensorflow_settings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 tensorflow_settings.apply()
 
-# No deadline: the first call of a Keras operation takes far longer than the others.
+# Without a deadline, because the first call of a Keras operation takes far longer than later ones.
 settings.register_profile("diptych", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("diptych")

@@ -1,1 +1,11 @@
-"""The commands of `diptych`, one module each: it parses its arguments and calls the rest of the code."""
+"""The commands of `diptych`, one module each.
+
+A command parses its arguments and calls the code that does the work. Its module has:
+
+* `SUMMARY`: one line for `diptych --help`.
+* `DESCRIPTION` and `EPILOG`: the text before and after the arguments in `diptych COMMAND --help`.
+* `add_arguments(parser)`: adds the arguments of the command.
+* `execute(arguments)`: does what the command is for and returns the exit status.
+
+`diptych --help` imports all of these modules. They therefore import TensorFlow, Beam and the like only in `execute`.
+"""

@@ -1,32 +1,32 @@
-"""The whole pipeline's config: one typed, frozen section per stage."""
+"""The config of the whole pipeline: one typed, frozen section per stage."""
 
 import pydantic
 
-from components.audio_example_gen import AudioExampleGen
+from components.audio_example_gen import AudioExampleGenConfig
 from components.base import StageConfig
-from components.evaluator import Evaluator
-from components.example_validator import ExampleValidator
-from components.exporter import Exporter
-from components.importer import Importer
-from components.pusher import Pusher
-from components.statistics_gen import StatisticsGen
-from components.synthetic_audio_gen import SyntheticAudioGen
-from components.trainer import Trainer
+from components.evaluator import EvaluatorConfig
+from components.example_validator import ExampleValidatorConfig
+from components.exporter import ExporterConfig
+from components.importer import ImporterConfig
+from components.pusher import PusherConfig
+from components.statistics_gen import StatisticsGenConfig
+from components.synthetic_audio_gen import SyntheticAudioGenConfig
+from components.trainer import TrainerConfig
 
 
 class PipelineConfig(StageConfig):
     """What `diptych config` prints and `diptych run` runs."""
 
-    synthetic_audio_gen: SyntheticAudioGen.Config | None = pydantic.Field(
+    synthetic_audio_gen: SyntheticAudioGenConfig | None = pydantic.Field(
         None, description="A generated corpus to start from; null when audio_example_gen.source names real audio."
     )
-    audio_example_gen: AudioExampleGen.Config = AudioExampleGen.Config()
-    statistics_gen: StatisticsGen.Config = StatisticsGen.Config()
-    example_validator: ExampleValidator.Config = ExampleValidator.Config()
-    trainer: Trainer.Config = Trainer.Config()
-    importer: Importer.Config | None = pydantic.Field(
-        None, description="A model that was trained elsewhere, to take in place of the Trainer's (--import sets it)."
+    audio_example_gen: AudioExampleGenConfig = AudioExampleGenConfig()
+    statistics_gen: StatisticsGenConfig = StatisticsGenConfig()
+    example_validator: ExampleValidatorConfig = ExampleValidatorConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    importer: ImporterConfig | None = pydantic.Field(
+        None, description="A model that was trained elsewhere and replaces the Trainer's. --import sets it."
     )
-    exporter: Exporter.Config = Exporter.Config()
-    evaluator: Evaluator.Config = Evaluator.Config()
-    pusher: Pusher.Config = Pusher.Config()
+    exporter: ExporterConfig = ExporterConfig()
+    evaluator: EvaluatorConfig = EvaluatorConfig()
+    pusher: PusherConfig = PusherConfig()

@@ -1,165 +1,134 @@
-"""Changing a frozen config field by field: `section.field=value` as typed on a command line, checked and explained."""
+"""Changes single fields of a frozen config: `section.field=value` as typed on a command line."""
 
 import contextlib
 import difflib
 import json
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pydantic
 
 from components.errors import UserError
+from pipeline.configs import explain
 
 Config = typing.TypeVar("Config", bound=pydantic.BaseModel)
 
+_PYTHON_SPELLINGS = {"True": True, "False": False, "None": None}
+
 
 def override(config: Config, assignments: Iterable[str]) -> Config:
-    """Returns a copy with "trainer.steps=100", "trainer.model.width=0.25" and the like put in.
+    """Returns a copy of a config with assignments such as "trainer.steps=100" applied.
 
-    Values are JSON (12, 0.5, true, null, ["a", "b"]); what is not JSON is taken as text; a list may also be written
-    a,b. The spellings True, False and None are understood.
+    Args:
+        config: The config.
+        assignments: Each is `section.field=value`. The value is JSON (12, 0.5, true, null, ["a", "b"]). Anything else
+            is text, or a list if written as a,b. True, False and None are also understood.
 
     Raises:
-        UserError: no such field, or a value that does not fit it.
+        UserError: There is no such field, or a value does not fit its field.
     """
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        if not equals or not path.strip():
+        path = path.strip()
+        if not equals or not path:
             raise UserError(f"{assignment!r} is not an override: write it as section.field=value.")
-        config = _assign(config, path.strip(), text)
+        config = _assign(config, path, text)
     return config
 
 
 def replace(config: Config, values: Mapping[str, object]) -> Config:
-    """Returns a copy with some fields set: {"audio_example_gen.source": "clips", "synthetic_audio_gen": None}.
+    """Returns a copy of a config with some fields set.
+
+    Args:
+        config: The config.
+        values: Dotted name of a field -> value, e.g. {"audio_example_gen.source": "clips"}.
 
     Raises:
-        UserError: no such field, or a value that does not fit it.
+        UserError: There is no such field, or a value does not fit its field.
     """
     for path, value in values.items():
         data = config.model_dump()
-        _put(data, config, path.split("."), path, value)
-        config = _validated(type(config), data)
+        _set_field(data, path, value, model=type(config))
+        try:
+            config = type(config).model_validate(data)
+        except pydantic.ValidationError as error:
+            raise UserError(explain.sentence(error)) from error
     return config
 
 
-def fields(config: pydantic.BaseModel, *, prefix: str = "") -> list[tuple[str, object, str]]:
-    """All fields as (dotted name, value, description); a section that is None is one row."""
-    rows = []
-    for name, field in type(config).model_fields.items():
-        value = getattr(config, name)
-        if isinstance(value, pydantic.BaseModel):
-            rows += fields(value, prefix=f"{prefix}{name}.")
-        else:
-            rows.append((prefix + name, value, field.description or ""))
-    return rows
-
-
 def _assign(config: Config, path: str, text: str) -> Config:
+    """Sets a field to the first interpretation of `text` that the field accepts."""
     errors = []
-    for value in _readings(text):
+    for value in _interpretations(text):
         try:
             return replace(config, {path: value})
         except UserError as error:
             errors.append(error)
-    # The likeliest reading says best what is wrong, but of a list that is the last one, as a list.
-    cause = errors[0].__cause__
-    is_list = isinstance(cause, pydantic.ValidationError) and cause.errors()[0]["type"] == "tuple_type"
-    raise errors[-1 if is_list else 0]
+    # The error of the likeliest interpretation says best what is wrong. For a list that is the last one.
+    raise errors[-1] if _expects_list(errors[0]) else errors[0]
 
 
-def _readings(text: str) -> Iterable[object]:
-    """What a value on the command line may mean, most likely first."""
-    spelled = {"True": True, "False": False, "None": None}
-    if text in spelled:
-        yield spelled[text]
+def _interpretations(text: str) -> Iterator[object]:
+    """Yields the values that a text on the command line may stand for, the likeliest first."""
+    if text in _PYTHON_SPELLINGS:
+        yield _PYTHON_SPELLINGS[text]
     with contextlib.suppress(json.JSONDecodeError):
         yield json.loads(text)
     yield text
     yield [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _put(
-    data: dict, model: pydantic.BaseModel | type[pydantic.BaseModel], keys: list[str], path: str, value: object
-) -> None:
-    """Sets data[k0][k1]... to value after checking each key against the model's fields."""
-    key, *rest = keys
-    model_fields = model.model_fields if isinstance(model, type) else type(model).model_fields
-    if key not in model_fields:
-        _refuse_unknown(path, keys, model_fields)
-    if not rest:
-        data[key] = value
-        return
-    section = getattr(model, key, None) if isinstance(model, pydantic.BaseModel) else None
-    if not isinstance(section, pydantic.BaseModel):
-        section = _section_type(model_fields[key].annotation)
-        if section is None:
-            raise UserError(f"{path}: {key} is a single value, not a section.")
-    if not isinstance(data.get(key), dict):
-        data[key] = {}  # The section was None; naming one of its fields puts it in, with its defaults.
-    _put(data[key], section, rest, path, value)
+def _expects_list(error: UserError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, pydantic.ValidationError) and cause.errors()[0]["type"] == "tuple_type"
 
 
-def _section_type(annotation: object) -> type[pydantic.BaseModel] | None:
-    """The config class in an annotation such as `Section | None`."""
+def _set_field(data: dict[str, object], path: str, value: object, *, model: type[pydantic.BaseModel]) -> None:
+    """Sets the field `path` in the data of a config after checking each key against the fields of its section.
+
+    A section that is None gets its defaults when one of its fields is set.
+    """
+    *sections, field = path.split(".")
+    for depth, key in enumerate(sections):
+        _check_key(key, path, fields=model.model_fields, section=sections[:depth])
+        model = _section_class(model, key, path)
+        if not isinstance(data.get(key), dict):
+            data[key] = {}
+        data = data[key]
+    _check_key(field, path, fields=model.model_fields, section=sections)
+    data[field] = value
+
+
+def _section_class(model: type[pydantic.BaseModel], key: str, path: str) -> type[pydantic.BaseModel]:
+    """Returns the config class of the section `key`, whose annotation may be `Section | None`.
+
+    Raises:
+        UserError: `key` is a single value.
+    """
+    annotation = model.model_fields[key].annotation
     for choice in (annotation, *typing.get_args(annotation)):
         if isinstance(choice, type) and issubclass(choice, pydantic.BaseModel):
             return choice
-    return None
+    raise UserError(f"{path}: {key} is a single value, not a section.")
 
 
-def _refuse_unknown(path: str, keys: list[str], known: Iterable[str]) -> typing.NoReturn:
-    """Says what may have been meant by the first of `keys`, the end of `path`."""
-    key, *rest = keys
-    section = path.split(".")[: -len(keys)]
-    close = difflib.get_close_matches(key, known, n=1)
+def _check_key(key: str, path: str, *, fields: Iterable[str], section: Sequence[str]) -> None:
+    """Checks that a section has the field `key`.
+
+    Args:
+        key: One key of `path`.
+        path: The whole path, which the message names.
+        fields: Names of the fields of the section.
+        section: The keys of `path` before `key`.
+
+    Raises:
+        UserError: There is no such field. The message names a similar one, or all.
+    """
+    if key in fields:
+        return
+    close = difflib.get_close_matches(key, fields, n=1)
     if close:
-        raise UserError(f"{path}: there is no such field; did you mean {'.'.join([*section, close[0], *rest])}?")
-    raise UserError(f"{path}: there is no such field; {'.'.join(section) or 'the config'} has {', '.join(known)}.")
-
-
-def _validated(model: type[Config], data: object) -> Config:
-    try:
-        return model.model_validate(data)
-    except pydantic.ValidationError as error:
-        raise UserError(explain(error)) from error
-
-
-_SAID = {
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "must be a number"),
-    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
-    "greater_than": "must be more than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than": "must be less than {lt:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "literal_error": "must be {expected}",
-    "too_short": "must hold at least {min_length}",
-    "extra_forbidden": "there is no such field",
-}
-"""Pydantic's error types, said to someone who types a value rather than writes Python."""
-_SAYS_ALL = ("value_error", "extra_forbidden")
-"""Error types to which the value that was given adds nothing."""
-
-
-def explain(error: pydantic.ValidationError) -> str:
-    """One sentence for the first thing that is wrong with a config."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    given = first.get("input")
-    if first["type"] == "model_type":
-        return f"{where}: set its fields one by one, as {where}.FIELD=VALUE."
-    if first["type"] in _SAID:
-        message = _SAID[first["type"]].format(**first.get("ctx", {}))
-    else:
-        message = first["msg"].removeprefix("Value error, ").rstrip(".")
-        message = message[0].lower() + message[1:]
-    shown = f", not {given!r}" if first["type"] not in _SAYS_ALL and isinstance(given, str | int | float) else ""
-    return f"{where}: {message}{shown}." if where else f"{message}."
-
-
-def shown(value: object) -> str:
-    """A value as one would type it in an override."""
-    if isinstance(value, pydantic.BaseModel):
-        return value.model_dump_json()
-    return value if isinstance(value, str) else json.dumps(value, default=list)
+        rest = path.split(".")[len(section) + 1 :]
+        meant = ".".join([*section, close[0], *rest])
+        raise UserError(f"{path}: there is no such field; did you mean {meant}?")
+    raise UserError(f"{path}: there is no such field; {'.'.join(section) or 'the config'} has {', '.join(fields)}.")

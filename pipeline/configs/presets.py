@@ -1,18 +1,13 @@
-"""Named configs: what a preset changes in the default `PipelineConfig`.
-
-A preset is a list of fields and nothing else, so that this module stays light: `diptych --help` reads it.
-"""
+"""Presets: named sets of fields that replace those of the default `PipelineConfig`."""
 
 import dataclasses
 import difflib
-import typing
 from collections.abc import Mapping
 
 from components.errors import UserError
 from models import catalog
-
-if typing.TYPE_CHECKING:
-    from pipeline.configs.config import PipelineConfig
+from pipeline.configs import overrides
+from pipeline.configs.config import PipelineConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,16 +15,16 @@ class Preset:
     """A starting point for a run.
 
     Attributes:
-        description: What it does, on what data and how long it takes; one line.
-        fields: Dotted field -> value, put into the default config in this order.
+        description: One line on what it does, on what data, and how long it takes.
+        fields: Dotted name of a field -> value. They replace those of the default config in this order.
     """
 
     description: str
     fields: Mapping[str, object]
 
 
-# What a small machine changes in the paper's recipe. The batch norm in the projector stands in for the many
-# negatives of a batch that it cannot hold; without dropout, narrow encoders learn more in the same time.
+# Changes to the paper's setup for small machines, which cannot hold a batch with many negatives. Batch normalization
+# in the projector makes up for that in part. Narrow encoders learn more in the same time without dropout.
 _SMALL_MACHINE: Mapping[str, object] = {
     "trainer.model.width": 0.125,
     "trainer.model.dropout": 0.0,
@@ -50,12 +45,12 @@ _BASE: Mapping[str, object] = {
 
 PRESETS: Mapping[str, Preset] = {
     "quickstart": Preset(
-        description="every stage on a corpus generated here; 5 to 15 minutes on 2 cores",
+        description="every stage on a generated corpus; 5 to 15 minutes on 2 cores",
         fields={
             "synthetic_audio_gen": {},
             **_SMALL_MACHINE,
             "trainer.model.crop_seconds": 2.0,
-            "trainer.batch_size": 32,  # more steps for the same time
+            "trainer.batch_size": 32,  # Small, for more steps in the same time.
             "trainer.steps": 300,
             "trainer.learning_rate": 2e-3,
             "trainer.final_learning_rate": 2e-5,
@@ -71,7 +66,7 @@ PRESETS: Mapping[str, Preset] = {
             "trainer.final_learning_rate": 1.5e-5,
         },
     ),
-    # The paper's runs (section 3). `small` is the config's defaults.
+    # The paper's runs (section 3). The defaults of the config are those of `small`.
     "small": Preset(
         description="the paper's small pair, Conv320 and CNN10: batch 1,024, 400,000 steps; GPUs or a TPU",
         fields={},
@@ -96,10 +91,10 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def find(name: str) -> Preset:
-    """The preset of that name.
+    """Returns the preset with the given name.
 
     Raises:
-        UserError: there is none.
+        UserError: There is no such preset.
     """
     if name in PRESETS:
         return PRESETS[name]
@@ -108,14 +103,10 @@ def find(name: str) -> Preset:
     raise UserError(f"--preset {name}: there is no such preset; {hint} presets are {', '.join(PRESETS)}.")
 
 
-def config(name: str) -> "PipelineConfig":
-    """The config of a preset.
+def config(name: str) -> PipelineConfig:
+    """Returns the config of a preset.
 
     Raises:
-        UserError: there is no such preset.
+        UserError: There is no such preset.
     """
-    preset = find(name)
-    from pipeline.configs import overrides
-    from pipeline.configs.config import PipelineConfig
-
-    return overrides.replace(PipelineConfig(), preset.fields)
+    return overrides.replace(PipelineConfig(), find(name).fields)

@@ -1,1 +1,1 @@
-"""What a run shows on the terminal and writes to its log file."""
+"""Shows a run on the terminal and writes its log file."""

@@ -1,113 +1,141 @@
-"""Progress of a stage: a live line on a terminal, plain lines otherwise and always in the log file."""
+"""Shows the progress of a stage: a live line on a terminal, plain lines elsewhere, and lines in the log file."""
 
 import collections
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import rich.progress
 from absl import logging
 from rich.console import Console
 from rich.markup import escape
 
-LINE_EVERY_S = 10.0
-DRAW_EVERY_S = 0.2
-RATE_OVER_S = 60.0
-RATE_FROM = 10  # Fewer units than this have no rate worth telling.
+LINE_INTERVAL_S = 10.0
+DRAW_INTERVAL_S = 0.2
+RATE_WINDOW_S = 60.0
+
+MIN_UNITS_FOR_RATE = 10
+"""With fewer units in total, a rate says nothing."""
 
 
 class Meter:
-    """Rate and time left, from (done, total) as they are reported.
+    """Computes a rate and the time left from reports of the number of units done.
 
-    The rate is that of the last minute, so that neither a slow start nor work found done already distorts it.
+    The rate is that of the last minute, so that neither a slow start nor work that was done before distorts it.
     """
 
     def __init__(self) -> None:
-        self._points: collections.deque[tuple[float, int]] = collections.deque()
+        self._reports: collections.deque[tuple[float, int]] = collections.deque()
+        """(time in seconds, units done), oldest first."""
 
     def add(self, done: int, *, now: float) -> None:
-        """Takes a report at `now`, in seconds of any clock."""
-        if self._points and done < self._points[-1][1]:
-            self._points.clear()  # A new count began.
-        self._points.append((now, done))
-        while len(self._points) > 2 and now - self._points[1][0] > RATE_OVER_S:
-            self._points.popleft()
+        """Adds a report.
+
+        Args:
+            done: Number of units done. A lower number than before starts a new count.
+            now: Time in seconds of any clock.
+        """
+        if self._reports and done < self._reports[-1][1]:
+            self._reports.clear()
+        self._reports.append((now, done))
+        while len(self._reports) > 2 and now - self._reports[1][0] > RATE_WINDOW_S:
+            self._reports.popleft()
 
     @property
     def rate(self) -> float | None:
-        """Units per second; None until it can be told."""
-        if len(self._points) < 2:
+        """Units per second, or None if it is not known yet."""
+        if len(self._reports) < 2:
             return None
-        (start, first), (end, last) = self._points[0], self._points[-1]
-        return (last - first) / (end - start) if end > start and last > first else None
+        start, done_at_start = self._reports[0]
+        end, done_at_end = self._reports[-1]
+        if end <= start or done_at_end <= done_at_start:
+            return None
+        return (done_at_end - done_at_start) / (end - start)
 
     def seconds_left(self, total: int) -> float | None:
-        """Until `total` at the present rate."""
+        """Returns the time until `total` units are done at the current rate, or None if the rate is not known yet."""
         rate = self.rate
-        return (total - self._points[-1][1]) / rate if rate else None
+        if rate is None:
+            return None
+        _, done = self._reports[-1]
+        return (total - done) / rate
 
 
 class StageProgress:
-    """The `components.base.Progress` of one stage."""
+    """Shows the progress of one stage. Implements `components.base.Progress`.
+
+    Args:
+        stage: Name of the stage.
+        console: Gets plain lines if there is no bar.
+        bar: The live line, on a terminal.
+    """
 
     def __init__(self, stage: str, *, console: Console, bar: rich.progress.Progress | None):
-        self._stage, self._console, self._bar = stage, console, bar
-        self._task = bar.add_task(stage, total=None, text="") if bar else None
-        self._meter, self._lock = Meter(), threading.Lock()
-        self._drawn = self._lined = float("-inf")
-        self._ended = False
+        self._stage = stage
+        self._console = console
+        self._bar = bar
+        self._task = None if bar is None else bar.add_task(stage, total=None, text="")
+        self._meter = Meter()
+        self._lock = threading.Lock()
+        self._last_draw = float("-inf")
+        self._last_line = float("-inf")
+        self._has_ended = False
 
     def update(self, done: int, *, total: int, unit: str, **figures: float | int | str) -> None:
         """See `components.base.Progress`."""
         now = time.monotonic()
         with self._lock:
-            ended = done >= total
-            draw = self._bar is not None and (ended or now - self._drawn >= DRAW_EVERY_S)
-            line = now - self._lined >= LINE_EVERY_S or (ended and not self._ended)
-            self._ended = ended
-            if not (draw or line):
+            ends = done >= total
+            draws = self._bar is not None and (ends or now - self._last_draw >= DRAW_INTERVAL_S)
+            writes_line = now - self._last_line >= LINE_INTERVAL_S or (ends and not self._has_ended)
+            self._has_ended = ends
+            if not draws and not writes_line:
                 return
             self._meter.add(done, now=now)
             text = self._text(done, total=total, unit=unit, figures=figures)
-            if draw:
-                self._drawn = now
+            if draws:
+                self._last_draw = now
                 self._bar.update(self._task, completed=done, total=total, text=escape(text))
-            if line:
-                self._lined = now
-                logging.info("%s: %s", self._stage, text)
-                if self._bar is None:
-                    self._console.print(f"{self._stage}: {text}", markup=False, highlight=False, soft_wrap=True)
+            if writes_line:
+                self._last_line = now
+                self._write_line(text)
 
-    def _text(self, done: int, *, total: int, unit: str, figures: dict[str, float | int | str]) -> str:
+    def _write_line(self, text: str) -> None:
+        logging.info("%s: %s", self._stage, text)
+        if self._bar is None:
+            self._console.print(f"{self._stage}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def _text(self, done: int, *, total: int, unit: str, figures: Mapping[str, float | int | str]) -> str:
         parts = [f"{done:,}/{total:,} {unit}"]
-        parts += [f"{name} {_figure(value)}" for name, value in figures.items()]
-        if total >= RATE_FROM and (rate := self._meter.rate) is not None:
-            parts.append(f"{_figure(rate)} {unit}/s")
-        left = self._meter.seconds_left(total)
-        if left is not None and done < total:
-            parts.append(f"{duration(left)} left")
+        parts += [f"{name} {_shown(value)}" for name, value in figures.items()]
+        rate = self._meter.rate
+        if rate is not None and total >= MIN_UNITS_FOR_RATE:
+            parts.append(f"{_shown(rate)} {unit}/s")
+        seconds_left = self._meter.seconds_left(total)
+        if seconds_left is not None and done < total:
+            parts.append(f"{duration(seconds_left)} left")
         return ", ".join(parts)
 
 
 class Display:
-    """Shows stages as they start, go on and end.
+    """Shows stages when they start, while they run and when they end.
 
     Args:
-        console: Where to; plain lines are written if it is no terminal.
+        console: Where to. Anything but a terminal gets plain lines.
     """
 
     def __init__(self, console: Console | None = None):
         self.console = console or Console()
 
     def say(self, text: str) -> None:
-        """One line, on the console and in the log file."""
+        """Writes one line to the console and to the log file."""
         logging.info("%s", text)
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def stage(self, stage: str) -> Iterator[StageProgress]:
-        """The progress of a stage while it runs."""
+        """Yields the progress of a stage, which is shown until the block ends."""
         if not self.console.is_terminal:
             yield StageProgress(stage, console=self.console, bar=None)
             return
@@ -126,7 +154,7 @@ class Display:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: "0.4 s", "12 s", "3 min 05 s", "1 h 02 min"."""
+    """Returns a duration for people: "0.4 s", "12 s", "3 min 05 s", "1 h 02 min"."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -137,7 +165,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _figure(value: float | int | str) -> str:
+def _shown(value: float | int | str) -> str:
     if isinstance(value, str):
         return value
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if abs(value) < 1000:
+        return f"{value:,.4g}"
+    return f"{value:,.0f}"

@@ -1,4 +1,4 @@
-"""The report of a run, from its metadata: a table per stage, the probe's scores and where to look next."""
+"""The report of a run, read from its metadata: a table of stages, the scores of the probe and where the results are."""
 
 import dataclasses
 import json
@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.console.progress import duration
-from pipeline.metadata.store import Execution, MetadataStore, Run, State
+from pipeline.metadata.executions import Execution, Run, State
+from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 
 OUTCOMES = {
@@ -24,14 +25,31 @@ OUTCOMES = {
     State.CANCELED: "stopped",
 }
 STYLES = {"ran": "green", "skipped": "cyan", "failed": "red", "stopped": "yellow", "running": "bold", "not run": "dim"}
-UNTRAINED = "untrained/"
+TIMED_OUTCOMES = ("ran", "failed", "stopped")
+
+# Names in the scores of the Evaluator.
+UNTRAINED_PREFIX = "untrained/"
 BASELINES = {"mfcc_mean_std": "MFCC mean+std"}
-BRANCHES = {"both": "both, concatenated"}
+COMBINATIONS = {"both": "both, concatenated"}
+
+# The artifacts that the report names.
+EVALUATION = ("Evaluator", "evaluation")
+SAVED_MODEL = ("Exporter", "saved_model")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StageRow:
-    """One stage in the table; `outcome` is one of the keys of `STYLES`."""
+    """One stage in the table.
+
+    Attributes:
+        stage: Name of the stage.
+        outcome: A key of `STYLES`.
+        why: Why the stage ran or was skipped.
+        seconds: How long it took.
+        summary: One line from the stage.
+        figures: Numbers that the stage reported.
+        outputs: Output channel -> published folder.
+    """
 
     stage: str
     outcome: str
@@ -44,16 +62,16 @@ class StageRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a run came to; `report.json` holds just this.
+    """The outcome of a run. These are also the fields of `report.json`.
 
     Attributes:
-        run: Its name.
-        preset: Where its config came from.
+        run: Name of the run.
+        preset: Name of the preset that the config started from.
         started: Local time, ISO 8601.
-        stages: One row each, in order.
-        evaluation: The Evaluator's `probe`, `metric` and `scores`, or empty.
+        stages: One row per stage, in order.
+        evaluation: `probe`, `metric` and `scores` of the Evaluator, or empty.
         saved_model: Folder of the exported SavedModel, or empty.
-        tensorboard: The command that shows it all.
+        tensorboard: The command that shows the event files.
     """
 
     run: str
@@ -65,54 +83,62 @@ class Report:
     tensorboard: str
 
     def to_json(self) -> str:
-        """As written to `report.json`."""
+        """Returns the content of `report.json`."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 
 def build(store: MetadataStore, run: Run, *, root: Root, is_live: bool = True) -> Report:
-    """Reads a run's report out of the metadata.
+    """Reads the report of a run from the metadata.
 
     Args:
         store: The metadata.
-        run: Which run.
-        root: Where it ran.
-        is_live: Whether its process may still be there; a stage left running by one that is not was killed.
+        run: The run.
+        root: The root folder of the run.
+        is_live: Whether the process of the run may still exist. Otherwise a stage that is recorded as running was
+            killed.
     """
     executions = {execution.stage: execution for execution in store.executions(run=run)}
-    saved_model = _output(executions, "Exporter", "saved_model")
     return Report(
         run=run.name,
         preset=run.preset,
         started=time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(run.started_ms / 1000)),
         stages=tuple(_row(stage, executions.get(stage), is_live=is_live) for stage in run.stages),
-        evaluation=_evaluation(_output(executions, "Evaluator", "evaluation")),
-        saved_model=saved_model,
+        evaluation=_evaluation(_output_folder(executions, *EVALUATION)),
+        saved_model=_output_folder(executions, *SAVED_MODEL),
         tensorboard=f"tensorboard --logdir {shlex.quote(str(root.tensorboard))}",
     )
 
 
 def show(report: Report, console: Console) -> None:
-    """Prints the report."""
-    stages = Table(title=f"Run {report.run}, preset {report.preset}", title_justify="left", box=box.ROUNDED)
-    for heading, options in {
-        "Stage": {"no_wrap": True},
-        "Outcome": {"no_wrap": True},
-        "Time": {"no_wrap": True, "justify": "right"},
-        "Result and why it ran or not": {"overflow": "fold"},
-    }.items():
-        stages.add_column(heading, **options)
-    for row in report.stages:
-        text = [escape(row.summary)] if row.summary else []
-        text += [f"[dim]{escape(row.why)}[/]"] if row.why not in ("", "first run") else []
-        took = duration(row.seconds) if row.outcome in ("ran", "failed", "stopped") else ""
-        stages.add_row(row.stage, f"[{STYLES[row.outcome]}]{row.outcome}[/]", took, "\n".join(text))
+    """Prints a report."""
     console.print()
-    console.print(stages)
+    console.print(_stage_table(report))
     if report.evaluation.get("scores"):
         console.print(_score_table(report.evaluation))
-    for label, value in {"SavedModel": report.saved_model, "Look at it": report.tensorboard}.items():
-        if value:
-            console.print(f"{label + ':':12} {value}", markup=False, highlight=False, soft_wrap=True)
+    if report.saved_model:
+        _print_line(console, "SavedModel:", report.saved_model)
+    _print_line(console, "TensorBoard:", report.tensorboard)
+
+
+def _print_line(console: Console, label: str, value: str) -> None:
+    console.print(f"{label:12} {value}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _stage_table(report: Report) -> Table:
+    table = Table(title=f"Run {report.run}, preset {report.preset}", title_justify="left", box=box.ROUNDED)
+    table.add_column("Stage", no_wrap=True)
+    table.add_column("Outcome", no_wrap=True)
+    table.add_column("Time", no_wrap=True, justify="right")
+    table.add_column("Result and why it ran or not", overflow="fold")
+    for row in report.stages:
+        lines = []
+        if row.summary:
+            lines.append(escape(row.summary))
+        if row.why not in ("", "first run"):
+            lines.append(f"[dim]{escape(row.why)}[/]")
+        took = duration(row.seconds) if row.outcome in TIMED_OUTCOMES else ""
+        table.add_row(row.stage, f"[{STYLES[row.outcome]}]{row.outcome}[/]", took, "\n".join(lines))
+    return table
 
 
 def _score_table(evaluation: Mapping[str, object]) -> Table:
@@ -122,17 +148,19 @@ def _score_table(evaluation: Mapping[str, object]) -> Table:
     table.add_column("Embedding")
     table.add_column("trained", justify="right")
     table.add_column("untrained", justify="right")
-    names = dict.fromkeys(name.removeprefix(UNTRAINED) for name in scores)
-    for name in sorted(names, key=lambda name: (name in BASELINES, name in BRANCHES)):
-        own, untrained = scores.get(name), scores.get(UNTRAINED + name)
+    # Single formats come first, then their combination, then the baselines.
+    names = list(dict.fromkeys(name.removeprefix(UNTRAINED_PREFIX) for name in scores))
+    for name in sorted(names, key=lambda name: (name in BASELINES, name in COMBINATIONS)):
+        score = _shown_score(scores.get(name))
         if name in BASELINES:
-            table.add_row(BASELINES[name], "", _score(own))
+            table.add_row(BASELINES[name], "", score)
         else:
-            table.add_row(BRANCHES.get(name, name), _score(own), _score(untrained))
+            untrained_score = _shown_score(scores.get(UNTRAINED_PREFIX + name))
+            table.add_row(COMBINATIONS.get(name, name), score, untrained_score)
     return table
 
 
-def _score(value: object) -> str:
+def _shown_score(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, int | float) else ""
 
 
@@ -152,12 +180,15 @@ def _row(stage: str, execution: Execution | None, *, is_live: bool) -> StageRow:
     )
 
 
-def _output(executions: Mapping[str, Execution], stage: str, channel: str) -> str:
-    execution = executions.get(stage)
-    return execution.outputs[channel].uri if execution and channel in execution.outputs else ""
+def _output_folder(executions: Mapping[str, Execution], stage: str, channel: str) -> str:
+    """Returns the published folder of an output, or "" if the run has none."""
+    if stage in executions and channel in executions[stage].outputs:
+        return executions[stage].outputs[channel].uri
+    return ""
 
 
 def _evaluation(folder: str) -> dict[str, object]:
+    """Returns what the report shows of the Evaluator's `metrics.json`, or {} if there is none."""
     file = epath.Path(folder) / "metrics.json"
     if not folder or not file.exists():
         return {}

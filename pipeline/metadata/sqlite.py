@@ -1,29 +1,37 @@
-"""ML Metadata's SQLite tables (its schema version 10), written without ML Metadata.
+"""Keeps records in ML Metadata's SQLite tables without the package ml-metadata, which Python 3.12 has no build of.
 
-Only what `pipeline.metadata.records.Records` needs. A file written here opens with ML Metadata and the other way round.
+ML Metadata opens a file that this module wrote, and this module opens a file that ML Metadata wrote (release 1.17.1).
 """
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from pipeline.metadata import tables
-from pipeline.metadata.records import Event, Record
+from pipeline.metadata.records import Event, Record, Value
 
+# Values of ML Metadata's enumerations.
 TYPE_KINDS = {"Execution": 0, "Artifact": 1, "Context": 2}
-INPUT, OUTPUT = 3, 4  # values of ML Metadata's Event.Type
+INPUT_EVENT, OUTPUT_EVENT = 3, 4
+
+LOCK_TIMEOUT_S = 30.0
+
+_Table = Literal["Artifact", "Execution", "Context"]
 
 
 class SqliteRecords:
-    """`Records` in a SQLite file."""
+    """Implements `Records` with Python's own SQLite.
+
+    Args:
+        path: The SQLite file, which is created if it does not exist.
+    """
 
     def __init__(self, path: str):
-        self._db = sqlite3.connect(path, timeout=30)
+        self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S)
         self._db.row_factory = sqlite3.Row
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'MLMDEnv'").fetchone():
-            with self._db:
-                for statement in tables.statements():
-                    self._db.execute(statement)
+            self._db.executescript(tables.CREATE)
 
     def put_context(self, context: Record) -> None:
         with self._db:
@@ -33,98 +41,148 @@ class SqliteRecords:
         with self._db:
             self._put("Execution", execution, {"last_known_state": execution.state})
             for event in events:
-                if event.artifact.id is None:
-                    self._put("Artifact", event.artifact, {"uri": event.artifact.uri, "state": event.artifact.state})
+                artifact = event.artifact
+                if artifact.id is None:
+                    self._put("Artifact", artifact, {"uri": artifact.uri, "state": artifact.state})
                 self._put_event(event, execution)
             for context in contexts:
-                self._link("Association", context.id, "execution_id", execution.id)
+                self._db.execute(
+                    "INSERT OR IGNORE INTO Association (context_id, execution_id) VALUES (?, ?)",
+                    [context.id, execution.id],
+                )
                 for event in events:
-                    self._link("Attribution", context.id, "artifact_id", event.artifact.id)
+                    self._db.execute(
+                        "INSERT OR IGNORE INTO Attribution (context_id, artifact_id) VALUES (?, ?)",
+                        [context.id, event.artifact.id],
+                    )
 
     def contexts(self, type_name: str) -> list[Record]:
-        return self._records("Context", "t.name = ?", [type_name])
+        rows = self._db.execute(
+            "SELECT Context.*, Type.name AS type_name FROM Context JOIN Type ON Type.id = Context.type_id "
+            "WHERE Type.name = ? ORDER BY Context.id",
+            [type_name],
+        ).fetchall()
+        return [self._record("Context", row) for row in rows]
 
     def executions(self, context: Record) -> list[Record]:
-        where = "r.id IN (SELECT execution_id FROM Association WHERE context_id = ?)"
-        return self._records("Execution", where, [context.id])
+        rows = self._db.execute(
+            "SELECT Execution.*, Type.name AS type_name FROM Execution JOIN Type ON Type.id = Execution.type_id "
+            "WHERE Execution.id IN (SELECT execution_id FROM Association WHERE context_id = ?) ORDER BY Execution.id",
+            [context.id],
+        ).fetchall()
+        return [self._record("Execution", row) for row in rows]
 
     def events(self, execution_ids: Iterable[int]) -> list[Event]:
         ids = list(execution_ids)
-        marks = ",".join("?" * len(ids))
-        rows = self._db.execute(
-            "SELECT e.*, p.step_key FROM Event e JOIN EventPath p ON p.event_id = e.id "
-            f"WHERE e.execution_id IN ({marks}) ORDER BY e.id",
+        marks = ", ".join("?" for _ in ids)
+        artifact_rows = self._db.execute(
+            "SELECT Artifact.*, Type.name AS type_name FROM Artifact JOIN Type ON Type.id = Artifact.type_id "
+            f"WHERE Artifact.id IN (SELECT artifact_id FROM Event WHERE execution_id IN ({marks}))",
             ids,
         ).fetchall()
-        where = f"r.id IN (SELECT artifact_id FROM Event WHERE execution_id IN ({marks}))"
-        by_id = {artifact.id: artifact for artifact in self._records("Artifact", where, ids)}
+        artifacts = {row["id"]: self._record("Artifact", row) for row in artifact_rows}
+        event_rows = self._db.execute(
+            "SELECT Event.*, EventPath.step_key FROM Event JOIN EventPath ON EventPath.event_id = Event.id "
+            f"WHERE Event.execution_id IN ({marks}) ORDER BY Event.id",
+            ids,
+        ).fetchall()
         return [
             Event(
-                artifact=by_id[row["artifact_id"]],
+                artifact=artifacts[row["artifact_id"]],
                 channel=row["step_key"],
-                output=row["type"] == OUTPUT,
+                output=row["type"] == OUTPUT_EVENT,
                 execution_id=row["execution_id"],
             )
-            for row in rows
+            for row in event_rows
         ]
 
-    def _put(self, table: str, record: Record, columns: dict[str, str | int]) -> None:
-        columns = {**columns, "last_update_time_since_epoch": _now_ms()}
+    def _put(self, table: _Table, record: Record, columns: Mapping[str, str | int]) -> None:
+        """Inserts or updates a record with its properties.
+
+        Args:
+            table: Where records of this kind are.
+            record: Gets an id if it has none.
+            columns: Values of the columns that only this kind of record has.
+        """
+        now = _now_ms()
+        values: dict[str, str | int] = {**columns, "last_update_time_since_epoch": now}
         if record.id is None:
-            columns |= {"type_id": self._type_id(table, record.type), "create_time_since_epoch": _now_ms()}
-            names = ", ".join(columns)
-            sql = f"INSERT INTO {table} ({names}) VALUES ({','.join('?' * len(columns))})"
-            record.id = self._db.execute(sql, list(columns.values())).lastrowid
+            values["type_id"] = self._type_id(table, record.type)
+            values["create_time_since_epoch"] = now
+            marks = ", ".join("?" for _ in values)
+            sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})"
+            record.id = self._db.execute(sql, list(values.values())).lastrowid
         else:
-            sets = ", ".join(f"{name} = ?" for name in columns)
-            self._db.execute(f"UPDATE {table} SET {sets} WHERE id = ?", [*columns.values(), record.id])
-        owner = f"{table.lower()}_id"
+            assignments = ", ".join(f"{column} = ?" for column in values)
+            self._db.execute(f"UPDATE {table} SET {assignments} WHERE id = ?", [*values.values(), record.id])
+        self._put_properties(table, record)
+
+    def _put_properties(self, table: _Table, record: Record) -> None:
+        owner = _owner_column(table)
         self._db.execute(f"DELETE FROM {table}Property WHERE {owner} = ?", [record.id])
-        for key, value in record.properties.items():
-            column = {int: "int_value", float: "double_value", str: "string_value"}[type(value)]
-            sql = f"INSERT INTO {table}Property ({owner}, name, is_custom_property, {column}) VALUES (?, ?, 1, ?)"
-            self._db.execute(sql, [record.id, key, value])
+        for name, value in record.properties.items():
+            self._db.execute(
+                f"INSERT INTO {table}Property ({owner}, name, is_custom_property, {_value_column(value)}) "
+                "VALUES (?, ?, 1, ?)",
+                [record.id, name, value],
+            )
 
     def _put_event(self, event: Event, execution: Record) -> None:
         event.execution_id = execution.id
-        sql = "INSERT INTO Event (artifact_id, execution_id, type, milliseconds_since_epoch) VALUES (?, ?, ?, ?)"
-        values = [event.artifact.id, execution.id, OUTPUT if event.output else INPUT, _now_ms()]
-        event_id = self._db.execute(sql, values).lastrowid
-        sql = "INSERT INTO EventPath (event_id, is_index_step, step_key) VALUES (?, 0, ?)"
-        self._db.execute(sql, [event_id, event.channel])
+        event_id = self._db.execute(
+            "INSERT INTO Event (artifact_id, execution_id, type, milliseconds_since_epoch) VALUES (?, ?, ?, ?)",
+            [event.artifact.id, execution.id, OUTPUT_EVENT if event.output else INPUT_EVENT, _now_ms()],
+        ).lastrowid
+        self._db.execute(
+            "INSERT INTO EventPath (event_id, is_index_step, step_key) VALUES (?, 0, ?)", [event_id, event.channel]
+        )
 
-    def _link(self, table: str, context_id: int, column: str, value: int) -> None:
-        self._db.execute(f"INSERT OR IGNORE INTO {table} (context_id, {column}) VALUES (?, ?)", [context_id, value])
-
-    def _type_id(self, table: str, name: str) -> int:
+    def _type_id(self, table: _Table, name: str) -> int:
+        """Returns the id of a record type, which is created if it does not exist."""
         key = [name, TYPE_KINDS[table]]
         row = self._db.execute("SELECT id FROM Type WHERE name = ? AND type_kind = ?", key).fetchone()
-        return row["id"] if row else self._db.execute("INSERT INTO Type (name, type_kind) VALUES (?, ?)", key).lastrowid
+        if row is not None:
+            return row["id"]
+        return self._db.execute("INSERT INTO Type (name, type_kind) VALUES (?, ?)", key).lastrowid
 
-    def _records(self, table: str, where: str, values: list[int | str]) -> list[Record]:
-        source = f"{table} r JOIN Type t ON t.id = r.type_id"
-        sql = f"SELECT r.*, t.name AS type_name FROM {source} WHERE {where} ORDER BY r.id"
-        records = []
-        for row in self._db.execute(sql, values).fetchall():
-            sql = f"SELECT * FROM {table}Property WHERE {table.lower()}_id = ?"
-            properties = {}
-            for item in self._db.execute(sql, [row["id"]]):
-                given = (item["int_value"], item["double_value"], item["string_value"])
-                properties[item["name"]] = next(value for value in given if value is not None)
-            columns = row.keys()
-            state = "last_known_state" if table == "Execution" else "state"
-            records.append(
-                Record(
-                    type=row["type_name"],
-                    id=row["id"],
-                    name=row["name"] or "",
-                    state=(row[state] or 0) if state in columns else 0,
-                    uri=(row["uri"] or "") if "uri" in columns else "",
-                    properties=properties,
-                    created_ms=row["create_time_since_epoch"],
-                )
-            )
-        return records
+    def _record(self, table: _Table, row: sqlite3.Row) -> Record:
+        record = Record(
+            type=row["type_name"],
+            id=row["id"],
+            name=row["name"] or "",
+            properties=self._properties(table, row["id"]),
+            created_ms=row["create_time_since_epoch"],
+        )
+        if table == "Artifact":
+            record.uri = row["uri"] or ""
+            record.state = row["state"] or 0
+        elif table == "Execution":
+            record.state = row["last_known_state"] or 0
+        return record
+
+    def _properties(self, table: _Table, record_id: int) -> dict[str, Value]:
+        rows = self._db.execute(f"SELECT * FROM {table}Property WHERE {_owner_column(table)} = ?", [record_id])
+        return {row["name"]: _value(row) for row in rows}
+
+
+def _owner_column(table: _Table) -> str:
+    """Returns the column of a property table that holds the id of the record, e.g. "artifact_id"."""
+    return f"{table.lower()}_id"
+
+
+def _value_column(value: Value) -> str:
+    if isinstance(value, int):
+        return "int_value"
+    if isinstance(value, float):
+        return "double_value"
+    return "string_value"
+
+
+def _value(row: sqlite3.Row) -> Value:
+    for column in ("int_value", "double_value", "string_value"):
+        if row[column] is not None:
+            return row[column]
+    raise ValueError(f"Property {row['name']} has no value of a type that Diptych writes.")
 
 
 def _now_ms() -> int:

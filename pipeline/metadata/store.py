@@ -1,204 +1,83 @@
-"""What ran, with what and why: runs, stage executions and artifacts, kept in ML Metadata.
+"""Keeps the metadata of a pipeline root: which stages ran in which runs, on what inputs, and why.
 
-A run is a context; so is the pipeline (one root), which holds the executions of all its runs. An execution is one
-stage in one run, skipped ones included (state CACHED, with the artifacts of the execution they stand for).
+In ML Metadata's terms a run is a context. The pipeline (one root) is another context, which holds the executions of all
+its runs. Every stage of a run has an execution, and so has a skipped stage: its state is CACHED and its outputs are
+the artifacts of the execution that was reused.
 """
 
-import dataclasses
-import enum
+import importlib.util
 import json
+import os
+import pathlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+import types
+from collections.abc import Mapping
 
-from pipeline import digests
-from pipeline.metadata import records
-from pipeline.metadata.records import Event, Record, Value
+from beam_jobs import storage
+from components.errors import UserError
+from pipeline.metadata import conversion, sqlite
+from pipeline.metadata.executions import Artifact, Execution, Run
+from pipeline.metadata.records import Event, Record, Records
 
 PIPELINE_TYPE = "pipeline"
 RUN_TYPE = "pipeline_run"
-LIVE = 2  # ML Metadata's Artifact.State
-
-
-class State(enum.IntEnum):
-    """How an execution stands; the values are ML Metadata's `Execution.State`."""
-
-    RUNNING = 2
-    COMPLETE = 3
-    FAILED = 4
-    CACHED = 5
-    CANCELED = 6
-
-    @property
-    def finished(self) -> bool:
-        """Whether its outputs are published."""
-        return self in (State.COMPLETE, State.CACHED)
-
-
-@dataclasses.dataclass(kw_only=True)
-class Artifact:
-    """A published folder.
-
-    Attributes:
-        type: Name of its `ArtifactType`.
-        uri: The folder.
-        fingerprint: Digest of its content.
-        listing: Digest of its files' names and sizes.
-        id: Of the record; None for one not yet recorded.
-    """
-
-    type: str
-    uri: str
-    fingerprint: str
-    listing: str
-    id: int | None = None
-
-    def record(self) -> Record:
-        """The artifact in the store's terms."""
-        properties: dict[str, Value] = {"fingerprint": self.fingerprint, "listing": self.listing}
-        return Record(type=self.type, id=self.id, state=LIVE, uri=self.uri, properties=properties)
-
-    @classmethod
-    def of(cls, record: Record) -> "Artifact":
-        """The other way round."""
-        digests = {key: str(record.properties.get(key, "")) for key in ("fingerprint", "listing")}
-        return cls(type=record.type, uri=record.uri, id=record.id, **digests)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that decides a stage's outputs.
-
-    Attributes:
-        stage: Its name.
-        config: Its config as JSON values.
-        code: Module -> digest.
-        inputs: Input channel -> content digest.
-        external: Name -> digest of what it reads from outside the pipeline.
-    """
-
-    stage: str
-    config: Mapping[str, object]
-    code: Mapping[str, str]
-    inputs: Mapping[str, str]
-    external: Mapping[str, str]
-
-    @property
-    def key(self) -> str:
-        """Equal keys mean equal outputs."""
-        return digests.json_digest(dataclasses.asdict(self))
-
-
-@dataclasses.dataclass(kw_only=True)
-class Execution:
-    """One stage in one run.
-
-    Attributes:
-        recipe: What decided its outputs.
-        state: See `State`.
-        why: Why it ran or was skipped.
-        summary: The stage's own line on what it did, or on what went wrong.
-        seconds: How long it took.
-        figures: The stage's own numbers.
-        outputs: Output channel -> artifact, once finished.
-        id: Of the record.
-        started_ms: Milliseconds since 1970.
-    """
-
-    recipe: Recipe
-    state: State = State.RUNNING
-    why: str = ""
-    summary: str = ""
-    seconds: float = 0.0
-    figures: dict[str, Value] = dataclasses.field(default_factory=dict)
-    outputs: dict[str, Artifact] = dataclasses.field(default_factory=dict)
-    id: int | None = None
-    started_ms: int = 0
-
-    @property
-    def stage(self) -> str:
-        """The stage's name."""
-        return self.recipe.stage
-
-
-@dataclasses.dataclass(kw_only=True)
-class Run:
-    """One `diptych run`.
-
-    Attributes:
-        name: Unique under its root.
-        stages: All stages that it was to go through, in order.
-        preset: Where its config came from.
-        id: Of the record.
-        started_ms: Milliseconds since 1970.
-    """
-
-    name: str
-    stages: tuple[str, ...]
-    preset: str = ""
-    id: int | None = None
-    started_ms: int = 0
 
 
 class MetadataStore:
     """The metadata of one pipeline root.
 
     Args:
-        uri: See `records.open_records`.
-        pipeline: Name of the pipeline; roots that share a MySQL store must differ in it.
+        uri: See `open_records`.
+        pipeline: Name of the pipeline. Roots that share a MySQL database need different names.
 
     Raises:
-        UserError: the store does not open.
+        UserError: The store cannot be opened.
     """
 
     def __init__(self, uri: str, *, pipeline: str):
-        self._records = records.open_records(uri)
+        self._records = open_records(uri)
         self._name = pipeline
-        self._pipeline = next((c for c in self._records.contexts(PIPELINE_TYPE) if c.name == pipeline), None)
-        if self._pipeline is None:
-            self._pipeline = Record(type=PIPELINE_TYPE, name=pipeline)
-            self._records.put_context(self._pipeline)
+        self._pipeline = self._pipeline_context()
 
     def start_run(self, run: Run) -> None:
-        """Records a new run; sets its id and when it started."""
+        """Records a new run and sets its id and start time."""
         context = self._run_context(run)
         self._records.put_context(context)
-        run.id, run.started_ms = context.id, time.time_ns() // 1_000_000
+        run.id = context.id
+        run.started_ms = time.time_ns() // 1_000_000
 
     def runs(self) -> list[Run]:
-        """All runs, oldest first."""
-        contexts = self._records.contexts(RUN_TYPE)
+        """Returns all runs, oldest first."""
+        prefix = f"{self._name}:"
         return [
             Run(
-                name=context.name.removeprefix(f"{self._name}:"),
+                name=context.name.removeprefix(prefix),
                 stages=tuple(json.loads(context.properties["stages"])),
                 preset=context.properties["preset"],
                 id=context.id,
                 started_ms=context.created_ms,
             )
-            for context in contexts
-            if context.name.startswith(f"{self._name}:")
+            for context in self._records.contexts(RUN_TYPE)
+            if context.name.startswith(prefix)
         ]
 
     def put(self, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact] | None = None) -> None:
-        """Records an execution, or what became of it, with the artifacts it read and published, in one transaction."""
-        events = [Event(artifact=a.record(), channel=c, output=False) for c, a in (inputs or {}).items()]
-        events += [Event(artifact=a.record(), channel=c, output=True) for c, a in execution.outputs.items()]
-        record = Record(
-            type=execution.stage,
-            id=execution.id,
-            state=int(execution.state),
-            properties={
-                "cache_key": execution.recipe.key,
-                "config": json.dumps(execution.recipe.config),
-                "code": json.dumps(execution.recipe.code),
-                "inputs": json.dumps(execution.recipe.inputs),
-                "external": json.dumps(execution.recipe.external),
-                "why": execution.why,
-                "summary": execution.summary,
-                "seconds": float(execution.seconds),
-                **{f"figure.{key}": records.plain(value) for key, value in execution.figures.items()},
-            },
-        )
+        """Records an execution in one transaction: a new one, or the new state of a recorded one.
+
+        Args:
+            execution: Gets an id if it has none, and so do its outputs.
+            run: The run that the execution belongs to.
+            inputs: Input channel -> artifact. Omitted when a recorded execution is updated.
+        """
+        events = [
+            Event(artifact=conversion.artifact_record(artifact), channel=channel, output=False)
+            for channel, artifact in (inputs or {}).items()
+        ]
+        events += [
+            Event(artifact=conversion.artifact_record(artifact), channel=channel, output=True)
+            for channel, artifact in execution.outputs.items()
+        ]
+        record = conversion.execution_record(execution)
         self._records.put_execution(record, events=events, contexts=[self._pipeline, self._run_context(run)])
         execution.id = record.id
         for event in events:
@@ -206,30 +85,95 @@ class MetadataStore:
                 execution.outputs[event.channel].id = event.artifact.id
 
     def executions(self, *, run: Run | None = None, stage: str | None = None) -> list[Execution]:
-        """Executions of a run (None: of all runs) and of a stage (None: of all), oldest first, with their outputs."""
-        found = self._records.executions(self._run_context(run) if run else self._pipeline)
-        chosen = [record for record in found if stage in (None, record.type)]
-        events = self._records.events([record.id for record in chosen]) if chosen else []
-        return [self._execution(record, events) for record in chosen]
+        """Returns executions with their outputs, oldest first.
+
+        Args:
+            run: Only executions in this run.
+            stage: Only executions of this stage.
+        """
+        context = self._pipeline if run is None else self._run_context(run)
+        execution_records = [
+            record for record in self._records.executions(context) if stage is None or record.type == stage
+        ]
+        if not execution_records:
+            return []
+        outputs: dict[int, dict[str, Artifact]] = {record.id: {} for record in execution_records}
+        for event in self._records.events(outputs):
+            if event.output:
+                outputs[event.execution_id][event.channel] = conversion.artifact(event.artifact)
+        return [conversion.execution(record, outputs=outputs[record.id]) for record in execution_records]
+
+    def _pipeline_context(self) -> Record:
+        """Returns the context of the pipeline, which is recorded if it is new."""
+        for context in self._records.contexts(PIPELINE_TYPE):
+            if context.name == self._name:
+                return context
+        context = Record(type=PIPELINE_TYPE, name=self._name)
+        self._records.put_context(context)
+        return context
 
     def _run_context(self, run: Run) -> Record:
-        properties: dict[str, Value] = {"stages": json.dumps(run.stages), "preset": run.preset}
-        return Record(type=RUN_TYPE, id=run.id, name=f"{self._name}:{run.name}", properties=properties)
-
-    @staticmethod
-    def _execution(record: Record, events: Sequence[Event] | Iterable[Event]) -> Execution:
-        properties = record.properties
-        parts = {key: json.loads(properties[key]) for key in ("config", "code", "inputs", "external")}
-        outputs = {e.channel: Artifact.of(e.artifact) for e in events if e.execution_id == record.id and e.output}
-        figures = {k.removeprefix("figure."): v for k, v in properties.items() if k.startswith("figure.")}
-        return Execution(
-            recipe=Recipe(stage=record.type, **parts),
-            state=State(record.state),
-            why=properties["why"],
-            summary=properties["summary"],
-            seconds=properties["seconds"],
-            figures=figures,
-            outputs=outputs,
-            id=record.id,
-            started_ms=record.created_ms,
+        return Record(
+            type=RUN_TYPE,
+            id=run.id,
+            name=f"{self._name}:{run.name}",
+            properties={"stages": json.dumps(run.stages), "preset": run.preset},
         )
+
+
+def open_records(uri: str) -> Records:
+    """Opens the store at `uri`.
+
+    Args:
+        uri: Path of a SQLite file, or mysql://user:password@host[:port]/database. The SQLite file is kept by ML
+            Metadata, or by `pipeline.metadata.sqlite` if this Python has no build of ML Metadata.
+
+    Raises:
+        UserError: The URI names no store that can be opened.
+    """
+    has_mlmd = importlib.util.find_spec("ml_metadata") is not None
+    if uri.startswith("mysql://"):
+        if not has_mlmd:
+            raise UserError("--metadata mysql:// needs the package ml-metadata, which exists for Python 3.10 and 3.11.")
+        return _open_mysql(uri)
+    if storage.is_remote(uri):
+        raise UserError(f"--metadata {uri} is not a store: give mysql://user:password@host/database or a local file.")
+    try:
+        pathlib.Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        if not has_mlmd:
+            return sqlite.SqliteRecords(uri)
+        mlmd = _import_mlmd()
+        return mlmd.MlmdRecords(mlmd.sqlite_config(uri))
+    except Exception as error:  # ML Metadata raises RuntimeError for whatever SQLite reports.
+        raise UserError(
+            f"The metadata store {uri} cannot be opened ({_reason(error)}): move it away, or name "
+            "another with --metadata."
+        ) from error
+
+
+def _open_mysql(uri: str) -> Records:
+    mlmd = _import_mlmd()
+    config = mlmd.mysql_config(uri)
+    try:
+        return mlmd.MlmdRecords(config)
+    except Exception as error:  # ML Metadata raises RuntimeError for whatever MySQL reports.
+        server = config.mysql
+        raise UserError(
+            f"The metadata store mysql://{server.host}:{server.port}/{server.database} cannot be opened "
+            f"({_reason(error)}): check that the server runs, and the host, database, user and password in --metadata."
+        ) from error
+
+
+def _import_mlmd() -> types.ModuleType:
+    """Imports `pipeline.metadata.mlmd`, and with it the package ml-metadata."""
+    # ML Metadata raises what it logs. It reads this variable when it is imported.
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    # Imported here because ml-metadata has no build for Python 3.12.
+    from pipeline.metadata import mlmd
+
+    return mlmd
+
+
+def _reason(error: Exception) -> str:
+    """Returns the message of SQLite or MySQL without the query that ML Metadata puts around it."""
+    return str(error).removeprefix("Error when executing query: ").partition(" query:")[0].strip(" ,:")

@@ -1,1 +1,1 @@
-"""Runs the stages of a pipeline, in order, and skips those whose cache key is known."""
+"""Runs the stages of a pipeline in order and skips those that have not changed."""

@@ -1,75 +1,130 @@
-"""Whether a stage has to run, and why: the sentence that the table shows."""
+"""Decides whether a stage runs, and says why in the sentence that the table shows."""
 
 import dataclasses
+import json
 import time
 from collections.abc import Mapping, Sequence
 
-from etils import epath
-
 from pipeline import digests
-from pipeline.metadata.store import Artifact, Execution, Recipe, State
+from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
 
-SHOWN = 3  # How many changes a sentence names.
+MAX_CHANGES = 3
+"""Number of changes that a sentence names."""
+
+MAX_VALUE_LENGTH = 40
+"""Number of characters of a changed value that a sentence shows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Run (`reuse` is None) or take the outputs of an earlier execution; and why."""
+    """Whether a stage runs, and why.
+
+    Attributes:
+        reuse: The earlier execution whose outputs are reused, or None if the stage runs.
+        why: The reason.
+    """
 
     reuse: Execution | None
     why: str
 
 
-def decide(recipe: Recipe, *, history: Sequence[Execution], forced_by: str = "") -> Decision:
-    """Compares a recipe with the earlier executions of its stage.
+def decide(cache_key: CacheKey, *, history: Sequence[Execution], forced_by: str = "") -> Decision:
+    """Compares the cache key of a stage with those of its earlier executions.
 
     Args:
-        recipe: Of the stage now.
+        cache_key: Cache key of the stage in this run.
         history: Executions of the same stage, oldest first.
-        forced_by: The flag that asks for the stage to be run, if any.
+        forced_by: The flag that asks for the stage to run, if any.
     """
     if forced_by:
         return Decision(reuse=None, why=forced_by)
-    finished = [execution for execution in history if execution.state.finished]
-    matching = [execution for execution in finished if execution.recipe.key == recipe.key]
+    finished = [execution for execution in history if execution.state.is_finished]
+    matching = [execution for execution in finished if execution.cache_key.digest == cache_key.digest]
     if matching:
-        latest = matching[-1]
-        if damaged := [channel for channel, artifact in latest.outputs.items() if not is_intact(artifact)]:
-            return Decision(reuse=None, why=f"published {damaged[0]} missing or altered")
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(_origin(latest, finished).started_ms / 1000))
-        return Decision(reuse=latest, why=f"nothing changed since {when}")
+        return _reuse_if_intact(matching[-1], finished=finished)
     if finished:
-        return Decision(reuse=None, why=_what_changed(finished[-1].recipe, recipe))
-    if history and history[-1].state == State.FAILED:
+        return Decision(reuse=None, why=_changes(finished[-1].cache_key, cache_key))
+    if not history:
+        return Decision(reuse=None, why="first run")
+    if history[-1].state == State.FAILED:
         return Decision(reuse=None, why="failed last time")
-    if history:
-        return Decision(reuse=None, why="interrupted last time")
-    return Decision(reuse=None, why="first run")
+    return Decision(reuse=None, why="interrupted last time")
 
 
 def is_intact(artifact: Artifact) -> bool:
-    """Whether a published folder still holds the files it was published with (names and sizes)."""
-    folder = epath.Path(artifact.uri)
-    return folder.is_dir() and digests.listing_digest(folder) == artifact.listing
+    """Returns whether a published folder still holds the files it was published with, judged by names and sizes."""
+    return artifact.folder.is_dir() and digests.listing_digest(artifact.folder) == artifact.listing
 
 
-def _origin(execution: Execution, history: Sequence[Execution]) -> Execution:
-    """The execution that really ran, for one that only reused it."""
-    ids = {artifact.id for artifact in execution.outputs.values()}
-    for earlier in history:
-        if earlier.state == State.COMPLETE and {artifact.id for artifact in earlier.outputs.values()} == ids:
+def last_intact(history: Sequence[Execution]) -> Execution | None:
+    """Returns the last finished execution whose outputs are all intact, or None.
+
+    Args:
+        history: Executions of a stage, oldest first.
+    """
+    for execution in reversed(history):
+        if execution.state.is_finished and all(map(is_intact, execution.outputs.values())):
+            return execution
+    return None
+
+
+def differences(before: Mapping[str, object], after: Mapping[str, object], *, prefix: str = "") -> list[str]:
+    """Describes what changed between two nested mappings, e.g. ["model.width 0.125 -> 0.25", "steps 3000 -> 100"].
+
+    Args:
+        before: The old values.
+        after: The new values.
+        prefix: Put before each key.
+    """
+    changes = []
+    for key in sorted({*before, *after}):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            changes += differences(old, new, prefix=f"{prefix}{key}.")
+        elif old != new or (key in before) != (key in after):
+            changes.append(f"{prefix}{key} {_shown(old)} -> {_shown(new)}")
+    return changes
+
+
+def _reuse_if_intact(execution: Execution, *, finished: Sequence[Execution]) -> Decision:
+    for channel, artifact in execution.outputs.items():
+        if not is_intact(artifact):
+            return Decision(reuse=None, why=f"published {channel} missing or altered")
+    started = time.localtime(_origin(execution, finished).started_ms / 1000)
+    return Decision(reuse=execution, why=f"nothing changed since {time.strftime('%Y-%m-%d %H:%M', started)}")
+
+
+def _origin(execution: Execution, finished: Sequence[Execution]) -> Execution:
+    """Returns the execution that wrote the outputs of one that may have reused them."""
+    ids = _artifact_ids(execution)
+    for earlier in finished:
+        if earlier.state == State.COMPLETE and _artifact_ids(earlier) == ids:
             return earlier
     return execution
 
 
-def _what_changed(before: Recipe, after: Recipe) -> str:
-    changes = [f"config.{change}" for change in digests.differences(before.config, after.config)]
-    changes += _changed_keys(before.inputs, after.inputs, "input {} changed")
-    changes += _changed_keys(before.external, after.external, "{} changed")
-    changes += _changed_keys(before.code, after.code, "{} changed")
-    more = len(changes) - SHOWN
-    return ", ".join(changes[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+def _artifact_ids(execution: Execution) -> set[int | None]:
+    return {artifact.id for artifact in execution.outputs.values()}
 
 
-def _changed_keys(before: Mapping[str, str], after: Mapping[str, str], text: str) -> list[str]:
-    return [text.format(key) for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+def _changes(before: CacheKey, after: CacheKey) -> str:
+    """Describes what changed between two cache keys."""
+    changes = differences(before.config, after.config, prefix="config.")
+    changes += [f"input {channel} changed" for channel in _changed_keys(before.inputs, after.inputs)]
+    changes += [f"{name} changed" for name in _changed_keys(before.external, after.external)]
+    changes += [f"{module} changed" for module in _changed_keys(before.code, after.code)]
+    sentence = ", ".join(changes[:MAX_CHANGES])
+    if len(changes) > MAX_CHANGES:
+        sentence += f" and {len(changes) - MAX_CHANGES} more"
+    return sentence
+
+
+def _changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    if len(text) <= MAX_VALUE_LENGTH:
+        return text
+    return f"{text[: MAX_VALUE_LENGTH - 3]}..."

@@ -1,4 +1,4 @@
-"""The graph of stages: components joined by typed channels."""
+"""The graph of stages: components connected by typed channels."""
 
 import dataclasses
 import difflib
@@ -10,7 +10,7 @@ from components.errors import UserError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Channel:
-    """One output of one stage."""
+    """An output of a stage."""
 
     stage: str
     output: str
@@ -19,88 +19,104 @@ class Channel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Node:
-    """A component and the channels it reads."""
+    """A component and the channels that it reads, by input name."""
 
     component: Component
     inputs: Mapping[str, Channel]
 
     @property
     def name(self) -> str:
-        """The stage's name."""
         return self.component.name
 
 
 class Pipeline:
-    """Stages in an order in which they can run: a stage can only read from those added before it."""
+    """Stages in the order in which they run. A stage can only read from stages that were added before it."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
 
+    @property
+    def stages(self) -> list[str]:
+        return [node.name for node in self.nodes]
+
     def add(self, component: Component, **inputs: Channel) -> dict[str, Channel]:
-        """Adds a stage that reads `inputs` (channel name -> another stage's output) and returns its outputs.
+        """Adds a stage.
+
+        Args:
+            component: The component that the stage runs.
+            **inputs: Name of an input of the component -> an output of another stage.
+
+        Returns:
+            Name of an output of the component -> its channel.
 
         Raises:
-            ValueError: a channel is unknown, missing or of another type than the component declares.
+            ValueError: A channel is unknown, missing, or of another type than the component declares.
         """
+        self._check(component, inputs)
+        self.nodes.append(Node(component=component, inputs=inputs))
+        return {
+            output: Channel(stage=component.name, output=output, type=artifact_type)
+            for output, artifact_type in component.outputs.items()
+        }
+
+    def find(self, name: str, *, flag: str) -> str:
+        """Returns the stage that a user means, e.g. AudioExampleGen for "audio_example_gen" or "audioexamplegen".
+
+        Raises:
+            UserError: There is no such stage. The message names `flag`.
+        """
+        stages = {_normalized(stage): stage for stage in self.stages}
+        stage = stages.get(_normalized(name))
+        if stage is not None:
+            return stage
+        close = difflib.get_close_matches(_normalized(name), stages, n=1)
+        hint = f"did you mean {stages[close[0]]}?" if close else f"the stages are {', '.join(self.stages)}."
+        raise UserError(f"{flag} {name}: there is no such stage in this pipeline; {hint}")
+
+    def upstream(self, name: str) -> set[str]:
+        """Returns a stage and all stages that it depends on."""
+        sources = {node.name: {channel.stage for channel in node.inputs.values()} for node in self.nodes}
+        return _reachable(name, sources)
+
+    def downstream(self, name: str) -> set[str]:
+        """Returns a stage and all stages that depend on it."""
+        readers: dict[str, set[str]] = {node.name: set() for node in self.nodes}
+        for node in self.nodes:
+            for channel in node.inputs.values():
+                readers[channel.stage].add(node.name)
+        return _reachable(name, readers)
+
+    def _check(self, component: Component, inputs: Mapping[str, Channel]) -> None:
         name = component.name
         if name in self.stages:
             raise ValueError(f"{name} is in the pipeline twice.")
-        if unknown := set(inputs) - set(component.inputs):
+        unknown = set(inputs) - set(component.inputs)
+        if unknown:
             raise ValueError(f"{name} has no input {', '.join(sorted(unknown))}.")
-        if missing := set(component.inputs) - set(inputs) - component.optional_inputs:
+        missing = set(component.inputs) - set(inputs) - component.optional_inputs
+        if missing:
             raise ValueError(f"{name} needs its input {', '.join(sorted(missing))}.")
         for key, channel in inputs.items():
             if channel.stage not in self.stages:
                 raise ValueError(f"{name} reads from {channel.stage}, which is not in the pipeline.")
             if channel.type != component.inputs[key]:
-                wanted = component.inputs[key].value
                 raise ValueError(
-                    f"{name}.{key} takes {wanted}, {channel.stage}.{channel.output} is {channel.type.value}."
+                    f"{name}.{key} takes {component.inputs[key].value}, "
+                    f"{channel.stage}.{channel.output} is {channel.type.value}."
                 )
-        self.nodes.append(Node(component=component, inputs=inputs))
-        return {key: Channel(stage=name, output=key, type=type_) for key, type_ in component.outputs.items()}
-
-    @property
-    def stages(self) -> list[str]:
-        """The stages' names in the order in which they run."""
-        return [node.name for node in self.nodes]
-
-    def find(self, name: str, *, flag: str) -> str:
-        """The stage a user means by `name`: "Trainer", "trainer" and "audio_example_gen" all do.
-
-        Raises:
-            UserError: there is none; the sentence names `flag`.
-        """
-        known = {_folded(stage): stage for stage in self.stages}
-        if stage := known.get(_folded(name)):
-            return stage
-        close = difflib.get_close_matches(_folded(name), known, n=1)
-        hint = f"did you mean {known[close[0]]}?" if close else f"the stages are {', '.join(self.stages)}."
-        raise UserError(f"{flag} {name}: there is no such stage in this pipeline; {hint}")
-
-    def upstream(self, name: str) -> set[str]:
-        """The stages that `name` needs, itself included."""
-        return self._closure(name, {node.name: {c.stage for c in node.inputs.values()} for node in self.nodes})
-
-    def downstream(self, name: str) -> set[str]:
-        """The stages that need `name`, itself included."""
-        readers: dict[str, set[str]] = {node.name: set() for node in self.nodes}
-        for node in self.nodes:
-            for channel in node.inputs.values():
-                readers[channel.stage].add(node.name)
-        return self._closure(name, readers)
-
-    @staticmethod
-    def _closure(start: str, edges: Mapping[str, Iterable[str]]) -> set[str]:
-        seen: set[str] = set()
-        waiting = [start]
-        while waiting:
-            stage = waiting.pop()
-            if stage not in seen:
-                seen.add(stage)
-                waiting.extend(edges[stage])
-        return seen
 
 
-def _folded(name: str) -> str:
+def _reachable(start: str, edges: Mapping[str, Iterable[str]]) -> set[str]:
+    """Returns all nodes that can be reached from `start`, including itself."""
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        node = waiting.pop()
+        if node not in reached:
+            reached.add(node)
+            waiting.extend(edges[node])
+    return reached
+
+
+def _normalized(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as one exception that can be held off while something must not be cut in two."""
+"""Turns Ctrl-C and SIGTERM into one exception, which can be deferred while a change must not be cut in two."""
 
 import contextlib
 import signal
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was told to stop.
+    """A signal asked the process to stop.
 
     Attributes:
         signal: SIGINT or SIGTERM.
@@ -18,40 +18,52 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(signal.Signals(number).name)
         self.signal = signal.Signals(number)
 
+    @property
+    def message(self) -> str:
+        """What to tell the user."""
+        cause = "Ctrl-C" if self.signal == signal.SIGINT else self.signal.name
+        return f"Stopped by {cause}: nothing incomplete was published, and the same command continues from here."
 
-_held: list[int] | None = None
+    @property
+    def exit_status(self) -> int:
+        """Exit status of a process that the signal stopped, as shells report it: 130 or 143."""
+        return 128 + self.signal
 
 
-def _handle(number: int, frame: FrameType | None) -> None:
-    del frame
-    if _held is not None:
-        _held.append(number)
-    else:
-        raise Interrupted(number)
+_deferred_signals: list[int] | None = None
+"""Signals that arrived inside `deferred`, or None outside of it."""
 
 
 @contextlib.contextmanager
-def raised() -> Iterator[None]:
-    """Within the block, SIGINT and SIGTERM raise `Interrupted` in the main thread."""
+def as_exceptions() -> Iterator[None]:
+    """Makes SIGINT and SIGTERM raise `Interrupted` in the main thread until the block ends."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # Only the main thread may set handlers.
+        yield  # Only the main thread can set signal handlers.
         return
-    before = {number: signal.signal(number, _handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, _handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 @contextlib.contextmanager
-def held() -> Iterator[None]:
-    """Within the block (inside `raised`) a signal waits, and raises when the block ends."""
-    global _held
-    _held = []
+def deferred() -> Iterator[None]:
+    """Makes signals wait until the block ends, and then raise `Interrupted`. Use it inside `as_exceptions`."""
+    global _deferred_signals
+    _deferred_signals = []
     try:
         yield
     finally:
-        waiting, _held = _held, None
-    if waiting:
-        raise Interrupted(waiting[0])
+        arrived = _deferred_signals
+        _deferred_signals = None
+    if arrived:
+        raise Interrupted(arrived[0])
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    del frame  # The interpreter passes it to every signal handler.
+    if _deferred_signals is None:
+        raise Interrupted(number)
+    _deferred_signals.append(number)

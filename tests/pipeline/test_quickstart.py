@@ -7,7 +7,7 @@ from pipeline import cli
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_quickstart_learns_and_its_rerun_skips_everything(tmp_path, capsys):
+def test_quickstart_learns_and_a_second_run_skips_everything(tmp_path, capsys):
     arguments = ["run", "--preset", "quickstart", "--root", str(tmp_path / "root")]
     assert cli.main(arguments) == 0
     report = json.loads((tmp_path / "root" / "report.json").read_text())

@@ -9,21 +9,21 @@ PHYSICAL_MB = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @pytest.mark.parametrize(
-    ("allowed", "limit"), [(None, 0.9 * PHYSICAL_MB), ("max", 0.9 * PHYSICAL_MB), ("104857600", 90)]
+    ("container_limit", "pool_mb"), [(None, 0.9 * PHYSICAL_MB), ("max", 0.9 * PHYSICAL_MB), ("104857600", 90)]
 )
-def test_the_pool_may_have_what_memory_there_is(monkeypatch, tmp_path, allowed, limit):
+def test_the_pool_takes_nine_tenths_of_the_available_memory(monkeypatch, tmp_path, container_limit, pool_mb):
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     file = tmp_path / "memory.max"
-    if allowed:
-        file.write_text(f"{allowed}\n")
-    monkeypatch.setattr(tensorflow_settings, "_CONTAINER", file)
+    if container_limit:
+        file.write_text(f"{container_limit}\n")
+    monkeypatch.setattr(tensorflow_settings, "_CONTAINER_LIMIT", file)
     tensorflow_settings.apply()
     assert os.environ["TF_CPU_ALLOCATOR_USE_BFC"] == "true"
-    assert int(os.environ["TF_CPU_BFC_MEM_LIMIT_IN_MB"]) == pytest.approx(limit, abs=1)
+    assert int(os.environ["TF_CPU_BFC_MEM_LIMIT_IN_MB"]) == pytest.approx(pool_mb, abs=1)
 
 
-def test_what_the_environment_says_stays(monkeypatch):
+def test_variables_that_are_already_set_stay(monkeypatch):
     for name in NAMES:
         monkeypatch.setenv(name, "0")
     tensorflow_settings.apply()

@@ -15,6 +15,7 @@ from components.importer import read_model_config
 from pipeline import cli
 from tests.components import stored_examples
 from tests.components.trainer import training
+from tests.pipeline.refusals import refusal
 
 OVERRIDES = [
     *(f"trainer.{name}={value}" for name, value in training.TINY.items()),
@@ -37,6 +38,7 @@ def examples(tmp_path_factory):
 
 
 def train(examples, output, *overrides):
+    """Returns the arguments of a `diptych train` that takes 6 steps."""
     return ["train", "--preset", "small", "--examples", examples, "--output", str(output), *OVERRIDES, *overrides]
 
 
@@ -51,7 +53,7 @@ def _weights(output):
     return keras.models.load_model(output / "model" / "model.keras", compile=False).get_weights()
 
 
-def test_it_leaves_a_model_that_the_pipeline_takes(trained, capsys):
+def test_the_trained_model_can_be_imported_into_the_pipeline(trained):
     assert read_model_config(str(trained / "model"))["encoders"]["waveform"] == "conv160"
     record = json.loads((trained / "model" / "training.json").read_text())
     assert record["steps"] == 6
@@ -59,9 +61,9 @@ def test_it_leaves_a_model_that_the_pipeline_takes(trained, capsys):
     assert list((trained / "tensorboard").glob("events*"))
 
 
-def test_sigterm_keeps_a_checkpoint_and_the_same_command_ends_in_the_same_weights(examples, trained, tmp_path):
+def test_after_sigterm_the_same_command_continues_and_ends_in_the_same_weights(examples, trained, tmp_path):
     output = tmp_path / "stopped"
-    command = [sys.executable, "-c", "from pipeline import cli; cli.command()", *train(examples, output)]
+    command = [sys.executable, "-m", "pipeline.cli", *train(examples, output)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     history, deadline = output / "work" / "history.csv", time.monotonic() + 120
     while not history.exists() or len(history.read_text().splitlines()) < 3:
@@ -69,21 +71,21 @@ def test_sigterm_keeps_a_checkpoint_and_the_same_command_ends_in_the_same_weight
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=60)
+    output_text, _ = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "Stopped by SIGTERM" in said
+    assert "Stopped by SIGTERM" in output_text
     assert not (output / "model" / "model.keras").exists()
     step = max(int(path.name.partition("-")[2]) for path in (output / "work" / "checkpoints").iterdir())
     assert 2 <= step < 6
     resumed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert int(re.search(r"(\d+)/6 steps", resumed)[1]) == step + 1
-    for found, expected in zip(_weights(output), _weights(trained), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for resumed_weights, expected in zip(_weights(output), _weights(trained), strict=True):
+        np.testing.assert_array_equal(resumed_weights, expected)
 
 
 @pytest.mark.slow
 def test_the_same_command_on_two_machines_trains_as_on_one(tmp_path):
-    """Each step sees every clip, because two hosts deal them out in another order; a crop is a whole clip."""
+    """A batch holds all clips and a crop is a whole clip, because two hosts order the clips differently than one."""
     clips = {
         split: [(stored_examples.sound(i % 2, seconds=0.5, seed=i), (i % 2,), 0) for i in range(count)]
         for split, count in (("train", 16), ("valid", 4))
@@ -128,31 +130,37 @@ def test_what_memory_does_not_hold_is_one_sentence_with_the_way_out(examples, tm
     assert stopped.stderr.count("\n") == 1
 
 
-def _refusal(capsys, arguments):
-    assert cli.main(arguments) == 2
-    return capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     "value", ["[]", "null", '{"cluster": {"worker": ["a:1", "b:1"]}}', '{"cluster": {}, "task": 0}']
 )
-def test_a_tf_config_that_does_not_say_who_is_who_is_refused(examples, tmp_path, capsys, monkeypatch, value):
+def test_a_tf_config_that_does_not_name_this_machine_is_refused(examples, tmp_path, capsys, monkeypatch, value):
     monkeypatch.setenv("TF_CONFIG", value)
-    text = _refusal(capsys, train(examples, tmp_path, "trainer.strategy=multi_worker"))
-    assert 'TF_CONFIG does not say which machine this is: set it to {"cluster": {"worker": ["host0:port"' in text
+    message = refusal(capsys, *train(examples, tmp_path, "trainer.strategy=multi_worker"))
+    assert 'TF_CONFIG does not say which machine this is: set it to {"cluster": {"worker": ["host0:port"' in message
 
 
-def test_refusals(examples, trained, tmp_path, capsys):
-    text = _refusal(capsys, train(str(tmp_path), tmp_path / "output"))
-    assert "there is no dataset_info.json; give the folder that AudioExampleGen published" in text
-    text = _refusal(capsys, train(examples, trained, "trainer.seed=1"))
-    assert f"--output {trained} holds a training with another config or other examples" in text
-    assert f"see {trained / 'config.json'}" in text
-    # What was refused before it began is not in the way of what is put right.
+def test_a_folder_without_examples_is_refused(tmp_path, capsys):
+    message = refusal(capsys, *train(str(tmp_path), tmp_path / "output"))
+    assert "there is no dataset_info.json; give the folder that AudioExampleGen published" in message
+
+
+def test_an_output_with_another_training_is_refused(examples, trained, capsys):
+    message = refusal(capsys, *train(examples, trained, "trainer.seed=1"))
+    assert f"--output {trained} holds a training with another config or other examples" in message
+    assert f"see {trained / 'config.json'}" in message
+
+
+def test_a_refused_config_does_not_block_a_corrected_one(examples, tmp_path, capsys):
     corrected = tmp_path / "corrected"
-    assert "choose at most 16" in _refusal(capsys, train(examples, corrected, "trainer.batch_size=32"))
-    assert "divide 8: choose a divisor" in _refusal(capsys, train(examples, corrected, "trainer.micro_batch=3"))
+    assert "choose at most 16" in refusal(capsys, *train(examples, corrected, "trainer.batch_size=32"))
+    assert "divide 8: choose a divisor" in refusal(capsys, *train(examples, corrected, "trainer.micro_batch=3"))
+
+
+def test_an_output_that_cannot_be_written_is_refused(examples, tmp_path, capsys):
     file = pathlib.Path(tmp_path, "file")
     file.write_text("")
-    assert "cannot be written" in _refusal(capsys, train(examples, file / "output"))
-    assert "TF_CONFIG" in _refusal(capsys, train(examples, tmp_path / "many", "trainer.strategy=multi_worker"))
+    assert "cannot be written" in refusal(capsys, *train(examples, file / "output"))
+
+
+def test_multi_worker_training_without_tf_config_is_refused(examples, tmp_path, capsys):
+    assert "TF_CONFIG" in refusal(capsys, *train(examples, tmp_path / "many", "trainer.strategy=multi_worker"))

@@ -10,7 +10,7 @@ from pipeline.console import logs, progress
 
 
 @given(rate=st.floats(0.1, 1e4), start=st.integers(0, 1000))
-def test_rate_and_time_left_ignore_what_was_done_before(rate, start):
+def test_rate_and_time_left_ignore_what_was_done_before_the_start(rate, start):
     meter = progress.Meter()
     for second in range(3):
         meter.add(start + round(rate * second * 100), now=second * 100.0)
@@ -19,14 +19,14 @@ def test_rate_and_time_left_ignore_what_was_done_before(rate, start):
     assert meter.seconds_left(done + 1000) == pytest.approx(1000 / meter.rate)
 
 
-def test_rate_follows_the_last_minute():
+def test_the_rate_is_that_of_the_last_minute():
     meter = progress.Meter()
     for second in range(0, 300, 10):
         meter.add(second if second < 150 else 150 + 10 * (second - 150), now=float(second))
     assert meter.rate == pytest.approx(10)
 
 
-def test_a_new_count_starts_anew():
+def test_a_lower_count_starts_a_new_rate():
     meter = progress.Meter()
     meter.add(100, now=0.0)
     meter.add(1, now=1.0)
@@ -35,7 +35,7 @@ def test_a_new_count_starts_anew():
     assert meter.rate == pytest.approx(2)
 
 
-def test_plain_lines_on_what_is_no_terminal_and_in_the_log(tmp_path):
+def test_plain_lines_go_to_the_log_and_to_what_is_not_a_terminal(tmp_path):
     out = io.StringIO()
     console = Console(file=out, width=40)
     display = progress.Display(console)
@@ -47,14 +47,14 @@ def test_plain_lines_on_what_is_no_terminal_and_in_the_log(tmp_path):
     lines = out.getvalue().splitlines()
     assert lines[0] == "Trainer: 1/5,000 steps, loss 5.25, note a [b]"
     assert lines[1].startswith("Trainer: 5,000/5,000 steps, loss 5.25, note a [b], ")
-    assert len(lines) == 2, "warnings of code that is not the product's stay in the log"
+    assert len(lines) == 2, "warnings of code outside our packages stay in the log"
     log = (tmp_path / "run.log").read_text()
     assert all(line in log for line in lines[:2])
     assert "take care of [this]" in log
     assert "not for the terminal" in log
 
 
-def test_live_line_on_a_terminal():
+def test_a_terminal_gets_a_live_line():
     out = io.StringIO()
     display = progress.Display(Console(file=out, force_terminal=True, width=120))
     with display.stage("Trainer") as stage:
@@ -66,5 +66,5 @@ def test_live_line_on_a_terminal():
     ("seconds", "text"),
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (3720, "1 h 02 min")],
 )
-def test_durations(seconds, text):
+def test_durations_are_written_for_people(seconds, text):
     assert progress.duration(seconds) == text

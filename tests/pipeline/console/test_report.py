@@ -6,7 +6,8 @@ from etils import epath
 from rich.console import Console
 
 from pipeline.console import report
-from pipeline.metadata.store import Execution, MetadataStore, Recipe, Run, State
+from pipeline.metadata.executions import CacheKey, Execution, Run, State
+from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 from tests.pipeline.runner import stages
 
@@ -21,12 +22,13 @@ SCORES = {
 
 
 def shown(result):
+    """Returns a report as it is printed."""
     out = io.StringIO()
     report.show(result, Console(file=out, width=100))
     return out.getvalue()
 
 
-def test_report_of_a_run(tmp_path):
+def test_the_report_of_a_run_has_a_row_per_stage(tmp_path):
     stages.run(tmp_path, stages.build())
     stages.run(tmp_path, stages.build(numbers={"count": 4}), until_stage="Total")
     root = Root(epath.Path(tmp_path))
@@ -42,13 +44,13 @@ def test_report_of_a_run(tmp_path):
     assert f"tensorboard --logdir {tmp_path}/tensorboard" in text
 
 
-def test_a_stage_that_a_killed_run_left_running_is_not_shown_as_running(tmp_path):
+def test_a_stage_of_a_killed_run_is_shown_as_stopped(tmp_path):
     root = Root(epath.Path(tmp_path))
     store = MetadataStore(root.metadata_uri(), pipeline="test")
     run = Run(name="r", stages=("Total",))
     store.start_run(run)
-    recipe = Recipe(stage="Total", config={}, code={}, inputs={}, external={})
-    store.put(Execution(recipe=recipe, state=State.RUNNING), run=run)
+    key = CacheKey(stage="Total", config={}, code={}, inputs={}, external={})
+    store.put(Execution(cache_key=key, state=State.RUNNING), run=run)
     assert report.build(store, run, root=root).stages[0].outcome == "running"
     assert not root.is_locked()
     killed = report.build(store, run, root=root, is_live=root.is_locked())
@@ -61,14 +63,14 @@ def test_a_report_says_when_the_run_started(tmp_path):
     store = MetadataStore(root.metadata_uri(), pipeline="test")
     run = Run(name="r", stages=())
     store.start_run(run)
-    noted = run.started_ms
-    assert abs(noted - store.runs()[-1].started_ms) < 1000
-    run.started_ms = noted - 3_600_000
+    started_ms = run.started_ms
+    assert abs(started_ms - store.runs()[-1].started_ms) < 1000
+    run.started_ms = started_ms - 3_600_000
     started = time.mktime(time.strptime(report.build(store, run, root=root).started, "%Y-%m-%dT%H:%M:%S"))
-    assert started == (noted - 3_600_000) // 1000
+    assert started == (started_ms - 3_600_000) // 1000
 
 
-def test_scores(tmp_path):
+def test_the_score_table_orders_formats_combinations_and_baselines(tmp_path):
     result = report.Report(
         run="r",
         preset="p",

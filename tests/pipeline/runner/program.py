@@ -1,4 +1,4 @@
-"""`python -m tests.pipeline.runner.program ROOT --seconds 5`: one run in a process of its own, to be killed."""
+"""`python -m tests.pipeline.runner.program ROOT --seconds 5`: a run in its own process, which a test can kill."""
 
 import argparse
 import sys
@@ -14,8 +14,8 @@ def main():
     arguments = parser.parse_args()
     try:
         stages.run(arguments.root, stages.build(total={"seconds": arguments.seconds}))
-    except interrupts.Interrupted as stop:
-        sys.exit(128 + stop.signal)
+    except interrupts.Interrupted as interrupt:
+        sys.exit(interrupt.exit_status)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small real stages to run pipelines of."""
+"""Small but real stages for pipelines in tests."""
 
 import json
 import pathlib
@@ -18,12 +18,12 @@ from pipeline.runner.local import LocalRunner
 
 
 class Numbers(Component):
-    """Writes the numbers up to `count`, or those in a file outside the pipeline."""
+    """Writes the first `count` numbers, or those in a file outside the pipeline."""
 
     class Config(StageConfig):
-        count: int = pydantic.Field(3, ge=1, description="How many.")
+        count: int = pydantic.Field(3, ge=1, description="Number of numbers.")
         source: str | None = pydantic.Field(None, description="A file of numbers.")
-        noise: int = pydantic.Field(0, description="Does nothing to the output.")
+        noise: int = pydantic.Field(0, description="Does not change the output.")
 
     outputs = {"examples": ArtifactType.EXAMPLES}
 
@@ -35,23 +35,23 @@ class Numbers(Component):
         return {"source": pathlib.Path(self.config.source).read_text()} if self.config.source else {}
 
     def execute(self, *, inputs, outputs, context):
-        text = (
-            pathlib.Path(self.config.source).read_text()
-            if self.config.source
-            else "\n".join(map(str, range(self.config.count)))
-        )
+        if self.config.source:
+            text = pathlib.Path(self.config.source).read_text()
+        else:
+            text = "\n".join(map(str, range(self.config.count)))
         (outputs["examples"] / "numbers.txt").write_text(text)
-        return StageResult(summary=f"{len(text.split())} numbers", figures={"count": len(text.split())})
+        count = len(text.split())
+        return StageResult(summary=f"{count} numbers", figures={"count": count})
 
 
 class Total(Component):
-    """Adds them up, as slowly as asked, going on from its work folder; fails if asked to."""
+    """Adds the numbers up. Takes a given time, continues from its work folder, and fails on request."""
 
     class Config(StageConfig):
-        seconds: float = pydantic.Field(0.0, description="How long it takes.")
-        fail: bool = pydantic.Field(False, description="Whether it breaks.")
-        workers: int = pydantic.Field(1, description="Does nothing to the output.")
-        most: int = pydantic.Field(1000, description="A finished total above it is refused.")
+        seconds: float = pydantic.Field(0.0, description="Duration of the stage.")
+        fail: bool = pydantic.Field(False, description="Whether the stage fails.")
+        workers: int = pydantic.Field(1, description="Does not change the output.")
+        most: int = pydantic.Field(1000, description="A finished total above it cannot be reused.")
         incidental = frozenset({"workers", "most"})
 
     inputs = {"examples": ArtifactType.EXAMPLES}
@@ -72,7 +72,8 @@ class Total(Component):
         for step in range(first, steps):
             context.progress.update(step + 1, total=steps, unit="steps", loss=1.0 / (step + 1))
             time.sleep(self.config.seconds / steps)
-            state.with_suffix(".new").write_text(str(step + 1))  # A signal may come while the file is empty.
+            # Written under another name because a signal may arrive while the file is empty.
+            state.with_suffix(".new").write_text(str(step + 1))
             state.with_suffix(".new").replace(state)
         if self.config.fail:
             raise RuntimeError("it broke")
@@ -82,7 +83,7 @@ class Total(Component):
 
 
 class Verdict(Component):
-    """Says whether the total is large."""
+    """Judges whether the total is large."""
 
     inputs = {"model": ArtifactType.MODEL}
     outputs = {"blessing": ArtifactType.MODEL_BLESSING}
@@ -94,7 +95,7 @@ class Verdict(Component):
 
 
 class Census(Component):
-    """Depends on the numbers only, not on their total."""
+    """Depends on the numbers but not on their total."""
 
     inputs = {"examples": ArtifactType.EXAMPLES}
     outputs = {"statistics": ArtifactType.EXAMPLE_STATISTICS}
@@ -104,16 +105,8 @@ class Census(Component):
         return StageResult(summary="counted")
 
 
-class StagesConfig(StageConfig):
-    """A config of sections, as `PipelineConfig` is."""
-
-    numbers: Numbers.Config = Numbers.Config()
-    total: Total.Config = Total.Config()
-    extra: Numbers.Config | None = None
-
-
 def build(*, numbers=None, total=None):
-    """Numbers -> Census, Numbers -> Total -> Verdict."""
+    """Returns the pipeline Numbers -> Census, Numbers -> Total -> Verdict."""
     pipeline = Pipeline()
     examples = pipeline.add(Numbers(Numbers.Config(**(numbers or {}))))["examples"]
     pipeline.add(Census(), examples=examples)
@@ -122,11 +115,10 @@ def build(*, numbers=None, total=None):
     return pipeline
 
 
-def run(root, pipeline, *, display=None, **flags):
-    """Runs it under `root` and returns the store and what each stage did."""
-    place = Root(epath.Path(root))
-    with place.lock(), interrupts.raised():
-        store = MetadataStore(place.metadata_uri(), pipeline="test")
-        runner = LocalRunner(place, store=store, display=display or Display())
-        done = runner.run(pipeline, **flags)
+def run(folder, pipeline, **flags):
+    """Runs a pipeline under `folder` and returns the execution of each stage."""
+    root = Root(epath.Path(folder))
+    with root.lock(), interrupts.as_exceptions():
+        store = MetadataStore(root.metadata_uri(), pipeline="test")
+        done = LocalRunner(root, store=store, display=Display()).run(pipeline, **flags)
     return {execution.stage: execution for execution in store.executions(run=done)}

@@ -5,14 +5,14 @@ from pipeline.runner.graph import Pipeline
 from tests.pipeline.runner import stages
 
 
-def test_order_and_closures():
+def test_upstream_and_downstream_include_the_stage_itself():
     pipeline = stages.build()
     assert pipeline.stages == ["Numbers", "Census", "Total", "Verdict"]
     assert pipeline.upstream("Verdict") == {"Numbers", "Total", "Verdict"}
     assert pipeline.downstream("Total") == {"Total", "Verdict"}
 
 
-def test_channels_are_checked():
+def test_inputs_are_checked_when_a_stage_is_added():
     pipeline = Pipeline()
     examples = pipeline.add(stages.Numbers())["examples"]
     with pytest.raises(ValueError, match="Total needs its input examples"):
@@ -28,10 +28,10 @@ def test_channels_are_checked():
 
 
 @pytest.mark.parametrize("name", ["Total", "total", "TOTAL", "to_tal"])
-def test_stages_are_found_however_they_are_spelt(name):
+def test_find_ignores_case_and_underscores(name):
     assert stages.build().find(name, flag="--from") == "Total"
 
 
-def test_unknown_stage_gets_a_list():
+def test_the_error_for_an_unknown_stage_lists_all_stages():
     with pytest.raises(UserError, match="--from zzz: .* the stages are Numbers, Census, Total, Verdict"):
         stages.build().find("zzz", flag="--from")

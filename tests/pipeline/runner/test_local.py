@@ -8,9 +8,9 @@ import time
 import pytest
 
 from components.errors import UserError
-from pipeline.metadata import records
-from pipeline.metadata import sqlite as records_sqlite
-from pipeline.metadata.store import MetadataStore, State
+from pipeline.metadata import sqlite, store
+from pipeline.metadata.executions import State
+from pipeline.metadata.store import MetadataStore
 from tests.pipeline.runner import stages
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
@@ -19,11 +19,11 @@ RAN, SKIPPED = State.COMPLETE, State.CACHED
 
 @pytest.fixture(params=["mlmd", "sqlite"])
 def either_store(request, monkeypatch):
-    """Both ways to keep the metadata: ML Metadata itself and our writing of its tables."""
+    """Metadata kept by ML Metadata, then by our own writer of its tables."""
     if request.param == "mlmd":
         pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
     else:
-        monkeypatch.setattr(records, "open_records", records_sqlite.SqliteRecords)
+        monkeypatch.setattr(store, "open_records", sqlite.SqliteRecords)
 
 
 def states(executions):
@@ -32,7 +32,7 @@ def states(executions):
 
 @pytest.mark.usefixtures("either_store")
 class TestSkipping:
-    def test_second_run_skips_everything_and_says_since_when(self, tmp_path):
+    def test_a_second_run_skips_everything_and_says_since_when(self, tmp_path):
         first = stages.run(tmp_path, stages.build())
         second = stages.run(tmp_path, stages.build())
         assert set(states(first).values()) == {RAN}
@@ -42,10 +42,10 @@ class TestSkipping:
         assert second["Total"].summary == first["Total"].summary == "total 3, from step 0"
         assert second["Total"].outputs["model"].uri == first["Total"].outputs["model"].uri
 
-    def test_config_change_reruns_the_stage_and_its_dependents_only(self, tmp_path):
+    def test_a_changed_config_reruns_the_stage_and_those_whose_input_changed(self, tmp_path):
         stages.run(tmp_path, stages.build())
         done = stages.run(tmp_path, stages.build(total={"seconds": 0.1}))
-        # The total is the same number, so what reads it has nothing to do.
+        # The total is the same number, so the stage that reads it does not run.
         assert states(done) == {"Numbers": SKIPPED, "Census": SKIPPED, "Total": RAN, "Verdict": SKIPPED}
         assert done["Total"].why == "config.seconds 0.0 -> 0.1"
         done = stages.run(tmp_path, stages.build(numbers={"count": 4}))
@@ -54,32 +54,32 @@ class TestSkipping:
         assert done["Verdict"].why == "input model changed"
         assert json.loads(pathlib.Path(done["Total"].outputs["model"].uri, "total.json").read_text()) == 6
 
-    def test_a_field_that_decides_nothing_reruns_nothing(self, tmp_path):
+    def test_an_incidental_field_reruns_nothing(self, tmp_path):
         stages.run(tmp_path, stages.build())
         done = stages.run(tmp_path, stages.build(total={"workers": 8}))
         assert set(states(done).values()) == {SKIPPED}
 
-    def test_a_finished_stage_may_still_be_refused(self, tmp_path):
+    def test_a_stage_can_refuse_the_reuse_of_its_outputs(self, tmp_path):
         stages.run(tmp_path, stages.build())
         with pytest.raises(UserError, match="total.most=2 is less than 3"):
             stages.run(tmp_path, stages.build(total={"most": 2}))
         done = stages.run(tmp_path, stages.build(total={"most": 3}))
         assert set(states(done).values()) == {SKIPPED}
 
-    def test_a_stage_is_shown_what_it_published_last(self, tmp_path):
+    def test_a_stage_gets_the_outputs_it_published_last(self, tmp_path):
         first = stages.run(tmp_path, stages.build())
         again = stages.run(tmp_path, stages.build(numbers={"count": 4}))
-        shown = [pathlib.Path(run["Total"].outputs["run"].uri, "previous").read_text() for run in (first, again)]
-        assert shown == ["", first["Total"].outputs["model"].uri]
+        previous = [pathlib.Path(run["Total"].outputs["run"].uri, "previous").read_text() for run in (first, again)]
+        assert previous == ["", first["Total"].outputs["model"].uri]
 
-    def test_going_back_to_an_earlier_config_finds_its_outputs(self, tmp_path):
+    def test_an_earlier_config_finds_its_outputs_again(self, tmp_path):
         first = stages.run(tmp_path, stages.build())
         stages.run(tmp_path, stages.build(numbers={"count": 4}))
         done = stages.run(tmp_path, stages.build())
         assert set(states(done).values()) == {SKIPPED}
         assert done["Total"].outputs["model"].uri == first["Total"].outputs["model"].uri
 
-    def test_file_outside_the_pipeline_changes(self, tmp_path):
+    def test_a_changed_file_outside_the_pipeline_reruns_the_stage_that_reads_it(self, tmp_path):
         source = tmp_path / "source.txt"
         source.write_text("1 2")
         pipeline = stages.build(numbers={"source": str(source)})
@@ -90,7 +90,7 @@ class TestSkipping:
         assert done["Census"].why == "input examples changed"
 
     @pytest.mark.parametrize("damage", ["delete the folder", "cut the file"])
-    def test_damaged_outputs_are_made_again(self, tmp_path, damage):
+    def test_damaged_outputs_are_written_again(self, tmp_path, damage):
         first = stages.run(tmp_path, stages.build())
         file = pathlib.Path(first["Total"].outputs["model"].uri, "total.json")
         if damage == "cut the file":
@@ -104,7 +104,7 @@ class TestSkipping:
 
 
 class TestFlags:
-    def test_force(self, tmp_path):
+    def test_force_reruns_the_named_stages(self, tmp_path):
         stages.run(tmp_path, stages.build())
         done = stages.run(tmp_path, stages.build(), force=["numbers", "Verdict"])
         assert states(done) == {"Numbers": RAN, "Census": SKIPPED, "Total": SKIPPED, "Verdict": RAN}
@@ -117,7 +117,7 @@ class TestFlags:
         assert done["Verdict"].why == "--from Total"
         assert done["Total"].summary.startswith("total 3")
 
-    def test_from_asks_nothing_of_the_stages_ahead_of_it(self, tmp_path):
+    def test_from_does_not_check_the_stages_before_it(self, tmp_path):
         source = tmp_path / "source.txt"
         source.write_text("1 2")
         pipeline = stages.build(numbers={"source": str(source)})
@@ -130,50 +130,50 @@ class TestFlags:
         with pytest.raises(UserError, match="--from needs the outputs of Numbers, which has not finished here"):
             stages.run(tmp_path, stages.build(), from_stage="Total")
 
-    def test_until(self, tmp_path):
+    def test_until_runs_the_named_stage_and_what_it_needs(self, tmp_path):
         done = stages.run(tmp_path, stages.build(), until_stage="Total")
         assert states(done) == {"Numbers": RAN, "Total": RAN}
 
-    def test_flags_that_contradict(self, tmp_path):
+    def test_flags_that_contradict_each_other(self, tmp_path):
         with pytest.raises(UserError, match="--until Total leaves out Verdict"):
             stages.run(tmp_path, stages.build(), until_stage="Total", force=["Verdict"])
 
-    def test_unknown_stage(self, tmp_path):
+    def test_a_flag_with_an_unknown_stage(self, tmp_path):
         with pytest.raises(UserError, match=r"--force Totall: there is no such stage .* did you mean Total\?"):
             stages.run(tmp_path, stages.build(), force=["Totall"])
 
 
 class TestFailures:
-    def test_failing_stage_publishes_nothing_and_is_tried_again(self, tmp_path):
+    def test_a_failing_stage_publishes_nothing_and_runs_again(self, tmp_path):
         with pytest.raises(RuntimeError, match="it broke"):
             stages.run(tmp_path, stages.build(total={"fail": True}))
         assert published(tmp_path) == {"Numbers", "Census"}
-        store = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
-        assert [(e.state, e.summary) for e in store.executions(stage="Total")] == [
+        metadata = open_store(tmp_path)
+        assert [(e.state, e.summary) for e in metadata.executions(stage="Total")] == [
             (State.FAILED, "RuntimeError: it broke")
         ]
         with pytest.raises(RuntimeError):
             stages.run(tmp_path, stages.build(total={"fail": True}))
-        assert store.executions(stage="Total")[-1].why == "failed last time"
+        assert metadata.executions(stage="Total")[-1].why == "failed last time"
 
-    def test_metadata_deleted_by_hand(self, tmp_path):
+    def test_a_run_after_the_metadata_was_deleted_by_hand(self, tmp_path):
         stages.run(tmp_path, stages.build())
         (tmp_path / "metadata.sqlite").unlink()
         done = stages.run(tmp_path, stages.build(numbers={"count": 4}))
         assert set(states(done).values()) == {RAN}
         assert json.loads(pathlib.Path(done["Total"].outputs["model"].uri, "total.json").read_text()) == 6
 
-    def test_checks_of_all_stages_come_before_the_first(self, tmp_path):
+    def test_all_stages_are_checked_before_the_first_runs(self, tmp_path):
         with pytest.raises(UserError, match="gone.txt does not exist"):
             stages.run(tmp_path, stages.build(numbers={"source": "gone.txt"}))
         assert not (tmp_path / "artifacts").exists()
 
-    def test_two_runs_on_one_root(self, tmp_path):
+    def test_a_second_run_on_a_root_in_use_is_refused(self, tmp_path):
         process = start(tmp_path, seconds=30)
         try:
             wait_for(tmp_path / "work" / "Total")
             with pytest.raises(UserError, match=f"process {process.pid}.* is using .*: wait for it, stop it"):
-                # The lock belongs to a process, so this one can be refused it.
+                # The lock belongs to the other process.
                 stages.run(tmp_path, stages.build())
         finally:
             process.kill()
@@ -182,14 +182,14 @@ class TestFailures:
 
 class TestKilled:
     @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-    def test_nothing_is_published_and_the_next_run_goes_on(self, tmp_path, number, status):
+    def test_nothing_is_published_and_the_next_run_continues(self, tmp_path, number, status):
         process = start(tmp_path, seconds=2)
         wait_for(tmp_path / "work" / "Total", "*/step")
         time.sleep(0.2)
         process.send_signal(number)
         assert process.wait(20) == status
         assert published(tmp_path) == {"Numbers", "Census"}
-        before = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test").executions(stage="Total")[-1]
+        before = open_store(tmp_path).executions(stage="Total")[-1]
         assert before.state == (State.RUNNING if number == signal.SIGKILL else State.CANCELED)
 
         done = stages.run(tmp_path, stages.build(total={"seconds": 2}))
@@ -199,27 +199,33 @@ class TestKilled:
         assert published(tmp_path) == {"Numbers", "Census", "Total", "Verdict"}
         assert not list((tmp_path / "staging").iterdir())
         assert not list((tmp_path / "work" / "Total").iterdir())
-        history = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test").executions(stage="Total")
+        history = open_store(tmp_path).executions(stage="Total")
         assert [execution.state for execution in history] == [State.CANCELED, RAN]
 
-    def test_output_renamed_just_before_a_kill_is_withdrawn(self, tmp_path):
+    def test_an_output_renamed_just_before_a_kill_is_removed(self, tmp_path):
         process = start(tmp_path, seconds=30)
         wait_for(tmp_path / "work" / "Total", "*/step")
         process.kill()
         process.wait()
-        store = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
-        orphan = tmp_path / "artifacts" / "Total" / "model" / str(store.executions(stage="Total")[-1].id)
+        metadata = open_store(tmp_path)
+        orphan = tmp_path / "artifacts" / "Total" / "model" / str(metadata.executions(stage="Total")[-1].id)
         orphan.mkdir(parents=True)
         stages.run(tmp_path, stages.build())
         assert not orphan.exists()
 
 
+def open_store(root):
+    return MetadataStore(str(root / "metadata.sqlite"), pipeline="test")
+
+
 def start(root, *, seconds):
+    """Starts a run in its own process whose stage Total takes `seconds`."""
     command = [sys.executable, "-m", "tests.pipeline.runner.program", str(root), "--seconds", str(seconds)]
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
 
 
 def wait_for(folder, pattern="*"):
+    """Waits up to 20 s until a path that matches `pattern` appears in `folder`."""
     for _ in range(400):
         if folder.exists() and list(folder.glob(pattern)):
             return
@@ -228,5 +234,5 @@ def wait_for(folder, pattern="*"):
 
 
 def published(root):
-    """Stages with something published."""
+    """Returns the stages that have published outputs."""
     return {path.parts[-3] for path in (root / "artifacts").glob("*/*/*")}

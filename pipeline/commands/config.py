@@ -1,0 +1,41 @@
+"""`diptych config`: prints the config of a preset."""
+
+import argparse
+
+from pipeline.commands import arguments as shared
+from pipeline.commands import exit_status
+from pipeline.configs import describe
+
+SUMMARY = "print a preset's config with what each field means"
+
+DESCRIPTION = f"""\
+Prints every field of a preset's config: name, value, meaning.
+
+presets:
+{shared.preset_list()}
+
+{shared.OVERRIDES}"""
+
+EPILOG = """\
+example:
+  diptych config --preset tiny trainer.steps=500"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    shared.add_config(parser)
+    parser.add_argument("--json", action="store_true", help="print it as JSON, without the meanings")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Prints the config and returns the exit status.
+
+    Raises:
+        UserError: There is no such preset or field, or a value does not fit.
+    """
+    config = shared.config(arguments)
+    if arguments.json:
+        print(config.model_dump_json(indent=2))
+    else:
+        print(describe.text(config, title=f"# Config of preset {arguments.preset}"))
+    return exit_status.OK

@@ -1,0 +1,40 @@
+"""`diptych embed`: embeds audio files with an exported model."""
+
+import argparse
+import sys
+
+from pipeline.commands import exit_status
+
+SUMMARY = "embed audio files with an exported model"
+
+DESCRIPTION = """\
+Embeds audio files with an exported SavedModel and writes a NumPy archive with the arrays path, embedding,
+and one per format. The files may have any length, any sample rate and any common codec. The embedding of a
+file is the mean over its sub-clips."""
+
+EPILOG = """\
+example:
+  diptych embed --model runs/quickstart/artifacts/Exporter/saved_model/7 *.wav"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.add_argument("--model", required=True, metavar="DIR", help="the SavedModel that `diptych run` named")
+    parser.add_argument("--output", default="embeddings.npz", metavar="FILE", help="default: embeddings.npz")
+    parser.add_argument("files", nargs="+", metavar="PATH", help="audio files, or folders of them")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Embeds the files and returns the exit status.
+
+    Raises:
+        UserError: There is no such model or file, or the output cannot be written.
+    """
+    # Imported here so that `diptych --help` stays fast.
+    from pipeline.serving import embed_files
+
+    count, left_out = embed_files.embed_files(arguments.model, arguments.files, output=arguments.output)
+    for path, reason in left_out.items():
+        print(f"diptych: {path} left out: {reason}", file=sys.stderr)
+    print(f"{count} files embedded, {len(left_out)} left out, in {arguments.output}")
+    return exit_status.OK

@@ -1,0 +1,101 @@
+"""`diptych run`: runs the pipeline."""
+
+import argparse
+import re
+import shlex
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+
+from absl import logging
+
+from components.errors import UserError
+from pipeline import dag
+from pipeline.commands import arguments as shared
+from pipeline.commands import exit_status
+from pipeline.console import logs, report
+from pipeline.console.progress import Display
+from pipeline.runner import interrupts
+from pipeline.runner.local import LocalRunner
+
+SUMMARY = "run the pipeline, skipping what has not changed"
+
+DESCRIPTION = f"""\
+Runs the pipeline and ends with a table of stages and scores. A stage is skipped if its config, code and
+inputs are unchanged since it last finished. The same command continues a run that was stopped.
+
+presets:
+{shared.preset_list()}
+
+{shared.OVERRIDES}"""
+
+EPILOG = """\
+examples:
+  diptych run --preset quickstart
+  diptych run --preset tiny --data ~/ESC-50 trainer.steps=500
+  diptych run --preset tiny --data ~/ESC-50 --from Exporter
+  diptych run --preset tiny --data ~/ESC-50 --import runs/imported/cnn14"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    shared.add_config(parser)
+    shared.add_root(parser)
+    parser.add_argument(
+        "--force", metavar="STAGE", action="append", default=[], help="run STAGE even if nothing changed (repeatable)"
+    )
+    parser.add_argument(
+        "--from",
+        dest="from_stage",
+        metavar="STAGE",
+        help="run STAGE and all stages that depend on it, on the last outputs of the other stages",
+    )
+    parser.add_argument(
+        "--until", dest="until_stage", metavar="STAGE", help="run only STAGE and the stages it depends on"
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Runs the pipeline, prints the report and returns the exit status.
+
+    Raises:
+        UserError: The arguments do not fit, or a stage raised it.
+    """
+    config = shared.config(arguments)
+    pipeline = dag.create_pipeline(config)
+    root = shared.root(arguments)
+    display = Display()
+    log_file = root.log_file(time.strftime("%Y%m%d-%H%M%S"))
+    with root.lock(), interrupts.as_exceptions(), logs.to_file(log_file, console=display.console):
+        logging.info("diptych %s", without_passwords(arguments.typed))
+        logging.info("config %s", config.model_dump_json())
+        store = shared.store(arguments, root=root)
+        try:
+            run = LocalRunner(root, store=store, display=display).run(
+                pipeline,
+                preset=arguments.preset,
+                force=arguments.force,
+                from_stage=arguments.from_stage,
+                until_stage=arguments.until_stage,
+            )
+        except UserError as error:
+            logging.info("stopped: %s", error)
+            raise
+        except interrupts.Interrupted as interrupt:
+            display.say(interrupt.message)
+            return interrupt.exit_status
+        except Exception:
+            logging.info("%s", traceback.format_exc())
+            traceback.print_exc()
+            print(f"diptych: this is a bug in Diptych; the log is {log_file}", file=sys.stderr)
+            return exit_status.BUG
+        result = report.build(store, run, root=root)
+        root.report.write_text(result.to_json())
+        report.show(result, display.console)
+    return exit_status.OK
+
+
+def without_passwords(typed: Sequence[str]) -> str:
+    """Returns a command line for the log file, without the passwords in its URLs."""
+    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:...@", shlex.join(typed))

@@ -1,0 +1,44 @@
+"""`diptych status`: shows the table of the last run."""
+
+import argparse
+
+from rich.console import Console
+
+from components.errors import UserError
+from pipeline.commands import arguments as shared
+from pipeline.commands import exit_status
+from pipeline.console import report
+
+SUMMARY = "show the state or the result of the last run"
+
+DESCRIPTION = "Shows the table of the last run under a root, also while the run is in progress."
+
+EPILOG = """\
+example:
+  diptych status --preset quickstart"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.add_argument("--preset", metavar="NAME", help="look under runs/NAME")
+    shared.add_root(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Prints the table and returns the exit status.
+
+    Raises:
+        UserError: There is no run under the root.
+    """
+    root = shared.root(arguments)
+    no_run = UserError(f"There is no run under {root.path}: name another place with --root or --preset.")
+    if not root.path.exists():
+        raise no_run
+    if root.is_local and not arguments.metadata and not (root.path / "metadata.sqlite").exists():
+        raise no_run  # Opening the default store would create it.
+    store = shared.store(arguments, root=root)
+    runs = store.runs()
+    if not runs:
+        raise no_run
+    report.show(report.build(store, runs[-1], root=root, is_live=root.is_locked()), Console())
+    return exit_status.OK

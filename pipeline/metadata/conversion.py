@@ -1,0 +1,90 @@
+"""Converts artifacts and executions to records and back."""
+
+import json
+
+from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
+from pipeline.metadata.records import Record, plain
+
+LIVE = 2
+"""A value of ML Metadata's `Artifact.State`."""
+
+# Names of properties. Stores that exist have them, so they cannot change.
+_DIGEST = "fingerprint"
+_LISTING = "listing"
+_FIGURE_PREFIX = "figure."
+
+
+def artifact_record(artifact: Artifact) -> Record:
+    """Returns an artifact as a record."""
+    return Record(
+        type=artifact.type,
+        id=artifact.id,
+        state=LIVE,
+        uri=artifact.uri,
+        properties={_DIGEST: artifact.digest, _LISTING: artifact.listing},
+    )
+
+
+def artifact(record: Record) -> Artifact:
+    """Returns the artifact that a record stands for."""
+    return Artifact(
+        type=record.type,
+        uri=record.uri,
+        digest=str(record.properties.get(_DIGEST, "")),
+        listing=str(record.properties.get(_LISTING, "")),
+        id=record.id,
+    )
+
+
+def execution_record(execution: Execution) -> Record:
+    """Returns an execution as a record, without its outputs."""
+    key = execution.cache_key
+    record = Record(
+        type=execution.stage,
+        id=execution.id,
+        state=int(execution.state),
+        properties={
+            "cache_key": key.digest,
+            "config": json.dumps(key.config),
+            "code": json.dumps(key.code),
+            "inputs": json.dumps(key.inputs),
+            "external": json.dumps(key.external),
+            "why": execution.why,
+            "summary": execution.summary,
+            "seconds": float(execution.seconds),
+        },
+    )
+    for name, value in execution.figures.items():
+        record.properties[_FIGURE_PREFIX + name] = plain(value)
+    return record
+
+
+def execution(record: Record, *, outputs: dict[str, Artifact]) -> Execution:
+    """Returns the execution that a record stands for.
+
+    Args:
+        record: The record.
+        outputs: The artifacts that the execution wrote, by output channel.
+    """
+    properties = record.properties
+    return Execution(
+        cache_key=CacheKey(
+            stage=record.type,
+            config=json.loads(properties["config"]),
+            code=json.loads(properties["code"]),
+            inputs=json.loads(properties["inputs"]),
+            external=json.loads(properties["external"]),
+        ),
+        state=State(record.state),
+        why=properties["why"],
+        summary=properties["summary"],
+        seconds=properties["seconds"],
+        figures={
+            name.removeprefix(_FIGURE_PREFIX): value
+            for name, value in properties.items()
+            if name.startswith(_FIGURE_PREFIX)
+        },
+        outputs=outputs,
+        id=record.id,
+        started_ms=record.created_ms,
+    )

@@ -1,0 +1,127 @@
+"""Runs, executions and artifacts as the runner sees them."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+
+from etils import epath
+
+from pipeline import digests
+from pipeline.metadata.records import Value
+
+
+class State(enum.IntEnum):
+    """State of an execution. The values are those of ML Metadata's `Execution.State`."""
+
+    RUNNING = 2
+    COMPLETE = 3
+    FAILED = 4
+    CACHED = 5
+    CANCELED = 6
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the execution has published outputs."""
+        return self in (State.COMPLETE, State.CACHED)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Artifact:
+    """A published folder.
+
+    Attributes:
+        type: Name of the artifact type.
+        uri: Path of the folder.
+        digest: Digest of the content of its files.
+        listing: Digest of the names and sizes of its files.
+        id: Id of the record, or None before the artifact is recorded.
+    """
+
+    type: str
+    uri: str
+    digest: str
+    listing: str
+    id: int | None = None
+
+    @property
+    def folder(self) -> epath.Path:
+        return epath.Path(self.uri)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CacheKey:
+    """Everything that decides the outputs of a stage.
+
+    Attributes:
+        stage: Name of the stage.
+        config: Fields of its config that decide the outputs, as JSON values.
+        code: Path of a module -> digest of its syntax tree.
+        inputs: Input channel -> content digest of its artifact.
+        external: Name -> digest of what the stage reads from outside the pipeline.
+    """
+
+    stage: str
+    config: Mapping[str, object]
+    code: Mapping[str, str]
+    inputs: Mapping[str, str]
+    external: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all fields. Executions with equal digests have equal outputs."""
+        return digests.json_digest(dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(kw_only=True)
+class Execution:
+    """One stage in one run.
+
+    Attributes:
+        cache_key: What decides its outputs.
+        state: See `State`.
+        why: Why the stage ran or was skipped.
+        summary: One line from the stage on what it did, or on what went wrong.
+        seconds: How long it took.
+        figures: Numbers that the stage reported.
+        outputs: Output channel -> artifact. Empty until the execution is finished.
+        id: Id of the record, or None before the execution is recorded.
+        started_ms: When the execution was first recorded, in milliseconds since 1970.
+    """
+
+    cache_key: CacheKey
+    state: State = State.RUNNING
+    why: str = ""
+    summary: str = ""
+    seconds: float = 0.0
+    figures: dict[str, Value] = dataclasses.field(default_factory=dict)
+    outputs: dict[str, Artifact] = dataclasses.field(default_factory=dict)
+    id: int | None = None
+    started_ms: int = 0
+
+    @property
+    def stage(self) -> str:
+        return self.cache_key.stage
+
+    @property
+    def folders(self) -> dict[str, epath.Path]:
+        """Output channel -> published folder."""
+        return {channel: artifact.folder for channel, artifact in self.outputs.items()}
+
+
+@dataclasses.dataclass(kw_only=True)
+class Run:
+    """One call of `diptych run`.
+
+    Attributes:
+        name: Unique among the runs of a root.
+        stages: Names of all stages of the pipeline, in order.
+        preset: Name of the preset that the config started from.
+        id: Id of the record, or None before the run is recorded.
+        started_ms: When the run started, in milliseconds since 1970.
+    """
+
+    name: str
+    stages: tuple[str, ...]
+    preset: str = ""
+    id: int | None = None
+    started_ms: int = 0

@@ -1,0 +1,50 @@
+"""Works out from the flags of a run which stages it goes through."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from components.errors import UserError
+from pipeline.runner.graph import Pipeline
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The stages of a run.
+
+    Attributes:
+        stages: Names of the stages that the run goes through.
+        frozen: Those among them whose last outputs are taken without checks, because they come before `--from`.
+        forced_by: Name of a stage -> the flag that makes it run even if nothing changed.
+    """
+
+    stages: frozenset[str]
+    frozen: frozenset[str]
+    forced_by: Mapping[str, str]
+
+
+def select(pipeline: Pipeline, *, force: Sequence[str], from_stage: str | None, until_stage: str | None) -> Selection:
+    """Returns the stages that the flags ask for; see `LocalRunner.run` for their meaning.
+
+    Raises:
+        UserError: A flag names a stage that does not exist, or the flags contradict each other.
+    """
+    forced = [pipeline.find(name, flag="--force") for name in force]
+    if from_stage is not None:
+        from_stage = pipeline.find(from_stage, flag="--from")
+    stages = frozenset(pipeline.stages)
+    if until_stage is not None:
+        until_stage = pipeline.find(until_stage, flag="--until")
+        stages = frozenset(pipeline.upstream(until_stage))
+
+    for name in forced if from_stage is None else [*forced, from_stage]:
+        if name not in stages:
+            raise UserError(f"--until {until_stage} leaves out {name}, which another flag asks for.")
+
+    forced_by: dict[str, str] = {}
+    if from_stage is not None:
+        for name in pipeline.downstream(from_stage):
+            forced_by[name] = f"--from {from_stage}"
+    for name in forced:
+        forced_by[name] = "--force"
+    frozen = frozenset() if from_stage is None else stages - set(forced_by)
+    return Selection(stages=stages, frozen=frozen, forced_by=forced_by)

@@ -1,0 +1,149 @@
+"""Runs one stage, and publishes what it wrote or removes it.
+
+A stage writes into a staging folder. When it ends well, the folder is renamed into place and the execution is recorded
+as complete. Whatever stops a run before that (an error, Ctrl-C, SIGTERM, kill -9), nothing half-written is published,
+and the next run continues from the stage's work folder.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+
+from etils import epath
+
+from beam_jobs import storage
+from components.base import StageContext, StageResult
+from components.errors import UserError
+from pipeline import digests
+from pipeline.console.progress import Display, duration
+from pipeline.metadata.executions import Artifact, Execution, Run, State
+from pipeline.metadata.store import MetadataStore
+from pipeline.root import Root
+from pipeline.runner import decide, interrupts
+from pipeline.runner.graph import Node
+
+MAX_ERROR_LENGTH = 200
+"""Number of characters of an unexpected error that the summary of an execution keeps."""
+
+
+class StageRunner:
+    """Runs single stages under one root.
+
+    Args:
+        root: The folder that everything is written into.
+        store: The metadata of the root.
+        display: Where progress is shown.
+    """
+
+    def __init__(self, root: Root, *, store: MetadataStore, display: Display):
+        self._root = root
+        self._store = store
+        self._display = display
+
+    def run(self, node: Node, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> None:
+        """Runs a stage and publishes its outputs, or records that it failed or was stopped.
+
+        Args:
+            node: The stage.
+            execution: A new execution of the stage. Gets an id, a state, a summary and outputs.
+            run: The run that the execution belongs to.
+            inputs: Input channel -> artifact.
+
+        Raises:
+            UserError: The user can correct the cause of the failure.
+            Interrupted: A signal stopped the stage.
+            Exception: The stage has a bug.
+        """
+        self._display.say(f"{node.name}: runs, {execution.why}")
+        started = time.monotonic()
+        self._store.put(execution, run=run, inputs=inputs)
+        try:
+            result = self._execute(node, execution, inputs=inputs)
+            self._publish(node, execution, result, run=run, started=started)
+        except BaseException as error:
+            if execution.state != State.COMPLETE:
+                with interrupts.deferred():
+                    self._record_failure(execution, error, run=run, seconds=time.monotonic() - started)
+            raise
+        self._display.say(f"{node.name}: done in {duration(execution.seconds)}, {execution.summary}")
+
+    def discard_outputs(self, execution: Execution) -> None:
+        """Removes the outputs of an unfinished execution. Its work folder stays, so that the next run continues."""
+        execution.outputs = {}
+        storage.remove_tree(self._root.staging(execution.id))
+        for folder in self._root.all_published(stage=execution.stage, execution_id=execution.id):
+            storage.remove_tree(folder)
+
+    def _execute(self, node: Node, execution: Execution, *, inputs: Mapping[str, Artifact]) -> StageResult:
+        """Creates the folders of an execution and calls the executor, which writes into staging."""
+        work = self._work_folder(execution)
+        events = self._root.events(stage=execution.stage, cache_key=execution.cache_key.digest)
+        if not work.exists():
+            # This execution does not continue an earlier one, so old curves would overlap the new ones.
+            storage.remove_tree(events)
+        staging = self._root.staging(execution.id)
+        storage.remove_tree(staging)
+        outputs = {channel: staging / channel for channel in node.component.outputs}
+        for folder in (*outputs.values(), work, events):
+            folder.mkdir(parents=True, exist_ok=True)
+        previous = decide.last_intact(self._store.executions(stage=node.name))
+        with self._display.stage(node.name) as progress:
+            context = StageContext(
+                work_dir=work,
+                tensorboard_dir=events,
+                progress=progress,
+                previous={} if previous is None else previous.folders,
+            )
+            input_folders = {channel: artifact.folder for channel, artifact in inputs.items()}
+            return node.component.execute(inputs=input_folders, outputs=outputs, context=context)
+
+    def _publish(self, node: Node, execution: Execution, result: StageResult, *, run: Run, started: float) -> None:
+        """Moves the outputs of an execution from staging into place and records it as complete."""
+        staging = self._root.staging(execution.id)
+        artifacts = {}
+        for channel, artifact_type in node.component.outputs.items():
+            target = self._root.published(stage=node.name, output=channel, execution_id=execution.id)
+            artifacts[channel] = Artifact(
+                type=artifact_type.value,
+                uri=os.fspath(target),
+                digest=digests.content_digest(staging / channel),
+                listing=digests.listing_digest(staging / channel),
+            )
+        with interrupts.deferred():
+            for channel, artifact in artifacts.items():
+                # Ids start again when the metadata is deleted, so the folder may exist already.
+                storage.remove_tree(artifact.folder)
+                artifact.folder.parent.mkdir(parents=True, exist_ok=True)
+                (staging / channel).rename(artifact.folder)
+            execution.outputs = artifacts
+            execution.state = State.COMPLETE
+            execution.summary = result.summary
+            execution.figures = dict(result.figures)
+            execution.seconds = time.monotonic() - started
+            self._store.put(execution, run=run)
+            storage.remove_tree(staging)
+            storage.remove_tree(self._work_folder(execution))
+
+    def _record_failure(self, execution: Execution, error: BaseException, *, run: Run, seconds: float) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            execution.state = State.CANCELED
+            execution.summary = "stopped"
+        else:
+            execution.state = State.FAILED
+            execution.summary = _one_line(error)
+        execution.seconds = seconds
+        self.discard_outputs(execution)
+        self._store.put(execution, run=run)
+
+    def _work_folder(self, execution: Execution) -> epath.Path:
+        return self._root.work(stage=execution.stage, cache_key=execution.cache_key.digest)
+
+
+def _one_line(error: BaseException) -> str:
+    """Returns the message of a user error, or the type and the first line of any other error."""
+    if isinstance(error, UserError):
+        return str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return f"{type(error).__name__}: {lines[0][:MAX_ERROR_LENGTH]}"

@@ -1,0 +1,78 @@
+"""Runs the Trainer by itself, without a pipeline and without metadata, on one machine or on several."""
+
+import json
+import time
+
+from etils import epath
+
+from beam_jobs import storage
+from components.base import StageContext, StageResult
+from components.errors import UserError
+from components.trainer import Trainer, TrainerConfig
+from pipeline.console.progress import Display, duration
+from pipeline.runner import cache_key
+
+
+def train(config: TrainerConfig, *, examples: str, output: str, display: Display) -> StageResult:
+    """Trains on a folder of examples, or continues where the same call was stopped.
+
+    Args:
+        config: Config of the Trainer.
+        examples: The folder that AudioExampleGen published, local or gs://.
+        output: Folder for `model/` (for `diptych run --import`), `model_run/`, `tensorboard/` and `work/` with the
+            checkpoints. It is the same for all machines.
+        display: Where progress is shown.
+
+    Raises:
+        UserError: The config does not fit the examples, `output` cannot be written, or it holds a training with
+            another config.
+    """
+    trainer = Trainer(config)
+    trainer.check()
+    examples_folder = epath.Path(examples)
+    if not (examples_folder / "dataset_info.json").exists():
+        raise UserError(
+            f"--examples {examples}: there is no dataset_info.json; give the folder that AudioExampleGen published, "
+            "e.g. runs/tiny/artifacts/AudioExampleGen/examples/2."
+        )
+    folder = epath.Path(output)
+    _claim(folder, config, examples=examples)
+    outputs = {channel: folder / channel for channel in trainer.outputs}
+    work = folder / "work"
+    for subfolder in (*outputs.values(), work):
+        subfolder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with display.stage(trainer.name) as progress:
+        context = StageContext(work_dir=work, tensorboard_dir=folder / "tensorboard", progress=progress)
+        result = trainer.execute(inputs={"examples": examples_folder}, outputs=outputs, context=context)
+    display.say(f"{trainer.name}: done in {duration(time.monotonic() - started)}, {result.summary}, in {folder}")
+    return result
+
+
+def _claim(folder: epath.Path, config: TrainerConfig, *, examples: str) -> None:
+    """Writes the config and the examples into `config.json`.
+
+    Raises:
+        UserError: The folder cannot be written, or it has a checkpoint of a training with another config or other
+            examples.
+    """
+    file = folder / "config.json"
+    text = json.dumps({"examples": examples, "trainer": cache_key.config_values(config)}, indent=1)
+    try:
+        if file.exists():
+            if file.read_text() == text:
+                return
+            if _has_checkpoints(folder):
+                raise UserError(
+                    f"--output {folder} holds a training with another config or other examples, see {file}: name "
+                    "another folder, remove this one, or use the same config and examples as before."
+                )
+        folder.mkdir(parents=True, exist_ok=True)
+        storage.write_text(file, text)
+    except OSError as error:
+        raise UserError(f"--output {folder} cannot be written ({error.strerror}): name another folder.") from error
+
+
+def _has_checkpoints(folder: epath.Path) -> bool:
+    checkpoints = folder / "work" / "checkpoints"
+    return checkpoints.exists() and any(checkpoints.iterdir())

@@ -1,0 +1,66 @@
+import json
+
+from pipeline import cli
+from pipeline.commands import run
+from tests.pipeline.refusals import refusal
+
+
+class TestRefusals:
+    def test_unknown_preset(self, capsys):
+        assert "the presets are quickstart, tiny" in refusal(capsys, "run", "--preset", "zzz")
+
+    def test_no_data(self, capsys):
+        assert "give its folder with --data PATH" in refusal(capsys, "run", "--preset", "tiny")
+
+    def test_sample_rates_that_differ(self, capsys, tmp_path):
+        arguments = ["run", "--preset", "quickstart", "--root", tmp_path, "trainer.model.sample_rate=22050"]
+        assert "audio_example_gen.sample_rate=16000 and trainer.model.sample_rate=22050" in refusal(capsys, *arguments)
+
+    def test_missing_folder(self, capsys, tmp_path):
+        arguments = ["run", "--preset", "tiny", "--data", tmp_path / "gone", "--root", tmp_path / "root"]
+        assert str(tmp_path / "gone") in refusal(capsys, *arguments)
+
+    def test_unknown_metadata_store(self, capsys, tmp_path):
+        arguments = ["run", "--preset", "quickstart", "--root", tmp_path, "--metadata", "postgres://x/y"]
+        assert "postgres://x/y is not a store" in refusal(capsys, *arguments)
+
+    def test_unknown_stage(self, capsys, tmp_path):
+        arguments = ["run", "--preset", "quickstart", "--root", tmp_path, "--until", "Statistics"]
+        assert "--until Statistics: there is no such stage" in refusal(capsys, *arguments)
+
+    def test_empty_data(self, capsys):
+        assert "--data is empty" in refusal(capsys, "run", "--preset", "tiny", "--data", "")
+
+    def test_root_with_an_unknown_scheme(self, capsys):
+        assert "--root foo://x is neither" in refusal(capsys, "run", "--preset", "quickstart", "--root", "foo://x")
+
+    def test_root_that_is_a_file(self, capsys, tmp_path):
+        (tmp_path / "file").write_text("")
+        message = refusal(capsys, "run", "--preset", "quickstart", "--root", tmp_path / "file")
+        assert "file cannot be used (" in message
+        assert "give a folder" in message
+
+    def test_metadata_file_that_is_not_a_database(self, capsys, tmp_path):
+        (tmp_path / "metadata.sqlite").write_text("text, and a good deal of it, that is no database" * 50)
+        assert "cannot be opened" in refusal(capsys, "run", "--preset", "quickstart", "--root", tmp_path)
+        assert "cannot be opened" in refusal(capsys, "status", "--root", tmp_path)
+
+
+def test_passwords_are_not_logged():
+    typed = ["run", "--metadata", "mysql://me:s3:cr@t@host/db", "trainer.steps=1"]
+    assert run.without_passwords(typed) == "run --metadata mysql://me:...@host/db trainer.steps=1"
+
+
+def test_the_first_stages_run_once_and_are_then_skipped(capsys, tmp_path):
+    """Runs the real stages from the generated corpus to its examples, twice, and then shows the status."""
+    arguments = ["run", "--preset", "quickstart", "--root", str(tmp_path), "--until", "AudioExampleGen"]
+    small = ["synthetic_audio_gen.clips_train=12", "synthetic_audio_gen.clips_eval=3"]
+    assert cli.main([*arguments, *small]) == 0
+    assert "AudioExampleGen: runs, first run" in capsys.readouterr().out
+    assert cli.main([*arguments, *small]) == 0
+    assert "AudioExampleGen: skipped, nothing changed since" in capsys.readouterr().out
+    assert cli.main(["status", "--root", str(tmp_path)]) == 0
+    assert "not run" in capsys.readouterr().out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {row["stage"]: row["outcome"] for row in report["stages"]}["AudioExampleGen"] == "skipped"
+    assert len(list((tmp_path / "logs").glob("*.log"))) >= 1

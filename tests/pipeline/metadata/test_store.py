@@ -1,0 +1,89 @@
+import subprocess
+import sys
+
+import pytest
+
+from components.errors import UserError
+from pipeline.metadata import store
+from pipeline.metadata.executions import Artifact, CacheKey, Execution, Run, State
+from pipeline.metadata.store import MetadataStore
+
+
+@pytest.mark.parametrize("has_mlmd", [True, False])
+def test_a_file_that_is_not_a_store_is_refused_in_one_sentence(tmp_path, monkeypatch, has_mlmd):
+    if has_mlmd:
+        pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
+    monkeypatch.setattr(store.importlib.util, "find_spec", lambda name: has_mlmd or None)
+    path = tmp_path / "metadata.sqlite"
+    path.write_text("this is text and not a database, long enough for SQLite to see that by its header\n" * 20)
+    with pytest.raises(
+        UserError, match=r"metadata.sqlite cannot be opened \(file is not a database\): .*--metadata"
+    ) as caught:
+        store.open_records(str(path))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"cannot be opened \("):
+        store.open_records(str(path / "below"))
+
+
+def test_a_mysql_server_that_does_not_answer_is_reported_in_one_sentence():
+    pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
+    with pytest.raises(UserError, match="needs a host and a database"):
+        store.open_records("mysql://user:secret@127.0.0.1:port/runs")
+    # In its own process, because ML Metadata's log can only be silenced before ML Metadata is imported.
+    uri = "mysql://me:secret@127.0.0.1:1/x"
+    command = [sys.executable, "-m", "pipeline.cli", "status", "--root", ".", "--metadata", uri]
+    status = subprocess.run(command, capture_output=True, text=True)
+    assert status.returncode == 2
+    assert status.stderr.startswith("diptych: The metadata store mysql://127.0.0.1:1/x cannot be opened (")
+    assert "check that the server runs" in status.stderr
+    assert status.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("uri", ["mysql://user:password@", "mysql:///database", "redis://x"])
+def test_uris_that_name_no_store_are_refused(uri):
+    with pytest.raises(UserError, match="--metadata"):
+        store.open_records(uri)
+
+
+def test_an_execution_is_read_back_as_it_was_put(tmp_path):
+    metadata = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
+    run = Run(name="r", stages=("Trainer",), preset="tiny")
+    metadata.start_run(run)
+    execution = Execution(
+        cache_key=CacheKey(
+            stage="Trainer",
+            config={"steps": 7, "model": {"width": 0.25}},
+            code={"components/trainer/step.py": "a1"},
+            inputs={"examples": "b2"},
+            external={"source": "c3"},
+        ),
+        state=State.COMPLETE,
+        why="first run",
+        summary="trained",
+        seconds=1.5,
+        figures={"loss": 0.5, "steps": 7, "device": "cpu"},
+        outputs={"model": Artifact(type="Model", uri="/model", digest="d4", listing="e5")},
+    )
+    metadata.put(execution, run=run)
+    (read,) = metadata.executions(run=run, stage="Trainer")
+    execution.started_ms = read.started_ms
+    assert read == execution
+    assert read.cache_key.digest == execution.cache_key.digest
+    assert metadata.executions(stage="Exporter") == []
+
+
+def test_properties_keep_their_names_over_versions(tmp_path):
+    """Metadata that an earlier version stored stays readable."""
+    metadata = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
+    run = Run(name="r", stages=("Trainer",))
+    metadata.start_run(run)
+    key = CacheKey(stage="Trainer", config={}, code={}, inputs={}, external={})
+    model = Artifact(type="Model", uri="/model", digest="d4", listing="e5")
+    metadata.put(Execution(cache_key=key, figures={"loss": 0.5}, outputs={"model": model}), run=run)
+    records = store.open_records(str(tmp_path / "metadata.sqlite"))
+    (pipeline,) = records.contexts("pipeline")
+    (execution,) = records.executions(pipeline)
+    names = {"cache_key", "config", "code", "inputs", "external", "why", "summary", "seconds", "figure.loss"}
+    assert set(execution.properties) == names
+    (event,) = records.events([execution.id])
+    assert event.artifact.properties == {"fingerprint": "d4", "listing": "e5"}
