@@ -147,6 +147,7 @@ class LocalRunner:
             root.remove(events)  # Not a run that goes on: its curves would lie over older ones.
         started = time.monotonic()
         previous = self._previous(stage)
+        earlier_work_dirs = _siblings(work)
         self._store.put(execution, run=run, inputs=inputs)
         staging = self._root.staging(execution.id)
         root.remove(staging)
@@ -158,7 +159,13 @@ class LocalRunner:
                 result = node.component.execute(
                     inputs=_folders(inputs),
                     outputs=outputs,
-                    context=StageContext(work_dir=work, tensorboard_dir=events, progress=progress, previous=previous),
+                    context=StageContext(
+                        work_dir=work,
+                        tensorboard_dir=events,
+                        progress=progress,
+                        previous=previous,
+                        earlier_work_dirs=earlier_work_dirs,
+                    ),
                 )
             digests = {channel: _digests(folder) for channel, folder in outputs.items()}
             with interrupts.held():
@@ -213,6 +220,12 @@ class LocalRunner:
                     execution.state, execution.summary = State.CANCELED, "killed"
                     self._withdraw(execution)
                     self._store.put(execution, run=run)
+
+
+def _siblings(folder: root.epath.Path) -> list[root.epath.Path]:
+    if not folder.parent.exists():
+        return []
+    return [path for path in folder.parent.iterdir() if path != folder and path.is_dir()]
 
 
 def _folders(artifacts: Mapping[str, Artifact]) -> dict[str, root.epath.Path]:

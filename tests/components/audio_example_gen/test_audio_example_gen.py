@@ -140,7 +140,7 @@ class TestAnotherListThanLastTime:
         grown = self.run(source, tmp_path / "2", after=same)
         other = self.run(corpora.esc50(tmp_path / "other"), tmp_path / "3", after=grown)
         assert grown.result.summary.endswith(
-            "; 1 clips added, 0 removed, 0 files arrived, 1 gone since the last finished run"
+            "; 1 clip added, 0 removed, 0 files arrived, 1 gone since the last finished run"
         )
         assert not [run for run in (first, same, other) if "since" in run.result.summary]
 
@@ -169,7 +169,7 @@ class TestAnotherListThanLastTime:
         (source / "0.wav").unlink()
         corpora.write_tone(source / "new.wav")
         run = self.run(source, tmp_path / "run")
-        assert run.result.summary.endswith("quarantined; 1 clips added, 2 removed since the last interrupted run")
+        assert run.result.summary.endswith("quarantined; 1 clip added, 2 removed since the last interrupted run")
         fresh = self.run(source, tmp_path / "fresh")
         assert corpora.contents(run.outputs["examples"]) == corpora.contents(fresh.outputs["examples"])
 

@@ -74,7 +74,7 @@ def test_each_anomaly(tmp_path, splits, expected):
 def test_each_anomaly_is_one_line_on_the_terminal_under_its_own_level(tmp_path, caplog):
     validate(tmp_path, train={"clips": 1, "silent_clips": 0}, valid=None)
     levels = {record.levelname: record.getMessage() for record in caplog.records}
-    assert levels["ERROR"].startswith("the train split has 1 clips")
+    assert levels["ERROR"].startswith("the train split has 1 clip, fewer than 2")
     assert levels["WARNING"].startswith("the valid split is empty")
 
 
@@ -130,7 +130,7 @@ def histogram(name, counts):
     [
         ({"sample_rate": 8000}, ("sample_rate_mismatch", "fatal"), "at 8,000 Hz, not at the 16,000 Hz of the schema"),
         ({"label_names": ("dog", "cat")}, ("classes_mismatch", "fatal"), "1 missing (rain) and 1 unexpected (cat)"),
-        ({"label_names": ("rain", "dog")}, ("classes_mismatch", "fatal"), "the same 2, in another order"),
+        ({"label_names": ("rain", "dog")}, ("classes_mismatch", "fatal"), "the same 2 in another order"),
         ({"train": {"clips": 111}}, ("train_size", "warning"), "111 clips, more than 10% off the 100"),
         ({"eval": None}, ("eval_size", "warning"), "the eval split has 0 clips"),
         (
@@ -141,9 +141,9 @@ def histogram(name, counts):
         (
             {"eval": histogram("level", [10, 90])},
             ("eval_level_drift", "warning"),
-            "are 0.296 bit off those of the schema",
+            "are 0.296 bits off those of the schema",
         ),
-        ({"valid": histogram("duration", [100, 0])}, ("valid_duration_drift", "warning"), "are 1.000 bit off"),
+        ({"valid": histogram("duration", [100, 0])}, ("valid_duration_drift", "warning"), "are 1.000 bits off"),
     ],
 )
 def test_each_departure_from_the_schema(tmp_path, schema, caplog, changes, expected, says):
@@ -175,7 +175,7 @@ def test_without_a_schema_the_last_run_is_compared_with_and_only_warned_of(tmp_p
     names = ["sample_rate_mismatch", "classes_mismatch", "train_level_drift", "eval_size"]
     anomalies, _ = validate(tmp_path / "later", previous=run.outputs, **later)
     assert anomalies == [(name, "warning") for name in names]
-    assert "16,000 Hz of the last run; mend the source unless that was intended" in caplog.text
+    assert "16,000 Hz of the last run; correct the source unless the change is intended" in caplog.text
     assert validate(tmp_path / "same", previous=run.outputs)[0] == []
     (run.outputs["anomalies"] / "schema.json").write_text("of another version")
     assert validate(tmp_path / "other", previous=run.outputs, **later)[0] == []
@@ -248,7 +248,7 @@ def test_a_schema_whose_counts_do_not_fit_its_classes_is_refused(tmp_path, schem
         ExampleValidator(schema).check()
     document["splits"]["eval"]["level_histogram"]["edges"] = [0.0, 1.0]
     path.write_text(json.dumps(document))
-    with pytest.raises(UserError, match="2 counts need as many edges and one more, not 2"):
+    with pytest.raises(UserError, match="2 counts need 3 edges, not 2"):
         ExampleValidator(schema).check()
     document["splits"]["eval"]["level_histogram"]["edges"] = [0.0, 1.0, 2.0]
     path.write_text(json.dumps(document))
