@@ -39,26 +39,26 @@ class AudioExampleGenConfig(base.StageConfig):
     min_clip_seconds: float = pydantic.Field(
         0.1,
         ge=0.0,
-        description="Clips shorter than this, in seconds, are quarantined as too short. Clips that are longer but "
-        "shorter than a training crop are repeated to fill it.",
+        description="Minimum length of a clip, in seconds. Shorter clips are quarantined as too short. Other clips may "
+        "be shorter than a training crop; trainer.short_clips says what happens to them.",
     )
     min_peak_dbfs: float | None = pydantic.Field(
         None,
         le=0.0,
-        description="Clips whose largest sample is below this level, in dBFS, are quarantined as silent. null "
-        "quarantines only clips of zeros.",
+        description="Minimum peak level of a clip, in dBFS. Clips below it are quarantined as silent; null quarantines "
+        "only clips of zeros.",
     )
     clip_timeout_seconds: float = pydantic.Field(
         60.0,
         gt=0.0,
-        description="Clips that take longer to decode, in seconds, are quarantined as timed out.",
+        description="Time limit for decoding a clip, in seconds. Slower clips are quarantined as timed out.",
     )
     max_quarantine: Annotated[float | None, pydantic.BeforeValidator(_parse_percent)] = pydantic.Field(
         None,
         ge=0.0,
         le=1.0,
-        description="The stage fails if a larger share of the listed clips is quarantined (0.05 or 5%); it decodes all "
-        "clips first. null sets no bound, because most copies of AudioSet lack many of the listed clips.",
+        description="Largest share of the listed clips that may be quarantined, e.g. 0.05 or 5%. Above it, the stage "
+        "fails after it has decoded all clips. null sets no bound, because most copies of AudioSet lack many clips.",
     )
     storage: Literal["pcm", "flac"] = pydantic.Field(
         "pcm",
@@ -68,8 +68,8 @@ class AudioExampleGenConfig(base.StageConfig):
     shard_mb: int = pydantic.Field(
         128,
         ge=1,
-        description="Target size of a file, in MiB. A recording whose length is not listed counts as 10 s. Each worker "
-        "gets at least eight files, even if they are smaller.",
+        description="Target size of a file, in MiB. A recording whose length is not listed counts as 10 s. Files are "
+        "smaller if there would be fewer than eight per worker.",
     )
     shards: int | None = pydantic.Field(
         None,
@@ -78,5 +78,5 @@ class AudioExampleGenConfig(base.StageConfig):
         "from shard_mb.",
     )
     beam_args: tuple[str, ...] = pydantic.Field(
-        (), description="Beam's own flags, e.g. --runner=DataflowRunner. Without flags, threads of this machine run it."
+        (), description="Beam's own flags, e.g. --runner=DataflowRunner. Without flags, the job runs in local threads."
     )

@@ -40,12 +40,13 @@ def execute(
     # Decode.
     shards = _write_shards(config, listing=listing, context=context)
     quarantined = _quarantined(listing, shards)
-    if sum(shard.written for shard in shards) + len(quarantined) != listed:
+    written = sum(shard.written for shard in shards)
+    if written + len(quarantined) != listed:
         raise records.LostClipsError(
-            f"of {listed} listed clips, {len(quarantined)} are quarantined and the rest are not all written"
+            f"{listed} clips are listed, but {written} are written and {len(quarantined)} are quarantined"
         )
 
-    # Report the quarantine, also if the stage fails because of it.
+    # Report the quarantine before the checks, so that the report exists if one of them fails.
     counts = quarantine.count(quarantined)
     quarantine.write_report(context.work_dir, quarantined)
     summaries.write_quarantine(quarantined, directory=context.tensorboard_dir)
@@ -90,7 +91,7 @@ def _write_shards(
                 planned,
                 job=_job(config, listing=listing),
                 work_dir=work,
-                refused=listings.quarantined(listing),
+                refused=listings.count_quarantined(listing),
                 beam_args=config.beam_args,
             )
     except runners.OptionsError as error:
@@ -128,7 +129,7 @@ def _progress_reporter(listing: sources.Listing, *, context: base.StageContext) 
 
 
 def _quarantined(listing: sources.Listing, shards: Sequence[records.ShardRecord]) -> list[Mapping[str, str]]:
-    """Returns the entries of all quarantined clips: those quarantined when they were listed, then those of the job."""
+    """Returns the entries of all quarantined clips: first those of the listing, then those of the shards."""
     entries = [records.quarantine_entry(clip, cause=cause, message=message) for clip, cause, message in listing.refused]
     for shard in shards:
         entries += shard.quarantined
@@ -142,8 +143,8 @@ def _check_not_all_quarantined(
         return
     first, causes = quarantined[0], quarantine.describe(quarantine.count(quarantined))
     raise UserError(
-        f"no decodable clip in {source}: all {len(quarantined):,} were quarantined ({causes}), the first, "
-        f"{first['path'] or first['clip_id']}, because: {first['message']}; give a folder of audio"
+        f"no decodable clip in {source}: all {len(quarantined):,} are quarantined ({causes}), e.g. "
+        f"{first['path'] or first['clip_id']}: {first['message']}; give a folder of audio"
     )
 
 

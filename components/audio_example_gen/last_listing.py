@@ -1,4 +1,4 @@
-"""Keeps the list of clips beside what was made from it, to report when a source has grown or shrunk."""
+"""Keeps the list of clips with the shards made from it, to report how the source has changed since the last run."""
 
 import dataclasses
 import gzip
@@ -27,9 +27,9 @@ def changes(listing: sources.Listing, *, context: base.StageContext) -> str:
     interrupted run.
 
     Returns:
-        A phrase such as "12 clips added, 3 removed, 5 files arrived, 1 gone since the last finished run". The counts of
-        files are about rows that both lists contain. "" if nothing has changed, if there is no earlier list, or if it
-        is the list of another source.
+        A phrase such as "12 clips added, 3 removed, 5 files arrived, 1 gone since the last finished run". Files are
+        counted only for rows that are in both lists. The phrase is empty if nothing has changed, if there is no earlier
+        list, or if the earlier list is that of another source.
     """
     run, path = "finished", _finished(context)
     if path is None:
@@ -39,15 +39,18 @@ def changes(listing: sources.Listing, *, context: base.StageContext) -> str:
     before, now = _Rows.from_bytes(path.read_bytes()), _Rows.of(listing)
     if before.root != now.root:
         return ""
-    added, removed = set(now.ids) - set(before.ids), set(before.ids) - set(now.ids)
-    arrived = (before.missing & set(now.ids)) - now.missing
-    gone = (now.missing & set(before.ids)) - before.missing
+    ids_before, ids_now = set(before.ids), set(now.ids)
+    added, removed = ids_now - ids_before, ids_before - ids_now
+    arrived = (before.missing & ids_now) - now.missing
+    gone = (now.missing & ids_before) - before.missing
     phrases = []
     if added or removed:
         phrases.append(f"{text.plural(len(added), 'clip')} added, {len(removed):,} removed")
     if arrived or gone:
         phrases.append(f"{text.plural(len(arrived), 'file')} arrived, {len(gone):,} gone")
-    return f"{', '.join(phrases)} since the last {run} run" if phrases else ""
+    if not phrases:
+        return ""
+    return f"{', '.join(phrases)} since the last {run} run"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -26,12 +26,12 @@ def read(source: epath.Path, *, layout: str) -> sources.Listing:
         raise UserError(str(error)) from error
     if not listing.clips and not listing.refused:
         raise UserError(f"the lists in {source} name no clip; put the official lists there")
-    causes = quarantine.describe(quarantined(listing)) or "none"
+    causes = quarantine.describe(count_quarantined(listing)) or "none"
     if not listing.clips:
         first = listing.refused[0]
         raise UserError(
-            f"no clip of the lists in {source} can be used: {causes}, the first, {first.clip.clip_id}, because: "
-            f"{first.message}; name the files <ytid>.wav or <ytid>_<start>.wav (AudioSet), or as the list names them"
+            f"no clip of the lists in {source} can be used ({causes}), e.g. {first.clip.clip_id}: {first.message}; "
+            "name the files <ytid>.wav or <ytid>_<start>.wav (AudioSet), or as the list names them"
         )
     logging.info("%s: layout %s, %d clips, quarantined: %s", source, listing.layout, len(listing.clips), causes)
     for reason, count in listing.left_out.items():
@@ -39,6 +39,6 @@ def read(source: epath.Path, *, layout: str) -> sources.Listing:
     return listing
 
 
-def quarantined(listing: sources.Listing) -> Counter[str]:
+def count_quarantined(listing: sources.Listing) -> Counter[str]:
     """Counts the rows that are quarantined before any audio is read, by cause."""
     return Counter(row.cause for row in listing.refused)

@@ -1,4 +1,4 @@
-"""The quarantine: clips that could not be used. Writes their report and bounds their number."""
+"""The quarantine, which holds the clips that cannot be used: its report, its causes and the bound on its size."""
 
 import csv
 import io
@@ -42,8 +42,8 @@ def check_bound(counts: Counter[str], *, listed: int, bound: float | None, repor
         return
     raise UserError(
         f"{counts.total():,} of {listed:,} clips ({share:.1%}) were quarantined, more than "
-        f"audio_example_gen.max_quarantine={bound:.4g}: {describe(counts, most=_NAMED_CAUSES)}; {report} lists each "
-        "with its reason: repair them, or raise the bound (--max-quarantine)"
+        f"audio_example_gen.max_quarantine={bound:.4g}: {describe(counts, limit=_NAMED_CAUSES)}; {report} lists each "
+        "with its reason; repair the files, or raise the bound (--max-quarantine)"
     )
 
 
@@ -52,15 +52,15 @@ def count(quarantined: Sequence[Mapping[str, str]]) -> Counter[str]:
     return Counter(entry["cause"] for entry in quarantined)
 
 
-def describe(counts: Counter[str], *, most: int | None = None) -> str:
+def describe(counts: Counter[str], *, limit: int | None = None) -> str:
     """Lists counts by cause, most frequent first: "12 missing, 3 truncated".
 
     Args:
         counts: Number of clips by cause.
-        most: Number of causes to name; the remaining causes are added up as "others". None names all.
+        limit: Number of causes to name. The clips of the other causes are added up as "others". None names all causes.
     """
     ranked = counts.most_common()
-    parts = [f"{number:,} {cause}" for cause, number in ranked[:most]]
+    parts = [f"{number:,} {cause}" for cause, number in ranked[:limit]]
     others = ranked[len(parts) :]
     if others:
         parts.append(f"{sum(number for _, number in others):,} others")

@@ -10,7 +10,7 @@ class ExampleValidatorConfig(base.StageConfig):
     """What counts as an anomaly, and how severe it is."""
 
     min_clips: int = pydantic.Field(
-        2, ge=2, description="Fewer clips in the train split are fatal. A single clip has no negatives."
+        2, ge=2, description="A smaller train split is fatal. A single clip, for example, has no negatives."
     )
     max_silent_share: float = pydantic.Field(
         0.2, ge=0, le=1, description="Warn if a larger share of a split's clips is silent (below -60 dBFS)."
@@ -22,9 +22,7 @@ class ExampleValidatorConfig(base.StageConfig):
         description="Warn if a larger share of a split's clips is clipped (more than 0.1 % of the samples at full "
         "scale).",
     )
-    min_seconds: float = pydantic.Field(
-        0.1, ge=0, description="Warn if the shortest clip of a split is shorter, in seconds."
-    )
+    min_seconds: float = pydantic.Field(0.1, ge=0, description="Warn if a clip is shorter than this, in seconds.")
     max_leaked_share: float = pydantic.Field(
         0.0,
         ge=0,
@@ -34,8 +32,8 @@ class ExampleValidatorConfig(base.StageConfig):
     )
     schema_path: str | None = pydantic.Field(
         None,
-        description="JSON file to compare the examples with, a copy of an earlier run's schema.json. The examples are "
-        "also compared with the last run, which gives warnings only; null compares with the last run alone.",
+        description="JSON file to compare the examples with: a copy of an earlier run's schema.json. The examples are "
+        "always compared with the last run as well, which gives warnings only. null compares with the last run alone.",
     )
     max_size_change: float = pydantic.Field(
         0.1, ge=0, description="Report if the size of a split differs from the schema's by a larger share."

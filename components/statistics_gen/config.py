@@ -16,5 +16,5 @@ class StatisticsGenConfig(base.StageConfig):
         20, ge=0, description="Number of clips per split to play and to see as log-mel spectrograms in TensorBoard."
     )
     beam_args: tuple[str, ...] = pydantic.Field(
-        (), description="Beam's own flags, e.g. --runner=DataflowRunner. Without flags, threads of this machine run it."
+        (), description="Beam's own flags, e.g. --runner=DataflowRunner. Without flags, the job runs in local threads."
     )

@@ -72,5 +72,5 @@ def test_stage_succeeds_without_a_bound_and_its_result_is_checked_against_a_late
 def test_causes_are_described_most_frequent_first():
     counts = collections.Counter({"silent": 2, "missing": 1200, "too short": 1, "timed out": 1})
     assert quarantine.describe(counts) == "1,200 missing, 2 silent, 1 too short, 1 timed out"
-    assert quarantine.describe(counts, most=2) == "1,200 missing, 2 silent, 2 others"
+    assert quarantine.describe(counts, limit=2) == "1,200 missing, 2 silent, 2 others"
     assert quarantine.from_figures({"clips": 7, **quarantine.to_figures(counts)}) == counts

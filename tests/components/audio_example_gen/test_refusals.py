@@ -40,7 +40,7 @@ def test_source_without_a_decodable_clip(tmp_path):
     (tmp_path / "source").mkdir()
     for i in range(3):
         (tmp_path / "source" / f"{i}.wav").write_bytes(b"no audio")
-    message = r"no decodable clip in .*source: all 3 .*3 unreadable.*because: [^/]* / [^/]*; give a folder"
+    message = r"no decodable clip in .*source: all 3 .*\(3 unreadable\), e\.g\. \d\.wav: [^/]* / [^/]*; give a folder"
     with pytest.raises(UserError, match=message):
         harness.execute(audio_example_gen(source=str(tmp_path / "source")), tmp_path / "run")
 
@@ -49,7 +49,7 @@ def test_lists_without_their_files(tmp_path):
     source = corpora.audioset(tmp_path / "as", train=2, evaluation=1)
     for i, clip in enumerate(sorted((source / "audio").iterdir())):
         clip.rename(clip.with_name(f"{i}.wav"))
-    message = r"no clip of the lists in .* can be used: 3 missing, .*no file for this row"
+    message = r"no clip of the lists in .* can be used \(3 missing\), e\.g\. .*: no file for this row"
     with pytest.raises(UserError, match=message):
         harness.execute(audio_example_gen(source=str(source)), tmp_path / "run")
 
