@@ -88,7 +88,7 @@ def _classes(name: str, split: SplitStatistics, *, label_names: Sequence[str]) -
 
 
 def _leakage(statistics: ExampleStatistics, *, config: ExampleValidatorConfig) -> Iterator[Anomaly]:
-    """Checks each two splits for clips that sound the same."""
+    """Checks each pair of splits for clips that sound the same."""
     for entry in statistics["near_duplicates"]:
         first, second = entry["splits"]
         leaked, clips = entry["clips"][1], statistics["splits"][second]["clips"]

@@ -38,13 +38,13 @@ class Reference:
 
 
 def kept_schema(schema: Schema) -> Reference:
-    """Makes a reference of the schema that the user keeps."""
+    """Returns a reference to the schema that the user keeps."""
     way_out = "correct the source, or accept the change by copying the new schema.json over the old one"
     return Reference(schema=schema, name="the schema", way_out=way_out)
 
 
 def last_run(schema: Schema) -> Reference:
-    """Makes a reference of the schema that the last run inferred."""
+    """Returns a reference to the schema that the last run inferred."""
     way_out = "correct the source unless the change is intended"
     return Reference(schema=schema, name="the last run", way_out=way_out, only_warns=True)
 

@@ -69,7 +69,7 @@ def _source_formats(splits: Mapping[str, SplitStatistics]) -> str:
 
 
 def _near_duplicates(statistics: ExampleStatistics) -> str:
-    """Returns a table of the number of near duplicates of each two splits, and a table of the first pairs."""
+    """Returns a table of the number of near duplicates of each pair of splits, and a table of the first pairs."""
     counts, pairs = [], []
     for entry in statistics["near_duplicates"]:
         first, second = entry["splits"]

@@ -26,7 +26,7 @@ def execute(
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     counts = {"train": config.clips_train, "eval": config.clips_eval}
     total, done = sum(counts.values()), 0
-    examples: dict[int, SyntheticClip] = {}  # Of each class, the first clip without another class.
+    examples: dict[int, SyntheticClip] = {}  # Class index -> the first clip of that class alone.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for split, count in counts.items():
             segments = []
