@@ -1,25 +1,26 @@
-"""What a stage is: typed artifacts in, typed artifacts out, a frozen config and an executor.
+"""The contract between the stages and the runner: artifacts, configs, components and executors.
 
-The vocabulary (artifact, channel, component, executor) is TFX's. A component knows nothing of the others and
-nothing of the runner: it is handed folders to read, folders to write and a `StageContext`, and the runner in
-`pipeline/` decides when it runs, publishes what it wrote and records it in ML Metadata.
+The vocabulary (artifact, channel, component, executor) is TFX's. A component knows neither the other components nor
+the runner. It gets folders to read, folders to write and a `StageContext`. The runner in `pipeline/` decides when a
+component runs, publishes what it wrote and records it in ML Metadata.
 """
 
 import dataclasses
 import enum
 import importlib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 import pydantic
 from etils import epath
 
-NOTHING: Mapping[str, str] = types.MappingProxyType({})
+Figures = Mapping[str, float | int | str]
+"""Named results of an execution, kept as its properties in ML Metadata."""
 
 
 class ArtifactType(str, enum.Enum):
-    """Names of the artifact types, as they appear in ML Metadata (TFX's, plus the clips we generate)."""
+    """Names of the artifact types in ML Metadata: those of TFX, and `AudioClips` for the generated corpus."""
 
     AUDIO_CLIPS = "AudioClips"
     EXAMPLES = "Examples"
@@ -34,13 +35,13 @@ class ArtifactType(str, enum.Enum):
 
 
 class StageConfig(pydantic.BaseModel):
-    """Base of every stage's config: immutable, and a misspelt field or a wrong type is an error.
+    """Base class of the stages' configs. Configs are immutable, and unknown fields or wrong types are errors.
 
-    Give every field a `description`: `diptych config` prints it.
+    Every field needs a `description`, because `diptych config` prints it.
 
     Class attributes:
-        incidental: Fields that do not decide what the stage writes, such as where a job runs: changing them reruns
-            nothing, and a stage that was stopped goes on where it was.
+        incidental: Fields that do not decide what the stage writes, such as where a Beam job runs. Changing them does
+            not rerun the stage, and an interrupted stage resumes with other values of them.
     """
 
     incidental: ClassVar[frozenset[str]] = frozenset()
@@ -48,46 +49,54 @@ class StageConfig(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """What an executor returns.
+
+    Attributes:
+        summary: One line for the table that ends a run, e.g. "2,000 clips written, none quarantined".
+        figures: The numbers behind the summary.
+    """
+
+    summary: str
+    figures: Figures = dataclasses.field(default_factory=dict)
+
+
 class Progress(Protocol):
-    """Where a stage reports how far it is; the runner shows it on a terminal and in the log file."""
+    """Receives the progress of a stage. The runner shows it on the terminal and in the log file."""
 
     def update(self, done: int, *, total: int, unit: str, **figures: float | int | str) -> None:
-        """Reports `done` of `total` `unit`s (plural: "clips", "steps"), with any figures worth seeing.
+        """Reports that `done` of `total` units are done.
 
-        Cheap enough to be called for each step. Rate and time left are worked out from the calls themselves.
+        The call is cheap enough for every training step. The receiver computes rate and remaining time.
+
+        Args:
+            done: Number of finished units.
+            total: Number of units.
+            unit: Name of the units in the plural, e.g. "clips".
+            figures: Other numbers to show, by name.
         """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StageContext:
-    """What the runner lends an executor besides its inputs and outputs.
+    """What the runner gives an executor besides inputs and outputs.
 
     Attributes:
-        work_dir: Scratch folder. The same stage with the same config, code and inputs finds the same folder
-            again after a kill, so checkpoints and finished shards go here; it is removed once the stage ends well.
+        work_dir: Scratch folder for checkpoints and finished shards. If the stage is interrupted, its next execution
+            with the same config, code and inputs gets the same folder. The runner removes it when the stage succeeds.
         tensorboard_dir: Where this execution writes its event files.
-        progress: See `Progress`.
-        previous: Outputs of the stage's last finished execution, whatever its config, by channel; empty if there is
-            none, or it is not intact.
+        progress: Receives the progress.
+        previous: Outputs of the stage's last finished execution with any config, by channel. Empty if there is none
+            or if it is damaged.
+        earlier_work_dirs: Work folders of interrupted executions with another config, other code or other inputs.
     """
 
     work_dir: epath.Path
     tensorboard_dir: epath.Path
     progress: Progress
     previous: Mapping[str, epath.Path] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StageResult:
-    """What an executor returns.
-
-    Attributes:
-        summary: One line for the final table, e.g. "2,000 clips written, none quarantined".
-        figures: The numbers behind it, kept as properties of the execution in ML Metadata.
-    """
-
-    summary: str
-    figures: Mapping[str, float | int | str] = dataclasses.field(default_factory=dict)
+    earlier_work_dirs: Sequence[epath.Path] = ()
 
 
 Config = TypeVar("Config", bound=StageConfig)
@@ -95,7 +104,7 @@ Config_contra = TypeVar("Config_contra", bound=StageConfig, contravariant=True)
 
 
 class Executor(Protocol[Config_contra]):
-    """The module that does a stage's work, `components/<stage>/executor.py`; it may import TensorFlow and Beam."""
+    """The module that does the work of a stage, `components/<stage>/executor.py`. It may import TensorFlow and Beam."""
 
     def execute(
         self,
@@ -111,16 +120,16 @@ class Executor(Protocol[Config_contra]):
 class Component(Generic[Config]):
     """One stage of the pipeline: its channels, its config and the name of its executor.
 
-    A component is light: it imports neither TensorFlow nor Beam, so that a run that skips every stage stays fast.
+    A component imports neither TensorFlow nor Beam, so that a run that skips every stage stays fast.
 
     Class attributes:
         inputs: Name of an input channel -> artifact type.
         optional_inputs: Input channels that may be left unconnected.
         outputs: Name of an output channel -> artifact type.
-        Config: The class of the stage's config.
+        Config: Class of the stage's config.
         executor: Name of the module whose function `execute` does the work. It is imported when the stage runs.
-        code: Modules and packages, besides the component's own, whose source decides the result. If their source
-            changes (other than in comments and docstrings), the runner runs the stage again.
+        code: Modules and packages, besides the component's own package, whose source decides the result. If their
+            source changes (other than in comments and docstrings), the runner runs the stage again.
     """
 
     inputs: ClassVar[Mapping[str, ArtifactType]] = types.MappingProxyType({})
@@ -139,7 +148,7 @@ class Component(Generic[Config]):
         return type(self).__name__
 
     def check(self) -> None:
-        """Checks the config before any stage runs.
+        """Checks the config. The runner calls this for all stages before the first one runs.
 
         Raises:
             UserError: The stage would fail. The message names the field and the way out.
@@ -150,9 +159,9 @@ class Component(Generic[Config]):
 
         Digests are cheap: they may cover names, sizes and times instead of content.
         """
-        return NOTHING
+        return {}
 
-    def check_reused(self, *, outputs: Mapping[str, epath.Path], figures: Mapping[str, float | int | str]) -> None:
+    def check_reused(self, *, outputs: Mapping[str, epath.Path], figures: Figures) -> None:
         """Checks a finished execution before the runner reuses its outputs instead of running the stage.
 
         Incidental fields do not decide what a stage writes, but they may bound which result is acceptable.
@@ -177,7 +186,7 @@ class Component(Generic[Config]):
         Args:
             inputs: Folder of each connected input channel.
             outputs: Folder of each output channel. The folders exist and are empty. Files written elsewhere are lost.
-            context: See `StageContext`.
+            context: What the runner provides.
 
         Raises:
             UserError: The user can correct the cause. Nothing is published.

@@ -1,9 +1,9 @@
-"""The one error that reaches a user as a sentence instead of a traceback."""
+"""The error that a user sees as one sentence instead of a traceback."""
 
 
 class UserError(Exception):
-    """Something the user can put right.
+    """An error that the user can correct.
 
-    The message is one sentence that names the file, field or flag and says the way out. The command line
-    prints it alone and exits with status 2; any other exception is a bug of ours and keeps its traceback.
+    The message is one sentence that names the file, field or flag and the way out. The command line prints the message
+    alone and exits with status 2. Any other exception is a bug in Diptych and keeps its traceback.
     """

@@ -1,45 +1,63 @@
-"""Figures of merit of multi-label classification: mAP, AUC and d' (paper, section 3; Gemmeke et al. 2017)."""
+"""Metrics of multi-label classification: mAP, AUC and d' (paper, section 3; Gemmeke et al. 2017)."""
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from scipy import stats
 from sklearn import metrics
 
-_AUC_MARGIN = 1e-6  # keeps d' finite where the ranking is perfect
+_AUC_MARGIN = 1e-6  # Keeps d' finite for a perfect ranking.
 
 
-def multi_label(targets: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
-    """Scores a multi-label classifier, each class weighing the same (macro).
+class MultiLabelScores(TypedDict):
+    """Scores of a multi-label classifier, averaged over the classes with equal weight (macro average).
+
+    Attributes:
+        mAP: Mean average precision over the classes with a positive clip; None if there is no such class.
+        AUC: Mean area under the ROC curve over the classes with a positive and a negative clip, or None.
+        d_prime: d' of `AUC`, or None.
+        average_precision: Average precision of each class; None for a class without a positive clip.
+        classes_left_out: Number of classes without a positive clip.
+    """
+
+    mAP: float | None
+    AUC: float | None
+    d_prime: float | None
+    average_precision: list[float | None]
+    classes_left_out: int
+
+
+def multi_label(targets: np.ndarray, scores: np.ndarray) -> MultiLabelScores:
+    """Scores a multi-label classifier.
 
     Args:
-        targets: bool (clips, classes).
-        scores: float (clips, classes), higher for likelier; logits serve as well as probabilities.
-
-    Returns:
-        `mAP` and `AUC`, means over the classes that have a positive (for the AUC: and a negative) among the clips;
-        `d_prime`, sqrt(2) times the normal quantile of the mean AUC; `average_precision`, per class, None for a class
-        without a positive; `classes_left_out`, how many those are. All None if no class is left.
+        targets: bool (clips, classes), True where a clip belongs to a class.
+        scores: float (clips, classes), higher where a class is more likely. Logits and probabilities give the same
+            result, because only the order counts.
     """
     positives = targets.sum(axis=0)
-    precision: list[float | None] = [None] * targets.shape[1]
+    average_precision: list[float | None] = [None] * targets.shape[1]
     areas = []
     for index in np.flatnonzero(positives):
         truth, score = targets[:, index], scores[:, index]
-        precision[index] = float(metrics.average_precision_score(truth, score))
+        average_precision[index] = float(metrics.average_precision_score(truth, score))
         if positives[index] < len(targets):
             areas.append(float(metrics.roc_auc_score(truth, score)))
-    known = [value for value in precision if value is not None]
-    area = float(np.mean(areas)) if areas else None
+    known = [value for value in average_precision if value is not None]
+    auc = float(np.mean(areas)) if areas else None
     return {
         "mAP": float(np.mean(known)) if known else None,
-        "AUC": area,
-        "d_prime": None if area is None else d_prime(area),
-        "average_precision": precision,
+        "AUC": auc,
+        "d_prime": None if auc is None else d_prime(auc),
+        "average_precision": average_precision,
         "classes_left_out": int(np.sum(positives == 0)),
     }
 
 
 def d_prime(auc: float) -> float:
-    """sqrt(2) times the standard normal quantile of the area under the ROC curve; finite for perfect rankings too."""
+    """Returns d' = sqrt(2) * Phi^-1(AUC), where Phi^-1 is the quantile function of the standard normal distribution.
+
+    Args:
+        auc: Area under the ROC curve. Values of 0 and 1 are moved inwards by 1e-6, so that d' stays finite.
+    """
     return float(np.sqrt(2.0) * stats.norm.ppf(np.clip(auc, _AUC_MARGIN, 1.0 - _AUC_MARGIN)))

@@ -1,4 +1,4 @@
-"""Tells how far a Beam job is by what it leaves in a folder: it may run on other machines."""
+"""Reports the progress of a Beam job from the files that it writes, because it may run on other machines."""
 
 import contextlib
 import threading
@@ -8,29 +8,30 @@ from etils import epath
 
 from beam_jobs import storage
 
-_EVERY_S = 0.5
-_EVERY_REMOTE_S = 10.0  # listing a bucket is slow and has its price
+_LOCAL_INTERVAL_S = 0.5
+_REMOTE_INTERVAL_S = 10.0  # Listing a bucket is slow and costs money.
 
 
 @contextlib.contextmanager
-def watching(folder: epath.Path, look: Callable[[], None]) -> Iterator[None]:
-    """Calls `look` every so often while the block runs, in a thread, and once when it has ended well.
+def watching(folder: epath.Path, report: Callable[[], None]) -> Iterator[None]:
+    """Calls `report` at intervals while the block runs, and once more when the block has ended without an error.
 
     Args:
-        folder: What `look` looks at; decides how often.
-        look: Reports progress.
+        folder: The folder that `report` lists. The interval is longer if the folder is remote.
+        report: Reports the progress. It is called in a thread while the block runs.
     """
+    interval_s = _REMOTE_INTERVAL_S if storage.is_remote(folder) else _LOCAL_INTERVAL_S
     stop = threading.Event()
 
-    def watch() -> None:
-        while not stop.wait(_EVERY_REMOTE_S if storage.is_remote(folder) else _EVERY_S):
-            look()
+    def report_until_stopped() -> None:
+        while not stop.wait(interval_s):
+            report()
 
-    thread = threading.Thread(target=watch, name="watching", daemon=True)
+    thread = threading.Thread(target=report_until_stopped, name="watching", daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
-    look()
+    report()

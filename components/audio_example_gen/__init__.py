@@ -1,5 +1,6 @@
-"""Audio in, examples out."""
+"""AudioExampleGen: turns audio files into examples."""
 
-from components.audio_example_gen.component import AudioExampleGen, AudioExampleGenConfig
+from components.audio_example_gen.component import AudioExampleGen
+from components.audio_example_gen.config import AudioExampleGenConfig
 
 __all__ = ["AudioExampleGen", "AudioExampleGenConfig"]

@@ -1,71 +1,106 @@
-"""Keeps the list of clips with what was made of it, so that a source that grew or shrank is noticed and said."""
+"""Keeps the list of clips with the shards made from it, to report how the source has changed since the last run."""
 
+import dataclasses
 import gzip
-from collections.abc import Iterable
 
 from etils import epath
 
 from beam_jobs import sources, storage
-from beam_jobs.ingest import records as shard_records
-from components import base
+from beam_jobs.ingest import records
+from components import base, text
 
 _NAME = "listing.txt.gz"
-_MISSING = "\tmissing"  # behind the id of a row without a file
+_MISSING = "\tmissing"  # Follows the id of a row whose file is missing.
 
 
 def keep(folder: epath.Path, listing: sources.Listing) -> None:
-    """Writes the list into `_done/` of a folder: of the work folder at first, of the output in the end."""
-    target = folder / shard_records.DONE / _NAME
+    """Writes the list into `_done/` of a folder: first of the work folder, then of the published output."""
+    target = folder / records.DONE / _NAME
     target.parent.mkdir(exist_ok=True)
-    missing = _missing(listing)
-    lines = (clip_id + _MISSING * (clip_id in missing) for clip_id in _ids(listing))
-    storage.write_bytes(target, gzip.compress("\n".join([listing.root, *lines]).encode(), mtime=0))
+    storage.write_bytes(target, _Rows.of(listing).to_bytes())
 
 
 def changes(listing: sources.Listing, *, context: base.StageContext) -> str:
-    """What changed since the last run, or "" for nothing.
+    """Describes what has changed in the source since the stage's last run.
 
-    As in "12 clips added, 3 removed, 5 files arrived, 1 gone since the last finished run", where the files are those of
-    rows that both lists have. Without a finished run it is compared with the interrupted one. Of another source than
-    that one's, nothing is said.
+    The list is compared with that of the last finished run. Without one, it is compared with that of the last
+    interrupted run.
+
+    Returns:
+        A phrase such as "12 clips added, 3 removed, 5 files arrived, 1 gone since the last finished run". Files are
+        counted only for rows that are in both lists. The phrase is empty if nothing has changed, if there is no earlier
+        list, or if the earlier list is that of another source.
     """
-    since, kept = _last(context)
-    if kept is None:
+    run, path = "finished", _finished(context)
+    if path is None:
+        run, path = "interrupted", _interrupted(context)
+    if path is None:
         return ""
-    root, *lines = gzip.decompress(kept.read_bytes()).decode().splitlines()
-    if root != listing.root:
+    before, now = _Rows.from_bytes(path.read_bytes()), _Rows.of(listing)
+    if before.root != now.root:
         return ""
-    before, now = {line.removesuffix(_MISSING) for line in lines}, set(_ids(listing))
-    missed = {line.removesuffix(_MISSING) for line in lines if line.endswith(_MISSING)}
-    missing = _missing(listing)
-    added, removed = len(now - before), len(before - now)
-    arrived, gone = len((missed & now) - missing), len((missing & before) - missed)
-    said = [f"{added:,} clips added, {removed:,} removed"] * bool(added or removed)
-    said += [f"{arrived:,} files arrived, {gone:,} gone"] * bool(arrived or gone)
-    return f"{', '.join(said)} since the last {since} run" if said else ""
+    ids_before, ids_now = set(before.ids), set(now.ids)
+    added, removed = ids_now - ids_before, ids_before - ids_now
+    arrived = (before.missing & ids_now) - now.missing
+    gone = (now.missing & ids_before) - before.missing
+    phrases = []
+    if added or removed:
+        phrases.append(f"{text.plural(len(added), 'clip')} added, {len(removed):,} removed")
+    if arrived or gone:
+        phrases.append(f"{text.plural(len(arrived), 'file')} arrived, {len(gone):,} gone")
+    if not phrases:
+        return ""
+    return f"{', '.join(phrases)} since the last {run} run"
 
 
-def _last(context: base.StageContext) -> tuple[str, epath.Path | None]:
-    if "examples" in context.previous:
-        finished = context.previous["examples"] / shard_records.DONE / _NAME
-        if finished.exists():
-            return "finished", finished
-    # Of a source that has changed since, the runner gives another work folder, beside the one that is left.
-    folders = [folder for folder in context.work_dir.parent.iterdir() if folder.is_dir()]
-    kept = [path for folder in folders if (path := folder / shard_records.DONE / _NAME).exists()]
-    return "interrupted", max(kept, key=lambda path: path.stat().mtime, default=None)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """The rows of a source's lists, usable or not, as the kept file holds them.
+
+    Attributes:
+        root: The source.
+        ids: Id of each row.
+        missing: Ids of the rows whose file is missing. AudioSet's files often arrive later.
+    """
+
+    root: str
+    ids: tuple[str, ...]
+    missing: frozenset[str]
+
+    @classmethod
+    def of(cls, listing: sources.Listing) -> "_Rows":
+        rows = [*listing.clips, *(row.clip for row in listing.refused)]
+        missing = [row.clip for row in listing.refused if row.cause == "missing"]
+        return cls(root=listing.root, ids=tuple(map(_one_line, rows)), missing=frozenset(map(_one_line, missing)))
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "_Rows":
+        root, *lines = gzip.decompress(content).decode().splitlines()
+        return cls(
+            root=root,
+            ids=tuple(line.removesuffix(_MISSING) for line in lines),
+            missing=frozenset(line.removesuffix(_MISSING) for line in lines if line.endswith(_MISSING)),
+        )
+
+    def to_bytes(self) -> bytes:
+        lines = [clip_id + _MISSING if clip_id in self.missing else clip_id for clip_id in self.ids]
+        return gzip.compress("\n".join([self.root, *lines]).encode(), mtime=0)
 
 
-def _ids(listing: sources.Listing) -> Iterable[str]:
-    """Of every row, the refused ones too."""
-    return map(_id, (*listing.clips, *(refused.clip for refused in listing.refused)))
+def _finished(context: base.StageContext) -> epath.Path | None:
+    if "examples" not in context.previous:
+        return None
+    path = context.previous["examples"] / records.DONE / _NAME
+    return path if path.exists() else None
 
 
-def _missing(listing: sources.Listing) -> set[str]:
-    """The ids of the rows whose file is not there: it may arrive later, as AudioSet's do."""
-    return {_id(refused.clip) for refused in listing.refused if refused.cause == "missing"}
+def _interrupted(context: base.StageContext) -> epath.Path | None:
+    """Returns the newest list in a work folder. A source that has changed gets another work folder than before."""
+    paths = [folder / records.DONE / _NAME for folder in (context.work_dir, *context.earlier_work_dirs)]
+    kept = [path for path in paths if path.exists()]
+    return max(kept, key=lambda path: path.stat().mtime, default=None)
 
 
-def _id(clip: sources.Clip) -> str:
-    """One line without tabs, whatever characters the id has."""
+def _one_line(clip: sources.Clip) -> str:
+    """Returns the clip's id without line breaks and tabs, which separate ids and marks in the file."""
     return " ".join(clip.clip_id.split())

@@ -1,7 +1,8 @@
-"""What tells whether a source has changed: the names of its files and, where that is cheap, their sizes and times.
+"""Digests a source, so that the runner notices when it has changed.
 
-A bucket tells the names of a thousand files in one call, but size and time of each in a call of its own, which are
-hours for AudioSet. There names count, and the content of the lists: a file replaced under its own name goes unnoticed.
+The digest covers the names of the files and, on this machine, their sizes and times. A bucket returns a thousand names
+per call, but sizes and times only file by file, which would take hours for AudioSet. The digest of a bucket therefore
+covers the names and the content of the lists. It does not change if a file is replaced under the same name.
 """
 
 import hashlib
@@ -17,49 +18,50 @@ _LISTS = (".csv", ".json")
 
 
 def digest(source: str) -> str:
-    """The SHA-256 of what tells, of a folder or a CSV manifest, local or gs://."""
-    path, found = epath.Path(source), hashlib.sha256()
+    """Returns the digest of a folder or a CSV manifest, local or gs://, in hexadecimal."""
+    path = epath.Path(source)
     if not path.is_dir():
-        parts = _of_manifest(path)
+        parts = _manifest_parts(path)
     elif storage.is_remote(source):
-        parts = _of_bucket(path)
+        parts = _bucket_parts(path)
     else:
-        parts = sorted(_of_folder(source))
+        parts = sorted(_folder_parts(source))
+    sha256 = hashlib.sha256()
     for part in parts:
-        found.update(f"{part}\n".encode(errors="surrogateescape"))  # file names may be in any coding
-    return found.hexdigest()
+        sha256.update(f"{part}\n".encode(errors="surrogateescape"))  # File names may be in any encoding.
+    return sha256.hexdigest()
 
 
-def _of_folder(folder: str) -> Iterator[str]:
+def _folder_parts(folder: str) -> Iterator[str]:
     for parent, _, names in os.walk(folder):
         for name in names:
             file = os.path.join(parent, name)
-            yield _described(os.path.relpath(file, folder), file)
+            yield _name_size_time(os.path.relpath(file, folder), file)
 
 
-def _of_bucket(folder: epath.Path) -> Iterator[str]:
+def _bucket_parts(folder: epath.Path) -> Iterator[str]:
     for name in files.names(str(folder)):
         yield f"{name}\0{_content(folder / name)}" if name.endswith(_LISTS) else name
 
 
-def _of_manifest(table: epath.Path) -> Iterator[str]:
+def _manifest_parts(table: epath.Path) -> Iterator[str]:
     yield _content(table)
     try:
         paths = sorted(set(manifest.paths(table)))
-    except clips.SourceError:  # which the stage will tell
+    except clips.SourceError:  # The stage reports a malformed manifest.
         return
     for name in paths:
         file = str(sources.locate(table.parent, name))
-        yield name if storage.is_remote(file) else _described(name, file)
+        yield name if storage.is_remote(file) else _name_size_time(name, file)
 
 
 def _content(file: epath.Path) -> str:
     return storage.file_digest(file).sha256
 
 
-def _described(name: str, file: str) -> str:
+def _name_size_time(name: str, file: str) -> str:
     try:
         stat = os.stat(file)
-    except OSError:  # a dangling link, or a file that is listed and not there
+    except OSError:  # A broken link, or a file that is listed but does not exist.
         return f"{name}\0missing"
     return f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}"

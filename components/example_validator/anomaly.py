@@ -1,16 +1,28 @@
-"""What is odd about the examples, as `anomalies.json` holds it."""
+"""An anomaly of the examples, as `anomalies.json` holds it."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
-Anomaly = dict[str, str]
 Severity = Literal["fatal", "warning"]
 
 
-def anomaly(name: str, severity: Severity, message: str) -> Anomaly:
-    """One anomaly; the message is a sentence with the numbers and the way out."""
-    return {"name": name, "severity": severity, "message": message}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Anomaly:
+    """One anomaly.
+
+    Attributes:
+        name: Identifies the kind of anomaly and the split, e.g. "train_silent".
+        severity: "fatal" keeps the Trainer from starting.
+        message: One sentence with the numbers and the way out.
+    """
+
+    name: str
+    severity: Severity
+    message: str
 
 
-def listed(names: list[str], *, shown: int = 5) -> str:
-    """The first of some names, for a message."""
-    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
+def first_names(names: Sequence[str], *, shown: int = 5) -> str:
+    """Returns the first names of a list for a message, e.g. "dog, rain, ..."."""
+    text = ", ".join(names[:shown])
+    return f"{text}, ..." if len(names) > shown else text

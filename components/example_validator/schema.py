@@ -1,19 +1,17 @@
-"""The schema: what the examples are expected to be, as a JSON file that the validator infers and a user keeps.
+"""The schema: what the examples should be like. ExampleValidator infers it, and the user keeps a copy as JSON.
 
     {"sample_rate": 16000, "label_names": [...],
      "splits": {"train": {"clips": 1898, "label_counts": [...], "level_histogram": {...}, "duration_histogram": {...}}}}
 
-TFX's term and use: inferred from one run's statistics, looked over and edited, and later runs are held against it.
+The term and its use are TFX's: a schema is inferred from the statistics of one run, reviewed and edited, and later runs
+are compared with it.
 """
-
-from collections.abc import Mapping
 
 import pydantic
 from etils import epath
 
 from components.errors import UserError
-
-_DISTRIBUTIONS = ("label_counts", "level_histogram", "duration_histogram")
+from components.example_statistics import ExampleStatistics
 
 
 class _Strict(pydantic.BaseModel):
@@ -21,7 +19,7 @@ class _Strict(pydantic.BaseModel):
 
 
 class Histogram(_Strict):
-    """Counts per bin."""
+    """Number of clips in each bin."""
 
     edges: list[float]
     counts: list[int]
@@ -29,18 +27,18 @@ class Histogram(_Strict):
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Histogram":
         if len(self.edges) != len(self.counts) + 1:
-            raise ValueError(f"{len(self.counts)} counts need as many edges and one more, not {len(self.edges)}")
+            raise ValueError(f"{len(self.counts)} counts need {len(self.counts) + 1} edges, not {len(self.edges)}")
         return self
 
 
 class SplitSchema(_Strict):
-    """What is expected of one split.
+    """What one split should be like.
 
     Attributes:
-        clips: Its size.
-        label_counts: Clips per class.
-        level_histogram: Of the clips' levels in dBFS.
-        duration_histogram: Of their durations in seconds.
+        clips: Number of clips.
+        label_counts: Number of clips of each class, in index order.
+        level_histogram: Levels of the clips, in dBFS.
+        duration_histogram: Durations of the clips, in seconds.
     """
 
     clips: int
@@ -50,12 +48,12 @@ class SplitSchema(_Strict):
 
 
 class Schema(_Strict):
-    """What the examples are expected to be.
+    """What the examples should be like.
 
     Attributes:
         sample_rate: In Hz.
         label_names: Class names in index order.
-        splits: By name; a split that is not named is not expected.
+        splits: By name. Any other split is unexpected.
     """
 
     sample_rate: int
@@ -71,32 +69,38 @@ class Schema(_Strict):
         return self
 
 
-def infer(document: Mapping) -> Schema:
-    """The schema that the contents of a `statistics.json` fit."""
-    splits = {
-        split: {name: figures[name] for name in ("clips", *_DISTRIBUTIONS)}
-        for split, figures in document["splits"].items()
-    }
-    return Schema(sample_rate=document["sample_rate"], label_names=document["label_names"], splits=splits)
+def infer(statistics: ExampleStatistics) -> Schema:
+    """Returns the schema that describes the given statistics."""
+    splits = {}
+    for name, split in statistics["splits"].items():
+        splits[name] = SplitSchema(
+            clips=split["clips"],
+            label_counts=split["label_counts"],
+            level_histogram=Histogram.model_validate(split["level_histogram"]),
+            duration_histogram=Histogram.model_validate(split["duration_histogram"]),
+        )
+    return Schema(sample_rate=statistics["sample_rate"], label_names=statistics["label_names"], splits=splits)
 
 
 def read(path: epath.PathLike) -> Schema:
     """Reads a schema.
 
     Raises:
-        UserError: if there is none, or it is malformed.
+        UserError: The file is missing or malformed.
     """
     try:
         return Schema.model_validate_json(epath.Path(path).read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise _refusal(f"{path} cannot be read ({error})") from error
+        raise _user_error(f"{path} cannot be read ({error})") from error
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
-        raise _refusal(f"{path} is no schema: {f'{where}: ' if where else ''}{reason}") from error
+        if first["loc"]:
+            field = ".".join(str(part) for part in first["loc"])
+            reason = f"{field}: {reason}"
+        raise _user_error(f"{path} is no schema: {reason}") from error
 
 
-def _refusal(reason: str) -> UserError:
+def _user_error(reason: str) -> UserError:
     way_out = "copy the schema.json that ExampleValidator wrote beside anomalies.json"
     return UserError(f"example_validator.schema_path: {reason}; {way_out}")

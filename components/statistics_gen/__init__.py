@@ -1,5 +1,6 @@
-"""What the examples sound like, in figures and pictures."""
+"""StatisticsGen: computes statistics of the examples and draws them."""
 
-from components.statistics_gen.component import StatisticsGen, StatisticsGenConfig
+from components.statistics_gen.component import StatisticsGen
+from components.statistics_gen.config import StatisticsGenConfig
 
 __all__ = ["StatisticsGen", "StatisticsGenConfig"]

@@ -1,5 +1,6 @@
-"""A generated corpus of sound events, for trying the pipeline without any data."""
+"""SyntheticAudioGen: generates a corpus of sound events, to try the pipeline without data."""
 
-from components.synthetic_audio_gen.component import SyntheticAudioGen, SyntheticAudioGenConfig
+from components.synthetic_audio_gen.component import SyntheticAudioGen
+from components.synthetic_audio_gen.config import SyntheticAudioGenConfig
 
 __all__ = ["SyntheticAudioGen", "SyntheticAudioGenConfig"]

@@ -1,18 +1,24 @@
-"""Whole clips out of sound events, and AudioSet's files around them."""
+"""Combines sound events into clips, and writes AudioSet's lists of them."""
 
 import base64
 import csv
 import dataclasses
 import hashlib
 import io
+from collections.abc import Sequence
 
 import numpy as np
+import scipy.signal
+import soundfile
 
 from components.synthetic_audio_gen import sounds
 
 CLASSES = tuple(sounds.SOUNDS)
-MIXED_SHARE = 1 / 3  # of the clips hold two classes
-_MEDIAN_DB, _SPREAD_DB = -26.0, 10.0  # level of a clip, dBFS
+MIXED_SHARE = 1 / 3
+"""Share of the clips that have two classes."""
+
+_MEAN_LEVEL_DBFS = -26.0
+_LEVEL_RANGE_DB = 10.0  # Levels are uniform within this range on both sides of the mean.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,9 +26,9 @@ class SyntheticClip:
     """One generated clip.
 
     Attributes:
-        ytid: 11 characters, as YouTube's.
-        start_s: Where the clip is said to begin in its "video", in seconds.
-        classes: Indices of the classes heard, one or two.
+        ytid: An id of 11 characters, in YouTube's form.
+        start_s: Start of the clip in its imaginary video, in seconds.
+        classes: Indices of the one or two classes in the clip, ascending.
         audio: int16 (samples,).
     """
 
@@ -33,18 +39,27 @@ class SyntheticClip:
 
     @property
     def file_name(self) -> str:
-        """One of the usual ways to name a downloaded segment."""
         return f"{self.ytid}_{self.start_s}.flac"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One row of AudioSet's segment list, with times in seconds and class indices instead of their ids."""
+
+    ytid: str
+    start_s: float
+    end_s: float
+    classes: tuple[int, ...]
+
+
 def generate(split: str, index: int, *, seed: int, seconds: float, sample_rate: int) -> SyntheticClip:
-    """Generates one clip, the same for the same arguments, whatever else is generated.
+    """Generates one clip, which depends only on the arguments.
 
     Args:
         split: "train" or "eval".
-        index: Number of the clip in its split; decides its first class, so that the classes are balanced.
-        seed: Of the corpus.
-        seconds: Length.
+        index: Number of the clip in its split. It decides the first class, so that the classes are balanced.
+        seed: Seed of the corpus.
+        seconds: Length of the clip.
         sample_rate: In Hz.
     """
     digest = hashlib.blake2b(f"{seed}/{split}/{index}".encode(), digest_size=16).digest()
@@ -59,56 +74,57 @@ def generate(split: str, index: int, *, seed: int, seconds: float, sample_rate: 
         ytid=base64.urlsafe_b64encode(digest)[:11].decode(),
         start_s=int(rng.integers(0, 30)) * 10,
         classes=tuple(sorted(classes)),
-        audio=_level(signal, decibels=_MEDIAN_DB + rng.uniform(-_SPREAD_DB, _SPREAD_DB)),
+        audio=_to_level(signal, level_dbfs=_MEAN_LEVEL_DBFS + rng.uniform(-_LEVEL_RANGE_DB, _LEVEL_RANGE_DB)),
     )
 
 
-def flac(audio: np.ndarray, *, sample_rate: int) -> bytes:
+def encode_flac(audio: np.ndarray, *, sample_rate: int) -> bytes:
     """Encodes int16 (samples,) as a 16-bit FLAC file."""
-    import soundfile
-
     buffer = io.BytesIO()
     soundfile.write(buffer, audio, sample_rate, format="FLAC", subtype="PCM_16", compression_level=0.0)
     return buffer.getvalue()
 
 
-def segments_csv(rows: list[tuple[str, int, float, tuple[int, ...]]], *, seed: int) -> str:
-    """AudioSet's segment list: three comment lines, then `YTID, start, end, "labels"`.
+def segments_csv(segments: Sequence[Segment], *, seed: int) -> str:
+    """Returns AudioSet's segment list: three comment lines, then rows of `YTID, start, end, "labels"`.
 
     Args:
-        rows: (ytid, start in seconds, end in seconds, class indices) per clip.
-        seed: Named in the first line.
+        segments: The rows.
+        seed: Seed of the corpus, for the first comment.
     """
-    labels = {label for *_, classes in rows for label in classes}
-    positives = sum(len(classes) for *_, classes in rows)
+    labels = {label for segment in segments for label in segment.classes}
+    positives = sum(len(segment.classes) for segment in segments)
     lines = [
         f"# Segments csv created by Diptych's SyntheticAudioGen, seed {seed}",
-        f"# num_ytids={len(rows)}, num_segs={len(rows)}, num_unique_labels={len(labels)}, "
+        f"# num_ytids={len(segments)}, num_segs={len(segments)}, num_unique_labels={len(labels)}, "
         f"num_positive_labels={positives}",
         "# YTID, start_seconds, end_seconds, positive_labels",
     ]
-    lines += [f'{ytid}, {start:.3f}, {end:.3f}, "{",".join(map(mid, classes))}"' for ytid, start, end, classes in rows]
+    for segment in segments:
+        mids = ",".join(mid(label) for label in segment.classes)
+        lines.append(f'{segment.ytid}, {segment.start_s:.3f}, {segment.end_s:.3f}, "{mids}"')
     return "\n".join(lines) + "\n"
 
 
 def labels_csv() -> str:
-    """AudioSet's `class_labels_indices.csv` for the generated classes."""
+    """Returns AudioSet's `class_labels_indices.csv` for the generated classes."""
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")
     table.writerow(["index", "mid", "display_name"])
-    table.writerows([i, mid(i), name] for i, name in enumerate(CLASSES))
+    for index, name in enumerate(CLASSES):
+        table.writerow([index, mid(index), name])
     return buffer.getvalue()
 
 
 def mid(index: int) -> str:
-    """Machine name of a class, in AudioSet's style."""
+    """Returns the machine id of a class, in AudioSet's form."""
     return f"/t/sg{index:05d}"
 
 
 def _events(rng: np.random.Generator, *, name: str, samples: int, sample_rate: int) -> np.ndarray:
-    """One class over a whole clip: events at random positions, never more than 0.6 s of silence between them.
+    """Fills a clip with events of one class, at most 0.6 s apart. Returns float32 (samples,).
 
-    Pitch and length are drawn for each event: what stays the same through a clip is its class and its timbre.
+    All events of a clip have the same timbre. Their pitch and length vary.
     """
     signal = np.zeros(samples, np.float32)
     timbre = sounds.timbre(rng)
@@ -122,16 +138,14 @@ def _events(rng: np.random.Generator, *, name: str, samples: int, sample_rate: i
 
 
 def _background(rng: np.random.Generator, *, samples: int) -> np.ndarray:
-    """Noise of a random colour between white and brown, 15 to 30 dB below the events."""
-    from scipy import signal
-
+    """Generates noise with a spectrum between white and brown, 15 to 30 dB below the events."""
     pole = rng.uniform(0.0, 0.95)
-    noise = signal.lfilter([np.sqrt(1 - pole**2)], [1.0, -pole], rng.standard_normal(samples, np.float32))
+    noise = scipy.signal.lfilter([np.sqrt(1 - pole**2)], [1.0, -pole], rng.standard_normal(samples, np.float32))
     return noise.astype(np.float32) * np.float32(10 ** (-rng.uniform(15.0, 30.0) / 20))
 
 
-def _level(signal: np.ndarray, *, decibels: float) -> np.ndarray:
-    """Scales to a level in dBFS (less where a peak would clip) and rounds to int16."""
-    gain = 10 ** (decibels / 20) / (np.sqrt(np.mean(signal**2)) + 1e-9)
+def _to_level(signal: np.ndarray, *, level_dbfs: float) -> np.ndarray:
+    """Scales a signal to an RMS level, or to a lower one if its peak would clip. Returns int16 (samples,)."""
+    gain = 10 ** (level_dbfs / 20) / (np.sqrt(np.mean(signal**2)) + 1e-9)
     gain = min(gain, 0.98 / (np.abs(signal).max() + 1e-9))
     return np.round(signal * gain * 32767).astype(np.int16)

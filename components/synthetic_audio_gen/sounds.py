@@ -1,8 +1,8 @@
-"""Sixteen sound events in eight pairs whose long-term statistics agree.
+"""Sixteen sound events in eight pairs. The two events of a pair have the same long-term statistics.
 
-The two events of a pair differ only in the order of things in time: one is the other played backwards, or repeats
-slower, or less regularly. So a mean and a standard deviation over the frames of a clip tell the pairs apart but not
-the events of a pair, and a model has to hear what happens when.
+They differ only in their course over time: one event is the other one played backwards, repeats more slowly, or repeats
+less regularly. The mean and the standard deviation over the frames of a clip therefore separate the pairs but not the
+two events of a pair. A model has to learn the temporal structure to separate those.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,11 @@ from collections.abc import Callable
 import numpy as np
 
 Event = Callable[[np.random.Generator, int, np.ndarray], np.ndarray]
-"""(random generator, sample rate in Hz, weights of the harmonics) -> float (samples,) of roughly unit level."""
+"""A generator of one event.
+
+Takes a random generator, the sample rate in Hz and the weights of the harmonics, float (3,). Returns float (samples,)
+with a level of about one.
+"""
 
 
 def _chirp(rng: np.random.Generator, rate: int, timbre: np.ndarray) -> np.ndarray:
@@ -37,7 +41,7 @@ def _strike(rng: np.random.Generator, rate: int, timbre: np.ndarray) -> np.ndarr
     decay = np.exp(-time / rng.uniform(0.08, 0.16))
     partials = sum(
         weight * np.sin(2 * np.pi * pitch * ratio * time)
-        for weight, ratio in zip(timbre, (1.0, 2.76, 5.4), strict=True)  # a struck bar's modes
+        for weight, ratio in zip(timbre, (1.0, 2.76, 5.4), strict=True)  # The modes of a struck bar.
     )
     return partials * decay * np.minimum(1.0, (time[-1] - time) / 0.05)
 
@@ -108,16 +112,16 @@ SOUNDS: dict[str, Event] = {
     "Knocks in twos": _knocks((0.0, 0.12, 0.6, 0.72, 1.2, 1.32)),
     "Knocks in threes": _knocks((0.0, 0.12, 0.24, 0.9, 1.02, 1.14)),
 }
-"""Display name -> event, in class order."""
+"""Display name -> event, in the order of the class indices."""
 
 
 def timbre(rng: np.random.Generator) -> np.ndarray:
-    """Draws the weights of three harmonics (or modes), float (3,)."""
+    """Draws the weights of three harmonics or modes. Returns float (3,)."""
     return np.array([1.0, rng.uniform(0.1, 0.8), rng.uniform(0.0, 0.4)])
 
 
 def _glide(rng: np.random.Generator, rate: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Time, phase and length of an exponential glide upwards by one to two octaves."""
+    """Draws an exponential glide upwards by one to two octaves. Returns time in s, phase in rad, and length in s."""
     seconds = rng.uniform(0.4, 0.8)
     low, octaves = rng.uniform(250.0, 600.0), rng.uniform(1.0, 2.0)
     time = _time(rate, seconds)
@@ -126,7 +130,7 @@ def _glide(rng: np.random.Generator, rate: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def _harmonics(phase: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    phase = phase.astype(np.float32)  # a sine of it is several times faster, and off by less than -50 dB
+    phase = phase.astype(np.float32)  # Several times faster, with an error below -50 dB.
     return sum(np.float32(weight) * np.sin((i + 1) * phase) for i, weight in enumerate(weights))
 
 
@@ -135,11 +139,11 @@ def _time(rate: int, seconds: float) -> np.ndarray:
 
 
 def _fade(time: np.ndarray, seconds: float) -> np.ndarray:
-    """The same 30 ms ramp at both ends, so that playing backwards changes nothing but the order."""
+    """Returns an envelope with the same 30 ms ramp at both ends, so that reversing an event keeps its envelope."""
     return np.clip(np.minimum(time, seconds - time) / 0.03, 0.0, 1.0)
 
 
 def _slow_noise(rng: np.random.Generator, time: np.ndarray, *, bandwidth: float) -> np.ndarray:
-    """Noise from 0 Hz to about `bandwidth` (Hz): white noise at a low rate, interpolated."""
+    """Generates noise from 0 Hz to about `bandwidth` (in Hz) by interpolating white noise of a low sample rate."""
     points = int(time[-1] * 2 * bandwidth) + 2
     return np.interp(time * 2 * bandwidth, np.arange(points), rng.standard_normal(points))

@@ -86,6 +86,7 @@ class StageRunner:
         outputs = {channel: staging / channel for channel in node.component.outputs}
         for folder in (*outputs.values(), work, events):
             folder.mkdir(parents=True, exist_ok=True)
+        earlier_work_dirs = _other_folders_beside(work)
         previous = decide.last_intact(self._store.executions(stage=node.name))
         with self._display.stage(node.name) as progress:
             context = StageContext(
@@ -93,6 +94,7 @@ class StageRunner:
                 tensorboard_dir=events,
                 progress=progress,
                 previous={} if previous is None else previous.folders,
+                earlier_work_dirs=earlier_work_dirs,
             )
             input_folders = {channel: artifact.folder for channel, artifact in inputs.items()}
             return node.component.execute(inputs=input_folders, outputs=outputs, context=context)
@@ -137,6 +139,10 @@ class StageRunner:
 
     def _work_folder(self, execution: Execution) -> epath.Path:
         return self._root.work(stage=execution.stage, cache_key=execution.cache_key.digest)
+
+
+def _other_folders_beside(folder: epath.Path) -> list[epath.Path]:
+    return [path for path in folder.parent.iterdir() if path != folder and path.is_dir()]
 
 
 def _one_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from components import base
 
 
 class RecordedProgress:
-    """A `base.Progress` that keeps every call.
+    """A `base.Progress` that keeps all calls.
 
     Attributes:
         updates: `(done, total, unit)` of each call.
@@ -27,7 +27,7 @@ class RecordedProgress:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Execution:
-    """What a component returned and where it wrote."""
+    """What a component has returned and where it has written."""
 
     result: base.StageResult
     outputs: dict[str, epath.Path]
@@ -38,23 +38,26 @@ class Execution:
         return self.context.progress
 
     def tags(self) -> set[str]:
-        """Returns the tags of everything in the event files."""
+        """Returns the tags of all summaries in the event files."""
         accumulator = event_accumulator.EventAccumulator(str(self.context.tensorboard_dir))
         accumulator.Reload()
         return {tag for tags in accumulator.Tags().values() if isinstance(tags, list) for tag in tags}
 
 
-def execute(component, folder, *, progress=None, previous=None, keep_outputs=False, **inputs) -> Execution:
+def execute(
+    component, folder, *, progress=None, previous=None, earlier_work_dirs=(), keep_outputs=False, **inputs
+) -> Execution:
     """Checks and executes a component.
 
-    Executed again in the same folder, a component finds its work folder as it left it, and empty outputs.
+    A second execution in the same folder finds the work folder as the first one left it. Its outputs start empty.
 
     Args:
         component: The component.
         folder: Gets the folders `outputs`, `work` and `tensorboard`.
-        progress: A `RecordedProgress` of the test's own.
+        progress: Receives the progress; None for a `RecordedProgress`.
         previous: Outputs of an earlier execution, by channel.
-        keep_outputs: Whether what is in the output folders stays there.
+        earlier_work_dirs: Work folders of interrupted executions.
+        keep_outputs: Whether to keep the content of the output folders.
         inputs: Folder of each input channel.
     """
     folder = epath.Path(folder)
@@ -69,6 +72,7 @@ def execute(component, folder, *, progress=None, previous=None, keep_outputs=Fal
         tensorboard_dir=folder / "tensorboard",
         progress=progress or RecordedProgress(),
         previous=previous or {},
+        earlier_work_dirs=earlier_work_dirs,
     )
     component.check()
     inputs = {name: epath.Path(path) for name, path in inputs.items()}

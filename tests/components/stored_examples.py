@@ -7,17 +7,32 @@ from etils import epath
 from beam_jobs import examples
 
 
-def write_examples(folder, clips, *, label_names=(), has_folds=False):
-    """Writes `{split: [(audio int16, labels, fold), ...]}` as stored examples, one shard a split."""
+def write_examples(folder, clips, *, label_names=(), has_folds=False, shards=1, **features):
+    """Writes a set of stored examples.
+
+    Args:
+        folder: To be created.
+        clips: Split -> list of (audio int16, labels, fold). The id of a clip is its split and its index.
+        label_names: Names of the classes.
+        has_folds: Whether the metadata mentions folds.
+        shards: Number of files of each split.
+        features: Other arguments of `examples.encode`, the same for all clips.
+
+    Returns:
+        The folder.
+    """
     folder = epath.Path(folder)
     folder.mkdir(parents=True)
     for split, rows in clips.items():
-        with tf.io.TFRecordWriter(str(folder / examples.file_name(split, shard=0, shards=1))) as file:
-            for index, (audio, labels, fold) in enumerate(rows):
-                file.write(examples.encode(audio=audio, clip_id=f"{split}{index}", labels=labels, fold=fold))
+        for shard in range(shards):
+            with tf.io.TFRecordWriter(str(folder / examples.file_name(split, shard=shard, shards=shards))) as file:
+                for index in range(shard, len(rows), shards):
+                    audio, labels, fold = rows[index]
+                    clip_id = f"{split}{index}"
+                    file.write(examples.encode(audio=audio, clip_id=clip_id, labels=labels, fold=fold, **features))
     examples.write_metadata(
         folder,
-        shard_lengths={split: [len(rows)] for split, rows in clips.items()},
+        shard_lengths={split: [len(rows[shard::shards]) for shard in range(shards)] for split, rows in clips.items()},
         shard_bytes={split: sum(audio.nbytes for audio, _, _ in rows) for split, rows in clips.items()},
         label_names=label_names,
         sample_rate=16000,
@@ -28,7 +43,7 @@ def write_examples(folder, clips, *, label_names=(), has_folds=False):
 
 
 def sound(label, *, seconds=1.0, seed=0):
-    """Label 0: a tone of random pitch. Label 1: noise. Both at a random level."""
+    """Generates a tone of random pitch for label 0 and noise for label 1, both at a random level, as int16."""
     rng = np.random.default_rng((seed, label))
     time = np.arange(round(16000 * seconds)) / 16000
     wave = rng.normal(size=time.size) / 4 if label else np.sin(2 * np.pi * rng.uniform(200, 3000) * time)

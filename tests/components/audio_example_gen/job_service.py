@@ -1,4 +1,4 @@
-"""Beam's local job service, with workers that it starts by itself: nothing of the launching process reaches them."""
+"""Beam's local job service. It starts its own workers, which share nothing with the process that launches a job."""
 
 import contextlib
 import os
@@ -13,7 +13,14 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 @contextlib.contextmanager
 def running(folder: pathlib.Path) -> Iterator[tuple[str, ...]]:
-    """Starts it in a process of its own; gives Beam's flags for it. Its log and that of its workers is `folder`/log."""
+    """Runs the service in a process of its own while the block runs.
+
+    Args:
+        folder: Gets the file `log` with the output of the service and its workers.
+
+    Yields:
+        Beam's flags for a job on this service.
+    """
     port_file = folder / "port"
     command = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"]
     with (folder / "log").open("w") as log:

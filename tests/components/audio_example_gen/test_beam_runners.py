@@ -1,4 +1,4 @@
-"""The data stages under every runner that this machine has: same bytes."""
+"""The data stages write the same files under each Beam runner that works on this machine."""
 
 import hashlib
 
@@ -11,8 +11,8 @@ from tests.components import harness
 from tests.components.audio_example_gen import job_service
 
 
-def ingest(source, folder, *beam_args):
-    """Runs both stages and gives the digest of each TFRecord file and the statistics."""
+def execute(source, folder, *beam_args):
+    """Executes both stages. Returns the digest of each TFRecord file, the quarantine and the statistics."""
     gen = AudioExampleGen(AudioExampleGenConfig(source=str(source), shards=3, beam_args=beam_args))
     examples = harness.execute(gen, folder / "gen").outputs["examples"]
     stage = StatisticsGen(StatisticsGenConfig(players=0, beam_args=beam_args))
@@ -30,23 +30,23 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(source, tmp_path_factory):
-    made = ingest(source, tmp_path_factory.mktemp("expected"))
-    assert len(made[0]) > 3
-    assert "unreadable" in made[1]
-    return made
+    digests, quarantine, statistics = execute(source, tmp_path_factory.mktemp("expected"))
+    assert len(digests) > 3
+    assert "unreadable" in quarantine
+    return digests, quarantine, statistics
 
 
-def test_job_service_with_workers_of_its_own(source, expected, tmp_path):
-    """Nothing depends on the launching process: the workers are started by another one, from a command."""
+def test_job_service_that_starts_its_own_workers(source, expected, tmp_path):
+    """The job does not depend on the launching process, because the service starts the workers from a command."""
     with job_service.running(tmp_path) as flags:
-        assert ingest(source, tmp_path, *flags) == expected
+        assert execute(source, tmp_path, *flags) == expected
     assert "sdk_worker_main" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow
-def test_worker_processes_of_this_machine(source, expected, tmp_path):
-    assert ingest(source, tmp_path, "--direct_running_mode=multi_processing") == expected
+def test_worker_processes(source, expected, tmp_path):
+    assert execute(source, tmp_path, "--direct_running_mode=multi_processing") == expected
 
 
 def test_direct_runner_in_memory(source, expected, tmp_path):
-    assert ingest(source, tmp_path, "--runner=DirectRunner", "--direct_running_mode=in_memory") == expected
+    assert execute(source, tmp_path, "--runner=DirectRunner", "--direct_running_mode=in_memory") == expected

@@ -1,9 +1,10 @@
-"""300 good clips and 60 bad ones of every cause, and a job that is killed twice on its way through them."""
+"""A job over 300 good clips and 60 bad clips of all causes that is killed twice."""
 
 import collections
 import csv
 import itertools
 import os
+import pathlib
 import random
 import signal
 import subprocess
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from beam_jobs import examples
 from tests import corpora
 from tests.components.audio_example_gen import job_service
+from tests.components.audio_example_gen.stage import read_clips
 from tests.processes import decoders_of, is_decoder, wait_until
 
+ROOT = pathlib.Path(__file__).parents[3]
 GOOD = 300
 CAUSES = {
     "missing": 9,
@@ -31,17 +33,10 @@ CAUSES = {
     "duplicate id": 5,
     "timed out": 2,
 }
-INGEST = """
-import pathlib, sys
-from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
-from tests.components import harness
-config = AudioExampleGenConfig(source=sys.argv[1], shards=24, clip_timeout_seconds=10.0, beam_args=sys.argv[3:])
-harness.execute(AudioExampleGen(config), pathlib.Path(sys.argv[2]))
-"""
 
 
-def make_bad(stem, cause, *, number):
-    """A file that ends in quarantine for this cause."""
+def write_bad_file(stem, cause, *, number):
+    """Writes a file that is quarantined for the given cause. `number` varies its format."""
     wav = stem.with_name(f"{stem.name}.wav")
     if cause == "unreadable":
         wav.with_suffix((".wav", ".mp3", ".m4a", ".webm")[number % 4]).write_bytes(bytes([number % 256]) * 5000)
@@ -63,13 +58,13 @@ def make_bad(stem, cause, *, number):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """In AudioSet's layout; returns the folder, the ids of the good clips and [(id, cause)] of the bad ones."""
+    """A source in AudioSet's layout: its folder, the ids of the good clips, and (id, cause) of each bad clip."""
     folder = tmp_path_factory.mktemp("source") / "as"
     (folder / "audio").mkdir(parents=True)
     (folder / "class_labels_indices.csv").write_text(corpora.CLASSES)
     rows, good, bad = [], [], []
-    causes = [None] * GOOD + [cause for cause, count in CAUSES.items() for _ in range(count)]
-    for i, cause in enumerate(causes):
+    bad_causes = itertools.chain.from_iterable(itertools.repeat(cause, count) for cause, count in CAUSES.items())
+    for i, cause in enumerate([*itertools.repeat(None, GOOD), *bad_causes]):
         if cause == "duplicate id":
             rows.append(rows[i % GOOD])
             bad.append((good[i % GOOD], cause))
@@ -82,36 +77,37 @@ def source(tmp_path_factory):
             corpora.write_format(folder / "audio" / f"{clip_id}.{suffix}", hertz=200.0 + 5 * i)
         else:
             bad.append((clip_id, cause))
-            make_bad(folder / "audio" / clip_id, cause, number=i)
+            write_bad_file(folder / "audio" / clip_id, cause, number=i)
     random.Random(1).shuffle(rows)
     (folder / "balanced_train_segments.csv").write_text(corpora.HEADER + "\n".join(rows) + "\n")
     return folder, good, bad
 
 
 def start(source, folder, *beam_args):
-    return subprocess.Popen([sys.executable, "-c", INGEST, str(source), str(folder), *beam_args])
+    command = [sys.executable, "-m", "tests.components.audio_example_gen.program", source, folder]
+    return subprocess.Popen([*command, "--shards=24", "--clip_timeout_seconds=10", *beam_args], cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(source, tmp_path_factory):
-    """Every file of a run that nothing disturbs."""
+    """The content of all files of a run that is not killed, by name."""
     folder = tmp_path_factory.mktemp("undisturbed")
     assert start(source[0], folder).wait() == 0
     return corpora.contents(folder / "outputs" / "examples")
 
 
-def finished(folder):
-    """The shards that have a record, with the time of the file."""
+def finished_shards(folder):
+    """Returns the names of the shards that have a record, with the times of the files."""
     work = folder / "work"
     names = [path.name.removesuffix(".json") for path in (work / "_done").glob("*.json")]
     return {name: (work / name).stat().st_mtime_ns for name in names}
 
 
 def kill_after(process, folder, *, shards, seconds):
-    """Kills the job some time behind its `shards`th finished shard."""
+    """Kills the job a number of seconds after it has finished a number of shards."""
     try:
         deadline = time.monotonic() + 200
-        while len(finished(folder)) < shards:
+        while len(finished_shards(folder)) < shards:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -125,32 +121,33 @@ def kill_after(process, folder, *, shards, seconds):
 
 
 @pytest.mark.slow
-def test_killed_twice_it_ends_with_every_clip_written_or_quarantined_as_if_undisturbed(source, undisturbed, tmp_path):
+def test_job_that_is_killed_twice_ends_with_the_same_files_as_an_undisturbed_one(source, undisturbed, tmp_path):
     folder, good, bad = source
     assert (len(good), len(bad)) == (300, 60)
-    run, moments = tmp_path / "killed", random.Random()
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"The job is killed at times drawn with seed {seed}.")
+    run, rng = tmp_path / "killed", random.Random(seed)
     for earliest, latest in ((1, 8), (10, 16)):
-        before = finished(run)
-        kill_after(start(folder, run), run, shards=moments.randint(earliest, latest), seconds=moments.uniform(0, 0.5))
-        survivors = finished(run)
+        before = finished_shards(run)
+        kill_after(start(folder, run), run, shards=rng.randint(earliest, latest), seconds=rng.uniform(0, 0.5))
+        survivors = finished_shards(run)
         assert before.items() <= survivors.items()
     assert len(survivors) < 24
     assert start(folder, run).wait() == 0
-    assert survivors.items() <= finished(run).items()
+    assert survivors.items() <= finished_shards(run).items()
     assert not list(run.rglob("*.writing"))
 
     output = run / "outputs" / "examples"
-    info = examples.read_info(output)
-    clips = itertools.chain.from_iterable(examples.dataset(output, split).as_numpy_iterator() for split in info.splits)
-    assert collections.Counter(clip["clip_id"].decode() for clip in clips) == collections.Counter(good)
+    written = collections.Counter(clip["clip_id"].decode() for clip in read_clips(output))
+    assert written == collections.Counter(good)
     with (output / "quarantine.csv").open() as file:
-        left_out = collections.Counter((row["clip_id"], row["cause"]) for row in csv.DictReader(file))
-    assert left_out == collections.Counter(bad)
+        quarantined = collections.Counter((row["clip_id"], row["cause"]) for row in csv.DictReader(file))
+    assert quarantined == collections.Counter(bad)
     assert corpora.contents(output) == undisturbed
 
 
 @pytest.mark.slow
-def test_the_portable_job_service_writes_the_very_same(source, undisturbed, tmp_path):
+def test_portable_job_service_writes_the_same_files(source, undisturbed, tmp_path):
     with job_service.running(tmp_path) as flags:
         assert start(source[0], tmp_path / "run", *flags).wait() == 0
     assert corpora.contents(tmp_path / "run" / "outputs" / "examples") == undisturbed

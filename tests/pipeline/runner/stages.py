@@ -66,6 +66,7 @@ class Total(Component):
         (context.tensorboard_dir / "events").write_text("x")
         (outputs["run"] / "half").write_text("written before the end")
         (outputs["run"] / "previous").write_text(str(context.previous.get("model", "")))
+        (outputs["run"] / "earlier_work_dirs").write_text("\n".join(map(str, context.earlier_work_dirs)))
         steps = max(1, round(self.config.seconds / 0.05))
         state = context.work_dir / "step"
         first = int(state.read_text()) if state.exists() else 0

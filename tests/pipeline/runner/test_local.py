@@ -156,6 +156,14 @@ class TestFailures:
             stages.run(tmp_path, stages.build(total={"fail": True}))
         assert metadata.executions(stage="Total")[-1].why == "failed last time"
 
+    def test_stage_gets_the_work_folders_of_its_failed_executions(self, tmp_path):
+        with pytest.raises(RuntimeError):
+            stages.run(tmp_path, stages.build(total={"fail": True}))
+        (failed,) = (tmp_path / "work" / "Total").iterdir()
+        done = stages.run(tmp_path, stages.build(total={"seconds": 0.1}))
+        folder = pathlib.Path(done["Total"].outputs["run"].uri)
+        assert (folder / "earlier_work_dirs").read_text() == str(failed)
+
     def test_a_run_after_the_metadata_was_deleted_by_hand(self, tmp_path):
         stages.run(tmp_path, stages.build())
         (tmp_path / "metadata.sqlite").unlink()

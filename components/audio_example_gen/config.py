@@ -1,0 +1,82 @@
+"""The config of AudioExampleGen."""
+
+from typing import Annotated, ClassVar, Literal
+
+import pydantic
+
+from components import base
+
+
+def _parse_percent(value: object) -> object:
+    """Converts a share in percent, such as "5%"; pydantic converts and checks everything else."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return float(value.strip()[:-1]) / 100
+    return value
+
+
+class AudioExampleGenConfig(base.StageConfig):
+    """Which audio to read and how to store it."""
+
+    incidental: ClassVar[frozenset[str]] = frozenset({"beam_args", "max_quarantine"})
+
+    source: str | None = pydantic.Field(
+        None,
+        description="Folder of the audio, or a CSV manifest that lists it; local or gs:// (--data sets it). null uses "
+        "the generated corpus.",
+    )
+    layout: Literal["auto", "tfds", "manifest", "esc50", "audioset", "folder"] = pydantic.Field(
+        "auto", description="Layout of the source. auto detects it from the lists in the source."
+    )
+    sample_rate: int = pydantic.Field(
+        16000, ge=8000, le=48000, description="Sample rate of the stored clips, in Hz; all audio is resampled to it."
+    )
+    max_clip_seconds: float | None = pydantic.Field(
+        10.0,
+        ge=1.0,
+        description="Maximum length of a clip, in seconds. Longer recordings are cut into clips of equal length; null "
+        "keeps them whole. AudioSet's segments keep the length in its lists.",
+    )
+    min_clip_seconds: float = pydantic.Field(
+        0.1,
+        ge=0.0,
+        description="Minimum length of a clip, in seconds. Shorter clips are quarantined as too short. Other clips may "
+        "be shorter than a training crop; trainer.short_clips says what happens to them.",
+    )
+    min_peak_dbfs: float | None = pydantic.Field(
+        None,
+        le=0.0,
+        description="Minimum peak level of a clip, in dBFS. Clips below it are quarantined as silent; null quarantines "
+        "only clips of zeros.",
+    )
+    clip_timeout_seconds: float = pydantic.Field(
+        60.0,
+        gt=0.0,
+        description="Time limit for decoding a clip, in seconds. Slower clips are quarantined as timed out.",
+    )
+    max_quarantine: Annotated[float | None, pydantic.BeforeValidator(_parse_percent)] = pydantic.Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="Largest share of the listed clips that may be quarantined, e.g. 0.05 or 5%. Above it, the stage "
+        "fails after it has decoded all clips. null sets no bound, because most copies of AudioSet lack many clips.",
+    )
+    storage: Literal["pcm", "flac"] = pydantic.Field(
+        "pcm",
+        description="How samples are stored, without loss: pcm is fastest to read, flac takes half to three quarters "
+        "of the space.",
+    )
+    shard_mb: int = pydantic.Field(
+        128,
+        ge=1,
+        description="Target size of a file, in MiB. A recording whose length is not listed counts as 10 s. Files are "
+        "smaller if there would be fewer than eight per worker.",
+    )
+    shards: int | None = pydantic.Field(
+        None,
+        ge=1,
+        description="Number of files of the train split, or of all splits if there is no train split. null derives it "
+        "from shard_mb.",
+    )
+    beam_args: tuple[str, ...] = pydantic.Field(
+        (), description="Beam's own flags, e.g. --runner=DataflowRunner. Without flags, the job runs in local threads."
+    )

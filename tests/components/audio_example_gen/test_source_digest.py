@@ -1,0 +1,76 @@
+"""The digest of the source, which tells the runner that the source has changed."""
+
+import csv
+import os
+
+from components.audio_example_gen import source_digest
+from tests import corpora
+from tests.components import harness
+from tests.components.audio_example_gen.stage import audio_example_gen
+
+
+def digest(source):
+    return audio_example_gen(source=str(source)).external_digests()["source"]
+
+
+def test_digest_of_a_folder_depends_on_names_and_times(tmp_path):
+    folder = corpora.esc50(tmp_path / "esc", clips=4)
+    first = digest(folder)
+    assert digest(folder) == first
+    os.utime(next((folder / "audio").iterdir()), (1, 1))
+    touched = digest(folder)
+    corpora.write_tone(folder / "audio" / "new.ogg")
+    assert len({first, touched, digest(folder)}) == 3
+
+
+def test_generated_corpus_has_no_digest():
+    assert audio_example_gen().external_digests() == {}
+
+
+def test_file_whose_name_is_not_utf8_changes_the_digest_and_is_quarantined_alone(tmp_path):
+    folder = corpora.esc50(tmp_path / "esc", clips=4)
+    before = digest(folder)
+    bad = os.fsencode(folder / "audio") + b"/caf\xe9.ogg"
+    with open(bad, "wb") as file:
+        file.write(next((folder / "audio").iterdir()).read_bytes())
+    assert digest(folder) != before
+    run = harness.execute(audio_example_gen(source=str(folder)), tmp_path / "run")
+    assert run.result.summary.endswith("1 quarantined (1 unreadable)")
+    with (run.outputs["examples"] / "quarantine.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["path"], row["cause"]) == ("audio/caf\\xe9.ogg", "unreadable")
+    assert row["message"] == "its name is not UTF-8; rename the file"
+    assert run.result.figures["clips"] == 4
+
+
+def test_digest_of_a_manifest_depends_on_its_content_and_on_its_files(tmp_path):
+    corpora.write_tone(tmp_path / "clips" / "a.wav")
+    manifest = tmp_path / "list.csv"
+    digests = []
+    for content in (b"path\nclips/a.wav\n", b"path\nclips/a.wav\nclips/b.wav\n", b"no header\n", b"path\n\xff\n"):
+        manifest.write_bytes(content)
+        digests.append(digest(manifest))
+    manifest.write_text("path\nclips/a.wav\nclips/b.wav\n")
+    assert digest(manifest) == digests[1]
+    corpora.write_tone(tmp_path / "clips" / "b.wav")
+    digests.append(digest(manifest))
+    corpora.write_tone(tmp_path / "clips" / "a.wav", seconds=0.7)
+    digests.append(digest(manifest))
+    assert len(set(digests)) == 6
+
+
+def test_digest_of_a_bucket_depends_on_names_and_lists_only(tmp_path, monkeypatch):
+    folder = corpora.audioset(tmp_path / "as", train=4)
+    audio = folder / "audio" / f"{corpora.ytid(0)}_0.wav"
+    list_names, path = source_digest.files.names, source_digest.epath.Path
+    monkeypatch.setattr(source_digest.epath, "Path", lambda name: folder if name == "gs://bucket/as" else path(name))
+    monkeypatch.setattr(source_digest.files, "names", lambda url: list_names(str(folder)))
+    digests = [source_digest.digest("gs://bucket/as")]
+    audio.write_bytes(b"another sound")  # Changes size and time, which the digest of a bucket does not cover.
+    assert source_digest.digest("gs://bucket/as") == digests[0]
+    audio.with_name("new.wav").write_bytes(b"")
+    digests.append(source_digest.digest("gs://bucket/as"))
+    with (folder / "eval_segments.csv").open("a") as file:
+        file.write("# another line\n")
+    digests.append(source_digest.digest("gs://bucket/as"))
+    assert len(set(digests)) == 3

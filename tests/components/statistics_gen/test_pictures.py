@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from beam_jobs.statistics import sums
+from components.statistics_gen import pictures
+from tests import corpora
+
+
+def statistics(labels_of_clips, *, classes):
+    """Returns the statistics of a split of short clips with the given labels."""
+    result = sums.Sums.empty(classes=classes, sample_rate=16000)
+    for labels in labels_of_clips:
+        result.add(np.rint(corpora.tone(seconds=0.05) * 32768).astype(np.int16), labels=labels)
+    return result.to_json()
+
+
+@pytest.mark.parametrize(("classes", "width"), [(1, 1000), (60, 1000), (61, 1300), (527, 1300)])
+def test_class_balance_of_few_and_many_classes(classes, width):
+    rng = np.random.default_rng(0)
+    splits = {
+        split: statistics([[int(rng.integers(classes))] for _ in range(40)], classes=classes)
+        for split in ("train", "valid")
+    }
+    names = [f"a $long$ name of class {i} that is too long to be shown" for i in range(classes)]
+    image = pictures.balance(splits, names=names)
+    assert image.shape[2] == width
+    assert image.std() > 10
+
+
+def test_co_occurrence_depends_on_the_pairs_of_classes():
+    names = [f"class {i}" for i in range(40)]
+
+    def draw(labels_of_clips):
+        return pictures.co_occurrence({"train": statistics(labels_of_clips, classes=40)}, names=names)
+
+    one, other = draw([[0, 1], [2, 3]]), draw([[0, 2], [1, 3]])
+    assert one.shape == other.shape
+    assert not np.array_equal(one, other)
+    assert draw([range(40)]).shape[1] > one.shape[1]
