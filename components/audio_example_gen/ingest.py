@@ -34,11 +34,11 @@ def run(
         logging.warning("%s: %s; all shards are written anew", source, changes)
     last_listing.keep(context.work_dir, listing)
     records = _write(config, listing=listing, context=context)
-    quarantined = [shard_records.quarantine_entry(clip, cause=c, message=m) for clip, c, m in listing.refused]
+    quarantined = [shard_records.quarantine_entry(clip, cause=c, message=m) for clip, c, m in listing.quarantined]
     quarantined += [entry for record in records for entry in record.quarantined]
-    listed = len(listing.clips) + len(listing.refused)
+    listed = len(listing.clips) + len(listing.quarantined)
     if sum(record.written for record in records) + len(quarantined) != listed:
-        raise shard_records.LostClipsError(
+        raise shard_records.UnaccountedClipsError(
             f"{listed} clips listed, {len(quarantined)} quarantined, the rest not written"
         )
     quarantine.write_report(context.work_dir, quarantined)
@@ -49,7 +49,7 @@ def run(
     _publish(records, listing=listing, config=config, output=output, work=context.work_dir)
     quarantine.write_report(output, quarantined)
     info = examples.read_info(output)
-    _summaries(info, quarantined=len(quarantined), left_out=listing.left_out, context=context)
+    _summaries(info, quarantined=len(quarantined), left_out=listing.ignored, context=context)
     last_listing.keep(output, listing)
     return _result(info, quarantined=counts, listed=listed, changes=changes)
 
@@ -59,24 +59,24 @@ def _list(source: epath.Path, *, layout: str) -> sources.Listing:
         listing = sources.list_clips(source, layout=layout)
     except sources.SourceError as error:
         raise errors.UserError(str(error)) from error
-    if not listing.clips and not listing.refused:
+    if not listing.clips and not listing.quarantined:
         raise errors.UserError(f"the lists in {source} name no clip; put the official ones there")
     refused = quarantine.causes(_refused(listing)) or "none"
     if not listing.clips:
-        first = listing.refused[0]
+        first = listing.quarantined[0]
         raise errors.UserError(
             f"no clip of the lists in {source} can be used: {refused}, the first, {first.clip.clip_id}, "
             f"because: {first.message}; files are to be named <ytid>.wav or <ytid>_<start>.wav (AudioSet), or as the "
             "list names them"
         )
     logging.info("%s: layout %s, %d clips, refused: %s", source, listing.layout, len(listing.clips), refused)
-    for reason, count in listing.left_out.items():
+    for reason, count in listing.ignored.items():
         logging.warning("%s: left out %d %s", source, count, reason)
     return listing
 
 
 def _refused(listing: sources.Listing) -> Counter[str]:
-    return Counter(refused.cause for refused in listing.refused)
+    return Counter(refused.cause for refused in listing.quarantined)
 
 
 def _write(
@@ -97,7 +97,7 @@ def _write(
                 plan,
                 job=_job(config, listing=listing),
                 work_dir=work,
-                refused=_refused(listing),
+                quarantined=_refused(listing),
                 beam_args=config.beam_args,
             )
     except runners.OptionsError as error:
@@ -112,7 +112,7 @@ def _look(listing: sources.Listing, *, context: base.StageContext) -> Callable[[
     def look() -> None:
         seen.update({record.file: record for record in shard_records.finished(context.work_dir, known=seen)})
         done = sum(record.listed for record in seen.values())
-        left_out = len(listing.refused) + sum(len(record.quarantined) for record in seen.values())
+        left_out = len(listing.quarantined) + sum(len(record.quarantined) for record in seen.values())
         context.progress.update(min(total, done), total=total, unit="clips", quarantined=left_out)
 
     return look

@@ -58,12 +58,12 @@ def _last(context: base.StageContext) -> tuple[str, epath.Path | None]:
 
 def _ids(listing: sources.Listing) -> Iterable[str]:
     """Of every row, the refused ones too."""
-    return map(_id, (*listing.clips, *(refused.clip for refused in listing.refused)))
+    return map(_id, (*listing.clips, *(refused.clip for refused in listing.quarantined)))
 
 
 def _missing(listing: sources.Listing) -> set[str]:
     """The ids of the rows whose file is not there: it may arrive later, as AudioSet's do."""
-    return {_id(refused.clip) for refused in listing.refused if refused.cause == "missing"}
+    return {_id(refused.clip) for refused in listing.quarantined if refused.cause == "missing"}
 
 
 def _id(clip: sources.Clip) -> str:

@@ -7,7 +7,7 @@ import json
 import pathlib
 import re
 
-from beam_jobs.ingest import plan as shard_plan
+from beam_jobs.ingest.plan import SHARD_BYTES
 from tests.benchmarks.measuring import SAMPLE_RATE
 from tests.benchmarks.record import RESULTS
 
@@ -49,7 +49,7 @@ def render(measured: dict, *, stored: dict | None) -> str:
     if stored:
         share = stored["flac_share_of_pcm"]
         rows.append(("written, FLAC", f"PCM · {share:g}", f"{share * pcm / 1e9:,.0f} GB"))
-    rows.append(("files", f"PCM / {shard_plan.SHARD_BYTES // 2**20} MiB", f"{pcm / shard_plan.SHARD_BYTES:,.0f}"))
+    rows.append(("files", f"PCM / {SHARD_BYTES // 2**20} MiB", f"{pcm / SHARD_BYTES:,.0f}"))
     machine = measured["machine"]
     lines = [
         f"Measured on {machine['cores']} cores ({machine['cpu']}), {measured['date']}: "

@@ -359,7 +359,7 @@ class TestErrors:
     def test_label_of_no_known_class(self, tmp_path):
         source = corpora.audioset(tmp_path / "as")
         (source / "class_labels_indices.csv").write_text("index,mid,display_name\n0,/m/09x0r,Speech\n")
-        with pytest.raises(UserError, match=r"segments.csv:4: the label '/t/dd00001' is no class of"):
+        with pytest.raises(UserError, match=r"segments.csv:4: the label '/t/dd00001' is not a class of"):
             harness.execute(gen(source=str(source)), tmp_path / "run")
 
 

@@ -41,8 +41,8 @@ def made(tmp_path_factory):
 def test_the_real_ingest_reads_it(made):
     listing = sources.list_clips(made.outputs["audio"])
     assert listing.layout == "audioset"
-    assert not listing.refused
-    assert not listing.left_out
+    assert not listing.quarantined
+    assert not listing.ignored
     assert len(listing.clips) == 24
     assert sum(clip.split == "eval" for clip in listing.clips) == 4
     assert listing.label_names == corpus.CLASSES
