@@ -85,7 +85,7 @@ def _parse(beam_args: Sequence[str]) -> PipelineOptions:
 
 
 def _check_job_service(options: PipelineOptions) -> None:
-    """Checks that the job service answers, if there is one; Beam itself would wait for it without a word."""
+    """Checks that the job service answers, if there is one; Beam itself would wait for it silently."""
     portable = options.view_as(PortableOptions)
     if portable.job_endpoint in (None, "embed"):
         return

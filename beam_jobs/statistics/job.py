@@ -15,7 +15,7 @@ from etils import epath
 
 from beam_jobs import examples, runners
 from beam_jobs.audio import levels
-from beam_jobs.statistics import near_duplicates
+from beam_jobs.statistics import fingerprints, near_duplicates
 from beam_jobs.statistics.near_duplicates import CrossSplitFigures, SplitPair
 from beam_jobs.statistics.sums import Sums
 
@@ -100,14 +100,14 @@ class Summarise(beam.DoFn):
             audio = example["audio"]
             # Silent clips all sound the same, which is not a leak between splits, so they get no keys.
             is_silent = levels.level_dbfs(audio) < levels.SILENT_DBFS
-            keys = [] if is_silent else near_duplicates.fingerprint_keys(audio, sample_rate=self._sample_rate)
+            keys = [] if is_silent else fingerprints.fingerprint_keys(audio, sample_rate=self._sample_rate)
             sums.add(
                 audio,
                 labels=example["labels"],
                 source=example["source"].decode(),
                 codec=example.get("source_codec", b"").decode(),
                 source_rate=int(example.get("source_rate", 0)),
-                fingerprinted=len(keys) == near_duplicates.KEYS,
+                fingerprinted=len(keys) == fingerprints.KEYS,
             )
             for key in keys:
                 yield pvalue.TaggedOutput(_KEYS, (key, (split, example["clip_id"].decode())))

@@ -110,7 +110,7 @@ class Sums:
             source: The file that the clip came from.
             codec: Encoding of that file; "" if unknown.
             source_rate: Sample rate of that file in Hz; 0 if unknown.
-            fingerprinted: Whether the clip has a full fingerprint, see `near_duplicates.fingerprint_keys`.
+            fingerprinted: Whether the clip has a full fingerprint, see `fingerprints.fingerprint_keys`.
         """
         level, magnitude = levels.level_dbfs(audio), levels.magnitude(audio)
         self.clips += 1

@@ -10,7 +10,7 @@ from components.example_validator import ExampleValidator, ExampleValidatorConfi
 from components.statistics_gen import StatisticsGen, StatisticsGenConfig, pictures
 from tests import corpora
 from tests.beam_jobs.statistics import test_job as test_statistics
-from tests.beam_jobs.statistics.test_near_duplicates import scene
+from tests.beam_jobs.statistics.scenes import scene
 from tests.components import harness
 
 
