@@ -1,9 +1,11 @@
-"""How our Beam jobs are started, the same on this machine and elsewhere.
+"""Starts our Beam jobs, in the same way on this machine and elsewhere.
 
-(no flags)                                            threads of this process, one a core
---direct_running_mode=multi_processing                worker processes, one a core
---runner=PortableRunner --job_endpoint=HOST:PORT      a Beam job service, with workers by `--environment_type`
---runner=DataflowRunner --project=... --region=...    Google Cloud; deploy/dataflow says how
+The flags choose the runner:
+
+    (no flags)                                            threads of this process, one per core
+    --direct_running_mode=multi_processing                worker processes, one per core
+    --runner=PortableRunner --job_endpoint=HOST:PORT      a Beam job service; `--environment_type` sets its workers
+    --runner=DataflowRunner --project=... --region=...    Google Cloud; see deploy/dataflow
 """
 
 import contextlib
@@ -11,84 +13,82 @@ import importlib.util
 import io
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
+import apache_beam as beam
+import grpc
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+    WorkerOptions,
+)
 
-_LOCAL = (None, "DirectRunner", "FnApiRunner")
+_LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 
 
 class OptionsError(ValueError):
-    """What is wrong with Beam's flags, in one sentence."""
+    """Beam's flags are wrong. The message is one sentence."""
 
 
-def pipeline(beam_args: Sequence[str] = ()) -> "beam.Pipeline":
-    """A Beam pipeline to be used in a `with` statement, which runs it to its end.
+def pipeline(beam_args: Sequence[str] = ()) -> beam.Pipeline:
+    """Returns a Beam pipeline for a `with` statement, which runs the pipeline to its end.
 
     Args:
-        beam_args: Beam's own flags, as above. Without a `--runner` the job runs on all cores of this machine, by
-            default in threads: decoding, resampling and FFTs let go of the interpreter lock, and measured on 2 cores
-            threads beat worker processes, each of which first has to import TensorFlow.
+        beam_args: Beam's own flags, see above. Without a `--runner` the job runs on all cores of this machine, by
+            default in threads. Decoding, resampling and FFTs release the interpreter lock; on 2 cores, threads were
+            faster than worker processes, each of which first has to import TensorFlow.
 
     Raises:
         OptionsError: Beam does not accept the flags, has no such flag, or the runner is not installed.
     """
-    import apache_beam as beam
-
-    with _one_sentence(beam_args):
-        made = beam.Pipeline(options=_options(beam_args))
-        if type(made.runner).__name__ == "DataflowRunner" and not importlib.util.find_spec("apitools"):
+    with _options_errors(beam_args):
+        created = beam.Pipeline(options=_parse(beam_args))
+        if type(created.runner).__name__ == "DataflowRunner" and not importlib.util.find_spec("apitools"):
             raise ImportError("DataflowRunner needs Beam's Google Cloud extra: make install-gcp")
-        _check_job_service(made.options)
-        return made
+        _check_job_service(created.options)
+        return created
 
 
 def workers(beam_args: Sequence[str] = ()) -> int:
-    """How many workers a job with these flags has at most: machines on Dataflow, else threads or processes.
+    """Returns the largest number of workers of a job with these flags: machines on Dataflow, else threads or processes.
 
     Raises:
-        OptionsError: as `pipeline` does.
+        OptionsError: see `pipeline`.
     """
-    from apache_beam.options.pipeline_options import DirectOptions, StandardOptions, WorkerOptions
-
-    with _one_sentence(beam_args):
-        options = _options(beam_args)
-    if options.view_as(StandardOptions).runner in _LOCAL:
+    with _options_errors(beam_args):
+        options = _parse(beam_args)
+    if options.view_as(StandardOptions).runner in _LOCAL_RUNNERS:
         return options.view_as(DirectOptions).direct_num_workers or _cores()
     machines = options.view_as(WorkerOptions)
     return machines.max_num_workers or machines.num_workers or _cores()
 
 
-def _options(beam_args: Sequence[str]) -> "PipelineOptions":
-    from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, PortableOptions, StandardOptions
-
+def _parse(beam_args: Sequence[str]) -> PipelineOptions:
     options = PipelineOptions(list(beam_args))
-    known = options.get_all_options()  # else some are parsed only when the job runs
-    if not options.view_as(PortableOptions).job_endpoint:  # a job service may have flags of its own
+    # Beam parses some flags lazily. This parses all of them now, so that a wrong value is reported before the job runs.
+    known = options.get_all_options()
+    # Only for a job service, unknown flags are accepted, because the service may have flags of its own.
+    if not options.view_as(PortableOptions).job_endpoint:
         unknown = sorted(options.get_all_options(retain_unknown_options=True).keys() - known.keys())
         if unknown:
             raise ValueError(f"there is no flag --{unknown[0]}")
-    if options.view_as(StandardOptions).runner in _LOCAL:
-        # By name, because DirectRunner would try to download Beam's Go runner first.
+    if options.view_as(StandardOptions).runner in _LOCAL_RUNNERS:
+        # Set by name because DirectRunner would first try to download Beam's Go runner.
         options.view_as(StandardOptions).runner = "FnApiRunner"
         direct = options.view_as(DirectOptions)
-        if not _given("--direct_running_mode", beam_args):
+        if not _has_flag("--direct_running_mode", beam_args):
             direct.direct_running_mode = "multi_threading"
-        if not _given("--direct_num_workers", beam_args) and direct.direct_running_mode != "in_memory":
+        if not _has_flag("--direct_num_workers", beam_args) and direct.direct_running_mode != "in_memory":
             direct.direct_num_workers = _cores()
     return options
 
 
-def _check_job_service(options: "PipelineOptions") -> None:
-    from apache_beam.options.pipeline_options import PortableOptions
-
+def _check_job_service(options: PipelineOptions) -> None:
+    """Checks that the job service answers, if there is one; Beam itself would wait for it silently."""
     portable = options.view_as(PortableOptions)
     if portable.job_endpoint in (None, "embed"):
         return
-    import grpc
-
     with grpc.insecure_channel(portable.job_endpoint) as channel:
         try:
             grpc.channel_ready_future(channel).result(timeout=portable.job_server_timeout)
@@ -96,7 +96,7 @@ def _check_job_service(options: "PipelineOptions") -> None:
             raise ValueError(f"no job service answers at {portable.job_endpoint}") from None
 
 
-def _given(flag: str, beam_args: Sequence[str]) -> bool:
+def _has_flag(flag: str, beam_args: Sequence[str]) -> bool:
     return any(arg.partition("=")[0] == flag for arg in beam_args)
 
 
@@ -105,11 +105,17 @@ def _cores() -> int:
 
 
 @contextlib.contextmanager
-def _one_sentence(beam_args: Sequence[str]) -> Iterator[None]:
-    said = io.StringIO()
+def _options_errors(beam_args: Sequence[str]) -> Iterator[None]:
+    """Raises the errors of Beam's flags as an OptionsError, and keeps argparse's usage message off stderr."""
+    stderr = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):  # argparse prints its usage before it exits
+        with contextlib.redirect_stderr(stderr):
             yield
-    except (ValueError, ImportError, SystemExit) as error:
-        reason = said.getvalue().rpartition("error: ")[2] if isinstance(error, SystemExit) else str(error)
-        raise OptionsError(f"Beam does not accept {' '.join(beam_args)!r}: {' '.join(reason.split())}") from error
+    except SystemExit as error:  # argparse prints its usage, then the error, and exits.
+        raise _options_error(beam_args, stderr.getvalue().rpartition("error: ")[2]) from error
+    except (ValueError, ImportError) as error:
+        raise _options_error(beam_args, str(error)) from error
+
+
+def _options_error(beam_args: Sequence[str], reason: str) -> OptionsError:
+    return OptionsError(f"Beam does not accept {' '.join(beam_args)!r}: {' '.join(reason.split())}")

@@ -1,1 +1,1 @@
-"""The Beam job that turns audio files into shards of examples."""
+"""The Beam job that decodes the clips of a source and writes them as shards of examples."""

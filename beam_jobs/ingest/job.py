@@ -1,8 +1,8 @@
-"""Audio files to TFRecord shards, shard by shard: audio never crosses a shuffle.
+"""Writes clips as TFRecord shards, one Beam element per shard, so that audio never crosses a shuffle.
 
-The Beam element is the name of an output shard, whose clips are in `_plan/`. One call decodes them, writes them under a
-temporary name, renames the file and then writes a record of it into `_done/`. Order and bytes depend on the clips
-alone, and a rerun into the same folder skips every shard whose record and file are there.
+An element is only the name of a shard; the shard's clips are in the saved plan. One call decodes the clips, writes the
+shard under a temporary name, renames it, and then writes its record. Order and bytes of a shard depend on its clips
+alone. A rerun in the same work folder skips every shard that has its record and its file.
 """
 
 import dataclasses
@@ -13,18 +13,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import apache_beam as beam
+import tensorflow as tf
 from etils import epath
 
 from beam_jobs import audio, examples, runners, sources, storage
 from beam_jobs.audio import decoder, readers
-from beam_jobs.ingest import plan as shard_plan
-from beam_jobs.ingest import records as shard_records
-from beam_jobs.ingest.plan import Shard, plan_shards
-from beam_jobs.sources import tfds_source
+from beam_jobs.ingest import plan, records
+from beam_jobs.sources import tfds_reader
 
-__all__ = ["Job", "Shard", "WriteShard", "build", "plan_shards", "write_shards"]
-
-_NAMESPACE = "ingest"  # of the counters
+_METRICS_NAMESPACE = "ingest"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,10 +30,11 @@ class Job:
 
     Attributes:
         source: The folder that the clips' paths are relative to.
-        label_names: Display names in index order.
-        sample_rate: To resample to, in Hz.
-        max_seconds: Longer recordings are cut into equal parts of at most this length; segments of AudioSet are not.
-        rules: Which clips are refused.
+        label_names: Display names of the classes in index order.
+        sample_rate: Of the stored examples, in Hz; the audio is resampled to it.
+        max_seconds: Longer recordings are cut into equal parts of at most this length; None keeps them whole. Listed
+            segments are never cut.
+        rules: Decide which clips are quarantined.
         storage: One of `examples.STORAGES`.
     """
 
@@ -47,62 +45,70 @@ class Job:
     rules: audio.Rules = dataclasses.field(default_factory=audio.Rules)
     storage: str = "pcm"
 
-    def digest(self, plan: str) -> str:
-        """Of this and the digest of a plan."""
-        return storage.text_digest(json.dumps([plan, dataclasses.asdict(self)]))
+    def digest(self, shard_digest: str) -> str:
+        """Returns a digest of this job together with the digest of a planned shard."""
+        return storage.text_digest(json.dumps([shard_digest, dataclasses.asdict(self)]))
 
 
 def write_shards(
-    shards: Sequence[Shard],
+    shards: Sequence[plan.Shard],
     *,
     job: Job,
     work_dir: epath.PathLike,
-    refused: Mapping[str, int] | None = None,
+    quarantined: Mapping[str, int] | None = None,
     beam_args: Sequence[str] = (),
-) -> list[shard_records.ShardRecord]:
-    """Runs the Beam job and returns the records, in the order of `shards`.
+) -> list[records.ShardRecord]:
+    """Runs the Beam job and returns the records of the shards, in the order of `shards`.
 
     Args:
-        shards: From `plan_shards`.
+        shards: See `plan.plan_shards`.
         job: How to write them.
-        work_dir: Where the shards go, and a rerun finds them.
-        refused: Cause -> how many rows were refused at listing: for the counters, so that they account for all rows.
+        work_dir: The folder for the shards, in which a rerun finds the finished ones.
+        quarantined: Cause -> number of clips that were quarantined during listing. They are added to the Beam
+            counters, so that the counters cover all listed clips.
         beam_args: See `runners.pipeline`.
 
     Raises:
-        LostClipsError: if not every clip ended as exactly one of written and quarantined.
+        UnaccountedClipsError: some clip was not exactly one of written and quarantined.
         OptionsError: Beam does not accept the flags.
     """
     work = epath.Path(work_dir)
     with runners.pipeline(beam_args) as pipeline:
-        build(pipeline, shards, job=job, work_dir=work, refused=refused)
-    records = [shard_records.read(work, shard.file) for shard in shards]
-    for shard, record in zip(shards, records, strict=True):
-        shard_records.check_nothing_lost(shard, record)
-    return records
+        build(pipeline, shards, job=job, work_dir=work, quarantined=quarantined)
+    finished = [records.read(work, shard.file) for shard in shards]
+    for shard, record in zip(shards, finished, strict=True):
+        records.check_every_clip_accounted_for(shard, record)
+    return finished
 
 
 def build(
     pipeline: beam.Pipeline,
-    shards: Sequence[Shard],
+    shards: Sequence[plan.Shard],
     *,
     job: Job,
     work_dir: epath.PathLike,
-    refused: Mapping[str, int] | None = None,
+    quarantined: Mapping[str, int] | None = None,
 ) -> None:
-    """Saves the plan and adds the job to a pipeline; the arguments are those of `write_shards`."""
+    """Saves the plan and adds the job to a pipeline. See `write_shards` for the arguments."""
     work = epath.Path(work_dir)
-    (work / shard_records.DONE).mkdir(parents=True, exist_ok=True)
-    shard_plan.save(work, shards)
-    # Reshuffle breaks the fusion with Create, so that every shard can go to another worker.
-    names, write = [shard.file for shard in shards], WriteShard(job, work_dir=str(work))
-    _ = pipeline | "Shards" >> beam.Create(names) | beam.Reshuffle() | "Write" >> beam.ParDo(write)
-    if refused:
-        _ = pipeline | "Refused" >> beam.Create(sorted(refused.items())) | "Count" >> beam.MapTuple(_count_quarantined)
+    (work / records.DONE).mkdir(parents=True, exist_ok=True)
+    plan.save(work, shards)
+    _ = (
+        pipeline
+        | "Shards" >> beam.Create([shard.file for shard in shards])
+        | beam.Reshuffle()  # Without it Beam fuses this step with the last one, and one worker writes all shards.
+        | "Write" >> beam.ParDo(WriteShard(job, work_dir=str(work)))
+    )
+    if quarantined:
+        _ = (
+            pipeline
+            | "Quarantined" >> beam.Create(sorted(quarantined.items()))
+            | "Count" >> beam.MapTuple(_count_quarantined)
+        )
 
 
 class WriteShard(beam.DoFn):
-    """Writes one shard, given by name, unless it is there already."""
+    """Writes the shard with the given file name, unless it is already done. Yields the name if it wrote the shard."""
 
     def __init__(self, job: Job, *, work_dir: str):
         self._job = job
@@ -118,21 +124,19 @@ class WriteShard(beam.DoFn):
             self._decoder.close()
 
     def process(self, file: str) -> Iterator[str]:
-        import tensorflow as tf
-
         work = epath.Path(self._work_dir)
-        shard, digest = shard_plan.load(work, file)
-        plan = self._job.digest(digest)
-        if shard_records.is_done(work, file, plan=plan):
+        shard, shard_digest = plan.load(work, file)
+        digest = self._job.digest(shard_digest)
+        if records.is_done(work, file, plan=digest):
             _count("shards found done")
             return
-        # A name of its own, because a runner may try the same shard twice at a time.
+        # The temporary name is unique because a runner may attempt the same shard twice at the same time.
         temporary = storage.unfinished_name(work / file)
         count, written, quarantined = 0, [], []
         with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for clip, decoded in self._decoded(shard):
+            for clip, decoded in self._decode_all(shard):
                 if isinstance(decoded, audio.DecodeError):
-                    entry = shard_records.quarantine_entry(clip, cause=decoded.cause, message=str(decoded))
+                    entry = records.quarantine_entry(clip, cause=decoded.cause, message=str(decoded))
                     quarantined.append(entry)
                     _count_quarantined(decoded.cause)
                     continue
@@ -143,24 +147,24 @@ class WriteShard(beam.DoFn):
                 _count("written")
         sha256, size = storage.file_digest(temporary)
         temporary.replace(work / file)
-        record = shard_records.ShardRecord(
+        record = records.ShardRecord(
             file=file,
             split=shard.split,
             listed=len(shard.clips),
             written=len(written),
-            written_ids=shard_records.ids_digest(written),
+            written_ids=records.ids_digest(written),
             clips=count,
             bytes=size,
             sha256=sha256,
-            plan=plan,
+            plan=digest,
             quarantined=tuple(quarantined),
         )
-        shard_records.write(work, record)
+        records.write(work, record)
         yield file
 
-    def _decoded(self, shard: Shard) -> Iterator[tuple[sources.Clip, audio.Decoded | audio.DecodeError]]:
-        """Every clip of the shard, with its sound or why there is none."""
-        for clip, source in self._sources(shard):
+    def _decode_all(self, shard: plan.Shard) -> Iterator[tuple[sources.Clip, audio.Decoded | audio.DecodeError]]:
+        """Yields every clip of the shard with its audio, or with the error if it cannot be decoded."""
+        for clip, source in self._open_all(shard):
             started = time.monotonic()
             try:
                 decoded = self._decode(clip, source)
@@ -171,12 +175,13 @@ class WriteShard(beam.DoFn):
             _measure("clip ms", 1000 * decoded.samples.size / self._job.sample_rate)
             yield clip, decoded
 
-    def _sources(self, shard: Shard) -> Iterator[tuple[sources.Clip, epath.Path | bytes | audio.DecodeError]]:
-        """Every clip of the shard, with the place of its file or what a TFDS dataset holds of it."""
+    def _open_all(self, shard: plan.Shard) -> Iterator[tuple[sources.Clip, epath.Path | bytes | audio.DecodeError]]:
+        """Yields every clip of the shard with the path of its file, or with what a TFDS dataset holds of it."""
         if shard.clips[0].record is None:
-            yield from ((clip, sources.locate(self._job.source, clip.path)) for clip in shard.clips)
+            for clip in shard.clips:
+                yield clip, sources.locate(self._job.source, clip.path)
         else:
-            yield from tfds_source.read(self._job.source, shard.clips)
+            yield from tfds_reader.read(self._job.source, shard.clips)
 
     def _decode(self, clip: sources.Clip, source: epath.Path | bytes | audio.DecodeError) -> audio.Decoded:
         if isinstance(source, audio.DecodeError):
@@ -186,18 +191,19 @@ class WriteShard(beam.DoFn):
         return self._decoder.decode(source, start_s=clip.start_s, end_s=clip.end_s, trimmed=clip.trimmed)
 
     def _encode(self, clip: sources.Clip, decoded: audio.Decoded) -> Iterator[bytes]:
+        """Yields one example, or several equal parts of a recording that is longer than `Job.max_seconds`."""
         samples, parts = decoded.samples, 1
         if clip.start_s is None and self._job.max_seconds is not None:
             parts = math.ceil(samples.size / (self._job.max_seconds * self._job.sample_rate))
         bounds = [samples.size * i // parts for i in range(parts + 1)]
         for start, end in itertools.pairwise(bounds):
-            offset = start / self._job.sample_rate
+            offset_s = start / self._job.sample_rate
             yield examples.encode(
                 audio=samples[start:end],
-                clip_id=clip.clip_id if parts == 1 else f"{clip.clip_id}@{offset:.2f}",
+                clip_id=clip.clip_id if parts == 1 else f"{clip.clip_id}@{offset_s:.2f}",
                 labels=[self._labels[name] for name in clip.labels],
                 fold=clip.fold,
-                start_s=(clip.start_s or 0.0) + offset,
+                start_s=(clip.start_s or 0.0) + offset_s,
                 source=clip.path,
                 source_codec=decoded.codec,
                 source_rate=decoded.rate,
@@ -206,13 +212,13 @@ class WriteShard(beam.DoFn):
             )
 
 
-def _count(what: str, number: int = 1) -> None:
-    beam.metrics.Metrics.counter(_NAMESPACE, what.replace(" ", "_")).inc(number)
+def _count(event: str, number: int = 1) -> None:
+    beam.metrics.Metrics.counter(_METRICS_NAMESPACE, event.replace(" ", "_")).inc(number)
 
 
 def _count_quarantined(cause: str, number: int = 1) -> None:
     _count(f"quarantined {cause}", number)
 
 
-def _measure(what: str, value: float) -> None:
-    beam.metrics.Metrics.distribution(_NAMESPACE, what.replace(" ", "_")).update(round(value))
+def _measure(quantity: str, value: float) -> None:
+    beam.metrics.Metrics.distribution(_METRICS_NAMESPACE, quantity.replace(" ", "_")).update(round(value))

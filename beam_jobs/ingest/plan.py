@@ -1,4 +1,4 @@
-"""Which clip goes into which file: decided before any audio is read, and kept beside the files in `_plan/`."""
+"""Decides which clip goes into which shard, before any audio is read, and saves the plan in `_plan/`."""
 
 import dataclasses
 import hashlib
@@ -13,13 +13,20 @@ from beam_jobs import examples, sources, storage
 
 PLAN = "_plan"
 SHARD_BYTES = 128 * 2**20
-_SHARDS_A_WORKER = 8
+_SHARDS_PER_WORKER = 8
 _TYPICAL_CLIP_S = 10.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shard:
-    """One file to write: `clips` in their order into shard number `shard` of the `shards` of a split."""
+    """One file to write.
+
+    Attributes:
+        split: "train", "valid" or "eval".
+        shard: Number of this shard in its split, from 0.
+        shards: Number of shards of the split.
+        clips: The clips to write, in order.
+    """
 
     split: str
     shard: int
@@ -28,7 +35,6 @@ class Shard:
 
     @property
     def file(self) -> str:
-        """Its file name."""
         return examples.file_name(self.split, shard=self.shard, shards=self.shards)
 
 
@@ -40,50 +46,49 @@ def plan_shards(
     workers: int = 1,
     shard_bytes: int = SHARD_BYTES,
 ) -> list[Shard]:
-    """Divides clips among shards of equal length.
+    """Divides clips among shards; the shards of a split differ by at most one clip.
 
-    Each split is ordered by a hash of the clip ids, so that every shard is a fair sample of it. The records of a TFDS
-    dataset stay in their order, so that a shard is a slice of it.
+    The clips of a split are ordered by a hash of their ids, so that every shard is a fair sample of the split. Records
+    of a TFDS dataset keep their order instead, so that a shard is a contiguous range of records.
 
     Args:
-        clips: To write, no two with the same `clip_id`.
-        sample_rate: In Hz, to guess sizes by.
-        shards: Files of the train split, other splits in proportion; of all splits together where there is no train
-            split. None for what the next two ask for.
-        workers: There are at least eight shards for each, over all splits, so that none waits long for the last.
-        shard_bytes: Size to aim at. No audio is read, so a file whose length no list gives is taken for 10 s: a folder
-            of hours-long recordings gives larger shards, unless `shards` says how many.
+        clips: The clips to write, each `clip_id` once.
+        sample_rate: Of the stored examples, in Hz; determines their size.
+        shards: Number of shards of the train split. The other splits get a number in proportion. Without a train
+            split, it is the number of shards of all splits together. None derives the number from the next two.
+        workers: Number of workers. Over all splits there are at least eight shards per worker, so that no worker
+            waits long for the last shard.
+        shard_bytes: Intended size of a shard. No audio is read, so a file of unlisted length counts as 10 s: a folder
+            of hours-long recordings gives larger shards, unless `shards` is given.
     """
     by_split: dict[str, list[sources.Clip]] = defaultdict(list)
     for clip in sorted(clips, key=_order):
         by_split[clip.split].append(clip)
-    whole = len(by_split["train"]) or len(clips)  # what `shards` is the number for
-    plans = []
+    clips_of_shards = len(by_split["train"]) or len(clips)
+    planned = []
     for split in examples.SPLITS:
         members = by_split[split]
+        if not members:
+            continue
         if shards is None:
-            for_workers = math.ceil(_SHARDS_A_WORKER * workers * len(members) / max(1, len(clips)))
-            count = max(round(_guess_bytes(members, sample_rate) / shard_bytes), for_workers)
+            for_workers = math.ceil(_SHARDS_PER_WORKER * workers * len(members) / len(clips))
+            for_size = round(_estimate_bytes(members, sample_rate) / shard_bytes)
+            count = max(for_size, for_workers)
         else:
-            count = round(shards * len(members) / max(1, whole))
-        count = max(1, min(count, len(members)))
-        bounds = [len(members) * i // count for i in range(count + 1)]
-        plans += [
-            Shard(split=split, shard=i, shards=count, clips=tuple(members[bounds[i] : bounds[i + 1]]))
-            for i in range(count)
-            if members
-        ]
-    return plans
+            count = round(shards * len(members) / clips_of_shards)
+        planned += _divide(members, split=split, count=max(1, min(count, len(members))))
+    return planned
 
 
 def save(work: epath.Path, shards: Sequence[Shard]) -> None:
-    """Writes the plan, and removes what an earlier job in the same folder planned otherwise or left half-written."""
+    """Saves a plan, and removes unfinished files and what an earlier job in this folder wrote for another plan."""
     (work / PLAN).mkdir(parents=True, exist_ok=True)
-    names = {shard.file for shard in shards}
+    files = {shard.file for shard in shards}
     for folder in (work, *(path for path in work.iterdir() if path.is_dir())):
         for path in folder.iterdir():
-            is_ours = ".tfrecord-" in path.name
-            if is_ours and (path.name.endswith(storage.UNFINISHED) or path.name.removesuffix(".json") not in names):
+            is_of_a_shard = ".tfrecord-" in path.name
+            is_unfinished = path.name.endswith(storage.UNFINISHED)
+            if is_of_a_shard and (is_unfinished or path.name.removesuffix(".json") not in files):
                 path.unlink()
     for shard in shards:
         target = work / PLAN / f"{shard.file}.json"
@@ -93,7 +98,7 @@ def save(work: epath.Path, shards: Sequence[Shard]) -> None:
 
 
 def load(work: epath.Path, file: str) -> tuple[Shard, str]:
-    """One shard of a saved plan, and a digest of it."""
+    """Loads one shard of a saved plan, and returns it with a digest of it."""
     text = (work / PLAN / f"{file}.json").read_text()
     fields = json.loads(text)
     clips = tuple(sources.Clip(**{**clip, "labels": tuple(clip["labels"])}) for clip in fields["clips"])
@@ -101,23 +106,34 @@ def load(work: epath.Path, file: str) -> tuple[Shard, str]:
 
 
 def pinned_workers(work: epath.Path, workers: int) -> int:
-    """The workers that an interrupted job in this folder was planned for, else `workers`, which is noted there.
+    """Returns the number of workers that the first job in this folder was planned for, and saves it.
 
-    Without it, a rerun on a machine with more cores would cut other shards and begin anew.
+    A rerun on a machine with another number of cores therefore plans the same shards and keeps the finished ones.
+
+    Args:
+        work: The work folder.
+        workers: The number to save if this is the first job.
     """
-    note = work / PLAN / "workers"
-    if not note.exists():
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(str(workers))
-    return int(note.read_text())
+    saved = work / PLAN / "workers"
+    if not saved.exists():
+        saved.parent.mkdir(parents=True, exist_ok=True)
+        saved.write_text(str(workers))
+    return int(saved.read_text())
 
 
-def _order(clip: sources.Clip) -> tuple:
+def _order(clip: sources.Clip) -> tuple[str, int] | tuple[bytes, str]:
     if clip.record is not None:
         return clip.path, clip.record
     return hashlib.blake2b(clip.clip_id.encode()).digest(), clip.clip_id
 
 
-def _guess_bytes(clips: Sequence[sources.Clip], sample_rate: int) -> float:
+def _divide(clips: list[sources.Clip], *, split: str, count: int) -> list[Shard]:
+    bounds = [len(clips) * i // count for i in range(count + 1)]
+    return [
+        Shard(split=split, shard=i, shards=count, clips=tuple(clips[bounds[i] : bounds[i + 1]])) for i in range(count)
+    ]
+
+
+def _estimate_bytes(clips: Sequence[sources.Clip], sample_rate: int) -> float:
     lengths = (_TYPICAL_CLIP_S if clip.end_s is None else clip.end_s - (clip.start_s or 0.0) for clip in clips)
     return 2 * sample_rate * sum(lengths)

@@ -1,4 +1,4 @@
-"""What is known of finished shards: `_done/<file>.json`, written behind the file itself."""
+"""Records of finished shards: `_done/<file>.json`, written after the shard itself."""
 
 import dataclasses
 import json
@@ -13,25 +13,25 @@ from beam_jobs.ingest.plan import Shard
 DONE = "_done"
 
 
-class LostClipsError(Exception):
-    """Clips that were neither written nor quarantined, or both: a bug or a damaged record, never the user's fault."""
+class UnaccountedClipsError(Exception):
+    """Some clip was neither written nor quarantined, or was both. This is a bug or a damaged record, not user error."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardRecord:
-    """What one finished shard holds.
+    """The content of one finished shard.
 
     Attributes:
         file: Name of the TFRecord file.
         split: "train", "valid" or "eval".
-        listed: How many clips it was given.
-        written: How many of them are in the file, as one or more examples.
-        written_ids: Digest of their ids, see `ids_digest`.
-        clips: How many examples were written: a long recording gives several.
+        listed: Number of clips that the shard was planned for.
+        written: Number of these clips that are in the file, each as one or more examples.
+        written_ids: Digest of the ids of the written clips, see `ids_digest`.
+        clips: Number of examples in the file; a long recording gives several.
         bytes: Size of the file.
-        sha256: Of the file.
-        plan: Digest of what was to be written, so that a rerun with other clips writes anew.
-        quarantined: One mapping with `clip_id`, `path`, `cause` and `message` for each clip left out.
+        sha256: Digest of the file.
+        plan: Digest of the job and the planned shard, so that a rerun with other clips or settings writes it anew.
+        quarantined: One mapping for each quarantined clip, see `quarantine_entry`.
     """
 
     file: str
@@ -47,45 +47,54 @@ class ShardRecord:
 
 
 def quarantine_entry(clip: sources.Clip, *, cause: str, message: str) -> dict[str, str]:
-    """How a clip that cannot be used is written down."""
+    """Returns how a quarantined clip is recorded and reported; line breaks in the message become spaces."""
     return {"clip_id": clip.clip_id, "path": clip.path, "cause": cause, "message": " ".join(message.split())}
 
 
 def ids_digest(clip_ids: Iterable[str]) -> str:
-    """Of the ids in their order; what a record can keep of thousands of them."""
+    """Returns a digest of clip ids in order, which a record holds in place of thousands of ids."""
     return storage.text_digest(json.dumps(list(clip_ids)))
 
 
-def check_nothing_lost(shard: Shard, record: ShardRecord) -> None:
-    """Checks that each clip of a shard is exactly one of written and quarantined.
+def check_every_clip_accounted_for(shard: Shard, record: ShardRecord) -> None:
+    """Checks that each clip of a shard was either written or quarantined, and once.
 
     Raises:
-        LostClipsError: if not.
+        UnaccountedClipsError: it was not.
     """
-    given = Counter(clip.clip_id for clip in shard.clips)
-    left_out = Counter(entry["clip_id"] for entry in record.quarantined)
-    written = [clip.clip_id for clip in shard.clips if clip.clip_id not in left_out]
+    planned = Counter(clip.clip_id for clip in shard.clips)
+    quarantined = Counter(entry["clip_id"] for entry in record.quarantined)
+    written = [clip.clip_id for clip in shard.clips if clip.clip_id not in quarantined]
     if (
-        max(given.values()) > 1
-        or left_out - given
+        max(planned.values()) > 1
+        or quarantined - planned
         or record.written != len(written)
         or record.written_ids != ids_digest(written)
     ):
-        raise LostClipsError(
-            f"{record.file} was given {len(shard.clips)} clips, holds {record.written} and has {left_out.total()} in "
-            f"quarantine, which does not add up clip by clip; remove {DONE}/{record.file}.json and run again"
+        raise UnaccountedClipsError(
+            f"{record.file} was given {len(shard.clips)} clips, holds {record.written} and has "
+            f"{quarantined.total()} in quarantine, which does not add up clip by clip; remove "
+            f"{DONE}/{record.file}.json and run again"
         )
 
 
 def finished(work_dir: epath.PathLike, *, known: Collection[str] = ()) -> list[ShardRecord]:
-    """The records of the shards that are done so far, less those of the files in `known`: to watch a running job by."""
+    """Returns the records of the shards that are finished so far, which tells the progress of a running job.
+
+    Args:
+        work_dir: The work folder of the job.
+        known: Files whose records are not read again and not returned.
+    """
     folder = epath.Path(work_dir)
-    names = sorted(path.name.removesuffix(".json") for path in (folder / DONE).glob("*.json"))
-    return [read(folder, name) for name in names if name not in known]
+    files = sorted(path.name.removesuffix(".json") for path in (folder / DONE).glob("*.json"))
+    return [read(folder, file) for file in files if file not in known]
 
 
 def is_done(work: epath.Path, file: str, *, plan: str) -> bool:
-    """Whether a file is whole and was written by this plan. Its checksum tells; that is fast beside decoding anew."""
+    """Returns whether a file is whole, by its checksum, and was written for the plan with this digest.
+
+    The checksum is cheap: decoding the clips again takes much longer.
+    """
     if not (work / DONE / f"{file}.json").exists() or not (work / file).exists():
         return False
     record = read(work, file)
@@ -93,11 +102,11 @@ def is_done(work: epath.Path, file: str, *, plan: str) -> bool:
 
 
 def read(work: epath.Path, file: str) -> ShardRecord:
-    """The record of one file."""
+    """Reads the record of one file."""
     fields = json.loads((work / DONE / f"{file}.json").read_text())
     return ShardRecord(**{**fields, "quarantined": tuple(fields["quarantined"])})
 
 
 def write(work: epath.Path, record: ShardRecord) -> None:
-    """Keeps the record of one file."""
+    """Writes the record of one file."""
     storage.write_text(work / DONE / f"{record.file}.json", json.dumps(dataclasses.asdict(record), indent=1))

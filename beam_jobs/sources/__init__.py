@@ -1,6 +1,10 @@
-"""What clips a source holds: AudioSet as people hold it, ESC-50 as it ships, a manifest, TFDS, or a folder of audio."""
+"""Lists the clips of a source: AudioSet, ESC-50, a CSV manifest, a TFDS dataset or a folder of audio.
 
-from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Refused, SourceError, locate, split_of
+Importing this package imports neither TensorFlow nor TFDS. `tfds_source` and `tfds_reader` import both; the listing
+imports the former when it meets a TFDS dataset, and the ingest job imports the latter.
+"""
+
+from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, locate, split_of
 from beam_jobs.sources.listing import list_clips
 
-__all__ = ["LAYOUTS", "Clip", "Listing", "Refused", "SourceError", "list_clips", "locate", "split_of"]
+__all__ = ["LAYOUTS", "Clip", "Listing", "Quarantined", "SourceError", "list_clips", "locate", "split_of"]

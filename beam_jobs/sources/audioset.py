@@ -1,146 +1,174 @@
-"""AudioSet as people hold it: the official lists, and clips named in any of the usual ways."""
+"""Reads AudioSet: the official segment lists, and audio files named in any of the usual ways."""
 
 import functools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from etils import epath
 
-from beam_jobs.sources import clips as common
-from beam_jobs.sources.clips import Clip, Listing, RowError, SourceError
+from beam_jobs.sources import csv_lists
+from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero, split_of
+from beam_jobs.sources.csv_lists import RowError
+from beam_jobs.sources.files import stem
 
-# 11 characters of YouTube's, perhaps after a Y, then start and end in s or ms.
+# YouTube's id of 11 characters, perhaps after a Y; then perhaps the start, and perhaps the end, in s or ms.
 _SEGMENT_NAME = re.compile(r"^Y?([\w-]{11})(?:_(\d+(?:\.\d+)?))?(?:[_-](\d+(?:\.\d+)?))?$", re.ASCII)
+_TOLERANCE_S = 0.01
+_TOLERANCE_MS = 1.5
 
 
 def find_lists(tables: Sequence[str], ending: str = "_segments.csv") -> list[str]:
-    """Which CSV lists are of segments: those at the top or, if there are none, one level below."""
-    named = [name for name in tables if name.endswith(ending)]
-    return [name for name in named if "/" not in name] or [name for name in named if name.count("/") == 1]
+    """Returns the CSV files whose name has an ending: those at the top level, otherwise those one level below."""
+    matching = [name for name in tables if name.endswith(ending)]
+    at_top = [name for name in matching if "/" not in name]
+    return at_top or [name for name in matching if name.count("/") == 1]
 
 
-def list_clips(folder: epath.Path, files: list[str], tables: Sequence[str]) -> Listing:
-    """The official lists, and clips in the usual namings; a list with "eval" in its name is the eval split.
+def list_clips(folder: epath.Path, audio: list[str], tables: Sequence[str]) -> Listing:
+    """Lists the segments of the official lists. A list with "eval" in its name is the eval split.
 
-    Where several files can be a segment's, one named with its start goes before one named after the recording alone,
-    and among those the first by name.
+    If several files match a segment, a file named with the segment's start is preferred to a file named after the
+    recording alone. Among those, the first by name is taken.
 
     Args:
         folder: The source.
-        files: Its audio, relative to it.
-        tables: Its CSV lists, relative to it.
+        audio: Its audio files, sorted and relative to it.
+        tables: Its CSV files, relative to it.
 
     Raises:
-        SourceError: if there is no list of segments, or no proper list of the classes.
+        SourceError: there is no list of segments, or no well-formed list of the classes.
     """
     lists = [folder / name for name in find_lists(tables)]
     if not lists:
         raise SourceError(
             f"there is no *_segments.csv in {folder}, which the audioset layout needs; give the folder of the lists"
         )
-    classes = [folder / name for name in find_lists(tables, "class_labels_indices.csv")]
-    if not classes:
+    class_lists = [folder / name for name in find_lists(tables, "class_labels_indices.csv")]
+    if not class_lists:
         raise SourceError(f"there is no class_labels_indices.csv in {folder}; put AudioSet's beside {lists[0].name}")
-    names = _class_names(classes[0])
-    index = index_by_ytid(files)
-    named = sum(map(len, index.values()))
-    sorter = common.Sorter()
-    rows = _Rows(names, index)
+    class_names = _read_class_names(class_lists[0])
+    index = index_by_ytid(audio)
+    parser = _RowParser(class_names, index)
+    reader = csv_lists.RowReader()
     for table in lists:
-        official = "eval" if "eval" in table.name else None
-        sorter.read(table, common.rows(table, comments=True), functools.partial(rows.clip, split=official))
-    left_out = {
-        "audio files not named after a segment": len(files) - named,
-        "audio files that no row of the lists needs": named - len(sorter.files()),
+        split = "eval" if "eval" in table.name else None
+        reader.read(table, csv_lists.rows(table, comments=True), functools.partial(parser.parse, split=split))
+    indexed = sum(len(files) for files in index.values())
+    ignored = {
+        "audio files not named after a segment": len(audio) - indexed,
+        "audio files that no row of the lists needs": indexed - len(reader.files()),
     }
     return Listing(
         root=str(folder),
-        clips=sorter.clips,
-        refused=sorter.refused,
-        label_names=tuple(names.values()),
+        clips=reader.clips,
+        quarantined=reader.quarantined,
+        label_names=tuple(class_names.values()),
         layout="audioset",
-        left_out=common.counted(left_out),
+        ignored=nonzero(ignored),
     )
 
 
 def index_by_ytid(files: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Maps the id of a recording to the files named after it, in the order given; other files are left out."""
+    """Maps each YouTube id to the files named after it, in the order given. Files with other names are skipped."""
     index: dict[str, tuple[str, ...]] = {}
     for file in files:
-        if match := _SEGMENT_NAME.match(common.stem(file)):
+        if match := _SEGMENT_NAME.match(stem(file)):
             ytid = match[1]
             index[ytid] = (*index.get(ytid, ()), file)
     return index
 
 
-def file_of(candidates: Iterable[str], *, start_s: float) -> tuple[str, bool | None]:
-    """The file of a segment, and whether it holds that alone: True, or None if its name does not tell."""
-    bare = ""
+def find_file(candidates: Iterable[str], *, start_s: float) -> tuple[str, bool | None]:
+    """Chooses the file of a segment among the files of its recording.
+
+    Args:
+        candidates: Files named after the recording, see `index_by_ytid`.
+        start_s: Start of the segment in the recording, in seconds.
+
+    Returns:
+        The file, or "" if there is none, and `Clip.trimmed`: True if the file is named with the segment's start,
+        otherwise None.
+    """
+    untimed = ""
     for file in candidates:
-        named = _SEGMENT_NAME.match(common.stem(file))[2]
-        if named is None:
-            bare = bare or file
-        elif abs(float(named) - start_s) < 0.01 or abs(float(named) - 1000 * start_s) < 1.5:
+        start = _SEGMENT_NAME.match(stem(file))[2]
+        if start is None:
+            untimed = untimed or file
+        elif abs(float(start) - start_s) < _TOLERANCE_S or abs(float(start) - 1000 * start_s) < _TOLERANCE_MS:
             return file, True
-    return bare, None
+    return untimed, None
 
 
-class _Rows:
-    """Rows of the lists to clips."""
+class _RowParser:
+    """Parses rows of the segment lists.
 
-    def __init__(self, names: Mapping[str, str], index: Mapping[str, tuple[str, ...]]):
-        self._names = names
+    Args:
+        class_names: Class id ("mid") -> display name.
+        index: See `index_by_ytid`.
+    """
+
+    def __init__(self, class_names: Mapping[str, str], index: Mapping[str, tuple[str, ...]]):
+        self._class_names = class_names
         self._index = index
-        # Few different values in many rows: kept once each, for speed and memory.
+        # Two million rows hold few different values. The caches save time, and memory because rows share the results.
         self._seconds = functools.lru_cache(maxsize=2**16)(float)
         self._labels = functools.lru_cache(maxsize=2**16)(self._display_names)
 
-    def clip(self, row: list[str], *, split: str | None) -> Clip:
-        """The clip of one row, in a split or in that of its hash."""
+    def parse(self, row: list[str], *, split: str | None) -> Clip:
+        """Converts a row to a clip of the given split; None chooses the split by a hash of the clip's id."""
         try:
             ytid, start, end, mids = row
-            start, end = self._seconds(start), self._seconds(end)
-            if not 0 <= start < end < math.inf:
+            start_s, end_s = self._seconds(start), self._seconds(end)
+            if not 0 <= start_s < end_s < math.inf:
                 raise ValueError
         except ValueError:
             raise RowError(
                 f"expected 'YTID, start_seconds, end_seconds, \"label,label\"', not {', '.join(row)!r}; "
                 "correct the line"
             ) from None
-        clip_id = f"{ytid}_{start:.10g}"
-        path, trimmed = file_of(self._index.get(ytid, ()), start_s=start)
-        unknown = None
-        try:
-            labels = self._labels(mids)
-        except KeyError as error:
-            labels, unknown = (), error
+        clip_id = f"{ytid}_{start_s:.10g}"
+        path, trimmed = find_file(self._index.get(ytid, ()), start_s=start_s)
+        labels = self._labels(mids)
         clip = Clip(
             clip_id=clip_id,
             path=path,
-            start_s=start,
-            end_s=end,
+            start_s=start_s,
+            end_s=end_s,
             trimmed=trimmed,
-            labels=labels,
-            split=split or common.split_of(clip_id),
+            labels=labels or (),
+            split=split or split_of(clip_id),
         )
-        if unknown:
-            message = f"the label {unknown} is no class of class_labels_indices.csv; correct either"
+        if labels is None:
+            unknown = next(mid for mid in _split_mids(mids) if mid not in self._class_names)
+            message = f"the label '{unknown}' is not a class of class_labels_indices.csv; correct the row or that list"
             raise RowError(message, cause="wrong label", clip=clip)
         return clip
 
-    def _display_names(self, mids: str) -> tuple[str, ...]:
-        """Of comma-separated class ids; a KeyError names one that is unknown."""
-        return tuple(self._names[mid] for mid in dict.fromkeys(map(str.strip, mids.split(","))) if mid)
+    def _display_names(self, mids: str) -> tuple[str, ...] | None:
+        """Converts comma-separated class ids to display names; None if one of them is unknown."""
+        try:
+            return tuple(self._class_names[mid] for mid in _split_mids(mids))
+        except KeyError:
+            return None
 
 
-def _class_names(table: epath.Path) -> dict[str, str]:
-    """Maps mid to display name, in index order, of `class_labels_indices.csv`."""
-    names = {}
-    for line, row in list(common.rows(table))[1:]:
+def _split_mids(mids: str) -> Iterator[str]:
+    """Yields each of the comma-separated class ids once."""
+    for mid in dict.fromkeys(map(str.strip, mids.split(","))):
+        if mid:
+            yield mid
+
+
+def _read_class_names(table: epath.Path) -> dict[str, str]:
+    """Reads `class_labels_indices.csv` as a mapping of class id ("mid") to display name, in index order."""
+    names: dict[str, str] = {}
+    rows = csv_lists.rows(table)
+    csv_lists.header(rows)
+    for line, row in rows:
         if len(row) != 3 or row[0] != str(len(names)) or row[1] in names or row[2] in names.values():
             raise SourceError(
-                f"{table}:{line}: expected '{len(names)},<mid>,<display name>', both given once only; "
+                f"{table}:{line}: expected '{len(names)},<mid>,<display name>', each given only once; "
                 "put AudioSet's own file there"
             )
         names[row[1]] = row[2]

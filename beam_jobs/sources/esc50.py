@@ -1,55 +1,66 @@
-"""ESC-50 as it ships (Piczak 2015): `meta/esc50.csv` and `audio/`."""
+"""Reads ESC-50 as it is distributed (Piczak 2015): `meta/esc50.csv` and `audio/`."""
 
 from etils import epath
 
-from beam_jobs.sources import clips as common
-from beam_jobs.sources.clips import Clip, Listing, RowError, SourceError
+from beam_jobs.sources import csv_lists
+from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero, split_of
+from beam_jobs.sources.csv_lists import RowError
+from beam_jobs.sources.files import stem
 
 TABLE = "meta/esc50.csv"
 _COLUMNS = ("filename", "fold", "target", "category")
 
 
-def list_clips(folder: epath.Path, files: list[str]) -> Listing:
-    """`meta/esc50.csv` with filename, fold, target, category; the audio is matched by stem, whatever its coding.
+def list_clips(folder: epath.Path, audio: list[str]) -> Listing:
+    """Lists the clips of `meta/esc50.csv`.
 
-    The classes are numbered in the order of their targets, so that a part such as ESC-10 is a corpus, too.
+    Files are matched by their stem, so converted copies of the audio work too. The classes are numbered in the order
+    of their targets, so that a subset such as ESC-10 is a corpus too.
+
+    Args:
+        folder: The source.
+        audio: Its audio files, sorted and relative to it.
 
     Raises:
-        SourceError: if there is no such list, or its header lacks a column.
+        SourceError: there is no such list, or its header lacks a column.
     """
     table = folder / TABLE
     if not table.exists():
         raise SourceError(f"there is no {table}, which the esc50 layout needs; give ESC-50's top folder")
-    rows = common.rows(table)
-    header = next(rows, (1, []))[1]
+    rows = csv_lists.rows(table)
+    header = csv_lists.header(rows)
     if any(column not in header for column in _COLUMNS):
         raise SourceError(
             f"{table}:1: the first line must name the columns {', '.join(_COLUMNS)}; put ESC-50's own file there"
         )
-    reader = _Rows(header, files)
-    sorter = common.Sorter()
-    sorter.read(table, rows, reader.clip)
+    parser = _RowParser(header, audio)
+    reader = csv_lists.RowReader()
+    reader.read(table, rows, parser.parse)
     return Listing(
         root=str(folder),
-        clips=sorter.clips,
-        refused=sorter.refused,
-        label_names=tuple(name for _, name in sorted(reader.names.items())),
+        clips=reader.clips,
+        quarantined=reader.quarantined,
+        label_names=tuple(name for _, name in sorted(parser.categories.items())),
         layout="esc50",
-        left_out=common.counted({f"audio files that no row of {TABLE} needs": len(files) - len(sorter.files())}),
+        ignored=nonzero({f"audio files that no row of {TABLE} needs": len(audio) - len(reader.files())}),
     )
 
 
-class _Rows:
-    """Rows of the list to clips; `names` maps the targets so far to categories."""
+class _RowParser:
+    """Parses rows of the list.
 
-    def __init__(self, header: list[str], files: list[str]):
-        self.names: dict[int, str] = {}
+    Attributes:
+        categories: Target -> category, of the rows that have been parsed.
+    """
+
+    def __init__(self, header: list[str], audio: list[str]):
+        self.categories: dict[int, str] = {}
         self._targets: dict[str, int] = {}
         self._header = header
-        self._files = {common.stem(file): file for file in reversed(files)}  # the first of several by name
+        # Reversed, so that of several files with one stem the first by name is taken.
+        self._files = {stem(file): file for file in reversed(audio)}
 
-    def clip(self, row: list[str]) -> Clip:
-        """The clip of one row."""
+    def parse(self, row: list[str]) -> Clip:
         try:
             cells = dict(zip(self._header, row, strict=True))
             fold, target = int(cells["fold"]), int(cells["target"])
@@ -58,12 +69,17 @@ class _Rows:
                 f"expected {', '.join(self._header)} with whole numbers for fold and target, not {', '.join(row)!r}; "
                 "correct the line"
             ) from None
-        stem, category = common.stem(cells["filename"]), cells["category"]
-        path = self._files.get(stem, "")
-        clip = Clip(clip_id=stem, path=path, labels=(category,), split=common.split_of(stem), fold=fold)
-        name, number = self.names.get(target, category), self._targets.get(category, target)
-        if (name, number) != (category, target):
-            message = f"class {target} is '{category}' here, and class {number} is '{name}' above; correct either"
+        clip_id, category = stem(cells["filename"]), cells["category"]
+        path = self._files.get(clip_id, "")
+        clip = Clip(clip_id=clip_id, path=path, labels=(category,), split=split_of(clip_id), fold=fold)
+        known_category = self.categories.get(target, category)
+        known_target = self._targets.get(category, target)
+        if (known_category, known_target) != (category, target):
+            message = (
+                f"class {target} is '{category}' here, and class {known_target} is '{known_category}' above; "
+                "correct one of the rows"
+            )
             raise RowError(message, cause="wrong label", clip=clip)
-        self.names[target], self._targets[category] = category, target
+        self.categories[target] = category
+        self._targets[category] = target
         return clip

@@ -1,5 +1,6 @@
-"""The files of a source, local or remote, with as few calls as the file system allows."""
+"""Finds the files of a source, local or remote, with as few calls to the file system as possible."""
 
+import os
 import re
 from collections.abc import Iterator
 
@@ -7,11 +8,12 @@ from beam_jobs import storage
 
 AUDIO_FORMATS = "wav flac ogg oga opus mp3 m4a mp4 aac webm mkv mka aif aiff au w64 caf wma 3gp"
 _AUDIO_FILE = re.compile(rf"\.({AUDIO_FORMATS.replace(' ', '|')})$", re.IGNORECASE)
-_DEPTH = 3  # levels of sub-folders that are searched
+_MAX_DEPTH = 3
+"""Number of levels of sub-folders that are searched."""
 
 
 def find(folder: str) -> tuple[list[str], list[str]]:
-    """Those of `names` that are audio, and those that are CSV lists."""
+    """Returns the audio files and the CSV files below a folder, as `names` does."""
     audio, tables = [], []
     for name in names(folder):
         if _is_audio(name):
@@ -22,11 +24,16 @@ def find(folder: str) -> tuple[list[str], list[str]]:
 
 
 def names(folder: str) -> list[str]:
-    """Sorted paths, relative to `folder`, of the files below it; hidden ones do not count.
+    """Returns the sorted paths, relative to `folder`, of all files below it that are not hidden.
 
-    On Cloud Storage that takes one call per folder and thousand files, and none per file.
+    On Cloud Storage this takes one call per folder and thousand files, and no call per file.
     """
-    return sorted(_walk(folder, prefix="", depth=_DEPTH))
+    return sorted(_walk(folder, prefix="", depth=_MAX_DEPTH))
+
+
+def stem(file: str) -> str:
+    """Returns the name of a file without its folders and its suffix."""
+    return os.path.splitext(file.rsplit("/", 1)[-1])[0]
 
 
 def _walk(folder: str, *, prefix: str, depth: int) -> Iterator[str]:

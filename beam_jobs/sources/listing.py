@@ -1,25 +1,27 @@
-"""Tells what layout a source has and lists its clips. Reads names and lists only, never audio."""
+"""Recognizes the layout of a source and lists its clips. Reads names and lists, never audio."""
 
 import dataclasses
 import re
+from collections.abc import Iterable
 
 from etils import epath
 
-from beam_jobs.sources import audioset, esc50, files, manifest, tfds_source
-from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Refused, SourceError, counted, split_of
+from beam_jobs.sources import audioset, esc50, files, manifest
+from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, nonzero, split_of
 
-_OTHER_CODING = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are not UTF-8
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""What Python decodes the bytes of a file name to if they are not UTF-8."""
 
 
 def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
-    """Lists the clips of a source, local or gs://.
+    """Lists the clips of a source.
 
     Args:
-        source: A folder, or a CSV manifest.
-        layout: One of `LAYOUTS`, or "auto" to tell by the files that are there.
+        source: A folder or a CSV manifest, local or gs://.
+        layout: One of `LAYOUTS`, or "auto" to recognize the layout by the files in the folder.
 
     Raises:
-        SourceError: if the source is missing or empty, holds no audio, or if the header of a list in it is malformed.
+        SourceError: the source is missing or empty, holds no audio, or has a list with a malformed header.
     """
     path = epath.Path(source)
     if layout not in ("auto", *LAYOUTS):
@@ -30,57 +32,73 @@ def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
         if path.suffix.lower() == ".csv" and layout in ("auto", "manifest"):
             return manifest.list_clips(path)
         raise SourceError(f"{path} is a file; give the folder that holds the audio, or a CSV manifest")
-    if layout == "tfds" or (layout == "auto" and tfds_source.is_dataset(path)):
+    if layout == "tfds" or (layout == "auto" and _is_tfds_dataset(path)):
+        # Imported here because it imports TensorFlow, which takes seconds and which no other layout needs.
+        from beam_jobs.sources import tfds_source
+
         return tfds_source.list_clips(path)
     if layout == "manifest" or (layout == "auto" and manifest.is_manifest(path / manifest.NAME)):
         return manifest.list_clips(path / manifest.NAME)
-    audio, tables = files.find(str(path))
+    return _list_audio(path, layout=layout)
+
+
+def _is_tfds_dataset(folder: epath.Path) -> bool:
+    return (folder / "dataset_info.json").exists() and (folder / "features.json").exists()
+
+
+def _list_audio(folder: epath.Path, *, layout: str) -> Listing:
+    """Lists a folder of audio files, with or without the lists of ESC-50 or AudioSet."""
+    audio, tables = files.find(str(folder))
     if not audio:
-        raise SourceError(_no_audio(path))
-    (audio, misnamed), (tables, misnamed_tables) = _in_utf8(audio), _in_utf8(tables)
-    listing = _list_files(path, audio, tables, layout)
+        raise SourceError(_no_audio(folder))
+    audio, misnamed_audio = _partition_utf8(audio)
+    tables, misnamed_tables = _partition_utf8(tables)
+    if layout == "esc50" or (layout == "auto" and esc50.TABLE in tables):
+        listing = esc50.list_clips(folder, audio)
+    elif layout == "audioset" or (layout == "auto" and audioset.find_lists(tables)):
+        listing = audioset.list_clips(folder, audio, tables)
+    else:
+        listing = _list_bare_folder(folder, audio, tables)
     return dataclasses.replace(
         listing,
-        refused=[*listing.refused, *map(_refused, misnamed)],
-        left_out={**listing.left_out, **counted({"CSV lists whose name is not UTF-8": len(misnamed_tables)})},
+        quarantined=[*listing.quarantined, *map(_quarantine_misnamed, misnamed_audio)],
+        ignored={**listing.ignored, **nonzero({"CSV lists whose name is not UTF-8": len(misnamed_tables)})},
     )
 
 
-def _list_files(folder: epath.Path, audio: list[str], tables: list[str], layout: str) -> Listing:
-    if layout == "esc50" or (layout == "auto" and esc50.TABLE in tables):
-        return esc50.list_clips(folder, audio)
-    if layout == "audioset" or (layout == "auto" and audioset.find_lists(tables)):
-        return audioset.list_clips(folder, audio, tables)
-    return _list_folder(folder, audio, tables)
-
-
-def _in_utf8(names: list[str]) -> tuple[list[str], list[str]]:
-    """The names in UTF-8, and those in another coding, which no list and no example can hold."""
-    bad = [name for name in names if _OTHER_CODING.search(name)]
-    return ([name for name in names if not _OTHER_CODING.search(name)], bad) if bad else (names, bad)
-
-
-def _refused(misnamed: str) -> Refused:
-    shown = misnamed.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return Refused(Clip(clip_id=shown, path=shown), "unreadable", "its name is not UTF-8; rename the file")
-
-
-def _no_audio(folder: epath.Path) -> str:
-    if not any(folder.iterdir()):
-        return f"the folder {folder} is empty; give one that holds audio"
-    # TFDS keeps a dataset in a folder per version, and the one above is easily given instead.
-    found = sorted(str(path.parent) for path in folder.glob("*/dataset_info.json"))
-    hint = f", or the TFDS dataset in {found[-1]}" if found else ""
-    return (
-        f"there is no audio in {folder} or its sub-folders; give a folder with files ending in one of "
-        f"{files.AUDIO_FORMATS}{hint}"
-    )
-
-
-def _list_folder(folder: epath.Path, audio: list[str], tables: list[str]) -> Listing:
+def _list_bare_folder(folder: epath.Path, audio: list[str], tables: list[str]) -> Listing:
     return Listing(
         root=str(folder),
         clips=[Clip(clip_id=name, path=name, split=split_of(name)) for name in audio],
         layout="folder",
-        left_out=counted({f"{manifest.NAME} without a column 'path'": tables.count(manifest.NAME)}),
+        ignored=nonzero({f"{manifest.NAME} without a column 'path'": tables.count(manifest.NAME)}),
+    )
+
+
+def _partition_utf8(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Separates the names in UTF-8 from those in another encoding, which neither lists nor examples can hold."""
+    utf8, other = [], []
+    for name in names:
+        if _SURROGATES.search(name):
+            other.append(name)
+        else:
+            utf8.append(name)
+    return utf8, other
+
+
+def _quarantine_misnamed(name: str) -> Quarantined:
+    printable = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return Quarantined(Clip(clip_id=printable, path=printable), "unreadable", "its name is not UTF-8; rename the file")
+
+
+def _no_audio(folder: epath.Path) -> str:
+    """Says in one sentence what is wrong with a folder without audio."""
+    if not any(folder.iterdir()):
+        return f"the folder {folder} is empty; give one that holds audio"
+    # TFDS keeps each version of a dataset in a folder of its own, and users easily give the folder above.
+    datasets = sorted(str(path.parent) for path in folder.glob("*/dataset_info.json"))
+    hint = f", or the TFDS dataset in {datasets[-1]}" if datasets else ""
+    return (
+        f"there is no audio in {folder} or its sub-folders; give a folder with files ending in one of "
+        f"{files.AUDIO_FORMATS}{hint}"
     )

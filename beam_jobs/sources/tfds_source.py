@@ -1,188 +1,141 @@
-"""A TFDS dataset with an Audio feature, as `tfds.builder_from_directory` opens it.
+"""Lists the records of a TFDS dataset with an Audio feature, as `tfds.builder_from_directory` opens it.
 
-Listing reads its metadata only: audio, labels and ids lie side by side in the records, and stay there until the output
-shard that needs them reads its own slice.
+Listing reads the dataset's metadata only. Labels and ids are stored in the records beside the audio, so `tfds_reader`
+reads them together with the audio.
 """
 
-import bisect
 import dataclasses
-import io
-import itertools
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
+import tensorflow_datasets as tfds
 from etils import epath
 
 from beam_jobs import examples
-from beam_jobs.audio import DecodeError
-from beam_jobs.sources.clips import Clip, Listing, SourceError, counted, split_of
+from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero, split_of
 
-if TYPE_CHECKING:
-    import tensorflow_datasets as tfds
-
-# What the dataset itself calls a record: the first of these texts that is there.
 _ID_FEATURES = ("clip_id", "id", "audio/id", "audio/filename", "filename", "file_name", "path")
+"""Text features that may hold the dataset's own id of a record, the most specific first."""
 _SPLITS = {"train": "train", "val": "valid", "dev": "valid", "test": "eval", "eval": "eval"}
+"""Beginning of a split's name in the dataset -> the split here."""
 
 
-def is_dataset(folder: epath.Path) -> bool:
-    """Whether the folder holds TFDS metadata."""
-    return (folder / "dataset_info.json").exists() and (folder / "features.json").exists()
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AudioDataset:
+    """A TFDS dataset and the names of the features that are read.
+
+    Attributes:
+        builder: The dataset as TFDS opens it.
+        audio_name: Feature with the audio.
+        label_name: Feature with the classes; None if there is none.
+        label_names: Display names of the classes in index order; empty if there is no such feature.
+        id_name: Feature with the dataset's own id of a record; None if there is none.
+    """
+
+    builder: tfds.core.DatasetBuilder
+    audio_name: str
+    label_name: str | None
+    label_names: tuple[str, ...]
+    id_name: str | None
+
+    @property
+    def sample_rate(self) -> int | None:
+        return self.builder.info.features[self.audio_name].sample_rate
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the records hold encoded files (e.g. FLAC) instead of samples."""
+        return self.builder.info.features[self.audio_name].to_json_content().lazy_decode
+
+
+def open_dataset(folder: epath.PathLike) -> AudioDataset:
+    """Opens a TFDS dataset and chooses the features to read.
+
+    Raises:
+        SourceError: the dataset does not open, has no Audio feature, or has several and none is named "audio".
+    """
+    try:
+        with examples.quiet_tfds():
+            builder = tfds.builder_from_directory(epath.Path(folder))
+    except Exception as error:  # The dataset's JSON, version or registered features may raise anything.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SourceError(f"{folder} does not open as a TFDS dataset ({reason}); prepare it again") from error
+    features = builder.info.features
+    label_name = _label_name(features)
+    label_names = () if label_name is None else tuple(_item_feature(features[label_name]).names)
+    texts = {name for name, feature in features.items() if isinstance(feature, tfds.features.Text)}
+    return AudioDataset(
+        builder=builder,
+        audio_name=_audio_name(features, folder=folder),
+        label_name=label_name,
+        label_names=label_names,
+        id_name=next((name for name in _ID_FEATURES if name in texts), None),
+    )
 
 
 def list_clips(folder: epath.Path) -> Listing:
-    """The records of a TFDS dataset, in the order on disk, without their labels.
+    """Lists the records of a TFDS dataset in their order on disk, without their labels.
 
-    Splits are taken by the beginning of their names: test and eval as they are, valid and dev as valid; of train, 5 %
-    become valid by a hash of the clip id if the dataset has no split for that.
+    The beginning of a split's name decides what it is here: "test" and "eval" are the eval split, "val" and "dev" the
+    valid split. If the dataset has no valid split, a hash of the clip id moves 5 % of the train split there. Other
+    splits are ignored.
 
     Raises:
-        SourceError: if the dataset does not open, has no audio or several, or does not say the sample rate.
+        SourceError: the dataset does not open, gives no sample rate, or leaves open which feature is the audio.
     """
-    builder = _builder(folder)
-    name = _audio_name(builder.info.features, folder=folder)
-    if not builder.info.features[name].sample_rate and not _is_encoded(builder.info.features[name]):
-        raise SourceError(f"{folder}/features.json gives no sample rate of '{name}'; add sampleRate to it")
-    ours = {split: _split_name(split) for split in builder.info.splits}
-    clips = []
-    for split, info in builder.info.splits.items():
-        for record in range(info.num_examples if ours[split] else 0):
-            clip_id = f"{split}/{record}"
-            drawn = split_of(clip_id) if ours[split] == "train" and "valid" not in ours.values() else ours[split]
-            clips.append(Clip(clip_id=clip_id, path=split, record=record, split=drawn))
-    other = {f"records of the split '{s}'": i.num_examples for s, i in builder.info.splits.items() if not ours[s]}
-    label = _label_name(builder.info.features)
+    dataset = open_dataset(folder)
+    if not dataset.sample_rate and not dataset.is_encoded:
+        raise SourceError(
+            f"{folder}/features.json gives no sample rate for '{dataset.audio_name}'; add sampleRate to it"
+        )
+    sizes = {name: info.num_examples for name, info in dataset.builder.info.splits.items()}
+    splits = {name: _split_of_name(name) for name in sizes}
+    has_valid = "valid" in splits.values()
+    clips, ignored = [], {}
+    for name, size in sizes.items():
+        if splits[name] is None:
+            ignored[f"records of the split '{name}'"] = size
+            continue
+        for record in range(size):
+            clip_id = f"{name}/{record}"
+            is_drawn = splits[name] == "train" and not has_valid
+            split = split_of(clip_id) if is_drawn else splits[name]
+            clips.append(Clip(clip_id=clip_id, path=name, record=record, split=split))
     return Listing(
         root=str(folder),
         clips=clips,
-        label_names=tuple(_class_label(builder.info.features[label]).names) if label else (),
+        label_names=dataset.label_names,
         layout="tfds",
-        left_out=counted(other),
+        ignored=nonzero(ignored),
     )
 
 
-def read(folder: epath.PathLike, clips: Sequence[Clip]) -> Iterator[tuple[Clip, bytes | DecodeError]]:
-    """Reads the records of some clips, each slice between the first and the last of them once.
-
-    Args:
-        folder: The dataset.
-        clips: Of `list_clips`, in its order.
-
-    Yields:
-        Every clip in its order, with its labels, and with `path` telling the record and the dataset's own id; and the
-        bytes of an audio file: the one that the record holds (`lazy_decode`), else a WAV of its samples. A DecodeError
-        in place of them where the record cannot be read.
-    """
-    builder = _builder(epath.Path(folder))
-    for split, members in itertools.groupby(clips, key=lambda clip: clip.path):
-        ends = list(itertools.accumulate(builder.info.splits[split].shard_lengths))
-        for _, part in itertools.groupby(members, key=lambda clip: bisect.bisect_right(ends, clip.record)):
-            yield from _read_slice(builder, split, list(part))
+def _split_of_name(name: str) -> str | None:
+    return next((split for beginning, split in _SPLITS.items() if name.startswith(beginning)), None)
 
 
-def _read_slice(
-    builder: "tfds.core.DatasetBuilder", split: str, clips: list[Clip]
-) -> Iterator[tuple[Clip, bytes | DecodeError]]:
-    """Reads clips of one file; a damaged TFRecord ends there, so that the clips behind the damage are lost."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    features = builder.info.features
-    name, label = _audio_name(features, folder=builder.data_dir), _label_name(features)
-    texts = [n for n, feature in features.items() if isinstance(feature, tfds.features.Text)]
-    own_id = next((n for n in _ID_FEATURES if n in texts), None)
-    decoders = {name: tfds.decode.SkipDecoding()} if _is_encoded(features[name]) else None
-    wanted = {feature: True for feature in (name, label, own_id) if feature}
-    first = clips[0].record
-    records = builder.as_dataset(
-        split=tfds.core.ReadInstruction(split, from_=first, to=clips[-1].record + 1, unit="abs"),
-        decoders=tfds.decode.PartialDecoding(wanted, decoders=decoders),
-        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-        shuffle_files=False,
-    )
-    # Between the clips of the valid split lie twenty times as many of train.
-    is_wanted = np.zeros(clips[-1].record + 1 - first, bool)
-    is_wanted[[clip.record - first for clip in clips]] = True
-    records = tf.data.Dataset.zip(tf.data.Dataset.from_tensor_slices(is_wanted), records)
-    records = records.filter(lambda keep, _: keep).map(lambda _, record: record).as_numpy_iterator()
-    names = _class_label(features[label]).names if label else ()
-    for i, clip in enumerate(clips):
-        try:
-            record = next(records)
-        except (tf.errors.OpError, StopIteration) as error:
-            reason = getattr(error, "message", "").partition("\n")[0] or "the file ends before this record"
-            for lost in clips[i:]:
-                yield _described(lost), DecodeError("unreadable", reason)
-            return
-        numbers = dict.fromkeys(np.atleast_1d(record[label]).tolist()) if label else ()
-        labels = tuple(names[number] for number in numbers if number >= 0)
-        own = record[own_id].decode(errors="replace") if own_id else ""
-        yield _described(clip, own, labels=labels), _sound(record[name], rate=features[name].sample_rate)
-
-
-def _described(clip: Clip, own_id: str = "", *, labels: tuple[str, ...] = ()) -> Clip:
-    return dataclasses.replace(clip, path=f"{clip.path}[{clip.record}] {own_id}".rstrip(), labels=labels)
-
-
-def _sound(value: bytes | np.ndarray, *, rate: int) -> bytes | DecodeError:
-    import soundfile
-
-    if isinstance(value, bytes):
-        return value
-    if value.dtype == np.uint8:
-        value = (value.astype(np.int16) - 128) * 2**8
-    elif value.dtype.kind == "i":
-        # TFDS stores 16-bit audio as wider integers, too (int64 unless told otherwise), and other audio likewise.
-        if value.size and not -(2**15) <= value.min() <= value.max() < 2**15:
-            return DecodeError("unreadable", f"holds {value.dtype} samples beyond 16 bits, of no known full scale")
-        value = value.astype(np.int16)
-    file = io.BytesIO()
-    soundfile.write(file, value, rate, format="WAV", subtype="FLOAT" if value.dtype.kind == "f" else "PCM_16")
-    return file.getvalue()
-
-
-def _builder(folder: epath.Path) -> "tfds.core.DatasetBuilder":
-    import tensorflow_datasets as tfds
-
-    try:
-        with examples.quiet_tfds():
-            return tfds.builder_from_directory(folder)
-    except Exception as error:  # whatever its JSON, version and registered features run into
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SourceError(f"{folder} does not open as a TFDS dataset ({reason}); prepare it anew") from error
-
-
-def _split_name(name: str) -> str:
-    """What a split of the dataset is to us; "" for nothing."""
-    return next((ours for start, ours in _SPLITS.items() if name.startswith(start)), "")
-
-
-def _audio_name(features: "tfds.features.FeaturesDict", *, folder: epath.PathLike) -> str:
-    import tensorflow_datasets as tfds
-
+def _audio_name(features: tfds.features.FeaturesDict, *, folder: epath.PathLike) -> str:
+    """Returns the audio feature: the one named "audio", otherwise the only one."""
     names = [name for name, feature in features.items() if isinstance(feature, tfds.features.Audio)]
     if "audio" in names:
         return "audio"
-    if len(names) != 1:
-        found = f"{len(names)} Audio features, none of them named 'audio'" if names else "no Audio feature"
-        raise SourceError(f"the TFDS dataset in {folder} has {found}; give one with one")
+    if not names:
+        raise SourceError(f"the TFDS dataset in {folder} has no Audio feature; give a dataset that has one")
+    if len(names) > 1:
+        raise SourceError(
+            f"the TFDS dataset in {folder} has {len(names)} Audio features, none of them named 'audio'; give a dataset "
+            "with one"
+        )
     return names[0]
 
 
-def _is_encoded(feature: "tfds.features.Audio") -> bool:
-    """Whether the records hold files as they were (FLAC...) rather than samples."""
-    return feature.to_json_content().lazy_decode
+def _label_name(features: tfds.features.FeaturesDict) -> str | None:
+    """Returns the class feature: `label` or `labels`, otherwise the only one."""
+    names = [name for name, feature in features.items() if isinstance(_item_feature(feature), tfds.features.ClassLabel)]
+    for name in ("label", "labels"):
+        if name in names:
+            return name
+    return names[0] if len(names) == 1 else None
 
 
-def _label_name(features: "tfds.features.FeaturesDict") -> str | None:
-    """The feature of classes: `label` or `labels`, else the only one there is."""
-    import tensorflow_datasets as tfds
-
-    names = [n for n, feature in features.items() if isinstance(_class_label(feature), tfds.features.ClassLabel)]
-    return next((n for n in ("label", "labels") if n in names), names[0] if len(names) == 1 else None)
-
-
-def _class_label(feature: "tfds.features.FeatureConnector") -> "tfds.features.FeatureConnector":
-    """The feature itself, or that of the items of a sequence."""
+def _item_feature(feature: tfds.features.FeatureConnector) -> tfds.features.FeatureConnector:
+    """Returns the feature of a sequence's items; a feature that is not a sequence is its own."""
     return getattr(feature, "feature", feature)

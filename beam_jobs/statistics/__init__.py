@@ -1,1 +1,1 @@
-"""The Beam job that computes statistics of a set of examples."""
+"""The Beam job that computes the statistics of a set of examples."""

@@ -1,10 +1,13 @@
-"""What a set of examples sounds like, split by split: one Beam element a file, sums merged per split."""
+"""Computes the statistics of each split of a set of examples, and the near duplicates between splits.
+
+A Beam element is one file of examples. Each file gives one `Sums`, and the sums of a split are merged.
+"""
 
 import functools
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import apache_beam as beam
 from apache_beam import pvalue
@@ -12,25 +15,41 @@ from etils import epath
 
 from beam_jobs import examples, runners
 from beam_jobs.audio import levels
-from beam_jobs.statistics import near_duplicates
+from beam_jobs.statistics import fingerprints, near_duplicates
+from beam_jobs.statistics.near_duplicates import CrossSplitFigures, SplitPair
 from beam_jobs.statistics.sums import Sums
 
 LISTED_DUPLICATES = 100
 _KEYS = "keys"
 
 
+class NearDuplicates(TypedDict):
+    """The entry of two splits in `near_duplicates` of the JSON file.
+
+    Attributes:
+        splits: Names of the two splits.
+        pairs: Number of pairs of clips, one of each split, that sound the same; see `near_duplicates`.
+        clips: For each of the two splits, the number of its clips that are in such a pair.
+        listed: The first `LISTED_DUPLICATES` pairs: [clip id, clip id, number of shared keys].
+    """
+
+    splits: list[str]
+    pairs: int
+    clips: list[int]
+    listed: list[list[str | int]]
+
+
 def compute(
     info: examples.ExamplesInfo, *, output: str, seen: epath.PathLike | None = None, beam_args: Sequence[str] = ()
 ) -> None:
-    """Runs the Beam job over a folder of examples and writes what it found as JSON.
+    """Runs the Beam job over a folder of examples and writes the statistics as JSON.
 
     Args:
         info: The examples.
-        output: Path of the JSON file: `sample_rate`; `label_names`; `splits`, a mapping of split to the figures of
-            `Sums.to_json`; and `near_duplicates`, an entry for each two splits: their names as `splits`, how many
-            `pairs` of clips sound the same (see `fingerprints`), how many `clips` of either split are in one, and the
-            first `LISTED_DUPLICATES` pairs as `listed`, [clip id, clip id, shared keys].
-        seen: Folder in which an empty file of its name tells that a file has been read; None for no such files.
+        output: Path of the JSON file. It holds `sample_rate`; `label_names`; `splits`, which maps each split to the
+            figures of `Sums.to_json`; and `near_duplicates`, a list with the `NearDuplicates` of every two splits.
+        seen: A folder in which the job creates an empty file for each file of examples that it has read, with the
+            same name; None creates no such files.
         beam_args: See `runners.pipeline`.
     """
     with runners.pipeline(beam_args) as pipeline:
@@ -40,7 +59,7 @@ def compute(
 def build(
     pipeline: beam.Pipeline, info: examples.ExamplesInfo, *, output: str, seen: epath.PathLike | None = None
 ) -> None:
-    """Adds the job to a pipeline; see `compute`."""
+    """Adds the job to a pipeline. See `compute` for the arguments."""
     files = [(split, path) for split in info.splits for path in info.files(split)]
     summarise = Summarise(
         classes=len(info.label_names),
@@ -49,19 +68,23 @@ def build(
         seen=None if seen is None else str(seen),
     )
     write = functools.partial(_write, output=output, label_names=info.label_names, sample_rate=info.sample_rate)
-    found = (
+    outputs = (
         pipeline
         | "Files" >> beam.Create(files)
         | beam.Reshuffle()
         | "Summarise" >> beam.ParDo(summarise).with_outputs(_KEYS, main="sums")
     )
-    sums = found["sums"] | "Merge" >> beam.CombinePerKey(_merge)
-    duplicates = found[_KEYS] | "Near duplicates" >> near_duplicates.CrossSplitPairs(listed=LISTED_DUPLICATES)
+    sums = outputs["sums"] | "Merge" >> beam.CombinePerKey(_merge)
+    duplicates = outputs[_KEYS] | "Near duplicates" >> near_duplicates.CrossSplitPairs(listed=LISTED_DUPLICATES)
     _ = (sums, duplicates) | beam.Flatten() | "Gather" >> beam.combiners.ToDict() | "Write" >> beam.Map(write)
 
 
 class Summarise(beam.DoFn):
-    """(split, path of a file) -> (split, Sums), and as the output "keys" (key, (split, clip id)) of its clips."""
+    """Sums one file of examples and fingerprints its clips.
+
+    Takes `(split, path)`. The main output is `(split, Sums)`. The output "keys" has `(key, (split, clip id))` for every
+    fingerprint key of every clip.
+    """
 
     def __init__(self, *, classes: int, sample_rate: int, storage: str, seen: str | None):
         self._classes = classes
@@ -69,21 +92,22 @@ class Summarise(beam.DoFn):
         self._storage = storage
         self._seen = seen
 
-    def process(self, file: tuple[str, str]) -> Iterator[Any]:  # Beam takes this for the type of the main output
+    # Any, because Beam takes the type hint for the type of the main output alone.
+    def process(self, file: tuple[str, str]) -> Iterator[Any]:
         split, path = file
         sums = Sums.empty(classes=self._classes, sample_rate=self._sample_rate)
         for example in examples.read_file(path, storage=self._storage).as_numpy_iterator():
             audio = example["audio"]
-            # Silent clips are all alike, and no leak.
+            # Silent clips all sound the same, which is not a leak between splits, so they get no keys.
             is_silent = levels.level_dbfs(audio) < levels.SILENT_DBFS
-            keys = [] if is_silent else near_duplicates.keys(audio, sample_rate=self._sample_rate)
+            keys = [] if is_silent else fingerprints.fingerprint_keys(audio, sample_rate=self._sample_rate)
             sums.add(
                 audio,
                 labels=example["labels"],
                 source=example["source"].decode(),
                 codec=example.get("source_codec", b"").decode(),
                 source_rate=int(example.get("source_rate", 0)),
-                fingerprinted=len(keys) == near_duplicates.KEYS,
+                fingerprinted=len(keys) == fingerprints.KEYS,
             )
             for key in keys:
                 yield pvalue.TaggedOutput(_KEYS, (key, (split, example["clip_id"].decode())))
@@ -97,30 +121,45 @@ def _merge(parts: Iterable[Sums]) -> Sums:
 
 
 def _write(
-    found: Mapping[str | tuple[str, str], Sums | Mapping],
+    results: Mapping[str | SplitPair, Sums | CrossSplitFigures],
     *,
     output: str,
     label_names: Sequence[str],
     sample_rate: int,
 ) -> None:
-    splits = [split for split in examples.SPLITS if split in found and found[split].clips]
+    """Writes the JSON file.
+
+    Args:
+        results: The sums of each split, by its name, and the figures of each pair of splits, by their names.
+        output: Path of the file.
+        label_names: Display names of the classes in index order.
+        sample_rate: Of the examples, in Hz.
+    """
+    splits = [split for split in examples.SPLITS if split in results and results[split].clips]
     document = {
         "sample_rate": sample_rate,
         "label_names": list(label_names),
-        "splits": {split: found[split].to_json() for split in splits},
-        "near_duplicates": [_duplicates(found, pair) for pair in itertools.combinations(splits, 2)],
+        "splits": {split: results[split].to_json() for split in splits},
+        "near_duplicates": [
+            _near_duplicates(results.get(tuple(sorted(pair))), pair) for pair in itertools.combinations(splits, 2)
+        ],
     }
     epath.Path(output).write_text(json.dumps(document, indent=1))
 
 
-def _duplicates(found: Mapping[str | tuple[str, str], Sums | Mapping], splits: tuple[str, str]) -> dict:
-    """The entry of two splits, in the order of `examples.SPLITS`; Beam's keys are in the order of the alphabet."""
-    none = {"pairs": 0, "clips": dict.fromkeys(splits, 0), "listed": []}
-    figures = found.get(tuple(sorted(splits)), none)
-    turned = splits != tuple(sorted(splits))
-    return {
-        "splits": list(splits),
-        "pairs": figures["pairs"],
-        "clips": [figures["clips"][split] for split in splits],
-        "listed": [[b, a, shared] if turned else [a, b, shared] for a, b, shared in figures["listed"]],
-    }
+def _near_duplicates(figures: CrossSplitFigures | None, splits: SplitPair) -> NearDuplicates:
+    """Returns the entry of two splits.
+
+    Args:
+        figures: The figures of the two splits, which are in alphabetical order there; None if there are no pairs.
+        splits: The two splits in the order of `examples.SPLITS`, which the entry has.
+    """
+    if figures is None:
+        return NearDuplicates(splits=list(splits), pairs=0, clips=[0, 0], listed=[])
+    is_swapped = splits != tuple(sorted(splits))
+    return NearDuplicates(
+        splits=list(splits),
+        pairs=figures["pairs"],
+        clips=[figures["clips"][split] for split in splits],
+        listed=[[b, a, shared] if is_swapped else [a, b, shared] for a, b, shared in figures["listed"]],
+    )

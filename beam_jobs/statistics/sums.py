@@ -1,4 +1,7 @@
-"""The figures of a set of clips, as sums that merge: in integers, so that no order of merging shows in the result."""
+"""Statistics of a set of clips, as sums that can be merged.
+
+All sums are integers, so the result does not depend on the order of merging.
+"""
 
 import dataclasses
 import itertools
@@ -12,35 +15,45 @@ from beam_jobs.audio import levels, log_mel
 
 CLIPPED_SHARE = 0.001
 LABEL_PAIRS = 1000
-"""The most frequent pairs of classes that `Sums.to_json` lists."""
+"""Number of the most frequent pairs of classes that `Sums.to_json` lists."""
 DURATION_EDGES_S = np.arange(0.0, 60.5, 0.5)
 LEVEL_EDGES_DBFS = np.arange(levels.FLOOR_DBFS, 2.0, 2.0)
-_MILLI = 1000  # levels are summed in thousandths of a dB
-_FIXED = 2**16  # log-mel energies in fixed point: 2 million clips of 10 s stay below 2^56
+_MILLI = 1000
+"""Levels are summed in thousandths of a dB."""
+_FIXED = 2**16
+"""Log-mel energies are summed in fixed point with 16 fractional bits; 2 million clips of 10 s stay below 2^56."""
 _BLOCK_S = 0.01
+_NOT_ADDED = ("sample_rate", "shortest", "longest", "loudest")
+"""The fields of `Sums` that `merge` does not add up."""
 
 
 @dataclasses.dataclass
 class Sums:
-    """Sums over clips, which merge: associative, commutative, with `empty` as the neutral element.
+    """Sums over a set of clips. `merge` is associative and commutative, with `empty` as its neutral element.
 
     Attributes:
-        sample_rate: In Hz, of every clip.
-        label_counts: int64 (classes,).
-        durations, level_histogram, peak_histogram: Counts per bin of the edges above; the last bin of durations takes
-            all longer ones.
-        mel, mel_squared, frames: Sums per band of the log-mel energies, int64 (80,) in fixed point; number of frames.
-        label_pairs: (class, other class of a higher index) -> clips that have both; only pairs that occur.
-        sources: (codec or "", suffix of the file, rate in Hz or 0) of the sources -> clips.
+        sample_rate: Of every clip, in Hz.
+        label_counts: Number of clips of each class, int64 (classes,).
+        durations: Number of clips in each bin of `DURATION_EDGES_S`, int64; the last bin includes all longer clips.
+        level_histogram: Number of clips in each bin of `LEVEL_EDGES_DBFS` by their RMS level, int64.
+        peak_histogram: Number of clips in each bin of `LEVEL_EDGES_DBFS` by their peak, int64.
+        mel: Sum of the log-mel energies of each band, int64 (80,), in fixed point.
+        mel_squared: Sum of the squared log-mel energies of each band, int64 (80,), in fixed point.
+        label_pairs: (class index, higher class index) -> number of clips that have both; only pairs that occur.
+        sources: (codec or "", suffix of the source file, its sample rate in Hz or 0) -> number of clips.
+        frames: Number of log-mel frames.
         clips: Number of clips.
-        unlabelled: Of those, the ones without a label.
-        silent: The ones whose level is below `levels.SILENT_DBFS`.
-        clipped: The ones with more than `CLIPPED_SHARE` of their samples at full scale.
-        fingerprinted: The ones that `fingerprints` finds near duplicates of, and not only identical clips.
-        samples, shortest, longest: Total, minimum (None of no clip) and maximum length.
-        blocks, silent_blocks: Stretches of 10 ms, and those below `levels.SILENT_DBFS`.
-        levels: Sum of the clips' levels, in thousandths of a dB.
-        loudest: The highest magnitude of a sample.
+        unlabelled: Number of clips without a label.
+        silent: Number of clips whose level is below `levels.SILENT_DBFS`.
+        clipped: Number of clips that have more than `CLIPPED_SHARE` of their samples at full scale.
+        fingerprinted: Number of clips with a full fingerprint. Only identical copies are found of the other clips.
+        samples: Total length in samples.
+        shortest: Minimum length in samples; None if there are no clips.
+        longest: Maximum length in samples.
+        blocks: Number of blocks of 10 ms.
+        silent_blocks: Number of blocks whose level is below `levels.SILENT_DBFS`.
+        levels: Sum of the clips' RMS levels, in thousandths of a dBFS.
+        loudest: Largest magnitude of a sample, up to 32768.
     """
 
     sample_rate: int
@@ -68,7 +81,7 @@ class Sums:
 
     @classmethod
     def empty(cls, *, classes: int, sample_rate: int) -> "Sums":
-        """The sums over no clip."""
+        """Returns the sums over an empty set of clips."""
         return cls(
             sample_rate=sample_rate,
             label_counts=np.zeros(classes, np.int64),
@@ -89,24 +102,24 @@ class Sums:
         source_rate: int = 0,
         fingerprinted: bool = False,
     ) -> None:
-        """Counts one clip in.
+        """Adds one clip.
 
         Args:
             audio: int16 (samples,).
-            labels: Its class indices.
-            source: The file it came from.
-            codec: How that was encoded, "" if not known.
-            source_rate: Its rate in Hz, 0 if not known.
-            fingerprinted: Whether near duplicates of it can be found.
+            labels: Class indices of the clip.
+            source: The file that the clip came from.
+            codec: Encoding of that file; "" if unknown.
+            source_rate: Sample rate of that file in Hz; 0 if unknown.
+            fingerprinted: Whether the clip has a full fingerprint, see `fingerprints.fingerprint_keys`.
         """
         level, magnitude = levels.level_dbfs(audio), levels.peak(audio)
         self.clips += 1
-        self.unlabelled += not len(labels)
-        self.silent += level < levels.SILENT_DBFS
-        self.clipped += levels.clipped_share(audio) > CLIPPED_SHARE
-        self.fingerprinted += fingerprinted
+        self.unlabelled += int(len(labels) == 0)
+        self.silent += int(level < levels.SILENT_DBFS)
+        self.clipped += int(levels.clipped_share(audio) > CLIPPED_SHARE)
+        self.fingerprinted += int(fingerprinted)
         self.samples += audio.size
-        self.shortest = _least(self.shortest, audio.size)
+        self.shortest = _minimum(self.shortest, audio.size)
         self.longest = max(self.longest, audio.size)
         self.levels += round(level * _MILLI)
         self.loudest = max(self.loudest, magnitude)
@@ -131,22 +144,22 @@ class Sums:
         self.silent_blocks += int(np.count_nonzero(silent))
 
     def merge(self, other: "Sums") -> "Sums":
-        """The sums over both sets of clips, which may be empty."""
-        merged = {
+        """Returns the sums over the clips of both; neither is changed."""
+        added = {
             field.name: getattr(self, field.name) + getattr(other, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("sample_rate", "shortest", "longest", "loudest")
+            if field.name not in _NOT_ADDED
         }
         return Sums(
             sample_rate=self.sample_rate,
-            shortest=_least(self.shortest, other.shortest),
+            shortest=_minimum(self.shortest, other.shortest),
             longest=max(self.longest, other.longest),
             loudest=max(self.loudest, other.loudest),
-            **merged,
+            **added,
         )
 
     def to_json(self) -> dict:
-        """The figures of one split, as in `statistics.json`; of at least one clip."""
+        """Returns the figures of one split for `statistics.json`. There must be at least one clip."""
         mean = self.mel / _FIXED / self.frames
         deviation = np.sqrt(np.maximum(0.0, self.mel_squared / _FIXED / self.frames - mean**2))
         pairs = sorted(self.label_pairs.items(), key=lambda item: (-item[1], item[0]))
@@ -159,10 +172,10 @@ class Sums:
             "max_seconds": round(self.longest / self.sample_rate, 3),
             "mean_level_dbfs": round(self.levels / _MILLI / self.clips, 3),
             "max_peak_dbfs": round(levels.to_dbfs(self.loudest), 3),
-            "silent_clips": int(self.silent),
+            "silent_clips": self.silent,
             "silent_share": round(self.silent / self.clips, 6),
             "silent_time_share": round(self.silent_blocks / self.blocks, 6),
-            "clipped_clips": int(self.clipped),
+            "clipped_clips": self.clipped,
             "clipped_share": round(self.clipped / self.clips, 6),
             "fingerprinted_clips": self.fingerprinted,
             "label_counts": self.label_counts.tolist(),
@@ -180,10 +193,10 @@ class Sums:
         }
 
 
-def _least(*values: int | None) -> int | None:
+def _minimum(*values: int | None) -> int | None:
     return min((value for value in values if value is not None), default=None)
 
 
 def _bin(value: float, edges: np.ndarray) -> int:
-    """Index of the bin that holds a value; the first and the last take all beyond."""
+    """Returns the index of the bin that holds a value; values beyond the edges go into the first or the last bin."""
     return int(np.clip(np.searchsorted(edges, value, side="right") - 1, 0, edges.size - 2))

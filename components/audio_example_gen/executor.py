@@ -31,7 +31,7 @@ def execute(
     """
     source = _source(config, inputs)
     listing = listings.read(source, layout=config.layout)
-    listed = len(listing.clips) + len(listing.refused)
+    listed = len(listing.clips) + len(listing.quarantined)
     changes = last_listing.changes(listing, context=context)
     if changes:
         logging.warning("%s: %s; all shards are written again", source, changes)
@@ -42,7 +42,7 @@ def execute(
     quarantined = _quarantined(listing, shards)
     written = sum(shard.written for shard in shards)
     if written + len(quarantined) != listed:
-        raise records.LostClipsError(
+        raise records.UnaccountedClipsError(
             f"{listed} clips are listed, but {written} are written and {len(quarantined)} are quarantined"
         )
 
@@ -60,7 +60,7 @@ def execute(
     publishing.publish(shards, listing=listing, config=config, work=context.work_dir, output=output)
     quarantine.write_report(output, quarantined)
     info = examples.read_info(output)
-    summaries.write_clips(info, quarantined=counts.total(), ignored=listing.left_out, directory=context.tensorboard_dir)
+    summaries.write_clips(info, quarantined=counts.total(), ignored=listing.ignored, directory=context.tensorboard_dir)
     last_listing.keep(output, listing)
     return _result(info, counts=counts, listed=listed, changes=changes)
 
@@ -91,7 +91,7 @@ def _write_shards(
                 planned,
                 job=_job(config, listing=listing),
                 work_dir=work,
-                refused=listings.count_quarantined(listing),
+                quarantined=listings.count_quarantined(listing),
                 beam_args=config.beam_args,
             )
     except runners.OptionsError as error:
@@ -122,7 +122,7 @@ def _progress_reporter(listing: sources.Listing, *, context: base.StageContext) 
         for shard in records.finished(context.work_dir, known=shards):
             shards[shard.file] = shard
         done = sum(shard.listed for shard in shards.values())
-        quarantined = len(listing.refused) + sum(len(shard.quarantined) for shard in shards.values())
+        quarantined = len(listing.quarantined) + sum(len(shard.quarantined) for shard in shards.values())
         context.progress.update(min(total, done), total=total, unit="clips", quarantined=quarantined)
 
     return report
@@ -130,7 +130,9 @@ def _progress_reporter(listing: sources.Listing, *, context: base.StageContext) 
 
 def _quarantined(listing: sources.Listing, shards: Sequence[records.ShardRecord]) -> list[Mapping[str, str]]:
     """Returns the entries of all quarantined clips: first those of the listing, then those of the shards."""
-    entries = [records.quarantine_entry(clip, cause=cause, message=message) for clip, cause, message in listing.refused]
+    entries = [
+        records.quarantine_entry(clip, cause=cause, message=message) for clip, cause, message in listing.quarantined
+    ]
     for shard in shards:
         entries += shard.quarantined
     return entries

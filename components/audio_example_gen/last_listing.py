@@ -69,8 +69,8 @@ class _Rows:
 
     @classmethod
     def of(cls, listing: sources.Listing) -> "_Rows":
-        rows = [*listing.clips, *(row.clip for row in listing.refused)]
-        missing = [row.clip for row in listing.refused if row.cause == "missing"]
+        rows = [*listing.clips, *(row.clip for row in listing.quarantined)]
+        missing = [row.clip for row in listing.quarantined if row.cause == "missing"]
         return cls(root=listing.root, ids=tuple(map(_one_line, rows)), missing=frozenset(map(_one_line, missing)))
 
     @classmethod

@@ -24,21 +24,21 @@ def read(source: epath.Path, *, layout: str) -> sources.Listing:
         listing = sources.list_clips(source, layout=layout)
     except sources.SourceError as error:
         raise UserError(str(error)) from error
-    if not listing.clips and not listing.refused:
+    if not listing.clips and not listing.quarantined:
         raise UserError(f"the lists in {source} name no clip; put the official lists there")
     causes = quarantine.describe(count_quarantined(listing)) or "none"
     if not listing.clips:
-        first = listing.refused[0]
+        first = listing.quarantined[0]
         raise UserError(
             f"no clip of the lists in {source} can be used ({causes}), e.g. {first.clip.clip_id}: {first.message}; "
             "name the files <ytid>.wav or <ytid>_<start>.wav (AudioSet), or as the list names them"
         )
     logging.info("%s: layout %s, %d clips, quarantined: %s", source, listing.layout, len(listing.clips), causes)
-    for reason, count in listing.left_out.items():
+    for reason, count in listing.ignored.items():
         logging.warning("%s: ignored %d %s", source, count, reason)
     return listing
 
 
 def count_quarantined(listing: sources.Listing) -> Counter[str]:
     """Counts the rows that are quarantined before any audio is read, by cause."""
-    return Counter(row.cause for row in listing.refused)
+    return Counter(row.cause for row in listing.quarantined)

@@ -33,8 +33,8 @@ def execute(arguments: argparse.Namespace) -> int:
     # Imported here so that `diptych --help` stays fast.
     from pipeline.serving import embed_files
 
-    count, left_out = embed_files.embed_files(arguments.model, arguments.files, output=arguments.output)
-    for path, reason in left_out.items():
-        print(f"diptych: {path} left out: {reason}", file=sys.stderr)
-    print(f"{count} files embedded, {len(left_out)} left out, in {arguments.output}")
+    embedded = embed_files.embed_files(arguments.model, arguments.files, output=arguments.output)
+    for path, reason in embedded.quarantined.items():
+        print(f"diptych: {path} quarantined: {reason}", file=sys.stderr)
+    print(f"{embedded.count} files embedded, {len(embedded.quarantined)} quarantined, in {arguments.output}")
     return exit_status.OK

@@ -1,6 +1,6 @@
 """What ingesting all of AudioSet costs on Dataflow, worked out from the results of `ingest` and `storage`."""
 
-from beam_jobs.ingest import plan as shard_plan
+from beam_jobs.ingest.plan import SHARD_BYTES
 from tests.benchmarks import tables
 from tests.benchmarks.measuring import SAMPLE_RATE
 
@@ -46,7 +46,7 @@ def _estimate(measured: dict, *, flac_share: float) -> str:
         ["read", f"N · {source_bytes:,} B", f"{CLIPS * source_bytes / 1e9:,.0f} GB"],
         ["written, PCM", f"N · {CLIP_S} s · {SAMPLE_RATE:,} Hz · 2 B", f"**{pcm / 1e9:,.0f} GB**"],
         ["written, FLAC", f"PCM · {flac_share:g}", f"{flac_share * pcm / 1e9:,.0f} GB"],
-        ["files", f"PCM / {shard_plan.SHARD_BYTES // 2**20} MiB", f"{pcm / shard_plan.SHARD_BYTES:,.0f}"],
+        ["files", f"PCM / {SHARD_BYTES // 2**20} MiB", f"{pcm / SHARD_BYTES:,.0f}"],
     ]
     return tables.table(["", "formula", ""], rows)
 

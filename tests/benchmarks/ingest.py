@@ -151,13 +151,14 @@ def _beam(source: pathlib.Path, count: int) -> None:
     import tensorflow  # noqa: F401
 
     from beam_jobs import runners
-    from beam_jobs.ingest import job as shard_audio
+    from beam_jobs.ingest.job import Job, write_shards
+    from beam_jobs.ingest.plan import plan_shards
 
     clips = _list(source, count)
     with tempfile.TemporaryDirectory() as folder, _stopwatch():
-        plan = shard_audio.plan_shards(clips, sample_rate=measuring.SAMPLE_RATE, workers=runners.workers())
-        job = shard_audio.Job(source=str(source), label_names=(), sample_rate=measuring.SAMPLE_RATE)
-        records = shard_audio.write_shards(plan, job=job, work_dir=folder)
+        shards = plan_shards(clips, sample_rate=measuring.SAMPLE_RATE, workers=runners.workers())
+        job = Job(source=str(source), label_names=(), sample_rate=measuring.SAMPLE_RATE)
+        records = write_shards(shards, job=job, work_dir=folder)
     if sum(record.clips for record in records) != count:
         raise SystemExit("clips were quarantined")
 

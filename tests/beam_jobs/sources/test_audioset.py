@@ -37,6 +37,7 @@ SEGMENTS = [
     ("--PJHxphWEs", 30), ("-0DLPzsiXXE", 30), ("Y-CDakgc2Lc", 30), ("_-CrlQhL3zs", 30),
     ("--4gqARaEJE", 0), ("-0CamVQdP_Y", 0), ("Y-Ysf3BK5zs", 560),
 ]  # fmt: skip
+# Naming of the files -> `Clip.trimmed`.
 NAMINGS = {
     "{ytid}.wav": None,
     "Y{ytid}.flac": None,
@@ -53,7 +54,8 @@ NAMINGS = {
 }
 
 
-def official(folder, *, names=()):
+def list_official(folder, *, names=()):
+    """Writes the official lines and empty audio files, and lists them."""
     (folder / "balanced_train_segments.csv").write_text(BALANCED)
     (folder / "eval_segments.csv").write_text(EVAL)
     rows = [f'{i},{mid},"Class {i}, or so"' for i, mid in enumerate(MIDS)]
@@ -67,15 +69,15 @@ def official(folder, *, names=()):
 @pytest.mark.parametrize(("naming", "trimmed"), NAMINGS.items())
 def test_official_lines_find_their_files_in_every_naming(tmp_path, naming, trimmed):
     names = [naming.format(ytid=ytid, start=start, end=start + 10) for ytid, start in SEGMENTS]
-    listing = official(tmp_path, names=names)
+    listing = list_official(tmp_path, names=names)
     assert [clip.path for clip in listing.clips] == names
     assert {clip.trimmed for clip in listing.clips} == {trimmed}
     assert [clip.clip_id for clip in listing.clips] == [f"{ytid}_{start}" for ytid, start in SEGMENTS]
-    assert (listing.layout, listing.refused, listing.left_out) == ("audioset", [], {})
+    assert (listing.layout, listing.quarantined, listing.ignored) == ("audioset", [], {})
 
 
 def test_official_lines_give_labels_times_and_splits(tmp_path):
-    listing = official(tmp_path, names=[f"{ytid}.wav" for ytid, _ in SEGMENTS])
+    listing = list_official(tmp_path, names=[f"{ytid}.wav" for ytid, _ in SEGMENTS])
     dogs, short, cut = listing.clips[4], listing.clips[5], listing.clips[6]
     assert len(listing.label_names) == len(MIDS)
     expected = ("/m/068hy", "/m/07q6cd_", "/m/0bt9lr", "/m/0jbk")
@@ -87,40 +89,40 @@ def test_official_lines_give_labels_times_and_splits(tmp_path):
 
 
 @pytest.mark.skipif(not LISTS.exists(), reason="AudioSet's own lists are not in ../shared/data/audioset")
-def test_the_whole_official_lists(tmp_path):
+def test_the_complete_official_lists(tmp_path):
     for name in ("balanced_train_segments.csv", "eval_segments.csv", "class_labels_indices.csv"):
         (tmp_path / name).symlink_to(LISTS / name)
     (tmp_path / "Y--4gqARaEJE.wav").touch()
     listing = sources.list_clips(tmp_path)
     assert [clip.path for clip in listing.clips] == ["Y--4gqARaEJE.wav"]
     assert listing.clips[0].labels[0] == "Domestic animals, pets"
-    assert collections.Counter(refused.cause for refused in listing.refused) == {"missing": 22160 + 20371 - 1}
-    assert sum(len(refused.clip.labels) for refused in listing.refused) == 52882 + 51804 - 4
+    assert collections.Counter(row.cause for row in listing.quarantined) == {"missing": 22160 + 20371 - 1}
+    assert sum(len(row.clip.labels) for row in listing.quarantined) == 52882 + 51804 - 4
     assert len(listing.label_names) == 527
 
 
-def test_missing_files_and_files_of_no_row(tmp_path):
+def test_rows_without_a_file_are_quarantined_and_files_without_a_row_are_ignored(tmp_path):
     names = ["--PJHxphWEs.wav", "holiday.wav", "abcdefghijk.wav", "-0DLPzsiXXE_90.wav"]
-    listing = official(tmp_path, names=names)
+    listing = list_official(tmp_path, names=names)
     assert [clip.path for clip in listing.clips] == names[:1]
-    assert [refused.clip.clip_id for refused in listing.refused] == [f"{y}_{start}" for y, start in SEGMENTS[1:]]
-    assert {(refused.cause, refused.message) for refused in listing.refused} == {
+    assert [row.clip.clip_id for row in listing.quarantined] == [f"{y}_{start}" for y, start in SEGMENTS[1:]]
+    assert {(row.cause, row.message) for row in listing.quarantined} == {
         ("missing", "no file for this row of the lists")
     }
-    assert listing.left_out == {
+    assert listing.ignored == {
         "audio files not named after a segment": 1,
         "audio files that no row of the lists needs": 2,
     }
 
 
-def test_of_several_files_the_one_named_with_the_start_goes_first_then_the_first_by_name(tmp_path):
+def test_a_file_named_with_the_start_is_preferred_then_the_first_by_name(tmp_path):
     names = ["a/--PJHxphWEs.wav", "b/--PJHxphWEs_30.wav", "-0DLPzsiXXE.flac", "-0DLPzsiXXE.wav", "Y-0DLPzsiXXE.wav"]
-    listing = official(tmp_path, names=names)
+    listing = list_official(tmp_path, names=names)
     assert [(clip.path, clip.trimmed) for clip in listing.clips] == [(names[1], True), (names[2], None)]
-    assert listing.left_out == {"audio files that no row of the lists needs": 3}
+    assert listing.ignored == {"audio files that no row of the lists needs": 3}
 
 
-def test_two_segments_of_one_recording(tmp_path):
+def test_two_segments_of_one_recording_find_their_own_files(tmp_path):
     (tmp_path / "balanced_train_segments.csv").write_text(
         'abcdefghijk, 30.000, 40.000, "/m/09x0r"\nabcdefghijk, 60.500, 70.500, "/m/09x0r"\n'
     )
@@ -138,24 +140,25 @@ def test_two_segments_of_one_recording(tmp_path):
 def test_every_id_is_found_in_every_naming(ytid, start, length, naming):
     name = naming.format(ytid=ytid, start=start, end=start + length)
     index = audioset.index_by_ytid([name])
-    assert audioset.file_of(index.get(ytid, ()), start_s=float(start)) == (name, NAMINGS[naming])
+    assert audioset.find_file(index.get(ytid, ()), start_s=float(start)) == (name, NAMINGS[naming])
 
 
-def test_another_segment_of_the_same_video_is_not_taken():
+def test_a_file_of_another_segment_of_the_recording_is_not_used():
     index = audioset.index_by_ytid(["abcdefghijk_30.wav", "abcdefghijk_90.wav"])
-    assert audioset.file_of(index["abcdefghijk"], start_s=90.0) == ("abcdefghijk_90.wav", True)
-    assert audioset.file_of(index["abcdefghijk"], start_s=60.0) == ("", None)
+    assert audioset.find_file(index["abcdefghijk"], start_s=90.0) == ("abcdefghijk_90.wav", True)
+    assert audioset.find_file(index["abcdefghijk"], start_s=60.0) == ("", None)
 
 
-class TestRefusedRows:
-    def listing(self, folder, *rows):
+class TestQuarantinedRows:
+    def listing(self, folder, line):
+        """Appends a line to the list of a small corpus, and lists the corpus."""
         corpora.audioset(folder, train=1, evaluation=1)
         with (folder / "balanced_train_segments.csv").open("a") as file:
-            file.write("".join(f"{row}\n" for row in rows))
+            file.write(f"{line}\n")
         return sources.list_clips(folder)
 
     @pytest.mark.parametrize(
-        "row",
+        "line",
         [
             "abc",
             "abcdefghijk, 10, 5, /m/09x0r",
@@ -166,27 +169,27 @@ class TestRefusedRows:
             'abcdefghijk, 0, 5, "/m/09x0r',
         ],
     )
-    def test_malformed(self, tmp_path, row):
-        listing = self.listing(tmp_path, row)
-        (refused,) = listing.refused
-        assert (refused.cause, refused.clip.clip_id) == ("malformed row", "balanced_train_segments.csv:5")
-        assert re.search(r"balanced_train_segments.csv:5: expected 'YTID, .*correct the line", refused.message)
+    def test_a_malformed_row(self, tmp_path, line):
+        listing = self.listing(tmp_path, line)
+        (row,) = listing.quarantined
+        assert (row.cause, row.clip.clip_id) == ("malformed row", "balanced_train_segments.csv:5")
+        assert re.search(r"balanced_train_segments.csv:5: expected 'YTID, .*correct the line", row.message)
         assert len(listing.clips) == 2
 
-    def test_label_of_no_known_class(self, tmp_path):
+    def test_an_unknown_label(self, tmp_path):
         listing = self.listing(tmp_path, 'abcdefghijk, 0, 5, "/m/09x0r,/t/dd99999"')
-        (refused,) = listing.refused
-        assert (refused.cause, refused.clip.clip_id) == ("wrong label", "abcdefghijk_0")
-        assert "balanced_train_segments.csv:5: the label '/t/dd99999' is no class" in refused.message
+        (row,) = listing.quarantined
+        assert (row.cause, row.clip.clip_id) == ("wrong label", "abcdefghijk_0")
+        assert "balanced_train_segments.csv:5: the label '/t/dd99999' is not a class" in row.message
 
-    def test_a_segment_listed_twice_also_in_another_list(self, tmp_path):
-        row = f'{corpora.ytid(0)}, 0.000, 0.500, "/m/09x0r"'
+    def test_a_segment_that_is_listed_again_in_the_same_or_another_list(self, tmp_path):
+        line_of_clip = f'{corpora.ytid(0)}, 0.000, 0.500, "/m/09x0r"'
         folder = tmp_path / "as"
         corpora.audioset(folder, train=1, evaluation=1)
-        (folder / "unbalanced_train_segments.csv").write_text(f"{row}\n{row}\n")
+        (folder / "unbalanced_train_segments.csv").write_text(f"{line_of_clip}\n{line_of_clip}\n")
         listing = sources.list_clips(folder)
-        assert [refused.cause for refused in listing.refused] == ["duplicate id"] * 2
-        for line, refused in enumerate(listing.refused, start=1):
-            assert f"unbalanced_train_segments.csv:{line}: '{corpora.ytid(0)}_0' is in" in refused.message
-            assert "balanced_train_segments.csv:4 already" in refused.message
+        assert [row.cause for row in listing.quarantined] == ["duplicate id"] * 2
+        for line, row in enumerate(listing.quarantined, start=1):
+            assert f"unbalanced_train_segments.csv:{line}: '{corpora.ytid(0)}_0' is in" in row.message
+            assert "balanced_train_segments.csv:4 already" in row.message
         assert len(listing.clips) == 2

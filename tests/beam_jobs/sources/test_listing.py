@@ -1,13 +1,17 @@
 import os
 import re
+import subprocess
+import sys
 
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_jobs import sources
 from beam_jobs.sources import files
 from tests import corpora
+from tests.beam_jobs.sources import list_lightly
 
 
 def test_esc50_matches_by_stem_and_keeps_the_folds(tmp_path):
@@ -18,21 +22,21 @@ def test_esc50_matches_by_stem_and_keeps_the_folds(tmp_path):
     assert {clip.fold for clip in listing.clips} == {1, 2, 3, 4, 5}
     assert listing.clips[3].path == "audio/4-1003-A-1.ogg"
     assert listing.clips[3].labels == ("class_1",)
-    assert not listing.refused
+    assert not listing.quarantined
 
 
-def test_files_besides_esc50s_own(tmp_path):
+def test_other_files_in_the_folder_of_esc50_are_ignored(tmp_path):
     folder = corpora.esc50(tmp_path / "esc", clips=2)
     for name in ("1-1000-A-0.wav", "more.wav"):
         corpora.write_tone(folder / "audio" / name)
     listing = sources.list_clips(folder)
     assert [clip.path for clip in listing.clips] == ["audio/1-1000-A-0.ogg", "audio/2-1001-A-1.ogg"]
-    assert listing.left_out == {"audio files that no row of meta/esc50.csv needs": 2}
+    assert listing.ignored == {"audio files that no row of meta/esc50.csv needs": 2}
 
 
 @pytest.mark.parametrize("layout", ["folder", "esc50", "audioset"])
-def test_names_that_are_not_utf8_cost_those_files_alone(tmp_path, layout):
-    """A folder so named, too, and a list."""
+def test_only_the_files_whose_names_are_not_utf8_are_quarantined(tmp_path, layout):
+    """The names of a file, a folder and a list are not UTF-8."""
     folder = corpora.audioset(tmp_path / "as", train=3) if layout == "audioset" else corpora.esc50(tmp_path / "e")
     expected = sources.list_clips(folder, layout=layout)
     os.mkdir(os.fsencode(folder) + b"/f\xfcr")
@@ -41,14 +45,14 @@ def test_names_that_are_not_utf8_cost_those_files_alone(tmp_path, layout):
             pass
     listing = sources.list_clips(folder, layout=layout)
     assert listing.clips == expected.clips
-    assert listing.left_out == {**expected.left_out, "CSV lists whose name is not UTF-8": 1}
-    refused = [(refused.clip.path, refused.cause, refused.message) for refused in listing.refused]
+    assert listing.ignored == {**expected.ignored, "CSV lists whose name is not UTF-8": 1}
+    quarantined = [(row.clip.path, row.cause, row.message) for row in listing.quarantined]
     message = "its name is not UTF-8; rename the file"
     names = ["caf\\xe9.wav", f"f\\xfcr/{corpora.ytid(0)}.wav"]
-    assert refused == [(name, "unreadable", message) for name in names]
+    assert quarantined == [(name, "unreadable", message) for name in names]
 
 
-def test_a_part_of_esc50_numbers_its_classes_by_their_targets(tmp_path):
+def test_a_subset_of_esc50_numbers_its_classes_in_the_order_of_their_targets(tmp_path):
     folder = corpora.esc50(tmp_path / "esc", clips=10)
     table = folder / "meta" / "esc50.csv"
     table.write_text(table.read_text().replace("0,class_0", "41,chainsaw").replace("1,class_1", "10,rain"))
@@ -58,16 +62,16 @@ def test_a_part_of_esc50_numbers_its_classes_by_their_targets(tmp_path):
 
 
 @given(st.sets(st.text(min_size=1), min_size=1, max_size=50))
-def test_split_is_a_function_of_the_id(ids):
+def test_the_split_depends_on_the_id_alone(ids):
     assert {clip_id: sources.split_of(clip_id) for clip_id in ids} == {i: sources.split_of(i) for i in sorted(ids)}
 
 
-def test_about_a_twentieth_is_valid():
+def test_about_one_clip_in_twenty_is_in_the_valid_split():
     share = sum(sources.split_of(f"clip{i}") == "valid" for i in range(20000)) / 20000
     assert share == pytest.approx(0.05, abs=0.01)
 
 
-def test_bare_folder_lists_nested_audio_only(tmp_path):
+def test_a_bare_folder_lists_the_audio_in_it_and_its_subfolders_but_no_hidden_files(tmp_path):
     for name in ("b.WAV", "sub/a.flac", ".hidden/c.wav", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -77,7 +81,7 @@ def test_bare_folder_lists_nested_audio_only(tmp_path):
     assert listing.label_names == ()
 
 
-def test_audio_is_found_three_levels_down_and_in_capitals(tmp_path):
+def test_audio_is_found_three_levels_down_and_with_suffixes_in_capitals(tmp_path):
     names = ["A.FLAC", "a/b.Mp3", "a/b/c.WAV", "a/b/c/d.OPUS", "a/b/c/d/e.wav", "a/b/.x/f.wav", "wav", "g.wav.part"]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -85,15 +89,19 @@ def test_audio_is_found_three_levels_down_and_in_capitals(tmp_path):
     assert files.find(str(tmp_path)) == (sorted(names[:4]), [])
 
 
-def test_a_folder_that_only_tensorflow_opens():
-    import tensorflow as tf
-
+def test_a_folder_in_a_file_system_of_tensorflow():
     names = ["a.wav", "part.0/b.flac", "part.0/notes.txt", "part/c/d.M4A", "part/readme", "part/list.csv"]
     for name in names:
         tf.io.gfile.makedirs(f"ram://corpus/{name}".rsplit("/", 1)[0])
         with tf.io.gfile.GFile(f"ram://corpus/{name}", "w") as file:
             file.write("a")
     assert files.find("ram://corpus") == (["a.wav", "part.0/b.flac", "part/c/d.M4A"], ["part/list.csv"])
+
+
+@pytest.mark.parametrize("corpus", [corpora.audioset, corpora.esc50])
+def test_listing_imports_no_heavy_library(tmp_path, corpus):
+    command = [sys.executable, "-m", list_lightly.__name__, str(corpus(tmp_path / "corpus"))]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 class TestErrors:
@@ -152,12 +160,12 @@ class TestErrors:
              r".*esc50.csv:2 already"),
         ],
     )  # fmt: skip
-    def test_a_malformed_row_of_esc50_is_refused_alone(self, tmp_path, old, new, cause, clip_id, message):
+    def test_only_the_malformed_row_of_esc50_is_quarantined(self, tmp_path, old, new, cause, clip_id, message):
         table = corpora.esc50(tmp_path / "esc", clips=10) / "meta" / "esc50.csv"
         table.write_text(table.read_text().replace(old, new, 1))
         listing = sources.list_clips(tmp_path / "esc")
-        (refused,) = listing.refused
-        assert (refused.cause, refused.clip.clip_id) == (cause, clip_id)
-        assert re.search(message, refused.message)
+        (row,) = listing.quarantined
+        assert (row.cause, row.clip.clip_id) == (cause, clip_id)
+        assert re.search(message, row.message)
         assert len(listing.clips) == 9
         assert listing.label_names == ("class_0", "class_1")

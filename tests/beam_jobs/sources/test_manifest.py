@@ -24,9 +24,9 @@ def write(folder, text, *, name="clips.csv"):
     return folder / name
 
 
-def test_every_column(tmp_path):
+def test_all_columns_are_read(tmp_path):
     listing = sources.list_clips(write(tmp_path, FULL))
-    assert (listing.layout, listing.root, listing.refused) == ("manifest", str(tmp_path), [])
+    assert (listing.layout, listing.root, listing.quarantined) == ("manifest", str(tmp_path), [])
     assert listing.label_names == ("Male speech, man speaking", "bird", "cat", "dog")
     a, b0, b1, c, d = listing.clips
     assert (a.clip_id, a.start_s, a.end_s, a.labels, a.split, a.fold) == (
@@ -45,11 +45,11 @@ def test_every_column(tmp_path):
     assert all(clip.trimmed is False for clip in listing.clips)
 
 
-def test_a_segment_is_cut_even_from_a_file_hardly_longer(tmp_path):
+def test_a_listed_segment_is_always_cut_from_its_file(tmp_path):
     assert sources.list_clips(write(tmp_path, "path,start,end\na.wav,0,10\n")).clips[0].trimmed is False
 
 
-def test_paths_are_below_the_manifest_or_absolute():
+def test_paths_are_absolute_or_relative_to_the_folder_of_the_manifest():
     assert str(sources.locate("/data", "sub/a.wav")) == "/data/sub/a.wav"
     assert str(sources.locate("gs://bucket/data", "sub/a.wav")) == "gs://bucket/data/sub/a.wav"
     assert str(sources.locate("/data", "/else/a.wav")) == "/else/a.wav"
@@ -57,12 +57,12 @@ def test_paths_are_below_the_manifest_or_absolute():
 
 
 @pytest.mark.parametrize("text", ["path\na.wav\n", "\ufeffpath\r\na.wav\r\n", " path \n a.wav \n", "fold,path\n,a.wav"])
-def test_only_the_path_is_needed(tmp_path, text):
+def test_only_the_path_is_required(tmp_path, text):
     (clip,) = sources.list_clips(write(tmp_path, text)).clips
     assert clip == sources.Clip(clip_id="a.wav", path="a.wav", split=sources.split_of("a.wav"), trimmed=False)
 
 
-def test_a_folder_with_a_manifest(tmp_path):
+def test_the_manifest_in_a_folder_decides_its_clips(tmp_path):
     write(tmp_path, "path,labels\n#1.wav,dog\n", name="manifest.csv")
     (tmp_path / "other.wav").write_bytes(b"")
     listing = sources.list_clips(tmp_path)
@@ -70,12 +70,12 @@ def test_a_folder_with_a_manifest(tmp_path):
     assert listing.root == str(tmp_path)
 
 
-def test_another_programs_manifest_is_named_and_left_out(tmp_path):
+def test_the_manifest_of_another_program_is_ignored(tmp_path):
     write(tmp_path, "filename,category\na.wav,dog\n", name="manifest.csv")
     (tmp_path / "a.wav").write_bytes(b"")
     listing = sources.list_clips(tmp_path)
     assert listing.layout == "folder"
-    assert listing.left_out == {"manifest.csv without a column 'path'": 1}
+    assert listing.ignored == {"manifest.csv without a column 'path'": 1}
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_another_programs_manifest_is_named_and_left_out(tmp_path):
         ("path,start", r"clips.csv:1: the columns start and end go together"),
     ],
 )
-def test_a_header_that_is_none(tmp_path, header, message):
+def test_a_malformed_header_is_an_error(tmp_path, header, message):
     with pytest.raises(sources.SourceError, match=message):
         sources.list_clips(write(tmp_path, f"{header}\na.wav,dog\n" if header else ""))
 
 
-def test_what_is_no_text(tmp_path):
+def test_a_list_that_is_not_text_is_an_error(tmp_path):
     (tmp_path / "clips.csv").write_bytes(b"path\n\xff\xfe\x00.wav\n")
     with pytest.raises(sources.SourceError, match=r"clips.csv:2: not UTF-8 text"):
         sources.list_clips(tmp_path / "clips.csv")
@@ -107,35 +107,35 @@ def test_what_is_no_text(tmp_path):
         ("b.wav,,,dog,,,1", r"clips.csv:3: expected path,start"),
         ('b.wav,,,"dog,,', r"clips.csv:3: expected path,start"),
         (",,,dog,,", r"clips.csv:3: the path is empty"),
-        ("b.wav,1,,,,", r"clips.csv:3: '1' to '' is no segment"),
-        ("b.wav,2,1,,,", r"clips.csv:3: '2' to '1' is no segment"),
-        ("b.wav,-1,1,,,", r"clips.csv:3: '-1' to '1' is no segment"),
-        ("b.wav,0,inf,,,", r"clips.csv:3: '0' to 'inf' is no segment"),
-        ("b.wav,0,nan,,,", r"clips.csv:3: '0' to 'nan' is no segment"),
-        ("b.wav,,,,test,", r"clips.csv:3: 'test' is no split; give one of train, valid, eval or nothing"),
-        ("b.wav,,,,,0", r"clips.csv:3: '0' is no fold"),
-        ("b.wav,,,,,one", r"clips.csv:3: 'one' is no fold"),
+        ("b.wav,1,,,,", r"clips.csv:3: '1' to '' is not a segment"),
+        ("b.wav,2,1,,,", r"clips.csv:3: '2' to '1' is not a segment"),
+        ("b.wav,-1,1,,,", r"clips.csv:3: '-1' to '1' is not a segment"),
+        ("b.wav,0,inf,,,", r"clips.csv:3: '0' to 'inf' is not a segment"),
+        ("b.wav,0,nan,,,", r"clips.csv:3: '0' to 'nan' is not a segment"),
+        ("b.wav,,,,test,", r"clips.csv:3: 'test' is not a split; give one of train, valid, eval or nothing"),
+        ("b.wav,,,,,0", r"clips.csv:3: '0' is not a fold"),
+        ("b.wav,,,,,one", r"clips.csv:3: 'one' is not a fold"),
     ],
 )
-def test_a_malformed_row_is_refused_alone(tmp_path, row, message):
+def test_only_the_malformed_row_is_quarantined(tmp_path, row, message):
     text = f"path,start,end,labels,split,fold\na.wav,,,,,\n{row}\nc.wav,,,,,\n"
     listing = sources.list_clips(write(tmp_path, text))
     assert [clip.path for clip in listing.clips] == ["a.wav", "c.wav"]
-    (refused,) = listing.refused
-    assert (refused.cause, refused.clip.clip_id) == ("malformed row", "clips.csv:3")
-    assert re.search(message, refused.message)
+    (quarantined,) = listing.quarantined
+    assert (quarantined.cause, quarantined.clip.clip_id) == ("malformed row", "clips.csv:3")
+    assert re.search(message, quarantined.message)
 
 
-def test_a_clip_listed_twice_is_refused_the_second_time(tmp_path):
+def test_a_clip_that_is_listed_again_is_quarantined(tmp_path):
     listing = sources.list_clips(write(tmp_path, "path,start,end\na.wav,0,1\na.wav,1,2\na.wav,0.0,1.0\n"))
     assert [clip.clip_id for clip in listing.clips] == ["a.wav@0-1", "a.wav@1-2"]
-    (refused,) = listing.refused
-    assert (refused.cause, refused.clip.clip_id) == ("duplicate id", "a.wav@0-1")
-    assert "clips.csv:4: 'a.wav@0-1' is in" in refused.message
-    assert "clips.csv:2 already" in refused.message
+    (quarantined,) = listing.quarantined
+    assert (quarantined.cause, quarantined.clip.clip_id) == ("duplicate id", "a.wav@0-1")
+    assert "clips.csv:4: 'a.wav@0-1' is in" in quarantined.message
+    assert "clips.csv:2 already" in quarantined.message
 
 
-def test_there_is_no_manifest(tmp_path):
+def test_a_missing_manifest_is_an_error(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"")
     with pytest.raises(sources.SourceError, match="there is no .*manifest.csv, which the manifest layout needs"):
         sources.list_clips(tmp_path, layout="manifest")
@@ -151,15 +151,15 @@ LINES = st.lists(
 
 @settings(deadline=None)
 @given(lines=LINES)
-def test_every_line_is_a_clip_or_refused(tmp_path_factory, lines):
+def test_every_line_is_a_clip_or_quarantined(tmp_path_factory, lines):
     table = write(tmp_path_factory.mktemp("manifest"), "\n".join(["path,start,end,labels,split,fold", *lines]))
     listing = sources.list_clips(table)
-    assert len(listing.clips) + len(listing.refused) == sum(bool(line.strip()) for line in lines)
+    assert len(listing.clips) + len(listing.quarantined) == sum(bool(line.strip()) for line in lines)
     assert len({clip.clip_id for clip in listing.clips}) == len(listing.clips)
-    assert all(re.search(r"clips\.csv:\d+: ", refused.message) for refused in listing.refused)
+    assert all(re.search(r"clips\.csv:\d+: ", row.message) for row in listing.quarantined)
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["C"], exclude_characters='\n\r,;"'), min_size=1), max_size=5))
-def test_labels_survive_any_text(names):
+def test_labels_may_be_any_text(names):
     clean = list(dict.fromkeys(name.strip() for name in names if name.strip()))
-    assert list(manifest._labels(";".join(names))) == clean
+    assert list(manifest._parse_labels(";".join(names))) == clean

@@ -2,15 +2,15 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from beam_jobs import examples
 from beam_jobs.audio import log_mel
-from beam_jobs.statistics import job as statistics
-from tests.beam_jobs.statistics.test_near_duplicates import scene
+from beam_jobs.statistics import job
+from tests.beam_jobs.statistics.scenes import scene
+from tests.beam_jobs.statistics.stored_splits import write
 
 
 def clips(count, *, seed):
+    """Returns clips of noise of different lengths, each with a random label."""
     rng = np.random.default_rng(seed)
     return [
         (rng.integers(-20000, 20000, rng.integers(400, 4000)).astype(np.int16), sorted({int(rng.integers(3))}))
@@ -18,38 +18,18 @@ def clips(count, *, seed):
     ]
 
 
-def write(folder, splits, *, shards=2, **stored):
-    """`shards` files a split; a split of no clip has files without one."""
-    for split, members in splits.items():
-        for shard in range(shards):
-            with tf.io.TFRecordWriter(str(folder / examples.file_name(split, shard=shard, shards=shards))) as writer:
-                for i, (audio, labels) in enumerate(members[shard::shards]):
-                    clip_id = f"{split}{shard + shards * i}"
-                    writer.write(examples.encode(audio=audio, clip_id=clip_id, labels=labels, **stored))
-    examples.write_metadata(
-        folder,
-        shard_lengths={split: [len(members[i::shards]) for i in range(shards)] for split, members in splits.items()},
-        shard_bytes=dict.fromkeys(splits, 0),
-        label_names=("a", "b", "c"),
-        sample_rate=16000,
-        has_folds=False,
-        description="test",
-        storage=stored.get("storage", "pcm"),
-    )
-    return examples.read_info(folder)
-
-
-def run(folder, splits, **settings):
+def compute(folder, splits, **settings):
+    """Writes examples and returns their statistics."""
     folder.mkdir(exist_ok=True)
-    statistics.compute(write(folder, splits, **settings), output=str(folder / "s.json"))
+    job.compute(write(folder, splits, **settings), output=str(folder / "s.json"))
     return json.loads((folder / "s.json").read_text())
 
 
-def test_job_against_numpy_over_all_clips_at_once(tmp_path):
+def test_figures_agree_with_numpy_over_all_clips_at_once(tmp_path):
     splits = {"train": clips(7, seed=1), "eval": clips(3, seed=2)}
     splits["train"].append((np.zeros(1600, np.int16), []))
     splits["train"].append((np.full(1600, 32767, np.int16), [1, 2]))
-    document = run(tmp_path, splits, source="x/y.flac")
+    document = compute(tmp_path, splits, source="x/y.flac")
     assert list(document["splits"]) == ["train", "eval"]
     assert document["label_names"] == ["a", "b", "c"]
     train = document["splits"]["train"]
@@ -69,47 +49,47 @@ def test_job_against_numpy_over_all_clips_at_once(tmp_path):
     assert sum(train["duration_histogram"]["counts"]) == sum(train["level_histogram"]["counts"]) == 9
 
 
-def test_neither_the_number_of_files_nor_their_storage_shows(tmp_path):
+def test_figures_depend_neither_on_the_number_of_files_nor_on_their_storage(tmp_path):
     splits = {"train": [*clips(9, seed=4), *((scene(i), [0]) for i in range(3))], "valid": [(scene(1)[60:], [0])]}
-    one = run(tmp_path / "one", splits, shards=1)
-    assert run(tmp_path / "many", splits, shards=6) == one
-    assert run(tmp_path / "flac", splits, shards=1, storage="flac") == one
+    one = compute(tmp_path / "one", splits, shards=1)
+    assert compute(tmp_path / "many", splits, shards=6) == one
+    assert compute(tmp_path / "flac", splits, shards=1, storage="flac") == one
 
 
-def test_near_duplicates_between_splits(tmp_path):
+def test_near_duplicates_between_splits_are_listed(tmp_path):
     different = [(scene(seed), [0]) for seed in range(6)]
     splits = {
         "train": different[:4],
         "valid": [(scene(1)[70:], [1]), different[4]],
         "eval": [different[5], (np.rint(scene(2) * 0.5).astype(np.int16), [2])],
     }
-    document = run(tmp_path, splits)
-    found = {tuple(entry.pop("splits")): entry for entry in document["near_duplicates"]}
-    assert list(found) == [("train", "valid"), ("train", "eval"), ("valid", "eval")]
-    assert found["train", "valid"]["pairs"] == found["train", "eval"]["pairs"] == 1
-    assert found["train", "valid"]["clips"] == found["train", "eval"]["clips"] == [1, 1]
-    assert [row[:2] for row in found["train", "valid"]["listed"]] == [["train1", "valid0"]]
-    assert [row[:2] for row in found["train", "eval"]["listed"]] == [["train2", "eval1"]]
-    assert found["valid", "eval"] == {"pairs": 0, "clips": [0, 0], "listed": []}
+    document = compute(tmp_path, splits)
+    entries = {tuple(entry.pop("splits")): entry for entry in document["near_duplicates"]}
+    assert list(entries) == [("train", "valid"), ("train", "eval"), ("valid", "eval")]
+    assert entries["train", "valid"]["pairs"] == entries["train", "eval"]["pairs"] == 1
+    assert entries["train", "valid"]["clips"] == entries["train", "eval"]["clips"] == [1, 1]
+    assert [row[:2] for row in entries["train", "valid"]["listed"]] == [["train1", "valid0"]]
+    assert [row[:2] for row in entries["train", "eval"]["listed"]] == [["train2", "eval1"]]
+    assert entries["valid", "eval"] == {"pairs": 0, "clips": [0, 0], "listed": []}
     assert document["splits"]["train"]["fingerprinted_clips"] == 4
 
 
-def test_silent_clips_are_no_duplicates_of_each_other(tmp_path):
+def test_silent_clips_are_not_near_duplicates(tmp_path):
     silence = [(np.random.default_rng(0).integers(-3, 4, 80000).astype(np.int16), [0])] * 40
-    document = run(tmp_path, {"train": silence, "eval": silence})
+    document = compute(tmp_path, {"train": silence, "eval": silence})
     assert document["near_duplicates"] == [{"splits": ["train", "eval"], "pairs": 0, "clips": [0, 0], "listed": []}]
     assert document["splits"]["eval"]["fingerprinted_clips"] == 0
 
 
-def test_what_the_decoder_saw_is_counted(tmp_path):
-    document = run(tmp_path, {"train": clips(2, seed=1)}, source="a.m4a", source_codec="mp4/aac", source_rate=44100)
+def test_the_formats_of_the_source_files_are_counted(tmp_path):
+    document = compute(tmp_path, {"train": clips(2, seed=1)}, source="a.m4a", source_codec="mp4/aac", source_rate=44100)
     assert document["splits"]["train"]["source_formats"] == [
         {"codec": "mp4/aac", "suffix": ".m4a", "sample_rate": 44100, "clips": 2}
     ]
     assert document["near_duplicates"] == []
 
 
-def test_files_without_a_clip(tmp_path):
-    document = run(tmp_path, {"train": clips(1, seed=1), "valid": []}, shards=3)
+def test_a_split_without_clips_is_absent(tmp_path):
+    document = compute(tmp_path, {"train": clips(1, seed=1), "valid": []}, shards=3)
     assert list(document["splits"]) == ["train"]
     assert document["splits"]["train"]["clips"] == 1

@@ -15,7 +15,7 @@ CLASSES = 6
 
 
 def clip(seed):
-    """A clip as the arguments of `Sums.add`."""
+    """Returns a random clip as the arguments of `Sums.add`."""
     rng = np.random.default_rng(seed)
     level = rng.choice([0, 20, 3000, 40000])
     return {
@@ -31,13 +31,12 @@ def clip(seed):
 def total(clips):
     result = sums.Sums.empty(classes=CLASSES, sample_rate=16000)
     for arguments in clips:
-        arguments = dict(arguments)
-        result.add(arguments.pop("audio"), **arguments)
+        result.add(**arguments)
     return result
 
 
-def same(a, b):
-    a, b = vars(a), vars(b)
+def equal(first, second):
+    a, b = vars(first), vars(second)
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
@@ -47,29 +46,29 @@ EACH = [total([one]) for one in CLIPS]
 
 @settings(max_examples=25)
 @given(order=st.permutations(range(len(CLIPS))), seed=st.integers(0, 1000), empties=st.integers(0, 3))
-def test_any_tree_of_merges_gives_exactly_the_whole(order, seed, empties):
+def test_merging_in_any_order_gives_exactly_the_same_sums(order, seed, empties):
     parts = [EACH[i] for i in order] + [total([])] * empties
     rng = random.Random(seed)
     while len(parts) > 1:
         i = rng.randrange(len(parts) - 1)
         parts[i : i + 2] = [parts[i].merge(parts[i + 1])]
     whole = total(CLIPS)
-    assert same(parts[0], whole)
+    assert equal(parts[0], whole)
     assert parts[0].to_json() == whole.to_json()
 
 
-def test_merging_leaves_its_parts_alone():
+def test_merging_does_not_change_its_operands():
     part = total(CLIPS[:3])
     before = copy.deepcopy(part)
     functools.reduce(sums.Sums.merge, EACH, part)
-    assert same(part, before)
+    assert equal(part, before)
 
 
-def test_nothing_merged_with_nothing_is_nothing():
-    assert same(total([]).merge(total([])), total([]))
+def test_merging_empty_sums_gives_empty_sums():
+    assert equal(total([]).merge(total([])), total([]))
 
 
-def test_one_clip():
+def test_figures_of_a_single_sample():
     figures = total([{"audio": np.array([-32768], np.int16), "labels": [2, 0]}]).to_json()
     assert figures["clips"] == figures["clipped_clips"] == 1
     assert figures["min_seconds"] == figures["max_seconds"] == 0.0  # 62.5 microseconds
@@ -78,7 +77,7 @@ def test_one_clip():
     assert figures["silent_time_share"] == 0.0
 
 
-def test_figures_against_numpy_and_sklearn_over_all_clips_at_once():
+def test_figures_agree_with_numpy_and_sklearn_over_all_clips_at_once():
     figures = total(CLIPS).to_json()
     audio = [one["audio"].astype(np.float64) / 32768 for one in CLIPS]
     energies = np.concatenate([log_mel.log_mel(x, sample_rate=16000) for x in audio]).astype(np.float64)
@@ -114,7 +113,7 @@ def test_only_the_most_frequent_label_pairs_are_listed():
     assert figures["label_pairs_found"] == classes * (classes - 1) // 2
 
 
-def test_source_formats_say_what_is_known_and_no_more():
+def test_unknown_source_formats_are_none():
     sounds = [("a.wav", "", 0)] * 2 + [("b.MP3", "mp3", 44100)] * 3 + [("", "", 0)]
     one = np.ones(160, np.int16)
     figures = total([{"audio": one, "source": s, "codec": c, "source_rate": r} for s, c, r in sounds]).to_json()
@@ -125,7 +124,7 @@ def test_source_formats_say_what_is_known_and_no_more():
     ]
 
 
-def test_silence_within_a_clip():
+def test_silent_time_within_a_clip_is_counted():
     sounding = np.full(1600, 3000, np.int16)
     figures = total([{"audio": np.concatenate([sounding, np.zeros(4800, np.int16)])}]).to_json()
     assert figures["silent_time_share"] == 0.75

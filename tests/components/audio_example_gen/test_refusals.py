@@ -65,7 +65,7 @@ def test_lists_that_name_no_clip(tmp_path):
 def test_label_that_is_no_known_class(tmp_path):
     source = corpora.audioset(tmp_path / "as")
     (source / "class_labels_indices.csv").write_text("index,mid,display_name\n0,/m/09x0r,Speech\n")
-    with pytest.raises(UserError, match=r"segments.csv:4: the label '/t/dd00001' is no class of"):
+    with pytest.raises(UserError, match=r"segments.csv:4: the label '/t/dd00001' is not a class of"):
         harness.execute(audio_example_gen(source=str(source)), tmp_path / "run")
 
 

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from beam_jobs import examples
 from components.example_validator import ExampleValidator, ExampleValidatorConfig
 from components.statistics_gen import StatisticsGen, StatisticsGenConfig
-from tests.beam_jobs.statistics.test_near_duplicates import scene
+from tests.beam_jobs.statistics.scenes import scene
 from tests.components import harness, stored_examples
 
 

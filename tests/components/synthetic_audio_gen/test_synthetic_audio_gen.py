@@ -41,8 +41,8 @@ def run(tmp_path_factory):
 def test_corpus_is_read_like_audioset(run):
     listing = sources.list_clips(run.outputs["audio"])
     assert listing.layout == "audioset"
-    assert not listing.refused
-    assert not listing.left_out
+    assert not listing.quarantined
+    assert not listing.ignored
     assert len(listing.clips) == 24
     assert sum(clip.split == "eval" for clip in listing.clips) == 4
     assert listing.label_names == corpus.CLASSES

@@ -28,7 +28,7 @@ def test_each_file_becomes_a_row(model, exported, tmp_path, capsys):
     (tmp_path / "in" / "notes.txt").write_text("no audio")
     output = tmp_path / "out.npz"
     assert cli.main(["embed", "--model", exported, "--output", str(output), str(tmp_path / "in")]) == 0
-    assert "2 files embedded, 1 left out" in capsys.readouterr().out
+    assert "2 files embedded, 1 quarantined" in capsys.readouterr().out
     with np.load(output) as rows:
         assert [path.rsplit("/", 1)[1] for path in rows["path"]] == ["a.wav", "b.flac"]
         assert rows["embedding"].shape == (2, 32)

@@ -1,4 +1,4 @@
-"""Every kind of file that the data contract names, decoded and compared with the signal that was put into it."""
+"""Decodes every format that sources may have, and compares the result with the signal that was encoded."""
 
 import av
 import numpy as np
@@ -8,7 +8,7 @@ import soundfile
 from beam_jobs import audio
 
 RATE = 16000
-# suffix -> how PyAV writes it: encoder, sample format
+# Suffix -> the encoder and the sample format with which PyAV writes such a file.
 AV_CODECS = {
     "m4a": ("aac", "fltp"),
     "mp4": ("aac", "fltp"),
@@ -25,7 +25,7 @@ COMPRESSED = [
 
 
 def write(path, wave, rate):
-    """Writes (samples, channels) in [-1, 1]; an mp4 gets a picture, too."""
+    """Writes a wave of shape (samples, channels) in [-1, 1]. An mp4 also gets a video stream."""
     if path.suffix == ".ogg":
         soundfile.write(path, wave, rate, subtype="VORBIS")
         return
@@ -34,10 +34,10 @@ def write(path, wave, rate):
         layout = LAYOUTS[wave.shape[1]]
         stream = container.add_stream(codec, rate=rate, layout=layout, format=sample_format)
         if path.suffix == ".mp4":
-            picture = container.add_stream("mpeg4", rate=5, width=64, height=64, pix_fmt="yuv420p")
+            video = container.add_stream("mpeg4", rate=5, width=64, height=64, pix_fmt="yuv420p")
             for _ in range(5):
-                container.mux(picture.encode(av.VideoFrame(64, 64, "yuv420p")))
-            container.mux(picture.encode(None))
+                container.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
+            container.mux(video.encode(None))
         convert = av.AudioResampler(format=sample_format, layout=layout, rate=rate)
         for start in range(0, len(wave), 960):
             block = np.ascontiguousarray(wave[start : start + 960].T, np.float32)
@@ -53,7 +53,10 @@ def sine(*, seconds, rate, hertz, amplitude):
 
 
 def read_tone(samples):
-    """(frequency in Hz, amplitude) of the loudest sine in the middle of int16 samples, by an interpolated spectrum."""
+    """Returns the frequency in Hz and the amplitude of the loudest sine in the middle half of int16 samples.
+
+    The peak of the spectrum is interpolated by a parabola through the logarithms of three bins.
+    """
     middle = samples[samples.size // 4 :][: samples.size // 2] / 32768
     window = np.hanning(middle.size)
     spectrum = np.abs(np.fft.rfft(middle * window)) * 2 / window.sum()
@@ -79,7 +82,7 @@ def read_tone(samples):
         ("caf", "PCM_24", 24),
     ],
 )
-def test_lossless_integers(tmp_path, suffix, subtype, bits, channels):
+def test_lossless_integer_formats(tmp_path, suffix, subtype, bits, channels):
     values = np.random.default_rng(bits + channels).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (2000, channels))
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, (values << (32 - bits)).astype(np.int32), RATE, subtype=subtype)
@@ -94,7 +97,7 @@ def test_lossless_integers(tmp_path, suffix, subtype, bits, channels):
 
 @pytest.mark.parametrize("channels", [1, 2, 6])
 @pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
-def test_floats_beyond_full_scale(tmp_path, subtype, channels):
+def test_floats_beyond_full_scale_saturate(tmp_path, subtype, channels):
     values = np.random.default_rng(0).uniform(-1.5, 1.5, (2000, channels))
     soundfile.write(tmp_path / "a.wav", values, RATE, subtype=subtype)
     exact = np.clip(values.mean(axis=1) * 32768, -32768, 32767)
@@ -102,16 +105,16 @@ def test_floats_beyond_full_scale(tmp_path, subtype, channels):
 
 
 @pytest.mark.parametrize("subtype", ["ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM"])
-def test_old_compressions_of_wav(tmp_path, subtype):
+def test_compressed_wav(tmp_path, subtype):
     wave = sine(seconds=1.0, rate=8000, hertz=440.0, amplitude=0.3)
     soundfile.write(tmp_path / "a.wav", wave, 8000, subtype=subtype)
     decoded = audio.decode_file(tmp_path / "a.wav")
-    assert decoded.size == pytest.approx(RATE, abs=2200)  # ADPCM fills its last block
+    assert decoded.size == pytest.approx(RATE, abs=2200)  # ADPCM pads its last block.
     assert read_tone(decoded) == (pytest.approx(440.0, abs=0.5), pytest.approx(0.3, rel=0.02))
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 12000, 22050, 24000, 32000, 37800, 44100, 48000, 96000, 192000])
-def test_any_rate(tmp_path, rate):
+def test_any_sample_rate(tmp_path, rate):
     wave = sine(seconds=1.0, rate=rate, hertz=1000.0, amplitude=0.5)
     soundfile.write(tmp_path / "a.wav", wave, rate)
     decoded = audio.decode_file(tmp_path / "a.wav")
@@ -126,7 +129,7 @@ def test_any_rate(tmp_path, rate):
     [(*kind, channels) for channels in (1, 2, 6) for kind in COMPRESSED if channels < 3 or kind[0] != "mp3"],
 )
 def test_a_tone_survives_compression(tmp_path, suffix, rate, channels):
-    # In the first channel alone, because the others of 5.1 hold a subwoofer: the average has 1/channels of it.
+    # Only the first channel has the tone, because one channel of 5.1 is a subwoofer. Averaging divides its amplitude.
     wave = np.zeros((2 * rate, channels))
     wave[:, 0] = sine(seconds=2.0, rate=rate, hertz=700.0, amplitude=0.6)
     write(tmp_path / f"a.{suffix}", wave, rate)
@@ -138,7 +141,7 @@ def test_a_tone_survives_compression(tmp_path, suffix, rate, channels):
 
 
 @pytest.mark.parametrize("suffix", [*AV_CODECS, "ogg"])
-def test_a_segment_of_a_compressed_file_is_cut_where_it_was_asked_for(tmp_path, suffix):
+def test_a_segment_of_a_compressed_file_is_cut_at_the_right_place(tmp_path, suffix):
     wave = np.zeros((3 * 48000, 1))
     wave[72000:, 0] = sine(seconds=1.5, rate=48000, hertz=700.0, amplitude=0.6)
     write(tmp_path / f"a.{suffix}", wave, 48000)
@@ -149,7 +152,7 @@ def test_a_segment_of_a_compressed_file_is_cut_where_it_was_asked_for(tmp_path, 
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), [("ogg", "VORBIS"), ("ogg", "OPUS"), ("mp3", "MPEG_LAYER_III")])
-def test_what_libsndfile_writes(tmp_path, suffix, subtype):
+def test_compressed_formats_that_libsndfile_writes(tmp_path, suffix, subtype):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, sine(seconds=2.0, rate=48000, hertz=700.0, amplitude=0.6), 48000, subtype=subtype)
     decoded = audio.decode_file(path)
@@ -158,7 +161,7 @@ def test_what_libsndfile_writes(tmp_path, suffix, subtype):
 
 
 @pytest.mark.parametrize("name", ["a.MP3", "a.Wav", "a.wav.bak", "a"])
-def test_the_content_tells_the_format_not_the_name(tmp_path, name):
+def test_the_format_is_recognized_by_the_content_and_not_by_the_name(tmp_path, name):
     write(tmp_path / "a.m4a", sine(seconds=1.0, rate=44100, hertz=700.0, amplitude=0.6)[:, None], 44100)
     (tmp_path / "a.m4a").rename(tmp_path / name)
     assert read_tone(audio.decode_file(tmp_path / name))[0] == pytest.approx(700.0, abs=1.0)

@@ -1,0 +1,109 @@
+"""Reads the CSV lists of a source row by row, and quarantines the rows that do not describe a clip."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+
+from etils import epath
+
+from beam_jobs.sources.clips import Clip, Quarantined, SourceError
+
+
+class RowError(ValueError):
+    """A row of a list does not describe a clip.
+
+    Attributes:
+        cause: See `Quarantined`.
+        clip: What the row tells about the clip; None if it does not even tell an id.
+    """
+
+    def __init__(self, message: str, *, cause: str = "malformed row", clip: Clip | None = None):
+        super().__init__(message)
+        self.cause = cause
+        self.clip = clip
+
+
+class RowReader:
+    """Turns the rows of one or more lists into clips. Every row ends up in one of the two attributes.
+
+    Attributes:
+        clips: The clips that have a file, in the order of the rows.
+        quarantined: The rows that are malformed, repeat an id or have no file.
+    """
+
+    def __init__(self):
+        self.clips: list[Clip] = []
+        self.quarantined: list[Quarantined] = []
+        self._lines: dict[epath.Path, dict[str, int]] = {}
+
+    def read(
+        self, table: epath.Path, rows: Iterable[tuple[int, list[str]]], to_clip: Callable[[list[str]], Clip]
+    ) -> None:
+        """Reads the rows of one list.
+
+        Args:
+            table: The list.
+            rows: Line numbers and cells, see `rows`.
+            to_clip: Converts the cells of one row to a clip, or raises a RowError.
+        """
+        lines = self._lines.setdefault(table, {})
+        for line, row in rows:
+            try:
+                clip = to_clip(row)
+                self._check_is_new(clip)
+            except RowError as error:
+                clip = error.clip or Clip(clip_id=f"{table.name}:{line}", path="")
+                self.quarantined.append(Quarantined(clip, error.cause, f"{table}:{line}: {error}"))
+                continue
+            lines[clip.clip_id] = line
+            if clip.path:
+                self.clips.append(clip)
+            else:
+                self.quarantined.append(Quarantined(clip, "missing", "no file for this row of the lists"))
+
+    def files(self) -> set[str]:
+        """Returns the files that the rows name, including the files of quarantined rows."""
+        paths = {clip.path for clip in self.clips}
+        paths.update(row.clip.path for row in self.quarantined)
+        paths.discard("")
+        return paths
+
+    def _check_is_new(self, clip: Clip) -> None:
+        for table, lines in self._lines.items():
+            if clip.clip_id in lines:
+                message = f"'{clip.clip_id}' is in {table}:{lines[clip.clip_id]} already; remove one of the rows"
+                raise RowError(message, cause="duplicate id", clip=clip)
+
+
+def rows(table: epath.Path, *, comments: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Streams the rows of a CSV file, without empty lines.
+
+    Args:
+        table: The file, in UTF-8.
+        comments: Whether lines that begin with # are comments, which are skipped.
+
+    Yields:
+        The line number, counted from 1, and the cells. A line that is not valid CSV is a single cell.
+
+    Raises:
+        SourceError: a line is not UTF-8.
+    """
+    with table.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError:
+                raise SourceError(f"{table}:{number}: not UTF-8 text; save it as CSV in UTF-8") from None
+            if not line or (comments and line.startswith("#")):
+                continue
+            try:
+                # Each line is parsed alone, so that a quote that is never closed spoils only its own line.
+                cells = next(csv.reader((line,), skipinitialspace=True, strict=True))
+            except csv.Error:
+                cells = [line]
+            yield number, [cell.strip() for cell in cells]
+
+
+def header(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
+    """Takes the first row and returns its cells; none if the list is empty."""
+    _, cells = next(rows, (1, []))
+    return cells
