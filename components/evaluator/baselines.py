@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from models import frontends, views
+from models import frontends, subclips
 from models.config import FrontEndConfig
 
 _OPTIONS, _SAMPLE_RATE = FrontEndConfig(), 16000  # the defaults, and the sample rate that they are for
@@ -25,7 +25,7 @@ class MfccStatistics:
 
     def windows(self, audio: tf.Tensor) -> tf.Tensor:
         """Float32 (batch, samples) in [-1, 1] -> (batch, windows, 26): means, then standard deviations."""
-        cut = views.subclips(audio, crop=self.crop, stride=views.half_crop(self.crop))
+        cut = subclips.split_into_subclips(audio, crop=self.crop, stride=subclips.half_crop(self.crop))
         mfcc = self.mfcc(tf.reshape(cut, (-1, self.crop)))
         statistics = tf.concat([tf.reduce_mean(mfcc, axis=1), tf.math.reduce_std(mfcc, axis=1)], axis=-1)
         return tf.reshape(statistics, (tf.shape(cut)[0], tf.shape(cut)[1], 2 * self.mfcc.n_mfcc))

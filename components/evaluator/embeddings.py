@@ -14,7 +14,7 @@ import models.dual  # noqa: F401 (registers the classes that `load_model` looks 
 from beam_jobs import examples
 from beam_jobs.audio import pcm
 from components.evaluator import baselines
-from models import views
+from models import subclips
 
 BOTH, UNTRAINED, MFCC = "both", "untrained/", "mfcc_mean_std"
 _WINDOWS_PER_BATCH = 64
@@ -76,7 +76,7 @@ def embedders(model_dir: epath.Path, saved_model: epath.Path) -> Embedder:
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32)], autograph=False)
     def others(audio: tf.Tensor) -> dict[str, tf.Tensor]:
-        untrained = _named(views.embed_windows(initial, audio), names, prefix=UNTRAINED)
+        untrained = _named(subclips.embed_subclips(initial, audio), names, prefix=UNTRAINED)
         return {**untrained, MFCC: mfcc.windows(audio)}
 
     def embed(audio: tf.Tensor) -> Mapping[str, tf.Tensor]:
@@ -147,7 +147,7 @@ def _equal_lengths(clips: Iterable[tuple[int, dict]], *, crop: int) -> Iterator[
         same = waiting.setdefault(samples, [])
         same.append(item)
         held += 1
-        windows = len(views.subclip_starts(samples, crop=crop, stride=views.half_crop(crop)))
+        windows = len(subclips.subclip_starts(samples, crop=crop, stride=subclips.half_crop(crop)))
         full = max(1, _WINDOWS_PER_BATCH // windows)
         if len(same) < full:
             if held < _MOST_WAITING:

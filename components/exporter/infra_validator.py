@@ -54,13 +54,13 @@ def validate(
         `{"blessed": bool, "checks": {name: {"passed": bool, "detail": str}}, "latency_ms": {name: float}}`; the
         latencies are absent if the SavedModel did not load.
     """
-    from models import views
+    from models import subclips
 
     try:
         got = _ask(saved_model, audio)
     except RuntimeError as error:
         return {"blessed": False, "checks": {"loads": _check(False, str(error))}}
-    expected = {name: np.asarray(value) for name, value in views.embed_clips(reference, audio).items()}
+    expected = {name: np.asarray(value) for name, value in subclips.embed_clips(reference, audio).items()}
     checks = {"loads": _check(True, "in a fresh process, without our code"), **_compare(got, expected, tolerance)}
     latency = {name.removeprefix("ms/"): round(float(got[name]), 2) for name in got if name.startswith("ms/")}
     return {"blessed": all(c["passed"] for c in checks.values()), "checks": checks, "latency_ms": latency}

@@ -10,7 +10,7 @@ from etils import epath
 
 import models.dual  # noqa: F401 (registers the classes that `load_model` looks up)
 from components import base
-from models import views
+from models import subclips
 
 
 def load_keras(path: epath.Path) -> keras.Model:
@@ -36,8 +36,8 @@ def export(model: keras.Model, directory: epath.Path) -> dict[str, Any]:
     archive = keras.export.ExportArchive()
     archive.track(model)
     audio = [tf.TensorSpec((None, None), tf.float32, name="audio")]
-    archive.add_endpoint("serving_default", lambda audio: views.embed_clips(model, audio), input_signature=audio)
-    archive.add_endpoint("windows", lambda audio: views.embed_windows(model, audio), input_signature=audio)
+    archive.add_endpoint("serving_default", lambda audio: subclips.embed_clips(model, audio), input_signature=audio)
+    archive.add_endpoint("windows", lambda audio: subclips.embed_subclips(model, audio), input_signature=audio)
     archive.write_out(os.fspath(directory), verbose=False)
     info = describe(model)
     path = epath.Path(directory) / base.EMBEDDING_INFO
@@ -57,7 +57,7 @@ def describe(model: keras.Model) -> dict[str, Any]:
         "dim": total,
         "sample_rate": model.sample_rate,
         "crop_samples": model.crop_samples,
-        "stride_samples": views.half_crop(model.crop_samples),
+        "stride_samples": subclips.half_crop(model.crop_samples),
         "input": "audio float32 (batch, samples) in [-1, 1]",
         "signatures": {
             "serving_default": {name: f"float32 (batch, {dim})" for name, dim in sizes.items()},
