@@ -99,9 +99,9 @@ class _Augmentation(keras.layers.Layer):
 class AudioMixing(_Augmentation):
     """Adds another clip as noise: `alpha x1 + (1 - alpha) x2` with alpha ~ Beta(5, 2) (paper, eq. (2)).
 
-    The input is `(batch, samples)`. It is divided into mixing groups of `group` consecutive examples, the last of which
-    may be smaller. Each example is mixed with a random other example of its group, so the partner does not depend on
-    how a batch is split across replicas. An example that is alone in its group does not change.
+    The input is `(batch, samples)`. Every `group` consecutive examples form a mixing group. The last group may be
+    smaller. Each example is mixed with a random other example of its group, so the partner does not depend on how a
+    batch is split across replicas. An example that is alone in its group does not change.
     """
 
     draws_per_example = 7  # one for the partner, six for alpha
@@ -114,7 +114,7 @@ class AudioMixing(_Augmentation):
 
     def augment(self, x: Tensor, draws: Tensor) -> Tensor:
         batch = ops.shape(x)[0]
-        index = ops.arange(batch)  # (batch,), as for the group's start and size, and the partner
+        index = ops.arange(batch)  # (batch,). The next five tensors have the same shape.
         start = index // self.group * self.group
         size = ops.minimum(start + self.group, batch) - start
         others = ops.cast(ops.maximum(size - 1, 1), "float32")

@@ -88,7 +88,7 @@ class FrontEndConfig(_Config):
         if self.fft_length < window or self.fft_length % 2:
             raise ValueError(
                 f"fft_length {self.fft_length} does not fit a window of {window} samples ({self.window_seconds:g} s at "
-                f"{sample_rate} Hz): choose an even number from {window} on, e.g. {1 << (window - 1).bit_length()}"
+                f"{sample_rate} Hz): choose an even number of at least {window}, e.g. {1 << (window - 1).bit_length()}"
             )
         if self.low_hz >= self.high_hz:
             raise ValueError(f"low_hz {self.low_hz:g} is not below high_hz {self.high_hz:g}: choose a lower low_hz")

@@ -73,8 +73,8 @@ def nt_xent_with_logs(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Returns the losses of `nt_xent` and their logs, also for a batch that is split across replicas.
 
-    Each replica passes its own n pairs, and `gather` collects those of all replicas. The gradient of a replica's
-    projections includes the losses of all replicas, weighted by each replica's own upstream gradient.
+    Each replica passes its n pairs, and `gather` collects the N pairs of all replicas. The gradient with respect to a
+    replica's projections is that of the losses of all replicas, each with the upstream gradient on its replica.
 
     Args:
         z_a: `(n, d)` projections of branch A's crops.
@@ -106,7 +106,7 @@ def _gather_one_replica(values: Tensor) -> Tensor:
 def _normalize(z: Tensor) -> Tensor:
     """Returns float32 rows of length 1. A row of zeros stays zero."""
     z = ops.cast(z, "float32")
-    # The maximum is inside the root because `ops.normalize` has no gradient at zero on JAX.
+    # Not `ops.normalize`, which has no gradient at zero on JAX. Here the maximum is inside the root.
     return z * ops.rsqrt(ops.maximum(ops.sum(ops.square(z), axis=-1, keepdims=True), 1e-14))
 
 
@@ -134,7 +134,7 @@ def _losses(
         # Without stop_gradient, TensorFlow's eager tape would keep all blocks in memory.
         z_replica = ops.stop_gradient(z_replica)  # (2, n, d)
         z = gather(z_replica)  # (2, N, d)
-        block_size = block or _MAX_SIMILARITIES // (4 * ops.shape(z)[1])
+        block_size = block or _MAX_SIMILARITIES // (4 * ops.shape(z)[1])  # a pair has 2 anchors and 2N crops to compare
         in_blocks = functools.partial(_in_blocks, first=first, n=n, block=block_size)
 
         statistics = in_blocks(functools.partial(_anchor_statistics, z=z, temperature=temperature), width=3)

@@ -1,4 +1,4 @@
-"""What is logged about a batch beside the contrastive loss: how close positives are, and how far apart negatives."""
+"""Logs of the contrastive loss: how close positives are to each other, and how far apart negatives are."""
 
 from keras import ops
 
@@ -30,7 +30,7 @@ def compute(z: Tensor, *, hardest: Tensor, potential: Tensor) -> dict[str, Tenso
     n = ops.cast(ops.shape(z)[1], "float32")
     others = ops.maximum(n - 1.0, 1.0)
     positive = ops.sum(z[0] * z[1], axis=-1)  # (N,)
-    # All similarities add up to |sum of z|^2. Those of crops with themselves and with their positives are no negatives.
+    # All similarities add up to |sum of z|^2. Subtract those of the crops with themselves and with their positives.
     negative_sum = ops.sum(ops.square(ops.sum(z, axis=(0, 1)))) - ops.sum(ops.square(z)) - 2.0 * ops.sum(positive)
     mean_potential = ops.where(n > 1.0, ops.mean(potential, axis=1) / others, 1.0)  # (2,)
     return {
@@ -46,11 +46,12 @@ def gaussian_potential(sim: Tensor) -> Tensor:
     """Sums `exp(-2 distance^2)` over the negatives of each anchor in the anchor's own branch.
 
     Args:
-        sim: `(2, B, 2, N)` similarities of anchors with all crops, very negative for what is no negative.
+        sim: `(2, B, 2, N)` similarities of the anchors in B pairs with all crops, or a large negative number for crops
+            that are not negatives.
 
     Returns:
         `(2, B)`.
     """
     same_branch = ops.stack([sim[0, :, 0], sim[1, :, 1]])  # (2, B, N)
-    # The squared distance of two vectors of length 1 is 2 - 2 sim.
+    # The squared distance between vectors of length 1 is 2 - 2 sim, so the exponent is 4 sim - 4.
     return ops.sum(ops.exp(4.0 * same_branch - 4.0), axis=2)

@@ -19,12 +19,13 @@ class DualEncoder(keras.Model):
 
     Each branch maps a crop to a projection:
 
-        waveform       (batch, crop_samples)
-        -> mixing      (batch, crop_samples)
-        -> format      (batch, crop_samples) or (batch, frames, bands)
-        -> masks, shift                           the same shape
-        -> encoder     (batch, dim)               the embedding
-        -> projector   (batch, projector_dim)     the projection, z
+        crop                    (batch, crop_samples)
+        -> mixing               (batch, crop_samples)
+        -> front end: bands     (batch, crop_samples) or (batch, frames, bands)
+        -> masks, shift         the same shape
+        -> front end: features  (batch, crop_samples) or (batch, frames, bands or coefficients)
+        -> encoder              (batch, dim), the embedding
+        -> projector            (batch, projector_dim), the projection z
 
     Branches of different formats have an encoder each. Branches of the same format share one encoder, or have one each
     if `config.share_encoder` is false. The paper found no difference between the two.
@@ -79,7 +80,7 @@ class DualEncoder(keras.Model):
     ) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
         seed = None
         if self.seed is not None:
-            seed = (100 * self.seed + 10 * branch) % 2**32  # each branch has up to 4 layers, with a seed each
+            seed = (100 * self.seed + 10 * branch) % 2**32  # A branch has up to 4 layers with a seed each.
         return augment.build(
             config,
             front_end=self.front_ends[self.formats[branch]],
@@ -140,7 +141,7 @@ class DualEncoder(keras.Model):
         Returns:
             `(batch, dim)`, the input of the projector.
         """
-        x = self.encoder_input(branch, waveform, training=training, draws=draws)  # in the branch's format
+        x = self.encoder_input(branch, waveform, training=training, draws=draws)
         return self.encoders[self._embedding_of_branch[branch]](x, training=training)  # (batch, dim)
 
     def embed(self, audio: Tensor, *, training: bool = False) -> dict[str, Tensor]:
@@ -169,7 +170,7 @@ class DualEncoder(keras.Model):
             draws: See `call`.
 
         Returns:
-            `(batch, crop_samples)` for waveforms, `(batch, frames, bands)` for spectra.
+            `(batch, crop_samples)` for waveforms, `(batch, frames, bands or coefficients)` for spectra.
         """
         mixed = self.mix(branch, waveform, training=training, draws=draws)
         return self.to_format(branch, mixed, training=training, draws=draws)

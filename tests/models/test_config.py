@@ -47,7 +47,7 @@ def test_the_shortest_waveform_has_the_frames_and_one_sample_less_has_one_fewer(
     [
         ({"hop": 160}, "hop\n +Extra inputs are not permitted"),
         ({"window_seconds": 1e-5}, "0 and 160 samples at 16000 Hz"),
-        ({"fft_length": 256}, "fft_length 256 does not fit a window of 320 samples.*from 320 on, e.g. 512"),
+        ({"fft_length": 256}, "fft_length 256 does not fit a window of 320 samples.*of at least 320, e.g. 512"),
         ({"fft_length": 401}, "an even number"),
         ({"low_hz": 8000.0}, "low_hz 8000 is not below high_hz 7800: choose a lower low_hz"),
         ({"low_hz": -1.0}, "low_hz\n +Input should be greater than or equal to 0"),
