@@ -12,7 +12,7 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("tf.function is what these tests compile", allow_module_level=True)
 import tensorflow as tf
 
-# One encoder of each family, and every format. XLA needs minutes for the deep encoders.
+# One encoder of each family, and every format. XLA takes long to compile the deep encoders.
 PAIRS = [
     pytest.param({"encoders": {"waveform": "conv160", "log_mel": "cnn6"}}, id="conv stack and CNN"),
     pytest.param({"formats": "spectrogram+mfcc", "encoders": {"spectrogram": "cnn6", "mfcc": "cnn6"}}, id="spectra"),
