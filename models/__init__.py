@@ -1,1 +1,4 @@
-"""The networks and the objective, written with `keras` and `keras.ops` alone: no files, no pipeline, no flags."""
+"""Front ends, augmentations, encoders, heads and the contrastive loss, written with `keras` and `keras.ops` only.
+
+Nothing in this package reads files or flags, or imports other packages of Diptych.
+"""

@@ -1,8 +1,8 @@
-"""Augmentations (paper, section 2.2): per example, on the accelerator, active in training only.
+"""Augmentations (paper, section 2.2). They run per example, on the accelerator, and in training only.
 
-All that is random about an example are a few numbers from [0, 1). Whoever trains hands them in as `draws`, made from
-the example's place in the global batch, so that they are the same on any number of replicas or micro-batches; without
-them a layer draws its own from a `keras.random.SeedGenerator`.
+A few random numbers in [0, 1) decide how an example is augmented. The Trainer passes them as `draws`. It derives them
+from the example's position in the global batch, so they do not depend on the number of replicas and micro-batches.
+Without `draws`, a layer draws its own numbers from a `keras.random.SeedGenerator`.
 """
 
 import itertools
@@ -22,13 +22,13 @@ def build(
 
     Args:
         config: Which augmentations are on, and how strong they are.
-        front_end: The front end of the branch. All augmentations but mixing act on its `FrontEnd.bands`.
+        front_end: The front end of the branch. All augmentations except mixing change its `FrontEnd.bands`.
         sample_rate: In Hz.
         mixing_group: See `AudioMixing`.
-        seed: The seed of the branch; each layer gets a seed of its own. None for random seeds.
+        seed: Seed of the branch. The layers use this number and the following ones. None for random seeds.
 
     Returns:
-        The layers for the waveform and the layers for the bands, each in the order in which they act.
+        The layers for the waveform and the layers for the bands, in the order in which to apply them.
 
     Raises:
         ValueError: The config masks or shifts the bands of a waveform, which has none.
@@ -51,13 +51,15 @@ def build(
 
 
 class _Augmentation(keras.layers.Layer):
-    """Base: `augment(x, draws)` in training, the identity otherwise. Always float32, which every index and draw fits.
+    """Base class: applies `augment(x, draws)` in training, and is the identity otherwise.
+
+    It always computes in float32, because 16-bit floats cannot represent all indices and draws.
 
     Attributes:
-        draws_each: How many random numbers an example takes.
+        draws_per_example: Number of random numbers that augment an example.
     """
 
-    draws_each: int
+    draws_per_example: int
 
     def __init__(self, *, seed: int | None = None, **kwargs):
         super().__init__(dtype="float32", **kwargs)
@@ -69,14 +71,21 @@ class _Augmentation(keras.layers.Layer):
 
         Args:
             x: `(batch, ...)`.
-            draws: `(batch, draws_each)` float32 in [0, 1); None to draw them here.
+            draws: `(batch, draws_per_example)` float32 in [0, 1). If None, the layer draws them itself.
             training: Whether to augment.
+
+        Returns:
+            A tensor of the shape of `x`.
         """
         if not training:
             return x
         if draws is None:
-            draws = keras.random.uniform((ops.shape(x)[0], self.draws_each), dtype="float32", seed=self.random)
+            draws = keras.random.uniform((ops.shape(x)[0], self.draws_per_example), dtype="float32", seed=self.random)
         return self.augment(x, draws)
+
+    def augment(self, x: Tensor, draws: Tensor) -> Tensor:
+        """Augments `x`; for the arguments see `call`."""
+        raise NotImplementedError
 
     def compute_output_shape(self, input_shape: Shape, draws_shape: Shape | None = None) -> Shape:
         del draws_shape
@@ -88,14 +97,14 @@ class _Augmentation(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("diptych")
 class AudioMixing(_Augmentation):
-    """Adds another clip as noise: `alpha x1 + (1 - alpha) x2`, alpha ~ Beta(5, 2) (eq. 2). `(batch, samples)`.
+    """Adds another clip as noise: `alpha x1 + (1 - alpha) x2` with alpha ~ Beta(5, 2) (paper, eq. (2)).
 
-    The partner is another example of the same mixing group, `group` consecutive examples of the batch (the last
-    group may be smaller), so that the draw does not depend on how a batch is split among replicas. A group of one
-    example stays as it is.
+    The input is `(batch, samples)`. Every `group` consecutive examples form a mixing group. The last group may be
+    smaller. Each example is mixed with a random other example of its group, so the partner does not depend on how a
+    batch is split across replicas. An example that is alone in its group does not change.
     """
 
-    draws_each = 7
+    draws_per_example = 7  # one for the partner, six for alpha
 
     def __init__(self, *, group: int = 32, **kwargs):
         super().__init__(**kwargs)
@@ -105,15 +114,15 @@ class AudioMixing(_Augmentation):
 
     def augment(self, x: Tensor, draws: Tensor) -> Tensor:
         batch = ops.shape(x)[0]
-        index = ops.arange(batch)
+        index = ops.arange(batch)  # (batch,). The next five tensors have the same shape.
         start = index // self.group * self.group
         size = ops.minimum(start + self.group, batch) - start
         others = ops.cast(ops.maximum(size - 1, 1), "float32")
         offset = 1 + ops.cast(ops.floor(draws[:, 0] * others), "int32")
         partner = start + (index - start + ops.minimum(offset, size - 1)) % size
-        # Beta(5, 2) is how the fifth smallest of six uniforms is spread. XLA cannot compile `keras.random.beta`.
-        share = ops.sort(draws[:, 1:], axis=1)[:, 4:5]
-        return share * x + (1.0 - share) * ops.take(x, partner, axis=0)
+        # The fifth smallest of six uniform numbers follows Beta(5, 2). XLA cannot compile `keras.random.beta`.
+        alpha = ops.sort(draws[:, 1:], axis=1)[:, 4:5]  # (batch, 1)
+        return alpha * x + (1.0 - alpha) * ops.take(x, partner, axis=0)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "group": self.group}
@@ -121,13 +130,13 @@ class AudioMixing(_Augmentation):
 
 @keras.saving.register_keras_serializable("diptych")
 class Mask(_Augmentation):
-    """Drops one block of up to `longest` consecutive entries along `axis` per example: time or frequency masking.
+    """Time or frequency masking: replaces a block of up to `longest` consecutive entries along `axis`, per example.
 
-    The length is uniform in [0, longest], the place uniform among those that fit. Dropped entries become `value`:
-    0 in a waveform, the log floor in a spectrum (`FrontEnd.silence`).
+    The length of the block is uniform in [0, longest], and its position is uniform among those that fit. Masked entries
+    become `value`, which is `FrontEnd.silence`: 0 in a waveform, the log floor in a spectrum.
     """
 
-    draws_each = 2
+    draws_per_example = 2  # length and start
 
     def __init__(self, *, axis: int, longest: int, value: float = 0.0, **kwargs):
         super().__init__(**kwargs)
@@ -138,14 +147,15 @@ class Mask(_Augmentation):
     def augment(self, x: Tensor, draws: Tensor) -> Tensor:
         batch, size = ops.shape(x)[0], ops.shape(x)[self.axis]
         longest = ops.cast(ops.minimum(self.longest, size), "float32")
-        length = ops.floor(draws[:, :1] * (longest + 1.0))
-        space = ops.cast(size, "float32") - length
-        start = ops.floor(draws[:, 1:] * (space + 1.0))
-        place = ops.cast(ops.arange(size), "float32")[None]
-        dropped = ops.logical_and(place >= start, place < start + length)  # (batch, size)
+        length = ops.floor(draws[:, :1] * (longest + 1.0))  # (batch, 1)
+        last_start = ops.cast(size, "float32") - length  # (batch, 1)
+        start = ops.floor(draws[:, 1:] * (last_start + 1.0))  # (batch, 1)
+        position = ops.cast(ops.arange(size), "float32")[None]  # (1, size)
+        masked = ops.logical_and(position >= start, position < start + length)  # (batch, size)
         shape = [1] * len(x.shape)
-        shape[0], shape[self.axis] = batch, size
-        return ops.where(ops.reshape(dropped, shape), self.value, x)
+        shape[0] = batch
+        shape[self.axis] = size
+        return ops.where(ops.reshape(masked, shape), self.value, x)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "axis": self.axis, "longest": self.longest, "value": self.value}
@@ -153,12 +163,13 @@ class Mask(_Augmentation):
 
 @keras.saving.register_keras_serializable("diptych")
 class FrequencyShift(_Augmentation):
-    """Shifts the bands of `(batch, frames, bands)` by an integer uniform in [-farthest, farthest] per example.
+    """Shifts the bands of `(batch, frames, bands)` by a random integer, uniform in [-farthest, farthest], per example.
 
-    Truncated, not wrapped: bands shifted out are lost and vacated ones become `value`, the log floor (zero energy).
+    The shift does not wrap around. Bands that leave the range are dropped, and vacated bands become `value`, the log
+    floor.
     """
 
-    draws_each = 1
+    draws_per_example = 1
 
     def __init__(self, *, farthest: int, value: float, **kwargs):
         super().__init__(**kwargs)
@@ -168,11 +179,11 @@ class FrequencyShift(_Augmentation):
 
     def augment(self, x: Tensor, draws: Tensor) -> Tensor:
         bands = x.shape[-1]
-        shift = ops.cast(ops.floor(draws * (2 * self.farthest + 1)), "int32") - self.farthest
-        source = ops.arange(bands)[None] - shift  # (batch, bands): where each band comes from
-        inside = ops.logical_and(source >= 0, source < bands)
-        moved = ops.take_along_axis(x, ops.clip(source, 0, bands - 1)[:, None], axis=-1)
-        return ops.where(inside[:, None], moved, self.value)
+        shift = ops.cast(ops.floor(draws * (2 * self.farthest + 1)), "int32") - self.farthest  # (batch, 1)
+        source = ops.arange(bands)[None] - shift  # (batch, bands): the band that moves to each place
+        inside = ops.logical_and(source >= 0, source < bands)  # (batch, bands)
+        shifted = ops.take_along_axis(x, ops.clip(source, 0, bands - 1)[:, None], axis=-1)  # (batch, frames, bands)
+        return ops.where(inside[:, None], shifted, self.value)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "farthest": self.farthest, "value": self.value}

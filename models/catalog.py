@@ -1,4 +1,4 @@
-"""The encoders by name, with what a config must know of them: sizes, formats, defaults.
+"""The encoders by name, with the sizes, formats and defaults that a config depends on.
 
 This module does not import Keras, so that a command can check a config without the seconds that Keras takes to load.
 """
@@ -13,15 +13,14 @@ PADDINGS = ("same", "valid")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """An encoder's interface.
+    """The properties of an encoder.
 
     Attributes:
-        dim: Size of its output at width 1 (paper, section 2.1).
-        waveform: Whether it reads waveforms; the others read spectra.
-        shortest_valid: Samples (frames, for spectra) without which it has no output when padding is `"valid"`; with
-            `"same"` one is enough.
-        norm: The normalisation it has by default, see `models.layers.normalization`.
-        padding: The padding it has by default, see `models.encoders.build`.
+        dim: Size of the output at width 1 (paper, section 2.1).
+        waveform: Whether the encoder reads waveforms. Otherwise it reads spectra.
+        shortest_valid: Length of the shortest input with padding `"valid"`, in samples or, for spectra, frames.
+        norm: The default normalization, see `models.layers.normalization`.
+        padding: The default padding, see `models.encoders.build`.
     """
 
     dim: int
@@ -31,28 +30,30 @@ class Encoder:
     padding: str
 
     def shortest(self, padding: str | None = None) -> int:
-        """Samples (frames, for spectra) without which it has no output.
+        """Returns the length of the shortest input, in samples or, for spectra, frames.
 
         Args:
-            padding: `"same"` or `"valid"`; None is the encoder's default.
+            padding: `"same"` or `"valid"`. None for the encoder's default.
         """
-        return self.shortest_valid if (padding or self.padding) == "valid" else 1
+        if padding is None:
+            padding = self.padding
+        return self.shortest_valid if padding == "valid" else 1
 
 
 def _spectral(*, dim: int, halvings: int) -> Encoder:
-    """A 2-D network that pools 2 x 2 so many times."""
+    """Describes a 2-D network that halves frames and bands `halvings` times."""
     return Encoder(dim=dim, shortest_valid=2**halvings, norm="batch", padding="same")
 
 
 def _conv_stack(strided_layers: int) -> Encoder:
-    """A first layer of kernel 10 and stride 5 and then layers of kernel 4 and stride 2."""
+    """Describes a stack of convolutions: kernel 10 and stride 5, then `strided_layers` of kernel 4 and stride 2."""
     frames = 1
     for _ in range(strided_layers):
         frames = 2 * (frames - 1) + 4
     return Encoder(dim=512, waveform=True, shortest_valid=5 * (frames - 1) + 10, norm="group:1", padding="valid")
 
 
-# A first layer of kernel 11, stride 5 and 5 zeros on each side, and then six poolings of 4.
+# The first layer has kernel 11, stride 5 and 5 zeros on each side. Six poolings of 4 follow.
 _RES1DNET = Encoder(dim=2048, waveform=True, shortest_valid=5 * (4**6 - 1) + 1, norm="group:32", padding="same")
 
 ENCODERS: Mapping[str, Encoder] = {
@@ -71,18 +72,18 @@ ENCODERS: Mapping[str, Encoder] = {
     "conv2560": _conv_stack(9),
 }
 
-# The paper's two pairs (section 3); the same 2-D network reads every spectral format.
+# The two pairs of the paper (section 3): name -> encoder of each format. All spectral formats use the same network.
 PAIRS: Mapping[str, Mapping[str, str]] = {
     "small": {"waveform": "conv320", **dict.fromkeys(SPECTRA, "cnn10")},
     "base": {"waveform": "res1dnet31", **dict.fromkeys(SPECTRA, "cnn14")},
 }
 
 
-def scale(channels: int, width: float) -> int:
-    """`channels * width`, rounded.
+def scale_channels(channels: int, width: float) -> int:
+    """Returns `channels * width`, rounded.
 
     Raises:
-        ValueError: if no channel is left.
+        ValueError: No channel is left.
     """
     scaled = round(channels * width)
     if scaled < 1:
@@ -91,10 +92,10 @@ def scale(channels: int, width: float) -> int:
 
 
 def find_encoder(name: str) -> Encoder:
-    """The encoder of that name.
+    """Returns the properties of an encoder.
 
     Raises:
-        ValueError: if there is none, with the names there are.
+        ValueError: There is no encoder of this name. The message lists the names.
     """
     if name not in ENCODERS:
         raise ValueError(f"unknown encoder {name!r}: the encoders are {', '.join(ENCODERS)}")

@@ -1,11 +1,11 @@
-"""Checks that the formats, encoders and crops of a `ModelConfig` go together.
+"""Checks that the formats, the encoders and the crop length of a `ModelConfig` fit together.
 
 This module does not import Keras, so that a command can check a config without the seconds that Keras takes to load.
 """
 
 import math
 
-from models.catalog import ENCODERS, find_encoder, scale
+from models.catalog import ENCODERS, find_encoder, scale_channels
 from models.config import ModelConfig
 from models.formats import FORMATS, frame_size
 
@@ -23,22 +23,25 @@ def embedding_dim(config: ModelConfig) -> int:
     dims = {}
     for format_name in dict.fromkeys(formats):
         name = config.encoders.for_format(format_name)
-        encoder = find_encoder(name)
-        if encoder.waveform != (format_name == "waveform"):
-            reads = "waveforms" if encoder.waveform else "spectra"
-            fitting = ", ".join(key for key, other in ENCODERS.items() if other.waveform != encoder.waveform)
-            raise ValueError(
-                f"encoder {name!r} reads {reads}, so it cannot serve the format {format_name!r}: "
-                f"choose one of {fitting}"
-            )
-        dims[name] = scale(encoder.dim, config.width)
+        _check_encoder_reads(name, format_name)
+        dims[name] = scale_channels(find_encoder(name).dim, config.width)
     if len(set(dims.values())) > 1:
         sizes = " and ".join(f"{name} gives {dim}" for name, dim in dims.items())
         raise ValueError(
-            f"the two encoders must give embeddings of one size, which the projector shares, but {sizes}: "
+            f"the two encoders must give embeddings of the same size, because they share the projector, but {sizes}: "
             "choose encoders of the same size"
         )
     return next(iter(dims.values()))
+
+
+def _check_encoder_reads(name: str, format_name: str) -> None:
+    needs_waveform = format_name == "waveform"
+    if find_encoder(name).waveform != needs_waveform:
+        reads = "spectra" if needs_waveform else "waveforms"
+        fitting = ", ".join(key for key, encoder in ENCODERS.items() if encoder.waveform == needs_waveform)
+        raise ValueError(
+            f"encoder {name!r} reads {reads}, so it cannot serve the format {format_name!r}: choose one of {fitting}"
+        )
 
 
 def check_inputs(config: ModelConfig) -> None:

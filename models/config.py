@@ -54,8 +54,8 @@ class FrontEndConfig(_Config):
     floor: float = pydantic.Field(1e-6, gt=0, description="Keeps the logarithm of silence finite.")
     centre: bool = pydantic.Field(
         False,
-        description="true: frame t is centred on t hops, and the ends of the waveform are reflected, as in librosa and "
-        "PANNs; false: frame t begins there.",
+        description="true: frame t is centred on sample t x hop, and the ends of the waveform are reflected, as in "
+        "librosa and PANNs; false: frame t begins at that sample.",
     )
 
     def window(self, sample_rate: int) -> int:
@@ -70,7 +70,7 @@ class FrontEndConfig(_Config):
         """Returns the length in samples of the shortest waveform that has the given number of frames."""
         window, hop = self.window(sample_rate), self.hop(sample_rate)
         if self.centre:
-            return max((frames - 1) * hop, window // 2 + 2)  # only a waveform longer than its reflection can be padded
+            return max((frames - 1) * hop, window // 2 + 2)  # The reflected ends must be shorter than the waveform.
         return (frames - 1) * hop + window
 
     def check(self, *, sample_rate: int) -> None:
@@ -88,10 +88,10 @@ class FrontEndConfig(_Config):
         if self.fft_length < window or self.fft_length % 2:
             raise ValueError(
                 f"fft_length {self.fft_length} does not fit a window of {window} samples ({self.window_seconds:g} s at "
-                f"{sample_rate} Hz): choose an even number from {window} on, e.g. {1 << (window - 1).bit_length()}"
+                f"{sample_rate} Hz): choose an even number of at least {window}, e.g. {1 << (window - 1).bit_length()}"
             )
         if self.low_hz >= self.high_hz:
-            raise ValueError(f"bands from low_hz {self.low_hz:g} up to high_hz {self.high_hz:g} Hz: they must rise")
+            raise ValueError(f"low_hz {self.low_hz:g} is not below high_hz {self.high_hz:g}: choose a lower low_hz")
         if self.high_hz > sample_rate / 2:
             raise ValueError(
                 f"a sample rate of {sample_rate} Hz has no room for bands up to high_hz {self.high_hz:g}: choose a "
@@ -104,8 +104,8 @@ class AugmentConfig(_Config):
 
     mixing: bool = pydantic.Field(False, description="Adds another clip as noise, before any spectral transform.")
     time_mask_seconds: float = pydantic.Field(0.0, ge=0, description="Longest block of time to drop, in seconds.")
-    frequency_mask: int = pydantic.Field(0, ge=0, description="Most adjacent bands to drop; spectra only.")
-    frequency_shift: int = pydantic.Field(0, ge=0, description="Farthest shift, in bands; spectra only.")
+    frequency_mask: int = pydantic.Field(0, ge=0, description="Largest number of adjacent bands to drop; spectra only.")
+    frequency_shift: int = pydantic.Field(0, ge=0, description="Largest shift up or down, in bands; spectra only.")
 
 
 class ModelConfig(_Config):

@@ -1,31 +1,62 @@
-"""The contrastive objective: NT-Xent over the crops of a batch (paper, eq. 1; SimCLR)."""
+"""The contrastive loss: NT-Xent over the crops of a batch (paper, eq. (1); SimCLR).
 
+The batch has N clips with two crops each, one per branch. Two crops of the same clip are a positive pair. With branches
+b, c and clips p, q:
+
+    z[b, p]         = projection of the crop, divided by its length       (2, N, d)
+    sim[b, p, c, q] = z[b, p] . z[c, q]                                   (2, N, 2, N)    cosine similarity
+    positive[p]     = sim[0, p, 1, p] / tau                               (N,)
+    negatives[b, p] = logsumexp of sim[b, p, c, q] / tau over c, q != p   (2, N)
+
+Loss. For an anchor i with its positive j, the denominator of eq. (1) runs over j and the 2N - 2 negatives of i:
+
+    L_ij = -log(exp(positive) / (exp(positive) + exp(negatives_i))) = softplus(negatives_i - positive)
+    loss[p] = L_ij + L_ji                                                 (N,)
+
+Gradient. Let w_i be the upstream gradient of the loss of anchor i's pair, and P_ik the share of crop k in the
+denominator of anchor i:
+
+    log_denominator_i = positive + L_ij                                   (2, N)
+    P_ik              = exp(sim_ik / tau - log_denominator_i)
+
+The normalized z_i occurs in the losses of three kinds of anchors. Each contributes to its gradient, times tau:
+
+    i itself:              w_i (sum_k P_ik z_k - (1 - P_ij) z_j)          k: negatives of i
+    its positive j:        w_i (               - (1 - P_ji) z_j)
+    each negative k of i:  w_k P_ki z_k                                   because i is a negative of k, too
+
+    tau * dz_i = sum_k (w_i P_ik + w_k P_ki) z_k - w_i (1 - P_ij + 1 - P_ji) z_j
+    1 - P_ij   = sigmoid(negatives_i - positive)
+
+sim is symmetric, so anchor i's row of similarities and the log-denominators of all crops give P_ki as well as P_ik.
+Each replica therefore needs only the rows of its own anchors. It computes them a block of anchors at a time, once for
+the loss and again for the gradient, so that the 2N x 2N similarities are never in memory at once.
+"""
+
+import functools
 from collections.abc import Callable
 
 from keras import ops, tree
 
+from models import contrastive_logs
 from models.typing import Tensor
 
-_AT_A_TIME = 2**25  # similarities held at once, of 4 bytes
-_NONE = -1e9  # cosine of what is no negative
-_ROUNDING = 1e-6  # of a float32 cosine
+_MAX_SIMILARITIES = 2**25  # in memory at once: 128 MB of float32
+_NOT_A_NEGATIVE = -1e9  # in place of a similarity, so that its exponential is 0
 
 
 def nt_xent(z_a: Tensor, z_b: Tensor, *, temperature: float = 0.1, block: int | None = None) -> Tensor:
-    """Loss of each positive pair, `L_ij + L_ji` of eq. (1).
-
-    The 2N x 2N similarities are never held whole, for the gradient neither: it computes them again, block by block.
+    """Returns the loss of each positive pair, `L_ij + L_ji` of eq. (1).
 
     Args:
-        z_a: `(N, d)` projections of the first views; need not be normalised.
-        z_b: `(N, d)` projections of the second views, in the same order.
-        temperature: tau; similarities are cosine / tau.
-        block: Pairs whose similarities to all crops are held at a time; by default as many as take 128 MB, which are
-            all up to N = 2896. It changes memory and time, not the loss.
+        z_a: `(N, d)` projections of branch A's crops. They need not be normalized.
+        z_b: `(N, d)` projections of branch B's crops of the same clips, in the same order.
+        temperature: tau.
+        block: Number of pairs whose similarities are in memory at once. By default they take at most 128 MB, which
+            is the whole batch up to N = 2896. The block size changes memory and time, but not the loss.
 
     Returns:
-        `(N,)` float32. The denominator of an anchor runs over the 2N - 1 other crops: its positive and all others of
-        both branches. At equal similarities each pair's loss is `2 ln(2N - 1)`.
+        `(N,)` float32. If all similarities are equal, each loss is `2 ln(2N - 1)`.
     """
     loss, _ = nt_xent_with_logs(z_a, z_b, temperature=temperature, block=block)
     return loss
@@ -40,139 +71,168 @@ def nt_xent_with_logs(
     gather: Callable[[Tensor], Tensor] | None = None,
     first: Tensor | int = 0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """`nt_xent` and what is worth logging about it; also of a batch that is spread over replicas.
+    """Returns the losses of `nt_xent` and their logs, also for a batch that is split across replicas.
 
-    A replica of several works out the rows of its own pairs alone, and the gradient of its own projections. That
-    gradient is of the losses of all replicas, which each of them must weigh as its own.
+    Each replica passes its n pairs, and `gather` collects the N pairs of all replicas. The gradient with respect to a
+    replica's projections is that of the losses of all replicas, each with the upstream gradient on its replica.
 
     Args:
-        z_a: As for `nt_xent`; of several replicas this one's.
-        z_b: Likewise.
-        temperature: As for `nt_xent`.
-        block: Likewise.
-        gather: Concatenates the replicas' `(2, n, ...)` values along axis 1; None where there is but one.
-        first: Where in the whole batch this replica's pairs begin.
+        z_a: `(n, d)` projections of branch A's crops.
+        z_b: `(n, d)` projections of branch B's crops of the same clips, in the same order.
+        temperature: tau.
+        block: See `nt_xent`.
+        gather: Concatenates the `(2, n, ...)` tensors of all replicas along axis 1. None if there is one replica.
+        first: Index of this replica's first pair in the global batch.
 
     Returns:
-        The losses, one for each pair of `z_a` and `z_b`, and a dict of float32 scalars of the whole batch, which carry
-        no gradient:
-
-        * `top1`: share of anchors whose positive is the most similar of the 2N - 1. A tie, to 1e-6, is no hit.
-        * `positive_similarity`, `negative_similarity`: mean cosines.
-        * `alignment`: mean squared distance of positives on the sphere.
-        * `uniformity`: log of the mean of exp(-2 distance^2) over distinct crops of one branch, mean of the branches
-          (Wang & Isola 2020, as is `alignment`).
-
-        A single pair has no negatives: then `top1` is 1, `negative_similarity` and `uniformity` are 0.
+        The `(n,)` float32 losses of this replica's pairs, and the logs of the global batch, see
+        `models.contrastive_logs.compute`.
     """
-    z = ops.stack([_unit(z_a), _unit(z_b)])
-    loss, *rest = _losses(z, temperature=temperature, block=block, gather=gather or (lambda own: own), first=first)
-    return loss, _logs(*(ops.stop_gradient(x) for x in rest))
+    if gather is None:
+        gather = _gather_one_replica
+    loss, z, hardest, potential = _losses(
+        ops.stack([_normalize(z_a), _normalize(z_b)]), temperature=temperature, block=block, gather=gather, first=first
+    )
+    logs = contrastive_logs.compute(
+        ops.stop_gradient(z), hardest=ops.stop_gradient(hardest), potential=ops.stop_gradient(potential)
+    )
+    return loss, logs
 
 
-def _unit(z: Tensor) -> Tensor:
-    """Rows of length 1, in float32; a zero row stays zero."""
+def _gather_one_replica(values: Tensor) -> Tensor:
+    return values
+
+
+def _normalize(z: Tensor) -> Tensor:
+    """Returns float32 rows of length 1. A row of zeros stays zero."""
     z = ops.cast(z, "float32")
-    # clipped under the root: ops.normalize has no gradient at zero on JAX
+    # Not `ops.normalize`, which has no gradient at zero on JAX. Here the maximum is inside the root.
     return z * ops.rsqrt(ops.maximum(ops.sum(ops.square(z), axis=-1, keepdims=True), 1e-14))
 
 
 def _losses(
-    own: Tensor, *, temperature: float, block: int | None, gather: Callable[[Tensor], Tensor], first: Tensor | int
+    z_replica: Tensor,
+    *,
+    temperature: float,
+    block: int | None,
+    gather: Callable[[Tensor], Tensor],
+    first: Tensor | int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The losses of a replica's `(2, n, d)` unit vectors, and what the logs are made of.
+    """Computes the loss of a replica's pairs, with the gradient that the module docstring derives.
+
+    `z_replica` is the `(2, n, d)` normalized projections of this replica's pairs. For the other arguments see
+    `nt_xent_with_logs`.
 
     Returns:
-        The `(n,)` losses; of the whole batch `(2, N, d)` unit vectors, each anchor's largest negative cosine and its
-        Gaussian potential.
+        The losses `(n,)`. For the global batch: z `(2, N, d)`, the similarity of each anchor's hardest negative
+        `(2, N)`, and each anchor's `contrastive_logs.gaussian_potential` `(2, N)`.
     """
-    n, dim = ops.shape(own)[1:]
+    n, d = ops.shape(z_replica)[1:]
 
     @ops.custom_gradient
-    def losses(own: Tensor):
-        own = ops.stop_gradient(own)  # or TensorFlow's eager tape keeps every block
-        z = gather(own)
-        rows = {"n": n, "first": first, "size": ops.shape(z)[1], "block": block}
-        positive = ops.sum(own[0] * own[1], axis=-1) / temperature
-        found = _by_blocks(lambda pairs: _statistics(z, pairs, temperature=temperature), 3, **rows)
-        negatives, hardest, gaussian = (found[..., i] for i in range(3))
-        anchors = ops.softplus(negatives - positive)  # = logsumexp over all - positive, without its cancellation
-        everyones = gather(ops.stack([positive + anchors, hardest, gaussian], axis=-1))
-        denominators, hardest, gaussian = (everyones[..., i] for i in range(3))
+    def losses(z_replica: Tensor):
+        # Without stop_gradient, TensorFlow's eager tape would keep all blocks in memory.
+        z_replica = ops.stop_gradient(z_replica)  # (2, n, d)
+        z = gather(z_replica)  # (2, N, d)
+        block_size = block or _MAX_SIMILARITIES // (4 * ops.shape(z)[1])  # a pair has 2 anchors and 2N crops to compare
+        in_blocks = functools.partial(_in_blocks, first=first, n=n, block=block_size)
 
-        def gradient(*upstream):
-            weights = tree.flatten(upstream)[0]  # one argument, or one per output: the backends differ
-            both = ops.broadcast_to(weights, (2, n))
-            scale = {"weights": gather(both)[0], "denominators": denominators, "temperature": temperature}
-            pulled = _by_blocks(lambda pairs: _pull(z, pairs, **scale), dim, **rows)
-            push = weights * ops.sum(ops.sigmoid(negatives - positive), axis=0)  # 1 - the share of the positive
-            return (pulled - push[:, None] * ops.flip(own, axis=0)) / temperature
+        statistics = in_blocks(functools.partial(_anchor_statistics, z=z, temperature=temperature), width=3)
+        negatives, hardest, potential = ops.unstack(statistics, num=3, axis=-1)  # (2, n) each
+        positive = ops.sum(z_replica[0] * z_replica[1], axis=-1) / temperature  # (n,)
+        anchor_losses = ops.softplus(negatives - positive)  # (2, n): L_ij and L_ji
 
-        return (ops.sum(anchors, axis=0), z, hardest, gaussian), gradient
+        gathered = gather(ops.stack([positive + anchor_losses, hardest, potential], axis=-1))  # (2, N, 3)
+        log_denominators, hardest, potential = ops.unstack(gathered, num=3, axis=-1)  # (2, N) each
 
-    return losses(own)
+        def gradient(*upstream: Tensor) -> Tensor:
+            # Keras' backends pass either one argument per output or all in one. Only the losses have a gradient.
+            weights = tree.flatten(upstream)[0]  # (n,)
+            all_weights = gather(ops.broadcast_to(weights, (2, n)))[0]  # (N,)
+            sum_over_negatives = in_blocks(
+                functools.partial(
+                    _weighted_sum_of_negatives,
+                    z=z,
+                    weights=all_weights,
+                    log_denominators=log_denominators,
+                    temperature=temperature,
+                ),
+                width=d,
+            )  # (2, n, d)
+            positive_weights = weights * ops.sum(ops.sigmoid(negatives - positive), axis=0)  # (n,)
+            z_positive = ops.flip(z_replica, axis=0)  # (2, n, d): the crop of the other branch
+            return (sum_over_negatives - positive_weights[:, None] * z_positive) / temperature
 
+        return (ops.sum(anchor_losses, axis=0), z, hardest, potential), gradient
 
-def _statistics(z: Tensor, pairs: Tensor, *, temperature: float) -> Tensor:
-    """Of each anchor: logsumexp of its negatives, the largest negative cosine, the Gaussian potential."""
-    cosines = _negatives(z, pairs)
-    hardest = ops.max(cosines, axis=(2, 3))
-    summed = ops.sum(ops.exp((cosines - hardest[:, :, None, None]) / temperature), axis=(2, 3))
-    own = ops.stack([cosines[0, :, 0], cosines[1, :, 1]])
-    gaussian = ops.sum(ops.exp(4.0 * own - 4.0), axis=2)  # the squared distance is 2 - 2 cosine
-    return ops.stack([hardest / temperature + ops.log(summed), hardest, gaussian], axis=-1)
-
-
-def _pull(z: Tensor, pairs: Tensor, *, weights: Tensor, denominators: Tensor, temperature: float) -> Tensor:
-    """Sum of each anchor's negatives, each by its share of both crops' denominators: similarity is symmetric."""
-    similarity = _negatives(z, pairs) / temperature
-    own_weights = ops.take(weights, pairs)[:, None, None]
-    own_denominators = ops.take(denominators, pairs, axis=1)[:, :, None, None]
-    shares = own_weights * ops.exp(similarity - own_denominators) + weights * ops.exp(similarity - denominators)
-    return ops.einsum("apbq,bqd->apd", shares, z)
+    return losses(z_replica)
 
 
-def _negatives(z: Tensor, pairs: Tensor) -> Tensor:
-    """Cosines of these pairs' crops with all, `(2, len(pairs), 2, N)`, but `_NONE` with themselves and each other."""
-    cosines = ops.einsum("apd,bqd->apbq", ops.take(z, pairs, axis=1), z)
-    same = pairs[:, None] == ops.arange(ops.shape(z)[1])
-    return ops.where(same[:, None], _NONE, cosines)
+def _anchor_statistics(pairs: Tensor, *, z: Tensor, temperature: float) -> Tensor:
+    """Summarizes the negatives of the anchors in B pairs, given the indices of the pairs and z `(2, N, d)`.
+
+    Returns:
+        `(2, B, 3)`: the logsumexp of the negatives, the similarity of the hardest negative, the Gaussian potential.
+    """
+    sim = _negative_similarities(pairs, z=z)  # (2, B, 2, N)
+    hardest = ops.max(sim, axis=(2, 3))  # (2, B)
+    # The largest term is factored out of the logsumexp, so that no exponential overflows.
+    sum_of_exp = ops.sum(ops.exp((sim - hardest[:, :, None, None]) / temperature), axis=(2, 3))  # (2, B)
+    negatives = hardest / temperature + ops.log(sum_of_exp)
+    return ops.stack([negatives, hardest, contrastive_logs.gaussian_potential(sim)], axis=-1)
 
 
-def _by_blocks(
-    rows: Callable[[Tensor], Tensor],
-    width: int,
-    *,
-    n: int | Tensor,
-    first: int | Tensor,
-    size: int | Tensor,
-    block: int | None,
+def _weighted_sum_of_negatives(
+    pairs: Tensor, *, z: Tensor, weights: Tensor, log_denominators: Tensor, temperature: float
 ) -> Tensor:
-    """`rows` of the n pairs from `first` on, `(2, n, width)`, given some of their indices among `size` at a time."""
-    count = -(-n // (block or _AT_A_TIME // (4 * size)))
-    if isinstance(count, int) and count == 1:
-        return rows(first + ops.arange(n))
-    each = -(-n // count)
+    """Computes `sum_k (w_i P_ik + w_k P_ki) z_k` over the negatives k of each anchor i in B pairs.
 
-    def step(_: Tensor, i: Tensor):
-        found = rows(first + ops.minimum(i * each + ops.arange(each), n - 1))
-        return found, found
+    Args:
+        pairs: `(B,)` indices of the pairs.
+        z: `(2, N, d)` normalized projections.
+        weights: `(N,)` upstream gradients w of the losses.
+        log_denominators: `(2, N)`.
+        temperature: tau.
 
-    # scan rather than map, which on TensorFlow works on several blocks at once
-    _, found = ops.scan(step, ops.zeros((2, each, width)), ops.arange(count))
-    return ops.reshape(ops.moveaxis(found, 1, 0), (2, count * each, width))[:, :n]
+    Returns:
+        `(2, B, d)`.
+    """
+    logits = _negative_similarities(pairs, z=z) / temperature  # (2, B, 2, N)
+    anchor_weights = ops.take(weights, pairs)[:, None, None]  # (B, 1, 1)
+    anchor_log_denominators = ops.take(log_denominators, pairs, axis=1)[:, :, None, None]  # (2, B, 1, 1)
+    coefficients = (  # (2, B, 2, N)
+        anchor_weights * ops.exp(logits - anchor_log_denominators)  # w_i P_ik, from the anchor's denominator
+        + weights * ops.exp(logits - log_denominators)  # w_k P_ki, from the denominator of each negative
+    )
+    return ops.einsum("apbq,bqd->apd", coefficients, z)
 
 
-def _logs(z: Tensor, hardest: Tensor, gaussian: Tensor) -> dict[str, Tensor]:
-    n = ops.cast(ops.shape(z)[1], "float32")
-    others = ops.maximum(n - 1.0, 1.0)
-    positive = ops.sum(z[0] * z[1], axis=-1)
-    similarity = ops.sum(ops.square(ops.sum(z, axis=(0, 1)))) - ops.sum(ops.square(z)) - 2.0 * ops.sum(positive)
-    potential = ops.where(n > 1.0, ops.mean(gaussian, axis=1) / others, 1.0)
-    return {
-        "top1": ops.mean(ops.cast(positive > hardest + _ROUNDING, "float32")),
-        "positive_similarity": ops.mean(positive),
-        "negative_similarity": similarity / (4.0 * n * others),
-        "alignment": ops.mean(ops.sum(ops.square(z[0] - z[1]), axis=-1)),
-        "uniformity": ops.mean(ops.log(potential)),
-    }
+def _negative_similarities(pairs: Tensor, *, z: Tensor) -> Tensor:
+    """Returns the similarities of the anchors in B pairs with all crops, `(2, B, 2, N)`.
+
+    The similarities of an anchor with itself and with its positive are `_NOT_A_NEGATIVE`.
+    """
+    sim = ops.einsum("apd,bqd->apbq", ops.take(z, pairs, axis=1), z)  # (2, B, 2, N)
+    same_pair = pairs[:, None] == ops.arange(ops.shape(z)[1])  # (B, N)
+    return ops.where(same_pair[:, None], _NOT_A_NEGATIVE, sim)
+
+
+def _in_blocks(
+    function: Callable[[Tensor], Tensor], *, width: int, first: Tensor | int, n: Tensor | int, block: Tensor | int
+) -> Tensor:
+    """Applies a function to the pairs `first`, ..., `first + n - 1`, at most `block` of them at a time.
+
+    The function maps the `(B,)` indices of pairs to `(2, B, width)`. The result is `(2, n, width)`.
+    """
+    blocks = -(-n // block)
+    if isinstance(blocks, int) and blocks == 1:
+        return function(first + ops.arange(n))
+    size = -(-n // blocks)  # All blocks have this size. The last one repeats the last pair to fill up.
+
+    def step(_: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        values = function(first + ops.minimum(index * size + ops.arange(size), n - 1))  # (2, size, width)
+        return values, values
+
+    # `ops.scan`, because `ops.map` computes several blocks at once on TensorFlow.
+    _, values = ops.scan(step, ops.zeros((2, size, width)), ops.arange(blocks))  # (blocks, 2, size, width)
+    return ops.reshape(ops.moveaxis(values, 1, 0), (2, blocks * size, width))[:, :n]

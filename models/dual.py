@@ -7,7 +7,7 @@ import keras
 from models import augment, catalog, frontends
 from models import encoders as encoder_zoo
 from models.compatibility import embedding_dim
-from models.config import ModelConfig
+from models.config import AugmentConfig, ModelConfig
 from models.formats import frame_size
 from models.heads import Projector
 from models.typing import Tensor
@@ -15,19 +15,29 @@ from models.typing import Tensor
 
 @keras.saving.register_keras_serializable("diptych")
 class DualEncoder(keras.Model):
-    """Two branches (crop -> augmentation -> format -> encoder) and one projector for both.
+    """Two branches, each with a format and an encoder, and one projector for both.
 
-    Two branches of different formats have an encoder each. Two branches of the same format share one encoder, or have
-    one each if `config.share_encoder` is false; the paper found no difference.
+    Each branch maps a crop to a projection:
+
+        crop                    (batch, crop_samples)
+        -> mixing               (batch, crop_samples)
+        -> front end: bands     (batch, crop_samples) or (batch, frames, bands)
+        -> masks, shift         the same shape
+        -> front end: features  (batch, crop_samples) or (batch, frames, bands or coefficients)
+        -> encoder              (batch, dim), the embedding
+        -> projector            (batch, projector_dim), the projection z
+
+    Branches of different formats have an encoder each. Branches of the same format share one encoder, or have one each
+    if `config.share_encoder` is false. The paper found no difference between the two.
 
     Args:
         config: The architecture, the formats and the augmentations.
-        seed: Seed of the augmentations. It does not decide the initial weights, see `keras.utils.set_random_seed`.
+        seed: Seed of the augmentations. The initial weights depend on `keras.utils.set_random_seed` instead.
         **kwargs: Passed on to `keras.Model`.
 
     Attributes:
         config: The config that the model was built from.
-        seed: See above.
+        seed: The seed of the augmentations.
         formats: The formats of branch A and branch B.
         embedding_names: The names of the embeddings, in branch order: one name per encoder.
         dims: Name of an embedding -> its size.
@@ -35,19 +45,21 @@ class DualEncoder(keras.Model):
         crop_samples: Length of a crop, in samples.
 
     Raises:
-        ValueError: A format or an encoder does not exist, an encoder cannot read its format, the sizes of the two
-            encoders differ, or a size or an option does not fit.
+        ValueError: A format or an encoder does not exist, an encoder cannot read its format, the two encoders differ
+            in size, or an option does not fit the others.
     """
 
     def __init__(self, config: ModelConfig, *, seed: int | None = None, **kwargs):
         super().__init__(autocast=False, **kwargs)  # The front ends need float32, also under mixed precision.
         dim = embedding_dim(config)
-        self.config, self.seed = config, seed
+        self.config = config
+        self.seed = seed
         self.formats = config.format_names
         self._embedding_of_branch = catalog.embedding_names(self.formats, share_encoder=config.share_encoder)
         self.embedding_names = tuple(dict.fromkeys(self._embedding_of_branch))
         self.dims = dict.fromkeys(self.embedding_names, dim)
-        self.sample_rate, self.crop_samples = config.sample_rate, round(config.crop_seconds * config.sample_rate)
+        self.sample_rate = config.sample_rate
+        self.crop_samples = round(config.crop_seconds * config.sample_rate)
         self.front_ends = {
             format_name: frontends.build(format_name, config) for format_name in dict.fromkeys(self.formats)
         }
@@ -58,56 +70,63 @@ class DualEncoder(keras.Model):
         self.projector = Projector(dim=dim, out_dim=config.projector_dim, norm=config.projector_norm)
         self.projector.build((None, dim))
         self.augmentations = [
-            augment.build(
-                augmentations,
-                front_end=self.front_ends[format_name],
-                sample_rate=config.sample_rate,
-                mixing_group=config.mixing_group,
-                seed=None if seed is None else (100 * seed + 10 * branch) % 2**32,
-            )
-            for branch, (format_name, augmentations) in enumerate(
-                zip(self.formats, (config.augment_a, config.augment_b), strict=True)
-            )
+            self._build_augmentations(branch, augment_config)
+            for branch, augment_config in enumerate((config.augment_a, config.augment_b))
         ]
         self.built = True
+
+    def _build_augmentations(
+        self, branch: int, config: AugmentConfig
+    ) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
+        seed = None
+        if self.seed is not None:
+            seed = (100 * self.seed + 10 * branch) % 2**32  # A branch has up to 4 layers with a seed each.
+        return augment.build(
+            config,
+            front_end=self.front_ends[self.formats[branch]],
+            sample_rate=self.config.sample_rate,
+            mixing_group=self.config.mixing_group,
+            seed=seed,
+        )
 
     @property
     def _format_of_embedding(self) -> dict[str, str]:
         return dict(zip(self._embedding_of_branch, self.formats, strict=True))
 
     @property
-    def draws_each(self) -> int:
+    def draws_per_example(self) -> int:
         """The number of random numbers that augment an example, over both branches."""
-        return sum(layer.draws_each for layer in self._augmentation_layers)
+        return sum(layer.draws_per_example for layer in self._augmentation_layers)
 
     @property
     def _augmentation_layers(self) -> list[keras.layers.Layer]:
         return [layer for branch in self.augmentations for layers in branch for layer in layers]
 
-    def _draws_of(self, layer: keras.layers.Layer, draws: Tensor | None) -> Tensor | None:
+    def _draws_for(self, layer: keras.layers.Layer, draws: Tensor | None) -> Tensor | None:
+        """Returns a layer's columns of `draws`, which lie in the order of `_augmentation_layers`."""
         if draws is None:
             return None
         layers = self._augmentation_layers
-        first = sum(other.draws_each for other in layers[: layers.index(layer)])
-        return draws[:, first : first + layer.draws_each]
+        first = sum(other.draws_per_example for other in layers[: layers.index(layer)])
+        return draws[:, first : first + layer.draws_per_example]
 
     def call(
-        self, views: Sequence[Tensor], training: bool = False, draws: Tensor | None = None
+        self, crops: Sequence[Tensor], training: bool = False, draws: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Projects two crops of the same clips.
+        """Projects two crops of each clip.
 
         Args:
-            views: Two `(batch, crop_samples)` float32 waveforms in [-1, 1], for branch A and branch B.
-            training: Whether to augment, to drop out and to normalize with the statistics of the batch.
-            draws: `(batch, draws_each)` float32 in [0, 1), the random numbers of the augmentations. If None, each
-                augmentation draws its own.
+            crops: Two `(batch, crop_samples)` float32 waveforms in [-1, 1], for branch A and branch B.
+            training: Whether to augment, to apply dropout and to normalize with the statistics of the batch.
+            draws: `(batch, draws_per_example)` float32 in [0, 1), the random numbers of the augmentations. If None,
+                each augmentation draws its own.
 
         Returns:
             Two `(batch, projector_dim)` tensors.
         """
         return tuple(
             self.projector(self.encode(branch, waveform, training=training, draws=draws), training=training)
-            for branch, waveform in enumerate(views)
+            for branch, waveform in enumerate(crops)
         )
 
     def encode(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
@@ -123,7 +142,7 @@ class DualEncoder(keras.Model):
             `(batch, dim)`, the input of the projector.
         """
         x = self.encoder_input(branch, waveform, training=training, draws=draws)
-        return self.encoders[self._embedding_of_branch[branch]](x, training=training)
+        return self.encoders[self._embedding_of_branch[branch]](x, training=training)  # (batch, dim)
 
     def embed(self, audio: Tensor, *, training: bool = False) -> dict[str, Tensor]:
         """Embeds clips with each encoder, without augmentation.
@@ -142,7 +161,7 @@ class DualEncoder(keras.Model):
         }
 
     def encoder_input(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
-        """Turns crops into the input of a branch's encoder: mixed, in the branch's format, augmented.
+        """Returns the input of a branch's encoder: the mixed crops in the branch's format, augmented.
 
         Args:
             branch: 0 for A, 1 for B.
@@ -151,36 +170,36 @@ class DualEncoder(keras.Model):
             draws: See `call`.
 
         Returns:
-            `(batch, crop_samples)` for waveforms, `(batch, frames, bands)` for spectra.
+            `(batch, crop_samples)` for waveforms, `(batch, frames, bands or coefficients)` for spectra.
         """
         mixed = self.mix(branch, waveform, training=training, draws=draws)
         return self.to_format(branch, mixed, training=training, draws=draws)
 
     def mix(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
-        """Mixes each crop with another one of the batch, if the branch does so and in training only.
+        """Mixes each crop with another crop of the batch, in training and if the branch has mixing.
 
-        This is the first half of `encoder_input`, and takes the same arguments.
+        This is the first half of `encoder_input` and takes the same arguments.
 
         Returns:
             `(batch, crop_samples)`.
         """
         for layer in self.augmentations[branch][0]:
-            waveform = layer(waveform, self._draws_of(layer, draws), training=training)
+            waveform = layer(waveform, self._draws_for(layer, draws), training=training)
         return waveform
 
     def to_format(self, branch: int, waveform: Tensor, *, training: bool, draws: Tensor | None = None) -> Tensor:
-        """Converts mixed crops to the format of a branch, and augments them there in training.
+        """Converts mixed crops to the format of a branch. In training, it also augments them.
 
-        This is the second half of `encoder_input`, and takes the same arguments and returns the same.
+        This is the second half of `encoder_input`. It takes the same arguments and returns the same.
         """
         front_end = self.front_ends[self.formats[branch]]
-        x = front_end.bands(waveform)
+        x = front_end.bands(waveform)  # (batch, crop_samples) or (batch, frames, bands)
         for layer in self.augmentations[branch][1]:
-            x = layer(x, self._draws_of(layer, draws), training=training)
+            x = layer(x, self._draws_for(layer, draws), training=training)
         return front_end.features(x)
 
     def get_config(self) -> dict:
-        """Returns the dictionary that `.keras` files hold. Its keys must stay, so that published models load."""
+        """Returns the dictionary that `.keras` files store. Its keys must not change, so that published models load."""
         fields = self.config.model_dump()
         fields["formats"] = list(self.formats)
         fields["augmentations"] = [fields.pop("augment_a"), fields.pop("augment_b")]
@@ -189,10 +208,10 @@ class DualEncoder(keras.Model):
 
     @classmethod
     def from_config(cls, config: Mapping[str, object]) -> "DualEncoder":
-        """Builds a model from the dictionary in a `.keras` file. Fields that an older file lacks have their defaults.
+        """Builds a model from the dictionary in a `.keras` file. Fields that an older file lacks get their defaults.
 
         Raises:
-            ValueError: A format has no encoder, a field is unknown or a value is wrong.
+            ValueError: A format has no encoder, a field is unknown, or a value is wrong.
         """
         fields = dict(config)
         seed = fields.pop("seed", None)

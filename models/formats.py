@@ -1,4 +1,4 @@
-"""The formats of a sound."""
+"""The formats in which an encoder can read a sound."""
 
 SPECTRA = ("spectrogram", "log_mel", "mfcc")
 FORMATS = ("waveform", *SPECTRA)
@@ -18,5 +18,7 @@ def frame_size(name: str, *, n_mels: int, n_mfcc: int) -> int:
     if name != "mfcc":
         return n_mels
     if n_mfcc > n_mels:
-        raise ValueError(f"n_mfcc {n_mfcc} is more than the {n_mels} mel bands they come from: choose at most {n_mels}")
+        raise ValueError(
+            f"n_mfcc {n_mfcc} is more than the {n_mels} mel bands that MFCCs are computed from: choose at most {n_mels}"
+        )
     return n_mfcc

@@ -1,4 +1,4 @@
-"""From a waveform to the format a branch sees: `(batch, samples) -> (batch, frames, bands)`, or the waveform itself."""
+"""The front ends: they convert waveforms, `(batch, samples)`, to the format of a branch."""
 
 import keras
 import numpy as np
@@ -11,12 +11,13 @@ from models.typing import Tensor
 
 
 class FrontEnd(keras.layers.Layer):
-    """Base: `features(bands(waveform))`; in between is where a spectrum is augmented.
+    """Base class: computes `features(bands(waveform))`.
 
-    Each clip's features depend on that clip alone. Always float32: spectra overflow 16-bit floats.
+    The two steps are separate because a spectrum is augmented between them. The features of a clip depend on this clip
+    alone. A front end always computes in float32, because spectra overflow 16-bit floats.
 
     Attributes:
-        hop: Samples from one frame of `bands` to the next.
+        hop: Number of samples from one frame of `bands` to the next.
         silence: The value of `bands` where there is no sound.
     """
 
@@ -27,11 +28,11 @@ class FrontEnd(keras.layers.Layer):
         super().__init__(dtype="float32", trainable=False, **kwargs)
 
     def bands(self, waveform: Tensor) -> Tensor:
-        """What is augmented: the `(batch, samples)` waveform itself, or its log bands, `(batch, frames, bands)`."""
+        """Returns what is augmented: log bands, `(batch, frames, bands)`, or the `(batch, samples)` waveform itself."""
         return waveform
 
     def features(self, bands: Tensor) -> Tensor:
-        """What the encoder reads, from `bands`."""
+        """Returns the input of the encoder, given the result of `bands`."""
         return bands
 
     def call(self, waveform: Tensor) -> Tensor:
@@ -43,29 +44,29 @@ class FrontEnd(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("diptych")
 class Waveform(FrontEnd):
-    """The waveform as it is, `(batch, samples)`."""
+    """The waveform without any change, `(batch, samples)`."""
 
 
 class _FilterBank(FrontEnd):
     """Log of filtered Fourier spectra, `(batch, samples) -> (batch, frames, n_bands)` float32.
 
-    Without centring there are `1 + (samples - window) // hop` frames, with it `1 + samples // hop`.
+    There are `1 + samples // hop` frames if frames are centered, and `1 + (samples - window) // hop` otherwise.
 
-    The transform is two matmuls with a windowed and folded Fourier basis, a small share of an encoder's work, and no
-    FFT op to hinder an export.
+    The Fourier transform is two matrix products with a folded basis, see `filters.folded_fourier_bases`. They cost
+    little compared with an encoder, and unlike an FFT op they can be exported everywhere.
 
     Args:
-        options: How to compute the spectra; None for the defaults.
+        options: How to compute the spectra. None for the defaults.
         sample_rate: In Hz.
         n_bands: Number of bands.
         name: Name of the layer.
 
     Raises:
-        ValueError: The options do not fit the sample rate, or there are too many bands for the transform; when called,
-            the waveform is too short for a frame.
+        ValueError: The options do not fit the sample rate, or there are too many bands for the length of the transform.
+            When called: the waveform is too short for a frame.
     """
 
-    power = 2  # of the Fourier magnitudes
+    power = 2  # exponent of the Fourier magnitudes before the filters
 
     def __init__(
         self,
@@ -77,9 +78,11 @@ class _FilterBank(FrontEnd):
     ):
         super().__init__(name=name)
         self.options = options or FrontEndConfig()
-        self.sample_rate, self.n_bands = sample_rate, n_bands
+        self.sample_rate = sample_rate
+        self.n_bands = n_bands
         self.options.check(sample_rate=sample_rate)
-        self.window, self.hop = self.options.window(sample_rate), self.options.hop(sample_rate)
+        self.window = self.options.window(sample_rate)
+        self.hop = self.options.hop(sample_rate)
         matrix = filters.triangles(
             self.scale,
             bands=n_bands,
@@ -88,44 +91,57 @@ class _FilterBank(FrontEnd):
             low_hz=self.options.low_hz,
             high_hz=self.options.high_hz,
         )
-        heard = matrix.any(axis=1)
-        self._filters = matrix[heard]
-        self._bases = [basis[:, heard] for basis in filters.folded_fourier_bases(self.window, self.options.fft_length)]
+        used = matrix.any(axis=1)  # Frequencies outside all bands need not be computed.
+        self._filters = matrix[used]  # (frequencies, n_bands)
+        cosines, sines = filters.folded_fourier_bases(self.window, self.options.fft_length)
+        self._cosines, self._sines = cosines[:, used], sines[:, used]  # (window // 2, frequencies) each
 
     @property
     def scale(self) -> str:
-        """Of the filters, see `models.filters.triangles`."""
+        """The frequency scale of the filters, see `models.filters.triangles`."""
         return self.options.mel_scale
 
     @property
     def silence(self) -> float:
-        floor = self.options.floor
-        return float(np.log(floor) if self.options.log == "natural" else 20 / self.power * np.log10(floor))
+        if self.options.log == "natural":
+            return float(np.log(self.options.floor))
+        return float(20 / self.power * np.log10(self.options.floor))
 
     def bands(self, waveform: Tensor) -> Tensor:
-        frames, half = self._frames(waveform), self.window // 2
-        after = frames[..., 1 : half + 1]
-        before = ops.flip(frames[..., self.window - half : self.window], axis=-1)
-        cosines, sines = self._bases
-        energy = ops.square(ops.matmul(after + before, cosines)) + ops.square(ops.matmul(after - before, sines))
-        x = ops.matmul(energy if self.power == 2 else ops.sqrt(energy), self._filters)  # (batch, frames, n_bands)
+        frames = self._frames(waveform)  # (batch, frames, at least window)
+        # The window and the cosines are symmetric, and the sines antisymmetric: sample n meets sample window - n.
+        half = self.window // 2
+        ahead = frames[..., 1 : half + 1]  # (batch, frames, window // 2): samples 1, 2, ...
+        behind = ops.flip(frames[..., self.window - half : self.window], axis=-1)  # samples window - 1, window - 2, ...
+        real = ops.matmul(ahead + behind, self._cosines)  # (batch, frames, frequencies)
+        imaginary = ops.matmul(ahead - behind, self._sines)  # (batch, frames, frequencies)
+        spectrum = ops.square(real) + ops.square(imaginary)
+        if self.power == 1:
+            spectrum = ops.sqrt(spectrum)
+        x = ops.matmul(spectrum, self._filters)  # (batch, frames, n_bands)
         if self.options.log == "natural":
             return ops.log(x + self.options.floor)
         return 20 / self.power * ops.log10(ops.maximum(x, self.options.floor))
 
     def _frames(self, waveform: Tensor) -> Tensor:
-        """`(batch, frames, window or more)`: each frame is the hop it begins with and the next ones."""
+        """Cuts `(batch, samples)` into overlapping frames, `(batch, frames, size)`.
+
+        A frame is a whole number of hops. Its size is at least the window, and what exceeds the window is not used.
+        """
         samples, hop, window = waveform.shape[1], self.hop, self.window
         shortest = self.options.shortest(1, sample_rate=self.sample_rate)
         if samples is not None and samples < shortest:
-            raise ValueError(f"{samples} samples are too few for a frame of the {self.name}: give {shortest} or more")
+            raise ValueError(
+                f"{samples} samples are too few for a frame of the {self.name}: give at least {shortest} samples"
+            )
         if self.options.centre:
             waveform = ops.pad(waveform, [[0, 0], [(window + 1) // 2, window // 2]], mode="reflect")
-        hops = -(-window // hop)  # in a frame
-        waveform = ops.pad(waveform, [[0, 0], [0, hops * hop - window]])
-        count = ops.shape(waveform)[1] // hop
-        x = ops.reshape(waveform[:, : count * hop], (-1, count, hop))
-        return ops.concatenate([x[:, i : count - hops + 1 + i] for i in range(hops)], axis=-1)
+        hops_per_frame = -(-window // hop)
+        waveform = ops.pad(waveform, [[0, 0], [0, hops_per_frame * hop - window]])
+        hops = ops.shape(waveform)[1] // hop
+        x = ops.reshape(waveform[:, : hops * hop], (-1, hops, hop))  # (batch, hops, hop)
+        frames = hops - hops_per_frame + 1
+        return ops.concatenate([x[:, i : frames + i] for i in range(hops_per_frame)], axis=-1)
 
     def get_config(self) -> dict:
         return {
@@ -137,12 +153,14 @@ class _FilterBank(FrontEnd):
 
     @classmethod
     def from_config(cls, config: dict) -> "_FilterBank":
-        return cls(**{**config, "options": FrontEndConfig(**config["options"])})
+        fields = dict(config)
+        options = FrontEndConfig(**fields.pop("options"))
+        return cls(options, **fields)
 
 
 @keras.saving.register_keras_serializable("diptych")
 class Spectrogram(_FilterBank):
-    """Log of the Fourier magnitudes in bands evenly spaced in Hz; see `_FilterBank`."""
+    """Log of the Fourier magnitudes in bands that are evenly spaced in Hz, see `_FilterBank`."""
 
     power = 1
     scale = "linear"
@@ -150,24 +168,24 @@ class Spectrogram(_FilterBank):
 
 @keras.saving.register_keras_serializable("diptych")
 class LogMel(_FilterBank):
-    """Log-mel energies; see `_FilterBank`."""
+    """Log-mel energies, see `_FilterBank`."""
 
 
 @keras.saving.register_keras_serializable("diptych")
 class Mfcc(_FilterBank):
     """The first `n_mfcc` coefficients of the orthonormal DCT-II of `LogMel`, `(batch, frames, n_mfcc)`.
 
-    A block of dropped frames, a dropped band and a shift of bands mean on cepstra what they mean on the log-mel bands
-    that these come from, so that is where they are augmented.
+    Augmentations change the log-mel bands, before the DCT: masked bands and shifted bands have no counterpart among
+    cepstral coefficients.
     """
 
     def __init__(self, options: FrontEndConfig | None = None, *, n_mfcc: int = 13, **kwargs):
         super().__init__(options, **kwargs)
         self.n_mfcc = frame_size("mfcc", n_mels=self.n_bands, n_mfcc=n_mfcc)
-        self._cosines = filters.cosine_transform(self.n_bands, n_mfcc)
+        self._dct = filters.cosine_transform(self.n_bands, n_mfcc)  # (n_bands, n_mfcc)
 
     def features(self, bands: Tensor) -> Tensor:
-        return ops.matmul(bands, self._cosines)
+        return ops.matmul(bands, self._dct)  # (batch, frames, n_mfcc)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "n_mfcc": self.n_mfcc}
@@ -186,9 +204,9 @@ def build(format_name: str, config: ModelConfig) -> FrontEnd:
     name = f"{format_name}_front_end"
     if format_name == "waveform":
         return Waveform(name=name)
-    sizes = {"sample_rate": config.sample_rate, "n_bands": config.n_mels}
+    options, sample_rate, n_bands = config.front_end, config.sample_rate, config.n_mels
     if format_name == "spectrogram":
-        return Spectrogram(config.front_end, name=name, **sizes)
+        return Spectrogram(options, sample_rate=sample_rate, n_bands=n_bands, name=name)
     if format_name == "log_mel":
-        return LogMel(config.front_end, name=name, **sizes)
-    return Mfcc(config.front_end, n_mfcc=config.n_mfcc, name=name, **sizes)
+        return LogMel(options, sample_rate=sample_rate, n_bands=n_bands, name=name)
+    return Mfcc(options, sample_rate=sample_rate, n_bands=n_bands, n_mfcc=config.n_mfcc, name=name)

@@ -1,33 +1,35 @@
-"""Weights of PANNs (Kong et al. 2020) for the eight encoders that are PANNs' networks without their linear layers.
+"""Assigns the weights of PANNs (Kong et al. 2020) to the eight encoders that are PANNs without their linear layers.
 
-A layer with weights bears the path of its PANNs module, `conv_block1.conv1` or `resnet.layer2.0.downsample.1`, so layer
-and role name the tensor that belongs to it.
+The name of a layer with weights is the path of the PANNs module, e.g. `conv_block1.conv1` or
+`resnet.layer2.0.downsample.1`. Together with the variable's name it gives the name of the PANNs tensor.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
 from models import catalog
 
-_ROLES = {
+# Keras variable -> PyTorch tensor.
+_TENSOR_OF_VARIABLE = {
     "kernel": "weight",
     "gamma": "weight",
     "beta": "bias",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-# The front end, which holds no trained weights, and the linear layers.
-_NOT_OURS = ("spectrogram_extractor.", "logmel_extractor.", "fc1.", "fc_audioset.")
-_COUNTER = ".num_batches_tracked"
-_SHOWN = 10  # names in an error
+# The front end, which has no trained weights, and the linear layers.
+_OUTSIDE_THE_ENCODER = ("spectrogram_extractor.", "logmel_extractor.", "fc1.", "fc_audioset.")
+_BATCH_COUNTER = ".num_batches_tracked"
+_MOST_NAMES_IN_ERROR = 10
 
 
 def identify(arrays: Mapping[str, np.ndarray]) -> str:
-    """Tells from a network's tensors which encoder it is.
+    """Returns the name of the encoder to which a network's tensors belong.
 
-    PANNs count a network's depth in convolutions, those of shortcuts aside, and the two linear layers.
+    The number in the name of a PANNs network is its depth: the convolutions, except those of the shortcuts, plus the
+    two linear layers.
 
     Args:
         arrays: PANNs tensor name -> array, or anything with a `shape`.
@@ -36,55 +38,76 @@ def identify(arrays: Mapping[str, np.ndarray]) -> str:
         One of `models.catalog.ENCODERS`.
 
     Raises:
-        ValueError: if it is none of PANNs' networks that Diptych has.
+        ValueError: The tensors belong to none of the eight PANNs networks.
     """
-    own = [name for name in arrays if _is_ours(name)]
-    depth = 2 + sum(len(arrays[name].shape) > 2 and ".downsample." not in name for name in own)
-    family = "cnn"
-    if any(name.startswith("resnet.") for name in own):
-        family = "res1dnet" if "conv0.weight" in own else "resnet"
-    if f"{family}{depth}" not in catalog.ENCODERS:
+    names = [name for name in arrays if _is_encoder_tensor(name)]
+    kernels = [name for name in names if len(arrays[name].shape) > 2 and ".downsample." not in name]
+    if not any(name.startswith("resnet.") for name in names):
+        family = "cnn"
+    elif "conv0.weight" in names:
+        family = "res1dnet"
+    else:
+        family = "resnet"
+    network = f"{family}{len(kernels) + 2}"
+    if network not in catalog.ENCODERS:
         known = ", ".join(name for name in catalog.ENCODERS if not name.startswith("conv"))
-        raise ValueError(f"the weights are of none of PANNs' networks {known}, but hold {_listed(own)}")
-    return f"{family}{depth}"
+        raise ValueError(f"the weights are of none of PANNs' networks {known}, but contain {_listed(names)}")
+    return network
 
 
 def assign(encoder: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
-    """Gives an encoder the weights of a PANNs network; all of them or, on an error, none.
+    """Assigns the weights of a PANNs network to an encoder. If one does not fit, none is assigned.
 
     Args:
-        encoder: From `models.encoders.build`, with the norm and the bands of the network.
-        arrays: PANNs tensor name -> array in torch's layout, `(out, in, ...)` for kernels. What belongs to the front
-            end or to the two linear layers is ignored.
+        encoder: From `models.encoders.build`, with the norm and the number of bands of the network.
+        arrays: PANNs tensor name -> array in PyTorch's layout, kernels `(out, in, ...)`. Tensors of the front end and
+            of the two linear layers are ignored.
 
     Raises:
-        ValueError: listing the tensors that are missing, of another shape, or left over.
+        ValueError: Tensors are missing, unexpected or of another shape. The message lists them.
     """
-    variables = {f"{layer.name}.{_ROLES[weight.name]}": weight for layer in encoder.layers for weight in layer.weights}
-    values = {name: _keras_layout(np.asarray(array)) for name, array in arrays.items() if _is_ours(name)}
-    pairs = {name: (values[name].shape, tuple(variables[name].shape)) for name in variables if name in values}
-    wrong = {
-        "without": [name for name in variables if name not in values],
-        "besides": [name for name in values if name not in variables],
-        "in another shape": [f"{name} {found} for {shape}" for name, (found, shape) in pairs.items() if found != shape],
+    variables = {
+        f"{layer.name}.{_TENSOR_OF_VARIABLE[variable.name]}": variable
+        for layer in encoder.layers
+        for variable in layer.weights
     }
-    if any(wrong.values()):
-        found = "; ".join(f"{what} {_listed(names)}" for what, names in wrong.items() if names)
-        raise ValueError(f"the weights do not fit the encoder {encoder.name!r}: {found}")
+    values = {name: _keras_layout(np.asarray(array)) for name, array in arrays.items() if _is_encoder_tensor(name)}
+    problems = []
+    missing = [name for name in variables if name not in values]
+    if missing:
+        problems.append(f"missing {_listed(missing)}")
+    unexpected = [name for name in values if name not in variables]
+    if unexpected:
+        problems.append(f"unexpected {_listed(unexpected)}")
+    misshapen = [
+        f"{name} {values[name].shape}, expected {tuple(variable.shape)}"
+        for name, variable in variables.items()
+        if name in values and values[name].shape != tuple(variable.shape)
+    ]
+    if misshapen:
+        problems.append(f"of another shape {_listed(misshapen)}")
+    if problems:
+        raise ValueError(f"the weights do not fit the encoder {encoder.name!r}: {'; '.join(problems)}")
     for name, variable in variables.items():
         variable.assign(values[name])
 
 
-def _is_ours(name: str) -> bool:
-    return not name.startswith(_NOT_OURS) and not name.endswith(_COUNTER)
+def _is_encoder_tensor(name: str) -> bool:
+    return not name.startswith(_OUTSIDE_THE_ENCODER) and not name.endswith(_BATCH_COUNTER)
 
 
 def _keras_layout(array: np.ndarray) -> np.ndarray:
-    """Kernels `(out, in, ...)` as `(..., in, out)`; all else is one-dimensional."""
-    return np.moveaxis(array, (0, 1), (-1, -2)) if array.ndim > 1 else array
+    """Moves the channel axes of kernels: `(out, in, ...)` becomes `(..., in, out)`."""
+    if array.ndim <= 1:
+        return array
+    return np.moveaxis(array, (0, 1), (-1, -2))
 
 
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "") if names else "nothing"
+def _listed(names: Sequence[str]) -> str:
+    if not names:
+        return "nothing"
+    text = ", ".join(names[:_MOST_NAMES_IN_ERROR])
+    more = len(names) - _MOST_NAMES_IN_ERROR
+    if more > 0:
+        text += f" and {more} more"
+    return text

@@ -1,7 +1,7 @@
-"""Types of arguments and results."""
+"""Type aliases."""
 
 from collections.abc import Sequence
 from typing import Any
 
-Tensor = Any  # a tensor of the Keras backend in use, or what it converts
+Tensor = Any  # a tensor of Keras' current backend, or anything that Keras converts to one
 Shape = Sequence[int | None]

@@ -1,4 +1,4 @@
-"""The reference networks' weights and vectors, which lie outside the repository: tests of them skip without."""
+"""Weights and vectors of the reference networks. They lie outside the repository, and tests skip without them."""
 
 import importlib.util
 import pathlib
@@ -16,18 +16,18 @@ def fixture(name: str) -> dict[str, np.ndarray]:
 
 
 def torch_weights(name: str) -> dict[str, np.ndarray]:
-    """Weights by PANNs name, kernels in torch's layout."""
+    """Returns PANNs tensor name -> array, kernels in PyTorch's layout."""
     spec = importlib.util.spec_from_file_location("reference_weights", FOLDER / "weights.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.load(name, layout="torch")
 
 
-def relative_error(found, expected) -> float:
-    """Largest difference, as a share of the largest expected value."""
-    return float(np.abs(np.asarray(found) - expected).max() / np.abs(expected).max())
+def relative_error(actual, expected) -> float:
+    """Returns the largest difference, as a share of the largest expected value."""
+    return float(np.abs(np.asarray(actual) - expected).max() / np.abs(expected).max())
 
 
-def relative_distance(found, expected) -> float:
-    """Distance as a share of the expected vector's length: of use where single entries may differ more."""
-    return float(np.linalg.norm(np.asarray(found) - expected) / np.linalg.norm(expected))
+def relative_distance(actual, expected) -> float:
+    """Returns the distance as a share of the expected vector's length, for vectors whose single entries may differ."""
+    return float(np.linalg.norm(np.asarray(actual) - expected) / np.linalg.norm(expected))

@@ -12,7 +12,7 @@ from etils import epath
 from beam_jobs.audio import pcm
 from components.evaluator import baselines
 from components.evaluator.clips import Clips, StoredClip
-from models import views
+from models import subclips
 from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
 
 BOTH = "both"
@@ -43,7 +43,7 @@ def load_embedder(model_dir: epath.Path, saved_model: epath.Path) -> Embedder:
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32)], autograph=False)
     def embed_baselines(audio: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = _as_features(views.embed_windows(untrained, audio), names, prefix=UNTRAINED)
+        features = _as_features(subclips.embed_subclips(untrained, audio), names, prefix=UNTRAINED)
         features[MFCC] = mfcc.statistics(audio)
         return features
 
@@ -113,7 +113,7 @@ def _join(clips: Sequence[_EmbeddedClip]) -> Clips:
 
 
 def _as_features(embeddings: Mapping[str, tf.Tensor], encoders: Sequence[str], *, prefix: str) -> dict[str, tf.Tensor]:
-    """Renames the outputs of `models.views.embed_windows` to sets of features."""
+    """Renames the outputs of `models.subclips.embed_subclips` to sets of features."""
     features = {prefix + encoder: embeddings[encoder] for encoder in encoders}
     features[prefix + BOTH] = embeddings["embedding"]
     return features
@@ -134,7 +134,7 @@ def _batches_of_equal_length(clips: Iterable[StoredClip], *, crop: int) -> Itera
         samples = clip.audio.size
         waiting.setdefault(samples, []).append((index, clip))
         waiting_clips += 1
-        subclip_count = len(views.subclip_starts(samples, crop=crop, stride=views.half_crop(crop)))
+        subclip_count = len(subclips.subclip_starts(samples, crop=crop, stride=subclips.half_crop(crop)))
         if len(waiting[samples]) >= max(1, _SUBCLIPS_PER_BATCH // subclip_count):
             batch = waiting.pop(samples)
         elif waiting_clips >= _MAX_WAITING_CLIPS:

@@ -17,7 +17,7 @@ from etils import epath
 
 from beam_jobs import examples
 from beam_jobs.audio import pcm
-from models import views
+from models import subclips
 from models.dual import DualEncoder
 
 _SCRIPT = pathlib.Path(__file__).with_name("serve_once.py")
@@ -99,7 +99,7 @@ def validate(saved_model: epath.Path, *, audio: np.ndarray, reference: DualEncod
         served = _serve_once(saved_model, audio)
     except _ServingError as error:
         return InfraBlessing(checks={"loads": Check(False, str(error))})
-    expected = {name: np.asarray(value) for name, value in views.embed_clips(reference, audio).items()}
+    expected = {name: np.asarray(value) for name, value in subclips.embed_clips(reference, audio).items()}
     checks = {"loads": Check(True, "in a fresh process, without our code")}
     checks.update(_compare(served, expected, tolerance=tolerance))
     latency_ms = {

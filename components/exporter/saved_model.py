@@ -7,7 +7,7 @@ import tensorflow as tf
 from etils import epath
 
 from components.embedding_info import EmbeddingInfo
-from models import views
+from models import subclips
 from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
 
 
@@ -36,8 +36,8 @@ def export(model: DualEncoder, directory: epath.Path) -> EmbeddingInfo:
     archive = keras.export.ExportArchive()
     archive.track(model)
     audio = [tf.TensorSpec((None, None), tf.float32, name="audio")]
-    archive.add_endpoint("serving_default", lambda audio: views.embed_clips(model, audio), input_signature=audio)
-    archive.add_endpoint("windows", lambda audio: views.embed_windows(model, audio), input_signature=audio)
+    archive.add_endpoint("serving_default", lambda audio: subclips.embed_clips(model, audio), input_signature=audio)
+    archive.add_endpoint("windows", lambda audio: subclips.embed_subclips(model, audio), input_signature=audio)
     archive.write_out(os.fspath(directory), verbose=False)
     info = describe(model)
     info.write(directory)
@@ -55,7 +55,7 @@ def describe(model: DualEncoder) -> EmbeddingInfo:
         dim=total,
         sample_rate=model.sample_rate,
         crop_samples=model.crop_samples,
-        stride_samples=views.half_crop(model.crop_samples),
+        stride_samples=subclips.half_crop(model.crop_samples),
         input="audio float32 (batch, samples) in [-1, 1]",
         signatures={
             "serving_default": {name: f"float32 (batch, {dim})" for name, dim in output_dims.items()},

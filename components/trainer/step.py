@@ -60,10 +60,10 @@ class Setup:
         """
         replicas, replica = self.strategy.num_replicas_in_sync, tf.distribute.get_replica_context()
         step = tf.cast(self.optimizer.iterations.value, tf.int64)
-        shape = (self.batch_size, self.model.draws_each)
+        shape = (self.batch_size, self.model.draws_per_example)
         draws = tf.random.stateless_uniform(shape, seed=tf.stack([tf.cast(self.seed, tf.int64), step]))
         first = (part * replicas + replica.replica_id_in_sync_group) * self.micro_batch
-        draws = tf.slice(draws, [first, 0], [self.micro_batch, self.model.draws_each])
+        draws = tf.slice(draws, [first, 0], [self.micro_batch, self.model.draws_per_example])
         projections = self.model((pcm.to_float(batch["a"]), pcm.to_float(batch["b"])), training=True, draws=draws)
         return tuple(tf.cast(z, tf.float32) for z in projections)
 

@@ -80,7 +80,7 @@ class TrainingLog:
         """
         group = model.config.mixing_group  # holds the partners of the first
         batch = {name: values[:group] for name, values in batch.items()}
-        draws = tf.random.stateless_uniform((len(batch["clip_id"]), model.draws_each), seed=(model.seed or 0, 0))
+        draws = tf.random.stateless_uniform((len(batch["clip_id"]), model.draws_per_example), seed=(model.seed or 0, 0))
         with self._writer.as_default(step=0):
             for branch, name in enumerate(model.formats):
                 sounds = model.mix(branch, pcm.to_float(batch["ab"[branch]]), training=True, draws=draws)

@@ -1,4 +1,4 @@
-"""The encoders of the paper by name: 2-D networks for spectra, 1-D networks for the raw waveform."""
+"""Builds the encoders of the paper by name: 2-D networks for spectra, 1-D networks for the raw waveform."""
 
 import keras
 
@@ -6,9 +6,10 @@ from models import catalog
 from models.encoders import cnn, conv_stack, res1dnet, resnet
 from models.encoders.parts import MinimumLength
 
+# Name -> function from the input to the embedding.
 _TRUNKS = {
-    **dict.fromkeys(cnn.BLOCKS, cnn.trunk),
-    **dict.fromkeys(resnet.STAGES, resnet.trunk),
+    **dict.fromkeys(cnn.NETWORKS, cnn.trunk),
+    **dict.fromkeys(resnet.NETWORKS, resnet.trunk),
     **dict.fromkeys(res1dnet.BLOCKS, res1dnet.trunk),
     **dict.fromkeys(conv_stack.STRIDED_LAYERS, conv_stack.trunk),
 }
@@ -26,38 +27,47 @@ def build(
     """Builds one of the paper's encoders (section 2.1), without the two linear layers of a classifier.
 
     Args:
-        name: One of `models.catalog.ENCODERS`. CNN6 ... ResNet54 (PANNs) take `(batch, frames, n_mels)` float32
-            log-mel; Res1dNet31, Res1dNet51 (PANNs) and Conv160 ... Conv2560 take `(batch, samples)` float32 waveforms.
-        n_mels: Bands of the spectral input; unused by the waveform networks.
-        norm: `"batch"` or `"group:G"`; None is the family's own: `"batch"` for the 2-D networks, `"group:32"` for the
-            Res1dNets (the paper calls group norm important there and gives no number; times `width`, so that a group
-            holds as many channels), `"group:1"` for the convolution stacks (wav2vec). Batch norm is synchronised
-            across replicas.
-        padding: `"same"` or `"valid"`. Of the pooling in PANNs' networks (None: `"same"`, without which the base model
-            could not take its crops of 1 s; `"valid"` is PANNs'), of the convolutions in the stacks (None: `"valid"`).
+        name: One of `models.catalog.ENCODERS`. CNN6 ... ResNet54 (PANNs) read `(batch, frames, n_mels)` float32
+            spectra. Res1dNet31, Res1dNet51 (PANNs) and Conv160 ... Conv2560 read `(batch, samples)` float32 waveforms.
+        n_mels: Bands of the spectra. The waveform networks ignore it.
+        norm: `"batch"` or `"group:G"`. Batch normalization is synchronized across replicas. None for the default of
+            the encoder's family:
+
+            * 2-D networks: `"batch"`.
+            * Res1dNets: group normalization with 32 groups times `width`, so that the channels per group stay the same.
+              The paper finds group normalization important here, but does not give the number of groups.
+            * Convolution stacks: `"group:1"`, as in wav2vec.
+        padding: `"same"` or `"valid"`. In PANNs' networks, the padding of the pooling: by default `"same"`, because
+            with PANNs' own `"valid"` the base model cannot read the paper's crops of 1 s. In the convolution stacks,
+            the padding of the convolutions: by default `"valid"`.
         width: Multiplies every channel count.
-        dropout: Rate after each block of a 2-D network (PANNs: 0.2); half of it inside each residual block. The
-            convolution stacks have none.
+        dropout: Dropout rate after each block of a 2-D network (PANNs: 0.2). Residual blocks use half the rate. The
+            convolution stacks have no dropout.
 
     Returns:
-        A model with output `(batch, dim)`, dim 512 or 2048 times `width`. PANNs' networks name each layer as PANNs
-        names the module, e.g. `conv_block1.conv1`. An input too short for the encoder raises a ValueError that names
-        the shortest one.
+        A model with output `(batch, dim)`, where dim is 512 or 2048 times `width`. The layers of PANNs' networks have
+        the names of PANNs' modules, e.g. `conv_block1.conv1`. The model raises a ValueError if an input is too short.
 
     Raises:
-        ValueError: on an unknown name, norm or padding, a width that leaves no channel, or too few bands.
+        ValueError: The name, the norm or the padding is unknown, the width leaves no channel, or there are too few
+            bands.
     """
     encoder = catalog.find_encoder(name)
     if padding not in (None, *catalog.PADDINGS):
         raise ValueError(f"unknown padding {padding!r}: it is 'same' or 'valid'")
-    norm, padding = norm or _default_norm(encoder, width), padding or encoder.padding
+    if norm is None:
+        norm = _default_norm(encoder, width)
+    if padding is None:
+        padding = encoder.padding
     shortest = encoder.shortest(padding)
     if encoder.waveform:
-        inputs, unit = keras.Input((None,), name="waveform"), "samples"
+        inputs = keras.Input((None,), name="waveform")
+        unit = "samples"
     else:
         if n_mels < shortest:
             raise ValueError(f"{name} needs at least {shortest} bands, not {n_mels}: build it with padding='same'")
-        inputs, unit = keras.Input((None, n_mels), name="spectrum"), "frames"
+        inputs = keras.Input((None, n_mels), name="spectrum")
+        unit = "frames"
     x = MinimumLength(shortest=shortest, encoder=name, unit=unit, name="minimum_length")(inputs)
     outputs = _TRUNKS[name](name, x, norm=norm, padding=padding, width=width, dropout=dropout)
     return keras.Model(inputs, outputs, name=name)
@@ -65,4 +75,6 @@ def build(
 
 def _default_norm(encoder: catalog.Encoder, width: float) -> str:
     kind, _, groups = encoder.norm.partition(":")
-    return f"{kind}:{max(1, round(int(groups) * width))}" if groups else kind
+    if kind == "batch":
+        return kind
+    return f"group:{max(1, round(int(groups) * width))}"

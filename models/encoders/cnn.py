@@ -1,27 +1,43 @@
 """PANNs' plain 2-D networks CNN6, CNN10 and CNN14 (Kong et al. 2020) up to their global pooling."""
 
+import dataclasses
+
 from keras import layers
 
-from models.catalog import scale
+from models.catalog import scale_channels
 from models.encoders.parts import convolution_block, normalized_bands, spectral_embedding
 from models.typing import Tensor
 
-# Per network: kernel size, convolutions in a block, channels of each block, and the blocks followed by pooling.
-BLOCKS = {
-    "cnn6": (5, 1, (64, 128, 256, 512), 4),
-    "cnn10": (3, 2, (64, 128, 256, 512), 4),
-    "cnn14": (3, 2, (64, 128, 256, 512, 1024, 2048), 5),
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Network:
+    kernel: int
+    convolutions: int  # in each block
+    channels: tuple[int, ...]  # of each block
+    pooled_blocks: int  # the number of blocks that are followed by pooling
+
+
+NETWORKS = {
+    "cnn6": _Network(kernel=5, convolutions=1, channels=(64, 128, 256, 512), pooled_blocks=4),
+    "cnn10": _Network(kernel=3, convolutions=2, channels=(64, 128, 256, 512), pooled_blocks=4),
+    "cnn14": _Network(kernel=3, convolutions=2, channels=(64, 128, 256, 512, 1024, 2048), pooled_blocks=5),
 }
 
 
 def trunk(name: str, spectrum: Tensor, *, norm: str, padding: str, width: float, dropout: float) -> Tensor:
-    """`(batch, frames, bands) -> (batch, dim)`; see `models.encoders.build`, whose checks have passed."""
-    kernel, convolutions, channels, pooled = BLOCKS[name]
-    x = normalized_bands(spectrum, norm=norm)
-    for block, filters in enumerate(channels, start=1):
-        options = {"kernel": kernel, "convolutions": convolutions, "norm": norm}
-        x = convolution_block(x, scale(filters, width), name=f"conv_block{block}", **options)
-        if block <= pooled:
-            x = layers.AveragePooling2D(2, padding=padding)(x)
+    """Maps `(batch, frames, bands)` to `(batch, dim)`. `models.encoders.build` checks the arguments."""
+    network = NETWORKS[name]
+    x = normalized_bands(spectrum, norm=norm)  # (batch, frames, bands, 1)
+    for block, channels in enumerate(network.channels, start=1):
+        x = convolution_block(
+            x,
+            scale_channels(channels, width),
+            kernel=network.kernel,
+            convolutions=network.convolutions,
+            norm=norm,
+            name=f"conv_block{block}",
+        )  # (batch, frames, bands, channels)
+        if block <= network.pooled_blocks:
+            x = layers.AveragePooling2D(2, padding=padding)(x)  # (batch, frames / 2, bands / 2, channels)
         x = layers.Dropout(dropout)(x)
-    return spectral_embedding(x)
+    return spectral_embedding(x)  # (batch, dim)

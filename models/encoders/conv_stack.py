@@ -1,28 +1,28 @@
 """Conv160 ... Conv2560: strided 1-D convolutions over the raw waveform (paper, section 2.1).
 
-The paper gives kernel sizes, strides and the number of filters; that there is no bias, no padding and one group
-is the reading best supported by wav2vec's code, which the paper cites for this building block.
+The paper gives kernel sizes, strides and the number of filters. The rest (no bias, no padding, one normalization group)
+follows the code of wav2vec, which the paper cites for this building block.
 """
 
 from keras import ops
 
-from models.catalog import scale
+from models.catalog import scale_channels
 from models.layers import Conv1D, normalization
 from models.typing import Tensor
 
 FILTERS = 512
 FIRST_STRIDE = 5
-# Network -> layers of kernel 4 and stride 2 after the first of kernel 10 and stride 5.
+# Network -> number of layers with kernel 4 and stride 2, after the first layer with kernel 10 and stride 5.
 STRIDED_LAYERS = {"conv160": 5, "conv320": 6, "conv640": 7, "conv1280": 8, "conv2560": 9}
 
 
 def trunk(name: str, waveform: Tensor, *, norm: str, padding: str, width: float, dropout: float) -> Tensor:
-    """`(batch, samples) -> (batch, dim)`; see `models.encoders.build`, whose checks have passed."""
-    del dropout  # there is none
-    filters = scale(FILTERS, width)
+    """Maps `(batch, samples)` to `(batch, dim)`. `models.encoders.build` checks the arguments."""
+    del dropout  # This family has no dropout.
+    filters = scale_channels(FILTERS, width)
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
     for i in range(STRIDED_LAYERS[name] + 1):
         strides = FIRST_STRIDE if i == 0 else 2
         x = Conv1D(filters, 2 * strides, strides=strides, padding=padding, name=f"conv{i}")(x)
-        x = ops.relu(normalization(norm, name=f"norm{i}")(x))
-    return ops.mean(x, axis=1)
+        x = ops.relu(normalization(norm, name=f"norm{i}")(x))  # (batch, frames, filters)
+    return ops.mean(x, axis=1)  # (batch, dim)

@@ -1,4 +1,4 @@
-"""What the encoders are made of. Layers bear the names that PANNs gives its modules, so `models.panns` finds them."""
+"""Building blocks of the encoders. Layers have the names of PANNs' modules, so that `models.panns` finds them."""
 
 import keras
 from keras import layers, ops
@@ -9,21 +9,29 @@ from models.typing import Tensor
 
 @keras.saving.register_keras_serializable("diptych")
 class MinimumLength(keras.layers.Layer):
-    """Passes on `(batch, length, ...)` and refuses a length from which its encoder has nothing to embed.
+    """Checks that an input, `(batch, length, ...)`, is long enough for the encoder, and returns it unchanged.
+
+    Args:
+        shortest: Smallest length.
+        encoder: Name of the encoder, for the error message.
+        unit: What the length counts: samples or frames.
+        **kwargs: Passed on to `keras.layers.Layer`.
 
     Raises:
-        ValueError: when called, naming the encoder and its shortest input.
+        ValueError: When called: the input is too short.
     """
 
     def __init__(self, *, shortest: int, encoder: str, unit: str, **kwargs):
         super().__init__(**kwargs)
-        self.shortest, self.encoder, self.unit = shortest, encoder, unit
+        self.shortest = shortest
+        self.encoder = encoder
+        self.unit = unit
 
     def call(self, x: Tensor) -> Tensor:
         if x.shape[1] is not None and x.shape[1] < self.shortest:
             raise ValueError(
                 f"{self.encoder} needs an input of at least {self.shortest} {self.unit}, not {x.shape[1]}: "
-                "give it longer ones, or build it with padding='same'"
+                "give it longer inputs, or build it with padding='same'"
             )
         return x
 
@@ -37,7 +45,7 @@ class MinimumLength(keras.layers.Layer):
 def convolution_block(
     x: Tensor, filters: int, *, kernel: int = 3, convolutions: int = 2, norm: str, name: str
 ) -> Tensor:
-    """PANNs' block: convolution -> norm -> ReLU, once or twice, on `(batch, frames, bands, channels)`."""
+    """Applies PANNs' convolution block to `(batch, frames, bands, channels)`: convolution, norm, ReLU, repeated."""
     for i in range(1, convolutions + 1):
         x = layers.Conv2D(filters, kernel, padding="same", use_bias=False, name=f"{name}.conv{i}")(x)
         x = ops.relu(normalization(norm, name=f"{name}.bn{i}")(x))
@@ -45,20 +53,22 @@ def convolution_block(
 
 
 def normalized_bands(spectrum: Tensor, *, norm: str) -> Tensor:
-    """bn0: `(batch, frames, bands)` normalised with a gain and an offset per band, and a channel axis behind.
+    """Normalizes the bands of spectra, PANNs' bn0, and adds a channel axis: `(batch, frames, bands, 1)`.
 
-    Batch norm has a mean and a variance per band, too (PANNs). Group norm has one of each per example: bands cannot
-    be split into as many groups as channels can, and an example must not depend on its batch.
+    Each band has a scale and an offset.
+    Batch normalization also has a mean and a variance per band, as in PANNs. If the encoder uses group normalization,
+    all bands form one group, because the number of bands need not be divisible by the number of groups.
     """
-    norm = norm if norm == "batch" else "group:1"
+    if norm != "batch":
+        norm = "group:1"
     return ops.expand_dims(normalization(norm, name="bn0")(spectrum), -1)
 
 
 def spectral_embedding(x: Tensor) -> Tensor:
-    """PANNs' global pooling: `(batch, frames, bands, channels) -> (batch, channels)`, mean of bands, then as below."""
+    """Pools `(batch, frames, bands, channels)` to `(batch, channels)` as PANNs do: mean over bands, then over time."""
     return temporal_embedding(ops.mean(x, axis=2))
 
 
 def temporal_embedding(x: Tensor) -> Tensor:
-    """`(batch, frames, channels) -> (batch, channels)`: max + mean of time."""
+    """Pools `(batch, frames, channels)` to `(batch, channels)` as PANNs do: maximum over time plus mean over time."""
     return ops.max(x, axis=1) + ops.mean(x, axis=1)

@@ -1,61 +1,88 @@
 """PANNs' 2-D ResNets (Kong et al. 2020) up to their global pooling.
 
-They differ from the image networks of that name: the stem is a block of two 3 x 3 convolutions, and average pooling
-ahead of a stage's first block takes the place of its strides.
+They differ from the image networks of the same name in two ways. The first block has two 3 x 3 convolutions. The first
+block of a stage downsamples by average pooling, not by strides.
 """
+
+import dataclasses
 
 from keras import layers, ops
 
-from models.catalog import scale
+from models.catalog import scale_channels
 from models.encoders.parts import convolution_block, normalized_bands, spectral_embedding
 from models.layers import normalization
 from models.typing import Tensor
 
-PLANES = (64, 128, 256, 512)  # per stage
-# Per network: residual blocks in each stage, and whether they are bottlenecks.
-STAGES = {
-    "resnet22": ((2, 2, 2, 2), False),
-    "resnet38": ((3, 4, 6, 3), False),
-    "resnet54": ((3, 4, 6, 3), True),
+PLANES = (64, 128, 256, 512)  # of each stage
+BOTTLENECK = 4  # a bottleneck block has this many times as many output channels as planes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Network:
+    blocks: tuple[int, ...]  # the number of residual blocks in each stage
+    bottleneck: bool
+
+
+NETWORKS = {
+    "resnet22": _Network(blocks=(2, 2, 2, 2), bottleneck=False),
+    "resnet38": _Network(blocks=(3, 4, 6, 3), bottleneck=False),
+    "resnet54": _Network(blocks=(3, 4, 6, 3), bottleneck=True),
 }
-BOTTLENECK = 4  # how many times wider than its planes a bottleneck's output is
 
 
 def trunk(name: str, spectrum: Tensor, *, norm: str, padding: str, width: float, dropout: float) -> Tensor:
-    """`(batch, frames, bands) -> (batch, dim)`; see `models.encoders.build`, whose checks have passed."""
-    blocks, bottleneck = STAGES[name]
-    x = normalized_bands(spectrum, norm=norm)
-    x = convolution_block(x, scale(64, width), norm=norm, name="conv_block1")
-    x = layers.Dropout(dropout)(_halve(x, padding))
-    for stage, (planes, count) in enumerate(zip(PLANES, blocks, strict=True), start=1):
-        channels = [scale(planes, width)] * 2
-        convolutions = list(zip((3, 3), channels, strict=True))
-        if bottleneck:
-            convolutions = list(zip((1, 3, 1), [*channels, scale(BOTTLENECK * planes, width)], strict=True))
+    """Maps `(batch, frames, bands)` to `(batch, dim)`. `models.encoders.build` checks the arguments."""
+    network = NETWORKS[name]
+    x = normalized_bands(spectrum, norm=norm)  # (batch, frames, bands, 1)
+    x = convolution_block(x, scale_channels(64, width), norm=norm, name="conv_block1")
+    x = layers.Dropout(dropout)(_halve(x, padding))  # (batch, frames / 2, bands / 2, 64)
+    for stage, (planes, count) in enumerate(zip(PLANES, network.blocks, strict=True), start=1):
+        convolutions = _convolutions(planes, bottleneck=network.bottleneck, width=width)
         for i in range(count):
-            halved = stage > 1 and i == 0
-            x = _halve(x, padding) if halved else x
-            options = {"norm": norm, "dropout": dropout / 2, "name": f"resnet.layer{stage}.{i}"}
-            x = _residual_block(x, convolutions, halved=halved, **options)
+            downsample = stage > 1 and i == 0
+            if downsample:
+                x = _halve(x, padding)
+            x = _residual_block(
+                x,
+                convolutions,
+                downsample=downsample,
+                norm=norm,
+                dropout=dropout / 2,
+                name=f"resnet.layer{stage}.{i}",
+            )  # (batch, frames, bands, channels)
     x = layers.Dropout(dropout)(_halve(x, padding))
-    x = convolution_block(x, scale(2048, width), norm=norm, name="conv_block_after1")
-    return spectral_embedding(layers.Dropout(dropout)(x))
+    x = convolution_block(x, scale_channels(2048, width), norm=norm, name="conv_block_after1")
+    return spectral_embedding(layers.Dropout(dropout)(x))  # (batch, dim)
+
+
+def _convolutions(planes: int, *, bottleneck: bool, width: float) -> list[tuple[int, int]]:
+    """Returns kernel size and channels of each convolution in a residual block."""
+    channels = scale_channels(planes, width)
+    if bottleneck:
+        return [(1, channels), (3, channels), (1, scale_channels(BOTTLENECK * planes, width))]
+    return [(3, channels), (3, channels)]
 
 
 def _residual_block(
-    x: Tensor, convolutions: list[tuple[int, int]], *, halved: bool, norm: str, dropout: float, name: str
+    x: Tensor, convolutions: list[tuple[int, int]], *, downsample: bool, norm: str, dropout: float, name: str
 ) -> Tensor:
-    """Convolutions of the given kernels and channels, with a shortcut; the last norm's gamma starts at 0."""
+    """Applies convolutions of the given kernel sizes and channels, with a shortcut.
+
+    The gamma of the last norm starts at 0, so the block starts as its shortcut. If `downsample` is true, the caller has
+    pooled `x`.
+    """
+    *inner, (last_kernel, out_channels) = convolutions
     y = x
-    for i, (kernel, channels) in enumerate(convolutions, start=1):
-        last = i == len(convolutions)
-        y = layers.Dropout(dropout)(y) if last else y
+    for i, (kernel, channels) in enumerate(inner, start=1):
         y = layers.Conv2D(channels, kernel, padding="same", use_bias=False, name=f"{name}.conv{i}")(y)
-        y = normalization(norm, gamma="zeros" if last else "ones", name=f"{name}.bn{i}")(y)
-        y = y if last else ops.relu(y)
-    if halved or x.shape[-1] != channels:
-        first = int(halved)  # PANNs counts the pooling, too
-        x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}.downsample.{first}")(x)
+        y = ops.relu(normalization(norm, name=f"{name}.bn{i}")(y))
+    last = len(convolutions)
+    y = layers.Dropout(dropout)(y)
+    y = layers.Conv2D(out_channels, last_kernel, padding="same", use_bias=False, name=f"{name}.conv{last}")(y)
+    y = normalization(norm, gamma="zeros", name=f"{name}.bn{last}")(y)
+    if downsample or x.shape[-1] != out_channels:
+        first = 1 if downsample else 0  # PANNs' pooling is module 0 of the shortcut.
+        x = layers.Conv2D(out_channels, 1, use_bias=False, name=f"{name}.downsample.{first}")(x)
         x = normalization(norm, name=f"{name}.downsample.{first + 1}")(x)
     return ops.relu(x + y)
 

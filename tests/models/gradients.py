@@ -1,4 +1,4 @@
-"""Gradients on whichever backend Keras runs on."""
+"""Gradients on the backend that Keras runs on, TensorFlow or JAX."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,8 @@ import numpy as np
 
 
 def value_and_gradients(fn: Callable, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The scalar `fn(*arrays)` and its gradient by each of the arrays."""
+    """Returns the scalar `fn(*arrays)` and its gradients with respect to the arrays."""
+    # The backends are imported in the branches because only one of them need be installed.
     tensors = [keras.ops.convert_to_tensor(array) for array in arrays]
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -29,17 +30,17 @@ def value_and_gradients(fn: Callable, arrays: Sequence[np.ndarray]) -> tuple[np.
 
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
-    """Within the block models are built and computed in float64.
+    """Builds and runs models in float64 within the block.
 
-    In float32 a gradient is that of a neighbouring network wherever rounding crosses a ReLU or picks the other maximum
-    of a pool, which depends on the processor: one crossing in the last stage of Res1dNet31 is 1 % of its gradient.
+    In float32, rounding can switch a ReLU or the maximum of a pooling, and whether it does depends on the processor.
+    One such switch in the last stage of Res1dNet31 changes the gradient by 1 %.
     """
     policy, floatx = keras.config.dtype_policy(), keras.config.floatx()
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     is_jax = keras.backend.backend() == "jax"
     if is_jax:
-        import jax
+        import jax  # only here, because it is not installed with TensorFlow
 
         jax.config.update("jax_enable_x64", True)
     try:

@@ -1,8 +1,9 @@
-"""PANNs' networks (Kong et al. 2020) up to their global pooling, a second time: plain numpy in float64, and slow.
+"""A second, slow implementation of PANNs' networks (Kong et al. 2020) up to their global pooling, in NumPy and float64.
 
-Written from a description of the networks only, not from `models.encoders`, which it is there to check. Arrays are as
-in torch, channels first and under PANNs' names; the names also tell the number of blocks. As in evaluation: no dropout,
-running statistics. Where the tensors have no statistics, all norms are group norms of 32 groups.
+It checks `models.encoders`, so it is written from a description of the networks and shares no code with them. Arrays
+have PyTorch's layout, channels first, and PANNs' names, from which the number of blocks follows. The networks run as in
+evaluation: no dropout, running statistics. If the tensors have no running statistics, all norms are group norms with 32
+groups.
 """
 
 import itertools
@@ -14,9 +15,9 @@ EPSILON = 1e-5
 
 
 def embed(name, arrays, x, *, pooling="valid", outputs=None):
-    """Embeddings (batch, channels) of log-mels (batch, 1, frames, bands) or samples (batch, samples).
+    """Returns embeddings (batch, channels) of log-mels (batch, 1, frames, bands) or waveforms (batch, samples).
 
-    Into the dict `outputs`, if given, goes what each layer with weights puts out, in order.
+    If a dict `outputs` is given, the output of each layer with weights is added to it, in order.
     """
     net = _Layers(arrays, pooling, {} if outputs is None else outputs)
     x = x.astype("float64")
@@ -24,7 +25,7 @@ def embed(name, arrays, x, *, pooling="valid", outputs=None):
         x = net.norm(net.conv(x[:, np.newaxis], "conv0", stride=5), "bn0")  # no ReLU
         x = net.stages(x, window=4)
     else:
-        x = net.norm(x[:, 0].swapaxes(1, 2), "bn0").swapaxes(1, 2)[:, np.newaxis]  # its channels are the bands
+        x = net.norm(x[:, 0].swapaxes(1, 2), "bn0").swapaxes(1, 2)[:, np.newaxis]  # The channels of bn0 are the bands.
         if name.startswith("cnn"):
             x = net.plain_blocks(x, unpooled=6 if name == "cnn14" else None)
         else:
@@ -47,7 +48,7 @@ class _Layers:
         kernel = self.arrays[f"{path}.weight"].astype("float64")
         sizes = kernel.shape[2:]
         axes = tuple(range(2, x.ndim))
-        # All of PANNs' kernels are odd and padded with half their extent on either side.
+        # All kernels of PANNs have odd sizes. The input is padded by half the kernel's extent on both sides.
         x = np.pad(x, [(0, 0), (0, 0)] + [(dilation * (size // 2),) * 2 for size in sizes])
         extents = [dilation * (size - 1) + 1 for size in sizes]
         windows = np.lib.stride_tricks.sliding_window_view(x, extents, axes)
@@ -78,7 +79,7 @@ class _Layers:
     def pool(self, x, window, reduce=np.nanmean):
         for axis in range(2, x.ndim):
             length = x.shape[axis]
-            if self.pooling == "same":  # padding counts neither as a maximum nor in a mean
+            if self.pooling == "same":  # Padding is NaN, so that neither a maximum nor a mean counts it.
                 padding = [(0, 0)] * x.ndim
                 padding[axis] = (-length % window // 2, -length % window - -length % window // 2)
                 x = np.pad(x, padding, constant_values=np.nan)
@@ -109,7 +110,7 @@ class _Layers:
         waveform = x.ndim == 3
         shortcut, first = x, 0
         if shrink > 1:
-            shortcut, first = self.pool(x, shrink), 1  # a pooling takes a place in the names
+            shortcut, first = self.pool(x, shrink), 1  # The pooling is module 0.
             x = self.pool(x, shrink, np.nanmax) if waveform else shortcut
         if f"{path}.downsample.{first}.weight" in self.arrays:
             shortcut = self.conv(shortcut, f"{path}.downsample.{first}")
@@ -121,5 +122,5 @@ class _Layers:
         return _relu(x + shortcut)
 
     def _count(self, name, start=1):
-        """The numbers from `start` on for which there is a tensor."""
+        """Yields the numbers from `start` on for which a tensor of this name exists."""
         return itertools.takewhile(lambda i: name.format(i) in self.arrays, itertools.count(start))

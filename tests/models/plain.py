@@ -1,4 +1,4 @@
-"""The same network from Keras' own layers: what our faster forms are compared with, in results and in time."""
+"""Networks of Keras' own layers, with which the faster layers of `models.layers` are compared."""
 
 import keras
 
@@ -6,7 +6,7 @@ from models import layers
 
 
 def twin(model: keras.Model) -> keras.Model:
-    """A copy, weights and all, in which Keras' own layers stand in place of ours."""
+    """Returns a copy of a model, with its weights, that has Keras' own layers in place of those in `models.layers`."""
     copy = keras.models.clone_model(model, clone_function=_plain)
     copy.set_weights(model.get_weights())
     return copy

@@ -10,12 +10,12 @@ from models.config import AugmentConfig, ModelConfig
 
 
 def _spectra(batch, frames, bands):
-    """Every value differs from every other, and none is the floor."""
+    """Returns spectra in which all values differ, and none is the floor, -9."""
     return np.arange(1, batch * frames * bands + 1, dtype="float32").reshape(batch, frames, bands)
 
 
 def _assert_mixed(mixed, *, group):
-    """`mixed` was the identity: each row named its example."""
+    """Checks mixed rows of the identity matrix, whose nonzero columns show which examples were mixed."""
     batch = len(mixed)
     np.testing.assert_allclose(mixed.sum(axis=1), 1.0, rtol=1e-5)
     for i, row in enumerate(mixed):
@@ -40,7 +40,7 @@ def _assert_shifted(shifted, x, *, farthest):
 
 def _assert_masked(masked, x, *, axis, longest):
     for before, after in zip(x, masked, strict=True):
-        dropped = (after == -9.0).all(axis=2 - axis)
+        dropped = (after == -9.0).all(axis=2 - axis)  # `before` and `after` have no batch axis.
         np.testing.assert_array_equal(after[after != -9.0], before[after != -9.0])
         assert dropped.sum() == (after == -9.0).sum() // after.shape[2 - axis]
         assert dropped.sum() <= min(longest, x.shape[axis])
@@ -48,17 +48,17 @@ def _assert_masked(masked, x, *, axis, longest):
 
 
 @given(batch=st.integers(1, 70), group=st.integers(2, 40), seed=st.integers(0, 1000))
-def test_mixing_takes_another_example_of_the_same_group(batch, group, seed):
+def test_mixing_adds_another_example_of_the_same_group(batch, group, seed):
     mixed = augment.AudioMixing(group=group, seed=seed)(np.eye(batch, dtype="float32"), training=True)
     _assert_mixed(np.asarray(mixed), group=group)
 
 
-def test_mixing_share_is_beta_5_2():
-    shares = np.diag(augment.AudioMixing(seed=1)(np.eye(6400, dtype="float32"), training=True))
-    assert scipy.stats.kstest(shares, scipy.stats.beta(5, 2).cdf).pvalue > 0.01
+def test_alpha_follows_beta_5_2():
+    alphas = np.diag(augment.AudioMixing(seed=1)(np.eye(6400, dtype="float32"), training=True))
+    assert scipy.stats.kstest(alphas, scipy.stats.beta(5, 2).cdf).pvalue > 0.01
 
 
-def test_mixing_draws_every_partner_alike():
+def test_all_mixing_partners_are_equally_likely():
     mixed = np.asarray(augment.AudioMixing(group=4, seed=0)(np.eye(2400, dtype="float32"), training=True))
     groups = mixed.reshape(600, 4, 600, 4)[np.arange(600), :, np.arange(600)]
     counts = (groups > 0).sum(axis=0)
@@ -67,7 +67,7 @@ def test_mixing_draws_every_partner_alike():
 
 
 @given(batch=st.integers(1, 5), farthest=st.integers(0, 12), bands=st.integers(1, 8), seed=st.integers(0, 1000))
-def test_shift_truncates_and_fills_with_the_floor(batch, farthest, bands, seed):
+def test_a_shift_does_not_wrap_around_and_fills_with_the_floor(batch, farthest, bands, seed):
     x = _spectra(batch, 3, bands)
     shifted = augment.FrequencyShift(farthest=farthest, value=-9.0, seed=seed)(x, training=True)
     _assert_shifted(np.asarray(shifted), x, farthest=farthest)
@@ -76,23 +76,24 @@ def test_shift_truncates_and_fills_with_the_floor(batch, farthest, bands, seed):
 def test_shift_is_uniform_over_its_whole_range():
     x = np.broadcast_to(np.arange(7, dtype="float32"), (7000, 1, 7))
     shifted = np.asarray(augment.FrequencyShift(farthest=2, value=-9.0, seed=3)(x, training=True))
-    counts = np.bincount((5 - shifted[:, 0, 3]).astype(int), minlength=5)  # band 3 shows the band it came from
+    # Band b holds the value b, so the value in band 3 is the number of the band that moved there.
+    counts = np.bincount((5 - shifted[:, 0, 3]).astype(int), minlength=5)
     assert len(counts) == 5
     assert counts.min() > 1200
 
 
 @given(longest=st.integers(0, 12), size=st.integers(1, 8), axis=st.sampled_from([1, 2]), seed=st.integers(0, 1000))
-def test_mask_drops_one_block_and_leaves_the_rest(longest, size, axis, seed):
+def test_a_mask_replaces_one_block_and_nothing_else(longest, size, axis, seed):
     x = _spectra(6, size, 4) if axis == 1 else _spectra(6, 4, size)
     masked = augment.Mask(axis=axis, longest=longest, value=-9.0, seed=seed)(x, training=True)
     _assert_masked(np.asarray(masked), x, axis=axis, longest=longest)
 
 
-def test_mask_lengths_and_places_cover_their_range():
-    masked = np.asarray(augment.Mask(axis=1, longest=3, value=-9.0, seed=0)(np.ones((4000, 6)), training=True))
-    dropped = masked == -9.0
-    assert np.bincount(dropped.sum(axis=1), minlength=4).min() > 850
-    assert dropped.mean(axis=0).min() > 0.1
+def test_lengths_and_positions_of_masks_cover_their_ranges():
+    x = augment.Mask(axis=1, longest=3, value=-9.0, seed=0)(np.ones((4000, 6)), training=True)
+    masked = np.asarray(x) == -9.0
+    assert np.bincount(masked.sum(axis=1), minlength=4).min() > 850
+    assert masked.mean(axis=0).min() > 0.1
 
 
 LAYERS = {
@@ -114,7 +115,7 @@ def test_nothing_happens_outside_training(name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_seed_fixes_the_draws_and_each_call_draws_anew(name):
+def test_draws_follow_from_the_seed_and_differ_from_call_to_call(name):
     x, layer = _input(name), LAYERS[name]()
     again = type(layer).from_config(layer.get_config())
     first, second = (np.asarray(layer(x, training=True)) for _ in range(2))
@@ -128,15 +129,15 @@ def test_draws_are_the_same_under_mixed_precision(name):
     expected = LAYERS[name]()(x, training=True)
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
-        found = LAYERS[name]()(x, training=True)
+        augmented = LAYERS[name]()(x, training=True)
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(augmented, expected)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX has nothing but XLA")
-def test_xla_compiles_all_of_them():
-    import tensorflow as tf
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="on JAX, XLA compiles everything")
+def test_xla_compiles_all_augmentations():
+    import tensorflow as tf  # only here, because the other tests also run on JAX
 
     def compiled(layer, x):
         return tf.function(lambda x: layer(x, training=True), jit_compile=True)(tf.constant(x)).numpy()

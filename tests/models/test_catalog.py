@@ -16,6 +16,6 @@ def test_embedding_names(formats, share_encoder, names):
     assert catalog.embedding_names(formats, share_encoder=share_encoder) == names
 
 
-def test_an_unknown_pair_is_refused():
+def test_an_unknown_pair_is_an_error():
     with pytest.raises(ValueError, match="unknown pair of encoders 'large': the pairs are small, base"):
         catalog.pair("large")

@@ -7,16 +7,16 @@ from models import catalog, compatibility, dual
 from models.config import AugmentConfig, ModelConfig
 from models.formats import FORMATS
 
-SPECTRA_OF_PANNS = {"window_seconds": 0.032, "centre": True}
+CENTERED = {"window_seconds": 0.032, "centre": True}
 
 
 def _config(**fields):
     return ModelConfig.model_validate({"augment_a": AugmentConfig(), "augment_b": AugmentConfig(), **fields})
 
 
-@pytest.mark.parametrize("front_end", [{}, SPECTRA_OF_PANNS], ids=["ours", "centred"])
+@pytest.mark.parametrize("front_end", [{}, CENTERED], ids=["default", "centered"])
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_shortest_crop_it_names_is_the_shortest_that_can_be_embedded(name, front_end):
+def test_the_suggested_crop_is_the_shortest_that_can_be_embedded(name, front_end):
     def config(seconds):
         return _config(
             formats=f"{name}+{name}",
@@ -28,9 +28,9 @@ def test_the_shortest_crop_it_names_is_the_shortest_that_can_be_embedded(name, f
             width=1 / 64,
         )
 
-    with pytest.raises(ValueError, match="choose at least") as refused:
+    with pytest.raises(ValueError, match="choose at least") as error:
         compatibility.check_inputs(config(0.01))
-    shortest = float(re.search(r"at least ([\d.]+) s", str(refused.value))[1])
+    shortest = float(re.search(r"at least ([\d.]+) s", str(error.value))[1])
     compatibility.check_inputs(config(shortest))
     model = dual.DualEncoder(config(shortest))
     audio = np.ones((1, model.crop_samples), "float32")
@@ -41,7 +41,7 @@ def test_the_shortest_crop_it_names_is_the_shortest_that_can_be_embedded(name, f
         model.embed(audio[:, :-1])
 
 
-def test_padding_same_takes_whatever_holds_a_frame():
+def test_padding_same_needs_a_single_frame():
     fields = {"formats": "waveform+mfcc", "encoders": catalog.pair("base"), "padding": "same"}
     compatibility.check_inputs(_config(**fields, crop_seconds=0.02))
     with pytest.raises(ValueError, match="0.019 s is too short for cnn14 on mfcc: choose at least 0.02 s"):
@@ -51,7 +51,7 @@ def test_padding_same_takes_whatever_holds_a_frame():
 @pytest.mark.parametrize("pair", catalog.PAIRS)
 @pytest.mark.parametrize("a", FORMATS)
 @pytest.mark.parametrize("b", FORMATS)
-def test_the_pairs_fit_any_two_formats_and_crops_of_a_second(pair, a, b):
+def test_the_pairs_of_encoders_fit_any_two_formats_and_crops_of_a_second(pair, a, b):
     config = _config(formats=f"{a}+{b}", encoders=catalog.pair(pair), crop_seconds=1.0)
     assert compatibility.embedding_dim(config) == {"small": 512, "base": 2048}[pair]
     compatibility.check_inputs(config)

@@ -1,4 +1,4 @@
-"""Training steps under XLA with static shapes and bfloat16 compute: what a TPU would compile, compiled here."""
+"""Training steps compiled by XLA with static shapes, in float32 and in bfloat16, as on a TPU."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("tf.function is what these tests compile", allow_module_level=True)
 import tensorflow as tf
 
-# One encoder of each family, and every format. XLA takes its time over the deep ones.
+# One encoder of each family, and every format. XLA takes long to compile the deep encoders.
 PAIRS = [
     pytest.param({"encoders": {"waveform": "conv160", "log_mel": "cnn6"}}, id="conv stack and CNN"),
     pytest.param({"formats": "spectrogram+mfcc", "encoders": {"spectrogram": "cnn6", "mfcc": "cnn6"}}, id="spectra"),
@@ -29,19 +29,22 @@ PAIRS = [
 
 @pytest.fixture
 def set_policy():
-    """Sets Keras' precision for one test."""
+    """Sets Keras' dtype policy for one test."""
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy("float32")
 
 
 def _audio():
-    """Two views of four tones; of noise alone, all embeddings would be near one another and rounding would show."""
+    """Returns two crops of four clips, `(2, 4, 8000)`.
+
+    They contain tones, because the embeddings of noise are so similar that rounding errors matter.
+    """
     tones = np.sin(np.outer([0.03, 0.1, 0.3, 1.0], np.arange(8000)))
     return (0.3 * tones + 0.01 * np.random.default_rng(0).normal(size=(2, 4, 8000))).astype("float32")
 
 
 def _step(pair, *, jit_compile):
-    """Loss and length of the gradient of one training step from the same weights, and the model behind it."""
+    """Runs one training step from fixed initial weights; returns [loss, gradient norm] and the model."""
     keras.utils.set_random_seed(0)
     config = ModelConfig(
         width=1 / 32,
@@ -70,26 +73,26 @@ def _step(pair, *, jit_compile):
 
 @pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-3), ("mixed_bfloat16", 0.1)])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_compiled_step_is_the_plain_one(pair, policy, tolerance, set_policy):
-    expected, plain = _step(pair, jit_compile=False)
+def test_a_compiled_step_equals_the_uncompiled_step(pair, policy, tolerance, set_policy):
+    expected, uncompiled = _step(pair, jit_compile=False)
     set_policy(policy)
-    found, model = _step(pair, jit_compile=True)
-    assert found == pytest.approx(expected, rel=tolerance)
-    assert all(v.dtype == "float32" for v in model.trainable_variables)
-    for variable, reference in zip(model.non_trainable_variables, plain.non_trainable_variables, strict=True):
+    result, compiled = _step(pair, jit_compile=True)
+    assert result == pytest.approx(expected, rel=tolerance)
+    assert all(v.dtype == "float32" for v in compiled.trainable_variables)
+    for variable, reference in zip(compiled.non_trainable_variables, uncompiled.non_trainable_variables, strict=True):
         np.testing.assert_allclose(np.asarray(variable), np.asarray(reference), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", FORMATS)
-def test_augmented_views_compile(name, policy, set_policy):
+def test_augmented_encoder_inputs_compile(name, policy, set_policy):
     set_policy(policy)
     bands = 0 if name in ("waveform", "mfcc") else 10
     augment = AugmentConfig(mixing=True, time_mask_seconds=0.1, frequency_mask=bands, frequency_shift=bands)
     config = ModelConfig(formats=f"{name}+{name}", augment_a=augment, augment_b=augment, width=1 / 32, crop_seconds=0.5)
     model = dual.DualEncoder(config)
     (audio, _), encoder_input = _audio(), tf.function(model.encoder_input, jit_compile=True)
-    found = encoder_input(0, audio, training=True)
-    assert found.shape == model.encoder_input(0, audio, training=False).shape
-    assert np.isfinite(found).all()
-    assert not np.allclose(found, model.encoder_input(0, audio, training=False))
+    augmented, plain = encoder_input(0, audio, training=True), model.encoder_input(0, audio, training=False)
+    assert augmented.shape == plain.shape
+    assert np.isfinite(augmented).all()
+    assert not np.allclose(augmented, plain)

@@ -30,25 +30,25 @@ def _cosines(z_a, z_b):
     return z @ z.T
 
 
-def _slow(z_a, z_b, temperature=0.1):
-    """Eq. (1), anchor by anchor, in float64."""
+def _slow_losses(z_a, z_b, temperature=0.1):
+    """Computes eq. (1) anchor by anchor, in float64."""
     n = len(z_a)
-    similarity = _cosines(z_a, z_b) / temperature
-    anchors = []
+    sim = _cosines(z_a, z_b) / temperature
+    losses = []
     for i in range(2 * n):
-        positive = similarity[i, (i + n) % (2 * n)]
-        others = [similarity[i, k] for k in range(2 * n) if k != i]
-        anchors.append(-positive + np.log(np.sum(np.exp(others))))
-    return np.array(anchors[:n]) + np.array(anchors[n:])
+        positive = sim[i, (i + n) % (2 * n)]
+        others = [sim[i, k] for k in range(2 * n) if k != i]
+        losses.append(-positive + np.log(np.sum(np.exp(others))))
+    return np.array(losses[:n]) + np.array(losses[n:])
 
 
 def _slow_gradient(z, weights, temperature, step=1e-6):
-    """Of the weighted sum of the slow losses, by differences."""
+    """Computes the gradient of the weighted sum of the slow losses by central differences."""
     z, gradient = z.astype("float64"), np.zeros(z.shape)
     for index in np.ndindex(z.shape):
-        moved = np.zeros(z.shape)
-        moved[index] = step
-        difference = _slow(*(z + moved), temperature) - _slow(*(z - moved), temperature)
+        change = np.zeros(z.shape)
+        change[index] = step
+        difference = _slow_losses(*(z + change), temperature) - _slow_losses(*(z - change), temperature)
         gradient[index] = weights @ difference / (2 * step)
     return gradient
 
@@ -57,25 +57,26 @@ def _slow_logs(z_a, z_b):
     n, cosines = len(z_a), _cosines(z_a, z_b)
     positives = [(i, (i + n) % (2 * n)) for i in range(2 * n)]
     negatives = [[cosines[i, k] for k in range(2 * n) if k not in (i, j)] for i, j in positives]
-    own = [[cosines[i, k] for i in rows for k in rows if i != k] for rows in (range(n), range(n, 2 * n))]
+    branches = (range(n), range(n, 2 * n))
+    same_branch = [[cosines[i, k] for i in branch for k in branch if i != k] for branch in branches]
     return {
         "top1": np.mean([cosines[i, j] > max(others) for (i, j), others in zip(positives, negatives, strict=True)]),
         "positive_similarity": np.mean([cosines[i, j] for i, j in positives]),
         "negative_similarity": np.mean(negatives),
         "alignment": np.mean([2 - 2 * cosines[i, j] for i, j in positives]),
-        "uniformity": np.mean([np.log(np.mean(np.exp(-2 * (2 - 2 * np.array(branch))))) for branch in own]),
+        "uniformity": np.mean([np.log(np.mean(np.exp(-2 * (2 - 2 * np.array(sim))))) for sim in same_branch]),
     }
 
 
 @given(**BATCHES, temperature=st.floats(0.05, 2.0))
 def test_equals_the_slow_reference(pairs, dim, block, seed, temperature):
     z_a, z_b = _projections(pairs, dim, seed)
-    found = contrastive.nt_xent(z_a, z_b, temperature=temperature, block=block)
-    np.testing.assert_allclose(found, _slow(z_a, z_b, temperature), rtol=1e-4, atol=1e-5)
+    losses = contrastive.nt_xent(z_a, z_b, temperature=temperature, block=block)
+    np.testing.assert_allclose(losses, _slow_losses(z_a, z_b, temperature), rtol=1e-4, atol=1e-5)
 
 
 @given(**BATCHES)
-def test_gradient_of_any_weights_equals_the_slow_reference(pairs, dim, block, seed):
+def test_gradient_of_a_weighted_sum_equals_the_slow_reference(pairs, dim, block, seed):
     z = _projections(pairs, dim, seed)
     weights = np.random.default_rng(seed).normal(size=pairs).astype("float32")
     _, gradients = value_and_gradients(
@@ -87,7 +88,7 @@ def test_gradient_of_any_weights_equals_the_slow_reference(pairs, dim, block, se
 @needs_reference
 @pytest.mark.parametrize("case", "abcde")
 @pytest.mark.parametrize("block", [None, 3])
-def test_equals_the_float64_oracle_in_value_and_gradient(case, block):
+def test_loss_and_gradient_equal_the_float64_reference(case, block):
     vectors = {key[2:]: value for key, value in fixture("ntxent").items() if key.startswith(f"{case}/")}
     z = [vectors[name].astype("float32") for name in "uv"]
     options = {"temperature": float(vectors["tau"]), "block": block}
@@ -96,24 +97,24 @@ def test_equals_the_float64_oracle_in_value_and_gradient(case, block):
     np.testing.assert_allclose(loss, anchors[: len(loss)] + anchors[len(loss) :], rtol=1e-5, atol=1e-8)
     assert float(logs["top1"]) == pytest.approx(vectors["top1_acc"])
     _, gradients = value_and_gradients(lambda *z: ops.mean(contrastive.nt_xent(*z, **options)) / 2, z)
-    for found, name in zip(gradients, "uv", strict=True):
+    for gradient, name in zip(gradients, "uv", strict=True):
         expected = vectors[f"grad_{name}_mean_over_anchors"]
-        if np.abs(expected).max() > 0:  # a single pair has no negative, and no gradient
-            assert relative_error(found, expected) < 1e-5
-        else:
-            np.testing.assert_allclose(found, 0.0, atol=1e-12)
+        if np.abs(expected).max() > 0:
+            assert relative_error(gradient, expected) < 1e-5
+        else:  # A single pair has no negatives, so its gradient is 0.
+            np.testing.assert_allclose(gradient, 0.0, atol=1e-12)
 
 
 @pytest.mark.parametrize("pairs", [2, 16, 256])
-def test_at_equal_similarities_an_anchor_loses_the_log_of_the_others(pairs):
+def test_loss_at_equal_similarities_is_twice_the_log_of_the_number_of_other_crops(pairs):
     loss, logs = contrastive.nt_xent_with_logs(np.ones((pairs, 4)), np.ones((pairs, 4)), block=100)
     np.testing.assert_allclose(loss, 2 * math.log(2 * pairs - 1), rtol=1e-6)
-    assert float(logs["top1"]) == 0.0, "a tie is no hit"
+    assert float(logs["top1"]) == 0.0, "a tie must not count"
 
 
 @pytest.mark.parametrize("dim", [5, 100, 512])
-def test_a_collapsed_batch_has_no_hits(dim):
-    z = np.repeat(_projections(1, dim), 333, axis=1)  # cosines that differ by rounding
+def test_top1_of_a_collapsed_batch_is_zero(dim):
+    z = np.repeat(_projections(1, dim), 333, axis=1)  # The cosines differ by rounding only.
     assert float(contrastive.nt_xent_with_logs(*z[[0, 0]])[1]["top1"]) == 0.0
 
 
@@ -121,8 +122,8 @@ def test_a_collapsed_batch_has_no_hits(dim):
 def test_logs_equal_the_slow_reference(pairs, dim, block, seed):
     z_a, z_b = _projections(pairs, dim, seed)
     _, logs = contrastive.nt_xent_with_logs(z_a, z_b, block=block)
-    found = {name: float(value) for name, value in logs.items()}
-    assert found == pytest.approx(_slow_logs(z_a, z_b), rel=1e-5, abs=1e-5)
+    logs = {name: float(value) for name, value in logs.items()}
+    assert logs == pytest.approx(_slow_logs(z_a, z_b), rel=1e-5, abs=1e-5)
 
 
 def test_logs_of_well_separated_pairs():
@@ -156,26 +157,28 @@ def test_a_zero_projection_is_finite(block):
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_projections_are_compared_in_float32(dtype):
     z = [ops.cast(x, dtype) for x in _projections(64, 32)]
-    found = contrastive.nt_xent(*z)
-    assert keras.backend.standardize_dtype(found.dtype) == "float32"
-    np.testing.assert_allclose(found, _slow(*(np.asarray(ops.cast(x, "float32")) for x in z)), rtol=1e-4)
+    losses = contrastive.nt_xent(*z)
+    assert keras.backend.standardize_dtype(losses.dtype) == "float32"
+    expected = _slow_losses(*(np.asarray(ops.cast(x, "float32")) for x in z))
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("block", [1, 7, 32, 99, 100])
-def test_blocks_change_nothing(block):
+def test_the_block_size_does_not_change_loss_and_gradient(block):
     z = _projections(100, 16)
 
-    def weighted(block):
+    def weighted_sum(block):
         return lambda *z: ops.sum(np.arange(100, dtype="float32") * contrastive.nt_xent(*z, block=block))
 
-    (value, gradients), (whole, expected) = (value_and_gradients(weighted(b), z) for b in (block, None))
-    assert value == pytest.approx(whole, rel=1e-6)
-    assert relative_error(gradients, expected) < 1e-6
+    value, gradients = value_and_gradients(weighted_sum(block), z)
+    expected, expected_gradients = value_and_gradients(weighted_sum(None), z)
+    assert value == pytest.approx(expected, rel=1e-6)
+    assert relative_error(gradients, expected_gradients) < 1e-6
 
 
 def _compiled(*, block, pairs=None, dim=16, **options):
-    """A tf.function of the losses, logs and gradients; by default of any number of pairs."""
-    import tensorflow as tf
+    """Returns a tf.function of the losses, logs and gradients, by default for any number of pairs."""
+    import tensorflow as tf  # only here, because the other tests also run on JAX
 
     spec = tf.TensorSpec((pairs, dim))
 
@@ -200,7 +203,8 @@ def test_compiled_equals_eager(block, options):
     assert {name: float(value) for name, value in logs.items()} == pytest.approx(
         {name: float(value) for name, value in expected_logs.items()}, rel=1e-5, abs=1e-6
     )
-    assert relative_error(gradients, value_and_gradients(lambda *z: ops.sum(contrastive.nt_xent(*z)), z)[1]) < 1e-5
+    _, expected_gradients = value_and_gradients(lambda *z: ops.sum(contrastive.nt_xent(*z)), z)
+    assert relative_error(gradients, expected_gradients) < 1e-5
 
 
 @on_tensorflow

@@ -45,7 +45,7 @@ def test_one_format_shares_the_encoder(name, audio):
     assert len(model.encoders) == 1
 
 
-def test_one_format_has_two_encoders_if_told_so(audio):
+def test_one_format_has_two_encoders_if_the_branches_do_not_share(audio):
     model = _build(formats="log_mel+log_mel", share_encoder=False)
     assert model.embedding_names == ("log_mel_a", "log_mel_b")
     embedded = model.embed(audio)
@@ -56,7 +56,7 @@ def test_one_format_has_two_encoders_if_told_so(audio):
     assert not np.allclose(embedded["log_mel_a"], embedded["log_mel_b"])
 
 
-def test_share_encoder_means_nothing_to_two_formats():
+def test_share_encoder_has_no_effect_on_two_formats():
     assert _build(share_encoder=False).embedding_names == ("waveform", "log_mel")
 
 
@@ -91,7 +91,7 @@ def test_saving_keeps_everything(tmp_path_factory, formats, **options):
         **options,
     )
     audio = (np.random.default_rng(0).normal(size=(4, 8000)) * 0.1).astype("float32")
-    model((audio, audio), training=True)  # moves the batch statistics
+    model((audio, audio), training=True)  # updates the running statistics
     path = tmp_path_factory.mktemp("dual") / "model.keras"
     model.save(path)
     again = keras.models.load_model(path)
@@ -102,11 +102,11 @@ def test_saving_keeps_everything(tmp_path_factory, formats, **options):
     for branch in range(2):
         expected = model.encoder_input(branch, audio, training=False)
         np.testing.assert_array_equal(again.encoder_input(branch, audio, training=False), expected)
-    for found, expected in zip(again((audio, audio)), model((audio, audio)), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for projection, expected in zip(again((audio, audio)), model((audio, audio)), strict=True):
+        np.testing.assert_array_equal(projection, expected)
 
 
-# What a `.keras` file of an earlier version holds: as the Trainer wrote it, and as the importer of PANNs did.
+# The config in a `.keras` file of an earlier version, from the Trainer and from the import of PANNs.
 PUBLISHED = {
     "formats": ["mfcc", "log_mel"],
     "encoders": {"waveform": "conv320", "spectrogram": "cnn10", "log_mel": "cnn6", "mfcc": "cnn6"},
@@ -169,23 +169,23 @@ def test_a_published_config_of_an_imported_network_is_read():
         ({"depth": 3}, "depth\n +Extra inputs are not permitted"),
     ],
 )
-def test_a_published_config_that_is_wrong_is_refused(changes, message):
+def test_a_wrong_published_config_is_an_error(changes, message):
     with pytest.raises(ValueError, match=message):
         dual.DualEncoder.from_config({**PUBLISHED, **changes})
 
 
-def test_a_published_config_from_before_there_were_more_formats_has_the_defaults():
+def test_fields_that_the_oldest_published_configs_lack_get_their_defaults():
     model = _build()
-    later = ("share_encoder", "norm", "padding", "n_mfcc", "front_end")
-    earlier = {name: value for name, value in model.get_config().items() if name not in later}
-    earlier["encoders"] = {"waveform": "conv320", "log_mel": "cnn10"}
-    again = dual.DualEncoder.from_config(earlier)
+    newer_fields = ("share_encoder", "norm", "padding", "n_mfcc", "front_end")
+    oldest = {name: value for name, value in model.get_config().items() if name not in newer_fields}
+    oldest["encoders"] = {"waveform": "conv320", "log_mel": "cnn10"}
+    again = dual.DualEncoder.from_config(oldest)
     assert again.get_config() == model.get_config()
     assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_views_are_augmented_in_training_only(name, audio):
+def test_encoder_inputs_are_augmented_in_training_only(name, audio):
     on_bands = {} if name == "waveform" else {"frequency_mask": 10, "frequency_shift": 20}
     augment_a = {"mixing": True, "time_mask_seconds": 0.1, **on_bands}
     model = _build(formats=f"{name}+{name}", augment_a=augment_a, seed=1)
@@ -199,13 +199,13 @@ def test_views_are_augmented_in_training_only(name, audio):
     np.testing.assert_array_equal(model.mix(1, audio, training=True), audio)
 
 
-def test_dropped_frames_of_mfccs_are_those_of_silence(audio):
+def test_masked_frames_of_mfccs_equal_those_of_silence(audio):
     model = _build(formats="mfcc+mfcc", augment_a={"time_mask_seconds": 10.0}, seed=0)
     silence = np.asarray(model.encoder_input(0, 0 * audio[:1], training=False))[0, 0]
     plain, masked = (np.asarray(model.encoder_input(0, audio, training=training)) for training in (False, True))
-    dropped = np.isclose(masked, silence, atol=1e-3).all(axis=-1)
-    assert dropped.any()
-    np.testing.assert_array_equal(masked[~dropped], plain[~dropped])
+    is_masked = np.isclose(masked, silence, atol=1e-3).all(axis=-1)
+    assert is_masked.any()
+    np.testing.assert_array_equal(masked[~is_masked], plain[~is_masked])
 
 
 def test_options_reach_the_front_ends_and_the_encoders(audio):
@@ -227,7 +227,7 @@ def test_options_reach_the_front_ends_and_the_encoders(audio):
         model.embed(audio[:, : 14 * 320])
 
 
-def test_a_pair_of_encoders_goes_by_its_name():
+def test_encoders_can_be_chosen_as_a_pair():
     encoders = _build(encoders=catalog.pair("base"), norm="batch").encoders
     assert {name: encoder.name for name, encoder in encoders.items()} == {"waveform": "res1dnet31", "log_mel": "cnn14"}
 
@@ -247,7 +247,7 @@ def test_silence_and_full_scale_are_finite(formats):
     assert all(np.isfinite(e).all() for e in model.embed(audio).values())
 
 
-def test_views_stay_float32_under_mixed_precision(audio):
+def test_encoder_inputs_stay_float32_under_mixed_precision(audio):
     options = {"augment_a": AUGMENTED[0], "augment_b": AUGMENTED[1], "seed": 0}
     expected = [_build(**options).encoder_input(branch, audio, training=True) for branch in range(2)]
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
@@ -263,7 +263,7 @@ def test_views_stay_float32_under_mixed_precision(audio):
 
 
 class Learner(keras.Model):
-    """Both projections side by side, which `fit` can pass to a loss."""
+    """Concatenates both projections, so that `fit` can pass them to a loss."""
 
     def __init__(self, model):
         super().__init__()
@@ -273,7 +273,7 @@ class Learner(keras.Model):
         return keras.ops.concatenate(self.model((audio, audio), training=training), axis=-1)
 
 
-def test_it_learns_to_match_its_own_batch():
+def test_training_on_one_batch_halves_its_loss():
     encoders = {"waveform": "conv160", "log_mel": "cnn6"}
     learner = Learner(_build(encoders=encoders, projector_norm="batch", dropout=0.0))
     learner.compile(
@@ -303,6 +303,6 @@ def test_it_learns_to_match_its_own_batch():
         ({"width": 1e-4}, "leaves none"),
     ],
 )
-def test_what_cannot_be_built_is_refused(options, message):
+def test_a_config_that_cannot_be_built_is_an_error(options, message):
     with pytest.raises(ValueError, match=message):
         _build(**options)

@@ -7,7 +7,7 @@ from tests.models.gradients import double_precision, value_and_gradients
 from tests.models.plain import twin
 from tests.reference import fixture, needs_reference, relative_distance, relative_error, torch_weights
 
-# ENCODERS.md, section 10, for 80 mel bands; counted by torch on the published networks.
+# Numbers of parameters with 80 mel bands, counted by PyTorch on the published networks.
 PARAMETERS = {
     "cnn6": 4_304_480,
     "cnn10": 4_686_304,
@@ -41,7 +41,7 @@ def test_parameters_and_output_size(name):
     assert encoders.build(name, width=NARROW).output_shape[-1] == catalog.ENCODERS[name].dim * NARROW
 
 
-# Vectors -> encoder and options under which the reference network was run.
+# Name of the vectors -> encoder, and the options that match the reference network.
 REFERENCES = {
     "cnn6": ("cnn6", {"padding": "valid"}),
     "resnet22": ("resnet22", {"padding": "valid"}),
@@ -58,16 +58,16 @@ def reference(request):
 
 
 def _with_reference_weights(key):
-    """An encoder with the reference network's weights, and the vectors of that network."""
+    """Returns an encoder with the weights of a reference network, and the vectors of that network."""
     name, options = REFERENCES[key]
     model, arrays = encoders.build(name, dropout=0.0, **options), torch_weights(key)
-    if name.startswith("conv"):  # no network of PANNs
+    if name.startswith("conv"):  # This reference names its modules differently from Diptych's layers.
         arrays = {key.replace("convs.", "conv").replace("norms.", "norm"): value for key, value in arrays.items()}
     panns.assign(model, arrays)
     expected = fixture(key)
     for key, value in expected.items():
         if key.startswith(("input_", "grad_input_")) and value.ndim == 4:
-            expected[key] = value[:, 0]  # a channel axis comes first in the spectral reference networks
+            expected[key] = value[:, 0]  # drops the channel axis of the spectral reference networks
     return model, expected
 
 
@@ -93,21 +93,21 @@ def test_gradients_equal_the_reference(name):
             return keras.ops.sum(y * np.cos(np.arange(y.shape[0] * y.shape[1])).reshape(y.shape))
 
         x = expected[f"input_{length}"].astype("float64")
-        _, (of_input, *of_weights) = value_and_gradients(loss, [x, *trained])
-    assert relative_distance(of_input, expected[f"grad_input_{length}"]) < 1e-6
-    norms = [float(np.linalg.norm(gradient)) for gradient in of_weights]
+        _, (input_gradient, *weight_gradients) = value_and_gradients(loss, [x, *trained])
+    assert relative_distance(input_gradient, expected[f"grad_input_{length}"]) < 1e-6
+    norms = [float(np.linalg.norm(gradient)) for gradient in weight_gradients]
     assert sorted(norms) == pytest.approx(sorted(expected["grad_norm"]), rel=1e-6)
 
 
 @needs_reference
-def test_training_moves_the_running_statistics_as_torch_does(reference):
+def test_training_updates_the_running_statistics_like_pytorch(reference):
     model, expected = reference
-    moved = {key.removeprefix("train_running/"): value for key, value in expected.items() if "train_running" in key}
+    updated = {key.removeprefix("train_running/"): value for key, value in expected.items() if "train_running" in key}
     if "train_nodrop_f64_T96" not in expected:
         pytest.skip("no vectors of a training step with batch norm")
     before = model.get_weights()
     assert relative_error(model(expected["input_T96"], training=True), expected["train_nodrop_f64_T96"]) < 1e-4
-    for key, value in moved.items():
+    for key, value in updated.items():
         layer, _, statistic = key.rpartition(".")
         variable = {"running_mean": "moving_mean", "running_var": "moving_variance"}[statistic]
         assert relative_error(getattr(model.get_layer(layer), variable), value) < 1e-5
@@ -143,16 +143,16 @@ def test_group_norm_makes_an_embedding_independent_of_its_batch_even_in_training
 
 
 @pytest.mark.parametrize("name", catalog.ENCODERS)
-def test_shortest_valid_input_is_the_one_the_catalog_names(name):
+def test_the_catalog_gives_the_shortest_valid_input(name):
     model, encoder = encoders.build(name, width=1 / 64, norm="batch", padding="valid"), catalog.ENCODERS[name]
     shape = () if encoder.waveform else (80,)
     shortest = encoder.shortest("valid")
     assert np.isfinite(model(np.ones((1, shortest, *shape), "float32"))).all()
     with pytest.raises(ValueError, match=f"{name} needs an input of at least {shortest} "):
         model(np.ones((1, shortest - 1, *shape), "float32"))
-    # Without that check, one less would leave nothing to pool.
+    # The check is exact: without it, an input that is shorter by one leaves nothing to pool.
     unchecked = keras.models.clone_model(model, clone_function=_without_check)
-    with pytest.raises(Exception):  # noqa: B017, PT011 (whatever the backend makes of an empty tensor)
+    with pytest.raises(Exception):  # noqa: B017, PT011 (how an empty tensor fails depends on the backend)
         assert np.isfinite(unchecked(np.ones((1, shortest - 1, *shape), "float32"))).all()
 
 
@@ -163,7 +163,7 @@ def _without_check(layer):
 
 
 @pytest.mark.parametrize("name", ["cnn14", "resnet22", "res1dnet31", "res1dnet51"])
-def test_same_padding_takes_a_crop_of_a_second(name):
+def test_padding_same_reads_crops_of_a_second(name):
     assert np.isfinite(encoders.build(name, width=NARROW)(_noise(name))).all()
 
 
@@ -185,6 +185,6 @@ def test_saving_keeps_the_outputs(name, tmp_path):
         ({"name": "resnet22", "norm": "layer"}, "unknown norm 'layer'"),
     ],
 )
-def test_what_cannot_be_built_is_refused(options, message):
+def test_an_encoder_that_cannot_be_built_is_an_error(options, message):
     with pytest.raises(ValueError, match=message):
         encoders.build(**options)

@@ -19,42 +19,42 @@ def _triangles(scale, low_hz, high_hz, *, bands=80, fft_length=512):
 
 
 @given(window=st.integers(2, 65), padding=st.integers(0, 40), seed=st.integers(0, 99))
-def test_the_folded_transform_has_the_power_of_the_windowed_one(window, padding, seed):
+def test_the_folded_transform_gives_the_power_spectrum_of_the_windowed_frame(window, padding, seed):
     fft_length = (window + padding + 1) // 2 * 2
     frame = np.random.default_rng(seed).normal(size=window)
     cosines, sines = filters.folded_fourier_bases(window, fft_length)
     n = np.arange(1, window // 2 + 1)
-    found = ((frame[n] + frame[window - n]) @ cosines) ** 2 + ((frame[n] - frame[window - n]) @ sines) ** 2
+    power = ((frame[n] + frame[window - n]) @ cosines) ** 2 + ((frame[n] - frame[window - n]) @ sines) ** 2
     expected = np.abs(scipy.fft.rfft(frame * scipy.signal.get_window("hann", window), fft_length)) ** 2
-    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
+    np.testing.assert_allclose(power, expected, atol=1e-5 * expected.max())
 
 
 @pytest.mark.parametrize("edges", BAND_EDGES)
-def test_htk_is_tensorflows(edges):
+def test_htk_filters_equal_tensorflows(edges):
     expected = tf.signal.linear_to_mel_weight_matrix(80, 257, 16000, *edges, dtype=tf.float64)
     np.testing.assert_allclose(_triangles("htk", *edges), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("edges", BAND_EDGES)
-def test_slaney_is_librosas(edges):
+def test_slaney_filters_equal_librosas(edges):
     expected = librosa.filters.mel(sr=16000, n_fft=512, n_mels=80, fmin=edges[0], fmax=edges[1])
     np.testing.assert_allclose(_triangles("slaney", *edges), expected.T, atol=1e-6 * expected.max())
 
 
-def test_linear_bands_are_even_and_of_peak_one():
+def test_linear_filters_are_evenly_spaced_with_peaks_of_one():
     matrix = _triangles("linear", 0.0, 8000.0, bands=31, fft_length=1024)  # 250 Hz apart, 16 bins
     np.testing.assert_array_equal(matrix.argmax(axis=0), 16 * np.arange(1, 32))
     np.testing.assert_array_equal(matrix.max(axis=0), 1.0)
-    np.testing.assert_allclose(matrix[16:-16].sum(axis=1), 1.0, atol=1e-6)  # neighbours add up to one
+    np.testing.assert_allclose(matrix[16:-16].sum(axis=1), 1.0, atol=1e-6)  # Neighbors add up to 1.
     np.testing.assert_allclose(matrix[1:17, 0], np.arange(1, 17) / 16)
 
 
-def test_bands_without_a_frequency_are_refused():
+def test_filters_without_a_frequency_are_an_error():
     with pytest.raises(ValueError, match="400 bands are too many for an fft_length of 512 at 16000 Hz"):
         _triangles("htk", 60.0, 7800.0, bands=400)
 
 
 @pytest.mark.parametrize(("bands", "coefficients"), [(80, 13), (64, 20), (5, 5), (1, 1)])
-def test_cosine_transform_is_scipys(bands, coefficients):
+def test_cosine_transform_equals_scipys(bands, coefficients):
     expected = scipy.fft.dct(np.eye(bands), norm="ortho")[:, :coefficients]
     np.testing.assert_allclose(filters.cosine_transform(bands, coefficients), expected, atol=1e-6)

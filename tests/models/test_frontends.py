@@ -38,40 +38,42 @@ def _tf_log_mel(waveform):
 
 def test_log_mel_equals_tf_signal():
     waveform = _noise(2, 16000)
-    found, expected = frontends.LogMel()(waveform), _tf_log_mel(waveform)
-    assert found.shape == expected.shape == (2, 99, 80)
-    assert relative_error(found, expected) < 1e-4
+    log_mel, expected = frontends.LogMel()(waveform), _tf_log_mel(waveform)
+    assert log_mel.shape == expected.shape == (2, 99, 80)
+    assert relative_error(log_mel, expected) < 1e-4
 
 
 @pytest.mark.parametrize("samples", [32000, 32319, 1024])
-def test_panns_front_end_is_librosas(samples):
+def test_the_front_end_of_panns_equals_librosas(samples):
     waveform = _noise(samples)
     power = librosa.feature.melspectrogram(
         y=waveform, sr=32000, n_fft=1024, hop_length=320, n_mels=64, fmin=50, fmax=14000, pad_mode="reflect"
     )
     expected = librosa.power_to_db(power, amin=1e-10, top_db=None).T
-    found = frontends.LogMel(PANNS, sample_rate=32000, n_bands=64)(waveform[None])[0]
-    assert found.shape == expected.shape == (1 + samples // 320, 64)
-    assert relative_error(found, expected) < 1e-4
+    log_mel = frontends.LogMel(PANNS, sample_rate=32000, n_bands=64)(waveform[None])[0]
+    assert log_mel.shape == expected.shape == (1 + samples // 320, 64)
+    assert relative_error(log_mel, expected) < 1e-4
 
 
 @pytest.mark.parametrize(("window", "fft_length"), [(400, 512), (320, 512), (401, 512)])
 @pytest.mark.parametrize("centre", [True, False])
-def test_a_window_shorter_than_the_fft_is_librosas(window, fft_length, centre):
+def test_a_window_shorter_than_the_fft_equals_librosas(window, fft_length, centre):
     waveform = _noise(8000)
-    # librosa has the window in the middle of a longer FFT frame; without centring it thus begins later.
-    later = 0 if centre else (fft_length - window) // 2
+    # librosa centers the window in the frame of the FFT. Without `center`, zeros must shift the waveform to match.
+    padding = (0, 0)
+    if not centre:
+        before = (fft_length - window) // 2
+        padding = (before, fft_length - window - before)
     spectrum = librosa.stft(
-        np.pad(waveform, (later, fft_length - window - later if not centre else 0)),
+        np.pad(waveform, padding),
         n_fft=fft_length, win_length=window, hop_length=160, center=centre, pad_mode="reflect",
     )  # fmt: skip
     mel = librosa.filters.mel(sr=16000, n_fft=fft_length, n_mels=40, fmin=60, fmax=7800)
     expected = np.log((np.abs(spectrum) ** 2).T @ mel.T + 1e-6)
     options = FrontEndConfig(window_seconds=window / 16000, fft_length=fft_length, mel_scale="slaney", centre=centre)
-    layer = frontends.LogMel(options, n_bands=40)
-    found = layer(waveform[None])[0]
-    assert found.shape == expected.shape
-    assert relative_error(found, expected) < 1e-4
+    log_mel = frontends.LogMel(options, n_bands=40)(waveform[None])[0]
+    assert log_mel.shape == expected.shape
+    assert relative_error(log_mel, expected) < 1e-4
 
 
 @needs_reference
@@ -94,10 +96,10 @@ def test_log_mel_equals_the_reference(fft_length, centring, mel_scale, logarithm
         with pytest.raises(ValueError, match="80 bands are too many for an fft_length of 320"):
             frontends.LogMel(options)
         return
-    found = frontends.LogMel(options)(vectors["wave"][None])[0]
+    log_mel = frontends.LogMel(options)(vectors["wave"][None])[0]
     expected = vectors[f"logmel/{fft_length}/{centring}/p2/{mel_scale}/{logarithm}"]
-    assert found.shape == expected.shape
-    assert relative_error(found, expected) < 1e-4
+    assert log_mel.shape == expected.shape
+    assert relative_error(log_mel, expected) < 1e-4
 
 
 @pytest.mark.parametrize(("log", "centre"), [("natural", False), ("decibel", True)])
@@ -113,17 +115,17 @@ def test_spectrogram_is_the_log_of_linear_bands_of_magnitudes(log, centre):
     assert relative_error(layer(waveform[None])[0], expected) < 1e-4
 
 
-def test_mfccs_are_those_of_scipy_and_tf_signal():
+def test_mfccs_equal_those_of_scipy_and_tf_signal():
     waveform = _noise(2, 16000)
-    found, log_mel = np.asarray(frontends.Mfcc()(waveform)), _tf_log_mel(waveform)
-    assert found.shape == (2, 99, 13)
-    assert relative_error(found, scipy.fft.dct(log_mel, norm="ortho")[..., :13]) < 1e-4
+    mfcc, log_mel = np.asarray(frontends.Mfcc()(waveform)), _tf_log_mel(waveform)
+    assert mfcc.shape == (2, 99, 13)
+    assert relative_error(mfcc, scipy.fft.dct(log_mel, norm="ortho")[..., :13]) < 1e-4
     expected = tf.signal.mfccs_from_log_mel_spectrograms(log_mel).numpy()[..., :13]
-    expected[..., 0] /= np.sqrt(2)  # TensorFlow's DCT is not orthonormal there
-    assert relative_error(found, expected) < 1e-4
+    expected[..., 0] /= np.sqrt(2)  # Coefficient 0 of TensorFlow's DCT is not orthonormal.
+    assert relative_error(mfcc, expected) < 1e-4
 
 
-def test_log_mel_equals_the_numpy_one_of_the_statistics():
+def test_log_mel_equals_the_numpy_log_mel_of_the_statistics():
     waveform = _noise(8000)
     expected = numpy_log_mel.log_mel(waveform, sample_rate=16000)
     assert relative_error(frontends.LogMel()(waveform[None])[0], expected) < 1e-4
@@ -138,7 +140,7 @@ def test_a_clip_does_not_depend_on_its_batch_mates(loudness, samples, name):
 
 @pytest.mark.parametrize("log", ["natural", "decibel"])
 @pytest.mark.parametrize("name", formats.SPECTRA)
-def test_silence_is_what_bands_hold_of_it(name, log):
+def test_silence_is_the_value_of_silent_bands(name, log):
     layer = frontends.build(name, ModelConfig(front_end=FrontEndConfig(log=log, floor=1e-8)))
     bands = layer.bands(np.zeros((1, 1600), "float32"))
     assert np.isfinite(layer.silence)
@@ -146,7 +148,7 @@ def test_silence_is_what_bands_hold_of_it(name, log):
     assert np.isfinite(np.asarray(layer(np.zeros((1, 1600), "float32")))).all()
 
 
-def test_the_waveform_is_as_it_was():
+def test_the_waveform_front_end_changes_nothing():
     waveform, layer = _noise(2, 100), frontends.build("waveform", ModelConfig())
     np.testing.assert_array_equal(layer(waveform), waveform)
     np.testing.assert_array_equal(layer.bands(waveform), waveform)
@@ -154,16 +156,16 @@ def test_the_waveform_is_as_it_was():
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
-def test_stays_float32_under_mixed_precision(name):
+def test_front_ends_stay_float32_under_mixed_precision(name):
     waveform = _noise(1, 1600)
     expected = np.asarray(frontends.build(name, ModelConfig())(waveform))
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
-        found = np.asarray(frontends.build(name, ModelConfig())(waveform))
+        features = np.asarray(frontends.build(name, ModelConfig())(waveform))
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, expected)
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(features, expected)
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
@@ -179,6 +181,7 @@ def test_config_round_trips(name):
         assert layer(waveform).shape[-1] == formats.frame_size(name, n_mels=40, n_mfcc=20)
 
 
-def test_a_waveform_too_short_for_a_frame_is_refused():
-    with pytest.raises(ValueError, match="319 samples are too few for a frame of the log_mel_front_end: give 320"):
+def test_a_waveform_too_short_for_a_frame_is_an_error():
+    message = "319 samples are too few for a frame of the log_mel_front_end: give at least 320 samples"
+    with pytest.raises(ValueError, match=message):
         frontends.build("log_mel", ModelConfig())(_noise(1, 319))

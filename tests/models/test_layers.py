@@ -16,7 +16,7 @@ def _random(*shape, seed=0):
 
 
 def _compare(layer, plain, x, *, tolerance=1e-4, training=False):
-    """Output and gradients, by input and weights, of two layers with the same weights."""
+    """Checks that two layers with the same weights have the same output and gradients, of the input and the weights."""
     for each in (layer, plain):
         each.build(x.shape)
     assert [v.shape for v in layer.weights] == [v.shape for v in plain.weights]
@@ -32,9 +32,9 @@ def _compare(layer, plain, x, *, tolerance=1e-4, training=False):
 
         arrays = [x, *(np.asarray(v) for v in layer.trainable_variables)]
         results.append((np.asarray(each(x)), *value_and_gradients(loss, arrays)[1]))
-    for found, expected in zip(*results, strict=True):
-        assert found.shape == expected.shape
-        assert relative_error(found, expected) < tolerance
+    for actual, expected in zip(*results, strict=True):
+        assert actual.shape == expected.shape
+        assert relative_error(actual, expected) < tolerance
     assert results[0][0].shape == tuple(layer.compute_output_shape(x.shape))
 
 
@@ -45,7 +45,7 @@ def _compare(layer, plain, x, *, tolerance=1e-4, training=False):
     padding=st.sampled_from(["valid", "same"]),
     form=st.sampled_from([(10, 5, 1), (4, 2, 1), (3, 1, 1), (3, 1, 2), (1, 1, 1), (2, 1, 1), (11, 5, 1)]),
 )
-def test_conv_is_keras_conv(length, channels, filters, padding, form):
+def test_conv_equals_keras_conv(length, channels, filters, padding, form):
     size, strides, dilation = form
     if padding == "valid" and length < (size - 1) * dilation + 1:
         return
@@ -59,7 +59,7 @@ def test_conv_is_keras_conv(length, channels, filters, padding, form):
 
 @pytest.mark.parametrize("shape", [(4, 50, 6), (2, 7, 5, 6)])
 @pytest.mark.parametrize("groups", [1, 2, 6])
-def test_group_normalization_is_keras_group_normalization(groups, shape):
+def test_group_normalization_equals_keras_group_normalization(groups, shape):
     _compare(
         layers.GroupNormalization(groups),
         keras.layers.GroupNormalization(groups, epsilon=1e-5),
@@ -70,7 +70,7 @@ def test_group_normalization_is_keras_group_normalization(groups, shape):
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 50, 6), (2, 7, 5, 6)])
 @pytest.mark.parametrize("training", [False, True])
-def test_batch_normalization_is_keras_batch_normalization(training, shape):
+def test_batch_normalization_equals_keras_batch_normalization(training, shape):
     _compare(
         layers.BatchNormalization(),
         keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9),
@@ -80,7 +80,7 @@ def test_batch_normalization_is_keras_batch_normalization(training, shape):
     )
 
 
-def test_batch_normalization_keeps_the_unbiased_variance():
+def test_the_running_variance_is_unbiased():
     x, layer = _random(3, 4, 2), layers.BatchNormalization()
     layer(x, training=True)
     flat = x.reshape(-1, 2).astype("float64")
@@ -88,7 +88,7 @@ def test_batch_normalization_keeps_the_unbiased_variance():
     np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * flat.var(axis=0, ddof=1), rtol=1e-5)
 
 
-def test_a_frozen_batch_normalization_stays_as_it_is():
+def test_a_frozen_batch_normalization_does_not_change():
     x, layer = _random(3, 4, 2), layers.BatchNormalization()
     layer(x)
     layer.trainable = False
@@ -96,7 +96,7 @@ def test_a_frozen_batch_normalization_stays_as_it_is():
     np.testing.assert_array_equal(layer.moving_mean, 0)
 
 
-def test_group_normalization_does_not_look_at_other_examples():
+def test_group_normalization_of_an_example_does_not_depend_on_the_others():
     x = _random(3, 20, 4) * np.float32([[[1]], [[1000]], [[1e-3]]])
     layer = layers.GroupNormalization(2)
     np.testing.assert_allclose(layer(x)[:1], layer(x[:1]), rtol=1e-6)
@@ -104,36 +104,36 @@ def test_group_normalization_does_not_look_at_other_examples():
 
 @pytest.mark.parametrize("norm", ["batch", "group:2"])
 def test_norms_are_computed_in_float32_under_bfloat16(norm):
-    x = 30 + _random(2, 300, 4)  # bfloat16 has 8 bits, which the mean alone would use up
+    x = 30 + _random(2, 300, 4)  # The mean alone uses most of the 8 bits of a bfloat16.
     layer = layers.normalization(norm, name="norm")
     layer.dtype_policy = keras.dtype_policies.DTypePolicy("mixed_bfloat16")
     rounded = np.asarray(ops.cast(ops.cast(x, "bfloat16"), "float32"))
     plain = layers.normalization(norm, name="norm")
     options = {"training": True} if norm == "batch" else {}
-    found = layer(ops.cast(x, "bfloat16"), **options)
-    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
-    assert relative_error(ops.cast(found, "float32"), np.asarray(plain(rounded, **options))) < 0.005
+    normalized = layer(ops.cast(x, "bfloat16"), **options)
+    assert keras.backend.standardize_dtype(normalized.dtype) == "bfloat16"
+    assert relative_error(ops.cast(normalized, "float32"), np.asarray(plain(rounded, **options))) < 0.005
 
 
-def test_a_constant_input_is_finite():
+def test_the_norm_of_a_constant_input_is_finite():
     for norm in ("batch", "group:1"):
         layer = layers.normalization(norm, name="norm")
         options = {"training": True} if norm == "batch" else {}
         assert np.isfinite(layer(np.full((2, 9, 4), 1e4, "float32"), **options)).all()
 
 
-def test_groups_that_do_not_divide_the_channels_are_refused():
+def test_groups_that_do_not_divide_the_channels_are_an_error():
     with pytest.raises(ValueError, match="cannot split 6 channels into 4 groups"):
         layers.GroupNormalization(4).build((None, 10, 6))
 
 
 @pytest.mark.parametrize("norm", ["batch:2", "group", "group:0", "layer", ""])
-def test_unknown_norms_are_refused(norm):
+def test_an_unknown_norm_is_an_error(norm):
     with pytest.raises(ValueError, match="unknown norm"):
         layers.normalization(norm, name="norm")
 
 
-def test_the_twin_has_no_layer_of_ours():
+def test_the_twin_has_keras_layers_only():
     inputs = keras.Input((None, 4))
     x = layers.normalization("group:2", name="group")(layers.Conv1D(4, 4, strides=2, name="conv")(inputs))
     model = twin(keras.Model(inputs, layers.normalization("batch", name="batch")(x)))

@@ -15,7 +15,7 @@ KERAS_AXES = {1: (0,), 3: (2, 1, 0), 4: (2, 3, 1, 0)}
 
 
 def _published(name):
-    """A network's tensors as a checkpoint has them, with names from the reference and a 16th of the channels."""
+    """Returns tensors as in a published checkpoint, with a 16th of the channels, and the number of bands."""
     rng, arrays = np.random.default_rng(0), {}
     for tensor in json.loads((FOLDER / "manifest" / f"{name}.json").read_text())["tensors"]:
         shape = list(tensor["torch_shape"])
@@ -37,7 +37,7 @@ def _build(name, bands=80):
 
 @needs_reference
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_tensor_reaches_its_layer(name):
+def test_every_tensor_is_assigned_to_its_layer(name):
     arrays, bands = _published(name)
     assert panns.identify(arrays) == name
     encoder = _build(name, bands)
@@ -47,45 +47,45 @@ def test_every_tensor_reaches_its_layer(name):
         layer, _, role = key.rpartition(".")
         if layer.startswith(("fc", "spectrogram", "logmel")) or role == "num_batches_tracked":
             continue
-        found = {weight.name: np.asarray(weight) for weight in encoder.get_layer(layer).weights}
-        value = next(found[variable] for variable in VARIABLES[role] if variable in found)
+        variables = {weight.name: np.asarray(weight) for weight in encoder.get_layer(layer).weights}
+        value = next(variables[name] for name in VARIABLES[role] if name in variables)
         np.testing.assert_array_equal(value, array.transpose(KERAS_AXES[array.ndim]))
         assigned += value.size
     assert assigned == encoder.count_params()
 
 
 @needs_reference
-def test_all_that_does_not_fit_is_listed_and_nothing_assigned():
+def test_all_tensors_that_do_not_fit_are_listed_and_none_is_assigned():
     arrays, bands = _published("cnn6")
     encoder = _build("cnn6", bands)
     before = [np.asarray(weight) for weight in encoder.weights]
     del arrays["conv_block3.bn1.running_var"]
     arrays["att_block.att.weight"] = np.zeros((527, 2048, 1))
     arrays["conv_block2.conv1.weight"] = arrays["conv_block2.conv1.weight"][:5]
-    with pytest.raises(ValueError, match="do not fit the encoder 'cnn6'") as caught:
+    with pytest.raises(ValueError, match="do not fit the encoder 'cnn6'") as error:
         panns.assign(encoder, arrays)
-    for part in ("without conv_block3.bn1.running_var;", "besides att_block.att.weight;"):
-        assert part in str(caught.value)
-    assert "in another shape conv_block2.conv1.weight (5, 5, 4, 5) for (5, 5, 4, 8)" in str(caught.value)
+    for part in ("missing conv_block3.bn1.running_var;", "unexpected att_block.att.weight;"):
+        assert part in str(error.value)
+    assert "of another shape conv_block2.conv1.weight (5, 5, 4, 5), expected (5, 5, 4, 8)" in str(error.value)
     for weight, value in zip(encoder.weights, before, strict=True):
         np.testing.assert_array_equal(weight, value)
 
 
 @needs_reference
-def test_a_long_list_is_cut_short():
+def test_a_long_list_of_tensors_is_truncated():
     arrays, bands = _published("cnn10")
-    with pytest.raises(ValueError, match=r"besides (conv_block\S+ ){10}and \d+ more"):
+    with pytest.raises(ValueError, match=r"unexpected (conv_block\S+ ){10}and \d+ more"):
         panns.assign(_build("cnn6", bands), arrays)
 
 
 @needs_reference
-def test_weights_without_statistics_are_for_group_norm():
+def test_weights_without_running_statistics_fit_group_norm_only():
     arrays, _ = _published("res1dnet31")
     arrays = {key: array for key, array in arrays.items() if "running" not in key}
     encoder = encoders.build("res1dnet31", norm="group:4", width=WIDTH)
     panns.assign(encoder, arrays)
     np.testing.assert_array_equal(encoder.get_layer("bn0").gamma, arrays["bn0.weight"])
-    with pytest.raises(ValueError, match=r"without bn0\.running_mean"):
+    with pytest.raises(ValueError, match=r"missing bn0\.running_mean"):
         panns.assign(_build("res1dnet31"), arrays)
 
 
@@ -97,12 +97,12 @@ def test_weights_without_statistics_are_for_group_norm():
         [],
     ],
 )
-def test_other_networks_are_none_of_ours(names):
+def test_other_networks_are_not_identified(names):
     with pytest.raises(ValueError, match="none of PANNs' networks cnn6, .*res1dnet51"):
         panns.identify({name: np.zeros((8, 1, 3, 3)) for name in names})
 
 
-def test_half_precision_becomes_single():
+def test_half_precision_weights_are_converted_to_float32():
     inputs = keras.Input((4, 4, 1))
     encoder = keras.Model(inputs, keras.layers.Conv2D(1, 1, use_bias=False, name="conv_block1.conv1")(inputs))
     panns.assign(encoder, {"conv_block1.conv1.weight": np.full((1, 1, 1, 1), 0.5, "float16")})

@@ -1,4 +1,4 @@
-"""All of PANNs' networks against a second implementation, layer by layer; three of them have reference vectors too."""
+"""Compares PANNs' networks, layer by layer, with a second implementation and, for three networks, with its vectors."""
 
 import json
 import runpy
@@ -14,7 +14,7 @@ from tests.reference import FOLDER, fixture, needs_reference, relative_error, to
 NETWORKS = ("cnn6", "cnn10", "cnn14", "resnet22", "resnet38", "resnet54", "res1dnet31", "res1dnet51")
 NARROW = 1 / 16
 VECTORS = ("cnn6", "resnet22", "res1dnet31", "res1dnet31_gn32_samepool")
-SMALL = ("cnn6", "cnn10")  # the others have 58 to 101 million weights
+SMALL = ("cnn6", "cnn10")  # The others have 58 to 101 million weights.
 
 
 def _slow_unless_small(names):
@@ -27,17 +27,18 @@ def test_the_second_implementation_equals_the_vectors(vectors):
     arrays, expected = torch_weights(vectors), fixture(vectors)
     lengths = [key.removeprefix("input_") for key in expected if key.startswith("input_")]
     assert lengths
+    pooling = "same" if "same" in vectors else "valid"
     for length in lengths:
-        found = embed(vectors, arrays, expected[f"input_{length}"], pooling="same" if "same" in vectors else "valid")
-        assert relative_error(found, expected[f"eval_f64_{length}"]) < 1e-12
+        embedding = embed(vectors, arrays, expected[f"input_{length}"], pooling=pooling)
+        assert relative_error(embedding, expected[f"eval_f64_{length}"]) < 1e-12
 
 
 def _weights(name, width):
-    """The reference weights, or weights drawn in the same way for fewer channels."""
+    """Returns the reference weights, or weights of fewer channels from the same distribution."""
     draw = runpy.run_path(str(FOLDER / "weights.py"))["draw"]
     arrays = {}
     for tensor in json.loads((FOLDER / "manifest" / f"{name}.json").read_text())["tensors"]:
-        # All numbers of channels, and no other sizes, are multiples of 64.
+        # The numbers of channels are multiples of 64. No other sizes are.
         shape = [size if size % 64 else round(size * width) for size in tensor["torch_shape"]]
         arrays[tensor["name"]] = draw(name, tensor["name"], tensor["kind"], shape)
     return arrays
@@ -53,13 +54,13 @@ def _check(name, *, width, padding):
         x, expected = rng.normal(size=shape).astype("float32"), {}
         embedding = embed(name, arrays, x if x.ndim == 2 else x[:, np.newaxis], pooling=padding, outputs=expected)
         assert {key.rpartition(".")[0] for key in arrays} == expected.keys()
-        *found, found_embedding = stages(x)
-        found = dict(zip(layers, found, strict=True))
-        for layer in expected:  # in their order, so that the first to fail is where the two part
-            y = np.moveaxis(found[layer], -1, 1)
+        *outputs, output = stages(x)
+        outputs = dict(zip(layers, outputs, strict=True))
+        for layer in expected:  # in order, so that the first failure is the first layer that differs
+            y = np.moveaxis(outputs[layer], -1, 1)
             equal = y.shape == expected[layer].shape and relative_error(y, expected[layer]) <= 1e-4
             assert equal, f"{name} first differs at {layer} for an input of shape {shape}"
-        assert relative_error(found_embedding, embedding) <= 1e-4, f"{name} first differs after its last layer"
+        assert relative_error(output, embedding) <= 1e-4, f"{name} first differs after its last layer"
 
 
 @needs_reference

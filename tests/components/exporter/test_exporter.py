@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from components.embedding_info import EmbeddingInfo
 from components.exporter import Exporter, infra_validator, saved_model
-from models import dual, views
+from models import dual, subclips
 from models.config import ModelConfig
 from tests.components import harness, stored_examples
 
@@ -32,7 +32,7 @@ def test_the_signatures_answer_as_documented(exported):
     model, run = exported
     signatures = tf.saved_model.load(str(run.outputs["saved_model"])).signatures
     audio = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 17000)).astype(np.float32)
-    expected = {name: np.asarray(value) for name, value in views.embed_windows(model, audio).items()}
+    expected = {name: np.asarray(value) for name, value in subclips.embed_subclips(model, audio).items()}
     windows = signatures["windows"](audio=tf.constant(audio))
     clips = signatures["serving_default"](audio=tf.constant(audio))
     assert set(windows) == set(clips) == {"embedding", "waveform", "log_mel"}

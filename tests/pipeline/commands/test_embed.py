@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from components.exporter import saved_model
-from models import dual, views
+from models import dual, subclips
 from models.config import ModelConfig
 from pipeline import cli
 from tests import corpora
@@ -33,7 +33,7 @@ def test_each_file_becomes_a_row(model, exported, tmp_path, capsys):
         assert [path.rsplit("/", 1)[1] for path in rows["path"]] == ["a.wav", "b.flac"]
         assert rows["embedding"].shape == (2, 32)
         tone = corpora.tone(seconds=1.2, sample_rate=16000).astype("float32")
-        expected = views.embed_clips(model, tone[None])
+        expected = subclips.embed_clips(model, tone[None])
         np.testing.assert_allclose(rows["waveform"][0], expected["waveform"][0], atol=1e-3)
         np.testing.assert_allclose(rows["log_mel"][0], expected["log_mel"][0], atol=1e-2)  # The file has 16 bits.
 

@@ -1,0 +1,57 @@
+"""Logs of the contrastive loss: how close positives are to each other, and how far apart negatives are."""
+
+from keras import ops
+
+from models.typing import Tensor
+
+_COSINE_ROUNDING = 1e-6  # of float32
+
+
+def compute(z: Tensor, *, hardest: Tensor, potential: Tensor) -> dict[str, Tensor]:
+    """Computes the logs of a batch.
+
+    Args:
+        z: `(2, N, d)` normalized projections.
+        hardest: `(2, N)` similarity of each anchor's hardest negative.
+        potential: `(2, N)`, see `gaussian_potential`.
+
+    Returns:
+        A dict of float32 scalars:
+
+        * `top1`: Share of anchors whose positive is the most similar of the 2N - 1 other crops. A tie, to 1e-6, does
+          not count.
+        * `positive_similarity`, `negative_similarity`: Mean cosine similarities.
+        * `alignment`: Mean squared distance of positives (Wang & Isola 2020).
+        * `uniformity`: Log of the mean of `exp(-2 distance^2)` over the distinct crops of a branch, averaged over both
+          branches (Wang & Isola 2020).
+
+        A single pair has no negatives: its `top1` is 1, its `negative_similarity` and `uniformity` are 0.
+    """
+    n = ops.cast(ops.shape(z)[1], "float32")
+    others = ops.maximum(n - 1.0, 1.0)
+    positive = ops.sum(z[0] * z[1], axis=-1)  # (N,)
+    # All similarities add up to |sum of z|^2. Subtract those of the crops with themselves and with their positives.
+    negative_sum = ops.sum(ops.square(ops.sum(z, axis=(0, 1)))) - ops.sum(ops.square(z)) - 2.0 * ops.sum(positive)
+    mean_potential = ops.where(n > 1.0, ops.mean(potential, axis=1) / others, 1.0)  # (2,)
+    return {
+        "top1": ops.mean(ops.cast(positive > hardest + _COSINE_ROUNDING, "float32")),
+        "positive_similarity": ops.mean(positive),
+        "negative_similarity": negative_sum / (4.0 * n * others),  # 2N anchors with 2N - 2 negatives each
+        "alignment": ops.mean(ops.sum(ops.square(z[0] - z[1]), axis=-1)),
+        "uniformity": ops.mean(ops.log(mean_potential)),
+    }
+
+
+def gaussian_potential(sim: Tensor) -> Tensor:
+    """Sums `exp(-2 distance^2)` over the negatives of each anchor in the anchor's own branch.
+
+    Args:
+        sim: `(2, B, 2, N)` similarities of the anchors in B pairs with all crops, or a large negative number for crops
+            that are not negatives.
+
+    Returns:
+        `(2, B)`.
+    """
+    same_branch = ops.stack([sim[0, :, 0], sim[1, :, 1]])  # (2, B, N)
+    # The squared distance between vectors of length 1 is 2 - 2 sim, so the exponent is 4 sim - 4.
+    return ops.sum(ops.exp(4.0 * same_branch - 4.0), axis=2)

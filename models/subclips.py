@@ -1,0 +1,74 @@
+"""Evaluation of whole clips: sub-clips as long as a crop, and their embeddings (paper, section 3)."""
+
+from keras import ops
+
+from models.dual import DualEncoder
+from models.typing import Tensor
+
+
+def subclip_starts(samples: int, *, crop: int, stride: int) -> list[int]:
+    """Returns the first sample of each sub-clip of a clip.
+
+    There is a sub-clip every `stride` samples from sample 0. The last one is moved back so that it ends with the clip,
+    and every sample is covered. A clip that is not longer than the crop has one sub-clip.
+
+    Args:
+        samples: Length of the clip.
+        crop: Length of a sub-clip, in samples.
+        stride: Distance between the starts of two sub-clips, in samples.
+
+    Raises:
+        ValueError: One of the arguments is less than 1.
+    """
+    if min(samples, crop, stride) < 1:
+        raise ValueError(f"samples {samples}, crop {crop} and stride {stride} must all be at least 1")
+    last = max(samples - crop, 0)
+    return [min(index * stride, last) for index in range(1 - (-last // stride))]
+
+
+def half_crop(crop: int) -> int:
+    """Returns the paper's stride between sub-clips, half the crop, in samples."""
+    return max(1, crop // 2)
+
+
+def split_into_subclips(audio: Tensor, *, crop: int, stride: int) -> Tensor:
+    """Cuts clips into the sub-clips of `subclip_starts`. A clip shorter than the crop is repeated to fill it.
+
+    Args:
+        audio: `(batch, samples)`. The length may be unknown when a graph is traced.
+        crop: Length of a sub-clip, in samples.
+        stride: Distance between the starts of two sub-clips, in samples.
+
+    Returns:
+        `(batch, subclips, crop)`.
+    """
+    samples = ops.shape(audio)[1]
+    last = ops.maximum(samples - crop, 0)
+    starts = ops.minimum(ops.arange(1 + (last + stride - 1) // stride) * stride, last)  # (subclips,)
+    indices = (starts[:, None] + ops.arange(crop)[None, :]) % samples  # (subclips, crop)
+    return ops.take(audio, indices, axis=1)  # (batch, subclips, crop)
+
+
+def embed_subclips(model: DualEncoder, audio: Tensor) -> dict[str, Tensor]:
+    """Embeds all sub-clips of each clip. They are as long as the training crops, with a stride of half a crop.
+
+    Args:
+        model: The model.
+        audio: `(batch, samples)` float32 in [-1, 1], of any length.
+
+    Returns:
+        Name of the embedding -> `(batch, subclips, dim)`. `embedding` is the concatenation of all others.
+    """
+    crop = model.crop_samples
+    subclips = split_into_subclips(audio, crop=crop, stride=half_crop(crop))  # (batch, subclips, crop)
+    batch, count = ops.shape(subclips)[0], ops.shape(subclips)[1]
+    flat = model.embed(ops.reshape(subclips, (-1, crop)), training=False)  # (batch * subclips, dim) each
+    embeddings = {
+        name: ops.reshape(flat[name], (batch, count, int(flat[name].shape[-1]))) for name in model.embedding_names
+    }
+    return {"embedding": ops.concatenate(list(embeddings.values()), axis=-1), **embeddings}
+
+
+def embed_clips(model: DualEncoder, audio: Tensor) -> dict[str, Tensor]:
+    """Embeds whole clips: averages `embed_subclips` over the sub-clips of each clip, `(batch, dim)` each."""
+    return {name: ops.mean(values, axis=1) for name, values in embed_subclips(model, audio).items()}
