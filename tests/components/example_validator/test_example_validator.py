@@ -9,7 +9,7 @@ from scipy.special import rel_entr
 
 from components.errors import UserError
 from components.example_validator import ExampleValidator, ExampleValidatorConfig, comparison
-from components.trainer.component import refuse_fatal
+from components.trainer.checks import check_anomalies
 from tests.components import harness
 
 SPLIT = {
@@ -216,10 +216,10 @@ def test_small_splits_are_not_tested_for_drift(tmp_path):
 
 def test_only_fatal_anomalies_block_training(tmp_path, schema):
     _, run = validate(tmp_path / "warned", config=schema, leaked=leak(), train={"label_counts": [40, 60]})
-    refuse_fatal(run.outputs["anomalies"])
+    check_anomalies(run.outputs["anomalies"])
     _, run = validate(tmp_path / "refused", config=schema, sample_rate=8000)
     with pytest.raises(UserError, match=r"8,000 Hz.*audio_example_gen\.sample_rate=16000"):
-        refuse_fatal(run.outputs["anomalies"])
+        check_anomalies(run.outputs["anomalies"])
 
 
 @pytest.mark.parametrize(
