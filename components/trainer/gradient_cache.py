@@ -9,8 +9,8 @@ Size under Memory Limited Setup"):
 3. Back-propagate. Every micro-batch is projected again, with a tape, and the gradient of its projections is propagated
    to the weights. The gradients of the weights are summed over the micro-batches.
 
-Memory holds the activations of one micro-batch, one gradient for each weight, and 8 bytes for each element of the
-projections.
+Besides the model, memory holds the activations of one micro-batch, one gradient for each weight, and 8 bytes for each
+element of the projections.
 
 The gradient is exact if what a network does with an example does not depend on the other micro-batches. This holds for
 group normalization. Batch normalization uses the statistics of a micro-batch (of all replicas), as in "ghost batches",

@@ -6,14 +6,14 @@ continues with exactly the batches that the uninterrupted run would have had.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
-from beam_jobs.examples import samples
 from components.errors import UserError
+from components.trainer import crops
 
 Batch = Mapping[str, tf.Tensor]
 """`a` and `b`: int16 `(clips, crop_samples)`, a random crop of each clip for branch A and branch B; `clip_id`: string
@@ -31,7 +31,7 @@ class InputOptions:
         crop_samples: Length of a crop.
         seed: Seed of the order of the clips and of the crops.
         shuffle_buffer: Clips in the shuffle buffer of a host.
-        short_clips: What to do with clips that are shorter than a crop: "tile" or "pad", see `random_crop`.
+        short_clips: What to do with clips that are shorter than a crop: "tile" or "pad", see `crops.random_crop`.
     """
 
     batch_size: int
@@ -102,12 +102,13 @@ def training_batches(
     first_epoch, first_step = divmod(start_step, share.steps_per_epoch)
     clips_per_element = micro_batch or context.get_per_replica_batch_size(options.batch_size)
     seed = tf.cast(options.seed, tf.int64)
+    crop_pair = _crop_pair_function(info, options)
 
-    def crop_clip(place: tf.Tensor, record: tf.Tensor, *, epoch: tf.Tensor) -> Batch:
-        clip_seed = tf.stack([epoch * all_clips + place * share.hosts + share.host, seed])
-        return _two_crops(record, seed=clip_seed, options=options, storage=info.storage)
+    def clip_seed(epoch: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+        return tf.stack([epoch * all_clips + place * share.hosts + share.host, seed])  # int64 (2,)
 
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        """Files -> records -> shuffled records -> the records that are not skipped -> pairs of crops -> batches."""
         files = tf.random.experimental.stateless_shuffle(all_files, seed=tf.stack([seed, epoch]))  # string (files,)
         if share.by_file:
             files = files[share.host :: share.hosts]
@@ -125,12 +126,12 @@ def training_batches(
         # Records are skipped before they are parsed, so that a resumed run starts quickly.
         skipped_steps = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
         records = records.enumerate().skip(skipped_steps * share.clips_per_step)  # (place int64 (), string ())
-        crops = records.map(  # a, b: int16 (crop_samples,); clip_id: string ()
-            functools.partial(crop_clip, epoch=epoch),
+        pairs = records.map(  # a, b: int16 (crop_samples,); clip_id: string ()
+            lambda place, record: crop_pair(record, seed=clip_seed(epoch, place)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return crops.batch(clips_per_element, drop_remainder=True)  # a, b: int16 (clips_per_element, crop_samples)
+        return pairs.batch(clips_per_element, drop_remainder=True)  # a, b: int16 (clips_per_element, crop_samples)
 
     batches = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(read_epoch)
     if not with_ids:
@@ -154,36 +155,12 @@ def validation_batch(directory: epath.Path, options: InputOptions, *, most_clips
     if clips < 2:
         return None
 
-    def crop_clip(place: tf.Tensor, record: tf.Tensor) -> Batch:
-        clip_seed = tf.stack([place, tf.cast(options.seed, tf.int64)])
-        return _two_crops(record, seed=clip_seed, options=options, storage=info.storage)
+    seed = tf.cast(options.seed, tf.int64)
+    crop_pair = _crop_pair_function(info, options)
 
     records = tf.data.TFRecordDataset(info.files("valid")).take(clips).enumerate()
-    return next(iter(records.map(crop_clip).batch(clips)))
-
-
-def random_crop(audio: tf.Tensor, *, crop_samples: int, seed: tf.Tensor, short_clips: str = "tile") -> tf.Tensor:
-    """Returns a random crop of one clip.
-
-    Args:
-        audio: int16 `(samples,)`, at least one sample.
-        crop_samples: Length of the crop.
-        seed: int64 `(2,)`. The same seed gives the same crop.
-        short_clips: "tile": a shorter clip is repeated, from a random sample on. "pad": silence is added at its end.
-
-    Returns:
-        int16 `(crop_samples,)`.
-    """
-    clip_samples = tf.size(audio)
-    if short_clips == "pad":
-        audio = tf.pad(audio, [[0, tf.maximum(crop_samples - clip_samples, 0)]])
-        starts = tf.maximum(clip_samples - crop_samples, 0) + 1
-    else:
-        is_short = clip_samples < crop_samples
-        starts = tf.where(is_short, clip_samples, clip_samples - crop_samples + 1)
-        audio = tf.cond(is_short, lambda: tf.tile(audio, [crop_samples // clip_samples + 2]), lambda: audio)
-    start = _random_start(starts, seed=seed)
-    return tf.ensure_shape(audio[start : start + crop_samples], (crop_samples,))
+    pairs = records.map(lambda place, record: crop_pair(record, seed=tf.stack([place, seed])))
+    return next(iter(pairs.batch(clips)))
 
 
 def _host_share(info: examples.ExamplesInfo, context: tf.distribute.InputContext, *, batch_size: int) -> _HostShare:
@@ -213,32 +190,11 @@ def _host_share(info: examples.ExamplesInfo, context: tf.distribute.InputContext
     )
 
 
-def _two_crops(record: tf.Tensor, *, seed: tf.Tensor, options: InputOptions, storage: str) -> Batch:
-    """Returns two random crops of one serialized clip, as a `Batch` without the first axis."""
-    string = tf.io.FixedLenFeature((), tf.string)
-    clip = tf.io.parse_single_example(record, {"audio": string, "clip_id": string})
-    clip_samples = samples.length(clip["audio"], storage=storage)
-    crop_samples = options.crop_samples
-    seeds = (seed * 2, seed * 2 + 1)
-
-    def crops_of_long_clip() -> list[tf.Tensor]:
-        # Only the crops are decoded.
-        starts = [_random_start(clip_samples - crop_samples + 1, seed=each) for each in seeds]
-        return [samples.window(clip["audio"], start=s, samples=crop_samples, storage=storage) for s in starts]
-
-    def crops_of_short_clip() -> list[tf.Tensor]:
-        audio = samples.decode(clip["audio"], storage=storage)
-        return [
-            random_crop(audio, crop_samples=crop_samples, seed=each, short_clips=options.short_clips) for each in seeds
-        ]
-
-    a, b = tf.cond(clip_samples < crop_samples, crops_of_short_clip, crops_of_long_clip)
-    return {"a": a, "b": b, "clip_id": clip["clip_id"]}
-
-
-def _random_start(starts: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
-    """Returns one of the first `starts` samples, int32 ()."""
-    return tf.random.stateless_uniform((), seed, maxval=starts, dtype=tf.int32)
+def _crop_pair_function(info: examples.ExamplesInfo, options: InputOptions) -> Callable[..., Batch]:
+    """Returns `crops.crop_pair` for these examples and options."""
+    return functools.partial(
+        crops.crop_pair, crop_samples=options.crop_samples, short_clips=options.short_clips, storage=info.storage
+    )
 
 
 def _without_ids(batch: Batch) -> Batch:

@@ -1,4 +1,4 @@
-"""The loop around the compiled loop: logs, validations and checkpoints between its calls, and a clean stop."""
+"""The training loop: calls the compiled loop, and logs, validates and saves checkpoints between the calls."""
 
 import dataclasses
 import math
@@ -45,7 +45,7 @@ class Outcome:
 
 
 class TrainingLoop:
-    """Trains from the current step to the last one.
+    """Calls the compiled loop until the last step, and logs, validates and saves between the calls.
 
     Args:
         config: The Trainer's config.
@@ -156,6 +156,7 @@ class TrainingLoop:
                 "trainer.micro_batch to fewer, which embeds the same batch part by part."
             ) from error
         logs = {name: float(value) for name, value in means.items()}
+        # All hosts must call the compiled loop for the same number of steps, so they share one duration.
         self._step_s = strategies.mean_over_hosts(self._step.strategy, (time.monotonic() - started) / steps)
         if int(finite_steps) < steps:
             raise self._non_finite_error(done + int(finite_steps))
@@ -203,9 +204,10 @@ class TrainingLoop:
         return True
 
     def _save_interrupted(self) -> None:
-        """Saves the state, unless the signal came while the model had averaged weights, or the state is not finite.
+        """Saves the state after a signal, if it can be resumed from.
 
-        Python delays the signal until the compiled loop returns, so the state is always that after a whole step.
+        Python delays the signal until the compiled loop returns, so the state is always that after a whole step. It
+        cannot be resumed from if it is not finite, or if the signal came while the averaged weights were being swapped.
         """
         if not self._averaged_weights.are_active and self._is_state_finite():
             self._checkpoints.save()

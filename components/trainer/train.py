@@ -19,6 +19,7 @@ from components.trainer.loop import Outcome, TrainingLoop
 from components.trainer.model import build_model
 from components.trainer.summaries import TrainingLog
 from components.trainer.training_input import TrainingInput
+from models.dual import DualEncoder
 
 _MOST_VALIDATION_CLIPS = 512
 _VALIDATION_CHUNK = 64  # Clips that validation embeds at a time.
@@ -47,20 +48,13 @@ def train(
     model = training_step.model
     checks.check_crops(config, info, crop_samples=model.crop_samples)
     if is_chief:
-        with _write_errors(outputs["model"]):
-            model.save(str(outputs["model"] / "initial.keras"))
+        _save_model(model, outputs["model"] / "initial.keras")
 
     # Checkpoints. The newest one is restored.
     checkpoints = _restore_checkpoints(config, training_step, folder=context.work_dir / "checkpoints", writes=is_chief)
 
     # Data.
-    options = input_pipeline.InputOptions(
-        batch_size=config.batch_size,
-        crop_samples=model.crop_samples,
-        seed=config.seed,
-        shuffle_buffer=config.shuffle_buffer,
-        short_clips=config.short_clips,
-    )
+    options = _input_options(config, crop_samples=model.crop_samples)
     validation_batch = input_pipeline.validation_batch(examples_dir, options, most_clips=_MOST_VALIDATION_CLIPS)
 
     # Logs.
@@ -95,9 +89,9 @@ def train(
     # Results: the best model by validation (paper, section 3).
     if is_chief:
         outcome = dataclasses.replace(outcome, best_step=checkpoints.restore_best())
-        training_step.optimizer.finalize_variable_values(model.trainable_variables)
+        training_step.optimizer.finalize_variable_values(model.trainable_variables)  # The moving average, if any.
+        _save_model(model, outputs["model"] / "model.keras")
         with _write_errors(outputs["model"]):
-            model.save(str(outputs["model"] / "model.keras"))
             record = {"batch_size": config.batch_size, **dataclasses.asdict(outcome)}
             (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
             log.close(outputs["model_run"] / "history.csv")
@@ -146,6 +140,16 @@ def _restore_checkpoints(
     return checkpoints
 
 
+def _input_options(config: TrainerConfig, *, crop_samples: int) -> input_pipeline.InputOptions:
+    return input_pipeline.InputOptions(
+        batch_size=config.batch_size,
+        crop_samples=crop_samples,
+        seed=config.seed,
+        shuffle_buffer=config.shuffle_buffer,
+        short_clips=config.short_clips,
+    )
+
+
 def _first_micro_batch(
     examples_dir: epath.Path, options: input_pipeline.InputOptions, training_step: step.TrainingStep
 ) -> input_pipeline.Batch:
@@ -170,6 +174,11 @@ def _make_validation(
         probe_clips=config.probe_clips,
         chunk=min(training_step.micro_batch, _VALIDATION_CHUNK),
     )
+
+
+def _save_model(model: DualEncoder, path: epath.Path) -> None:
+    with _write_errors(path.parent):
+        model.save(str(path))
 
 
 @contextlib.contextmanager

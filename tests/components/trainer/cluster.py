@@ -1,4 +1,4 @@
-"""Processes on this machine that train together as if each were on a machine of its own."""
+"""Processes on this machine that train together as if each were on another machine."""
 
 import contextlib
 import json

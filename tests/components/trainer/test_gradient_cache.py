@@ -32,7 +32,7 @@ def test_with_dropout_and_batch_norm_the_third_pass_repeats_the_first(examples, 
 
 @pytest.mark.slow
 def test_the_passes_compile_under_xla(examples, one_device):
-    """Each is a function of its own, because the loops over micro-batches are between them."""
+    """Each is compiled by itself, because the loops over micro-batches are between them."""
     settings = training.config(**training.IN_MICRO_BATCHES, **training.ANY_ORDER)
     setup = training.set_up(settings, strategy=one_device)
     cache = gradient_cache.GradientCache(setup)

@@ -12,7 +12,7 @@ from tests.components.trainer import trainer_runs
 
 
 class _ScoredValidation(validation.Validation):
-    """Gives each validation a score of the test's own."""
+    """Gives the validations the scores that a test sets."""
 
     scores: Iterator[float]
 
@@ -38,8 +38,8 @@ def test_the_best_model_by_validation_is_published(inputs, tmp_path, monkeypatch
     (tmp_path / "stopped" / "work" / "checkpoints" / "step-00000005").rename(tmp_path / "gone")
     _set_scores(monkeypatch, 0.5)
     resumed = trainer_runs.execute(config, inputs, tmp_path / "stopped")
-    for found, expected in zip(trainer_runs.weights(resumed), trainer_runs.weights(whole), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for weights, expected in zip(trainer_runs.weights(resumed), trainer_runs.weights(whole), strict=True):
+        np.testing.assert_array_equal(weights, expected)
 
 
 def test_training_stops_early_without_a_better_model_for_long(inputs, tmp_path, monkeypatch, caplog):

@@ -45,8 +45,8 @@ def _interrupt_the_first_validation(monkeypatch):
 
 
 def _assert_same_weights(run, expected):
-    for found, weights in zip(trainer_runs.weights(run), trainer_runs.weights(expected), strict=True):
-        np.testing.assert_array_equal(found, weights)
+    for weights, expected_weights in zip(trainer_runs.weights(run), trainer_runs.weights(expected), strict=True):
+        np.testing.assert_array_equal(weights, expected_weights)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_dev
 
 @pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_the_step_of_a_replica_compiles_under_xla(examples, one_device, precision):
-    """A TPU needs static shapes, no strings, and operations that XLA has. XLA's random numbers are its own, though."""
+    """A TPU needs static shapes, no strings, and only operations that XLA has. XLA draws other random numbers."""
     setup = training.set_up(training.config(**training.ANY_ORDER, precision=precision), strategy=one_device)
     options = input_pipeline.InputOptions(batch_size=16, crop_samples=setup.model.crop_samples, seed=0)
     batches = input_pipeline.training_batches(examples, options, with_ids=False)

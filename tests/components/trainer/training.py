@@ -66,7 +66,7 @@ def config(**changes):
 
 
 def set_up(settings, *, strategy, optimizer=None):
-    """Builds the step as `components.trainer.train` does, with an optimizer of the test's own if there is one."""
+    """Builds the step as `components.trainer.train` does, or with another optimizer."""
     keras.utils.set_random_seed(1)
     with strategy.scope(), strategies.precision_scope(settings.precision, strategy=strategy):
         model = build_model(settings.model, seed=settings.seed)
