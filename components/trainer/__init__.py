@@ -1,4 +1,4 @@
-"""The training loop."""
+"""Trainer: learns the dual-format model from unlabelled audio."""
 
 from components.trainer.component import Trainer
 from components.trainer.config import TrainerConfig

@@ -1,18 +1,12 @@
-"""Checkpoints of a run in the stage's work folder, from which a stopped run goes on.
+"""Checkpoints in the stage's work folder, from which a stopped run resumes.
 
-    step-00000400/       the newest ones
-    best-00000300/       the best by the valid split
-        state.index, state.data-...    variables, in TensorFlow's format
-        checkpoint.json                step, score, and SHA-256 and size of the files
+    step-00000400/    the newest checkpoints
+    best-00000300/    the best model by validation
 
-A checkpoint is written under another name, then renamed, and its files are held against their digests before it is
-read: one that a full disk or a crash has cut short is passed over, and said to be.
+A checkpoint that a full disk or a crash has damaged is reported and skipped.
 """
 
-import dataclasses
-import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import tensorflow as tf
@@ -21,39 +15,31 @@ from etils import epath
 
 from beam_jobs import storage
 from components.errors import UserError
+from components.trainer import checkpoint_files
+from components.trainer.validation_state import ValidationState
 
-_RECORD, _STATE = "checkpoint.json", "state"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Standing:
-    """How the choice of the best model stands; part of every checkpoint, so that a resumed run chooses alike.
-
-    Attributes:
-        step: Of the best model so far; None before the first look at the valid split.
-        score: Its score, higher for better.
-        waited: Looks at the valid split since.
-        looked: The step of the last look; a run that is stopped between a step and its look takes it when it resumes.
-    """
-
-    step: int | None = None
-    score: float | None = None
-    waited: int = 0
-    looked: int = 0
+_NEWEST, _BEST = "step", "best"
 
 
 class Checkpoints:
-    """Weights, optimiser, random state and step: saved together, and read back on construction.
+    """Saves and restores weights, optimizer, random states and step together.
+
+    The newest undamaged checkpoint, if there is any, is restored on construction.
 
     Args:
-        folder: Where they lie; one stage with one config, code and input owns it.
-        variables: All Keras variables that a step reads or writes, in an order that is always the same.
-        step: The one among them that counts the steps.
-        keep: How many of the newest stay.
-        writes: Whether this process saves: of several that train together one does, and all read.
+        folder: Where the checkpoints are. One stage with one config, code and input owns it.
+        variables: All Keras variables that a step reads or writes, always in the same order.
+        step: The variable among them that counts the steps.
+        keep: Number of newest checkpoints to keep.
+        writes: Whether this process saves. Of the processes that train together one saves, and all restore.
+
+    Attributes:
+        folder: See above.
+        validation_state: What the validations so far have decided. The next checkpoint contains it.
+        last_saved: Step of the last checkpoint that was saved or restored; 0 if there is none.
 
     Raises:
-        UserError: if there are checkpoints, but none is whole, or they are of another model.
+        UserError: There are checkpoints, but all are damaged, or one is of another model.
     """
 
     def __init__(
@@ -66,56 +52,58 @@ class Checkpoints:
         writes: bool = True,
     ):
         self.folder = folder
-        self.standing = Standing()
+        self.validation_state = ValidationState()
+        self._files = checkpoint_files.CheckpointFiles(variables)
         self._step, self._keep, self._writes = step, keep, writes
-        state = _State({f"variable_{index}": variable.value for index, variable in enumerate(variables)})
-        self._checkpoint = tf.train.Checkpoint(state=state)
-        self._shapes = [f"{variable.dtype} {tuple(variable.shape)}" for variable in variables]
         self._resume()
+        self._remove_unfinished()
         self.last_saved = self.step
 
     @property
     def step(self) -> int:
-        """Steps done; 0 in a new run."""
+        """The number of steps done."""
         return int(self._step.value.numpy())
 
     @property
     def newest(self) -> int:
         """The step of the newest checkpoint of either kind; 0 if there is none."""
-        return max((_step_of(path) for path in (*self._all("step"), *self._all("best"))), default=0)
+        return max((_step_of(path) for path in self._all(_NEWEST, _BEST)), default=0)
 
     def save(self) -> None:
-        """Saves the present state, unless that of this step is saved already.
+        """Saves the current state, unless a checkpoint of this step is saved already.
 
         Raises:
-            UserError: if it cannot be written; the checkpoints that are there stay.
+            UserError: The checkpoint cannot be written. The existing ones stay.
         """
         if self.step == self.last_saved:
             return
-        self._write(self.folder / f"step-{self.step:08d}", standing=self.standing)
+        self._write(_NEWEST, validation_state=self.validation_state)
         self.last_saved = self.step
-        self._remove(self._all("step")[: -self._keep])
+        self._remove(self._all(_NEWEST)[: -self._keep])
 
-    def save_best(self, standing: Standing) -> None:
-        """Saves the present state as the best one, and lets the one before go; `standing` holds from then on.
+    def save_best(self, validation_state: ValidationState) -> None:
+        """Saves the current state as the best one and removes the previous best one.
+
+        Args:
+            validation_state: The new validation state.
 
         Raises:
-            UserError: as `save`.
+            UserError: The checkpoint cannot be written. The existing ones stay.
         """
-        before = self._all("best")
-        self._write(self.folder / f"best-{self.step:08d}", standing=standing)
-        self.standing = standing
-        self._remove(path for path in before if _step_of(path) != self.step)
+        previous = [path for path in self._all(_BEST) if _step_of(path) != self.step]
+        self._write(_BEST, validation_state=validation_state)
+        self.validation_state = validation_state
+        self._remove(previous)
 
     def restore_best(self) -> int:
-        """Puts the best state back; returns its step. Without a look at the valid split the present state is the best.
+        """Restores the best state and returns its step. Without any validation, the current state is the best.
 
         Raises:
-            UserError: if it is not whole.
+            UserError: The best checkpoint is damaged or gone.
         """
-        if self.standing.step is None:
+        if self.validation_state.best_step is None:
             return self.step
-        path = self._best
+        path = self._path(_BEST, step=self.validation_state.best_step)
         if not path.exists() or self._read(path) is None:
             raise UserError(
                 f"The best model's checkpoint {path} is gone or damaged: put it back, or remove {self.folder} to train "
@@ -124,123 +112,96 @@ class Checkpoints:
         return self.step
 
     def _resume(self) -> None:
-        found = sorted((*self._all("step"), *self._all("best")), key=_step_of)
-        for path in reversed(found):
-            record = self._read(path)
-            if record is not None:
-                self.standing = Standing(**record["standing"])
+        paths = self._all(_NEWEST, _BEST)
+        for path in reversed(paths):
+            validation_state = self._read(path)
+            if validation_state is not None:
                 logging.info("resumed at step %d from %s", self.step, path)
-                self._check_best(read=path)
-                break
-            if self._writes:  # out of the way of those to come
-                aside = path.with_name(f"damaged-{path.name}")
-                if aside.exists():
-                    aside.rmtree()
-                path.rename(aside)
-        else:
-            if found:
-                raise UserError(f"No checkpoint in {self.folder} is whole: remove it to train anew.")
-        if self._writes and self.folder.exists():
-            for path in self.folder.iterdir():
-                if path.name.endswith(storage.UNFINISHED):
-                    path.rmtree()
+                self.validation_state = validation_state
+                self._check_best(restored=path)
+                return
+            self._set_aside(path)
+        if paths:
+            raise UserError(f"No checkpoint in {self.folder} is whole: remove it to train anew.")
 
-    def _check_best(self, *, read: epath.Path) -> None:
-        """Has the choice begin anew if the best one is not whole, which the one that was `read` just now is."""
-        if self.standing.step is None or self._best == read:
+    def _check_best(self, *, restored: epath.Path) -> None:
+        """Forgets the best model if its checkpoint is damaged or gone, so that the next validation chooses anew.
+
+        Args:
+            restored: The checkpoint that was just restored, which is known to be undamaged.
+        """
+        state = self.validation_state
+        if state.best_step is None:
             return
-        path = self._best
+        path = self._path(_BEST, step=state.best_step)
+        if path == restored:
+            return
         try:
-            _check_files(path, json.loads((path / _RECORD).read_text()))
-        except (OSError, ValueError, KeyError) as error:
+            checkpoint_files.verify(path)
+        except checkpoint_files.DamagedError as error:
             logging.error(
                 "the best checkpoint %s is gone or damaged (%s): the best is chosen anew from here", path, error
             )
-            self.standing = Standing(looked=self.standing.looked)
+            self.validation_state = ValidationState(last_validated_step=state.last_validated_step)
 
-    @property
-    def _best(self) -> epath.Path:
-        return self.folder / f"best-{self.standing.step:08d}"
-
-    def _remove(self, paths: Iterable[epath.Path]) -> None:
-        for path in paths:
-            if self._writes and path.exists():
-                path.rmtree()
-
-    def _all(self, kind: str) -> list[epath.Path]:
-        """Finished checkpoints of a kind, the oldest first."""
-        if not self.folder.exists():
-            return []
-        paths = (path for path in self.folder.iterdir() if path.name.startswith(f"{kind}-"))
-        return sorted((path for path in paths if not path.name.endswith(storage.UNFINISHED)), key=_step_of)
-
-    def _read(self, path: epath.Path) -> dict | None:
-        """Reads one into the variables; None, and an error in the log, if it is not whole."""
+    def _read(self, path: epath.Path) -> ValidationState | None:
+        """Restores a checkpoint. Logs an error and returns None if it is damaged or gone."""
         try:
-            record = json.loads((path / _RECORD).read_text())
-            self._check_shapes(path, record["variables"])
-            _check_files(path, record)
-            self._checkpoint.read(os.fspath(path / _STATE)).assert_consumed()
-        except (OSError, ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
-            logging.error("the checkpoint %s is damaged and passed over: %s", path, error)
+            return self._files.read(path)
+        except checkpoint_files.DamagedError as error:
+            logging.error("the checkpoint %s is damaged and skipped: %s", path, error)
             return None
-        return record
 
-    def _check_shapes(self, path: epath.Path, saved: list[str]) -> None:
-        if saved != self._shapes:
-            raise UserError(
-                f"The checkpoint {path} is of another model or optimiser: remove {self.folder} to train anew, or train "
-                "with what wrote it."
-            )
-
-    def _write(self, target: epath.Path, *, standing: Standing) -> None:
+    def _write(self, kind: str, *, validation_state: ValidationState) -> None:
         if not self._writes:
             return
-        unfinished = target.with_name(target.name + storage.UNFINISHED)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for path in (unfinished, target):
-                if path.exists():
-                    path.rmtree()
-            unfinished.mkdir()
-            self._checkpoint.write(os.fspath(unfinished / _STATE))
-            record = {
-                "step": self.step,
-                "standing": dataclasses.asdict(standing),
-                "variables": self._shapes,
-                "files": {path.name: storage.file_digest(path) for path in _files(unfinished)},
-            }
-            (unfinished / _RECORD).write_text(json.dumps(record, indent=1))
-            unfinished.rename(target)
+            self._files.write(self._path(kind, step=self.step), step=self.step, validation_state=validation_state)
         except (OSError, tf.errors.OpError) as error:
-            last = self.newest
-            reason = getattr(error, "strerror", None) or getattr(error, "message", str(error)).partition("\n")[0]
-            kept = f"that of step {last:,} is kept" if last else "there is none before it"
+            newest = self.newest
+            kept = f"that of step {newest:,} is kept" if newest else "there is none before it"
             raise UserError(
-                f"The checkpoint of step {self.step:,} cannot be written to {self.folder} ({reason}); {kept}. Make "
-                "room, or the folder writable, and run the same command again."
+                f"The checkpoint of step {self.step:,} cannot be written to {self.folder} ({_reason(error)}); {kept}. "
+                "Make room, or make the folder writable, and run the same command again."
             ) from error
 
+    def _set_aside(self, path: epath.Path) -> None:
+        """Renames a damaged checkpoint, so that it does not count among the newest."""
+        if self._writes:
+            target = path.with_name(f"damaged-{path.name}")
+            storage.remove_tree(target)
+            path.rename(target)
 
-class _State(tf.Module):
-    """Gives each variable a name of its own in the checkpoint; Keras' paths are not unique."""
+    def _remove(self, paths: Iterable[epath.Path]) -> None:
+        if self._writes:
+            for path in paths:
+                storage.remove_tree(path)
 
-    def __init__(self, variables: dict[str, tf.Variable]):
-        super().__init__()
-        for name, variable in variables.items():
-            setattr(self, name, variable)
+    def _remove_unfinished(self) -> None:
+        if self.folder.exists():
+            self._remove([path for path in self.folder.iterdir() if _is_unfinished(path)])
+
+    def _path(self, kind: str, *, step: int) -> epath.Path:
+        return self.folder / f"{kind}-{step:08d}"
+
+    def _all(self, *kinds: str) -> list[epath.Path]:
+        """Returns the finished checkpoints of the given kinds, the oldest first."""
+        if not self.folder.exists():
+            return []
+        finished = [path for path in self.folder.iterdir() if not _is_unfinished(path)]
+        of_kinds = [path for kind in kinds for path in finished if path.name.startswith(f"{kind}-")]
+        return sorted(of_kinds, key=_step_of)
 
 
-def _check_files(path: epath.Path, record: dict) -> None:
-    """Raises ValueError if a checkpoint's files are not as they were written, OSError if one is gone."""
-    for name, digest in record["files"].items():
-        if list(storage.file_digest(path / name)) != digest:
-            raise ValueError(f"{name} is not as it was written")
+def _is_unfinished(path: epath.Path) -> bool:
+    return path.name.endswith(storage.UNFINISHED)
 
 
 def _step_of(path: epath.Path) -> int:
     return int(path.name.partition("-")[2])
 
 
-def _files(folder: epath.Path) -> Iterator[epath.Path]:
-    yield from sorted(path for path in folder.iterdir() if path.name.startswith(f"{_STATE}."))
+def _reason(error: OSError | tf.errors.OpError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return getattr(error, "message", str(error)).partition("\n")[0]

@@ -1,38 +1,42 @@
-"""The model from a config, and whether examples and replicas fit it."""
+"""Checks that the examples, the replicas and the config fit together."""
 
-import tensorflow as tf
+import json
+
+from etils import epath
 
 from beam_jobs import examples
 from beam_jobs.examples import ExamplesInfo
 from components.errors import UserError
 from components.trainer.config import TrainerConfig
-from models.config import ModelConfig
-from models.dual import DualEncoder
-from models.layers import BatchNormalization
 
 
-def build_model(config: ModelConfig, *, seed: int) -> DualEncoder:
-    """Builds the untrained model, for the replicas of the strategy in scope; seed Keras first for repeatable weights.
+def check_anomalies(folder: epath.Path) -> None:
+    """Checks that the examples have no fatal anomaly.
+
+    Args:
+        folder: The ExampleAnomalies artifact.
 
     Raises:
-        UserError: if the model cannot be built so.
+        UserError: They have one. The message quotes the first.
     """
-    try:
-        model = DualEncoder(config, seed=seed)
-    except ValueError as error:
-        raise UserError(f"trainer.model: {error}.") from error
-    layers = [layer for encoder in model.encoders.values() for layer in encoder.layers]
-    for layer in (*layers, model.projector.normalize):
-        if isinstance(layer, BatchNormalization):
-            layer.replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return model
+    anomalies = json.loads((folder / "anomalies.json").read_text())
+    fatal = [anomaly for anomaly in anomalies if anomaly["severity"] == "fatal"]
+    if not fatal:
+        return
+    others = ""
+    if len(fatal) > 1:
+        others = f" (and {len(fatal) - 1} more)"
+    raise UserError(
+        f"The examples cannot be trained on: {fatal[0]['message'].rstrip('.')}{others}; mend the audio, or change the "
+        f"bounds in example_validator (all anomalies are in {folder / 'anomalies.json'})."
+    )
 
 
 def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
-    """Refuses examples that the config cannot train on.
+    """Checks that there are enough clips, at the sample rate of the model.
 
     Raises:
-        UserError: naming the field and the way out.
+        UserError: The message names the field and the way out.
     """
     clips = info.splits.get("train", 0)
     if clips < 2:
@@ -44,49 +48,53 @@ def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
         )
     if config.patience and info.splits.get("valid", 0) < 2:
         raise UserError(
-            f"trainer.patience={config.patience} needs a valid split of at least 2 clips to look at: add audio, or set "
+            f"trainer.patience={config.patience} needs a valid split of at least 2 clips: add audio, or set "
             "trainer.patience=null."
         )
     if info.sample_rate != config.model.sample_rate:
         raise UserError(
             f"trainer.model.sample_rate={config.model.sample_rate} is not that of the examples, {info.sample_rate} Hz: "
-            "set it, and audio_example_gen.sample_rate, to the same value."
+            "set trainer.model.sample_rate and audio_example_gen.sample_rate to the same value."
         )
 
 
-def check_split(config: TrainerConfig, *, replicas: int) -> int:
-    """Refuses a batch that cannot be split evenly; returns how many clips a replica embeds at a time.
+def check_batch_size(config: TrainerConfig, *, replicas: int) -> None:
+    """Checks that a batch splits evenly into replicas, micro-batches and mixing groups.
 
     Raises:
-        UserError: naming the field and the way out.
+        UserError: The message names the field and the way out.
     """
-    batch, model = config.batch_size, config.model
-    if batch % replicas:
+    batch_size, model = config.batch_size, config.model
+    if batch_size % replicas:
+        nearest = max(batch_size // replicas, 1) * replicas
         raise UserError(
-            f"trainer.batch_size={batch} cannot be split evenly among {replicas} replicas: choose "
-            f"{batch // replicas * replicas or replicas}, or trainer.strategy=one."
+            f"trainer.batch_size={batch_size} cannot be split evenly among {replicas} replicas: choose {nearest}, or "
+            "trainer.strategy=one."
         )
-    share = batch // replicas
-    micro = config.micro_batch or share
-    if share % micro:
-        of = f"a replica's {share:,} clips of trainer.batch_size={batch:,}" if replicas > 1 else f"{share:,}"
-        raise UserError(f"trainer.micro_batch={micro:,} does not divide {of}: choose a divisor of it.")
+    share = batch_size // replicas
+    micro_batch = config.micro_batch_size(replicas=replicas)
+    if share % micro_batch:
+        whole = f"{share:,}"
+        if replicas > 1:
+            whole = f"a replica's {share:,} clips of trainer.batch_size={batch_size:,}"
+        raise UserError(f"trainer.micro_batch={micro_batch:,} does not divide {whole}: choose a divisor of it.")
     mixes = model.augment_a.mixing or model.augment_b.mixing
-    if mixes and micro < batch and micro % model.mixing_group:
-        field = "micro_batch" if config.micro_batch else "batch_size"
-        fit = model.mixing_group * (1 if config.micro_batch else replicas)
+    if mixes and micro_batch < batch_size and micro_batch % model.mixing_group:
+        field, factor = "batch_size", model.mixing_group * replicas
+        if config.micro_batch:
+            field, factor = "micro_batch", model.mixing_group
         raise UserError(
-            f"{micro:,} clips embedded at a time are no whole number of mixing groups of {model.mixing_group}: make "
-            f"trainer.{field} a multiple of {fit:,}, or trainer.model.mixing_group a divisor of {micro:,}."
+            f"{micro_batch:,} clips embedded at a time are no whole number of mixing groups of {model.mixing_group}: "
+            f"make trainer.{field} a multiple of {factor:,}, or trainer.model.mixing_group a divisor of "
+            f"{micro_batch:,}."
         )
-    return micro
 
 
 def check_crops(config: TrainerConfig, info: ExamplesInfo, *, crop_samples: int) -> None:
-    """Refuses a crop that is longer than every clip when short clips are filled with silence.
+    """Checks that some clip is as long as a crop, if shorter clips are padded with silence.
 
     Raises:
-        UserError: naming the field and the way out.
+        UserError: The message names the field and the way out.
     """
     if config.short_clips == "tile":
         return

@@ -7,31 +7,38 @@ import tensorflow as tf
 from components.trainer import gradient_cache, step
 from components.trainer.input_pipeline import Batch
 
+CompiledLoop = Callable[[Sequence[Iterator[Batch]], tf.Tensor], tuple[step.Logs, tf.Tensor]]
+"""Takes iterators over the input and a number of steps, int32 (). Returns `(logs, finite_steps)`, see `make_loop`."""
 
-def make_loop(
-    setup: step.Setup, *, caching: bool | None = None
-) -> Callable[[Sequence[Iterator[Batch]], tf.Tensor], tuple[step.Logs, tf.Tensor]]:
-    """Builds the compiled inner loop, `loop(iterators, steps) -> (logs, bad)`.
 
-    It takes two iterators over the same micro-batches, or one if a batch is embedded at once. `logs` are the means of
-    `step.LOGS` over the steps: the loss of a pair, what `models.contrastive.nt_xent_with_logs` says of it, the norms of
-    gradient, weights and update, and the seconds that a step waited for its input. `bad` counts the steps ahead of the
-    first one with a loss, a gradient or weights that are not finite; if there is none, it is `steps`.
+def make_loop(training_step: step.TrainingStep, *, caching: bool | None = None) -> CompiledLoop:
+    """Builds the compiled loop, `loop(iterators, steps) -> (logs, finite_steps)`.
+
+    With gradient caching the loop takes two iterators over the same micro-batches, otherwise one. It returns:
+
+    * `logs`: means over the steps, by the names in `step.LOGS`: the loss of a pair, the logs of
+      `models.contrastive.nt_xent_with_logs`, the norms of gradient, weights and update, and the seconds that a step
+      waited for its input.
+    * `finite_steps`: the number of steps before the first one whose logs are not all finite, int32 (). If all are, it
+      is the number of steps.
 
     Args:
-        setup: What is trained, and how.
-        caching: Whether to cache gradients; None for where a batch has several parts.
+        training_step: The step.
+        caching: Whether to cache gradients. By default only if a replica's share of a batch has several micro-batches.
     """
-    caching = setup.micro_batches > 1 if caching is None else caching
-    one = (gradient_cache if caching else step).make_step(setup)
+    if caching is None:
+        caching = training_step.micro_batches > 1
+    take_step = gradient_cache.make_step(training_step) if caching else step.make_step(training_step)
 
     @tf.function
     def loop(iterators: Sequence[Iterator[Batch]], steps: tf.Tensor) -> tuple[step.Logs, tf.Tensor]:
-        total, bad = tf.zeros(len(step.LOGS)), steps
+        total, finite_steps = tf.zeros(len(step.LOGS)), steps
         for i in tf.range(steps):
-            logs = tf.stack([tf.cast(value, tf.float32) for value in one(iterators)])
-            bad = tf.where(tf.reduce_all(tf.math.is_finite(logs)), bad, tf.minimum(bad, i))
+            logs = tf.stack([tf.cast(value, tf.float32) for value in take_step(iterators)])
+            is_finite = tf.reduce_all(tf.math.is_finite(logs))
+            finite_steps = tf.where(is_finite, finite_steps, tf.minimum(finite_steps, i))
             total += logs
-        return dict(zip(step.LOGS, tf.unstack(total / tf.cast(steps, tf.float32)), strict=True)), bad
+        means = tf.unstack(total / tf.cast(steps, tf.float32))
+        return dict(zip(step.LOGS, means, strict=True)), finite_steps
 
     return loop

@@ -1,22 +1,20 @@
-"""Trainer: learns the dual-format model from the train split, without labels."""
+"""The Trainer's channels and the checks of its config."""
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from typing import ClassVar
-
-from etils import epath
 
 from components import base
 from components.errors import UserError
 from components.trainer.config import TrainerConfig
 from models import compatibility
+from models.config import AugmentConfig
 
 
-class Trainer(base.Component):
-    """Writes `model/` (`model.keras`, `initial.keras` with the untrained weights, `training.json`) and `model_run/`.
+class Trainer(base.Component[TrainerConfig]):
+    """Learns the dual-format model from the train split, without labels.
 
-    A run that was stopped goes on from its last checkpoint when the same stage runs again with nothing changed.
+    Writes `model/` (`model.keras`; `initial.keras`, the untrained model; `training.json`) and `model_run/`
+    (`history.csv`). A run that was stopped resumes from its last checkpoint when the same stage runs again.
     """
 
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {
@@ -29,7 +27,8 @@ class Trainer(base.Component):
         "model_run": base.ArtifactType.MODEL_RUN,
     }
     Config = TrainerConfig
-    code: ClassVar[tuple[str, ...]] = ("models", "beam_jobs.examples", "components.metrics")
+    executor = "components.trainer.executor"
+    code: ClassVar[tuple[str, ...]] = ("models", "beam_jobs.audio.pcm", "beam_jobs.examples", "components.metrics")
 
     def check(self) -> None:
         config, model = self.config, self.config.model
@@ -38,13 +37,9 @@ class Trainer(base.Component):
             compatibility.check_inputs(model)
         except ValueError as error:
             raise UserError(f"trainer.model: {error}.") from error
-        for field, name, augment in zip("ab", model.format_names, (model.augment_a, model.augment_b), strict=True):
-            on_bands = [key for key in ("frequency_mask", "frequency_shift") if getattr(augment, key)]
-            if name == "waveform" and on_bands:
-                off = " ".join(f"trainer.model.augment_{field}.{key}=0" for key in on_bands)
-                raise UserError(
-                    f"Branch {field.upper()} is a waveform, which has no bands to mask or shift: add {off}."
-                )
+        format_a, format_b = model.format_names
+        _check_augmentation("a", format_a, model.augment_a)
+        _check_augmentation("b", format_b, model.augment_b)
         if config.warmup_steps >= config.steps:
             raise UserError(
                 f"trainer.warmup_steps={config.warmup_steps} leaves nothing of trainer.steps={config.steps} "
@@ -56,37 +51,12 @@ class Trainer(base.Component):
                 f"{config.learning_rate:g}, where the decay begins: choose a lower one."
             )
 
-    def execute(
-        self,
-        *,
-        inputs: Mapping[str, epath.Path],
-        outputs: Mapping[str, epath.Path],
-        context: base.StageContext,
-    ) -> base.StageResult:
-        if "anomalies" in inputs:
-            refuse_fatal(inputs["anomalies"])
-        from components.trainer import train as loop
 
-        outcome = loop.train(self.config, examples_dir=inputs["examples"], outputs=outputs, context=context)
-        rate = f"{outcome.clips_per_s:,.0f} clips/s" if outcome.clips_per_s else "resumed at its end"
-        best = f", best at {outcome.best_step:,}" if outcome.best_step != outcome.steps else ""
-        return base.StageResult(
-            summary=f"{outcome.steps:,} steps{best}, loss {outcome.loss:.2f}, top-1 {outcome.top1:.0%}, {rate}",
-            figures=dataclasses.asdict(outcome),
-        )
-
-
-def refuse_fatal(anomalies: epath.Path) -> None:
-    """Refuses to train on examples with a fatal anomaly.
-
-    Raises:
-        UserError: naming the first one.
-    """
-    found = json.loads((anomalies / "anomalies.json").read_text())
-    fatal = [anomaly for anomaly in found if anomaly["severity"] == "fatal"]
-    if fatal:
-        more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
-        raise UserError(
-            f"The examples cannot be trained on: {fatal[0]['message'].rstrip('.')}{more}; mend the audio, or the "
-            f"bounds in example_validator (all anomalies are in {anomalies / 'anomalies.json'})."
-        )
+def _check_augmentation(branch: str, format_name: str, augmentation: AugmentConfig) -> None:
+    """Checks that branch "a" or "b" has no augmentation of bands if its format is the waveform."""
+    if format_name != "waveform":
+        return
+    fields = [name for name in ("frequency_mask", "frequency_shift") if getattr(augmentation, name)]
+    if fields:
+        changes = " ".join(f"trainer.model.augment_{branch}.{name}=0" for name in fields)
+        raise UserError(f"Branch {branch.upper()} is a waveform, which has no bands to mask or shift: add {changes}.")

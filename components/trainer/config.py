@@ -1,4 +1,4 @@
-"""The Trainer's config. Defaults are the paper's (section 3) wherever it gives a value."""
+"""The Trainer's config. The defaults are the values of the paper (section 3), where it gives any."""
 
 from typing import ClassVar, Literal
 
@@ -18,55 +18,81 @@ class TrainerConfig(StageConfig):
     model: ModelConfig = ModelConfig()
     strategy: Literal["auto", "one", "mirrored", "multi_worker", "tpu"] = pydantic.Field(
         "auto",
-        description="Where to train: one device, a replica on each GPU of this machine, on those of all machines in "
-        "TF_CONFIG, or on each core of a TPU; auto takes the largest of them that there is.",
+        description="Where to train. one: one device; mirrored: all GPUs of this machine; multi_worker: all GPUs of "
+        "the machines in TF_CONFIG; tpu: all cores of a TPU; auto: the largest of these that is available.",
     )
-    tpu: str = pydantic.Field("local", description="Name of the TPU; local for the one that this machine is of.")
+    tpu: str = pydantic.Field("local", description="Name of the TPU; local: the TPU of this machine.")
     precision: Literal["auto", "float32", "bfloat16"] = pydantic.Field(
-        "auto", description="What the encoders compute in, with float32 weights; auto is bfloat16 on a TPU."
+        "auto",
+        description="Data type in which the encoders compute; weights stay float32; auto: bfloat16 on a TPU, float32 "
+        "elsewhere.",
     )
-    steps: int = pydantic.Field(400_000, ge=1, description="Optimiser steps.")
-    batch_size: int = pydantic.Field(1024, ge=2, description="Clips in a step, over all replicas.")
+    steps: int = pydantic.Field(400_000, ge=1, description="Number of optimizer steps.")
+    batch_size: int = pydantic.Field(1024, ge=2, description="Clips in a batch, over all replicas.")
     micro_batch: int | None = pydantic.Field(
         None,
         ge=2,
-        description="Clips that a replica embeds at a time, for batches larger than memory: the gradient of the whole "
-        "batch (but for batch norm and dropout) at a third more computing; null: its whole share of the batch.",
+        description="Clips that a replica embeds at a time, for batches larger than memory. The gradient stays that of "
+        "the whole batch (except for batch norm and dropout) and takes a third more computation; null: the replica's "
+        "whole share of the batch.",
     )
-    temperature: float = pydantic.Field(0.1, gt=0, description="tau of the contrastive loss.")
+    temperature: float = pydantic.Field(0.1, gt=0, description="Temperature tau of the contrastive loss.")
     optimizer: Literal["adam", "lamb", "lars"] = pydantic.Field(
-        "adam", description="adam as the paper; lamb and lars scale each layer's step by its weights, for huge batches."
+        "adam",
+        description="adam: as in the paper; lamb, lars: scale each layer's step by the norm of its weights, for huge "
+        "batches.",
     )
-    learning_rate: float = pydantic.Field(1e-4, gt=0, description="The optimiser's, at its highest.")
-    final_learning_rate: float = pydantic.Field(1e-6, ge=0, description="Where the cosine decay ends.")
-    warmup_steps: int = pydantic.Field(0, ge=0, description="Steps of linear warm-up ahead of the decay.")
+    learning_rate: float = pydantic.Field(1e-4, gt=0, description="Peak learning rate.")
+    final_learning_rate: float = pydantic.Field(1e-6, ge=0, description="Learning rate at the end of the cosine decay.")
+    warmup_steps: int = pydantic.Field(0, ge=0, description="Steps of linear warm-up before the decay.")
     weight_decay: float = pydantic.Field(
-        0.0, ge=0, description="Share of each weight (not of norms and biases) lost in a step, times the learning rate."
+        0.0,
+        ge=0,
+        description="Decoupled weight decay: each step multiplies every weight, except in norms and biases, by "
+        "1 - learning rate * weight decay.",
     )
     ema: float = pydantic.Field(
-        0.0, ge=0, lt=1, description="Momentum of a moving average of the weights, which is then what counts; 0: none."
+        0.0,
+        ge=0,
+        lt=1,
+        description="Momentum of a moving average of the weights, which is validated and published instead of the "
+        "weights; 0: no average.",
     )
-    seed: int = pydantic.Field(0, ge=0, lt=2**31, description="Of initial weights, order, crops and augmentations.")
+    seed: int = pydantic.Field(
+        0, ge=0, lt=2**31, description="Seed of the initial weights, the order of clips, the crops and augmentations."
+    )
     short_clips: Literal["tile", "pad"] = pydantic.Field(
-        "tile", description="A clip shorter than the crop is repeated, or filled with silence."
+        "tile", description="A clip shorter than the crop is repeated (tile), or followed by silence (pad)."
     )
     shuffle_buffer: int = pydantic.Field(
-        2048, ge=1, description="Clips among which the next is drawn, on top of a new order of files in each pass."
+        2048, ge=1, description="Clips in the shuffle buffer. The order of the files is also shuffled, in each epoch."
     )
     steps_per_loop: int = pydantic.Field(
-        100, ge=1, description="Most steps in a call of the compiled loop, of about 10 s; Ctrl-C waits for its end."
+        100,
+        ge=1,
+        description="Maximum number of steps in a call of the compiled loop. Calls take about 10 s, and Ctrl-C waits "
+        "for the end of one.",
     )
-    log_every: int = pydantic.Field(100, ge=1, description="Steps between TensorBoard points.")
-    eval_every: int = pydantic.Field(2000, ge=1, description="Steps between looks at the valid split.")
+    log_every: int = pydantic.Field(100, ge=1, description="Steps between points in TensorBoard.")
+    eval_every: int = pydantic.Field(2000, ge=1, description="Steps between validations on the valid split.")
     probe_clips: int = pydantic.Field(
-        2000, ge=0, description="Most clips of the valid split for the probe that chooses the best model."
+        2000, ge=0, description="Maximum number of valid clips for the probe that chooses the best model; 0: no probe."
     )
     patience: int | None = pydantic.Field(
-        None, ge=1, description="Looks at the valid split without a better one after which to stop; null: never."
+        None, ge=1, description="Stops after this number of validations without a better model; null: never."
     )
     collapse_rank: float = pydantic.Field(
-        2.0, ge=1, description="Warn when the embeddings of a branch fill fewer dimensions three looks in a row."
+        2.0,
+        ge=1,
+        description="Warns when the effective rank of a branch's embeddings is below this in three validations in a "
+        "row.",
     )
-    checkpoint_every: int = pydantic.Field(2000, ge=1, description="Steps between checkpoints, kept for a rerun.")
-    keep_checkpoints: int = pydantic.Field(2, ge=1, description="How many of the newest to keep, besides the best.")
+    checkpoint_every: int = pydantic.Field(2000, ge=1, description="Steps between checkpoints.")
+    keep_checkpoints: int = pydantic.Field(
+        2, ge=1, description="Number of newest checkpoints to keep, besides the best one."
+    )
     profile: bool = pydantic.Field(False, description="Records a trace of steps 10 to 20 for TensorBoard's profiler.")
+
+    def micro_batch_size(self, *, replicas: int) -> int:
+        """Returns the number of clips that a replica embeds at a time."""
+        return self.micro_batch or self.batch_size // replicas

@@ -1,105 +1,137 @@
-"""Steps of a batch that exceeds memory, with the exact gradient of the whole batch (Gao et al. 2021, "GradCache").
+"""Training steps on batches that exceed memory, with the exact gradient of the whole batch ("GradCache").
 
-A step reads its micro-batches twice. First they are embedded without a tape and their projections kept; the loss of all
-of them gives the gradient of each projection. Then every micro-batch is embedded again, with a tape, and pulls that
-gradient back to the weights. So memory is that of one micro-batch, the gradients, and 8 bytes a projected number.
+A step reads its micro-batches twice and makes three passes (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch
+Size under Memory Limited Setup"):
 
-What a network does with an example must not depend on the other micro-batches. Group normalisation does not. Batch
-normalisation takes its statistics from a micro-batch (of all replicas), not from the batch: training is that of "ghost"
-batches, each pass sees the same ones, and the running statistics move once for each. Dropout's masks are drawn part by
-part, so they are others than the whole batch's; they and the running statistics are put back after the first pass, so
-that the second one repeats it.
+1. Embed. Every micro-batch is projected without a gradient tape. Only the projections are kept.
+2. Differentiate the loss. The projections of all micro-batches give the loss, and its gradient with respect to each
+   projection. No encoder is involved.
+3. Back-propagate. Every micro-batch is projected again, with a tape, and the gradient of its projections is propagated
+   to the weights. The gradients of the weights are summed over the micro-batches.
+
+Besides the model, memory holds the activations of one micro-batch, one gradient for each weight, and 8 bytes for each
+element of the projections.
+
+The gradient is exact if what a network does with an example does not depend on the other micro-batches. This holds for
+group normalization. Batch normalization uses the statistics of a micro-batch (of all replicas), as in "ghost batches",
+and updates its running statistics once for each micro-batch. Dropout draws its masks for each micro-batch, so they
+differ from those of a step on the whole batch. The running statistics and the states of dropout are restored after the
+first pass, so that the third pass repeats it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from components.trainer import step as steps
 from components.trainer.input_pipeline import Batch
+from components.trainer.step import NORM_LOGS, SIMILARITY_LOGS, Step, TrainingStep, timed_next
 
 
-def make_step(setup: steps.Setup) -> Callable[[Sequence[Iterator[Batch]]], list[tf.Tensor]]:
-    """Builds `step(iterators) -> the LOGS`, to be called inside a `tf.function`; both iterators give the same.
+def make_step(training_step: TrainingStep) -> Step:
+    """Returns a function that takes a step, in which each replica embeds one micro-batch at a time.
 
-    The loops over micro-batches lie outside `Strategy.run`, because MirroredStrategy's collectives (of batch
-    normalisation and of the optimizer) cannot lie in a loop inside it.
+    The function takes two iterators over the same micro-batches and must be called inside a `tf.function`.
+
+    The loops over micro-batches are outside `Strategy.run`, because MirroredStrategy's collectives (in batch
+    normalization and in the optimizer) cannot be in a loop inside it.
     """
-    with setup.strategy.scope():
-        cache = Cache(setup)
+    strategy, micro_batches = training_step.strategy, training_step.micro_batches
+    with strategy.scope():
+        cache = GradientCache(training_step)
 
     def step(iterators: Sequence[Iterator[Batch]]) -> list[tf.Tensor]:
-        run, first, second = setup.strategy.run, *iterators
-        waited = tf.zeros((), tf.float64)
-        run(cache.begin)
-        for part in tf.range(setup.micro_batches):
-            batch, wait = steps.timed_next(first)
-            run(cache.embed, args=(batch, part))
-            waited += wait
-        logs = run(cache.differentiate)
-        for part in tf.range(setup.micro_batches):
-            batch, wait = steps.timed_next(second)
-            run(cache.pull_back, args=(batch, part))
-            waited += wait
-        norms = run(cache.update)
-        reduced = [setup.strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for value in (logs, norms)]
-        return [*tf.unstack(reduced[0]), *tf.unstack(reduced[1]), waited]
+        first_reading, second_reading = iterators
+        total_wait_s = tf.zeros((), tf.float64)
+        strategy.run(cache.reset)
+        for index in tf.range(micro_batches):
+            batch, wait_s = timed_next(first_reading)
+            strategy.run(cache.embed, args=(batch, index))
+            total_wait_s += wait_s
+        loss_logs = strategy.run(cache.differentiate_loss)
+        for index in tf.range(micro_batches):
+            batch, wait_s = timed_next(second_reading)
+            strategy.run(cache.back_propagate, args=(batch, index))
+            total_wait_s += wait_s
+        norm_logs = strategy.run(cache.apply_gradients)
+        loss_logs = strategy.reduce(tf.distribute.ReduceOp.MEAN, loss_logs, axis=None)
+        norm_logs = strategy.reduce(tf.distribute.ReduceOp.MEAN, norm_logs, axis=None)
+        return [*tf.unstack(loss_logs), *tf.unstack(norm_logs), total_wait_s]
 
     return step
 
 
-class Cache:
-    """What a replica keeps during a step, and the parts of a step that use it. Build it in the strategy's scope."""
+class GradientCache:
+    """The three passes of a step on a replica, and what the replica keeps between them.
 
-    def __init__(self, setup: steps.Setup):
-        self._setup = setup
-        self._size = (2, setup.micro_batches, setup.micro_batch, setup.model.projector.output_layer.units)
-        # First the projections, then their gradients.
-        self._projections = _own(tf.zeros((self._size[1], 2, *self._size[2:])))
-        self._gradients = [_own(tf.zeros(variable.shape)) for variable in setup.variables]
-        self._passing = setup.model.non_trainable_variables  # running statistics, states of dropout
-        self._kept = [_own(tf.zeros(variable.shape, variable.dtype)) for variable in self._passing]
+    Build it in the strategy's scope.
+    """
 
-    def begin(self) -> None:
+    def __init__(self, training_step: TrainingStep):
+        self._step = training_step
+        self._micro_batches, self._micro_batch = training_step.micro_batches, training_step.micro_batch
+        self._dim = training_step.model.projector.output_layer.units
+        # Holds the projections after the first pass, and their gradients after the second.
+        self._cache = _replica_variable(tf.zeros((self._micro_batches, 2, self._micro_batch, self._dim)))
+        self._gradients = [_replica_variable(tf.zeros(variable.shape)) for variable in training_step.variables]
+        # Running statistics of batch normalization and states of dropout, as they were before the step.
+        self._state = training_step.model.non_trainable_variables
+        self._saved_state = [_replica_variable(tf.zeros(state.shape, state.dtype)) for state in self._state]
+
+    def reset(self) -> None:
+        """Begins a step: zeroes the gradients of the weights and saves the state of the model."""
         for gradient in self._gradients:
             gradient.assign(tf.zeros_like(gradient))
-        for kept, variable in zip(self._kept, self._passing, strict=True):
-            kept.assign(variable.value)
+        for saved, state in zip(self._saved_state, self._state, strict=True):
+            saved.assign(state.value)
 
-    def embed(self, batch: Batch, part: tf.Tensor) -> None:
-        self._put(part, tf.stack(self._setup.project(batch, part=part)))
+    def embed(self, batch: Batch, index: tf.Tensor) -> None:
+        """First pass: keeps the projections of a micro-batch."""
+        projections = tf.stack(self._step.project(batch, index=index))  # (2, micro_batch, dim)
+        tf.raw_ops.ResourceScatterUpdate(resource=self._cache.handle, indices=index, updates=projections)
 
-    def differentiate(self) -> tf.Tensor:
-        for kept, variable in zip(self._kept, self._passing, strict=True):
-            variable.assign(kept.read_value())
-        parts = self._projections.read_value()
-        own = tf.unstack(tf.reshape(tf.transpose(parts, (1, 0, 2, 3)), (2, -1, self._size[-1])))
+    def differentiate_loss(self) -> tf.Tensor:
+        """Second pass: replaces the projections with their gradients.
+
+        Returns:
+            The loss and the `SIMILARITY_LOGS`, float32 `(logs,)`.
+        """
+        for saved, state in zip(self._saved_state, self._state, strict=True):
+            state.assign(saved.read_value())
+        cache = self._cache.read_value()  # (micro_batches, 2, micro_batch, dim)
+        by_branch = tf.transpose(cache, (1, 0, 2, 3))  # (2, micro_batches, micro_batch, dim)
+        projections = tf.unstack(tf.reshape(by_branch, (2, -1, self._dim)))  # (clips, dim) for each branch
         with tf.GradientTape() as tape:
-            tape.watch(own)
-            loss, logs = self._setup.global_loss(own)
-            share = loss / self._setup.strategy.num_replicas_in_sync
-        gradients = tf.reshape(tf.stack(tape.gradient(share, own)), self._size)
-        self._projections.assign(tf.transpose(gradients, (1, 0, 2, 3)))
-        return tf.stack([{"loss": loss, **logs}[name] for name in ("loss", *steps.SIMILARITY_LOGS)])
+            tape.watch(projections)
+            loss, logs = self._step.loss(projections)
+            share = self._step.loss_share(loss)
+        gradients = tf.stack(tape.gradient(share, projections))  # (2, clips, dim)
+        by_branch = tf.reshape(gradients, (2, self._micro_batches, self._micro_batch, self._dim))
+        self._cache.assign(tf.transpose(by_branch, (1, 0, 2, 3)))
+        return tf.stack([loss, *(logs[name] for name in SIMILARITY_LOGS)])
 
-    def pull_back(self, batch: Batch, part: tf.Tensor) -> None:
+    def back_propagate(self, batch: Batch, index: tf.Tensor) -> None:
+        """Third pass: adds a micro-batch's part to the gradients of the weights."""
         with tf.GradientTape() as tape:
-            projections = tf.stack(self._setup.project(batch, part=part))
-            product = tf.reduce_sum(projections * self._projections.read_value()[part])
-        gradients = tape.gradient(product, self._setup.variables)
+            projections = tf.stack(self._step.project(batch, index=index))
+            # The gradient of this product with respect to the projections is the cached gradient, so its gradient with
+            # respect to the weights is that of the loss, by the chain rule.
+            product = tf.reduce_sum(projections * self._cache.read_value()[index])
+        gradients = tape.gradient(product, self._step.variables)
         for total, gradient in zip(self._gradients, gradients, strict=True):
             total.assign_add(gradient)
 
-    def update(self) -> tf.Tensor:
-        norms = self._setup.update([gradient.read_value() for gradient in self._gradients])
-        return tf.stack([norms[name] for name in steps.NORM_LOGS])
+    def apply_gradients(self) -> tf.Tensor:
+        """Ends the step: updates the weights.
 
-    def _put(self, part: tf.Tensor, value: tf.Tensor) -> None:
-        tf.raw_ops.ResourceScatterUpdate(resource=self._projections.handle, indices=part, updates=value)
+        Returns:
+            The `NORM_LOGS`, float32 `(logs,)`.
+        """
+        norms = self._step.apply_gradients([gradient.read_value() for gradient in self._gradients])
+        return tf.stack([norms[name] for name in NORM_LOGS])
 
 
-def _own(initial: tf.Tensor) -> tf.Variable:
-    """A variable of which each replica has its own value."""
+def _replica_variable(initial: tf.Tensor) -> tf.Variable:
+    """Creates a variable that has its own value on each replica."""
     return tf.Variable(
         initial,
         trainable=False,

@@ -1,170 +1,201 @@
-"""From TFRecords to batches of crop pairs: int16 all the way to the accelerator, static shapes.
+"""Reads TFRecords into batches of crop pairs: int16 all the way to the accelerator, with static shapes.
 
-Everything random derives from (seed, epoch, place in the epoch), so a resumed run goes on with the very batches the
-uninterrupted one would have had.
+All random numbers derive from the seed, the epoch and the place of a clip in the epoch. A resumed run therefore
+continues with exactly the batches that the uninterrupted run would have had.
 """
 
+import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
-from beam_jobs.examples import samples as stored
 from components.errors import UserError
+from components.trainer import crops
 
 Batch = Mapping[str, tf.Tensor]
-_FILES_AT_ONCE = 8
+"""`a` and `b`: int16 `(clips, crop_samples)`, a random crop of each clip for branch A and branch B; `clip_id`: string
+`(clips,)`."""
+
+_FILES_AT_A_TIME = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InputOptions:
+    """How clips become batches.
+
+    Attributes:
+        batch_size: Clips in a global batch, at most as many as the split has.
+        crop_samples: Length of a crop.
+        seed: Seed of the order of the clips and of the crops.
+        shuffle_buffer: Clips in the shuffle buffer of a host.
+        short_clips: What to do with clips that are shorter than a crop: "tile" or "pad", see `crops.random_crop`.
+    """
+
+    batch_size: int
+    crop_samples: int
+    seed: int
+    shuffle_buffer: int = 2048
+    short_clips: str = "tile"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _HostShare:
+    """The part of each epoch that one host reads.
+
+    Attributes:
+        hosts: Number of hosts.
+        host: Index of this host.
+        by_file: Whether each host reads files of its own. Otherwise every host reads all files and keeps every
+            `hosts`-th clip.
+        clips_per_step: Clips that the host contributes to a global batch.
+        steps_per_epoch: Steps in an epoch, the same on all hosts.
+    """
+
+    hosts: int
+    host: int
+    by_file: bool
+    clips_per_step: int
+    steps_per_epoch: int
 
 
 def training_batches(
     directory: epath.Path,
+    options: InputOptions,
     *,
-    batch_size: int,
-    crop_samples: int,
-    seed: int,
     start_step: int = 0,
-    shuffle_buffer: int = 2048,
-    short_clips: str = "tile",
     micro_batch: int | None = None,
     with_ids: bool = True,
     context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """Endless batches of the train split.
+    """Returns endless batches of the train split.
 
-    Each pass visits the clips in a new order and drops its last, incomplete batch, so that no clip meets itself
-    as a negative.
+    Each epoch visits the clips in a new order and drops its last, incomplete batch. Two epochs never share a batch, so
+    a clip is never its own negative.
 
-    With several hosts each gives an equal part of every global batch, from clips of its own: in each pass the files
-    are dealt out anew, or, if there are fewer files than hosts, every host reads all and keeps each so-many-th clip.
-    A pass is as long as the host with the fewest clips can make it, the same for all.
+    With several hosts, each contributes an equal part of every global batch. In each epoch the files are distributed
+    anew among the hosts. If there are fewer files than hosts, every host reads all files and keeps every `hosts`-th
+    clip. The host with the fewest clips determines the length of the epoch for all hosts.
 
     Args:
-        directory: An examples folder.
-        batch_size: Clips in a global batch; no more than the split holds.
-        crop_samples: Length of a view.
-        seed: Of orders and crops.
-        start_step: Global batches already consumed; the first one yielded is the one after them.
-        shuffle_buffer: Clips among which a host draws the next one.
-        short_clips: "tile" or "pad", see `crop`.
-        micro_batch: Clips to yield at a time, a divisor of what is asked for with a `context`; None for all of that.
-        with_ids: Whether to say which clips they are: a TPU takes no strings.
-        context: Which host this is and how many replicas there are, for `Strategy.distribute_datasets_from_function`;
-            None for whole batches.
+        directory: A folder of examples.
+        options: How clips become batches.
+        start_step: Number of global batches to skip.
+        micro_batch: Clips in an element of the dataset, a divisor of the batch per replica. If None, an element is the
+            batch per replica.
+        with_ids: Whether batches contain `clip_id`. A TPU accepts no strings.
+        context: Identifies the host and the number of replicas, for `Strategy.distribute_datasets_from_function`. If
+            None, there is one host with one replica.
 
     Returns:
-        Dicts of `a` and `b`, int16 `(batch_size, crop_samples)`, and `clip_id`, string `(batch_size,)`; with a
-        `context` a replica's share of them each, its replicas one after the other.
+        A dataset of `Batch`es. With several replicas per host, consecutive elements belong to consecutive replicas.
 
     Raises:
-        UserError: if a host may have too few clips for its part of a batch.
+        UserError: A host may have too few clips for its part of a batch.
     """
     context = context or tf.distribute.InputContext()
-    hosts, host = context.num_input_pipelines, context.input_pipeline_id
     info = examples.read_info(directory)
-    files, clips = info.files("train"), info.splits["train"]
-    share = batch_size // hosts
-    by_file = len(files) >= hosts
-    fewest = sum(sorted(info.shard_lengths["train"])[: len(files) // hosts]) if by_file else clips // hosts
-    steps_per_epoch = fewest // share
-    if not steps_per_epoch:
-        raise UserError(
-            f"trainer.batch_size={batch_size} is {share} clips from each of {hosts} hosts, but one may have only "
-            f"{fewest} in its files; lower it, or ingest into more files (audio_example_gen.shards)."
-        )
+    all_files, all_clips = info.files("train"), info.splits["train"]
+    share = _host_share(info, context, batch_size=options.batch_size)
+    first_epoch, first_step = divmod(start_step, share.steps_per_epoch)
+    clips_per_element = micro_batch or context.get_per_replica_batch_size(options.batch_size)
+    seed = tf.cast(options.seed, tf.int64)
+    crop_pair = _crop_pair_function(info, options)
 
-    cut = functools.partial(_views, crop_samples=crop_samples, short_clips=short_clips, storage=info.storage)
+    def clip_seed(epoch: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+        return tf.stack([epoch * all_clips + place * share.hosts + share.host, seed])  # int64 (2,)
 
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(files, seed=tf.stack([tf.cast(seed, tf.int64), number]))
-        records = tf.data.Dataset.from_tensor_slices(order[host::hosts] if by_file else order).interleave(
+    def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        """Files -> records -> shuffled records -> the records that are not skipped -> pairs of crops -> batches."""
+        files = tf.random.experimental.stateless_shuffle(all_files, seed=tf.stack([seed, epoch]))  # string (files,)
+        if share.by_file:
+            files = files[share.host :: share.hosts]
+        records = tf.data.Dataset.from_tensor_slices(files).interleave(  # string (), one serialized Example per clip
             tf.data.TFRecordDataset,
-            cycle_length=_FILES_AT_ONCE,
+            cycle_length=_FILES_AT_A_TIME,
             block_length=1,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        records = records if by_file else records.shard(hosts, host)
-        records = records.shuffle(min(shuffle_buffer, clips), seed=number * 7919 + seed)
-        skipped = tf.where(number == start_step // steps_per_epoch, start_step % steps_per_epoch, 0)
-        # Skipped before anything is parsed: a resumed run only has to read past these.
-        records = records.take(steps_per_epoch * share).enumerate().skip(tf.cast(skipped, tf.int64) * share)
-        pairs = records.map(
-            lambda place, record: cut(
-                record, seed=tf.stack([number * clips + place * hosts + host, tf.cast(seed, tf.int64)])
-            ),
+        if not share.by_file:
+            records = records.shard(share.hosts, share.host)
+        records = records.shuffle(min(options.shuffle_buffer, all_clips), seed=epoch * 7919 + options.seed)
+        records = records.take(share.steps_per_epoch * share.clips_per_step)
+        # Records are skipped before they are parsed, so that a resumed run starts quickly.
+        skipped_steps = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
+        records = records.enumerate().skip(skipped_steps * share.clips_per_step)  # (place int64 (), string ())
+        pairs = records.map(  # a, b: int16 (crop_samples,); clip_id: string ()
+            lambda place, record: crop_pair(record, seed=clip_seed(epoch, place)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return pairs.batch(micro_batch or context.get_per_replica_batch_size(batch_size), drop_remainder=True)
+        return pairs.batch(clips_per_element, drop_remainder=True)  # a, b: int16 (clips_per_element, crop_samples)
 
-    epochs = tf.data.Dataset.range(start_step // steps_per_epoch, tf.int64.max)
-    batches = epochs.flat_map(epoch)
+    batches = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(read_epoch)
     if not with_ids:
-        batches = batches.map(lambda batch: {name: batch[name] for name in "ab"})
+        batches = batches.map(_without_ids)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def validation_batch(
-    directory: epath.Path, *, batch_size: int, crop_samples: int, seed: int, short_clips: str = "tile"
-) -> Batch | None:
-    """One fixed batch of the valid split, as `training_batches` yields them; None if it holds fewer than two clips.
-
-    Always the same clips and crops, so that its loss can be compared from one moment to another.
-    """
-    info = examples.read_info(directory)
-    count = min(info.splits.get("valid", 0), batch_size)
-    if count < 2:
-        return None
-    cut = functools.partial(_views, crop_samples=crop_samples, short_clips=short_clips, storage=info.storage)
-    records = tf.data.TFRecordDataset(info.files("valid")).take(count).enumerate()
-    pairs = records.map(lambda place, record: cut(record, seed=tf.stack([place, tf.cast(seed, tf.int64)])))
-    return next(iter(pairs.batch(count)))
-
-
-def crop(audio: tf.Tensor, *, samples: int, seed: tf.Tensor, short_clips: str = "tile") -> tf.Tensor:
-    """A random window of one clip.
+def validation_batch(directory: epath.Path, options: InputOptions, *, most_clips: int) -> Batch | None:
+    """Returns one batch of the valid split, always the same crops of the same clips.
 
     Args:
-        audio: int16 `(any,)`, at least one sample.
-        samples: Length of the window.
-        seed: int64 `(2,)`; the same seed gives the same window.
-        short_clips: A shorter clip is repeated ("tile", from a random phase) or followed by silence ("pad").
+        directory: A folder of examples.
+        options: How clips become batches.
+        most_clips: Maximum number of clips, if `options.batch_size` is larger.
 
     Returns:
-        int16 `(samples,)`.
+        The batch, or None if the valid split has fewer than two clips.
     """
-    length = tf.size(audio)
-    if short_clips == "pad":
-        audio = tf.pad(audio, [[0, tf.maximum(samples - length, 0)]])
-        last = tf.maximum(length - samples, 0)
-        start = tf.random.stateless_uniform((), seed, maxval=last + 1, dtype=tf.int32)
-        return tf.ensure_shape(audio[start : start + samples], (samples,))
-    is_short = length < samples
-    starts = tf.where(is_short, length, length - samples + 1)
-    start = tf.random.stateless_uniform((), seed, maxval=starts, dtype=tf.int32)
-    audio = tf.cond(is_short, lambda: tf.tile(audio, [samples // length + 2]), lambda: audio)
-    return tf.ensure_shape(audio[start : start + samples], (samples,))
+    info = examples.read_info(directory)
+    clips = min(info.splits.get("valid", 0), options.batch_size, most_clips)
+    if clips < 2:
+        return None
+
+    seed = tf.cast(options.seed, tf.int64)
+    crop_pair = _crop_pair_function(info, options)
+
+    records = tf.data.TFRecordDataset(info.files("valid")).take(clips).enumerate()
+    pairs = records.map(lambda place, record: crop_pair(record, seed=tf.stack([place, seed])))
+    return next(iter(pairs.batch(clips)))
 
 
-def _views(record: tf.Tensor, *, seed: tf.Tensor, crop_samples: int, short_clips: str, storage: str) -> Batch:
-    """Two windows of one serialized clip."""
-    scalar = tf.io.FixedLenFeature((), tf.string)
-    clip = tf.io.parse_single_example(record, {"audio": scalar, "clip_id": scalar})
-    length = stored.length(clip["audio"], storage=storage)
+def _host_share(info: examples.ExamplesInfo, context: tf.distribute.InputContext, *, batch_size: int) -> _HostShare:
+    """Divides an epoch among the hosts.
 
-    def of_a_long_clip() -> list[tf.Tensor]:
-        starts = [_start(length - crop_samples + 1, seed=seed * 2 + i) for i in range(2)]
-        return [stored.decode_part(clip["audio"], start=s, samples=crop_samples, storage=storage) for s in starts]
+    Raises:
+        UserError: A host may have too few clips for its part of a batch.
+    """
+    hosts, lengths = context.num_input_pipelines, info.shard_lengths["train"]
+    by_file = len(lengths) >= hosts
+    fewest_clips = info.splits["train"] // hosts
+    if by_file:
+        fewest_clips = sum(sorted(lengths)[: len(lengths) // hosts])
+    clips_per_step = batch_size // hosts
+    steps_per_epoch = fewest_clips // clips_per_step
+    if not steps_per_epoch:
+        raise UserError(
+            f"trainer.batch_size={batch_size} is {clips_per_step} clips from each of {hosts} hosts, but one may have "
+            f"only {fewest_clips} in its files; lower it, or ingest into more files (audio_example_gen.shards)."
+        )
+    return _HostShare(
+        hosts=hosts,
+        host=context.input_pipeline_id,
+        by_file=by_file,
+        clips_per_step=clips_per_step,
+        steps_per_epoch=steps_per_epoch,
+    )
 
-    def of_a_short_clip() -> list[tf.Tensor]:
-        audio = stored.decode(clip["audio"], storage=storage)
-        return [crop(audio, samples=crop_samples, seed=seed * 2 + i, short_clips=short_clips) for i in range(2)]
 
-    a, b = tf.cond(length < crop_samples, of_a_short_clip, of_a_long_clip)
-    return {"a": a, "b": b, "clip_id": clip["clip_id"]}
+def _crop_pair_function(info: examples.ExamplesInfo, options: InputOptions) -> Callable[..., Batch]:
+    """Returns `crops.crop_pair` for these examples and options."""
+    return functools.partial(
+        crops.crop_pair, crop_samples=options.crop_samples, short_clips=options.short_clips, storage=info.storage
+    )
 
 
-def _start(count: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
-    return tf.random.stateless_uniform((), seed, maxval=count, dtype=tf.int32)
+def _without_ids(batch: Batch) -> Batch:
+    return {"a": batch["a"], "b": batch["b"]}

@@ -1,37 +1,40 @@
-"""The loop around the compiled loop: what is due between its calls, and what becomes of a run that is stopped."""
+"""The training loop: calls the compiled loop, and logs, validates and saves checkpoints between the calls."""
 
-import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from components.base import StageContext
+from components.base import Progress
 from components.errors import UserError
-from components.trainer import step, strategies, validation
-from components.trainer.checkpoints import Checkpoints, Standing
+from components.trainer import profiler, step, strategies, validation
+from components.trainer.checkpoints import Checkpoints
+from components.trainer.collapse import CollapseWarning
+from components.trainer.compiled_loop import CompiledLoop
 from components.trainer.config import TrainerConfig
+from components.trainer.log_interval import LogInterval
+from components.trainer.optimizers import AveragedWeights
 from components.trainer.summaries import TrainingLog
+from components.trainer.training_input import TrainingInput
+from components.trainer.validation_state import ValidationState
 
-_LOOKS_BEFORE_WARNING = 3
-_PROFILED = (10, 20)
-_CALL_S = 10.0  # of the compiled loop, about: a signal waits for its end
+_CALL_S = 10.0  # Approximate duration of a call of the compiled loop. A signal waits for the end of the call.
+_CLIPS_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run ended.
+    """How a training ended.
 
     Attributes:
-        steps: Steps done: those of the config, or fewer if it stopped early.
-        best_step: The step of the model that was kept.
-        loss: Mean loss of a pair over the last steps.
-        top1: Share of anchors there whose positive was the most similar crop.
-        clips_per_s: Mean speed of this process; 0 if it found every step done.
+        steps: Number of steps done. It is smaller than the config's if the training stopped early.
+        best_step: The step of the published model.
+        loss: Mean loss of a pair in the last call of the compiled loop.
+        top1: Share of anchors in that call whose positive was the most similar crop.
+        clips_per_s: Mean speed of this process; 0 if all steps were done already.
     """
 
     steps: int
@@ -41,209 +44,190 @@ class Outcome:
     clips_per_s: float
 
 
-@dataclasses.dataclass(kw_only=True)
-class Run:
-    """What the loop works with.
+class TrainingLoop:
+    """Calls the compiled loop until the last step, and logs, validates and saves between the calls.
 
-    Attributes:
-        config: Of the training.
-        setup: What is trained.
-        loop: Of `inner_loop.make_loop`.
-        iterators: Its input.
-        ids_of: The clips of the batch after so many steps.
-        evaluation: Of the valid split; None without one.
-        checkpoints: Resumed already.
-        log: Where figures and pictures go.
-        averaged: Whether the model has its averaged weights in place of its own.
-        collapsed: Name of an embedding -> looks in a row that found it collapsed.
-        window: Since the last point in the logs.
-        step_s: How long a step took in the last call.
-        profiles: Whether the profiler is on.
+    Args:
+        config: The Trainer's config.
+        training_step: What is trained.
+        compiled_loop: Takes several steps, see `compiled_loop.make_loop`.
+        training_input: The input of the compiled loop.
+        validation: Validates the model; None without a valid split.
+        checkpoints: Already restored, if there are any.
+        log: Writes TensorBoard's event files and the history.
     """
 
-    config: TrainerConfig
-    setup: step.Setup
-    loop: Callable[[Sequence[Iterator], tf.Tensor], tuple[step.Logs, tf.Tensor]]
-    iterators: Sequence[Iterator]
-    ids_of: Callable[[int], Sequence[str]]
-    evaluation: validation.Evaluation | None
-    checkpoints: Checkpoints
-    log: TrainingLog
-    averaged: bool = False
-    collapsed: dict[str, int] = dataclasses.field(default_factory=dict)
-    window: "_Window" = dataclasses.field(default_factory=lambda: _Window())
-    step_s: float = math.inf
-    profiles: bool = False
+    def __init__(
+        self,
+        config: TrainerConfig,
+        *,
+        training_step: step.TrainingStep,
+        compiled_loop: CompiledLoop,
+        training_input: TrainingInput,
+        validation: validation.Validation | None,
+        checkpoints: Checkpoints,
+        log: TrainingLog,
+    ):
+        self._config = config
+        self._step = training_step
+        self._compiled_loop = compiled_loop
+        self._input = training_input
+        self._validation = validation
+        self._checkpoints = checkpoints
+        self._log = log
+        model, optimizer = training_step.model, training_step.optimizer
+        self._averaged_weights = AveragedWeights(optimizer, variables=model.trainable_variables)
+        self._profiler = profiler.StepProfiler(log.folder if config.profile else None)
+        self._interval = LogInterval(batch_size=config.batch_size)
+        self._step_s = math.inf  # Duration of a step in the last call of the compiled loop.
+        if validation is not None:
+            self._collapse_warning = CollapseWarning(
+                model.embedding_names, least_rank=config.collapse_rank, clips=validation.clips
+            )
 
-    def to_the_end(self, context: StageContext) -> Outcome:
-        """Runs all steps that are left, and saves the state after the last one, or wherever a signal stops it."""
-        first = done = self.checkpoints.step
-        logs, began = self.log.last, time.monotonic()
+    def run(self, progress: Progress) -> Outcome:
+        """Trains to the last step, or until `patience` validations in a row found no better model.
+
+        The state is saved at the end, and also when a signal stops the training.
+
+        Raises:
+            KeyboardInterrupt: A signal stopped the training.
+            UserError: The loss is no longer finite, memory is exhausted, or a file cannot be written.
+        """
+        first = done = self._checkpoints.step
+        logs, started = self._log.last, time.monotonic()
         try:
-            self._look_if_due(done)  # one that a signal came ahead of
-            while done < self.config.steps and not self._has_waited_enough():
-                self._profile(done)
-                count = self._steps_until_something_is_due(done)
-                logs = self._steps(done, count)
-                done += count
-                rate = (done - first) * self.config.batch_size / (time.monotonic() - began)
-                figures = {"loss": logs["loss"], "top1": logs["top1"], "clips/s": rate}
-                context.progress.update(done, total=self.config.steps, unit="steps", **figures)
-                self._write_what_is_due(done)
+            self._validate_if_due(done)  # A signal may have stopped the previous run between a step and its validation.
+            while done < self._config.steps and not self._should_stop_early():
+                self._profiler.update(done)
+                steps = self._steps_until_next_event(done)
+                logs = self._take_steps(done, steps)
+                done += steps
+                clips_per_s = self._clips_since(first, done, started)
+                figures = {"loss": logs["loss"], "top1": logs["top1"], "clips/s": clips_per_s}
+                progress.update(done, total=self._config.steps, unit="steps", **figures)
+                self._log_if_due(done)
+                self._validate_if_due(done)
+                self._save_if_due(done)
         except KeyboardInterrupt:
-            # It may come anywhere; Python lets a call of the compiled loop end first, so the state is that of a step.
-            if not self.averaged and self._is_finite():
-                self.checkpoints.save()
-            if self.checkpoints.newest:
-                logging.info("stopped; the checkpoint of step %d is kept", self.checkpoints.newest)
+            self._save_interrupted()
             raise
         finally:
-            self._profile(math.inf)
-        self.checkpoints.save()
-        rate = (done - first) * self.config.batch_size / (time.monotonic() - began)
-        return Outcome(steps=done, best_step=done, loss=logs["loss"], top1=logs["top1"], clips_per_s=rate)
+            self._profiler.stop()
+        self._checkpoints.save()
+        return Outcome(
+            steps=done,
+            best_step=done,
+            loss=logs["loss"],
+            top1=logs["top1"],
+            clips_per_s=self._clips_since(first, done, started),
+        )
 
-    def _steps(self, done: int, count: int) -> dict[str, float]:
-        """Takes `count` steps; their mean logs."""
-        started = time.monotonic()
-        try:
-            found, bad = self.loop(self.iterators, tf.constant(count))
-        except tf.errors.ResourceExhaustedError as error:
-            raise UserError(
-                f"{self.setup.micro_batch:,} clips at a time do not fit into the memory of a replica: set "
-                "trainer.micro_batch to fewer, which embeds the same batch part by part."
-            ) from error
-        logs = {name: float(value) for name, value in found.items()}
-        self.step_s = strategies.agreed(self.setup.strategy, (time.monotonic() - started) / count)
-        self._check_finite(done, steps=count, bad=int(bad))
-        self.window.add(logs, steps=count, loop_s=time.monotonic() - started)
-        return logs
+    def _clips_since(self, first: int, done: int, started: float) -> float:
+        """Returns the mean speed in clips per second since step `first`."""
+        return (done - first) * self._config.batch_size / (time.monotonic() - started)
 
-    def _steps_until_something_is_due(self, done: int) -> int:
-        config = self.config
-        ends = [done + config.steps_per_loop, config.steps, done + max(1, int(_CALL_S / self.step_s))]
-        ends += [
-            done - done % every + every for every in (config.log_every, config.eval_every, config.checkpoint_every)
-        ]
+    def _steps_until_next_event(self, done: int) -> int:
+        """Returns the number of steps until the compiled loop must return: an event is due, or the call takes long."""
+        config = self._config
+        ends = [config.steps, done + config.steps_per_loop, done + max(1, int(_CALL_S / self._step_s))]
+        for every in (config.log_every, config.eval_every, config.checkpoint_every):
+            ends.append(done - done % every + every)
         if config.profile:
-            ends += [place for place in _PROFILED if place > done]
+            ends += [end for end in (profiler.FIRST_STEP, profiler.LAST_STEP) if end > done]
         return min(ends) - done
 
-    def _write_what_is_due(self, done: int) -> None:
-        config, last = self.config, done == self.config.steps
-        if done % config.log_every == 0 or last:
-            figures, times = self.window.means(clips=config.batch_size)
-            rate = float(self.setup.optimizer.learning_rate)
-            self.log.training(done, {**figures, "learning_rate": rate}, times=times)
-            self.window = _Window()
-        self._look_if_due(done)
-        if done % config.checkpoint_every == 0 and not last:
-            self.checkpoints.save()
+    def _take_steps(self, done: int, steps: int) -> dict[str, float]:
+        """Calls the compiled loop.
 
-    def _look_if_due(self, done: int) -> None:
-        """Looks at the valid split, and keeps the model if it is the best so far."""
-        is_due = done and (done % self.config.eval_every == 0 or done == self.config.steps)
-        standing = self.checkpoints.standing
-        if self.evaluation is None or not is_due or standing.looked == done:
+        Args:
+            done: Number of steps done before.
+            steps: Number of steps to take.
+
+        Returns:
+            Their mean logs.
+        """
+        started = time.monotonic()
+        try:
+            means, finite_steps = self._compiled_loop(self._input.iterators, tf.constant(steps))
+        except tf.errors.ResourceExhaustedError as error:
+            raise UserError(
+                f"{self._step.micro_batch:,} clips at a time do not fit into the memory of a replica: set "
+                "trainer.micro_batch to fewer, which embeds the same batch part by part."
+            ) from error
+        logs = {name: float(value) for name, value in means.items()}
+        # All hosts must call the compiled loop for the same number of steps, so they share one duration.
+        self._step_s = strategies.mean_over_hosts(self._step.strategy, (time.monotonic() - started) / steps)
+        if int(finite_steps) < steps:
+            raise self._non_finite_error(done + int(finite_steps))
+        self._interval.add(logs, steps=steps, loop_s=time.monotonic() - started)
+        return logs
+
+    def _log_if_due(self, done: int) -> None:
+        if done % self._config.log_every == 0 or done == self._config.steps:
+            means = self._interval.means()
+            learning_rate = float(self._step.optimizer.learning_rate)
+            self._log.training(done, {**means.figures, "learning_rate": learning_rate}, times=means.step_seconds)
+            self._interval = LogInterval(batch_size=self._config.batch_size)
+
+    def _validate_if_due(self, done: int) -> None:
+        """Validates the model, and saves it if it is the best so far."""
+        is_due = done > 0 and (done % self._config.eval_every == 0 or done == self._config.steps)
+        state = self._checkpoints.validation_state
+        if self._validation is None or not is_due or state.last_validated_step == done:
             return
-        with self._averaged_weights():
-            look = self.evaluation.look()
-        score = strategies.agreed(self.setup.strategy, look.score)
-        if standing.score is None or score > standing.score:
-            self.checkpoints.save_best(Standing(step=done, score=score, looked=done))
+        with self._averaged_weights.swapped_in():
+            result = self._validation.run()
+        score = strategies.mean_over_hosts(self._step.strategy, result.score)
+        if state.best_score is None or score > state.best_score:
+            self._checkpoints.save_best(ValidationState(best_step=done, best_score=score, last_validated_step=done))
         else:
-            self.checkpoints.standing = dataclasses.replace(standing, waited=standing.waited + 1, looked=done)
-        self.log.validation(done, look.figures, similarities=look.similarities)
-        self._warn_of_collapse(done, look.figures)
+            self._checkpoints.validation_state = dataclasses.replace(
+                state, validations_since=state.validations_since + 1, last_validated_step=done
+            )
+        self._log.validation(done, result.figures, similarities=result.similarities)
+        self._collapse_warning.update(done, result.ranks)
 
-    def _has_waited_enough(self) -> bool:
-        standing, patience = self.checkpoints.standing, self.config.patience
-        if patience is None or standing.waited < patience:
+    def _save_if_due(self, done: int) -> None:
+        if done % self._config.checkpoint_every == 0 and done < self._config.steps:
+            self._checkpoints.save()
+
+    def _should_stop_early(self) -> bool:
+        state, patience = self._checkpoints.validation_state, self._config.patience
+        if patience is None or state.validations_since < patience:
             return False
         logging.warning(
-            "stopped early: no better model since step %d, %d looks at the valid split ago (trainer.patience)",
-            standing.step,
-            standing.waited,
+            "stopped early: no better model since step %d, %d validations ago (trainer.patience)",
+            state.best_step,
+            state.validations_since,
         )
         return True
 
-    def _warn_of_collapse(self, done: int, figures: Mapping[str, float]) -> None:
-        bound = min(self.config.collapse_rank, (self.evaluation.clips - 1) / 2)  # n clips fill n - 1 at the most
-        for name in self.setup.model.embedding_names:
-            rank = figures[f"effective_rank_{name}"]
-            self.collapsed[name] = self.collapsed.get(name, 0) + 1 if rank < bound else 0
-            if self.collapsed[name] == _LOOKS_BEFORE_WARNING:
-                logging.warning(
-                    "the %s embeddings have collapsed: at step %d they fill %.1f dimensions, below "
-                    "the %g of trainer.collapse_rank, for the third look in a row; lower trainer.learning_rate, or set "
-                    "trainer.model.projector_norm=batch",
-                    name,
-                    done,
-                    rank,
-                    bound,
-                )
+    def _save_interrupted(self) -> None:
+        """Saves the state after a signal, if it can be resumed from.
 
-    def _check_finite(self, done: int, *, steps: int, bad: int) -> None:
-        """Refuses to go on from what is not finite: `bad` of these steps were well before the first such one."""
-        if bad == steps:
-            return
-        saved, ids = self.checkpoints.newest, self.ids_of(done + bad)
-        shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-        good = f"the last good checkpoint is that of step {saved}" if saved else "there is no checkpoint before it"
-        raise UserError(
-            f"The loss was no longer finite at step {done + bad + 1}, on the clips {shown}; {good} in "
-            f"{self.checkpoints.folder}. Lower trainer.learning_rate, or raise trainer.temperature."
-        )
+        Python delays the signal until the compiled loop returns, so the state is always that after a whole step. It
+        cannot be resumed from if it is not finite, or if the signal came while the averaged weights were being swapped.
+        """
+        if not self._averaged_weights.are_active and self._is_state_finite():
+            self._checkpoints.save()
+        if self._checkpoints.newest:
+            logging.info("stopped; the checkpoint of step %d is kept", self._checkpoints.newest)
 
-    def _is_finite(self) -> bool:
-        variables = (*self.setup.model.variables, *self.setup.optimizer.variables)
+    def _is_state_finite(self) -> bool:
+        variables = (*self._step.model.variables, *self._step.optimizer.variables)
         return all(np.isfinite(variable.numpy()).all() for variable in variables)
 
-    @contextlib.contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
-        """Within the block the model has its averaged weights, if it keeps such."""
-        if not self.setup.optimizer.use_ema:
-            yield
-            return
-        variables = self.setup.model.trainable_variables
-        kept = [variable.numpy() for variable in variables]
-        self.averaged = True
-        try:
-            self.setup.optimizer.finalize_variable_values(variables)
-            yield
-        finally:
-            for variable, value in zip(variables, kept, strict=True):
-                variable.assign(value)
-            self.averaged = False
-
-    def _profile(self, done: float) -> None:
-        """Starts or stops the profiler, where it is asked for."""
-        if self.config.profile and self.log.folder and not self.profiles and _PROFILED[0] <= done < _PROFILED[1]:
-            tf.profiler.experimental.start(self.log.folder)
-            self.profiles = True
-        elif self.profiles and done >= _PROFILED[1]:
-            tf.profiler.experimental.stop()
-            self.profiles = False
-
-
-@dataclasses.dataclass
-class _Window:
-    """Sums over the steps since the last point in the logs."""
-
-    logs: dict[str, float] = dataclasses.field(default_factory=dict)
-    steps: int = 0
-    loop_s: float = 0.0
-    began: float = dataclasses.field(default_factory=time.monotonic)
-
-    def add(self, logs: Mapping[str, float], *, steps: int, loop_s: float) -> None:
-        self.logs = {name: self.logs.get(name, 0.0) + steps * value for name, value in logs.items()}
-        self.steps += steps
-        self.loop_s += loop_s
-
-    def means(self, *, clips: int) -> tuple[dict[str, float], dict[str, float]]:
-        """Means of the logs, with the speed in `clips` a step; and where the seconds of a step went."""
-        figures = {name: value / self.steps for name, value in self.logs.items()}
-        waited, step_s = figures.pop("input_wait_s"), (time.monotonic() - self.began) / self.steps
-        loop_s = self.loop_s / self.steps
-        times = {"input": waited, "device": loop_s - waited, "host": step_s - loop_s}
-        return {**figures, "clips_per_s": clips / step_s}, times
+    def _non_finite_error(self, finite_steps: int) -> UserError:
+        """Returns the error of a loss that is not finite in the step after the first `finite_steps`."""
+        ids = self._input.clip_ids(finite_steps)
+        clips = ", ".join(ids[:_CLIPS_NAMED])
+        if len(ids) > _CLIPS_NAMED:
+            clips += f" and {len(ids) - _CLIPS_NAMED} more"
+        checkpoint = "there is no checkpoint before it"
+        if self._checkpoints.newest:
+            checkpoint = f"the last good checkpoint is that of step {self._checkpoints.newest}"
+        return UserError(
+            f"The loss was no longer finite at step {finite_steps + 1}, on the clips {clips}; {checkpoint} in "
+            f"{self._checkpoints.folder}. Lower trainer.learning_rate, or raise trainer.temperature."
+        )

@@ -1,4 +1,4 @@
-"""Where training runs: one device, the GPUs of a machine, those of several machines, or a TPU; one loop for all."""
+"""Distribution strategies: one device, the GPUs of one machine, the GPUs of several machines, or a TPU."""
 
 import contextlib
 import json
@@ -14,22 +14,23 @@ _TF_CONFIG = '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"ty
 
 
 def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
-    """The distribution strategy of that config name. Call it before anything else of TensorFlow.
+    """Returns the distribution strategy with the given name. Call it before any other use of TensorFlow.
 
     Args:
-        name: "one", "mirrored", "multi_worker", "tpu", or "auto": a TPU where there is one, else several machines where
-            TF_CONFIG names them, else all GPUs of this one where there are two.
-        tpu: Name of the TPU; "local" for the one that this machine is of.
+        name: "one", "mirrored", "multi_worker", "tpu" or "auto". "auto" is a TPU if there is one, otherwise several
+            machines if TF_CONFIG names them, otherwise all GPUs of this machine if there are at least two, otherwise
+            one device.
+        tpu: Name of the TPU; "local" for the TPU of this machine.
 
     Raises:
-        UserError: if there is no such TPU, or TF_CONFIG does not name the machines.
+        UserError: The TPU does not exist, or TF_CONFIG does not name the machines.
     """
     if name == "auto":
-        name, tpu = _found(), os.environ.get("TPU_NAME", tpu)
+        name, tpu = _choose(), os.environ.get("TPU_NAME", tpu)
     if name == "tpu":
-        return _tpu(tpu)
+        return _tpu_strategy(tpu)
     if name == "multi_worker":
-        if _workers() < 2:
+        if _count_workers() < 2:
             raise UserError(
                 f"trainer.strategy=multi_worker needs at least two machines in TF_CONFIG: set it to {_TF_CONFIG}."
             )
@@ -37,21 +38,25 @@ def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
     gpus = tf.config.list_logical_devices("GPU")
     if name == "one" or (name == "auto" and len(gpus) < 2):
         return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
-    return tf.distribute.MirroredStrategy([device.name for device in gpus or tf.config.list_logical_devices("CPU")])
+    devices = gpus or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one, of all that train together, that writes."""
+    """Returns whether this process writes the files. Of the processes that train together, one does."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return True
     resolver = strategy.cluster_resolver
     if "chief" in resolver.cluster_spec().jobs:
         return resolver.task_type == "chief"
-    return resolver.task_type == "worker" and not resolver.task_id
+    return resolver.task_type == "worker" and resolver.task_id == 0
 
 
-def agreed(strategy: tf.distribute.Strategy, value: float) -> float:
-    """A figure that every process worked out by itself, the same in all: what is decided by it must be, too."""
+def mean_over_hosts(strategy: tf.distribute.Strategy, value: float) -> float:
+    """Returns the mean of a value that each host computed by itself.
+
+    Hosts that decide by this mean, rather than by their own value, decide alike.
+    """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return value
     replicas = strategy.run(lambda: tf.constant(value, tf.float64))
@@ -59,8 +64,13 @@ def agreed(strategy: tf.distribute.Strategy, value: float) -> float:
 
 
 @contextlib.contextmanager
-def precision(name: str, *, strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Within the block layers are built to compute in "float32" or "bfloat16"; "auto" is bfloat16 on a TPU."""
+def precision_scope(name: str, *, strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Sets the data type in which layers built within the `with` block compute.
+
+    Args:
+        name: "float32", "bfloat16" or "auto", which is bfloat16 on a TPU and float32 elsewhere.
+        strategy: Where they compute.
+    """
     if name == "auto":
         name = "bfloat16" if isinstance(strategy, tf.distribute.TPUStrategy) else "float32"
     before = keras.config.dtype_policy()
@@ -71,24 +81,33 @@ def precision(name: str, *, strategy: tf.distribute.Strategy) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _found() -> str:
+def _choose() -> str:
+    """Returns the strategy that "auto" stands for, or "auto" if only the GPUs of this machine decide it."""
     if "TPU_NAME" in os.environ or os.path.exists("/dev/accel0"):
         return "tpu"
-    return "multi_worker" if _workers() > 1 else "auto"
+    if _count_workers() > 1:
+        return "multi_worker"
+    return "auto"
 
 
-def _workers() -> int:
+def _count_workers() -> int:
+    """Returns the number of machines in TF_CONFIG.
+
+    Raises:
+        UserError: TF_CONFIG is not JSON, or does not say which of the machines this is.
+    """
     try:
         config = json.loads(os.environ.get("TF_CONFIG") or "{}")
     except ValueError as error:
-        raise UserError(f"TF_CONFIG is no JSON ({error}): correct it, or unset it.") from error
-    named = config.get("task", {}) if isinstance(config, dict) else None
-    if not isinstance(named, dict) or ("cluster" in config and not {"type", "index"} <= set(named)):
+        raise UserError(f"TF_CONFIG is not JSON ({error}): correct it, or unset it.") from error
+    task = config.get("task", {}) if isinstance(config, dict) else None
+    if not isinstance(task, dict) or ("cluster" in config and not {"type", "index"} <= set(task)):
         raise UserError(f"TF_CONFIG does not say which machine this is: set it to {_TF_CONFIG}, or unset it.")
-    return sum(len(config.get("cluster", {}).get(kind, ())) for kind in ("chief", "worker"))
+    cluster = config.get("cluster", {})
+    return len(cluster.get("chief", ())) + len(cluster.get("worker", ()))
 
 
-def _tpu(name: str) -> tf.distribute.Strategy:
+def _tpu_strategy(name: str) -> tf.distribute.Strategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
         if name != "local":

@@ -1,4 +1,4 @@
-"""What training writes to TensorBoard, and the same figures as a CSV."""
+"""Writes the course of a training to TensorBoard, and its figures to a CSV file."""
 
 import csv
 import os
@@ -16,89 +16,106 @@ from components import tensorboard
 from components.errors import UserError
 from components.trainer.config import TrainerConfig
 from components.trainer.input_pipeline import Batch
-from components.trainer.step import LOGS
+from components.trainer.step import REPLICA_LOGS
 from models.dual import DualEncoder
 
 _CLIPS_SHOWN = 4
-_COLUMNS = ("step", *LOGS[:-1], "learning_rate", "clips_per_s", "input_ms", "host_ms", "device_ms")
+_COLUMNS = ("step", *REPLICA_LOGS, "learning_rate", "clips_per_s", "input_ms", "host_ms", "device_ms")
 
 
 class TrainingLog:
-    """Scalars over steps, and pictures and players of what the encoders are given.
+    """Writes scalars, pictures and audio players to TensorBoard, and the history of the training to a CSV file.
 
     Args:
-        folder: Of the event files; None to write none.
-        history: CSV of the training figures, which a resumed run goes on with.
-        first: Steps done already; later rows of the CSV are from a run that was killed after its last checkpoint,
-            and are dropped.
+        folder: Folder of the event files; None to write none.
+        history: The CSV file. A resumed run appends to it.
+        first: Number of steps done already. Rows of later steps are dropped: they come from a run that was killed after
+            its last checkpoint.
+
+    Attributes:
+        folder: See above.
     """
 
     def __init__(self, folder: epath.Path | None, *, history: epath.Path, first: int):
-        self.folder = os.fspath(folder) if folder else None
-        self._writer = tensorboard.writer(folder) if folder else tf.summary.create_noop_writer()
+        self.folder: str | None = None
+        self._writer = tf.summary.create_noop_writer()
+        if folder is not None:
+            self.folder = os.fspath(folder)
+            self._writer = tensorboard.writer(folder)
         self._history = history
-        rows = list(csv.DictReader(history.read_text().splitlines())) if history.exists() else []
+        rows: list[dict[str, str]] = []
+        if history.exists():
+            rows = list(csv.DictReader(history.read_text().splitlines()))
         self._rows = [row for row in rows if int(row["step"]) <= first]
 
     @property
     def last(self) -> dict[str, float]:
-        """The figures of the last row; not-a-number if there is none."""
+        """The figures of the last row, or NaN for each if there is no row."""
         row = self._rows[-1] if self._rows else dict.fromkeys(_COLUMNS, "nan")
         return {name: float(value) for name, value in row.items()}
 
     def config(self, config: TrainerConfig) -> None:
-        """Shows the config as text and as hyper-parameters, by which TensorBoard compares runs."""
-        fields = _flat(config.model_dump(mode="json"))
+        """Writes the config as text and as hyper-parameters, by which TensorBoard compares runs."""
+        fields = _flatten(config.model_dump(mode="json"))
         rows = [(name, "null" if value is None else value) for name, value in fields.items()]
         with self._writer.as_default(step=0):
             tf.summary.text("config", tensorboard.markdown_table(("trainer.", "value"), rows))
             hparams.hparams({name: str(value) if value is None else value for name, value in fields.items()})
 
     def training(self, step: int, figures: Mapping[str, float], *, times: Mapping[str, float]) -> None:
-        """Adds the figures of the steps up to `step`, and how many seconds of one went where."""
-        row = {**figures, **{f"{name}_ms": 1000 * seconds for name, seconds in times.items()}}
-        self._rows.append({name: f"{value:.6g}" for name, value in row.items()} | {"step": str(step)})
+        """Writes the figures of the steps up to `step`.
+
+        Args:
+            step: Number of steps done.
+            figures: Means over the steps since the last call.
+            times: Where the time of a step went, in seconds.
+        """
+        milliseconds = {name: 1000 * seconds for name, seconds in times.items()}
+        row = {**figures, **{f"{name}_ms": value for name, value in milliseconds.items()}}
+        self._rows.append({"step": str(step), **{name: f"{value:.6g}" for name, value in row.items()}})
         if self.folder:
             self._write_history()
-        memory = {"process_gib": _resident_bytes() / 2**30}
-        for index, gpu in enumerate(tf.config.list_logical_devices("GPU")):
-            memory[f"gpu{index}_gib"] = tf.config.experimental.get_memory_info(gpu.name)["peak"] / 2**30
-        groups = {"train": figures, "step_ms": {k: 1000 * v for k, v in times.items()}, "memory": memory}
-        for group, values in groups.items():
-            self._scalars(group, step, values)
+        self._scalars("train", step, figures)
+        self._scalars("step_ms", step, milliseconds)
+        self._scalars("memory", step, _memory_gib())
 
     def validation(self, step: int, figures: Mapping[str, float], *, similarities: np.ndarray) -> None:
-        """Adds the figures of a look at the valid split after `step`, and its `(n, n)` similarities as a picture."""
+        """Writes the figures of the validation after `step`, and its `(n, n)` similarities as a picture."""
         self._scalars("valid", step, figures)
         with self._writer.as_default(step=step):
             tf.summary.image("valid/similarity", _similarity_image(similarities))
 
-    def views(self, model: DualEncoder, batch: Batch) -> None:
-        """Shows the first clips of a batch as each branch's encoder is given them, augmented.
+    def encoder_inputs(self, model: DualEncoder, batch: Batch) -> None:
+        """Writes pictures and players of what each branch's encoder gets, augmented, for the first clips of a batch.
 
-        Of a spectrum, the player has the mixed waveform that it is of, and the picture all that was done to it.
+        For a spectral format, the picture shows the input of the encoder, and the player has the mixed waveform from
+        which it was computed.
         """
-        group = model.config.mixing_group  # holds the partners of the first
+        group = model.config.mixing_group  # It contains the mixing partners of the first clips.
         batch = {name: values[:group] for name, values in batch.items()}
         draws = tf.random.stateless_uniform((len(batch["clip_id"]), model.draws_per_example), seed=(model.seed or 0, 0))
         with self._writer.as_default(step=0):
-            for branch, name in enumerate(model.formats):
-                sounds = model.mix(branch, pcm.to_float(batch["ab"[branch]]), training=True, draws=draws)
-                views = model.to_format(branch, sounds, training=True, draws=draws)
-                for i in range(min(_CLIPS_SHOWN, len(sounds))):
-                    clip_id = batch["clip_id"][i].numpy().decode()
-                    title = f"{clip_id}, branch {'AB'[branch]}: {name}"
-                    tag, sample_rate = f"views/{i}_{'ab'[branch]}_{name}", model.sample_rate
-                    if name == "waveform":
-                        tensorboard.clip(tag, np.asarray(views[i]), sample_rate=sample_rate, title=title)
+            for branch, format_name in enumerate(model.formats):
+                waveforms = model.mix(branch, pcm.to_float(batch["ab"[branch]]), training=True, draws=draws)
+                inputs = model.to_format(branch, waveforms, training=True, draws=draws)
+                for i in range(min(_CLIPS_SHOWN, len(waveforms))):
+                    tag = f"views/{i}_{'ab'[branch]}_{format_name}"
+                    title = f"{batch['clip_id'][i].numpy().decode()}, branch {'AB'[branch]}: {format_name}"
+                    if format_name == "waveform":
+                        tensorboard.clip(tag, np.asarray(inputs[i]), sample_rate=model.sample_rate, title=title)
                     else:
-                        sound, spectrum = np.asarray(sounds[i]), np.asarray(views[i])
-                        unit = "coefficient" if name == "mfcc" else "band"
-                        tensorboard.audio(f"{tag}/audio", sound, sample_rate=sample_rate, description=title)
-                        tf.summary.image(f"{tag}/spectrum", _spectrum_image(spectrum, title=title, unit=unit))
+                        tensorboard.audio(
+                            f"{tag}/audio",
+                            np.asarray(waveforms[i]),
+                            sample_rate=model.sample_rate,
+                            description=title,
+                        )
+                        unit = "coefficient" if format_name == "mfcc" else "band"
+                        image = _spectrum_image(np.asarray(inputs[i]), title=title, unit=unit)
+                        tf.summary.image(f"{tag}/spectrum", image)
 
     def close(self, history: epath.Path) -> None:
-        """Flushes the events and writes the CSV to where it stays."""
+        """Flushes the event files and copies the CSV file to its published place."""
         self._writer.close()
         self._write_history()
         self._history.copy(history, overwrite=True)
@@ -110,7 +127,9 @@ class TrainingLog:
         self._writer.flush()
 
     def _write_history(self) -> None:
-        lines = [",".join(_COLUMNS), *(",".join(row.get(name, "") for name in _COLUMNS) for row in self._rows)]
+        lines = [",".join(_COLUMNS)]
+        for row in self._rows:
+            lines.append(",".join(row.get(name, "") for name in _COLUMNS))
         try:
             storage.write_text(self._history, "\n".join(lines) + "\n")
         except OSError as error:
@@ -120,31 +139,40 @@ class TrainingLog:
             ) from error
 
 
-def _flat(config: Mapping[str, object], *, prefix: str = "") -> dict[str, object]:
-    """Nested fields by their dotted names."""
-    fields = {}
+def _flatten(config: Mapping[str, object], *, prefix: str = "") -> dict[str, object]:
+    """Returns nested fields under dotted names."""
+    fields: dict[str, object] = {}
     for name, value in config.items():
-        fields |= _flat(value, prefix=f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+        if isinstance(value, Mapping):
+            fields |= _flatten(value, prefix=f"{prefix}{name}.")
+        else:
+            fields[prefix + name] = value
     return fields
 
 
-def _resident_bytes() -> int:
-    """Memory of this process; 0 where there is no /proc."""
+def _memory_gib() -> dict[str, float]:
+    """Returns the memory of this process, 0 where there is no /proc, and the peak memory of each GPU."""
     statm = pathlib.Path("/proc/self/statm")
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+    process_bytes = 0
+    if statm.exists():
+        process_bytes = int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    memory = {"process_gib": process_bytes / 2**30}
+    for index, gpu in enumerate(tf.config.list_logical_devices("GPU")):
+        memory[f"gpu{index}_gib"] = tf.config.experimental.get_memory_info(gpu.name)["peak"] / 2**30
+    return memory
 
 
 def _similarity_image(similarities: np.ndarray) -> np.ndarray:
     figure = tensorboard.figure(width=6, height=5)
     axes = figure.subplots()
     picture = axes.imshow(similarities, vmin=-1, vmax=1, cmap="RdBu_r")
-    axes.set(title="cosine of projections, valid split", xlabel="view B of clip", ylabel="view A of clip")
+    axes.set(title="cosine of projections, valid split", xlabel="clip, branch B", ylabel="clip, branch A")
     figure.colorbar(picture, ax=axes)
     return tensorboard.figure_image(figure)
 
 
 def _spectrum_image(spectrum: np.ndarray, *, title: str, unit: str) -> np.ndarray:
-    """`(frames, bands)` as a picture, time to the right."""
+    """Draws a spectrum, `(frames, bands)`, with time to the right."""
     figure = tensorboard.figure(width=8, height=3)
     axes = figure.subplots()
     axes.imshow(spectrum.T, origin="lower", aspect="auto", cmap="magma")

@@ -1,8 +1,7 @@
-"""The training run: strategy, model, data, loop, results; in the order they are needed."""
+"""Trains a model: strategy, model, checkpoints, data, loop, results, in the order in which they are needed."""
 
 import contextlib
 import dataclasses
-import functools
 import json
 from collections.abc import Iterator, Mapping
 
@@ -16,129 +15,175 @@ from components.errors import UserError
 from components.trainer import checks, compiled_loop, input_pipeline, optimizers, step, strategies, validation
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
-from components.trainer.loop import Outcome, Run
+from components.trainer.loop import Outcome, TrainingLoop
+from components.trainer.model import build_model
 from components.trainer.summaries import TrainingLog
+from components.trainer.training_input import TrainingInput
+from models.dual import DualEncoder
 
-_MOST_VALID = 512  # clips of the validation loss
-_MOST_EMBEDDED = 64  # of them at a time
+_MOST_VALIDATION_CLIPS = 512
+_VALIDATION_CHUNK = 64  # Clips that validation embeds at a time.
 
 
 def train(
     config: TrainerConfig, *, examples_dir: epath.Path, outputs: Mapping[str, epath.Path], context: StageContext
 ) -> Outcome:
-    """Trains to the last step from the first, or from the last checkpoint in `context.work_dir`.
+    """Trains from the first step, or from the last checkpoint in `context.work_dir`, to the last step.
 
     Raises:
-        UserError: if the examples do not fit the config, the loss is no longer finite, or nothing can be written.
+        UserError: The examples do not fit the config, the loss is no longer finite, memory is exhausted, or a file
+            cannot be written.
     """
-    # Strategy, ahead of all else: several machines must meet before TensorFlow is used.
+    # Strategy. Several machines must meet before TensorFlow is used for anything else.
     strategy = strategies.make(config.strategy, tpu=config.tpu)
     is_chief = strategies.is_chief(strategy)
+
+    # Examples.
     info = examples.read_info(examples_dir)
     checks.check_examples(config, info)
-    micro_batch = checks.check_split(config, replicas=strategy.num_replicas_in_sync)
+    checks.check_batch_size(config, replicas=strategy.num_replicas_in_sync)
 
-    # Model. The seed comes first, so that a resumed run builds the same untrained model.
-    keras.utils.set_random_seed(config.seed + 1)  # under a global seed of 0, Dataset.shuffle takes no tensor as seed
-    with strategy.scope(), strategies.precision(config.precision, strategy=strategy):
-        model = checks.build_model(config.model, seed=config.seed)
-        optimizer = optimizers.make(config, variables=model.trainable_variables)
+    # Model.
+    training_step = _build_step(config, strategy=strategy)
+    model = training_step.model
     checks.check_crops(config, info, crop_samples=model.crop_samples)
     if is_chief:
-        with _writing(outputs["model"]):
-            model.save(str(outputs["model"] / "initial.keras"))
-    checkpoints = Checkpoints(
-        context.work_dir / "checkpoints",
-        variables=[*model.variables, *optimizer.variables],
-        step=optimizer.iterations,
-        keep=config.keep_checkpoints,
-        writes=is_chief,
-    )
-    if strategies.agreed(strategy, checkpoints.step) != checkpoints.step:
-        raise UserError(
-            f"The machines do not agree on the step to go on from (here {checkpoints.step}): give all of them one "
-            "folder for the output, which all can read."
-        )
+        _save_model(model, outputs["model"] / "initial.keras")
 
-    # Data. A batch that is embedded in parts is read twice.
-    crops = {"crop_samples": model.crop_samples, "seed": config.seed, "short_clips": config.short_clips}
-    batches = functools.partial(
-        input_pipeline.training_batches,
-        examples_dir,
-        batch_size=config.batch_size,
-        shuffle_buffer=config.shuffle_buffer,
-        **crops,
-    )
-    setup = step.Setup(
-        model=model,
-        optimizer=optimizer,
-        strategy=strategy,
-        batch_size=config.batch_size,
-        micro_batch=micro_batch,
-        temperature=config.temperature,
-        seed=config.seed,
-    )
-    hosts: list[tf.distribute.InputContext] = []  # this one, once the strategy has said which it is
+    # Checkpoints. The newest one is restored.
+    checkpoints = _restore_checkpoints(config, training_step, folder=context.work_dir / "checkpoints", writes=is_chief)
 
-    def read(host: tf.distribute.InputContext, *, start_step: int = checkpoints.step, with_ids: bool = False):
-        hosts[:] = [host]
-        return batches(start_step=start_step, micro_batch=micro_batch, with_ids=with_ids, context=host)
+    # Data.
+    options = _input_options(config, crop_samples=model.crop_samples)
+    validation_batch = input_pipeline.validation_batch(examples_dir, options, most_clips=_MOST_VALIDATION_CLIPS)
 
-    def ids_of(bad: int) -> list[str]:
-        parts = config.batch_size // (hosts[0].num_input_pipelines * micro_batch)
-        found = [batch["clip_id"] for batch in read(hosts[0], start_step=bad, with_ids=True).take(parts)]
-        return [clip_id.decode() for clip_id in tf.concat(found, axis=0).numpy()]
-
-    valid = input_pipeline.validation_batch(examples_dir, batch_size=min(config.batch_size, _MOST_VALID), **crops)
-
-    # Loop.
+    # Logs.
     log = TrainingLog(
         context.tensorboard_dir if is_chief else None,
         history=context.work_dir / "history.csv",
         first=checkpoints.step,
     )
-    if not checkpoints.step:  # a resumed run has shown them already
+    if checkpoints.step == 0:  # A resumed run has them already.
         log.config(config)
-        log.views(model, valid or next(iter(batches(micro_batch=micro_batch))))
-    run = Run(
-        config=config,
-        setup=setup,
-        loop=compiled_loop.make_loop(setup),
-        iterators=[
-            iter(strategy.distribute_datasets_from_function(read)) for _ in range(1 if setup.micro_batches == 1 else 2)
-        ],
-        ids_of=ids_of,
-        evaluation=validation.Evaluation(
-            model,
-            info=info,
-            batch=valid,
-            temperature=config.temperature,
-            probe_clips=config.probe_clips,
-            chunk=min(micro_batch, _MOST_EMBEDDED),
-        )
-        if valid
-        else None,
+        log.encoder_inputs(model, validation_batch or _first_micro_batch(examples_dir, options, training_step))
+
+    # Loop.
+    loop = TrainingLoop(
+        config,
+        training_step=training_step,
+        compiled_loop=compiled_loop.make_loop(training_step),
+        training_input=TrainingInput(
+            examples_dir,
+            options,
+            strategy=strategy,
+            micro_batch=training_step.micro_batch,
+            start_step=checkpoints.step,
+            passes=1 if training_step.micro_batches == 1 else 2,  # Gradient caching reads each batch twice.
+        ),
+        validation=_make_validation(config, training_step, info=info, batch=validation_batch),
         checkpoints=checkpoints,
         log=log,
     )
-    outcome = run.to_the_end(context)
+    outcome = loop.run(context.progress)
 
-    # Results: the best model by the valid split (paper, section 3).
+    # Results: the best model by validation (paper, section 3).
     if is_chief:
-        best_step = checkpoints.restore_best()
-        optimizer.finalize_variable_values(model.trainable_variables)
-        outcome = dataclasses.replace(outcome, best_step=best_step)
-        with _writing(outputs["model"]):
-            model.save(str(outputs["model"] / "model.keras"))
+        outcome = dataclasses.replace(outcome, best_step=checkpoints.restore_best())
+        training_step.optimizer.finalize_variable_values(model.trainable_variables)  # The moving average, if any.
+        _save_model(model, outputs["model"] / "model.keras")
+        with _write_errors(outputs["model"]):
             record = {"batch_size": config.batch_size, **dataclasses.asdict(outcome)}
             (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
             log.close(outputs["model_run"] / "history.csv")
     return outcome
 
 
+def _build_step(config: TrainerConfig, *, strategy: tf.distribute.Strategy) -> step.TrainingStep:
+    """Builds the untrained model and its optimizer. A resumed run builds the same ones."""
+    # The seed is not 0, because under a global seed of 0 `Dataset.shuffle` accepts no tensor as its seed.
+    keras.utils.set_random_seed(config.seed + 1)
+    with strategy.scope(), strategies.precision_scope(config.precision, strategy=strategy):
+        model = build_model(config.model, seed=config.seed)
+        optimizer = optimizers.make(config, variables=model.trainable_variables)
+    return step.TrainingStep(
+        model,
+        optimizer,
+        strategy=strategy,
+        batch_size=config.batch_size,
+        micro_batch=config.micro_batch_size(replicas=strategy.num_replicas_in_sync),
+        temperature=config.temperature,
+        seed=config.seed,
+    )
+
+
+def _restore_checkpoints(
+    config: TrainerConfig, training_step: step.TrainingStep, *, folder: epath.Path, writes: bool
+) -> Checkpoints:
+    """Restores the newest checkpoint, if there is any.
+
+    Raises:
+        UserError: All checkpoints are damaged, or are of another model, or the machines have restored different steps.
+    """
+    model, optimizer = training_step.model, training_step.optimizer
+    checkpoints = Checkpoints(
+        folder,
+        variables=[*model.variables, *optimizer.variables],
+        step=optimizer.iterations,
+        keep=config.keep_checkpoints,
+        writes=writes,
+    )
+    if strategies.mean_over_hosts(training_step.strategy, checkpoints.step) != checkpoints.step:
+        raise UserError(
+            f"The machines do not agree on the step to go on from (here {checkpoints.step}): give all of them one "
+            "folder for the output, which all can read."
+        )
+    return checkpoints
+
+
+def _input_options(config: TrainerConfig, *, crop_samples: int) -> input_pipeline.InputOptions:
+    return input_pipeline.InputOptions(
+        batch_size=config.batch_size,
+        crop_samples=crop_samples,
+        seed=config.seed,
+        shuffle_buffer=config.shuffle_buffer,
+        short_clips=config.short_clips,
+    )
+
+
+def _first_micro_batch(
+    examples_dir: epath.Path, options: input_pipeline.InputOptions, training_step: step.TrainingStep
+) -> input_pipeline.Batch:
+    batches = input_pipeline.training_batches(examples_dir, options, micro_batch=training_step.micro_batch)
+    return next(iter(batches))
+
+
+def _make_validation(
+    config: TrainerConfig,
+    training_step: step.TrainingStep,
+    *,
+    info: examples.ExamplesInfo,
+    batch: input_pipeline.Batch | None,
+) -> validation.Validation | None:
+    if batch is None:
+        return None
+    return validation.Validation(
+        training_step.model,
+        info=info,
+        batch=batch,
+        temperature=config.temperature,
+        probe_clips=config.probe_clips,
+        chunk=min(training_step.micro_batch, _VALIDATION_CHUNK),
+    )
+
+
+def _save_model(model: DualEncoder, path: epath.Path) -> None:
+    with _write_errors(path.parent):
+        model.save(str(path))
+
+
 @contextlib.contextmanager
-def _writing(folder: epath.Path) -> Iterator[None]:
-    """Within the block a full disk and the like are one sentence."""
+def _write_errors(folder: epath.Path) -> Iterator[None]:
+    """Turns an error of the file system within the `with` block, such as a full disk, into a `UserError`."""
     try:
         yield
     except OSError as error:

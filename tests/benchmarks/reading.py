@@ -48,9 +48,8 @@ def main() -> None:
 
 def batches(corpus: epath.Path, *, start_step: int = 0) -> tf.data.Dataset:
     """Returns the batches that the trainer would read."""
-    return input_pipeline.training_batches(
-        corpus, batch_size=BATCH, crop_samples=CROP_SAMPLES, seed=0, start_step=start_step
-    )
+    options = input_pipeline.InputOptions(batch_size=BATCH, crop_samples=CROP_SAMPLES, seed=0)
+    return input_pipeline.training_batches(corpus, options, start_step=start_step)
 
 
 def _first_batch_s(corpus: epath.Path, *, start_step: int) -> float:

@@ -43,7 +43,7 @@ def main() -> None:
         measuring.save("train_step", figures, results=flags.results)
 
 
-def on_one_device(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.Setup, list[Iterator]]:
+def on_one_device(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.TrainingStep, list[Iterator]]:
     """Builds what the Trainer builds from a config, and its input, on one CPU device."""
     setup = training.set_up(config, strategy=tf.distribute.OneDeviceStrategy("cpu:0"))
     passes = 1 if setup.micro_batches == 1 else 2  # gradient caching reads every batch twice
@@ -87,12 +87,12 @@ def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
     }
 
 
-def _sounds(setup: step.Setup) -> list[tf.Tensor]:
+def _sounds(setup: step.TrainingStep) -> list[tf.Tensor]:
     shape = (setup.micro_batch, setup.model.crop_samples)
     return [tf.random.stateless_normal(shape, (seed, 0)) / 10 for seed in range(2)]
 
 
-def _encoders(setup: step.Setup, views: list[tf.Tensor]) -> Callable[[], object]:
+def _encoders(setup: step.TrainingStep, views: list[tf.Tensor]) -> Callable[[], object]:
     """Returns a function that runs the forward and backward pass of both encoders."""
     networks = list(setup.model.encoders.values())
     variables = [variable.value for network in networks for variable in network.trainable_variables]
@@ -107,7 +107,7 @@ def _encoders(setup: step.Setup, views: list[tf.Tensor]) -> Callable[[], object]
     return lambda: run().numpy()
 
 
-def _views(setup: step.Setup) -> Callable[[], object]:
+def _views(setup: step.TrainingStep) -> Callable[[], object]:
     sounds = _sounds(setup)
 
     @tf.function
@@ -118,7 +118,7 @@ def _views(setup: step.Setup) -> Callable[[], object]:
     return lambda: run().numpy()
 
 
-def _loss(setup: step.Setup) -> Callable[[], object]:
+def _loss(setup: step.TrainingStep) -> Callable[[], object]:
     dim = setup.model.projector.output_layer.units
     z = [tf.random.stateless_normal((setup.batch_size, dim), (seed, 0)) for seed in range(2)]
 
@@ -132,17 +132,17 @@ def _loss(setup: step.Setup) -> Callable[[], object]:
     return lambda: run().numpy()
 
 
-def _update(setup: step.Setup) -> Callable[[], object]:
+def _update(setup: step.TrainingStep) -> Callable[[], object]:
     gradients = [tf.ones_like(variable) / 1e6 for variable in setup.variables]
 
     @tf.function
     def run() -> tf.Tensor:
-        return setup.update(gradients)["update_norm"]
+        return setup.apply_gradients(gradients)["update_norm"]
 
     return lambda: run().numpy()
 
 
-def _training_flops(setup: step.Setup, name: str, view: tf.Tensor) -> float:
+def _training_flops(setup: step.TrainingStep, name: str, view: tf.Tensor) -> float:
     return setup.batch_size * encoders.training_flops(encoders.flops(setup.model.encoders[name], view[:1]))
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from components.errors import UserError
 from components.example_validator import ExampleValidatorConfig
-from components.trainer.component import refuse_fatal
+from components.trainer.checks import check_anomalies
 from tests.components.example_validator.stage import leak, validate
 
 
@@ -74,7 +74,7 @@ def test_leakage_names_clips_and_has_the_severity_of_the_config(tmp_path, caplog
 def test_trainer_refuses_fatal_anomalies_only(tmp_path, schema_config):
     drift = {"label_counts": [40, 60]}
     _, run = validate(tmp_path / "warned", config=schema_config, near_duplicates=leak(), train=drift)
-    refuse_fatal(run.outputs["anomalies"])
+    check_anomalies(run.outputs["anomalies"])
     _, run = validate(tmp_path / "refused", config=schema_config, sample_rate=8000)
     with pytest.raises(UserError, match=r"8,000 Hz.*audio_example_gen\.sample_rate=16000"):
-        refuse_fatal(run.outputs["anomalies"])
+        check_anomalies(run.outputs["anomalies"])

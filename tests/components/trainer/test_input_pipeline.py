@@ -15,11 +15,19 @@ CROP = 100
 
 @pytest.fixture(autouse=True)
 def _seeded():
-    keras.utils.set_random_seed(1)  # as the trainer does
+    keras.utils.set_random_seed(1)  # As the Trainer does.
 
 
 def write(folder, *, lengths, storage="pcm", shortest=CROP, valid=3):
-    """Clips of ever other lengths, whose first sample is their number; `lengths` clips in each file of train."""
+    """Writes clips that all differ in length.
+
+    Args:
+        folder: A new folder.
+        lengths: Number of clips in each file of the train split.
+        storage: "pcm" or "flac".
+        shortest: Samples of the shortest clip.
+        valid: Number of clips in the valid split.
+    """
     folder = epath.Path(folder)
     folder.mkdir(parents=True)
     number = itertools.count()
@@ -45,10 +53,19 @@ def write(folder, *, lengths, storage="pcm", shortest=CROP, valid=3):
     return folder
 
 
-def take(folder, count, *, batch_size=4, context=None, **options):
-    batches = input_pipeline.training_batches(
-        folder, batch_size=batch_size, crop_samples=CROP, seed=5, shuffle_buffer=6, context=context, **options
+def options(*, batch_size=4, crop_samples=CROP, seed=5, shuffle_buffer=6, short_clips="tile"):
+    return input_pipeline.InputOptions(
+        batch_size=batch_size,
+        crop_samples=crop_samples,
+        seed=seed,
+        shuffle_buffer=shuffle_buffer,
+        short_clips=short_clips,
     )
+
+
+def take(folder, count, *, start_step=0, context=None, **changes):
+    """Returns the first batches as NumPy arrays."""
+    batches = input_pipeline.training_batches(folder, options(**changes), start_step=start_step, context=context)
     return [{name: value.numpy() for name, value in batch.items()} for batch in batches.take(count)]
 
 
@@ -62,20 +79,20 @@ def ids(batches):
     return [int(i) for batch in batches for i in batch["clip_id"]]
 
 
-def assert_equal(found, expected):
-    for one, other in zip(found, expected, strict=True):
-        for name in other:
-            np.testing.assert_array_equal(one[name], other[name])
+def assert_equal(batches, expected_batches):
+    for batch, expected in zip(batches, expected_batches, strict=True):
+        for name in expected:
+            np.testing.assert_array_equal(batch[name], expected[name])
 
 
 @pytest.mark.parametrize("short_clips", ["tile", "pad"])
-def test_flac_gives_the_very_batches_of_pcm(tmp_path, short_clips):
+def test_flac_gives_the_same_batches_as_pcm(tmp_path, short_clips):
     folders = [
         write(tmp_path / storage, lengths=[5, 6, 4], storage=storage, shortest=20) for storage in examples.STORAGES
     ]
     assert_equal(*(take(folder, 6, short_clips=short_clips) for folder in folders))
     valid = [
-        input_pipeline.validation_batch(folder, batch_size=3, crop_samples=CROP, seed=0, short_clips=short_clips)
+        input_pipeline.validation_batch(folder, options(seed=0, short_clips=short_clips), most_clips=3)
         for folder in folders
     ]
     np.testing.assert_array_equal(valid[0]["a"], valid[1]["a"])
@@ -83,7 +100,7 @@ def test_flac_gives_the_very_batches_of_pcm(tmp_path, short_clips):
 
 def test_shapes_are_static(tmp_path):
     folder = write(tmp_path / "data", lengths=[8])
-    batches = input_pipeline.training_batches(folder, batch_size=4, crop_samples=CROP, seed=0)
+    batches = input_pipeline.training_batches(folder, options())
     assert batches.element_spec == {
         "a": tf.TensorSpec((4, CROP), tf.int16),
         "b": tf.TensorSpec((4, CROP), tf.int16),
@@ -95,11 +112,11 @@ def test_long_clips_are_cut_and_short_ones_repeated(tmp_path):
     folder = write(tmp_path / "data", lengths=[16], shortest=30)
     clips = {c["clip_id"]: c["audio"] for c in examples.dataset(folder, "train").as_numpy_iterator()}
     for batch in take(folder, 8):
-        for clip_id, *views in zip(batch["clip_id"], batch["a"], batch["b"], strict=True):
+        for clip_id, a, b in zip(batch["clip_id"], batch["a"], batch["b"], strict=True):
             audio = clips[clip_id]
             source = np.tile(audio, CROP // audio.size + 2) if audio.size < CROP else audio
-            windows = np.lib.stride_tricks.sliding_window_view(source, CROP)
-            assert all((windows == view).all(axis=1).any() for view in views)
+            places = np.lib.stride_tricks.sliding_window_view(source, CROP)
+            assert all((places == crop).all(axis=1).any() for crop in (a, b))
 
 
 def test_replicas_of_one_host_share_the_global_batches(tmp_path):
@@ -113,7 +130,7 @@ def test_replicas_of_one_host_share_the_global_batches(tmp_path):
 
 @pytest.mark.parametrize("lengths", [[5, 5, 5, 5], [3, 8, 2, 6, 4], [6, 7], [23]])
 @pytest.mark.parametrize("hosts", [2, 4])
-def test_hosts_read_clips_of_their_own_in_passes_of_equal_length(tmp_path, lengths, hosts):
+def test_hosts_read_different_clips_in_epochs_of_equal_length(tmp_path, lengths, hosts):
     folder = write(tmp_path / "data", lengths=lengths)
     by_file = len(lengths) >= hosts
     fewest = sum(sorted(lengths)[: len(lengths) // hosts]) if by_file else sum(lengths) // hosts
@@ -144,13 +161,39 @@ def test_too_few_clips_for_a_host_is_one_sentence(tmp_path):
         take(folder, 1, batch_size=8, context=host(0, 2))
 
 
-def test_a_strategy_takes_them(tmp_path):
+def test_a_strategy_distributes_the_batches(tmp_path):
     folder = write(tmp_path / "data", lengths=[8, 8])
     strategy = tf.distribute.MirroredStrategy(["cpu:0"])
     batches = strategy.distribute_datasets_from_function(
-        lambda context: input_pipeline.training_batches(
-            folder, batch_size=4, crop_samples=CROP, seed=5, shuffle_buffer=6, context=context
-        )
+        lambda context: input_pipeline.training_batches(folder, options(), context=context)
     )
-    found = [{name: value.numpy() for name, value in next(iter(batches)).items()}]
-    assert_equal(found, take(folder, 1))
+    batch = {name: value.numpy() for name, value in next(iter(batches)).items()}
+    assert_equal([batch], take(folder, 1))
+
+
+def test_batches_are_repeatable_and_resumable(inputs):
+    settings = {"batch_size": 8, "crop_samples": 4000, "seed": 0, "shuffle_buffer": 2048}
+    batches = take(inputs["examples"], 5, **settings)
+    assert_equal(take(inputs["examples"], 5, **settings), batches)
+    for start in (1, 3):
+        assert_equal(take(inputs["examples"], 5 - start, start_step=start, **settings), batches[start:])
+    (other,) = take(inputs["examples"], 1, **{**settings, "seed": 1})
+    assert not np.array_equal(other["a"], batches[0]["a"])
+
+
+def test_an_epoch_shows_each_clip_at_most_once_and_the_next_one_has_another_order(inputs):
+    batches = take(inputs["examples"], 4, batch_size=8, crop_samples=4000, seed=0, shuffle_buffer=2048)
+    epochs = [np.concatenate([batch["clip_id"] for batch in batches[i : i + 2]]).tolist() for i in (0, 2)]
+    assert all(len(set(ids)) == 16 for ids in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_the_crops_of_a_clip_differ(inputs):
+    clips = {clip["clip_id"].numpy(): clip["audio"].numpy() for clip in examples.dataset(inputs["examples"], "train")}
+    (batch,) = take(inputs["examples"], 1, batch_size=8, crop_samples=4000, seed=0, shuffle_buffer=2048)
+    assert batch["a"].dtype == np.int16
+    assert batch["a"].shape == (8, 4000)
+    for clip_id, a, b in zip(batch["clip_id"], batch["a"], batch["b"], strict=True):
+        places = np.lib.stride_tricks.sliding_window_view(clips[clip_id], 4000)
+        assert all((places == crop).all(axis=1).any() for crop in (a, b))
+    assert any(not np.array_equal(a, b) for a, b in zip(batch["a"], batch["b"], strict=True))

@@ -1,28 +1,20 @@
-"""A few steps of training, without the stage around them; also as a program, for what needs a process of its own.
+"""Trains a few steps of a tiny model, without the stage around them."""
 
-`python -m tests.components.trainer.training EXAMPLES OUTPUT REPLICAS` trains on REPLICAS logical CPU devices and keeps
-a checkpoint beside the output.
-"""
-
-import contextlib
+import dataclasses
 import functools
-import json
-import os
-import pickle
-import socket
-import sys
 
 import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from components.trainer import TrainerConfig, checks, compiled_loop, input_pipeline, optimizers, step, strategies
+from components.trainer import TrainerConfig, compiled_loop, input_pipeline, optimizers, step, strategies
 from components.trainer.checkpoints import Checkpoints
+from components.trainer.model import build_model
 from pipeline.configs import overrides
 
 TINY_MODEL = {
-    "model.encoders.waveform": "conv160",  # the ones with the fewest layers, which build fastest
+    "model.encoders.waveform": "conv160",  # The encoders with the fewest layers, which build fastest.
     "model.encoders.log_mel": "cnn6",
     "model.width": 1 / 64,
     "model.crop_seconds": 0.5,
@@ -39,10 +31,11 @@ TINY = {
     "steps": 100,
 }
 GROUP_NORM = {"model__norm": "group:1", "model__projector_norm": "none"}
-IN_PARTS = {"micro_batch": 4, **GROUP_NORM}
-# What does not depend on the order of the clips in a batch.
-WHOLE_CLIPS = {
-    **{f"model__augment_{branch}__mixing": False for branch in "ab"},
+IN_MICRO_BATCHES = {"micro_batch": 4, **GROUP_NORM}
+# Without the augmentations that depend on the order of the clips in a batch.
+ANY_ORDER = {
+    "model__augment_a__mixing": False,
+    "model__augment_b__mixing": False,
     "model__augment_b__frequency_shift": 0,
     "model__augment_b__frequency_mask": 0,
     "model__augment_b__time_mask_seconds": 0.0,
@@ -50,43 +43,62 @@ WHOLE_CLIPS = {
 STEPS = 20
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The result of `train`.
+
+    Attributes:
+        losses: The loss of each step.
+        logs: All logs of the last step.
+        weights: The model's weights after the last step.
+        optimizer_variables: The optimizer's variables after the last step.
+    """
+
+    losses: list[float]
+    logs: dict[str, float]
+    weights: list[np.ndarray]
+    optimizer_variables: list[np.ndarray]
+
+
 def config(**changes):
+    """Returns the tiny config with changes, e.g. `model__dropout=0.5`."""
     return overrides.replace(TrainerConfig(), {**TINY, **{name.replace("__", "."): v for name, v in changes.items()}})
 
 
 def set_up(settings, *, strategy, optimizer=None):
-    """What `components.trainer.train` makes of a config."""
+    """Builds the step as `components.trainer.train` does, or with another optimizer."""
     keras.utils.set_random_seed(1)
-    with strategy.scope(), strategies.precision(settings.precision, strategy=strategy):
-        model = checks.build_model(settings.model, seed=settings.seed)
+    with strategy.scope(), strategies.precision_scope(settings.precision, strategy=strategy):
+        model = build_model(settings.model, seed=settings.seed)
         optimizer = optimizer() if optimizer else optimizers.make(settings, variables=model.trainable_variables)
         optimizer.build(model.trainable_variables)
-    return step.Setup(
-        model=model,
-        optimizer=optimizer,
+    return step.TrainingStep(
+        model,
+        optimizer,
         strategy=strategy,
         batch_size=settings.batch_size,
-        micro_batch=checks.check_split(settings, replicas=strategy.num_replicas_in_sync),
+        micro_batch=settings.micro_batch_size(replicas=strategy.num_replicas_in_sync),
         temperature=settings.temperature,
         seed=settings.seed,
     )
 
 
 def checkpoints(setup, folder):
-    """Those of the Trainer."""
+    """Opens the checkpoints of a step's model and optimizer."""
     variables = [*setup.model.variables, *setup.optimizer.variables]
     return Checkpoints(epath.Path(folder), variables=variables, step=setup.optimizer.iterations)
 
 
 def iterators(setup, examples, *, count):
-    """So many over the same micro-batches, as the Trainer makes them."""
+    """Returns a number of distributed iterators over the same micro-batches."""
+    options = input_pipeline.InputOptions(
+        batch_size=setup.batch_size, crop_samples=setup.model.crop_samples, seed=setup.seed
+    )
     read = functools.partial(
         input_pipeline.training_batches,
         epath.Path(examples),
-        batch_size=setup.batch_size,
+        options,
         micro_batch=setup.micro_batch,
-        crop_samples=setup.model.crop_samples,
-        seed=setup.seed,
         with_ids=False,
     )
     return [
@@ -94,62 +106,43 @@ def iterators(setup, examples, *, count):
     ]
 
 
-def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, every=(0, None), keep=None):
-    """The loss of each step, all logs of the last one, and in the end the weights and the optimiser's variables."""
+def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, before_step=None, checkpoint_dir=None):
+    """Trains one step at a time.
+
+    Args:
+        settings: A `TrainerConfig`.
+        examples: Folder of the examples.
+        strategy: The strategy.
+        steps: Number of steps.
+        optimizer: Makes an optimizer; by default it is the config's.
+        caching: See `compiled_loop.make_loop`.
+        before_step: Called with the number of steps done and the model.
+        checkpoint_dir: If given, gets a checkpoint of the last step.
+    """
     setup = set_up(settings, strategy=strategy, optimizer=optimizer)
-    model, optimizer = setup.model, setup.optimizer
-    kept = checkpoints(setup, keep) if keep else None
+    saved = checkpoints(setup, checkpoint_dir) if checkpoint_dir else None
     inputs = iterators(setup, examples, count=2 if caching or setup.micro_batches > 1 else 1)
-    loop, losses = compiled_loop.make_loop(setup, caching=caching), []
-    interval, look = every
+    loop = compiled_loop.make_loop(setup, caching=caching)
+    losses = []
     for done in range(steps):
-        if look and done % interval == 0:
-            look(model)
-        logs, bad = loop(inputs, tf.constant(1))
-        assert int(bad) == 1
+        if before_step:
+            before_step(done, setup.model)
+        logs, finite_steps = loop(inputs, tf.constant(1))
+        assert int(finite_steps) == 1
         losses.append(float(logs["loss"]))
-    if kept:
-        kept.save()
-    last = {name: float(value) for name, value in logs.items()}
-    return losses, last, model.get_weights(), [variable.numpy() for variable in optimizer.variables]
-
-
-def distance(found, expected):
-    """Of two lists of weights, relative to the length of the second."""
-    found, expected = (
-        np.concatenate([np.ravel(w).astype(np.float64) for w in weights]) for weights in (found, expected)
+    if saved:
+        saved.save()
+    return Trained(
+        losses=losses,
+        logs={name: float(value) for name, value in logs.items()},
+        weights=setup.model.get_weights(),
+        optimizer_variables=[variable.numpy() for variable in setup.optimizer.variables],
     )
-    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
 
 
-def environments(machines):
-    """For each of so many machines that train together, on loopback, the environment of its process."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(machines)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        cluster = {"worker": [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]}
-    return [
-        {
-            **os.environ,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "CUDA_VISIBLE_DEVICES": "",
-            "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
-        }
-        for index in range(machines)
-    ]
-
-
-def main():
-    examples, output, replicas = sys.argv[1:]
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(replicas))
-    strategy = tf.distribute.MirroredStrategy([f"cpu:{i}" for i in range(int(replicas))])
-    whole = train(config(), examples, strategy=strategy, steps=STEPS, keep=f"{output}.checkpoints")
-    parts = train(config(**IN_PARTS), examples, strategy=strategy, steps=3)
-    with open(output, "wb") as file:
-        pickle.dump((whole, parts), file)
-
-
-if __name__ == "__main__":
-    main()
+def distance(weights, expected):
+    """Returns the distance between two lists of weights, relative to the length of the second."""
+    weights, expected = (
+        np.concatenate([np.ravel(w).astype(np.float64) for w in arrays]) for arrays in (weights, expected)
+    )
+    return np.linalg.norm(weights - expected) / np.linalg.norm(expected)

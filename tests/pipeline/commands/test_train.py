@@ -14,7 +14,7 @@ import pytest
 from components.importer import read_model_config
 from pipeline import cli
 from tests.components import stored_examples
-from tests.components.trainer import training
+from tests.components.trainer import cluster, training
 from tests.pipeline.refusals import refusal
 
 OVERRIDES = [
@@ -91,14 +91,14 @@ def test_the_same_command_on_two_machines_trains_as_on_one(tmp_path):
         for split, count in (("train", 16), ("valid", 4))
     }
     folder = str(stored_examples.write_examples(tmp_path / "examples", clips, label_names=("tone", "noise")))
-    fields = {**training.WHOLE_CLIPS, "batch_size": 16, "steps": 20, "steps_per_loop": 100, "log_every": 5}
+    fields = {**training.ANY_ORDER, "batch_size": 16, "steps": 20, "steps_per_loop": 100, "log_every": 5}
     fields |= {"eval_every": 10, "learning_rate": 1e-3}
     overrides = [f"trainer.{name.replace('__', '.')}={value}" for name, value in fields.items()]
     assert cli.main(train(folder, tmp_path / "one", *overrides, "trainer.strategy=one")) == 0
     command = train(folder, tmp_path / "two", *overrides, "trainer.strategy=multi_worker")
     machines = [
         subprocess.Popen([sys.executable, "-m", "pipeline.cli", *command], env=environment)
-        for environment in training.environments(2)
+        for environment in cluster.environments(2)
     ]
     assert [machine.wait(timeout=280) for machine in machines] == [0, 0]
     assert training.distance(_weights(tmp_path / "two"), _weights(tmp_path / "one")) < 1e-4

@@ -1,0 +1,134 @@
+"""Writes and reads the files of one checkpoint.
+
+    state.index, state.data-...    variables, in TensorFlow's format
+    checkpoint.json                step, validation state, SHA-256 and size of each file
+
+A checkpoint is written under a temporary name and then renamed. Its files are verified by their digests before they are
+read.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+from etils import epath
+
+from beam_jobs import storage
+from components.errors import UserError
+from components.trainer.validation_state import ValidationState
+
+_RECORD, _STATE = "checkpoint.json", "state"
+
+
+class DamagedError(Exception):
+    """A file of a checkpoint is gone, or is not as it was written."""
+
+
+class CheckpointFiles:
+    """Writes the given variables to checkpoints, and reads them back.
+
+    Args:
+        variables: Keras variables, always in the same order.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable]):
+        self._checkpoint = tf.train.Checkpoint(state=_NamedVariables(variables))
+        self._shapes = [f"{variable.dtype} {tuple(variable.shape)}" for variable in variables]
+
+    def write(self, folder: epath.Path, *, step: int, validation_state: ValidationState) -> None:
+        """Writes the variables to a new checkpoint, in place of any in the same folder.
+
+        Raises:
+            OSError, tf.errors.OpError: It cannot be written.
+        """
+        unfinished = folder.with_name(folder.name + storage.UNFINISHED)
+        storage.remove_tree(unfinished)
+        storage.remove_tree(folder)
+        unfinished.mkdir(parents=True)
+        self._checkpoint.write(os.fspath(unfinished / _STATE))
+        files = sorted(path for path in unfinished.iterdir() if path.name.startswith(f"{_STATE}."))
+        record = {
+            "step": step,
+            "standing": validation_state.to_json(),
+            "variables": self._shapes,
+            "files": {path.name: storage.file_digest(path) for path in files},
+        }
+        (unfinished / _RECORD).write_text(json.dumps(record, indent=1))
+        unfinished.rename(folder)
+
+    def read(self, folder: epath.Path) -> ValidationState:
+        """Reads a checkpoint into the variables.
+
+        Raises:
+            DamagedError: The checkpoint is damaged.
+            UserError: The checkpoint is of another model or optimizer.
+        """
+        record = _read_record(folder)
+        if record.variables != self._shapes:
+            raise UserError(
+                f"The checkpoint {folder} is of another model or optimizer: remove {folder.parent} to train anew, or "
+                "train with the config and the code that wrote it."
+            )
+        _verify_files(folder, record)
+        try:
+            self._checkpoint.read(os.fspath(folder / _STATE)).assert_consumed()
+        except (AssertionError, tf.errors.OpError) as error:
+            raise DamagedError(str(error)) from error
+        return record.validation_state
+
+
+def verify(folder: epath.Path) -> None:
+    """Compares the files of a checkpoint with their digests.
+
+    Raises:
+        DamagedError: A file is gone, or is not as it was written.
+    """
+    _verify_files(folder, _read_record(folder))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Record:
+    """The content of checkpoint.json.
+
+    Attributes:
+        validation_state: The validation state.
+        variables: Data type and shape of each variable.
+        files: Name of a file -> its digest.
+    """
+
+    validation_state: ValidationState
+    variables: Sequence[str]
+    files: Mapping[str, storage.FileDigest]
+
+
+def _read_record(folder: epath.Path) -> _Record:
+    try:
+        record = json.loads((folder / _RECORD).read_text())
+        return _Record(
+            validation_state=ValidationState.from_json(record["standing"]),
+            variables=record["variables"],
+            files={name: storage.FileDigest(*digest) for name, digest in record["files"].items()},
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise DamagedError(str(error)) from error
+
+
+def _verify_files(folder: epath.Path, record: _Record) -> None:
+    try:
+        for name, digest in record.files.items():
+            if storage.file_digest(folder / name) != digest:
+                raise DamagedError(f"{name} is not as it was written")
+    except OSError as error:
+        raise DamagedError(str(error)) from error
+
+
+class _NamedVariables(tf.Module):
+    """Gives each variable a unique name in the checkpoint. Keras' paths are not unique."""
+
+    def __init__(self, variables: Sequence[keras.Variable]):
+        super().__init__()
+        for index, variable in enumerate(variables):
+            setattr(self, f"variable_{index}", variable.value)

@@ -1,0 +1,72 @@
+"""Random crops of stored clips."""
+
+import tensorflow as tf
+
+from beam_jobs.examples import samples
+
+
+def crop_pair(
+    record: tf.Tensor, *, crop_samples: int, seed: tf.Tensor, short_clips: str, storage: str
+) -> dict[str, tf.Tensor]:
+    """Returns two random crops of one stored clip.
+
+    Args:
+        record: A serialized Example, string ().
+        crop_samples: Length of a crop.
+        seed: int64 `(2,)`. The same seed gives the same crops.
+        short_clips: See `random_crop`.
+        storage: How the samples are stored, "pcm" or "flac".
+
+    Returns:
+        `a` and `b`, int16 `(crop_samples,)`, and `clip_id`, string ().
+    """
+    string = tf.io.FixedLenFeature((), tf.string)
+    clip = tf.io.parse_single_example(record, {"audio": string, "clip_id": string})
+    clip_samples = samples.length(clip["audio"], storage=storage)
+    seed_a, seed_b = seed * 2, seed * 2 + 1
+
+    def crop_long_clip(seed: tf.Tensor) -> tf.Tensor:
+        start = _random_start(clip_samples - crop_samples + 1, seed=seed)
+        return samples.decode_part(clip["audio"], start=start, samples=crop_samples, storage=storage)
+
+    def crops_of_long_clip() -> tuple[tf.Tensor, tf.Tensor]:
+        return crop_long_clip(seed_a), crop_long_clip(seed_b)  # Only the crops are decoded.
+
+    def crops_of_short_clip() -> tuple[tf.Tensor, tf.Tensor]:
+        audio = samples.decode(clip["audio"], storage=storage)
+        return (
+            random_crop(audio, crop_samples=crop_samples, seed=seed_a, short_clips=short_clips),
+            random_crop(audio, crop_samples=crop_samples, seed=seed_b, short_clips=short_clips),
+        )
+
+    a, b = tf.cond(clip_samples < crop_samples, crops_of_short_clip, crops_of_long_clip)
+    return {"a": a, "b": b, "clip_id": clip["clip_id"]}
+
+
+def random_crop(audio: tf.Tensor, *, crop_samples: int, seed: tf.Tensor, short_clips: str = "tile") -> tf.Tensor:
+    """Returns a random crop of one clip.
+
+    Args:
+        audio: int16 `(samples,)`, at least one sample.
+        crop_samples: Length of the crop.
+        seed: int64 `(2,)`. The same seed gives the same crop.
+        short_clips: "tile": a shorter clip is repeated, from a random sample on. "pad": silence is added at its end.
+
+    Returns:
+        int16 `(crop_samples,)`.
+    """
+    clip_samples = tf.size(audio)
+    if short_clips == "pad":
+        audio = tf.pad(audio, [[0, tf.maximum(crop_samples - clip_samples, 0)]])
+        starts = tf.maximum(clip_samples - crop_samples, 0) + 1
+    else:
+        is_short = clip_samples < crop_samples
+        starts = tf.where(is_short, clip_samples, clip_samples - crop_samples + 1)
+        audio = tf.cond(is_short, lambda: tf.tile(audio, [crop_samples // clip_samples + 2]), lambda: audio)
+    start = _random_start(starts, seed=seed)
+    return tf.ensure_shape(audio[start : start + crop_samples], (crop_samples,))
+
+
+def _random_start(starts: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
+    """Draws one of the numbers below `starts`, int32 ()."""
+    return tf.random.stateless_uniform((), seed, maxval=starts, dtype=tf.int32)

@@ -1,0 +1,39 @@
+"""Executes the Trainer."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from etils import epath
+
+from components import base
+from components.trainer import checks, train
+from components.trainer.config import TrainerConfig
+from components.trainer.loop import Outcome
+
+
+def execute(
+    config: TrainerConfig,
+    *,
+    inputs: Mapping[str, epath.Path],
+    outputs: Mapping[str, epath.Path],
+    context: base.StageContext,
+) -> base.StageResult:
+    """Trains on `inputs["examples"]` and writes the model and its history.
+
+    Raises:
+        UserError: The examples have a fatal anomaly, or see `train.train`.
+    """
+    if "anomalies" in inputs:
+        checks.check_anomalies(inputs["anomalies"])
+    outcome = train.train(config, examples_dir=inputs["examples"], outputs=outputs, context=context)
+    return base.StageResult(summary=_summary(outcome), figures=dataclasses.asdict(outcome))
+
+
+def _summary(outcome: Outcome) -> str:
+    steps = f"{outcome.steps:,} steps"
+    if outcome.best_step != outcome.steps:
+        steps += f", best at {outcome.best_step:,}"
+    speed = "resumed at its end"
+    if outcome.clips_per_s:
+        speed = f"{outcome.clips_per_s:,.0f} clips/s"
+    return f"{steps}, loss {outcome.loss:.2f}, top-1 {outcome.top1:.0%}, {speed}"

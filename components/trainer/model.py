@@ -1,0 +1,32 @@
+"""Builds the untrained model."""
+
+import tensorflow as tf
+
+from components.errors import UserError
+from models.config import ModelConfig
+from models.dual import DualEncoder
+from models.layers import BatchNormalization
+
+
+def build_model(config: ModelConfig, *, seed: int) -> DualEncoder:
+    """Builds the untrained model for the replicas of the strategy in scope.
+
+    Seed Keras first: its random generator decides the initial weights.
+
+    Args:
+        config: The model's config.
+        seed: Seed of the augmentations.
+
+    Raises:
+        UserError: The config has no model. The message names the field.
+    """
+    try:
+        model = DualEncoder(config, seed=seed)
+    except ValueError as error:
+        raise UserError(f"trainer.model: {error}.") from error
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    layers = [layer for encoder in model.encoders.values() for layer in encoder.layers]
+    for layer in (*layers, model.projector.normalize):
+        if isinstance(layer, BatchNormalization):
+            layer.replicas = replicas
+    return model

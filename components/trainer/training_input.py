@@ -1,0 +1,52 @@
+"""The distributed input of a training."""
+
+import functools
+
+import tensorflow as tf
+from etils import epath
+
+from components.trainer import input_pipeline
+
+
+class TrainingInput:
+    """Reads the train split for all replicas of a strategy.
+
+    Args:
+        examples_dir: The folder of examples.
+        options: How clips become batches.
+        strategy: The replicas.
+        micro_batch: Clips that a replica embeds at a time.
+        start_step: Number of steps that are done already.
+        passes: Number of times that a step reads its batch.
+
+    Attributes:
+        iterators: One distributed iterator for each pass. All of them give the same micro-batches.
+    """
+
+    def __init__(
+        self,
+        examples_dir: epath.Path,
+        options: input_pipeline.InputOptions,
+        *,
+        strategy: tf.distribute.Strategy,
+        micro_batch: int,
+        start_step: int,
+        passes: int,
+    ):
+        self._read = functools.partial(input_pipeline.training_batches, examples_dir, options, micro_batch=micro_batch)
+        self._start_step = start_step
+        self._batch_size, self._micro_batch = options.batch_size, micro_batch
+        # The strategy sets it, through `_open`.
+        self._host = tf.distribute.InputContext()
+        self.iterators = [iter(strategy.distribute_datasets_from_function(self._open)) for _ in range(passes)]
+
+    def clip_ids(self, step: int) -> list[str]:
+        """Returns the clips of this host's part of the batch that follows the first `step` steps."""
+        micro_batches = self._batch_size // (self._host.num_input_pipelines * self._micro_batch)
+        batches = self._read(start_step=step, context=self._host).take(micro_batches)
+        ids = tf.concat([batch["clip_id"] for batch in batches], axis=0)
+        return [clip_id.decode() for clip_id in ids.numpy()]
+
+    def _open(self, host: tf.distribute.InputContext) -> tf.data.Dataset:
+        self._host = host
+        return self._read(start_step=self._start_step, with_ids=False, context=host)

@@ -1,0 +1,34 @@
+"""What the validations so far have decided, as it is kept in checkpoints."""
+
+import dataclasses
+from collections.abc import Mapping
+
+# The keys in checkpoint.json must stay, so that old checkpoints load.
+_KEYS = {"best_step": "step", "best_score": "score", "validations_since": "waited", "last_validated_step": "looked"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ValidationState:
+    """What the validations so far have decided. Every checkpoint has it, so that a resumed run decides alike.
+
+    Attributes:
+        best_step: Step of the best model; None before the first validation.
+        best_score: Score of the best model; higher is better.
+        validations_since: Number of validations after `best_step`.
+        last_validated_step: Step of the last validation. If a run is stopped between a step and its validation, this
+            tells the resumed run to validate first.
+    """
+
+    best_step: int | None = None
+    best_score: float | None = None
+    validations_since: int = 0
+    last_validated_step: int = 0
+
+    def to_json(self) -> dict[str, float | None]:
+        """Returns the state under the keys of checkpoint.json."""
+        return {key: getattr(self, name) for name, key in _KEYS.items()}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, float | None]) -> "ValidationState":
+        """Returns the state that `to_json` saved."""
+        return cls(**{name: saved[key] for name, key in _KEYS.items() if key in saved})

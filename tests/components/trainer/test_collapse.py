@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.trainer import collapse
+
+
+@settings(deadline=None)
+@given(dim=st.integers(1, 12), seed=st.integers(0, 100), level=st.floats(1e-3, 1e3))
+def test_effective_rank_lies_between_one_and_the_dimensions(dim, seed, level):
+    rng = np.random.default_rng(seed)
+    rank = collapse.effective_rank(level * rng.normal(size=(40, dim)) + 3.0)
+    assert 1.0 <= rank <= dim + 1e-6
+
+
+def test_effective_rank_of_known_distributions():
+    rng = np.random.default_rng(0)
+    assert collapse.effective_rank(rng.normal(size=(20_000, 8))) == pytest.approx(8.0, abs=0.02)
+    line = rng.normal(size=(100, 1)) @ rng.normal(size=(1, 8))
+    assert collapse.effective_rank(line) == pytest.approx(1.0, abs=1e-6)
+    assert collapse.effective_rank(np.full((10, 8), 5.0, np.float32)) == 1.0
+    both = np.concatenate([np.eye(2), -np.eye(2)])
+    assert collapse.effective_rank(both) == pytest.approx(2.0)

@@ -1,0 +1,100 @@
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from components.trainer import compiled_loop, validation
+from tests.components.trainer import trainer_runs
+
+
+def _interrupt_the_third_step(monkeypatch, *, spoil=False):
+    """Interrupts the third step, after it has made the weights NaN if they are to be spoiled.
+
+    Python delays a signal until the call of the compiled loop ends.
+    """
+    make_loop = compiled_loop.make_loop
+
+    def make_interrupted_loop(training_step):
+        loop = make_loop(training_step)
+
+        def interrupted_loop(iterators, steps):
+            result = loop(iterators, steps)
+            if int(training_step.optimizer.iterations.value) == 3:
+                if spoil:
+                    weights = training_step.model.trainable_variables[0]
+                    weights.assign(weights * np.nan)
+                raise KeyboardInterrupt
+            return result
+
+        return interrupted_loop
+
+    monkeypatch.setattr(compiled_loop, "make_loop", make_interrupted_loop)
+
+
+def _interrupt_the_first_validation(monkeypatch):
+    """Interrupts a validation, during which the model has averaged weights."""
+    run = validation.Validation.run
+
+    def interrupted_run(self):
+        run(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(validation.Validation, "run", interrupted_run)
+
+
+def _assert_same_weights(run, expected):
+    for weights, expected_weights in zip(trainer_runs.weights(run), trainer_runs.weights(expected), strict=True):
+        np.testing.assert_array_equal(weights, expected_weights)
+
+
+@pytest.mark.parametrize(
+    ("where", "ema"),
+    [
+        ("in the compiled loop", 0.0),
+        pytest.param("between calls of the compiled loop", 0.0, marks=pytest.mark.slow),
+        pytest.param("in a validation", 0.9, marks=pytest.mark.slow),
+    ],
+)
+def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch, where, ema):
+    config = trainer_runs.config(model__augment_b__frequency_shift=10, model__augment_a__mixing=True, ema=ema)
+    whole = trainer_runs.execute(config, inputs, tmp_path / "whole")
+    progress = None
+    with monkeypatch.context() as patched:
+        if where == "in the compiled loop":
+            _interrupt_the_third_step(patched)
+        elif where == "in a validation":
+            _interrupt_the_first_validation(patched)
+        else:
+            progress = trainer_runs.StopsAt(3)
+        with pytest.raises(KeyboardInterrupt):
+            trainer_runs.execute(config, inputs, tmp_path / "stopped", progress=progress)
+    resumed = trainer_runs.execute(config, inputs, tmp_path / "stopped")
+    assert resumed.progress.updates[0][0] == 4, "It did not start from the beginning."
+    _assert_same_weights(resumed, whole)
+    last_rows = [trainer_runs.history(run)[-1] for run in (resumed, whole)]
+    assert [last_rows[0][name] for name in ("step", "loss")] == [last_rows[1][name] for name in ("step", "loss")]
+
+
+def test_a_state_that_is_not_finite_is_not_saved_when_a_run_is_stopped(inputs, tmp_path, monkeypatch):
+    _interrupt_the_third_step(monkeypatch, spoil=True)
+    with pytest.raises(KeyboardInterrupt):
+        trainer_runs.execute(trainer_runs.config(), inputs, tmp_path)
+    assert [path.name for path in (tmp_path / "work" / "checkpoints").iterdir()] == ["step-00000002"]
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_weights(inputs, tmp_path):
+    whole = trainer_runs.execute(trainer_runs.config(), inputs, tmp_path / "whole")
+    step = random.randint(3, 6)
+    print(f"killed after step {step}")
+    arguments = [tmp_path / "killed", step, inputs["examples"], inputs["anomalies"]]
+    command = [sys.executable, "-m", "tests.components.trainer.killed_run", *map(str, arguments)]
+    assert subprocess.run(command, check=False).returncode == -9
+    folder = tmp_path / "killed" / "work" / "checkpoints"
+    last = max(int(path.name.partition("-")[2]) for path in folder.iterdir())
+    assert last >= 2
+    resumed = trainer_runs.execute(trainer_runs.config(), inputs, tmp_path / "killed")
+    assert resumed.progress.updates[0][0] == last + 1
+    _assert_same_weights(resumed, whole)

@@ -1,0 +1,39 @@
+import json
+
+import numpy as np
+import pytest
+
+from components.errors import UserError
+from tests.components.trainer import trainer_runs
+
+
+def test_a_run_leaves_models_history_and_events(inputs, tmp_path):
+    run = trainer_runs.execute(trainer_runs.config(), inputs, tmp_path)
+    assert run.result.figures["loss"] > 0
+    initial, final = trainer_runs.weights(run, "initial.keras"), trainer_runs.weights(run)
+    assert any(not np.array_equal(a, b) for a, b in zip(initial, final, strict=True))
+    rows = trainer_runs.history(run)
+    assert [int(row["step"]) for row in rows] == [2, 4, 6]
+    assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
+    assert json.loads((run.outputs["model"] / "training.json").read_text())["steps"] == 6
+    assert [done for done, _, _ in run.progress.updates] == [1, 2, 3, 4, 5, 6]
+    assert run.tags() >= {
+        "config",
+        *(f"train/{name}" for name in ("loss", "top1", "alignment", "uniformity", "learning_rate", "clips_per_s")),
+        *(f"train/{name}_norm" for name in ("gradient", "parameter", "update")),
+        *(f"step_ms/{name}" for name in ("input", "host", "device")),
+        "memory/process_gib",
+        *(f"valid/{name}" for name in ("loss", "effective_rank_waveform", "effective_rank_log_mel", "probe_accuracy")),
+        "valid/similarity",
+        "views/0_a_waveform/audio",
+        "views/0_b_log_mel/spectrum",
+    }
+
+
+def test_a_model_that_cannot_be_written_is_one_sentence_and_its_checkpoints_stay(inputs, tmp_path):
+    config, blocked = trainer_runs.config(steps=2), tmp_path / "outputs" / "model" / "training.json"
+    blocked.mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cannot be written to .*/outputs/model \(Is a directory\): make room"):
+        trainer_runs.execute(config, inputs, tmp_path)
+    blocked.rmdir()
+    assert trainer_runs.execute(config, inputs, tmp_path).result.summary.endswith("resumed at its end")

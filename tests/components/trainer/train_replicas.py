@@ -1,0 +1,35 @@
+"""Trains on several logical devices: `python -m tests.components.trainer.train_replicas EXAMPLES OUTPUT REPLICAS`.
+
+It is a program, because logical devices must be configured before TensorFlow is used. It pickles two `Trained` to
+OUTPUT, of whole batches and of micro-batches, and saves a checkpoint of the first to OUTPUT.checkpoints.
+"""
+
+import pickle
+import sys
+
+import tensorflow as tf
+
+from tests.components.trainer import training
+
+
+def main():
+    examples, output, replicas = sys.argv[1:]
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(replicas))
+    strategy = tf.distribute.MirroredStrategy([f"cpu:{i}" for i in range(int(replicas))])
+    whole = training.train(
+        training.config(),
+        examples,
+        strategy=strategy,
+        steps=training.STEPS,
+        checkpoint_dir=f"{output}.checkpoints",
+    )
+    in_micro_batches = training.train(
+        training.config(**training.IN_MICRO_BATCHES), examples, strategy=strategy, steps=3
+    )
+    with open(output, "wb") as file:
+        pickle.dump((whole, in_micro_batches), file)
+
+
+if __name__ == "__main__":
+    main()
