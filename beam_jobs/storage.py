@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from etils import epath
 
+RECORDS_FOLDER = "_done"
+"""Sub-folder with a record `<file name>.json` for each finished file, which holds its SHA-256 and its size."""
+
 UNFINISHED = ".writing"
 """Suffix of files that are still being written. Readers ignore them and the next run removes them."""
 

@@ -7,9 +7,6 @@ from etils import epath
 
 from beam_jobs import storage
 
-RECORDS_FOLDER = "_done"
-"""Sub-folder with one record `<file name>.json` per file: {"sha256": ..., "bytes": ...}. Digests leave it out."""
-
 
 def json_digest(value: object) -> str:
     """Returns the SHA-256 of a JSON value. The order of keys does not matter."""
@@ -27,7 +24,7 @@ def listing_digest(folder: epath.Path) -> str:
 def content_digest(folder: epath.Path) -> str:
     """Returns a digest of the names and bytes of all files in a folder.
 
-    A file is not read if its record in `RECORDS_FOLDER` has the file's size. The record's SHA-256 is used instead.
+    A file is not read if its record in `storage.RECORDS_FOLDER` has the file's size. Then the record's SHA-256 is used.
     """
     return json_digest([(name, _file_sha256(file)) for name, file in _files(folder)])
 
@@ -35,7 +32,7 @@ def content_digest(folder: epath.Path) -> str:
 def _files(folder: epath.Path) -> Iterator[tuple[str, epath.Path]]:
     """Yields all files below a folder except records as (relative name, path), sorted within each folder."""
     for entry in sorted(storage.entries(folder)):
-        if entry.name == RECORDS_FOLDER:
+        if entry.name == storage.RECORDS_FOLDER:
             continue
         path = folder / entry.name
         if entry.is_folder:
@@ -46,7 +43,7 @@ def _files(folder: epath.Path) -> Iterator[tuple[str, epath.Path]]:
 
 
 def _file_sha256(file: epath.Path) -> str:
-    record_file = file.parent / RECORDS_FOLDER / f"{file.name}.json"
+    record_file = file.parent / storage.RECORDS_FOLDER / f"{file.name}.json"
     if record_file.exists():
         record = json.loads(record_file.read_text())
         if "sha256" in record and record.get("bytes") == storage.size(file):

@@ -91,7 +91,7 @@ def build(
 ) -> None:
     """Saves the plan and adds the job to a pipeline. See `write_shards` for the arguments."""
     work = epath.Path(work_dir)
-    (work / records.DONE).mkdir(parents=True, exist_ok=True)
+    (work / storage.RECORDS_FOLDER).mkdir(parents=True, exist_ok=True)
     plan.save(work, shards)
     _ = (
         pipeline

@@ -10,8 +10,6 @@ from etils import epath
 from beam_jobs import sources, storage
 from beam_jobs.ingest.plan import Shard
 
-DONE = "_done"
-
 
 class UnaccountedClipsError(Exception):
     """Some clip was neither written nor quarantined, or was both. This is a bug or a damaged record, not user error."""
@@ -74,7 +72,7 @@ def check_every_clip_accounted_for(shard: Shard, record: ShardRecord) -> None:
         raise UnaccountedClipsError(
             f"{record.file} was given {len(shard.clips)} clips, holds {record.written} and has "
             f"{quarantined.total()} in quarantine, which does not add up clip by clip; remove "
-            f"{DONE}/{record.file}.json and run again"
+            f"{storage.RECORDS_FOLDER}/{record.file}.json and run again"
         )
 
 
@@ -86,7 +84,7 @@ def finished(work_dir: epath.PathLike, *, known: Collection[str] = ()) -> list[S
         known: Files whose records are not read again and not returned.
     """
     folder = epath.Path(work_dir)
-    files = sorted(path.name.removesuffix(".json") for path in (folder / DONE).glob("*.json"))
+    files = sorted(path.name.removesuffix(".json") for path in (folder / storage.RECORDS_FOLDER).glob("*.json"))
     return [read(folder, file) for file in files if file not in known]
 
 
@@ -95,7 +93,7 @@ def is_done(work: epath.Path, file: str, *, plan: str) -> bool:
 
     The checksum is cheap: decoding the clips again takes much longer.
     """
-    if not (work / DONE / f"{file}.json").exists() or not (work / file).exists():
+    if not _record_file(work, file).exists() or not (work / file).exists():
         return False
     record = read(work, file)
     return record.plan == plan and (record.sha256, record.bytes) == storage.file_digest(work / file)
@@ -103,10 +101,14 @@ def is_done(work: epath.Path, file: str, *, plan: str) -> bool:
 
 def read(work: epath.Path, file: str) -> ShardRecord:
     """Reads the record of one file."""
-    fields = json.loads((work / DONE / f"{file}.json").read_text())
+    fields = json.loads(_record_file(work, file).read_text())
     return ShardRecord(**{**fields, "quarantined": tuple(fields["quarantined"])})
 
 
 def write(work: epath.Path, record: ShardRecord) -> None:
     """Writes the record of one file."""
-    storage.write_text(work / DONE / f"{record.file}.json", json.dumps(dataclasses.asdict(record), indent=1))
+    storage.write_text(_record_file(work, record.file), json.dumps(dataclasses.asdict(record), indent=1))
+
+
+def _record_file(work: epath.Path, file: str) -> epath.Path:
+    return work / storage.RECORDS_FOLDER / f"{file}.json"

@@ -6,7 +6,6 @@ import gzip
 from etils import epath
 
 from beam_jobs import sources, storage
-from beam_jobs.ingest import records
 from components import base, text
 
 _NAME = "listing.txt.gz"
@@ -15,7 +14,7 @@ _MISSING = "\tmissing"  # Follows the id of a row whose file is missing.
 
 def keep(folder: epath.Path, listing: sources.Listing) -> None:
     """Writes the list into `_done/` of a folder: first of the work folder, then of the published output."""
-    target = folder / records.DONE / _NAME
+    target = folder / storage.RECORDS_FOLDER / _NAME
     target.parent.mkdir(exist_ok=True)
     storage.write_bytes(target, _Rows.of(listing).to_bytes())
 
@@ -90,13 +89,13 @@ class _Rows:
 def _finished(context: base.StageContext) -> epath.Path | None:
     if "examples" not in context.previous:
         return None
-    path = context.previous["examples"] / records.DONE / _NAME
+    path = context.previous["examples"] / storage.RECORDS_FOLDER / _NAME
     return path if path.exists() else None
 
 
 def _interrupted(context: base.StageContext) -> epath.Path | None:
     """Returns the newest list in a work folder. A source that has changed gets another work folder than before."""
-    paths = [folder / records.DONE / _NAME for folder in (context.work_dir, *context.earlier_work_dirs)]
+    paths = [folder / storage.RECORDS_FOLDER / _NAME for folder in (context.work_dir, *context.earlier_work_dirs)]
     kept = [path for path in paths if path.exists()]
     return max(kept, key=lambda path: path.stat().mtime, default=None)
 

@@ -33,11 +33,11 @@ def publish(
         if members:
             by_split[split] = members
 
-    (output / records.DONE).mkdir()
+    (output / storage.RECORDS_FOLDER).mkdir()
     for split, members in by_split.items():
         for index, shard in enumerate(members):
             name = examples.file_name(split, shard=index, shards=len(members))
-            _write_record(output / records.DONE / f"{name}.json", shard, file=name)
+            _write_record(output / storage.RECORDS_FOLDER / f"{name}.json", shard, file=name)
             storage.publish_file(work / shard.file, output / name, size=shard.bytes)
 
     clips = sum(shard.clips for shard in shards)
