@@ -62,8 +62,10 @@ def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
         waited = figures.pop("input_wait_s")
         log.training(1, {**figures, "learning_rate": 0.0, "clips_per_s": 0.0}, times={"input": waited})
 
-    views = [setup.model.encoder_input(branch, sounds, training=True) for branch, sounds in enumerate(_sounds(setup))]
-    seconds, peak = encoders.fastest({"whole": whole, "encoders": _encoders(setup, views)}, repeats=repeats)
+    encoder_inputs = [
+        setup.model.encoder_input(branch, sounds, training=True) for branch, sounds in enumerate(_sounds(setup))
+    ]
+    seconds, peak = encoders.fastest({"whole": whole, "encoders": _encoders(setup, encoder_inputs)}, repeats=repeats)
     part_seconds, _ = encoders.fastest(
         {
             "augmentation and front ends": _views(setup),
@@ -74,7 +76,10 @@ def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
     )
     # Several steps in a row leave the input pipeline no pause in which to read ahead.
     waited = float(loop(iterators, tf.constant(_STEPS_IN_A_ROW))[0]["input_wait_s"])
-    flops = sum(_training_flops(setup, name, view) for name, view in zip(setup.model.encoders, views, strict=True))
+    flops = sum(
+        _training_flops(setup, name, encoder_input)
+        for name, encoder_input in zip(setup.model.encoders, encoder_inputs, strict=True)
+    )
     return {
         "whole_s": round(seconds["whole"], 2),
         "encoders_s": round(seconds["encoders"], 2),
@@ -92,7 +97,7 @@ def _sounds(setup: step.TrainingStep) -> list[tf.Tensor]:
     return [tf.random.stateless_normal(shape, (seed, 0)) / 10 for seed in range(2)]
 
 
-def _encoders(setup: step.TrainingStep, views: list[tf.Tensor]) -> Callable[[], object]:
+def _encoders(setup: step.TrainingStep, encoder_inputs: list[tf.Tensor]) -> Callable[[], object]:
     """Returns a function that runs the forward and backward pass of both encoders."""
     networks = list(setup.model.encoders.values())
     variables = [variable.value for network in networks for variable in network.trainable_variables]
@@ -100,7 +105,10 @@ def _encoders(setup: step.TrainingStep, views: list[tf.Tensor]) -> Callable[[], 
     @tf.function
     def run() -> tf.Tensor:
         with tf.GradientTape() as tape:
-            outputs = [network(view, training=True) for network, view in zip(networks, views, strict=True)]
+            outputs = [
+                network(encoder_input, training=True)
+                for network, encoder_input in zip(networks, encoder_inputs, strict=True)
+            ]
             total = tf.add_n([tf.reduce_sum(tf.square(output)) for output in outputs])
         return tf.add_n([tf.reduce_max(gradient) for gradient in tape.gradient(total, variables)])
 
@@ -112,8 +120,10 @@ def _views(setup: step.TrainingStep) -> Callable[[], object]:
 
     @tf.function
     def run() -> tf.Tensor:
-        views = [setup.model.encoder_input(branch, sound, training=True) for branch, sound in enumerate(sounds)]
-        return tf.add_n([tf.reduce_max(view) for view in views])
+        encoder_inputs = [
+            setup.model.encoder_input(branch, sound, training=True) for branch, sound in enumerate(sounds)
+        ]
+        return tf.add_n([tf.reduce_max(encoder_input) for encoder_input in encoder_inputs])
 
     return lambda: run().numpy()
 
@@ -142,8 +152,8 @@ def _update(setup: step.TrainingStep) -> Callable[[], object]:
     return lambda: run().numpy()
 
 
-def _training_flops(setup: step.TrainingStep, name: str, view: tf.Tensor) -> float:
-    return setup.batch_size * encoders.training_flops(encoders.flops(setup.model.encoders[name], view[:1]))
+def _training_flops(setup: step.TrainingStep, name: str, encoder_input: tf.Tensor) -> float:
+    return setup.batch_size * encoders.training_flops(encoders.flops(setup.model.encoders[name], encoder_input[:1]))
 
 
 def _operations(run: Callable[[], object], folder: str) -> dict[str, float]:
