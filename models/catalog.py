@@ -49,7 +49,7 @@ def _conv_stack(strided_layers: int) -> Encoder:
     """Describes a stack of convolutions: kernel 10 and stride 5, then `strided_layers` of kernel 4 and stride 2."""
     frames = 1
     for _ in range(strided_layers):
-        frames = 2 * (frames - 1) + 4
+        frames = 2 * (frames - 1) + 4  # The shortest input that gives this many frames.
     return Encoder(dim=512, waveform=True, shortest_valid=5 * (frames - 1) + 10, norm="group:1", padding="valid")
 
 

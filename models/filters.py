@@ -27,7 +27,7 @@ def folded_fourier_bases(window: int, fft_length: int) -> tuple[np.ndarray, np.n
     return cosines.astype(np.float32), sines.astype(np.float32)
 
 
-def triangles(
+def filter_bank(
     scale: str,
     *,
     bands: int,

@@ -83,7 +83,7 @@ class _FilterBank(FrontEnd):
         self.options.check(sample_rate=sample_rate)
         self.window = self.options.window(sample_rate)
         self.hop = self.options.hop(sample_rate)
-        matrix = filters.triangles(
+        matrix = filters.filter_bank(
             self.scale,
             bands=n_bands,
             fft_length=self.options.fft_length,
@@ -98,7 +98,7 @@ class _FilterBank(FrontEnd):
 
     @property
     def scale(self) -> str:
-        """The frequency scale of the filters, see `models.filters.triangles`."""
+        """The frequency scale of the filters, see `models.filters.filter_bank`."""
         return self.options.mel_scale
 
     @property
@@ -121,6 +121,7 @@ class _FilterBank(FrontEnd):
         x = ops.matmul(spectrum, self._filters)  # (batch, frames, n_bands)
         if self.options.log == "natural":
             return ops.log(x + self.options.floor)
+        # In dB: 20 log10 of magnitudes, 10 log10 of powers.
         return 20 / self.power * ops.log10(ops.maximum(x, self.options.floor))
 
     def _frames(self, waveform: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""Keras layers in faster forms. Each one has the name, the weights and the results of the layer that it replaces."""
+"""Keras layers in faster forms. Each has the name and the weights of the layer that it replaces.
+
+If its settings or results differ, its docstring says how.
+"""
 
 import keras
 from keras import ops

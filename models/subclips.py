@@ -1,5 +1,7 @@
 """Evaluation of whole clips: sub-clips as long as a crop, and their embeddings (paper, section 3)."""
 
+import math
+
 from keras import ops
 
 from models.dual import DualEncoder
@@ -23,7 +25,8 @@ def subclip_starts(samples: int, *, crop: int, stride: int) -> list[int]:
     if min(samples, crop, stride) < 1:
         raise ValueError(f"samples {samples}, crop {crop} and stride {stride} must all be at least 1")
     last = max(samples - crop, 0)
-    return [min(index * stride, last) for index in range(1 - (-last // stride))]
+    count = 1 + math.ceil(last / stride)
+    return [min(index * stride, last) for index in range(count)]
 
 
 def half_crop(crop: int) -> int:

@@ -59,7 +59,8 @@ def command() -> typing.NoReturn:
     """Runs the command line and exits. The console script `diptych` calls it."""
     exit_code = main()
     if exit_code > 128:
-        # A signal stopped the command, but threads of TensorFlow and Beam may still run. An orderly exit would abort.
+        # A signal stopped the command. Threads of TensorFlow and Beam may still run, and Python's normal exit would
+        # crash the process while they do.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code)

@@ -3,11 +3,10 @@
 import dataclasses
 
 import numpy as np
-import soxr
 from etils import epath
 
-from beam_jobs.audio import levels, readers
-from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source
+from beam_jobs.audio import levels, readers, resample
+from beam_jobs.audio.sound import DecodeError, Segment, Source
 
 # Many videos end before the end of their listed segment. A clip is used if it has at least this share of the segment.
 _MIN_SHARE_OF_SEGMENT = 0.5
@@ -69,7 +68,7 @@ def decode_file(
             segment, or holds NaN or infinite samples.
     """
     sound = readers.read(readers.fetch(path), Segment(start_s=start_s or 0.0, end_s=end_s))
-    samples = _to_int16(sound, sample_rate=sample_rate)
+    samples = resample.to_int16(sound, sample_rate=sample_rate)
     if not samples.size:
         raise DecodeError("too short", "no sample" if start_s is None else f"no sample after {start_s:g} s")
     return samples
@@ -104,19 +103,10 @@ def decode_clip(
     else:
         segment = Segment(start_s=start_s, end_s=end_s, may_be_trimmed=trimmed is None)
     sound = readers.read(source, segment)
-    samples = _to_int16(sound, sample_rate=sample_rate)
+    samples = resample.to_int16(sound, sample_rate=sample_rate)
     _check_length(samples.size / sample_rate, min_seconds=rules.min_seconds, listed_s=listed_s)
     _check_level(samples, min_peak_dbfs=rules.min_peak_dbfs)
     return Decoded(samples=samples, rate=sound.rate, codec=sound.codec)
-
-
-def _to_int16(sound: Sound, *, sample_rate: int) -> np.ndarray:
-    samples = sound.samples
-    if not np.isfinite(samples).all():
-        raise DecodeError("non-finite", "holds NaN or infinite samples")
-    if sound.rate != sample_rate:
-        samples = soxr.resample(samples, sound.rate, sample_rate, quality="HQ")
-    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def _check_length(seconds: float, *, min_seconds: float, listed_s: float) -> None:

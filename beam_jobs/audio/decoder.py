@@ -137,9 +137,14 @@ class Decoder:
 def _read(child: subprocess.Popen, size: int, *, deadline: float) -> memoryview:
     """Reads `size` bytes of the child's output.
 
+    Args:
+        child: The child process.
+        size: Number of bytes.
+        deadline: The latest time, as `time.monotonic` counts.
+
     Raises:
-        TimeoutError: if the deadline passes, a time of `time.monotonic`.
-        EOFError: if the output ends before.
+        TimeoutError: if the deadline passes.
+        EOFError: if the output ends before `size` bytes.
     """
     buffer = memoryview(bytearray(size))
     ready = select.poll()

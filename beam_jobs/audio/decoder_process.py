@@ -86,7 +86,8 @@ def main(*, memory_bytes: int) -> None:
         header_size, payload_size = LENGTHS.unpack(lengths)
         request: Request = json.loads(requests.read(header_size))
         payload = requests.read(payload_size)
-        # The parent ends a decoder that hangs. The alarm ends it if the parent is gone and the thread is blocked.
+        # The parent ends a decoder that hangs. If the parent is gone and the decoder holds the interpreter lock,
+        # `_exit_with_parent` cannot run. Then the alarm ends the process.
         signal.alarm(int(request["rules"]["timeout_s"]) + 2)
         reply, samples = _answer(request, payload)
         signal.alarm(0)
@@ -127,7 +128,7 @@ def _limit_memory(size: int) -> None:
 def _exit_with_parent() -> None:
     """Ends the process when its parent is killed, even while a file is being decoded."""
     hangup = select.poll()
-    hangup.register(0, 0)
+    hangup.register(0, 0)  # An empty mask still reports that standard input was closed at the other end.
     hangup.poll()
     os._exit(0)
 

@@ -47,8 +47,8 @@ def log_mel(audio: np.ndarray, *, sample_rate: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=8)
 def mel_matrix(*, sample_rate: int, fft_size: int) -> np.ndarray:
-    """Returns the HTK mel filters, float32 (fft_size // 2 + 1, 80); see `models.filters.triangles`."""
-    return filters.triangles(
+    """Returns the HTK mel filters, float32 (fft_size // 2 + 1, 80); see `models.filters.filter_bank`."""
+    return filters.filter_bank(
         "htk",
         bands=BANDS,
         fft_length=fft_size,

@@ -45,7 +45,7 @@ def find_incomplete_page(source: Source) -> IncompletePage | None:
     if len(page) < _HEADER.size:
         return IncompletePage(is_last=False, granule=0)
     _, _, flags, granule, *_, segments = _HEADER.unpack_from(page)
-    sizes = page[_HEADER.size :][:segments]
+    sizes = page[_HEADER.size : _HEADER.size + segments]
     page_bytes = _HEADER.size + segments + sum(sizes)
     if len(sizes) < segments or len(page) < page_bytes:
         return IncompletePage(is_last=bool(flags & _END_OF_STREAM), granule=granule)

@@ -55,7 +55,7 @@ def plan_shards(
         clips: The clips to write, each `clip_id` once.
         sample_rate: Of the stored examples, in Hz; determines their size.
         shards: Number of shards of the train split. The other splits get a number in proportion. Without a train
-            split, it is the number of shards of all splits together. None derives the number from the next two.
+            split, it is the number of shards of all splits together. If None, `workers` and `shard_bytes` decide.
         workers: Number of workers. Over all splits there are at least eight shards per worker, so that no worker
             waits long for the last shard.
         shard_bytes: Intended size of a shard. No audio is read, so a file of unlisted length counts as 10 s: a folder

@@ -4,7 +4,8 @@ Importing this package imports neither TensorFlow nor TFDS. `tfds_source` and `t
 imports the former when it meets a TFDS dataset, and the ingest job imports the latter.
 """
 
-from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, locate, split_of
+from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, locate
 from beam_jobs.sources.listing import list_clips
+from beam_jobs.sources.splits import split_of
 
 __all__ = ["LAYOUTS", "Clip", "Listing", "Quarantined", "SourceError", "list_clips", "locate", "split_of"]

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from etils import epath
 
 from beam_jobs.sources import csv_lists
-from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero, split_of
+from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero
 from beam_jobs.sources.csv_lists import RowError
 from beam_jobs.sources.files import stem
+from beam_jobs.sources.splits import split_of
 
 # YouTube's id of 11 characters, perhaps after a Y; then perhaps the start, and perhaps the end, in s or ms.
 _SEGMENT_NAME = re.compile(r"^Y?([\w-]{11})(?:_(\d+(?:\.\d+)?))?(?:[_-](\d+(?:\.\d+)?))?$", re.ASCII)

@@ -1,7 +1,6 @@
 """Defines a clip, and the list of clips that every layout's reader returns."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,7 +9,6 @@ from etils import epath
 from beam_jobs import storage
 
 LAYOUTS = ("tfds", "manifest", "esc50", "audioset", "folder")
-_VALID_SHARE = 0.05
 
 
 class SourceError(ValueError):
@@ -88,12 +86,6 @@ def locate(root: epath.PathLike, path: str) -> epath.Path:
     if storage.is_remote(path):
         return epath.Path(path)
     return epath.Path(root) / path
-
-
-def split_of(clip_id: str) -> str:
-    """Assigns a clip to "train" (95 %) or "valid" by a hash of its id, so that adding clips never moves another one."""
-    number = int.from_bytes(hashlib.blake2b(clip_id.encode(), digest_size=8).digest(), "big")
-    return "valid" if number / 2**64 < _VALID_SHARE else "train"
 
 
 def nonzero(counts: Mapping[str, int]) -> dict[str, int]:

@@ -3,9 +3,10 @@
 from etils import epath
 
 from beam_jobs.sources import csv_lists
-from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero, split_of
+from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero
 from beam_jobs.sources.csv_lists import RowError
 from beam_jobs.sources.files import stem
+from beam_jobs.sources.splits import split_of
 
 TABLE = "meta/esc50.csv"
 _COLUMNS = ("filename", "fold", "target", "category")

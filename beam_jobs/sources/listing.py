@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from etils import epath
 
 from beam_jobs.sources import audioset, esc50, files, manifest
-from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, nonzero, split_of
+from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, nonzero
+from beam_jobs.sources.splits import split_of
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 """What Python decodes the bytes of a file name to if they are not UTF-8."""

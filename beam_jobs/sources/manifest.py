@@ -8,8 +8,9 @@ from etils import epath
 
 from beam_jobs import examples
 from beam_jobs.sources import csv_lists
-from beam_jobs.sources.clips import Clip, Listing, SourceError, split_of
+from beam_jobs.sources.clips import Clip, Listing, SourceError
 from beam_jobs.sources.csv_lists import RowError
+from beam_jobs.sources.splits import split_of
 
 NAME = "manifest.csv"
 _COLUMNS = ("path", "start", "end", "labels", "split", "fold")

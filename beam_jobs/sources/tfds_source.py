@@ -10,7 +10,8 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from beam_jobs import examples
-from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero, split_of
+from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero
+from beam_jobs.sources.splits import split_of
 
 _ID_FEATURES = ("clip_id", "id", "audio/id", "audio/filename", "filename", "file_name", "path")
 """Text features that may hold the dataset's own id of a record, the most specific first."""

@@ -23,13 +23,13 @@ SHARED_KEYS = 3
 
 _WINDOW_S = 0.064
 _BANDS, _LOW_HZ, _HIGH_HZ = 16, 200.0, 4000.0
-# Numbers of frames, which are half a window apart.
-_SMOOTH = 16  # Energies are averaged over 0.5 s,
-_LAG = 8  # compared with those 0.26 s later,
-_STEP = 12  # and the two frames of a word are 0.4 s apart.
+# Numbers of frames. Frames are half a window apart.
+_SMOOTH = 16  # Frames that are averaged (0.5 s).
+_LAG = 8  # Distance between two averages that are compared (0.26 s).
+_STEP = 12  # Distance between the two frames of a word (0.4 s).
 _RANGE_DB = 40.0
 _MIN_CHANGE_DB = 0.2
-_WORDS_PER_KEY = 2
+_WORDS_PER_KEY = 2  # Two clips share each word with the probability of the Jaccard similarity, hence the square above.
 _MIN_WORDS = 12
 
 
@@ -52,8 +52,11 @@ def fingerprint_keys(audio: np.ndarray, *, sample_rate: int) -> list[int]:
         digest = hashlib.blake2b(audio.astype("<i2", copy=False).tobytes(), digest_size=8 * SHARED_KEYS).digest()
         return np.frombuffer(digest, "<i8").tolist()
     minima = _mix(words ^ _seeds()[:, None]).min(axis=1).reshape(KEYS, _WORDS_PER_KEY)
-    joined = functools.reduce(lambda key, column: _mix(key ^ column), minima.T, np.arange(KEYS, dtype=np.uint64))
-    return joined.view(np.int64).tolist()
+    # The start value differs for each key, so that the same words give different keys at different places.
+    keys = np.arange(KEYS, dtype=np.uint64)
+    for column in minima.T:
+        keys = _mix(keys ^ column)
+    return keys.view(np.int64).tolist()
 
 
 def _words(audio: np.ndarray, *, sample_rate: int) -> np.ndarray:

@@ -14,14 +14,14 @@ from beam_jobs.statistics.fingerprints import SHARED_KEYS
 BUCKET_CLIPS = 16
 """Number of clips of each split that are compared for one key."""
 
+# (split, clip id)
 Member = tuple[str, str]
-"""(split, clip id)"""
+# (split, other split), in alphabetical order
 SplitPair = tuple[str, str]
-"""(split, other split), in alphabetical order."""
+# (clip id, clip id in the other split, number of shared keys)
 ClipPair = tuple[str, str, int]
-"""(clip id, clip id in the other split, number of shared keys)"""
+# Split -> sorted clip ids
 ClipIds = dict[str, list[str]]
-"""Split -> sorted clip ids."""
 
 
 class CrossSplitFigures(TypedDict):

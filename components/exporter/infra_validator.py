@@ -154,17 +154,21 @@ def _compare(
     checks["alone_as_in_a_batch"] = _check_close([(served["alone"], embedding)], scale=scale, tolerance=tolerance)
     dim = expected["embedding"].shape[-1]
     for name in ("silence", "short_clip"):
-        checks[name] = _check_finite(served[name], dim=dim)
+        checks[name] = _check_embedding(served[name], dim=dim)
     return checks
 
 
 def _check_close(pairs: list[tuple[np.ndarray, np.ndarray]], *, scale: float, tolerance: float) -> Check:
     if any(a.shape != b.shape for a, b in pairs):
         return Check(False, f"shapes {[(a.shape, b.shape) for a, b in pairs]}")
-    worst = max(float(np.max(np.abs(a - b))) for a, b in pairs) / scale
+    # `np.max`, because Python's `max` may ignore a NaN.
+    worst = float(np.max([np.max(np.abs(a - b)) for a, b in pairs])) / scale
     return Check(worst <= tolerance, f"largest difference {worst:.1e} of the largest value")
 
 
-def _check_finite(embedding: np.ndarray, *, dim: int) -> Check:
-    finite = bool(np.isfinite(embedding).all()) and embedding.shape[-1] == dim
-    return Check(finite, "finite" if finite else "not finite")
+def _check_embedding(embedding: np.ndarray, *, dim: int) -> Check:
+    if embedding.shape[-1] != dim:
+        return Check(False, f"{embedding.shape[-1]} dimensions, not {dim}")
+    if not np.isfinite(embedding).all():
+        return Check(False, "not finite")
+    return Check(True, "finite")

@@ -109,7 +109,7 @@ def _spectral_config(name: str, arrays: Mapping[str, np.ndarray]) -> ModelConfig
     if fft_length not in _FRONT_ENDS:
         raise ValueError(f"an FFT of {fft_length} points is none of {list(_FRONT_ENDS)}, which PANNs' networks have")
     sample_rate, high_hz = _FRONT_ENDS[fft_length]
-    expected = filters.triangles(
+    expected = filters.filter_bank(
         "slaney", bands=bands, sample_rate=sample_rate, fft_length=fft_length, low_hz=_LOW_HZ, high_hz=high_hz
     )
     if not np.allclose(arrays[_FILTERS], expected, rtol=0.0, atol=1e-4 * expected.max()):

@@ -52,7 +52,7 @@ class CheckpointFiles:
         files = sorted(path for path in unfinished.iterdir() if path.name.startswith(f"{_STATE}."))
         record = {
             "step": step,
-            "standing": validation_state.to_json(),
+            "standing": validation_state.to_json(),  # The key stays, so that old checkpoints load.
             "variables": self._shapes,
             "files": {path.name: storage.file_digest(path) for path in files},
         }
@@ -69,8 +69,8 @@ class CheckpointFiles:
         record = _read_record(folder)
         if record.variables != self._shapes:
             raise UserError(
-                f"The checkpoint {folder} is of another model or optimizer: remove {folder.parent} to train anew, or "
-                "train with the config and the code that wrote it."
+                f"The checkpoint {folder} is of another model or optimizer: remove {folder.parent} to train from the "
+                "start, or train with the config and the code that wrote it."
             )
         _verify_files(folder, record)
         try:

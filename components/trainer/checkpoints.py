@@ -107,7 +107,7 @@ class Checkpoints:
         if not path.exists() or self._read(path) is None:
             raise UserError(
                 f"The best model's checkpoint {path} is gone or damaged: put it back, or remove {self.folder} to train "
-                "anew."
+                "from the start."
             )
         return self.step
 
@@ -122,7 +122,7 @@ class Checkpoints:
                 return
             self._set_aside(path)
         if paths:
-            raise UserError(f"No checkpoint in {self.folder} is whole: remove it to train anew.")
+            raise UserError(f"No checkpoint in {self.folder} is whole: remove it to train from the start.")
 
     def _check_best(self, *, restored: epath.Path) -> None:
         """Forgets the best model if its checkpoint is damaged or gone, so that the next validation chooses anew.
@@ -140,7 +140,7 @@ class Checkpoints:
             checkpoint_files.verify(path)
         except checkpoint_files.DamagedError as error:
             logging.error(
-                "the best checkpoint %s is gone or damaged (%s): the best is chosen anew from here", path, error
+                "the best checkpoint %s is gone or damaged (%s): the best model is chosen again from here", path, error
             )
             self.validation_state = ValidationState(last_validated_step=state.last_validated_step)
 

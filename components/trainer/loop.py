@@ -229,5 +229,5 @@ class TrainingLoop:
             checkpoint = f"the last good checkpoint is that of step {self._checkpoints.newest}"
         return UserError(
             f"The loss was no longer finite at step {finite_steps + 1}, on the clips {clips}; {checkpoint} in "
-            f"{self._checkpoints.folder}. Lower trainer.learning_rate, or raise trainer.temperature."
+            f"{self._checkpoints.folder}: lower trainer.learning_rate, or raise trainer.temperature."
         )

@@ -1,6 +1,7 @@
 """The commands of `diptych`, one module each.
 
-A command parses its arguments and calls the code that does the work. Its module has:
+A command declares its arguments, and `pipeline.cli` parses them. The command then calls the code that does the work.
+Its module has:
 
 * `SUMMARY`: one line for `diptych --help`.
 * `DESCRIPTION` and `EPILOG`: the text before and after the arguments in `diptych COMMAND --help`.

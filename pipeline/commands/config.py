@@ -2,8 +2,8 @@
 
 import argparse
 
-from pipeline.commands import arguments as shared
 from pipeline.commands import exit_status
+from pipeline.commands import shared_arguments as shared
 from pipeline.configs import describe
 
 SUMMARY = "print a preset's config with what each field means"

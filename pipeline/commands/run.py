@@ -12,8 +12,8 @@ from absl import logging
 
 from components.errors import UserError
 from pipeline import dag
-from pipeline.commands import arguments as shared
 from pipeline.commands import exit_status
+from pipeline.commands import shared_arguments as shared
 from pipeline.console import logs, report
 from pipeline.console.progress import Display
 from pipeline.runner import interrupts

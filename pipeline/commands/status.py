@@ -5,8 +5,8 @@ import argparse
 from rich.console import Console
 
 from components.errors import UserError
-from pipeline.commands import arguments as shared
 from pipeline.commands import exit_status
+from pipeline.commands import shared_arguments as shared
 from pipeline.console import report
 
 SUMMARY = "show the state or the result of the last run"

@@ -3,8 +3,8 @@
 import argparse
 
 from pipeline import paths
-from pipeline.commands import arguments as shared
 from pipeline.commands import exit_status
+from pipeline.commands import shared_arguments as shared
 from pipeline.configs import resolve
 from pipeline.console.progress import Display
 from pipeline.runner import interrupts, standalone

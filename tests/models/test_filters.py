@@ -13,7 +13,7 @@ BAND_EDGES = [(0.0, 8000.0), (80.0, 7600.0), (50.0, 8000.0), (60.0, 7800.0)]
 
 
 def _triangles(scale, low_hz, high_hz, *, bands=80, fft_length=512):
-    return filters.triangles(
+    return filters.filter_bank(
         scale, bands=bands, fft_length=fft_length, sample_rate=16000, low_hz=low_hz, high_hz=high_hz
     )
 

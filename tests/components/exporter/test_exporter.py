@@ -90,6 +90,12 @@ def test_a_model_that_differs_from_the_reference_is_not_blessed(exported):
     assert blessing.checks["alone_as_in_a_batch"].passed
 
 
+def test_an_output_that_is_not_a_number_is_not_blessed():
+    zeros, one_nan = np.zeros(2, np.float32), np.array([0.0, np.nan], np.float32)
+    check = infra_validator._check_close([(zeros, zeros), (one_nan, zeros)], scale=1.0, tolerance=1e-4)
+    assert not check.passed
+
+
 def test_a_damaged_saved_model_is_not_blessed_and_the_reason_is_given(exported, tmp_path):
     model, _ = exported
     audio = np.zeros((2, 9000), np.float32)

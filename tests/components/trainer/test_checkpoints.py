@@ -81,7 +81,7 @@ def test_training_does_not_start_anew_by_itself_if_all_checkpoints_are_damaged(t
     weights, step, checkpoints = open_state(tmp_path)
     advance(weights, step, checkpoints, to=1)
     (tmp_path / "step-00000001" / "checkpoint.json").unlink()
-    with pytest.raises(UserError, match=f"No checkpoint in {tmp_path} is whole: remove it to train anew"):
+    with pytest.raises(UserError, match=f"No checkpoint in {tmp_path} is whole: remove it to train from the start"):
         open_state(tmp_path)
 
 
@@ -125,7 +125,7 @@ def test_a_resumed_run_reports_a_missing_best_checkpoint_and_chooses_anew(tmp_pa
     assert (resumed.step, resumed.validation_state) == (2, ValidationState(last_validated_step=1))
     (error,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert "best-00000001 is gone or damaged" in error
-    assert "chosen anew" in error
+    assert "chosen again" in error
     assert resumed.restore_best() == 2
 
 
