@@ -14,7 +14,7 @@ file is the mean over its sub-clips."""
 
 EPILOG = """\
 example:
-  diptych embed --model runs/quickstart/artifacts/Exporter/saved_model/7 *.wav"""
+  diptych embed --model runs/quickstart/artifacts/Exporter/saved_model/6 *.wav"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

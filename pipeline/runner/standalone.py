@@ -33,7 +33,7 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
     if not (examples_folder / "dataset_info.json").exists():
         raise UserError(
             f"--examples {examples}: there is no dataset_info.json; give the folder that AudioExampleGen published, "
-            "e.g. runs/tiny/artifacts/AudioExampleGen/examples/2."
+            "e.g. runs/tiny/artifacts/AudioExampleGen/examples/1."
         )
     folder = epath.Path(output)
     _claim(folder, config, examples=examples)
