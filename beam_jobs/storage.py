@@ -17,7 +17,7 @@ RECORDS_FOLDER = "_done"
 """Sub-folder with a record `<file name>.json` for each finished file, which holds its SHA-256 and its size."""
 
 UNFINISHED = ".writing"
-"""Suffix of files that are still being written. Readers ignore them and the next run removes them."""
+"""Suffix of files and folders that are still being written. Readers ignore them."""
 
 _BLOCK_BYTES = 2**20
 
@@ -90,15 +90,21 @@ def entries(folder: epath.PathLike, *, is_file_name: Callable[[str], bool] | Non
         yield Entry(name.rstrip("/"), is_folder)
 
 
-def write_text(path: epath.Path, text: str) -> None:
-    """Writes a text file. Readers see the old content or the new content, never a part of either."""
-    write_bytes(path, text.encode())
+def write_text(path: epath.Path, text: str, *, concurrent: bool = False) -> None:
+    """Writes a text file; see `write_bytes`."""
+    write_bytes(path, text.encode(), concurrent=concurrent)
 
 
-def write_bytes(path: epath.Path, content: bytes) -> None:
-    """Writes a file. Readers see the old content or the new content, never a part of either."""
-    # The temporary name is unique because several workers may write the same file at the same time.
-    temporary = unfinished_name(path)
+def write_bytes(path: epath.Path, content: bytes, *, concurrent: bool = False) -> None:
+    """Writes a file. Readers see the old content or the new content, never a part of either.
+
+    Args:
+        path: The file.
+        content: Its content.
+        concurrent: Whether several processes may write the file at the same time. Each then has a temporary file of
+            its own. Otherwise the temporary name is always the same, so that killed processes leave one at most.
+    """
+    temporary = unfinished_name(path) if concurrent else path.with_name(path.name + UNFINISHED)
     temporary.write_bytes(content)
     temporary.replace(path)
 

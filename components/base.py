@@ -99,16 +99,16 @@ class StageContext:
     earlier_work_dirs: Sequence[epath.Path] = ()
 
 
-Config = TypeVar("Config", bound=StageConfig)
-Config_contra = TypeVar("Config_contra", bound=StageConfig, contravariant=True)
+ConfigT = TypeVar("ConfigT", bound=StageConfig)
+ConfigT_contra = TypeVar("ConfigT_contra", bound=StageConfig, contravariant=True)
 
 
-class Executor(Protocol[Config_contra]):
+class Executor(Protocol[ConfigT_contra]):
     """The module that does the work of a stage, `components/<stage>/executor.py`. It may import TensorFlow and Beam."""
 
     def execute(
         self,
-        config: Config_contra,
+        config: ConfigT_contra,
         *,
         inputs: Mapping[str, epath.Path],
         outputs: Mapping[str, epath.Path],
@@ -117,7 +117,7 @@ class Executor(Protocol[Config_contra]):
         """Reads the folders in `inputs` and writes into the folders in `outputs`; see `Component.execute`."""
 
 
-class Component(Generic[Config]):
+class Component(Generic[ConfigT]):
     """One stage of the pipeline: its channels, its config and the name of its executor.
 
     A component imports neither TensorFlow nor Beam, so that a run that skips every stage stays fast.
@@ -139,8 +139,8 @@ class Component(Generic[Config]):
     executor: ClassVar[str]
     code: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, config: Config | None = None):
-        self.config: Config = self.Config() if config is None else config
+    def __init__(self, config: ConfigT | None = None):
+        self.config: ConfigT = self.Config() if config is None else config
 
     @property
     def name(self) -> str:
@@ -191,5 +191,5 @@ class Component(Generic[Config]):
         Raises:
             UserError: The user can correct the cause. Nothing is published.
         """
-        executor: Executor[Config] = importlib.import_module(self.executor)
+        executor: Executor[ConfigT] = importlib.import_module(self.executor)
         return executor.execute(self.config, inputs=inputs, outputs=outputs, context=context)

@@ -46,11 +46,11 @@ class EmbeddingInfo:
 
     @classmethod
     def read(cls, saved_model: epath.PathLike) -> "EmbeddingInfo":
-        """Reads the file in a SavedModel's folder.
+        """Reads the file in a SavedModel's folder. Fields that this version does not know are ignored.
 
         Raises:
             FileNotFoundError: The folder has no such file, e.g. because another program exported the model.
         """
         values = json.loads((epath.Path(saved_model) / FILE).read_text())
         values["formats"] = tuple(values["formats"])
-        return cls(**values)
+        return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})

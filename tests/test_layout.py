@@ -96,10 +96,10 @@ def test_an_import_within_a_function_says_why():
 
 
 def _has_comment(lines, index):
-    """Whether a line, or the comment above the block of imports that it is in, says why."""
-    while lines[index].strip().startswith(("import ", "from ")):
-        if "#" in lines[index]:
-            return True
+    """Returns whether the line of an import, or the comment above its block of imports, says why it is there."""
+    if "#" in lines[index]:
+        return True
+    while not lines[index] or lines[index].strip().startswith(("import ", "from ")):
         index -= 1
     return lines[index].strip().startswith("#")
 

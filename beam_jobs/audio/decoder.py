@@ -89,7 +89,7 @@ class Decoder:
         try:
             return self._ask(request, payload)
         except _ChildDiedError as error:
-            raise audio.DecodeError("crashed", f"the decoder died of it twice: {error}") from error
+            raise audio.DecodeError("crashed", f"the decoder crashed twice on it: {error}") from error
 
     def _ask(self, request: Request, payload: bytes) -> tuple[Reply, np.ndarray]:
         """Sends one request to the child, and returns its reply with the decoded samples."""

@@ -26,7 +26,7 @@ def to_float(samples: Samples) -> Samples:
     if isinstance(samples, np.ndarray):
         samples = samples.astype(np.float32)
     else:
-        # Imported here because the decoder's child process and the Beam workers of ingest run without TensorFlow.
+        # Imported here because the decoder's child process runs without TensorFlow.
         import tensorflow as tf
 
         samples = tf.cast(samples, tf.float32)

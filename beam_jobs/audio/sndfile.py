@@ -70,7 +70,7 @@ def _read_mono(file: soundfile.SoundFile, count: int) -> np.ndarray:
 
 
 def _promised_samples(file: soundfile.SoundFile, source: Source) -> float:
-    """Returns how many samples the file is to hold.
+    """Returns how many samples the file should have.
 
     Raises:
         SndfileError: if libsndfile underestimates the length of an MP3 file, and so cannot read its end.

@@ -94,7 +94,7 @@ def save(work: epath.Path, shards: Sequence[Shard]) -> None:
         target = work / PLAN / f"{shard.file}.json"
         text = json.dumps(dataclasses.asdict(shard), separators=(",", ":"))
         if not target.exists() or target.read_text() != text:
-            storage.write_text(target, text)
+            storage.write_text(target, text, concurrent=True)
 
 
 def load(work: epath.Path, file: str) -> tuple[Shard, str]:

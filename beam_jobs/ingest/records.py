@@ -28,7 +28,7 @@ class ShardRecord:
         clips: Number of examples in the file; a long recording gives several.
         bytes: Size of the file.
         sha256: Digest of the file.
-        plan: Digest of the job and the planned shard, so that a rerun with other clips or settings writes it anew.
+        plan: Digest of the job and the planned shard, so that a rerun with other clips or settings writes it again.
         quarantined: One mapping for each quarantined clip, see `quarantine_entry`.
     """
 
@@ -107,7 +107,8 @@ def read(work: epath.Path, file: str) -> ShardRecord:
 
 def write(work: epath.Path, record: ShardRecord) -> None:
     """Writes the record of one file."""
-    storage.write_text(_record_file(work, record.file), json.dumps(dataclasses.asdict(record), indent=1))
+    content = json.dumps(dataclasses.asdict(record), indent=1)
+    storage.write_text(_record_file(work, record.file), content, concurrent=True)
 
 
 def _record_file(work: epath.Path, file: str) -> epath.Path:

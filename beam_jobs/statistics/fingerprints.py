@@ -29,7 +29,9 @@ _LAG = 8  # Distance between two averages that are compared (0.26 s).
 _STEP = 12  # Distance between the two frames of a word (0.4 s).
 _RANGE_DB = 40.0
 _MIN_CHANGE_DB = 0.2
-_WORDS_PER_KEY = 2  # Two clips share each word with the probability of the Jaccard similarity, hence the square above.
+_WORDS_PER_KEY = (
+    2  # Two clips share a minimum with the probability of their Jaccard similarity; a key joins two minima.
+)
 _MIN_WORDS = 12
 
 

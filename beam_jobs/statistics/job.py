@@ -61,7 +61,7 @@ def build(
 ) -> None:
     """Adds the job to a pipeline. See `compute` for the arguments."""
     files = [(split, path) for split in info.splits for path in info.files(split)]
-    summarise = Summarise(
+    summarize = SummarizeFile(
         classes=len(info.label_names),
         sample_rate=info.sample_rate,
         storage=info.storage,
@@ -72,14 +72,14 @@ def build(
         pipeline
         | "Files" >> beam.Create(files)
         | beam.Reshuffle()
-        | "Summarise" >> beam.ParDo(summarise).with_outputs(_KEYS, main="sums")
+        | "Summarize" >> beam.ParDo(summarize).with_outputs(_KEYS, main="sums")
     )
     sums = outputs["sums"] | "Merge" >> beam.CombinePerKey(_merge)
     duplicates = outputs[_KEYS] | "Near duplicates" >> near_duplicates.CrossSplitPairs(listed=LISTED_DUPLICATES)
     _ = (sums, duplicates) | beam.Flatten() | "Gather" >> beam.combiners.ToDict() | "Write" >> beam.Map(write)
 
 
-class Summarise(beam.DoFn):
+class SummarizeFile(beam.DoFn):
     """Sums one file of examples and fingerprints its clips.
 
     Takes `(split, path)`. The main output is `(split, Sums)`. The output "keys" has `(key, (split, clip id))` for every

@@ -57,7 +57,7 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
     def external_digests(self) -> Mapping[str, str]:
         if self.config.source is None:
             return {}
-        # Imported here so that `diptych --help` stays fast: the readers of the sources import NumPy.
+        # Imported here because only a run with a source needs the readers of the sources.
         from components.audio_example_gen import source_digest
 
         return {"source": source_digest.digest(self.config.source)}

@@ -1,4 +1,4 @@
-"""Lists the clips of a source and refuses a source without any usable clip."""
+"""Lists the clips of a source. A source without any usable clip is an error."""
 
 from collections import Counter
 

@@ -125,7 +125,7 @@ class Checkpoints:
             raise UserError(f"No checkpoint in {self.folder} is whole: remove it to train from the start.")
 
     def _check_best(self, *, restored: epath.Path) -> None:
-        """Forgets the best model if its checkpoint is damaged or gone, so that the next validation chooses anew.
+        """Forgets the best model if its checkpoint is damaged or gone, so that the next validation chooses again.
 
         Args:
             restored: The checkpoint that was just restored, which is known to be undamaged.

@@ -75,9 +75,9 @@ def training_batches(
     Each epoch visits the clips in a new order and drops its last, incomplete batch. Two epochs never share a batch, so
     a clip is never its own negative.
 
-    With several hosts, each contributes an equal part of every global batch. In each epoch the files are distributed
-    anew among the hosts. If there are fewer files than hosts, every host reads all files and keeps every `hosts`-th
-    clip. The host with the fewest clips determines the length of the epoch for all hosts.
+    With several hosts, each contributes an equal part of every global batch. Each epoch distributes the files among the
+    hosts in a new way. If there are fewer files than hosts, every host reads all files and keeps every `hosts`-th clip.
+    The host with the fewest clips determines the length of the epoch for all hosts.
 
     Args:
         directory: A folder of examples.

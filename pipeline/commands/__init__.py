@@ -8,5 +8,5 @@ Its module has:
 * `add_arguments(parser)`: adds the arguments of the command.
 * `execute(arguments)`: does what the command is for and returns the exit status.
 
-`diptych --help` imports all of these modules. They therefore import TensorFlow, Beam and the like only in `execute`.
+`diptych --help` imports all of these modules. They therefore import what does the work only in `execute`.
 """

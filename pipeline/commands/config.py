@@ -4,7 +4,6 @@ import argparse
 
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
-from pipeline.configs import describe
 
 SUMMARY = "print a preset's config with what each field means"
 
@@ -33,7 +32,11 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: There is no such preset or field, or a value does not fit.
     """
-    config = shared.config(arguments)
+    # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from pipeline.commands import parsed_arguments as parsed
+    from pipeline.configs import describe
+
+    config = parsed.config(arguments)
     if arguments.json:
         print(config.model_dump_json(indent=2))
     else:

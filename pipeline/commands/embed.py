@@ -30,7 +30,7 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: There is no such model or file, or the output cannot be written.
     """
-    # Imported here so that `diptych --help` stays fast.
+    # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     from pipeline.serving import embed_files
 
     embedded = embed_files.embed_files(arguments.model, arguments.files, output=arguments.output)

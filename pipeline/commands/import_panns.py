@@ -38,7 +38,7 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: The file is not a checkpoint of PANNs, or the output cannot be written.
     """
-    # Imported here so that `diptych --help` stays fast.
+    # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     from components.importer import panns
 
     output = arguments.output or f"runs/imported/{pathlib.Path(arguments.checkpoint).stem}"

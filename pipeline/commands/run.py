@@ -11,13 +11,8 @@ from collections.abc import Sequence
 from absl import logging
 
 from components.errors import UserError
-from pipeline import dag
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
-from pipeline.console import logs, report
-from pipeline.console.progress import Display
-from pipeline.runner import interrupts
-from pipeline.runner.local import LocalRunner
 
 SUMMARY = "run the pipeline, skipping what has not changed"
 
@@ -62,15 +57,23 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: The arguments do not fit, or a stage raised it.
     """
-    config = shared.config(arguments)
+    # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from pipeline import dag
+    from pipeline.commands import parsed_arguments as parsed
+    from pipeline.console import logs, report
+    from pipeline.console.progress import Display
+    from pipeline.runner import interrupts
+    from pipeline.runner.local import LocalRunner
+
+    config = parsed.config(arguments)
     pipeline = dag.create_pipeline(config)
-    root = shared.root(arguments)
+    root = parsed.root(arguments)
     display = Display()
     log_file = root.log_file(time.strftime("%Y%m%d-%H%M%S"))
     with root.lock(), interrupts.as_exceptions(), logs.to_file(log_file, console=display.console):
         logging.info("diptych %s", without_passwords(arguments.typed))
         logging.info("config %s", config.model_dump_json())
-        store = shared.store(arguments, root=root)
+        store = parsed.store(arguments, root=root)
         try:
             run = LocalRunner(root, store=store, display=display).run(
                 pipeline,

@@ -2,12 +2,9 @@
 
 import argparse
 
-from rich.console import Console
-
 from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
-from pipeline.console import report
 
 SUMMARY = "show the state or the result of the last run"
 
@@ -20,7 +17,7 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--preset", metavar="NAME", help="look under runs/NAME")
+    parser.add_argument("--preset", metavar="NAME", help="show the run under runs/NAME")
     shared.add_root(parser)
 
 
@@ -30,13 +27,19 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: There is no run under the root.
     """
-    root = shared.root(arguments)
+    # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from rich.console import Console
+
+    from pipeline.commands import parsed_arguments as parsed
+    from pipeline.console import report
+
+    root = parsed.root(arguments)
     no_run = UserError(f"There is no run under {root.path}: name another place with --root or --preset.")
     if not root.path.exists():
         raise no_run
     if root.is_local and not arguments.metadata and not (root.path / "metadata.sqlite").exists():
         raise no_run  # Opening the default store would create it.
-    store = shared.store(arguments, root=root)
+    store = parsed.store(arguments, root=root)
     runs = store.runs()
     if not runs:
         raise no_run

@@ -2,12 +2,8 @@
 
 import argparse
 
-from pipeline import paths
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
-from pipeline.configs import resolve
-from pipeline.console.progress import Display
-from pipeline.runner import interrupts, standalone
 
 SUMMARY = "train on existing examples, on one machine or on many"
 
@@ -42,6 +38,12 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: The config, the examples and the output do not fit together.
     """
+    # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from pipeline import paths
+    from pipeline.configs import resolve
+    from pipeline.console.progress import Display
+    from pipeline.runner import interrupts, standalone
+
     config = resolve.resolve(arguments.preset, assignments=arguments.overrides)
     display = Display()
     with interrupts.as_exceptions():

@@ -3,11 +3,13 @@
 import dataclasses
 import difflib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from components.errors import UserError
 from models import catalog
-from pipeline.configs import overrides
-from pipeline.configs.config import PipelineConfig
+
+if TYPE_CHECKING:
+    from pipeline.configs.config import PipelineConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,10 +105,15 @@ def find(name: str) -> Preset:
     raise UserError(f"--preset {name}: there is no such preset; {hint} presets are {', '.join(PRESETS)}.")
 
 
-def config(name: str) -> PipelineConfig:
+def config(name: str) -> "PipelineConfig":
     """Returns the config of a preset.
 
     Raises:
         UserError: There is no such preset.
     """
-    return overrides.replace(PipelineConfig(), find(name).fields)
+    preset = find(name)
+    # Imported here because `diptych --help` lists the presets, and should stay fast.
+    from pipeline.configs import overrides
+    from pipeline.configs.config import PipelineConfig
+
+    return overrides.replace(PipelineConfig(), preset.fields)

@@ -75,17 +75,18 @@ class SqliteRecords:
     def events(self, execution_ids: Iterable[int]) -> list[Event]:
         ids = list(execution_ids)
         marks = ", ".join("?" for _ in ids)
+        # Events first: another process may publish between the queries, and its events would lack their artifacts.
+        event_rows = self._db.execute(
+            "SELECT Event.*, EventPath.step_key FROM Event JOIN EventPath ON EventPath.event_id = Event.id "
+            f"WHERE Event.execution_id IN ({marks}) ORDER BY Event.id",
+            ids,
+        ).fetchall()
         artifact_rows = self._db.execute(
             "SELECT Artifact.*, Type.name AS type_name FROM Artifact JOIN Type ON Type.id = Artifact.type_id "
             f"WHERE Artifact.id IN (SELECT artifact_id FROM Event WHERE execution_id IN ({marks}))",
             ids,
         ).fetchall()
         artifacts = {row["id"]: self._record("Artifact", row) for row in artifact_rows}
-        event_rows = self._db.execute(
-            "SELECT Event.*, EventPath.step_key FROM Event JOIN EventPath ON EventPath.event_id = Event.id "
-            f"WHERE Event.execution_id IN ({marks}) ORDER BY Event.id",
-            ids,
-        ).fetchall()
         return [
             Event(
                 artifact=artifacts[row["artifact_id"]],

@@ -45,7 +45,7 @@ class LocalRunner:
             pipeline: The pipeline.
             preset: Name of the preset, which is recorded with the run.
             force: Stages that run even if nothing changed.
-            from_stage: This stage and all that depend on it run. The last outputs of the others are taken as they are.
+            from_stage: This stage and all that depend on it run. The last outputs of the others are reused unchecked.
             until_stage: Only this stage and those it depends on run.
 
         Raises:

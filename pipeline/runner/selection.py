@@ -28,6 +28,8 @@ def select(pipeline: Pipeline, *, force: Sequence[str], from_stage: str | None, 
     Raises:
         UserError: A flag names a stage that does not exist, or the flags contradict each other.
     """
+    # A script may pass an empty value, which means that the flag is not given.
+    from_stage, until_stage = from_stage or None, until_stage or None
     forced = [pipeline.find(name, flag="--force") for name in force]
     if from_stage is not None:
         from_stage = pipeline.find(from_stage, flag="--from")
@@ -38,7 +40,7 @@ def select(pipeline: Pipeline, *, force: Sequence[str], from_stage: str | None, 
 
     for name in forced if from_stage is None else [*forced, from_stage]:
         if name not in stages:
-            raise UserError(f"--until {until_stage} leaves out {name}, which another flag asks for.")
+            raise UserError(f"--until {until_stage} excludes {name}, which another flag asks for.")
 
     forced_by: dict[str, str] = {}
     if from_stage is not None:

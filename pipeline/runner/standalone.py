@@ -68,7 +68,7 @@ def _claim(folder: epath.Path, config: TrainerConfig, *, examples: str) -> None:
                     "another folder, remove this one, or use the same config and examples as before."
                 )
         folder.mkdir(parents=True, exist_ok=True)
-        storage.write_text(file, text)
+        storage.write_text(file, text, concurrent=True)
     except OSError as error:
         raise UserError(f"--output {folder} cannot be written ({error.strerror}): name another folder.") from error
 

@@ -99,7 +99,7 @@ def test_a_file_that_kills_two_decoders_is_given_up(make, endless, tone):
 
     killer = threading.Thread(target=kill_two_decoders)
     killer.start()
-    assert failure(child, endless) == ("crashed", "the decoder died of it twice: Segmentation fault")
+    assert failure(child, endless) == ("crashed", "the decoder crashed twice on it: Segmentation fault")
     killer.join()
     assert child.decode(tone).samples.size == 8000
 

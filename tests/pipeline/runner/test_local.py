@@ -135,7 +135,7 @@ class TestFlags:
         assert states(done) == {"Numbers": RAN, "Total": RAN}
 
     def test_flags_that_contradict_each_other(self, tmp_path):
-        with pytest.raises(UserError, match="--until Total leaves out Verdict"):
+        with pytest.raises(UserError, match="--until Total excludes Verdict"):
             stages.run(tmp_path, stages.build(), until_stage="Total", force=["Verdict"])
 
     def test_a_flag_with_an_unknown_stage(self, tmp_path):

@@ -1,0 +1,55 @@
+"""Turns the parsed arguments that several commands share into a config, a root and a metadata store."""
+
+import argparse
+
+from etils import epath
+
+from components.errors import UserError
+from pipeline import paths
+from pipeline.configs import presets, resolve
+from pipeline.configs.config import PipelineConfig
+from pipeline.metadata.store import MetadataStore
+from pipeline.root import Root
+
+
+def config(arguments: argparse.Namespace) -> PipelineConfig:
+    """Returns the config that the arguments of `add_config` ask for.
+
+    Raises:
+        UserError: There is no such preset or field, or a value does not fit.
+    """
+    return resolve.resolve(
+        arguments.preset,
+        data=arguments.data,
+        imported=arguments.imported,
+        max_quarantine=arguments.max_quarantine,
+        assignments=arguments.overrides,
+    )
+
+
+def root(arguments: argparse.Namespace) -> Root:
+    """Returns the root folder that `--root` or `--preset` names.
+
+    Raises:
+        UserError: Neither is given, there is no such preset, or the root is at a URL that cannot be used.
+    """
+    folder = arguments.root
+    if not folder:
+        if not arguments.preset:
+            raise UserError("Say which run: give --preset NAME or --root DIR.")
+        presets.find(arguments.preset)
+        folder = f"runs/{arguments.preset}"
+    folder = paths.absolute(folder)
+    try:
+        return Root(epath.Path(folder))
+    except KeyError as error:  # epath does not know the scheme of the URL.
+        raise UserError(f"--root {folder} is neither a local folder nor a gs:// URL: give one of the two.") from error
+
+
+def store(arguments: argparse.Namespace, *, root: Root) -> MetadataStore:
+    """Opens the store that `--metadata` names, or the default store of the root.
+
+    Raises:
+        UserError: The store cannot be opened.
+    """
+    return MetadataStore(arguments.metadata or root.metadata_uri(), pipeline=str(root.path))
