@@ -87,3 +87,22 @@ def test_each_implementation_continues_the_file_of_the_other(tmp_path, first, la
 def test_plain_converts_figures_to_property_values(value, expected):
     assert records.plain(value) == expected
     assert type(records.plain(value)) is type(expected)
+
+
+def test_events_are_complete_if_a_stage_is_published_while_they_are_read(tmp_path):
+    writer, reader = sqlite(tmp_path / "metadata.sqlite"), sqlite(tmp_path / "metadata.sqlite")
+    context, execution = Record(type="pipeline", name="p"), Record(type="Trainer")
+    writer.put_context(context)
+    writer.put_execution(execution, events=[], contexts=[context])
+    queries = []
+
+    def publish_before_the_second_query(statement):
+        queries.append(statement)
+        if len(queries) == 2:
+            event = Event(artifact=Record(type="Model", uri="model"), channel="model", output=True)
+            writer.put_execution(execution, events=[event], contexts=[context])
+
+    reader._db.set_trace_callback(publish_before_the_second_query)
+    assert reader.events([execution.id]) == []
+    reader._db.set_trace_callback(None)
+    assert [event.artifact.uri for event in reader.events([execution.id])] == ["model"]
