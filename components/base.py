@@ -185,7 +185,8 @@ class Component(Generic[ConfigT]):
 
         Args:
             inputs: Folder of each connected input channel.
-            outputs: Folder of each output channel. The folders exist and are empty. Files written elsewhere are lost.
+            outputs: Folder of each output channel. The folders exist and are empty. Files written elsewhere are not
+                published.
             context: What the runner provides.
 
         Raises:

@@ -103,7 +103,7 @@ def _spectral_config(name: str, arrays: Mapping[str, np.ndarray]) -> ModelConfig
         ValueError: The front end in the file is not one of PANNs'.
     """
     if _FILTERS not in arrays:
-        raise ValueError(f"there is no {_FILTERS}, which would tell the network's sample rate")
+        raise ValueError(f"there is no {_FILTERS}, which determines the network's sample rate")
     bins, bands = arrays[_FILTERS].shape
     fft_length = 2 * (bins - 1)
     if fft_length not in _FRONT_ENDS:

@@ -112,7 +112,8 @@ def _read_record(folder: epath.Path) -> _Record:
             variables=record["variables"],
             files={name: storage.FileDigest(*digest) for name, digest in record["files"].items()},
         )
-    except (OSError, ValueError, KeyError) as error:
+    # On Cloud Storage, reading raises errors of TensorFlow.
+    except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
         raise DamagedError(str(error)) from error
 
 
@@ -121,7 +122,7 @@ def _verify_files(folder: epath.Path, record: _Record) -> None:
         for name, digest in record.files.items():
             if storage.file_digest(folder / name) != digest:
                 raise DamagedError(f"{name} is not as it was written")
-    except OSError as error:
+    except (OSError, tf.errors.OpError) as error:
         raise DamagedError(str(error)) from error
 
 

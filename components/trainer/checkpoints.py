@@ -122,7 +122,7 @@ class Checkpoints:
                 return
             self._set_aside(path)
         if paths:
-            raise UserError(f"No checkpoint in {self.folder} is whole: remove it to train from the start.")
+            raise UserError(f"All checkpoints in {self.folder} are damaged: remove it to train from the start.")
 
     def _check_best(self, *, restored: epath.Path) -> None:
         """Forgets the best model if its checkpoint is damaged or gone, so that the next validation chooses again.

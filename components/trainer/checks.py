@@ -27,8 +27,8 @@ def check_anomalies(folder: epath.Path) -> None:
     if len(fatal) > 1:
         others = f" (and {len(fatal) - 1} more)"
     raise UserError(
-        f"The examples cannot be trained on: {fatal[0]['message'].rstrip('.')}{others}; mend the audio, or change the "
-        f"bounds in example_validator (all anomalies are in {folder / 'anomalies.json'})."
+        f"The examples cannot be trained on: {fatal[0]['message'].rstrip('.')}{others}; correct the audio, or change "
+        f"the bounds in example_validator (all anomalies are in {folder / 'anomalies.json'})."
     )
 
 
@@ -40,7 +40,7 @@ def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
     """
     clips = info.splits.get("train", 0)
     if clips < 2:
-        raise UserError(f"the train split has {clips} clips, and one alone has no negatives: add audio.")
+        raise UserError(f"the train split has {clips} clips, and training needs at least 2: add audio.")
     if clips < config.batch_size:
         raise UserError(
             f"trainer.batch_size={config.batch_size} is more than the {clips} clips of the train split: choose at most "
@@ -84,9 +84,9 @@ def check_batch_size(config: TrainerConfig, *, replicas: int) -> None:
         if config.micro_batch:
             field, factor = "micro_batch", model.mixing_group
         raise UserError(
-            f"{micro_batch:,} clips embedded at a time are no whole number of mixing groups of {model.mixing_group}: "
-            f"make trainer.{field} a multiple of {factor:,}, or trainer.model.mixing_group a divisor of "
-            f"{micro_batch:,}."
+            f"{micro_batch:,} clips embedded at a time are not a multiple of "
+            f"trainer.model.mixing_group={model.mixing_group}: make trainer.{field} a multiple of {factor:,}, or "
+            f"trainer.model.mixing_group a divisor of {micro_batch:,}."
         )
 
 

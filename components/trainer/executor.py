@@ -33,7 +33,7 @@ def _summary(outcome: Outcome) -> str:
     steps = f"{outcome.steps:,} steps"
     if outcome.best_step != outcome.steps:
         steps += f", best at {outcome.best_step:,}"
-    speed = "all steps were done before"
+    speed = "nothing was left to train"
     if outcome.clips_per_s:
         speed = f"{outcome.clips_per_s:,.0f} clips/s"
     return f"{steps}, loss {outcome.loss:.2f}, top-1 {outcome.top1:.0%}, {speed}"

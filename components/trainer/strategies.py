@@ -118,5 +118,5 @@ def _tpu_strategy(name: str) -> tf.distribute.Strategy:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"trainer.strategy=tpu: there is no TPU {name!r} ({reason}); name it with trainer.tpu, or choose another "
-            "strategy. It needs tensorflow-tpu in TensorFlow's place, see deploy/tpu."
+            "strategy; a TPU needs tensorflow-tpu instead of tensorflow, see deploy/tpu."
         ) from error

@@ -34,7 +34,7 @@ def train(
         UserError: The examples do not fit the config, the loss is no longer finite, memory is exhausted, or a file
             cannot be written.
     """
-    # Strategy. Several machines must meet before TensorFlow is used for anything else.
+    # Strategy. Several machines must connect before TensorFlow is used for anything else.
     strategy = strategies.make(config.strategy, tpu=config.tpu)
     is_chief = strategies.is_chief(strategy)
 
@@ -134,8 +134,8 @@ def _restore_checkpoints(
     )
     if strategies.mean_over_hosts(training_step.strategy, checkpoints.step) != checkpoints.step:
         raise UserError(
-            f"The machines do not agree on the step to go on from (here {checkpoints.step}): give all of them one "
-            "folder for the output, which all can read."
+            f"The machines would resume from different steps (this one from {checkpoints.step}): give all of them the "
+            "same output folder, which all can read."
         )
     return checkpoints
 

@@ -73,7 +73,7 @@ class Validation:
         self.clips = len(self._ranked_crops)
 
     def run(self) -> ValidationResult:
-        """Validates the model as it is now. It does not change the model."""
+        """Validates the model with its current weights. It does not change the model."""
         logs, similarities = self._compute_loss(self._encode_a(self._crops_a)[""], self._encode_b(self._crops_b)[""])
         figures = {name: float(value) for name, value in logs.items()}
         embeddings = self._embed(self._ranked_crops)

@@ -1,4 +1,4 @@
-"""What the validations so far have decided, as it is kept in checkpoints."""
+"""The outcome of the validations so far, which checkpoints contain."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ _KEYS = {"best_step": "step", "best_score": "score", "validations_since": "waite
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ValidationState:
-    """What the validations so far have decided. Every checkpoint has it, so that a resumed run decides alike.
+    """The outcome of the validations so far. Every checkpoint has it, so that a resumed run makes the same decisions.
 
     Attributes:
         best_step: Step of the best model; None before the first validation.

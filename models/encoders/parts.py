@@ -55,9 +55,9 @@ def convolution_block(
 def normalized_bands(spectrum: Tensor, *, norm: str) -> Tensor:
     """Normalizes the bands of spectra, PANNs' bn0, and adds a channel axis: `(batch, frames, bands, 1)`.
 
-    Each band has a scale and an offset.
-    Batch normalization also has a mean and a variance per band, as in PANNs. If the encoder uses group normalization,
-    all bands form one group, because the number of bands need not be divisible by the number of groups.
+    Each band has a scale and an offset. Batch normalization also has a mean and a variance per band, as in PANNs. If
+    the encoder uses group normalization, all bands form one group, because the number of bands need not be divisible
+    by the number of groups.
     """
     if norm != "batch":
         norm = "group:1"

@@ -4,8 +4,10 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from etils import epath
 
+from beam_jobs import storage
 from components.errors import UserError
 from components.trainer.validation_state import ValidationState
 from tests.components.trainer import saved_state
@@ -49,7 +51,9 @@ def test_saving_twice_at_a_step_writes_once(tmp_path):
     assert (tmp_path / "step-00000001" / "checkpoint.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("damage", ["cut", "alter", "remove the data", "remove the record", "garble the record"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "alter", "remove the data", "remove the record", "a digest without a size", "garble the record"]
+)
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_restored(tmp_path, caplog, damage):
     weights, step, checkpoints = open_state(tmp_path)
     for to in (1, 2):
@@ -64,6 +68,10 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_restored(tmp_pat
         data.unlink()
     elif damage == "remove the record":
         (latest / "checkpoint.json").unlink()
+    elif damage == "a digest without a size":
+        record = json.loads((latest / "checkpoint.json").read_text())
+        record["files"] = {name: digest[:1] for name, digest in record["files"].items()}
+        (latest / "checkpoint.json").write_text(json.dumps(record))
     else:
         (latest / "checkpoint.json").write_text("{")
     again, _, resumed = open_state(tmp_path)
@@ -77,11 +85,26 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_restored(tmp_pat
     assert open_state(tmp_path)[2].step == 2
 
 
-def test_training_does_not_start_anew_by_itself_if_all_checkpoints_are_damaged(tmp_path):
+def test_a_checkpoint_that_cloud_storage_cannot_read_is_skipped(tmp_path, monkeypatch):
+    weights, step, checkpoints = open_state(tmp_path)
+    for to in (1, 2):
+        advance(weights, step, checkpoints, to=to)
+
+    def unavailable(path):
+        if "00000002" in str(path):
+            raise tf.errors.UnavailableError(None, None, "503")
+        return file_digest(path)
+
+    file_digest = storage.file_digest
+    monkeypatch.setattr(storage, "file_digest", unavailable)
+    assert open_state(tmp_path)[2].step == 1
+
+
+def test_training_does_not_start_from_the_first_step_by_itself_if_all_checkpoints_are_damaged(tmp_path):
     weights, step, checkpoints = open_state(tmp_path)
     advance(weights, step, checkpoints, to=1)
     (tmp_path / "step-00000001" / "checkpoint.json").unlink()
-    with pytest.raises(UserError, match=f"No checkpoint in {tmp_path} is whole: remove it to train from the start"):
+    with pytest.raises(UserError, match=f"All checkpoints in {tmp_path} are damaged: remove it to train"):
         open_state(tmp_path)
 
 

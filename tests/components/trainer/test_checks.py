@@ -43,9 +43,13 @@ def test_a_fatal_anomaly_stops_training(inputs, tmp_path):
         (
             {"batch_size": 64, "micro_batch": 16},
             1,
-            "no whole number of mixing groups of 32: make trainer.micro_batch",
+            "are not a multiple of trainer.model.mixing_group=32: make trainer.micro_batch",
         ),
-        ({"batch_size": 64}, 4, "no whole number of mixing groups.*make trainer.batch_size a multiple of 128, or"),
+        (
+            {"batch_size": 64},
+            4,
+            "are not a multiple of .*mixing_group=32: make trainer.batch_size a multiple of 128, or",
+        ),
     ],
 )
 def test_a_batch_that_cannot_be_split_is_refused(changes, replicas, message):
@@ -78,5 +82,5 @@ def test_crops_longer_than_every_clip_are_refused_unless_clips_are_repeated(inpu
 
 def test_one_clip_alone_has_no_negatives(tmp_path):
     folder = stored_examples.write_examples(tmp_path / "examples", {"train": [(stored_examples.sound(0), (), 0)]})
-    with pytest.raises(UserError, match="has 1 clips, and one alone has no negatives: add audio"):
+    with pytest.raises(UserError, match="has 1 clips, and training needs at least 2: add audio"):
         checks.check_examples(trainer_runs.config(batch_size=2), examples.read_info(folder))

@@ -36,4 +36,4 @@ def test_a_model_that_cannot_be_written_is_one_sentence_and_its_checkpoints_stay
     with pytest.raises(UserError, match=r"cannot be written to .*/outputs/model \(Is a directory\): make room"):
         trainer_runs.execute(config, inputs, tmp_path)
     blocked.rmdir()
-    assert trainer_runs.execute(config, inputs, tmp_path).result.summary.endswith("all steps were done before")
+    assert trainer_runs.execute(config, inputs, tmp_path).result.summary.endswith("nothing was left to train")

@@ -95,7 +95,7 @@ def test_the_sample_rate_is_read_from_the_mel_filters(tmp_path, capsys, sample_r
             "is not PANNs' for an FFT of 1024 points, 64 mel bands",
         ),
         ({"logmel_extractor.melW": lambda array: np.array(array[:401])}, "an FFT of 800 points is none of"),
-        ({"logmel_extractor.melW": None}, "there is no logmel_extractor.melW, which would tell the"),
+        ({"logmel_extractor.melW": None}, "there is no logmel_extractor.melW, which determines the"),
         ({"conv_block4.bn1.running_var": None}, "do not fit the encoder 'cnn6': missing conv_block4.bn1.running_var"),
         ({"conv_block4.conv1.weight": lambda array: array[:256]}, "of another shape conv_block4.conv1.weight (5, 5"),
         ({"att_block.att.weight": np.zeros((527, 2048, 1), "float32")}, "of none of PANNs' networks cnn6, cnn10"),
