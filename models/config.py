@@ -54,7 +54,7 @@ class FrontEndConfig(_Config):
     floor: float = pydantic.Field(1e-6, gt=0, description="Keeps the logarithm of silence finite.")
     centre: bool = pydantic.Field(
         False,
-        description="true: frame t is centred on sample t x hop, and the ends of the waveform are reflected, as in "
+        description="true: frame t is centered on sample t x hop, and the ends of the waveform are reflected, as in "
         "librosa and PANNs; false: frame t begins at that sample.",
     )
 

@@ -22,7 +22,7 @@ _TENSOR_OF_VARIABLE = {
 # The front end, which has no trained weights, and the linear layers.
 _OUTSIDE_THE_ENCODER = ("spectrogram_extractor.", "logmel_extractor.", "fc1.", "fc_audioset.")
 _BATCH_COUNTER = ".num_batches_tracked"
-_MOST_NAMES_IN_ERROR = 10
+_MAX_NAMES_IN_ERROR = 10
 
 
 def identify(arrays: Mapping[str, np.ndarray]) -> str:
@@ -106,8 +106,8 @@ def _keras_layout(array: np.ndarray) -> np.ndarray:
 def _listed(names: Sequence[str]) -> str:
     if not names:
         return "nothing"
-    text = ", ".join(names[:_MOST_NAMES_IN_ERROR])
-    more = len(names) - _MOST_NAMES_IN_ERROR
+    text = ", ".join(names[:_MAX_NAMES_IN_ERROR])
+    more = len(names) - _MAX_NAMES_IN_ERROR
     if more > 0:
         text += f" and {more} more"
     return text

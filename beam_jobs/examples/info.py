@@ -22,7 +22,7 @@ class ExamplesInfo:
         splits: Split name -> number of clips. Empty splits are absent.
         shards: Split name -> number of files.
         shard_lengths: Split name -> number of clips in each file.
-        label_names: Class names in index order; empty for unlabelled audio.
+        label_names: Class names in index order; empty for unlabeled audio.
         sample_rate: Sample rate of every clip, in Hz.
         has_folds: Whether the clips carry official cross-validation folds (ESC-50), numbered from 1.
         storage: How the samples are stored, "pcm" or "flac".

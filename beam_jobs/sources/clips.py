@@ -68,7 +68,7 @@ class Listing:
         root: The folder that the clips' paths are relative to.
         clips: The clips to read, in the order of the lists.
         quarantined: The rows and files that are not usable clips.
-        label_names: Display names of all classes in index order; empty for unlabelled audio.
+        label_names: Display names of all classes in index order; empty for unlabeled audio.
         layout: One of `LAYOUTS`.
         ignored: Reason -> number of files or records that are not clips of this source.
     """

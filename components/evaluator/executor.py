@@ -119,9 +119,9 @@ def _check_labels(probe: Probe, clips: Clips) -> None:
                 "more or none: set evaluator.probe=mlp."
             )
         return
-    labelled_splits = {split for labels, split in zip(clips.labels, clips.splits, strict=True) if labels}
+    labeled_splits = {split for labels, split in zip(clips.labels, clips.splits, strict=True) if labels}
     for split in ("train", "eval"):
-        if split not in labelled_splits:
+        if split not in labeled_splits:
             raise UserError(
                 f"no clip of the split {split!r} has a label: label at least one, or set evaluator.probe=none."
             )

@@ -72,7 +72,7 @@ def _sound(name: str, split: SplitStatistics, *, config: ExampleValidatorConfig)
 
 
 def _classes(name: str, split: SplitStatistics, *, label_names: Sequence[str]) -> Iterator[Anomaly]:
-    """Checks one split of labelled audio for classes without a clip and clips without a label."""
+    """Checks one split of labeled audio for classes without a clip and clips without a label."""
     if not label_names:
         return
     absent = [label for label, count in zip(label_names, split["label_counts"], strict=True) if count == 0]

@@ -1,4 +1,4 @@
-"""Trainer: learns the dual-format model from unlabelled audio."""
+"""Trainer: learns the dual-format model from unlabeled audio."""
 
 from components.trainer.component import Trainer
 from components.trainer.config import TrainerConfig

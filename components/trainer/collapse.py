@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from absl import logging
 
-_VALIDATIONS = 3  # The message says "third".
+_VALIDATIONS_IN_A_ROW = 3  # The message says "third".
 
 
 class CollapseWarning:
@@ -13,28 +13,28 @@ class CollapseWarning:
 
     Args:
         names: The names of the embeddings.
-        least_rank: An effective rank below this counts as collapsed.
-        clips: Number of clips whose embeddings are ranked. Since n clips fill at most n - 1 dimensions, half of that
-            bounds `least_rank`.
+        min_rank: An effective rank below this counts as collapsed.
+        clips: Number of clips that the effective ranks are computed from. Since n clips fill at most n - 1 dimensions,
+            half of that bounds `min_rank`.
     """
 
-    def __init__(self, names: Sequence[str], *, least_rank: float, clips: int):
-        self._least_rank = min(least_rank, (clips - 1) / 2)
+    def __init__(self, names: Sequence[str], *, min_rank: float, clips: int):
+        self._min_rank = min(min_rank, (clips - 1) / 2)
         self._collapsed_in_a_row = dict.fromkeys(names, 0)
 
     def update(self, step: int, ranks: Mapping[str, float]) -> None:
-        """Takes note of a validation.
+        """Counts a validation, and warns if it is the third in a row with a collapsed embedding.
 
         Args:
             step: Its step.
             ranks: Name of an embedding -> its effective rank.
         """
         for name, rank in ranks.items():
-            if rank < self._least_rank:
+            if rank < self._min_rank:
                 self._collapsed_in_a_row[name] += 1
             else:
                 self._collapsed_in_a_row[name] = 0
-            if self._collapsed_in_a_row[name] == _VALIDATIONS:
+            if self._collapsed_in_a_row[name] == _VALIDATIONS_IN_A_ROW:
                 logging.warning(
                     "the %s embeddings have collapsed: at step %d they fill %.1f dimensions, below the %g of "
                     "trainer.collapse_rank, for the third validation in a row; lower trainer.learning_rate, or set "
@@ -42,7 +42,7 @@ class CollapseWarning:
                     name,
                     step,
                     rank,
-                    self._least_rank,
+                    self._min_rank,
                 )
 
 

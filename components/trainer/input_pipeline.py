@@ -139,19 +139,19 @@ def training_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def validation_batch(directory: epath.Path, options: InputOptions, *, most_clips: int) -> Batch | None:
+def validation_batch(directory: epath.Path, options: InputOptions, *, max_clips: int) -> Batch | None:
     """Returns one batch of the valid split, always the same crops of the same clips.
 
     Args:
         directory: A folder of examples.
         options: How clips become batches.
-        most_clips: Maximum number of clips, if `options.batch_size` is larger.
+        max_clips: Maximum number of clips, if `options.batch_size` is larger.
 
     Returns:
         The batch, or None if the valid split has fewer than two clips.
     """
     info = examples.read_info(directory)
-    clips = min(info.splits.get("valid", 0), options.batch_size, most_clips)
+    clips = min(info.splits.get("valid", 0), options.batch_size, max_clips)
     if clips < 2:
         return None
 

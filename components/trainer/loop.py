@@ -22,7 +22,7 @@ from components.trainer.training_input import TrainingInput
 from components.trainer.validation_state import ValidationState
 
 _CALL_S = 10.0  # Approximate duration of a call of the compiled loop. A signal waits for the end of the call.
-_CLIPS_NAMED = 5
+_MAX_CLIPS_IN_MESSAGE = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class TrainingLoop:
         self._step_s = math.inf  # Duration of a step in the last call of the compiled loop.
         if validation is not None:
             self._collapse_warning = CollapseWarning(
-                model.embedding_names, least_rank=config.collapse_rank, clips=validation.clips
+                model.embedding_names, min_rank=config.collapse_rank, clips=validation.clips
             )
 
     def run(self, progress: Progress) -> Outcome:
@@ -221,9 +221,9 @@ class TrainingLoop:
     def _non_finite_error(self, finite_steps: int) -> UserError:
         """Returns the error of a loss that is not finite in the step after the first `finite_steps`."""
         ids = self._input.clip_ids(finite_steps)
-        clips = ", ".join(ids[:_CLIPS_NAMED])
-        if len(ids) > _CLIPS_NAMED:
-            clips += f" and {len(ids) - _CLIPS_NAMED} more"
+        clips = ", ".join(ids[:_MAX_CLIPS_IN_MESSAGE])
+        if len(ids) > _MAX_CLIPS_IN_MESSAGE:
+            clips += f" and {len(ids) - _MAX_CLIPS_IN_MESSAGE} more"
         checkpoint = "there is no checkpoint before it"
         if self._checkpoints.newest:
             checkpoint = f"the last good checkpoint is that of step {self._checkpoints.newest}"

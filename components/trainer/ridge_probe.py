@@ -12,7 +12,7 @@ _RIDGES = tuple(10.0**power for power in range(-3, 5))
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProbeClips:
-    """The labelled clips of a probe.
+    """The labeled clips of a probe.
 
     Attributes:
         crops: int16 `(clips, crop_samples)`, the middle of each clip.
@@ -23,23 +23,23 @@ class ProbeClips:
     targets: np.ndarray
 
 
-def read_clips(info: examples.ExamplesInfo, *, crop_samples: int, most_clips: int) -> ProbeClips | None:
-    """Reads the first labelled clips of the valid split.
+def read_clips(info: examples.ExamplesInfo, *, crop_samples: int, max_clips: int) -> ProbeClips | None:
+    """Reads the first labeled clips of the valid split.
 
     Args:
         info: The examples.
         crop_samples: Length of a crop. A shorter clip is repeated.
-        most_clips: Maximum number of clips.
+        max_clips: Maximum number of clips.
 
     Returns:
         The clips, or None if a probe needs more: three clips, and two classes among them.
     """
     classes = len(info.label_names)
-    if most_clips == 0 or classes < 2:
+    if max_clips == 0 or classes < 2:
         return None
     crops, targets = [], []
     for clip in examples.dataset(info.directory, "valid").as_numpy_iterator():
-        if len(crops) == most_clips:
+        if len(crops) == max_clips:
             break
         if len(clip["labels"]):
             crops.append(_middle(clip["audio"], crop_samples))

@@ -21,7 +21,7 @@ from components.trainer.summaries import TrainingLog
 from components.trainer.training_input import TrainingInput
 from models.dual import DualEncoder
 
-_MOST_VALIDATION_CLIPS = 512
+_MAX_VALIDATION_CLIPS = 512
 _VALIDATION_CHUNK = 64  # Clips that validation embeds at a time.
 
 
@@ -55,7 +55,7 @@ def train(
 
     # Data.
     options = _input_options(config, crop_samples=model.crop_samples)
-    validation_batch = input_pipeline.validation_batch(examples_dir, options, most_clips=_MOST_VALIDATION_CLIPS)
+    validation_batch = input_pipeline.validation_batch(examples_dir, options, max_clips=_MAX_VALIDATION_CLIPS)
 
     # Logs.
     log = TrainingLog(

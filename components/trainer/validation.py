@@ -13,8 +13,8 @@ from components.trainer.step import Logs
 from models import contrastive
 from models.dual import DualEncoder
 
-FEWEST_PROBE_CLIPS = 200
-"""With fewer labelled clips, the probe is too noisy to choose the best model."""
+MIN_PROBE_CLIPS = 200
+"""With fewer labeled clips, the probe is too noisy to choose the best model."""
 
 _CLIPS_SHOWN = 64
 
@@ -25,7 +25,7 @@ class ValidationResult:
 
     Attributes:
         score: Chooses the best model; higher is better. It is the score of the probe, or the negative loss if there is
-            no probe or it has fewer than `FEWEST_PROBE_CLIPS`.
+            no probe or it has fewer than `MIN_PROBE_CLIPS`.
         ranks: Name of an embedding -> its effective rank.
         figures: All figures for the logs, by name; they include the ranks.
         similarities: `(n, n)` cosines of projections of the first clips: branch A in rows, branch B in columns.
@@ -67,7 +67,7 @@ class Validation:
         self._encode_a = _in_chunks(lambda x: {"": model.encode(0, x, training=False)}, model, chunk=chunk)
         self._encode_b = _in_chunks(lambda x: {"": model.encode(1, x, training=False)}, model, chunk=chunk)
         self._embed = _in_chunks(model.embed, model, chunk=chunk)
-        self._probe = ridge_probe.read_clips(info, crop_samples=model.crop_samples, most_clips=probe_clips)
+        self._probe = ridge_probe.read_clips(info, crop_samples=model.crop_samples, max_clips=probe_clips)
         # Without a probe, the embeddings of the loss's crops are ranked.
         self._ranked_crops = self._crops_a if self._probe is None else self._probe.crops
         self.clips = len(self._ranked_crops)
@@ -84,7 +84,7 @@ class Validation:
             features = np.concatenate(list(embeddings.values()), axis=1)
             metric, probe_score = ridge_probe.score(features, self._probe.targets)
             figures[f"probe_{metric}"] = probe_score
-            if self.clips >= FEWEST_PROBE_CLIPS:
+            if self.clips >= MIN_PROBE_CLIPS:
                 score = probe_score
         return ValidationResult(score=score, ranks=ranks, figures=figures, similarities=similarities.numpy())
 

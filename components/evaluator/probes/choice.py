@@ -38,7 +38,7 @@ def choose_probe(requested: Literal["auto", "linear", "mlp", "none"], *, info: E
     if requested == "mlp":
         if not has_train_and_eval or not info.label_names:
             raise UserError(
-                "evaluator.probe is 'mlp', which needs labelled clips in the splits train and eval, and these examples "
+                "evaluator.probe is 'mlp', which needs labeled clips in the splits train and eval, and these examples "
                 "lack them: set it to 'auto'."
             )
         return ProbeChoice("mlp")

@@ -92,7 +92,7 @@ def test_flac_gives_the_same_batches_as_pcm(tmp_path, short_clips):
     ]
     assert_equal(*(take(folder, 6, short_clips=short_clips) for folder in folders))
     valid = [
-        input_pipeline.validation_batch(folder, options(seed=0, short_clips=short_clips), most_clips=3)
+        input_pipeline.validation_batch(folder, options(seed=0, short_clips=short_clips), max_clips=3)
         for folder in folders
     ]
     np.testing.assert_array_equal(valid[0]["a"], valid[1]["a"])
