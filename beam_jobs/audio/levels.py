@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from beam_jobs.audio.pcm import FULL_SCALE
+
 SILENT_DBFS = -60.0
 """Clips with a lower RMS level count as silent, in dBFS."""
 
@@ -30,4 +32,4 @@ def peak(audio: np.ndarray) -> int:
 
 def to_dbfs(magnitude: float) -> float:
     """Converts a magnitude on the scale of int16, 0 to 32768, to dBFS, at least -100."""
-    return max(FLOOR_DBFS, 20 * float(np.log10(max(magnitude, 1e-9) / 32768.0)))
+    return max(FLOOR_DBFS, 20 * float(np.log10(max(magnitude, 1e-9) / FULL_SCALE)))

@@ -7,7 +7,7 @@ import functools
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import apache_beam as beam
 from apache_beam import pvalue
@@ -16,27 +16,12 @@ from etils import epath
 from beam_jobs import examples, runners
 from beam_jobs.audio import levels
 from beam_jobs.statistics import fingerprints, near_duplicates
+from beam_jobs.statistics.example_statistics import ExampleStatistics, NearDuplicates
 from beam_jobs.statistics.near_duplicates import CrossSplitFigures, SplitPair
 from beam_jobs.statistics.sums import Sums
 
 LISTED_DUPLICATES = 100
 _KEYS = "keys"
-
-
-class NearDuplicates(TypedDict):
-    """The entry of two splits in `near_duplicates` of the JSON file.
-
-    Attributes:
-        splits: Names of the two splits.
-        pairs: Number of pairs of clips, one of each split, that sound the same; see `near_duplicates`.
-        clips: For each of the two splits, the number of its clips that are in such a pair.
-        listed: The first `LISTED_DUPLICATES` pairs: [clip id, clip id, number of shared keys].
-    """
-
-    splits: list[str]
-    pairs: int
-    clips: list[int]
-    listed: list[list[str | int]]
 
 
 def compute(
@@ -46,8 +31,8 @@ def compute(
 
     Args:
         info: The examples.
-        output: Path of the JSON file. It holds `sample_rate`; `label_names`; `splits`, which maps each split to the
-            figures of `Sums.to_json`; and `near_duplicates`, a list with the `NearDuplicates` of every two splits.
+        output: Path of the JSON file, which holds an `ExampleStatistics` with the first `LISTED_DUPLICATES` pairs of
+            near duplicates of every two splits.
         seen: A folder in which the job creates an empty file for each file of examples that it has read, with the
             same name; None creates no such files.
         beam_args: See `runners.pipeline`.
@@ -136,15 +121,15 @@ def _write(
         sample_rate: Of the examples, in Hz.
     """
     splits = [split for split in examples.SPLITS if split in results and results[split].clips]
-    document = {
-        "sample_rate": sample_rate,
-        "label_names": list(label_names),
-        "splits": {split: results[split].to_json() for split in splits},
-        "near_duplicates": [
+    statistics = ExampleStatistics(
+        sample_rate=sample_rate,
+        label_names=list(label_names),
+        splits={split: results[split].to_json() for split in splits},
+        near_duplicates=[
             _near_duplicates(results.get(tuple(sorted(pair))), pair) for pair in itertools.combinations(splits, 2)
         ],
-    }
-    epath.Path(output).write_text(json.dumps(document, indent=1))
+    )
+    epath.Path(output).write_text(json.dumps(statistics, indent=1))
 
 
 def _near_duplicates(figures: CrossSplitFigures | None, splits: SplitPair) -> NearDuplicates:

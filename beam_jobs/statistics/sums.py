@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_jobs.audio import levels, log_mel
+from beam_jobs.audio.pcm import FULL_SCALE
+from beam_jobs.statistics.example_statistics import SplitStatistics
 
 CLIPPED_SHARE = 0.001
 LABEL_PAIRS = 1000
@@ -140,7 +142,7 @@ class Sums:
         length = min(audio.size, round(_BLOCK_S * self.sample_rate))
         blocks = audio[: audio.size // length * length].reshape(-1, length).astype(np.float32)
         self.blocks += len(blocks)
-        silent = np.square(blocks).mean(axis=1) < (32768 * 10 ** (levels.SILENT_DBFS / 20)) ** 2
+        silent = np.square(blocks).mean(axis=1) < (FULL_SCALE * 10 ** (levels.SILENT_DBFS / 20)) ** 2
         self.silent_blocks += int(np.count_nonzero(silent))
 
     def merge(self, other: "Sums") -> "Sums":
@@ -158,7 +160,7 @@ class Sums:
             **added,
         )
 
-    def to_json(self) -> dict:
+    def to_json(self) -> SplitStatistics:
         """Returns the figures of one split for `statistics.json`. There must be at least one clip."""
         mean = self.mel / _FIXED / self.frames
         deviation = np.sqrt(np.maximum(0.0, self.mel_squared / _FIXED / self.frames - mean**2))

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from beam_jobs.statistics.example_statistics import ExampleStatistics, SplitStatistics
 from components import text
-from components.example_statistics import ExampleStatistics, SplitStatistics
 from components.example_validator import comparison
 from components.example_validator.anomaly import Anomaly, first_names
 from components.example_validator.config import ExampleValidatorConfig

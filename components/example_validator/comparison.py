@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.spatial import distance
 
-from components.example_statistics import ExampleStatistics, SplitStatistics
+from beam_jobs.statistics.example_statistics import ExampleStatistics, SplitStatistics
 from components.example_validator.anomaly import Anomaly, first_names
 from components.example_validator.config import ExampleValidatorConfig
 from components.example_validator.schema import Schema, SplitSchema

@@ -23,7 +23,7 @@ class ExampleValidator(base.Component[ExampleValidatorConfig]):
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"anomalies": base.ArtifactType.EXAMPLE_ANOMALIES}
     Config = ExampleValidatorConfig
     executor = "components.example_validator.executor"
-    code: ClassVar[tuple[str, ...]] = ("components.example_statistics", "components.text")
+    code: ClassVar[tuple[str, ...]] = ("beam_jobs.statistics.example_statistics", "components.text")
 
     def check(self) -> None:
         if self.config.schema_path is not None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from absl import logging
 from etils import epath
 
-from components import base, example_statistics, text
+from beam_jobs.statistics import example_statistics
+from components import base, text
 from components.errors import UserError
 from components.example_validator import checks, comparison, schema, summaries
 from components.example_validator.config import ExampleValidatorConfig

@@ -10,8 +10,8 @@ are compared with it.
 import pydantic
 from etils import epath
 
+from beam_jobs.statistics.example_statistics import ExampleStatistics
 from components.errors import UserError
-from components.example_statistics import ExampleStatistics
 
 
 class _Strict(pydantic.BaseModel):

@@ -8,7 +8,7 @@ from components.statistics_gen.config import StatisticsGenConfig
 
 
 class StatisticsGen(base.Component[StatisticsGenConfig]):
-    """Writes `statistics.json` (see `components.example_statistics`)."""
+    """Writes `statistics.json` (see `beam_jobs.statistics.example_statistics`)."""
 
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {"examples": base.ArtifactType.EXAMPLES}
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"statistics": base.ArtifactType.EXAMPLE_STATISTICS}
@@ -21,6 +21,5 @@ class StatisticsGen(base.Component[StatisticsGenConfig]):
         "beam_jobs.examples",
         "beam_jobs.runners",
         "beam_jobs.statistics",
-        "components.example_statistics",
         "models.filters",
     )

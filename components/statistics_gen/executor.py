@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from etils import epath
 
 from beam_jobs import examples, runners, storage
-from beam_jobs.statistics import job
-from components import base, example_statistics, text, watching
+from beam_jobs.statistics import example_statistics, job
+from beam_jobs.statistics.example_statistics import ExampleStatistics
+from components import base, text, watching
 from components.errors import UserError
-from components.example_statistics import ExampleStatistics
 from components.statistics_gen import summaries
 from components.statistics_gen.config import StatisticsGenConfig
 

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 
+from beam_jobs.statistics.example_statistics import SplitStatistics
 from components import tensorboard
-from components.example_statistics import SplitStatistics
 
 _COLORS = {"train": "tab:blue", "valid": "tab:orange", "eval": "tab:green"}
 _MAX_NAMED = 60

@@ -7,8 +7,8 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
+from beam_jobs.statistics.example_statistics import ExampleStatistics, SplitStatistics
 from components import tensorboard
-from components.example_statistics import ExampleStatistics, SplitStatistics
 from components.statistics_gen import pictures
 
 _FIGURES = (

@@ -1,31 +1,10 @@
 import json
-from typing import Literal
 
-import pydantic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.base import StageConfig
 from pipeline.configs import describe, overrides
-
-
-class Model(StageConfig):
-    width: float = pydantic.Field(0.125, gt=0, description="Width of the encoders.")
-    formats: tuple[str, ...] = ("waveform", "log_mel")
-    levels: tuple[float, ...] = pydantic.Field((1.0,), min_length=1)
-
-
-class Trainer(StageConfig):
-    steps: int = pydantic.Field(3000, ge=1, description="Number of steps.")
-    model: Model = Model()
-    name: str | None = None
-    fast: bool = False
-    order: Literal["up", "down"] = "up"
-
-
-class Whole(StageConfig):
-    trainer: Trainer = Trainer()
-    corpus: Model | None = None
+from tests.pipeline.configs.sections import Model, Trainer, Whole
 
 
 @given(st.integers(1), st.floats(min_value=1e-6, max_value=1e6))

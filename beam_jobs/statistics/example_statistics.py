@@ -1,7 +1,4 @@
-"""The file that StatisticsGen writes and ExampleValidator reads, `statistics.json`.
-
-`beam_jobs.statistics` computes it.
-"""
+"""The content of `statistics.json`, which the statistics job writes. Needs neither Beam nor TensorFlow."""
 
 import json
 from collections.abc import Mapping
@@ -76,19 +73,19 @@ class SplitStatistics(TypedDict):
 
 
 class NearDuplicates(TypedDict):
-    """Pairs of clips that sound the same in two splits.
+    """Pairs of clips that sound the same in two splits; see `near_duplicates`.
 
     Attributes:
         splits: Names of the two splits.
         pairs: Number of pairs.
         clips: Number of clips of the first and of the second split that occur in a pair.
-        listed: The first pairs, as [clip id in the first split, clip id in the second split, shared keys].
+        listed: The first pairs: [clip id in the first split, clip id in the second split, number of shared keys].
     """
 
-    splits: tuple[str, str]
+    splits: list[str]
     pairs: int
-    clips: tuple[int, int]
-    listed: list[tuple[str, str, int]]
+    clips: list[int]
+    listed: list[list[str | int]]
 
 
 class ExampleStatistics(TypedDict):
@@ -101,5 +98,5 @@ class ExampleStatistics(TypedDict):
 
 
 def read(folder: epath.Path) -> ExampleStatistics:
-    """Reads `statistics.json` from the folder that StatisticsGen wrote."""
+    """Reads `statistics.json` from a folder."""
     return json.loads((folder / FILE).read_text())
