@@ -59,7 +59,14 @@ def text_digest(text: str) -> str:
 
 def size(path: epath.PathLike) -> int:
     """Returns the size of a file in bytes."""
-    return epath.Path(path).stat().length
+    # epath's stat() looks up the owner's name, which fails where /etc/passwd does not know the owner of a local file.
+    return epath.Path(path).stat().length if is_remote(path) else os.stat(path).st_size
+
+
+def modified_s(path: epath.PathLike) -> int:
+    """Returns when a file was last changed, in whole seconds since 1970."""
+    # os.stat for the same reason as in `size`.
+    return epath.Path(path).stat().mtime if is_remote(path) else int(os.stat(path).st_mtime)
 
 
 def entries(folder: epath.PathLike, *, is_file_name: Callable[[str], bool] | None = None) -> Iterator[Entry]:

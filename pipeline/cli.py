@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping, Sequence
 
 from components.errors import UserError
-from pipeline import tensorflow_settings
+from pipeline import tensorflow_settings, user_settings
 from pipeline.commands import config, embed, exit_status, import_panns, run, status, train
 
 COMMANDS: Mapping[str, types.ModuleType] = {
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(typed)
     # Applied before the command runs, because it may import TensorFlow.
     tensorflow_settings.apply()
+    user_settings.apply()
     try:
         return COMMANDS[arguments.command].execute(arguments)
     except UserError as error:

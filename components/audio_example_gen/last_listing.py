@@ -97,7 +97,7 @@ def _interrupted(context: base.StageContext) -> epath.Path | None:
     """Returns the newest list in a work folder. A source that has changed gets another work folder than before."""
     paths = [folder / storage.RECORDS_FOLDER / _NAME for folder in (context.work_dir, *context.earlier_work_dirs)]
     kept = [path for path in paths if path.exists()]
-    return max(kept, key=lambda path: path.stat().mtime, default=None)
+    return max(kept, key=storage.modified_s, default=None)
 
 
 def _one_line(clip: sources.Clip) -> str:

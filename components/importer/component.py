@@ -24,6 +24,6 @@ class Importer(base.Component[ImporterConfig]):
     def external_digests(self) -> Mapping[str, str]:
         lines = []
         for name in FILES:
-            stat = (epath.Path(self.config.model) / name).stat()
-            lines.append(f"{name}\0{stat.length}\0{stat.mtime}\n")
+            file = epath.Path(self.config.model) / name
+            lines.append(f"{name}\0{storage.size(file)}\0{storage.modified_s(file)}\n")
         return {"model": storage.text_digest("".join(lines))}

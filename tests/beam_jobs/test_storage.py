@@ -1,5 +1,6 @@
 import hashlib
 import os
+import pwd
 
 import pytest
 from apache_beam.io import localfilesystem
@@ -95,3 +96,13 @@ def test_trees_are_copied_and_removed(tmp_path):
     storage.remove_tree(target)
     storage.remove_tree(target)
     assert not target.exists()
+
+
+def test_sizes_and_times_of_files_of_a_user_without_a_name(tmp_path, monkeypatch):
+    def refuse(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", refuse)
+    (tmp_path / "file").write_bytes(b"12345")
+    os.utime(tmp_path / "file", (7, 7))
+    assert (storage.size(epath.Path(tmp_path / "file")), storage.modified_s(tmp_path / "file")) == (5, 7)

@@ -1,0 +1,41 @@
+"""Runs commands as a user that /etc/passwd does not know, as containers with `--user 12345` do."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+UNKNOWN = 12345
+
+needs_root = pytest.mark.skipif(
+    os.getuid() != 0 or not shutil.which("setpriv"), reason="only root can run commands as another user"
+)
+
+
+def run_as_unknown(*arguments, home=None):
+    """Runs `diptych` with the given arguments as a user without a name.
+
+    The user may read all files, because this Python and its packages may be in root's folders, but not write them.
+
+    Args:
+        arguments: The arguments.
+        home: Value of HOME; None leaves it unset.
+    """
+    user = ["setpriv", f"--reuid={UNKNOWN}", f"--regid={UNKNOWN}", "--clear-groups"]
+    user += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    if home is not None:
+        environment["HOME"] = str(home)
+    command = [*user, sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/")
+
+
+def folder_of_unknown(folder):
+    """Creates a folder that the user without a name owns."""
+    folder.mkdir()
+    os.chown(folder, UNKNOWN, UNKNOWN)
+    return folder
