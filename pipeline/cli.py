@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 
+from components import file_errors
 from components.errors import UserError
 from pipeline import tensorflow_settings, user_settings
 from pipeline.commands import config, embed, exit_status, import_panns, run, status, train
@@ -45,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     tensorflow_settings.apply()
     user_settings.apply()
     try:
-        return COMMANDS[arguments.command].execute(arguments)
+        with file_errors.as_user_errors(place="The current folder"):
+            return COMMANDS[arguments.command].execute(arguments)
     except UserError as error:
         print(f"diptych: {_with_full_stop(str(error))}", file=sys.stderr)
         return exit_status.USER_ERROR

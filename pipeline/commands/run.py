@@ -58,6 +58,8 @@ def execute(arguments: argparse.Namespace) -> int:
         UserError: The arguments do not fit, or a stage raised it.
     """
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from beam_jobs import storage
+    from components import file_errors
     from pipeline import dag
     from pipeline.commands import parsed_arguments as parsed
     from pipeline.console import logs, report
@@ -70,7 +72,12 @@ def execute(arguments: argparse.Namespace) -> int:
     root = parsed.root(arguments)
     display = Display()
     log_file = root.log_file(time.strftime("%Y%m%d-%H%M%S"))
-    with root.lock(), interrupts.as_exceptions(), logs.to_file(log_file, console=display.console):
+    with (
+        interrupts.as_exceptions(),
+        file_errors.as_user_errors(place=str(root.path)),
+        root.lock(),
+        logs.to_file(log_file, console=display.console),
+    ):
         logging.info("diptych %s", without_passwords(arguments.typed))
         logging.info("config %s", config.model_dump_json())
         store = parsed.store(arguments, root=root)
@@ -83,18 +90,20 @@ def execute(arguments: argparse.Namespace) -> int:
                 until_stage=arguments.until_stage,
             )
         except UserError as error:
-            logging.info("stopped: %s", error)
+            logging.info("stopped: %s", error, exc_info=error.__cause__)
             raise
         except interrupts.Interrupted as interrupt:
             display.say(interrupt.message)
             return interrupt.exit_status
-        except Exception:
+        except Exception as error:
             logging.info("%s", traceback.format_exc())
+            if file_errors.as_user_error(error, place=str(root.path)) is not None:
+                raise
             traceback.print_exc()
             print(f"diptych: this is a bug in Diptych; the log is {log_file}", file=sys.stderr)
             return exit_status.BUG
         result = report.build(store, run, root=root)
-        root.report.write_text(result.to_json())
+        storage.write_text(root.report, result.to_json())
         report.show(result, display.console)
     return exit_status.OK
 

@@ -39,6 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
         UserError: The config, the examples and the output do not fit together.
     """
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from components import file_errors
     from pipeline import paths
     from pipeline.configs import resolve
     from pipeline.console.progress import Display
@@ -46,12 +47,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
     config = resolve.resolve(arguments.preset, assignments=arguments.overrides)
     display = Display()
-    with interrupts.as_exceptions():
+    output = paths.absolute(arguments.output)
+    with interrupts.as_exceptions(), file_errors.as_user_errors(place=output):
         try:
             standalone.train(
                 config.trainer,
                 examples=paths.absolute(arguments.examples),
-                output=paths.absolute(arguments.output),
+                output=output,
                 display=display,
             )
         except interrupts.Interrupted as interrupt:

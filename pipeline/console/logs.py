@@ -3,11 +3,14 @@
 import contextlib
 import logging
 import pathlib
+import sys
 from collections.abc import Iterator
 
 from absl import logging as absl_logging
 from rich.console import Console
 from rich.markup import escape
+
+from components import file_errors
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 
@@ -31,6 +34,32 @@ class _TerminalHandler(logging.Handler):
             self._console.print(text, highlight=False, soft_wrap=True)
 
 
+class _FileHandler(logging.FileHandler):
+    """Writes to a file. If that fails, e.g. because the disk is full, it says so once, and the run goes on without."""
+
+    def __init__(self, file: pathlib.Path, *, console: Console):
+        super().__init__(file, encoding="utf-8")
+        self._console = console
+        self._has_failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._has_failed:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._has_failed = True
+        text = f"the log {self.baseFilename} cannot be written ({error.strerror or error}): it ends here"
+        self._console.print(f"[yellow]warning[/]: {escape(text)}", highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # What could not be written before cannot be written now.
+            super().close()
+
+
 @contextlib.contextmanager
 def to_file(file: pathlib.Path, *, console: Console) -> Iterator[None]:
     """Logs to a file until the block ends.
@@ -38,9 +67,13 @@ def to_file(file: pathlib.Path, *, console: Console) -> Iterator[None]:
     Args:
         file: Gets messages of level INFO and above, and Python's warnings. Its folder is created.
         console: Gets warnings and errors of our own code.
+
+    Raises:
+        UserError: The file cannot be created.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file_handler = logging.FileHandler(file, encoding="utf-8")
+    with file_errors.as_user_errors(place=str(file)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file_handler = _FileHandler(file, console=console)
     file_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handlers = (file_handler, _TerminalHandler(console))
     root_logger = logging.getLogger()

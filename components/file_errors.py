@@ -1,0 +1,129 @@
+"""Says in one sentence why files cannot be written or read: a full disk, missing permissions, a failing disk.
+
+The same cause is reported in many ways: Python raises `OSError`, SQLite and ML Metadata errors of their own, TensorFlow
+`tf.errors.OpError` with the path in its text, and Beam a `RuntimeError` with the text of what a worker raised.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import os
+import re
+from collections.abc import Iterator
+
+from components.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cause:
+    """What a user reads about an error number, and what helps."""
+
+    text: str
+    way_out: str
+
+
+_FULL = "make room there, or give another folder, and run the same command again"
+_FORBIDDEN = "give this user (uid {uid}) the right to read and write there, or give another folder"
+_READ_ONLY = "mount it writable, or give another folder"
+_FAILING = "check the disk or the connection to it, and run the same command again"
+_NO_LOCKS = "give a folder on a local disk, or mount the file system with locks"
+
+_CAUSES = {
+    errno.ENOSPC: _Cause("no space left on the device", _FULL),
+    errno.EDQUOT: _Cause("the disk quota is used up", _FULL),
+    errno.EFBIG: _Cause("the file is larger than the file system or `ulimit -f` allows", "raise the limit"),
+    errno.EROFS: _Cause("the file system is read-only", _READ_ONLY),
+    errno.EACCES: _Cause("permission denied", _FORBIDDEN),
+    errno.EPERM: _Cause("operation not permitted", _FORBIDDEN),
+    errno.EIO: _Cause("input/output error", _FAILING),
+    errno.ESTALE: _Cause("stale file handle", _FAILING),
+    errno.ENOTCONN: _Cause("the file system is not connected", _FAILING),
+    errno.ETIMEDOUT: _Cause("the file system does not answer", _FAILING),
+    errno.ENOLCK: _Cause("the file system has no record locks", _NO_LOCKS),
+    errno.ENAMETOOLONG: _Cause("the name is too long", "give a folder with a shorter path"),
+    errno.EMFILE: _Cause("too many open files", "raise `ulimit -n`"),
+}
+
+_ALSO_NETWORK = (errno.EACCES, errno.EPERM, errno.ENOTCONN, errno.ETIMEDOUT)
+"""Numbers that sockets and processes report, too. They are about a file if the error names one."""
+
+_PHRASES = {
+    # SQLite's words.
+    "database or disk is full": _CAUSES[errno.ENOSPC],
+    "readonly database": _Cause("it can only be read", _FORBIDDEN),
+    "unable to open database file": _Cause("it cannot be opened", _FORBIDDEN),
+    "disk i/o error": _CAUSES[errno.EIO],
+    "locking protocol": _CAUSES[errno.ENOLCK],
+    # The system's words.
+    **{os.strerror(number).lower(): cause for number, cause in _CAUSES.items()},
+}
+"""Words in the text of an error, in lower case, that tell the cause."""
+
+# A path at the end of Python's messages, one in HDF5's, and one at the beginning of TensorFlow's.
+_QUOTED_PATH = re.compile(r"\[Errno \d+\] [^:'\"\n]*: (?P<quote>['\"])(?P<path>.+?)(?P=quote)")
+_HDF5_PATH = re.compile(r"filename = '(?P<path>[^']+)'")
+_LEADING_PATH = re.compile(r"(?P<path>(?:/|[a-z0-9]+://)[^;\n]*); ")
+
+
+def as_user_error(error: BaseException, *, place: str) -> UserError | None:
+    """Returns what to tell the user about an error of a file system, or None if the error is another one.
+
+    Args:
+        error: What was raised. The errors that it was raised from count, too.
+        place: What to name if the error names no path, e.g. the folder that was written to.
+    """
+    for link in _chain(error):
+        if isinstance(link, UserError):
+            return link if link is error else None
+        cause = _cause(link)
+        if cause is not None:
+            path = _path(link) or place
+            return UserError(f"{path} cannot be used ({cause.text}): {cause.way_out.format(uid=os.getuid())}.")
+    return None
+
+
+@contextlib.contextmanager
+def as_user_errors(*, place: str) -> Iterator[None]:
+    """Raises the errors of a file system within the block as `UserError`. See `as_user_error`."""
+    try:
+        yield
+    except Exception as error:
+        known = as_user_error(error, place=place)
+        if known is None or known is error:
+            raise
+        raise known from error
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yields an error, and then the errors that led to it."""
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+
+
+def _cause(error: BaseException) -> _Cause | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        is_about_file = error.filename is not None or error.errno not in _ALSO_NETWORK
+        return _CAUSES.get(error.errno) if is_about_file else None
+    if not _may_quote_the_system(error):
+        return None
+    text = str(error).lower()
+    return next((cause for phrase, cause in _PHRASES.items() if phrase in text), None)
+
+
+def _may_quote_the_system(error: BaseException) -> bool:
+    """Returns whether the text of an error may hold what the system reported."""
+    package = type(error).__module__.partition(".")[0]
+    return isinstance(error, OSError | RuntimeError) or package in ("tensorflow", "ml_metadata", "sqlite3", "soundfile")
+
+
+def _path(error: BaseException) -> str:
+    """Returns the path that an error names, or ""."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return os.fsdecode(error.filename2 or error.filename) if not isinstance(error.filename, int) else ""
+    text = str(error)
+    found = _QUOTED_PATH.search(text) or _HDF5_PATH.search(text) or _LEADING_PATH.search(text)
+    return found["path"] if found else ""

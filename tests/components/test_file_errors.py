@@ -1,0 +1,83 @@
+import errno
+import os
+import sqlite3
+import zipfile
+
+import pytest
+import tensorflow as tf
+
+from components import file_errors
+from components.errors import UserError
+
+FULL = "no space left on the device"
+
+
+def wrapped(cause):
+    """Returns an error that was raised while `cause` was handled."""
+    try:
+        try:
+            raise cause
+        except Exception:
+            raise ValueError("the archive is still open")  # noqa: B904, what Python does by itself is tested
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("error", "path", "cause"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a b/file"), "/a b/file", FULL),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "/root", FULL),
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), b"/bytes"), "/bytes", "quota"),
+        (OSError(errno.EIO, os.strerror(errno.EIO), 3), "/root", "input/output error"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "/x", "permission denied"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "/x", "read-only"),
+        (OSError(errno.EFBIG, os.strerror(errno.EFBIG), "/x"), "/x", "ulimit -f"),
+        (tf.errors.ResourceExhaustedError(None, None, "/r/ckpt.index; No space left on device"), "/r/ckpt.index", FULL),
+        (tf.errors.UnknownError(None, None, "/r/events; Input/output error [Op:Flush]"), "/r/events", "input/output"),
+        (tf.errors.PermissionDeniedError(None, None, "/r/e; Permission denied"), "/r/e", "permission denied"),
+        (RuntimeError("OSError: [Errno 28] No space left on device: '/r/it' [while running 'Write']"), "/r/it", FULL),
+        (
+            OSError("Can't write data (filename = '/r/m.h5', error message = 'No space left on device')"),
+            "/r/m.h5",
+            FULL,
+        ),
+        (sqlite3.OperationalError("database or disk is full"), "/root", FULL),
+        (sqlite3.OperationalError("attempt to write a readonly database"), "/root", "can only be read"),
+        (sqlite3.OperationalError("locking protocol"), "/root", "no record locks"),
+        (wrapped(OSError(errno.ENOSPC, "No space left on device", "/model.keras")), "/model.keras", FULL),
+    ],
+    ids=lambda value: getattr(type(value), "__name__", "") if isinstance(value, Exception) else None,
+)
+def test_one_sentence_names_the_path_the_cause_and_the_way_out(error, path, cause):
+    message = str(file_errors.as_user_error(error, place="/root"))
+    assert message.startswith(f"{path} cannot be used (")
+    assert cause in message
+    assert ": " in message
+    assert message.endswith(".")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("No space left on device"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"),
+        PermissionError(errno.EACCES, "Permission denied"),  # of a socket
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+        RuntimeError("it broke"),
+        zipfile.BadZipFile("not a zip file"),
+    ],
+    ids=repr,
+)
+def test_other_errors_stay_as_they_are(error):
+    assert file_errors.as_user_error(error, place="/root") is None
+    with pytest.raises(type(error)), file_errors.as_user_errors(place="/root"):
+        raise error
+
+
+def test_a_user_error_stays_as_it_is():
+    error = UserError("Make room.")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(UserError, match=r"^Make room\.$"), file_errors.as_user_errors(place="/root"):
+        raise error
