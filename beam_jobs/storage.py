@@ -7,17 +7,24 @@ import contextlib
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from etils import epath
+
+if TYPE_CHECKING:
+    from google.cloud import storage as gcs
 
 RECORDS_FOLDER = "_done"
 """Sub-folder with a record `<file name>.json` for each finished file, which holds its SHA-256 and its size."""
 
 UNFINISHED = ".writing"
 """Suffix of files and folders that are still being written. Readers ignore them."""
+
+SETTLE_S = 2.0
+"""How long `replace_if` waits for writers that have started before, where the service cannot compare and write."""
 
 _BLOCK_BYTES = 2**20
 
@@ -67,6 +74,16 @@ def modified_s(path: epath.PathLike) -> int:
     """Returns when a file was last changed, in whole seconds since 1970."""
     # os.stat for the same reason as in `size`.
     return epath.Path(path).stat().mtime if is_remote(path) else int(os.stat(path).st_mtime)
+
+
+def canonical(path: str) -> str:
+    """Returns one spelling for all paths of a file or folder: absolute, without links, `~`, `..` and a final slash.
+
+    Of a URL only final slashes are removed.
+    """
+    if is_remote(path):
+        return path.rstrip("/")
+    return os.path.realpath(os.path.expanduser(path))
 
 
 def entries(folder: epath.PathLike, *, is_file_name: Callable[[str], bool] | None = None) -> Iterator[Entry]:
@@ -156,10 +173,17 @@ def copy_file(source: epath.Path, target: epath.Path) -> None:
     source.copy(target)
 
 
-def copy_tree(source: epath.Path, target: epath.Path) -> None:
-    """Copies a folder and everything below it."""
+def copy_tree(source: epath.Path, target: epath.Path, *, last: str = "") -> None:
+    """Copies a folder and everything below it.
+
+    Args:
+        source: The folder.
+        target: The copy.
+        last: Name of the file in `source` that is copied when all others are there, because readers take a folder
+            that has it for complete.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    for path in source.iterdir():
+    for path in sorted(source.iterdir(), key=lambda path: (path.name == last, path.name)):
         if path.is_dir():
             copy_tree(path, target / path.name)
         else:
@@ -170,6 +194,70 @@ def remove_tree(folder: epath.Path) -> None:
     """Removes a folder and everything below it. Does nothing if the folder does not exist."""
     if folder.exists():
         folder.rmtree()
+
+
+def read_if_exists(path: epath.Path) -> bytes | None:
+    """Returns the content of a small file as it is now, or None if there is no such file."""
+    blob = _blob(path)
+    if blob is None:
+        return path.read_bytes() if path.exists() else None
+    # Imported here because it comes with an extra, as in `_blob`.
+    from google.api_core import exceptions
+
+    try:
+        return blob.download_as_bytes()
+    except exceptions.NotFound:
+        return None
+
+
+def replace_if(path: epath.Path, content: bytes, *, expected: bytes | None) -> bool:
+    """Writes a small remote file, unless another process has changed it.
+
+    On Cloud Storage with Google's client (extra `gcp`), the service compares and writes in one step, so only one of
+    several processes succeeds. Elsewhere this is a best effort: the file is read back after `SETTLE_S`, and the process
+    that wrote last succeeds. A process that takes longer than that between its reading and its writing overwrites the
+    file of one that has already succeeded, which sees it when it next calls `replace_if`.
+
+    Args:
+        path: The file.
+        content: What to write.
+        expected: What the file must hold before; None if it must not exist.
+
+    Returns:
+        Whether the file now holds `content`.
+    """
+    blob = _blob(path)
+    if blob is None:
+        if read_if_exists(path) != expected:
+            return False
+        path.write_bytes(content)
+        time.sleep(SETTLE_S)
+        return read_if_exists(path) == content
+    # Imported here because it comes with an extra, as in `_blob`.
+    from google.api_core import exceptions
+
+    try:
+        found = blob.bucket.get_blob(blob.name)
+        if (found.download_as_bytes(if_generation_match=found.generation) if found else None) != expected:
+            return False
+        # Generation 0 stands for no object.
+        blob.upload_from_string(content, if_generation_match=found.generation if found else 0)
+    except (exceptions.NotFound, exceptions.PreconditionFailed):
+        return False
+    return True
+
+
+def _blob(path: epath.Path) -> "gcs.Blob | None":
+    """Returns a file on Cloud Storage for Google's client. None: it is elsewhere, or the client is not installed."""
+    if _scheme(path) != "gs":
+        return None
+    try:
+        # Imported here because it comes with the extra `gcp`.
+        from google.cloud import storage as gcs
+    except ImportError:
+        return None
+    bucket, _, name = str(path).removeprefix("gs://").partition("/")
+    return gcs.Client().bucket(bucket).blob(name)
 
 
 def _scheme(path: epath.PathLike) -> str:

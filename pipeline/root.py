@@ -2,15 +2,23 @@
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import os
 import pathlib
+import socket
 from collections.abc import Iterator
+from typing import TextIO
 
 from etils import epath
 
 from beam_jobs import storage
 from components.errors import UserError
+from pipeline import lease
+from pipeline.runner import interrupts
+
+_HELD_BY_ANOTHER = (errno.EACCES, errno.EAGAIN)
+"""What `fcntl.lockf` reports of a lock that another process holds. Anything else means that there are no locks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +35,12 @@ class Root:
     def is_local(self) -> bool:
         """Whether the folder is on this machine, not at a URL such as gs://bucket/name."""
         return not storage.is_remote(self.path)
+
+    @property
+    def name(self) -> str:
+        """The name in the metadata: the path where the root was first used, which a root that is moved keeps."""
+        kept = storage.read_if_exists(self._name_file)
+        return kept.decode() if kept else storage.canonical(os.fspath(self.path))
 
     @property
     def tensorboard(self) -> epath.Path:
@@ -54,7 +68,7 @@ class Root:
         return folder / "logs" / f"{name}.log"
 
     def published(self, *, stage: str, output: str, execution_id: int) -> epath.Path:
-        """Returns the folder that an output of a finished execution is moved to."""
+        """Returns the folder of an output of a finished execution."""
         return self.path / "artifacts" / stage / output / str(execution_id)
 
     def all_published(self, *, stage: str, execution_id: int) -> list[epath.Path]:
@@ -66,8 +80,18 @@ class Root:
         return [folder for folder in folders if folder.exists()]
 
     def staging(self, execution_id: int) -> epath.Path:
-        """Returns the folder that holds the outputs of an execution while it runs."""
+        """Returns the folder that holds the outputs of an execution while it runs, on a local root."""
         return self.path / "staging" / str(execution_id)
+
+    def unpublished(self, *, stage: str, output: str, execution_id: int) -> epath.Path:
+        """Returns the folder that an output is written to while the execution runs.
+
+        A local folder is renamed when it is finished. A bucket cannot rename a folder at once, so there it is written
+        in place. Nobody reads it until the metadata records the execution as complete.
+        """
+        if self.is_local:
+            return self.staging(execution_id) / output
+        return self.published(stage=stage, output=output, execution_id=execution_id)
 
     def work(self, *, stage: str, cache_key: str) -> epath.Path:
         """Returns the scratch folder of a stage. Executions with the same cache key have the same folder."""
@@ -79,53 +103,95 @@ class Root:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other runs out until the block or the process ends. Remote roots are not locked.
+        """Keeps other runs out until the block or the process ends. A remote root is leased, see `pipeline.lease`.
+
+        A run that loses its lease is interrupted, see `interrupts.stop`. Call it inside `interrupts.as_exceptions()`.
 
         Raises:
-            UserError: Another run holds the lock, or the folder cannot be created.
+            UserError: Another run holds the lock, the folder cannot be created, or its file system has no locks.
         """
         if not self.is_local:
-            yield
-            return
-        file = self._lock_file()
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            stream = file.open("a+")
-        except OSError as error:
-            raise UserError(
-                f"--root {self.path} cannot be used ({error.strerror}): give a folder that can be written to."
-            ) from error
-        with stream:
+            held = lease.Lease(self._lease_file, root=str(self.path), on_loss=interrupts.stop)
+            held.take()
             try:
-                # A record lock, because children that outlive a killed run would inherit a lock of flock().
-                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                stream.seek(0)
-                raise UserError(
-                    f"Another diptych run (process {stream.read().strip() or 'unknown'}) is using {self.path}: "
-                    "wait for it, stop it, or give this one another --root."
-                ) from error
-            stream.truncate(0)
-            stream.write(str(os.getpid()))
-            stream.flush()
+                self._keep_name()
+                yield
+            finally:
+                held.release()
+            return
+        with self._open_lock_file() as stream:
+            self._lock(stream)
+            self._keep_name()
             yield
 
+    def check_held(self) -> None:
+        """Checks that this run still holds the lease of a remote root. Call it before publishing.
+
+        Raises:
+            UserError: Another run has taken it over, e.g. because this process was suspended for long.
+        """
+        if not self.is_local and not lease.is_held(self._lease_file):
+            raise UserError(
+                f"This run no longer holds {self.path}, because another run has taken it over: nothing incomplete was "
+                "published; run the same command again when no other run uses it."
+            )
+
     def is_locked(self) -> bool:
-        """Returns whether another process holds the lock. A remote root counts as locked, because it has no lock.
+        """Returns whether another process is running on the root. Writes nothing.
 
         Do not call it while this process holds the lock: a process loses all its record locks on a file when it closes
         the file.
         """
         if not self.is_local:
-            return True
+            return lease.is_live(self._lease_file)
         try:
-            with self._lock_file().open("r+") as stream:
-                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
+            with self._lock_file.open("r") as stream:
+                # A shared lock can be had on a file that cannot be written, and not while another process is running.
+                fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in _HELD_BY_ANOTHER
         return False
 
+    def _open_lock_file(self) -> TextIO:
+        try:
+            self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+            return self._lock_file.open("a+")
+        except OSError as error:
+            raise UserError(
+                f"--root {self.path} cannot be used ({error.strerror}): give a folder that can be written to."
+            ) from error
+
+    def _lock(self, stream: TextIO) -> None:
+        try:
+            # A record lock, because children that outlive a killed run would inherit a lock of flock().
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _HELD_BY_ANOTHER:
+                raise UserError(
+                    f"The file system of --root {self.path} has no record locks ({error.strerror}), which keep a "
+                    "second run out: give a folder on a local disk, or mount the file system with locks."
+                ) from error
+            stream.seek(0)
+            raise UserError(
+                f"Another diptych run (process {stream.read().strip() or 'unknown'}) is using {self.path}: "
+                "wait for it, stop it, or give this one another --root."
+            ) from error
+        stream.truncate(0)
+        stream.write(f"{os.getpid()} on {socket.gethostname()}")
+        stream.flush()
+
+    def _keep_name(self) -> None:
+        if not self._name_file.exists():
+            storage.write_text(self._name_file, self.name)
+
+    @property
+    def _name_file(self) -> epath.Path:
+        return self.path / ".pipeline"
+
+    @property
     def _lock_file(self) -> pathlib.Path:
         return pathlib.Path(self.path) / ".lock"
+
+    @property
+    def _lease_file(self) -> epath.Path:
+        return self.path / ".lease"

@@ -17,7 +17,8 @@ def _parse_percent(value: object) -> object:
 class AudioExampleGenConfig(base.StageConfig):
     """Which audio to read and how to store it."""
 
-    incidental: ClassVar[frozenset[str]] = frozenset({"beam_args", "max_quarantine"})
+    # The source is digested by what it holds, so that it may be spelled otherwise or moved.
+    incidental: ClassVar[frozenset[str]] = frozenset({"beam_args", "max_quarantine", "source"})
 
     source: str | None = pydantic.Field(
         None,

@@ -2,7 +2,8 @@
 
 The digest covers the names of the files and, on this machine, their sizes and times. A bucket returns a thousand names
 per call, but sizes and times only file by file, which would take hours for AudioSet. The digest of a bucket therefore
-covers the names and the content of the lists. It does not change if a file is replaced under the same name.
+covers its name, the names of the files and the content of the lists. It does not change if a file is replaced under
+the same name. The path of a local source does not count, so that it may be spelled otherwise or moved.
 """
 
 import hashlib
@@ -27,6 +28,8 @@ def digest(source: str) -> str:
     else:
         parts = sorted(_folder_parts(source))
     sha256 = hashlib.sha256()
+    if storage.is_remote(source):
+        sha256.update(f"{storage.canonical(source)}\n".encode())
     for part in parts:
         sha256.update(f"{part}\n".encode(errors="surrogateescape"))  # File names may be in any encoding.
     return sha256.hexdigest()

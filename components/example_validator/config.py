@@ -1,5 +1,7 @@
 """The config of ExampleValidator."""
 
+from typing import ClassVar
+
 import pydantic
 
 from components import base
@@ -8,6 +10,9 @@ from components.example_validator.anomaly import Severity
 
 class ExampleValidatorConfig(base.StageConfig):
     """What counts as an anomaly, and how severe it is."""
+
+    # The schema is digested by its content, so that it may be spelled otherwise or moved.
+    incidental: ClassVar[frozenset[str]] = frozenset({"schema_path"})
 
     min_clips: int = pydantic.Field(
         2, ge=2, description="A smaller train split is fatal. A single clip, for example, has no negatives."

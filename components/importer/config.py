@@ -1,5 +1,7 @@
 """The Importer's config."""
 
+from typing import ClassVar
+
 import pydantic
 
 from components.base import StageConfig
@@ -7,6 +9,9 @@ from components.base import StageConfig
 
 class ImporterConfig(StageConfig):
     """Which model to import."""
+
+    # Digested by what the folder holds, so that it may be spelled otherwise or moved.
+    incidental: ClassVar[frozenset[str]] = frozenset({"model"})
 
     model: str = pydantic.Field(
         description="Folder of the model, written by `diptych import-panns` or by a Trainer (--import sets it)."

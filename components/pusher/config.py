@@ -1,14 +1,17 @@
 """The Pusher's config."""
 
+from typing import Annotated
+
 import pydantic
 
+from beam_jobs import storage
 from components.base import StageConfig
 
 
 class PusherConfig(StageConfig):
     """Where to push the model, and under which version."""
 
-    destination: str | None = pydantic.Field(
+    destination: Annotated[str, pydantic.AfterValidator(storage.canonical)] | None = pydantic.Field(
         None,
         description="Folder that a model server watches, local or gs://; null: the model stays in the pipeline root.",
     )

@@ -30,16 +30,15 @@ def execute(arguments: argparse.Namespace) -> int:
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     from rich.console import Console
 
+    from pipeline import paths
     from pipeline.commands import parsed_arguments as parsed
     from pipeline.console import report
 
     root = parsed.root(arguments)
     no_run = UserError(f"There is no run under {root.path}: name another place with --root or --preset.")
-    if not root.path.exists():
+    if not paths.exists(arguments.metadata or root.metadata_uri()) or not paths.exists(str(root.path)):
         raise no_run
-    if root.is_local and not arguments.metadata and not (root.path / "metadata.sqlite").exists():
-        raise no_run  # Opening the default store would create it.
-    store = parsed.store(arguments, root=root)
+    store = parsed.store(arguments, root=root, read_only=True)
     runs = store.runs()
     if not runs:
         raise no_run

@@ -1,7 +1,11 @@
 """Converts artifacts and executions to records and back."""
 
 import json
+import os
 
+from etils import epath
+
+from beam_jobs import storage
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
 from pipeline.metadata.records import Record, plain
 
@@ -14,26 +18,41 @@ _LISTING = "listing"
 _FIGURE_PREFIX = "figure."
 
 
-def artifact_record(artifact: Artifact) -> Record:
-    """Returns an artifact as a record."""
+def artifact_record(artifact: Artifact, *, root: epath.Path) -> Record:
+    """Returns an artifact as a record. Its URI is relative to the root, so that the root can be moved."""
+    prefix = f"{os.fspath(root)}/"
     return Record(
         type=artifact.type,
         id=artifact.id,
         state=LIVE,
-        uri=artifact.uri,
+        uri=artifact.uri.removeprefix(prefix),
         properties={_DIGEST: artifact.digest, _LISTING: artifact.listing},
     )
 
 
-def artifact(record: Record) -> Artifact:
-    """Returns the artifact that a record stands for."""
+def artifact(record: Record, *, root: epath.Path) -> Artifact:
+    """Returns the artifact that a record stands for, whose URI is absolute."""
     return Artifact(
         type=record.type,
-        uri=record.uri,
+        uri=_absolute(record.uri, root=root),
         digest=str(record.properties.get(_DIGEST, "")),
         listing=str(record.properties.get(_LISTING, "")),
         id=record.id,
     )
+
+
+def _absolute(uri: str, *, root: epath.Path) -> str:
+    """Returns the place of a published folder.
+
+    Earlier versions recorded absolute URIs. If the root has been moved since, the folder is found below it by the part
+    `artifacts/<stage>/<output>/<execution>`.
+    """
+    if storage.is_remote(uri) and not storage.is_remote(root):
+        return uri
+    parts = uri.split("/")
+    if parts[-4:-3] == ["artifacts"]:
+        return os.fspath(epath.Path(root, *parts[-4:]))
+    return os.fspath(epath.Path(root, uri))
 
 
 def execution_record(execution: Execution) -> Record:

@@ -3,7 +3,11 @@
 ML Metadata opens a file that this module wrote, and this module opens a file that ML Metadata wrote (release 1.17.1).
 """
 
+import os
+import pathlib
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -16,6 +20,12 @@ TYPE_KINDS = {"Execution": 0, "Artifact": 1, "Context": 2}
 INPUT_EVENT, OUTPUT_EVENT = 3, 4
 
 LOCK_TIMEOUT_S = 30.0
+
+Error = sqlite3.Error
+"""What this module raises if a file cannot be read or written."""
+
+_JOURNAL = "-journal"
+"""Suffix of the file that holds what an unfinished transaction has overwritten."""
 
 _Table = Literal["Artifact", "Execution", "Context"]
 
@@ -42,8 +52,7 @@ class SqliteRecords:
             self._put("Execution", execution, {"last_known_state": execution.state})
             for event in events:
                 artifact = event.artifact
-                if artifact.id is None:
-                    self._put("Artifact", artifact, {"uri": artifact.uri, "state": artifact.state})
+                self._put("Artifact", artifact, {"uri": artifact.uri, "state": artifact.state})
                 self._put_event(event, execution)
             for context in contexts:
                 self._db.execute(
@@ -164,6 +173,34 @@ class SqliteRecords:
     def _properties(self, table: _Table, record_id: int) -> dict[str, Value]:
         rows = self._db.execute(f"SELECT * FROM {table}Property WHERE {_owner_column(table)} = ?", [record_id])
         return {row["name"]: _value(row) for row in rows}
+
+
+class ReadOnlySqliteRecords(SqliteRecords):
+    """Reads a SQLite file without writing anything beside it, also where nothing can be written or locked.
+
+    Args:
+        path: The SQLite file, which exists.
+    """
+
+    def __init__(self, path: str):
+        try:
+            self._db = _connect_read_only(path)
+        except sqlite3.OperationalError:
+            # SQLite locks a file that it reads, and first undoes what a killed process has left half-written. Where it
+            # may do neither, it does so in a copy.
+            self._copy = tempfile.TemporaryDirectory(prefix="diptych-")
+            copy = shutil.copy(path, self._copy.name)
+            if os.path.exists(path + _JOURNAL):
+                shutil.copy(path + _JOURNAL, self._copy.name)
+            self._db = sqlite3.connect(copy)
+            self._db.row_factory = sqlite3.Row
+
+
+def _connect_read_only(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{pathlib.Path(path).absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT_S)
+    db.row_factory = sqlite3.Row
+    db.execute("SELECT 1 FROM MLMDEnv").fetchone()  # Nothing is opened before it is read.
+    return db
 
 
 def _owner_column(table: _Table) -> str:

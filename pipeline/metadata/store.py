@@ -5,6 +5,7 @@ its runs. Every stage of a run has an execution, and so has a skipped stage: its
 the artifacts of the execution that was reused.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -13,7 +14,10 @@ import time
 import types
 from collections.abc import Mapping
 
+from etils import epath
+
 from beam_jobs import storage
+from components import file_errors
 from components.errors import UserError
 from pipeline.metadata import conversion, sqlite
 from pipeline.metadata.executions import Artifact, Execution, Run
@@ -28,27 +32,36 @@ class MetadataStore:
 
     Args:
         uri: See `open_records`.
-        pipeline: Name of the pipeline. Roots that share a MySQL database need different names.
+        pipeline: Name of the pipeline. Roots that share a database need different names. A SQLite file inside its root
+            knows its pipeline whatever it is called, so that a root that was moved is recognized.
+        root: The folder that recorded paths are relative to; by default that of the SQLite file.
+        read_only: Whether nothing is written, not even an empty store.
 
     Raises:
         UserError: The store cannot be opened.
     """
 
-    def __init__(self, uri: str, *, pipeline: str):
-        self._records = open_records(uri)
-        self._name = pipeline
-        self._pipeline = self._pipeline_context()
+    def __init__(self, uri: str, *, pipeline: str, root: epath.Path | None = None, read_only: bool = False):
+        # A URL may hold a password.
+        self._place = "The metadata store" if storage.is_remote(uri) else uri
+        self._records = open_read_only(uri) if read_only else open_records(uri)
+        self._root = epath.Path(os.path.dirname(uri)) if root is None else root
+        self._pipeline = self._pipeline_context(pipeline, is_in_root=root is not None and _is_inside(uri, root))
+        if self._pipeline.id is None and not read_only:
+            with self._file_errors():
+                self._records.put_context(self._pipeline)
 
     def start_run(self, run: Run) -> None:
         """Records a new run and sets its id and start time."""
         context = self._run_context(run)
-        self._records.put_context(context)
+        with self._file_errors():
+            self._records.put_context(context)
         run.id = context.id
         run.started_ms = time.time_ns() // 1_000_000
 
     def runs(self) -> list[Run]:
         """Returns all runs, oldest first."""
-        prefix = f"{self._name}:"
+        prefix = f"{self._pipeline.name}:"
         return [
             Run(
                 name=context.name.removeprefix(prefix),
@@ -70,15 +83,16 @@ class MetadataStore:
             inputs: Input channel -> artifact. Omitted when a recorded execution is updated.
         """
         events = [
-            Event(artifact=conversion.artifact_record(artifact), channel=channel, output=False)
+            Event(artifact=conversion.artifact_record(artifact, root=self._root), channel=channel, output=False)
             for channel, artifact in (inputs or {}).items()
         ]
         events += [
-            Event(artifact=conversion.artifact_record(artifact), channel=channel, output=True)
+            Event(artifact=conversion.artifact_record(artifact, root=self._root), channel=channel, output=True)
             for channel, artifact in execution.outputs.items()
         ]
         record = conversion.execution_record(execution)
-        self._records.put_execution(record, events=events, contexts=[self._pipeline, self._run_context(run)])
+        with self._file_errors():
+            self._records.put_execution(record, events=events, contexts=[self._pipeline, self._run_context(run)])
         execution.id = record.id
         for event in events:
             if event.output:
@@ -100,23 +114,28 @@ class MetadataStore:
         outputs: dict[int, dict[str, Artifact]] = {record.id: {} for record in execution_records}
         for event in self._records.events(outputs):
             if event.output:
-                outputs[event.execution_id][event.channel] = conversion.artifact(event.artifact)
+                outputs[event.execution_id][event.channel] = conversion.artifact(event.artifact, root=self._root)
         return [conversion.execution(record, outputs=outputs[record.id]) for record in execution_records]
 
-    def _pipeline_context(self) -> Record:
-        """Returns the context of the pipeline, which is recorded if it is new."""
-        for context in self._records.contexts(PIPELINE_TYPE):
-            if context.name == self._name:
-                return context
-        context = Record(type=PIPELINE_TYPE, name=self._name)
-        self._records.put_context(context)
-        return context
+    def _file_errors(self) -> contextlib.AbstractContextManager[None]:
+        """Turns errors such as a full disk within the `with` block into a `UserError` that names the store."""
+        return file_errors.as_user_errors(place=self._place)
+
+    def _pipeline_context(self, name: str, *, is_in_root: bool) -> Record:
+        """Returns the context of the pipeline, which has no id if it is new."""
+        contexts = self._records.contexts(PIPELINE_TYPE)
+        named = [context for context in contexts if context.name == name]
+        if named:
+            return named[0]
+        if contexts and is_in_root:
+            return contexts[-1]
+        return Record(type=PIPELINE_TYPE, name=name)
 
     def _run_context(self, run: Run) -> Record:
         return Record(
             type=RUN_TYPE,
             id=run.id,
-            name=f"{self._name}:{run.name}",
+            name=f"{self._pipeline.name}:{run.name}",
             properties={"stages": json.dumps(run.stages), "preset": run.preset},
         )
 
@@ -145,10 +164,27 @@ def open_records(uri: str) -> Records:
         mlmd = _import_mlmd()
         return mlmd.MlmdRecords(mlmd.sqlite_config(uri))
     except Exception as error:  # ML Metadata raises RuntimeError for whatever SQLite reports.
-        raise UserError(
-            f"The metadata store {uri} cannot be opened ({_reason(error)}): move it away, or name "
-            "another with --metadata."
-        ) from error
+        raise _open_error(uri, error) from error
+
+
+def open_read_only(uri: str) -> Records:
+    """Opens the store at `uri` to read it. A SQLite file and its folder need not be writable and stay as they are.
+
+    Raises:
+        UserError: The URI names no store that can be opened.
+    """
+    if storage.is_remote(uri):
+        return open_records(uri)
+    try:
+        return sqlite.ReadOnlySqliteRecords(uri)
+    except (OSError, sqlite.Error) as error:
+        raise _open_error(uri, error) from error
+
+
+def _open_error(uri: str, error: Exception) -> UserError:
+    return file_errors.as_user_error(error, place=uri) or UserError(
+        f"The metadata store {uri} cannot be opened ({_reason(error)}): move it away, or name another with --metadata."
+    )
 
 
 def _open_mysql(uri: str) -> Records:
@@ -177,3 +213,8 @@ def _import_mlmd() -> types.ModuleType:
 def _reason(error: Exception) -> str:
     """Returns the message of SQLite or MySQL without the query that ML Metadata puts around it."""
     return str(error).removeprefix("Error when executing query: ").partition(" query:")[0].strip(" ,:")
+
+
+def _is_inside(uri: str, root: epath.Path) -> bool:
+    """Returns whether a store is a SQLite file directly in the root folder."""
+    return not storage.is_remote(uri) and storage.canonical(os.path.dirname(uri)) == storage.canonical(os.fspath(root))

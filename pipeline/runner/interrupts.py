@@ -1,4 +1,4 @@
-"""Turns Ctrl-C and SIGTERM into one exception, which can be deferred while a change must not be cut in two."""
+"""Turns Ctrl-C, SIGTERM and `stop` into one exception, which can be deferred while a change must not be cut in two."""
 
 import contextlib
 import signal
@@ -8,19 +8,23 @@ from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked the process to stop.
+    """A signal, or a thread of this process with `stop`, asked the process to stop.
 
     Attributes:
         signal: SIGINT or SIGTERM.
+        reason: What `stop` was called with, or "".
     """
 
-    def __init__(self, number: int):
-        super().__init__(signal.Signals(number).name)
+    def __init__(self, number: int, *, reason: str = ""):
+        super().__init__(reason or signal.Signals(number).name)
         self.signal = signal.Signals(number)
+        self.reason = reason
 
     @property
     def message(self) -> str:
         """What to tell the user."""
+        if self.reason:
+            return self.reason
         cause = "Ctrl-C" if self.signal == signal.SIGINT else self.signal.name
         return f"Stopped by {cause}: nothing incomplete was published, and the same command continues from here."
 
@@ -29,6 +33,22 @@ class Interrupted(KeyboardInterrupt):
         """Exit status of a process that the signal stopped, as shells report it: 130 or 143."""
         return 128 + self.signal
 
+
+def stop(reason: str) -> None:
+    """Interrupts the main thread of this process from another thread, as SIGTERM would.
+
+    Args:
+        reason: A sentence for the user.
+    """
+    global _reason
+    _reason = reason
+    # Sent to the main thread, so that it also ends what it waits for.
+    if signal.getsignal(signal.SIGTERM) is _handle:
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+
+
+_reason = ""
+"""Why `stop` was called, or "" if it was not."""
 
 _deferred_signals: list[int] | None = None
 """Signals that arrived inside `deferred`, or None outside of it."""
@@ -40,6 +60,8 @@ def as_exceptions() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # Only the main thread can set signal handlers.
         return
+    global _reason
+    _reason = ""
     handlers = {number: signal.signal(number, _handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -59,11 +81,11 @@ def deferred() -> Iterator[None]:
         arrived = _deferred_signals
         _deferred_signals = None
     if arrived:
-        raise Interrupted(arrived[0])
+        raise Interrupted(arrived[0], reason=_reason)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
     del frame  # The interpreter passes it to every signal handler.
     if _deferred_signals is None:
-        raise Interrupted(number)
+        raise Interrupted(number, reason=_reason)
     _deferred_signals.append(number)

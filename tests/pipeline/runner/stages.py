@@ -116,10 +116,10 @@ def build(*, numbers=None, total=None):
     return pipeline
 
 
-def run(folder, pipeline, **flags):
-    """Runs a pipeline under `folder` and returns the execution of each stage."""
+def run(folder, pipeline, *, metadata=None, **flags):
+    """Runs a pipeline under `folder` and returns the execution of each stage. A folder in a bucket needs `metadata`."""
     root = Root(epath.Path(folder))
-    with root.lock(), interrupts.as_exceptions():
-        store = MetadataStore(root.metadata_uri(), pipeline="test")
+    with interrupts.as_exceptions(), root.lock():
+        store = MetadataStore(metadata or root.metadata_uri(), pipeline="test", root=root.path)
         done = LocalRunner(root, store=store, display=Display()).run(pipeline, **flags)
     return {execution.stage: execution for execution in store.executions(run=done)}

@@ -1,0 +1,201 @@
+"""The lease of a remote root: a small file that its one run renews, because buckets have no locks.
+
+The file holds who owns the lease and when it was last renewed. A run that is killed renews it no longer, and after
+`EXPIRES_S` another run may take it over.
+"""
+
+import dataclasses
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from absl import logging
+from etils import epath
+
+from beam_jobs import storage
+from components.errors import UserError
+
+RENEW_S = 20.0
+"""Time between two renewals."""
+
+EXPIRES_S = 120.0
+"""A lease that was not renewed for so long may be taken over."""
+
+_THIS_PROCESS = uuid.uuid4().hex
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Holder:
+    """The content of the file.
+
+    Attributes:
+        owner: A random text that stands for the process.
+        pid: Its process id.
+        host: Name of its machine.
+        machine: Identifies the machine since its last start and the process' container; empty if that is unknown.
+        renewed_s: When the lease was last renewed, in seconds since 1970.
+    """
+
+    owner: str
+    pid: int
+    host: str
+    machine: str
+    renewed_s: float
+
+    @classmethod
+    def this_process(cls) -> "Holder":
+        return cls(
+            owner=_THIS_PROCESS, pid=os.getpid(), host=socket.gethostname(), machine=_machine(), renewed_s=time.time()
+        )
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Holder | None":
+        """Returns the holder that a file names, or None if its content is not that of a lease."""
+        try:
+            return cls(**json.loads(content))
+        except (ValueError, TypeError):
+            return None
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(dataclasses.asdict(self), indent=1).encode()
+
+    def has_expired(self) -> bool:
+        return self.is_dead() or time.time() - self.renewed_s > EXPIRES_S
+
+    def is_dead(self) -> bool:
+        """Returns whether the process was on this machine and has certainly ended."""
+        if not self.machine or self.machine != _machine() or self.owner == _THIS_PROCESS:
+            return False
+        if self.pid == os.getpid():
+            return True
+        try:
+            os.kill(self.pid, 0)  # Signal 0 only asks whether the process exists.
+        except ProcessLookupError:
+            return True
+        except PermissionError:  # It is another user's.
+            return False
+        return False
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+class Lease:
+    """The lease of one root.
+
+    Args:
+        file: The file that stands for the lease.
+        root: The root as the user knows it, for messages.
+        on_loss: Called in a thread, with a sentence for the user, if the lease is lost while it is held.
+    """
+
+    def __init__(self, file: epath.Path, *, root: str, on_loss: Callable[[str], None]):
+        self._file = file
+        self._root = root
+        self._on_loss = on_loss
+        self._content = b""
+        self._renewed = 0.0
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._renew_until_released, name="lease", daemon=True)
+
+    def take(self) -> None:
+        """Takes the lease and renews it in a thread until `release`.
+
+        Raises:
+            UserError: Another run holds it.
+        """
+        found = storage.read_if_exists(self._file)
+        holder = Holder.from_bytes(found) if found else None
+        if holder is not None:
+            self._check_expired(holder, found)
+        self._content = Holder.this_process().to_bytes()
+        if not storage.replace_if(self._file, self._content, expected=found):
+            raise UserError(f"Another diptych run has just started to use {self._root}: give this one another --root.")
+        self._renewed = time.monotonic()
+        self._thread.start()
+
+    def release(self) -> None:
+        """Stops renewing the lease, and removes it if it is still held."""
+        self._released.set()
+        self._thread.join()
+        try:
+            if is_held(self._file):
+                self._file.unlink()
+        except Exception as error:  # Remote file systems raise errors of many types. The lease expires by itself.
+            logging.warning("%s cannot be removed: %s", self._file, error)
+
+    def _check_expired(self, holder: Holder, content: bytes | None) -> None:
+        if not holder.has_expired():
+            left = max(0.0, EXPIRES_S - (time.time() - holder.renewed_s))
+            raise UserError(
+                f"Another diptych run ({holder}) is using {self._root}: wait for it, stop it, or give this one another "
+                f"--root; if it was killed, {self._root} is free in {left:.0f} s."
+            )
+        if not holder.is_dead():
+            # The clocks of two machines may differ, so an expired lease is watched until its next renewal is overdue.
+            logging.info("%s holds an expired lease of %s: waiting for a renewal", holder, self._root)
+            time.sleep(1.5 * RENEW_S)
+            if storage.read_if_exists(self._file) != content:
+                raise UserError(
+                    f"Another diptych run ({holder}) is using {self._root}: wait for it, stop it, or give this one "
+                    "another --root."
+                )
+        logging.info("%s no longer renews its lease of %s: taken over", holder, self._root)
+
+    def _renew_until_released(self) -> None:
+        while not self._released.wait(RENEW_S):
+            try:
+                lost = self._renew()
+            except Exception as error:  # Remote file systems raise errors of many types.
+                logging.warning("%s cannot be renewed: %s", self._file, error)
+                unrenewed_s = time.monotonic() - self._renewed
+                if unrenewed_s < EXPIRES_S - RENEW_S:
+                    continue
+                lost = f"the lease {self._file} could not be renewed for {unrenewed_s:.0f} s ({error})"
+            if lost:
+                self._on_loss(
+                    f"This run no longer holds {self._root}, because {lost}: nothing incomplete was published; run the "
+                    "same command again when no other run uses it."
+                )
+                return
+
+    def _renew(self) -> str:
+        """Renews the lease. Returns why it is lost, or ""."""
+        content = Holder.this_process().to_bytes()
+        if not storage.replace_if(self._file, content, expected=self._content):
+            found = storage.read_if_exists(self._file)
+            holder = Holder.from_bytes(found) if found else None
+            if holder is None:
+                return f"its lease {self._file} was removed"
+            if holder.owner != _THIS_PROCESS:
+                return f"another ({holder}) has taken it over"
+            content = found  # An earlier renewal was reported as failed, but has succeeded.
+        self._content = content
+        self._renewed = time.monotonic()
+        return ""
+
+
+def is_held(file: epath.Path) -> bool:
+    """Returns whether this process holds the lease."""
+    found = storage.read_if_exists(file)
+    holder = Holder.from_bytes(found) if found else None
+    return holder is not None and holder.owner == _THIS_PROCESS
+
+
+def is_live(file: epath.Path) -> bool:
+    """Returns whether any process holds the lease and renews it."""
+    found = storage.read_if_exists(file)
+    holder = Holder.from_bytes(found) if found else None
+    return holder is not None and not holder.has_expired()
+
+
+def _machine() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # Not Linux.
+        return ""
