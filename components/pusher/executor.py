@@ -9,8 +9,7 @@ from etils import epath
 
 from beam_jobs import storage
 from components import base
-from components.errors import UserError
-from components.pusher import summaries
+from components.pusher import copying, summaries
 from components.pusher.config import PusherConfig
 
 _BLESSING_FILES = {"blessing": "blessing.json", "infra_blessing": "infra_blessing.json"}
@@ -45,10 +44,14 @@ def execute(
     path = None
     reasons = _objections(inputs)
     if not reasons:
-        folder = epath.Path(config.destination) if config.destination else outputs["pushed_model"]
-        target = push(inputs["saved_model"], folder, version=version)
-        # The runner moves the output folder when the stage is done, so a path inside it is given relative to it.
-        path = str(target) if config.destination else str(version)
+        if config.destination:
+            folder = epath.Path(config.destination)
+            target = copying.push(inputs["saved_model"], folder, version=version, context=context)
+            path, version = str(target), int(target.name)
+        else:
+            storage.copy_tree(inputs["saved_model"], outputs["pushed_model"] / str(version))
+            # The runner moves the output folder when the stage is done, so a path inside it is given relative to it.
+            path = str(version)
     report = dataclasses.asdict(Report(pushed=not reasons, version=version, path=path, reasons=reasons))
     (outputs["pushed_model"] / "pushed.json").write_text(json.dumps(report, indent=2))
     summaries.write(report, directory=context.tensorboard_dir)
@@ -56,36 +59,6 @@ def execute(
         return base.StageResult(summary=f"not pushed: {'; '.join(reasons)}", figures={"pushed": 0})
     place = f"to {path}" if config.destination else f"as version {version}"
     return base.StageResult(summary=f"pushed {place}", figures={"pushed": 1, "version": version})
-
-
-def push(saved_model: epath.Path, folder: epath.Path, *, version: int) -> epath.Path:
-    """Copies a SavedModel to `<folder>/<version>`, completely or not at all.
-
-    The copy gets a temporary name that is not a number, so that model servers ignore it, and is then renamed.
-
-    Args:
-        saved_model: The SavedModel.
-        folder: The folder that a model server watches.
-        version: The version number.
-
-    Returns:
-        The folder of the copy.
-
-    Raises:
-        UserError: The version already exists, or the folder cannot be written.
-    """
-    target = folder / str(version)
-    if target.exists():
-        raise UserError(f"{target} exists already: choose another pusher.version, or null for the time of the push.")
-    # The name is always the same, so that the next push replaces what an interrupted one left behind.
-    temporary = folder / f"incomplete-{version}"
-    try:
-        storage.remove_tree(temporary)
-        storage.copy_tree(saved_model, temporary)
-        temporary.rename(target)
-    except OSError as error:
-        raise UserError(f"cannot push to {folder} ({error}): choose another pusher.destination.") from error
-    return target
 
 
 def _objections(inputs: Mapping[str, epath.Path]) -> list[str]:

@@ -1,17 +1,20 @@
 """Runs one stage, and publishes what it wrote or removes it.
 
 A stage writes into a staging folder. When it ends well, the folder is renamed into place and the execution is recorded
-as complete. Whatever stops a run before that (an error, Ctrl-C, SIGTERM, kill -9), nothing half-written is published,
-and the next run continues from the stage's work folder.
+as complete. Under a remote root, which cannot rename a folder at once, it writes in place, and only the record of the
+execution makes its outputs visible. Whatever stops a run before that (an error, Ctrl-C, SIGTERM, kill -9), nothing
+half-written is published, and the next run continues from the stage's work folder.
 """
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from absl import logging
 from etils import epath
 
 from beam_jobs import storage
+from components import file_errors
 from components.base import StageContext, StageResult
 from components.errors import UserError
 from pipeline import digests
@@ -56,12 +59,13 @@ class StageRunner:
         """
         self._display.say(f"{node.name}: runs, {execution.why}")
         started = time.monotonic()
-        self._store.put(execution, run=run, inputs=inputs)
         try:
-            result = self._execute(node, execution, inputs=inputs)
-            self._publish(node, execution, result, run=run, started=started)
+            with file_errors.as_user_errors(place=os.fspath(self._root.path)):
+                self._store.put(execution, run=run, inputs=inputs)
+                result = self._execute(node, execution, inputs=inputs)
+                self._publish(node, execution, result, run=run, started=started)
         except BaseException as error:
-            if execution.state != State.COMPLETE:
+            if execution.state != State.COMPLETE and execution.id is not None:
                 with interrupts.deferred():
                     self._record_failure(execution, error, run=run, seconds=time.monotonic() - started)
             raise
@@ -76,18 +80,23 @@ class StageRunner:
 
     def _execute(self, node: Node, execution: Execution, *, inputs: Mapping[str, Artifact]) -> StageResult:
         """Creates the folders of an execution and calls the executor, which writes into staging."""
+        history = self._store.executions(stage=node.name)
         work = self._work_folder(execution)
         events = self._root.events(stage=execution.stage, cache_key=execution.cache_key.digest)
+        if _is_left_over(history, execution):
+            storage.remove_tree(work)
         if not work.exists():
             # This execution does not continue an earlier one, so old curves would overlap the new ones.
             storage.remove_tree(events)
-        staging = self._root.staging(execution.id)
-        storage.remove_tree(staging)
-        outputs = {channel: staging / channel for channel in node.component.outputs}
+        self.discard_outputs(execution)  # Ids start again when the metadata is deleted, so they may exist already.
+        outputs = {
+            channel: self._root.unpublished(stage=node.name, output=channel, execution_id=execution.id)
+            for channel in node.component.outputs
+        }
         for folder in (*outputs.values(), work, events):
             folder.mkdir(parents=True, exist_ok=True)
         earlier_work_dirs = _other_folders_beside(work)
-        previous = decide.last_intact(self._store.executions(stage=node.name))
+        previous = decide.last_intact(history)
         with self._display.stage(node.name) as progress:
             context = StageContext(
                 work_dir=work,
@@ -100,31 +109,40 @@ class StageRunner:
             return node.component.execute(inputs=input_folders, outputs=outputs, context=context)
 
     def _publish(self, node: Node, execution: Execution, result: StageResult, *, run: Run, started: float) -> None:
-        """Moves the outputs of an execution from staging into place and records it as complete."""
-        staging = self._root.staging(execution.id)
+        """Moves the outputs of an execution into place and records it as complete."""
         artifacts = {}
+        written = {}
         for channel, artifact_type in node.component.outputs.items():
-            target = self._root.published(stage=node.name, output=channel, execution_id=execution.id)
+            place = {"stage": node.name, "output": channel, "execution_id": execution.id}
+            written[channel] = self._root.unpublished(**place)
             artifacts[channel] = Artifact(
                 type=artifact_type.value,
-                uri=os.fspath(target),
-                digest=digests.content_digest(staging / channel),
-                listing=digests.listing_digest(staging / channel),
+                uri=os.fspath(self._root.published(**place)),
+                digest=digests.content_digest(written[channel]),
+                listing=digests.listing_digest(written[channel]),
             )
+        self._root.check_held()
         with interrupts.deferred():
             for channel, artifact in artifacts.items():
-                # Ids start again when the metadata is deleted, so the folder may exist already.
-                storage.remove_tree(artifact.folder)
-                artifact.folder.parent.mkdir(parents=True, exist_ok=True)
-                (staging / channel).rename(artifact.folder)
+                if written[channel] != artifact.folder:
+                    artifact.folder.parent.mkdir(parents=True, exist_ok=True)
+                    written[channel].rename(artifact.folder)
             execution.outputs = artifacts
-            execution.state = State.COMPLETE
             execution.summary = result.summary
             execution.figures = dict(result.figures)
             execution.seconds = time.monotonic() - started
+            self._record_complete(execution, run=run)
+        # A signal may end the removal, because the next execution with this cache key removes what is left over.
+        storage.remove_tree(self._root.staging(execution.id))
+        storage.remove_tree(self._work_folder(execution))
+
+    def _record_complete(self, execution: Execution, *, run: Run) -> None:
+        execution.state = State.COMPLETE
+        try:
             self._store.put(execution, run=run)
-            storage.remove_tree(staging)
-            storage.remove_tree(self._work_folder(execution))
+        except BaseException:
+            execution.state = State.RUNNING
+            raise
 
     def _record_failure(self, execution: Execution, error: BaseException, *, run: Run, seconds: float) -> None:
         if isinstance(error, KeyboardInterrupt):
@@ -134,11 +152,24 @@ class StageRunner:
             execution.state = State.FAILED
             execution.summary = _one_line(error)
         execution.seconds = seconds
-        self.discard_outputs(execution)
-        self._store.put(execution, run=run)
+        try:
+            self.discard_outputs(execution)
+            self._store.put(execution, run=run)
+        except Exception as second_error:  # The first one says why, e.g. that the disk is full. The next run cleans up.
+            logging.info("the failure of %s cannot be recorded: %s", execution.stage, second_error)
 
     def _work_folder(self, execution: Execution) -> epath.Path:
         return self._root.work(stage=execution.stage, cache_key=execution.cache_key.digest)
+
+
+def _is_left_over(history: Sequence[Execution], execution: Execution) -> bool:
+    """Returns whether a work folder is that of an execution that has finished, and whose run was stopped thereafter."""
+    same_key = [
+        earlier
+        for earlier in history
+        if earlier.id != execution.id and earlier.cache_key.digest == execution.cache_key.digest
+    ]
+    return bool(same_key) and same_key[-1].state.is_finished
 
 
 def _other_folders_beside(folder: epath.Path) -> list[epath.Path]:

@@ -1,11 +1,20 @@
 import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
 
 import pytest
 from etils import epath
 
 from components.errors import UserError
 from components.pusher import Pusher, PusherConfig
+from tests.bucket import Bucket
 from tests.components import harness
+from tests.processes import wait_until
+
+REPOSITORY = pathlib.Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -89,3 +98,62 @@ def test_a_destination_that_is_a_file_is_refused_before_anything_runs(tmp_path):
         Pusher(PusherConfig(destination=str(tmp_path / "file"))).check()
     with pytest.raises(UserError, match=r"pusher\.destination foo://x cannot be used"):
         Pusher(PusherConfig(destination="foo://x")).check()
+
+
+def _start(inputs, folder, destination, *flags):
+    """Starts a push in its own process."""
+    command = [sys.executable, "-m", "tests.components.pusher.program", str(inputs["blessing"].parent), str(folder)]
+    return subprocess.Popen([*command, destination, *flags], cwd=REPOSITORY)
+
+
+class TestBuckets:
+    def test_the_file_that_makes_a_version_visible_is_copied_last(self, inputs, tmp_path, monkeypatch):
+        written = []
+        (inputs["saved_model"] / "zz_last_by_name").write_text("")
+        Bucket(tmp_path / "buckets", before_write=written.append).install(monkeypatch)
+        config = PusherConfig(destination="gs://bucket/served", version=3)
+        _, report = _push(config, inputs, tmp_path / "run")
+        assert report["path"] == "gs://bucket/served/3"
+        assert [name for name in written if name.startswith("gs://bucket/served/")] == [
+            "gs://bucket/served/3/variables/variables.index",
+            "gs://bucket/served/3/zz_last_by_name",
+            "gs://bucket/served/3/saved_model.pb",
+        ]
+        with pytest.raises(UserError, match=r"gs://bucket/served/3 exists already: choose another pusher\.version"):
+            _push(config, inputs, tmp_path / "second")
+
+    def test_a_copy_that_was_killed_is_not_visible_and_is_removed(self, inputs, tmp_path, monkeypatch):
+        flags = ["--bucket", str(tmp_path / "buckets"), "--kill-at", "/saved_model.pb"]
+        killed = _start(inputs, tmp_path / "run", "gs://bucket/served", *flags)
+        assert killed.wait(60) == -signal.SIGKILL
+        served = tmp_path / "buckets" / "bucket" / "served"
+        (half,) = served.iterdir()
+        assert [path.name for path in half.iterdir()] == ["variables"]
+        Bucket(tmp_path / "buckets").install(monkeypatch)
+        _, report = _push(PusherConfig(destination="gs://bucket/served"), inputs, tmp_path / "run")
+        (version,) = served.iterdir()
+        assert version.name == str(report["version"])
+        assert (version / "saved_model.pb").exists()
+
+
+def test_a_local_copy_that_was_killed_is_not_visible_and_is_removed(inputs, tmp_path):
+    for number in range(3000):
+        (inputs["saved_model"] / f"asset-{number}").write_text("")
+    served = tmp_path / "served"
+    process = _start(inputs, tmp_path / "run", str(served))
+    (half,) = wait_until(lambda: served.exists() and list(served.iterdir()))
+    process.kill()
+    process.wait()
+    assert half.name.startswith("incomplete-")
+    assert not (served / half.name.removeprefix("incomplete-")).exists()
+    _, report = _push(PusherConfig(destination=str(served)), inputs, tmp_path / "run")
+    assert os.listdir(served) == [str(report["version"])]
+
+
+def test_a_push_that_was_killed_before_its_record_is_not_repeated(inputs, tmp_path):
+    config = PusherConfig(destination=str(tmp_path / "served"), version=7)
+    first, _ = _push(config, inputs, tmp_path / "run")
+    assert (first.context.work_dir / "push.json").exists()
+    _, report = _push(config, inputs, tmp_path / "run")
+    assert report["pushed"]
+    assert os.listdir(tmp_path / "served") == ["7"]

@@ -1,0 +1,88 @@
+"""Copies a SavedModel into the folder that a model server watches, so that the server never sees a part of it.
+
+On this machine the copy gets a temporary name that is not a number, which model servers ignore, and is then renamed. A
+bucket cannot rename a folder at once. There the files are copied one by one, and `saved_model.pb`, without which no
+server loads a version, comes last.
+
+What a killed push leaves behind is removed by the next one, which finds it by the record in the work folder.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+
+from etils import epath
+
+from beam_jobs import storage
+from components import base
+from components.errors import UserError
+
+_MODEL_FILE = "saved_model.pb"
+_RECORD = "push.json"
+
+
+def push(saved_model: epath.Path, folder: epath.Path, *, version: int, context: base.StageContext) -> epath.Path:
+    """Copies a SavedModel to `<folder>/<version>`, completely or not at all.
+
+    Args:
+        saved_model: The SavedModel.
+        folder: The folder that a model server watches, local or remote.
+        version: The version number, unless this execution continues one that has already started to push.
+        context: Its work folders hold the records of pushes that were interrupted.
+
+    Returns:
+        The folder of the copy.
+
+    Raises:
+        UserError: The version already exists, or the folder cannot be written.
+    """
+    for interrupted in _interrupted(context.earlier_work_dirs):
+        _remove_half(interrupted)
+    for interrupted in _interrupted([context.work_dir]):
+        if _is_complete(interrupted):  # The run was killed after the push and before its record.
+            return interrupted
+        _remove_half(interrupted)
+    target = folder / str(version)
+    if _is_complete(target):
+        raise UserError(f"{target} exists already: choose another pusher.version, or null for the time of the push.")
+    storage.write_text(context.work_dir / _RECORD, json.dumps({"target": str(target)}))
+    try:
+        _remove_half(target)
+        if storage.is_remote(target):
+            storage.copy_tree(saved_model, target, last=_MODEL_FILE)
+        else:
+            storage.copy_tree(saved_model, _temporary(target))
+            _temporary(target).rename(target)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # The next push removes it.
+            _remove_half(target)
+        raise UserError(
+            f"cannot push to {folder} ({error}): make room and give this user the right to write there, or choose "
+            "another pusher.destination."
+        ) from error
+    return target
+
+
+def _interrupted(work_dirs: Sequence[epath.Path]) -> Iterator[epath.Path]:
+    """Yields the targets of pushes that were interrupted."""
+    for work_dir in work_dirs:
+        record = work_dir / _RECORD
+        if record.exists():
+            yield epath.Path(json.loads(record.read_text())["target"])
+
+
+def _is_complete(target: epath.Path) -> bool:
+    """Returns whether a version is one that a server can load. A local folder is renamed when it is complete."""
+    return (target / _MODEL_FILE).exists() if storage.is_remote(target) else target.exists()
+
+
+def _remove_half(target: epath.Path) -> None:
+    """Removes what an interrupted push to `target` has left, unless it is complete."""
+    if not storage.is_remote(target):
+        storage.remove_tree(_temporary(target))
+    elif not _is_complete(target):
+        storage.remove_tree(target)
+
+
+def _temporary(target: epath.Path) -> epath.Path:
+    return target.with_name(f"incomplete-{target.name}")

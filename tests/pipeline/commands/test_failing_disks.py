@@ -1,0 +1,75 @@
+import pytest
+
+from pipeline import cli
+from pipeline.metadata import sqlite, store
+from tests import disks
+from tests.pipeline.refusals import refusal
+
+RUN = ("run", "--preset", "quickstart", "--until", "SyntheticAudioGen")
+SMALL = ("synthetic_audio_gen.clips_train=3", "synthetic_audio_gen.clips_eval=2")
+
+
+@pytest.fixture(params=["mlmd", "sqlite"])
+def _either_store(request, monkeypatch):
+    if request.param == "mlmd":
+        pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
+    else:
+        monkeypatch.setattr(store, "open_records", sqlite.SqliteRecords)
+
+
+def test_a_full_disk_ends_a_stage_in_one_sentence_and_the_next_run_continues(tmp_path, capsys):
+    with disks.small(tmp_path / "disk", size="3m") as disk:
+        root = disk / "root"
+        ballast = disks.fill(disk, leave=600_000)
+        message = refusal(capsys, *RUN, *SMALL, "--root", root)
+        assert message.startswith(f"diptych: {root}")
+        assert "cannot be used (no space left on the device): make room there" in message
+        assert "Logging error" not in message
+        assert not list((root / "artifacts").rglob("*.wav"))
+        ballast.unlink()
+        small = [text.replace("=3", "=1").replace("=2", "=1") for text in SMALL]
+        assert cli.main([*RUN, *small, "--root", str(root)]) == 0
+
+
+@pytest.mark.usefixtures("_either_store")
+@pytest.mark.parametrize("place", ["new store", "store of an earlier run"])
+def test_metadata_on_a_full_disk(tmp_path, capsys, place):
+    with disks.small(tmp_path / "disk", size="1m") as disk:
+        arguments = [*RUN, *SMALL, "--root", tmp_path / "root", "--metadata", disk / "store.sqlite"]
+        if place == "store of an earlier run":
+            assert cli.main(list(map(str, arguments))) == 0
+            capsys.readouterr()
+        disks.fill(disk)
+        message = refusal(capsys, *arguments)
+        assert "no space left on the device" in message
+        assert str(disk / "store.sqlite") in message
+
+
+@pytest.mark.usefixtures("_either_store")
+def test_metadata_on_a_read_only_disk(tmp_path, capsys):
+    (tmp_path / "disk").mkdir()
+    arguments = [*RUN, *SMALL, "--root", tmp_path / "root", "--metadata", tmp_path / "disk" / "store.sqlite"]
+    assert cli.main(list(map(str, arguments))) == 0
+    with disks.read_only(tmp_path / "disk"):
+        capsys.readouterr()
+        assert f"{tmp_path / 'disk' / 'store.sqlite'} cannot be" in refusal(capsys, *arguments)
+
+
+def test_a_log_that_cannot_be_written_is_said_once_and_the_run_goes_on(tmp_path, capfd):
+    with disks.small(tmp_path / "root" / "logs", size="64k") as logs:
+        disks.fill(logs)
+        assert cli.main([*map(str, [*RUN, *SMALL]), "--root", str(tmp_path / "root")]) == 0
+    output = capfd.readouterr()
+    assert output.out.count("cannot be written (No space left on device): it ends here") == 1
+    assert "Logging error" not in output.err
+
+
+@pytest.mark.parametrize("part", ["artifacts", "staging", "work", "tensorboard", "logs", "."])
+def test_a_part_of_the_root_that_is_read_only(tmp_path, capsys, part):
+    folder = tmp_path / "root" / part
+    folder.mkdir(parents=True)
+    with disks.read_only(folder):
+        message = refusal(capsys, *RUN, *SMALL, "--root", tmp_path / "root")
+    assert str(folder.resolve()) in message
+    assert "ead-only" in message
+    assert cli.main([*map(str, [*RUN, *SMALL]), "--root", str(tmp_path / "root")]) == 0
