@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from beam_jobs import storage
 from components.errors import UserError
-from pipeline.metadata import conversion, sqlite
+from pipeline.metadata import conversion, damage, sqlite
 from pipeline.metadata.executions import Artifact, Execution, Run
 from pipeline.metadata.records import Event, Record, Records
 
@@ -36,30 +36,34 @@ class MetadataStore:
 
     def __init__(self, uri: str, *, pipeline: str):
         self._records = open_records(uri)
+        self._uri = uri
         self._name = pipeline
-        self._pipeline = self._pipeline_context()
+        with damage.explained(uri):
+            self._pipeline = self._pipeline_context()
 
     def start_run(self, run: Run) -> None:
         """Records a new run and sets its id and start time."""
         context = self._run_context(run)
-        self._records.put_context(context)
+        with damage.explained(self._uri):
+            self._records.put_context(context)
         run.id = context.id
         run.started_ms = time.time_ns() // 1_000_000
 
     def runs(self) -> list[Run]:
         """Returns all runs, oldest first."""
         prefix = f"{self._name}:"
-        return [
-            Run(
-                name=context.name.removeprefix(prefix),
-                stages=tuple(json.loads(context.properties["stages"])),
-                preset=context.properties["preset"],
-                id=context.id,
-                started_ms=context.created_ms,
-            )
-            for context in self._records.contexts(RUN_TYPE)
-            if context.name.startswith(prefix)
-        ]
+        with damage.explained(self._uri):
+            return [
+                Run(
+                    name=context.name.removeprefix(prefix),
+                    stages=tuple(json.loads(context.properties["stages"])),
+                    preset=context.properties["preset"],
+                    id=context.id,
+                    started_ms=context.created_ms,
+                )
+                for context in self._records.contexts(RUN_TYPE)
+                if context.name.startswith(prefix)
+            ]
 
     def put(self, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact] | None = None) -> None:
         """Records an execution in one transaction: a new one, or the new state of a recorded one.
@@ -78,7 +82,8 @@ class MetadataStore:
             for channel, artifact in execution.outputs.items()
         ]
         record = conversion.execution_record(execution)
-        self._records.put_execution(record, events=events, contexts=[self._pipeline, self._run_context(run)])
+        with damage.explained(self._uri):
+            self._records.put_execution(record, events=events, contexts=[self._pipeline, self._run_context(run)])
         execution.id = record.id
         for event in events:
             if event.output:
@@ -91,7 +96,10 @@ class MetadataStore:
             run: Only executions in this run.
             stage: Only executions of this stage.
         """
-        context = self._pipeline if run is None else self._run_context(run)
+        with damage.explained(self._uri):
+            return self._read_executions(self._pipeline if run is None else self._run_context(run), stage=stage)
+
+    def _read_executions(self, context: Record, *, stage: str | None) -> list[Execution]:
         execution_records = [
             record for record in self._records.executions(context) if stage is None or record.type == stage
         ]
