@@ -24,9 +24,17 @@ def listing_digest(folder: epath.Path) -> str:
 def content_digest(folder: epath.Path) -> str:
     """Returns a digest of the names and bytes of all files in a folder.
 
+    See `file_digests` for the files that are not read.
+    """
+    return json_digest(list(file_digests(folder).items()))
+
+
+def file_digests(folder: epath.Path) -> dict[str, str]:
+    """Returns the SHA-256 of every file in a folder except records, by relative name.
+
     A file is not read if its record in `storage.RECORDS_FOLDER` has the file's size. Then the record's SHA-256 is used.
     """
-    return json_digest([(name, _file_sha256(file)) for name, file in _files(folder)])
+    return {name: _file_sha256(file) for name, file in _files(folder)}
 
 
 def _files(folder: epath.Path) -> Iterator[tuple[str, epath.Path]]:

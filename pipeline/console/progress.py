@@ -10,10 +10,14 @@ import rich.progress
 from absl import logging
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Column
 
 LINE_INTERVAL_S = 10.0
 DRAW_INTERVAL_S = 0.2
 RATE_WINDOW_S = 60.0
+
+MIN_WIDTH_FOR_BAR = 100
+"""On a narrower terminal, the live line is the numbers alone."""
 
 MIN_UNITS_FOR_RATE = 10
 """With fewer units in total, a rate says nothing."""
@@ -140,17 +144,28 @@ class Display:
             yield StageProgress(stage, console=self.console, bar=None)
             return
         bar = rich.progress.Progress(
-            rich.progress.SpinnerColumn(),
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(bar_width=20),
-            rich.progress.TextColumn("{task.fields[text]}"),
-            rich.progress.TimeElapsedColumn(),
+            *_bar_columns(wide=self.console.width >= MIN_WIDTH_FOR_BAR),
             console=self.console,
             transient=True,
             refresh_per_second=4,
         )
         with bar:
             yield StageProgress(stage, console=self.console, bar=bar)
+
+
+def _bar_columns(*, wide: bool) -> list[rich.progress.ProgressColumn]:
+    """Returns the parts of the live line. Numbers that do not fit into the line continue below it."""
+    stage = rich.progress.TextColumn("{task.description}")
+    text = rich.progress.TextColumn("{task.fields[text]}", table_column=Column(overflow="fold"))
+    if not wide:
+        return [stage, text]
+    return [
+        rich.progress.SpinnerColumn(),
+        stage,
+        rich.progress.BarColumn(bar_width=20),
+        text,
+        rich.progress.TimeElapsedColumn(),
+    ]
 
 
 def duration(seconds: float) -> str:

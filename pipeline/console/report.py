@@ -6,11 +6,15 @@ import shlex
 import time
 from collections.abc import Mapping
 
+from absl import logging
 from etils import epath
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.console.progress import duration
 from pipeline.metadata.executions import Execution, Run, State
@@ -26,6 +30,15 @@ OUTCOMES = {
 }
 STYLES = {"ran": "green", "skipped": "cyan", "failed": "red", "stopped": "yellow", "running": "bold", "not run": "dim"}
 TIMED_OUTCOMES = ("ran", "failed", "stopped")
+
+BORDERS_WIDTH = 13
+"""Columns that the lines of a table of four columns take, with the space beside them."""
+
+MIN_RESULT_WIDTH = 32
+"""With less room for the results, the table is hard to read."""
+
+WIDE = 1000
+"""Columns in which any table of scores fits."""
 
 # Names in the scores of the Evaluator.
 UNTRAINED_PREFIX = "untrained/"
@@ -110,11 +123,11 @@ def build(store: MetadataStore, run: Run, *, root: Root, is_live: bool = True) -
 
 
 def show(report: Report, console: Console) -> None:
-    """Prints a report."""
+    """Prints a report: as tables, or as paragraphs where the console is too narrow for them to be read."""
     console.print()
-    console.print(_stage_table(report))
+    _show_stages(report, console)
     if report.evaluation.get("scores"):
-        console.print(_score_table(report.evaluation))
+        _show_scores(report.evaluation, console)
     if report.saved_model:
         _print_line(console, "SavedModel:", report.saved_model)
     _print_line(console, "TensorBoard:", report.tensorboard)
@@ -124,40 +137,80 @@ def _print_line(console: Console, label: str, value: str) -> None:
     console.print(f"{label:12} {value}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _stage_table(report: Report) -> Table:
-    table = Table(title=f"Run {report.run}, preset {report.preset}", title_justify="left", box=box.ROUNDED)
-    table.add_column("Stage", no_wrap=True)
-    table.add_column("Outcome", no_wrap=True)
-    table.add_column("Time", no_wrap=True, justify="right")
+def _show_stages(report: Report, console: Console) -> None:
+    titles = (f"Run {report.run}", f"preset {report.preset}")
+    rows = [(row.stage, row.outcome, _time(row), _result(row)) for row in report.stages]
+    header = ("Stage", "Outcome", "Time")
+    fixed_width = sum(max(cell_len(cells[column]) for cells in (header, *rows)) for column in range(len(header)))
+    if console.width < fixed_width + BORDERS_WIDTH + MIN_RESULT_WIDTH:
+        console.print(*titles, "", sep="\n", highlight=False)
+        for stage, outcome, took, result in rows:
+            console.print(f"{stage}: {_styled(outcome)}{took and f', {took}'}", highlight=False)
+            _print_indented(console, result)
+        return
+    table = Table(title=", ".join(titles), title_justify="left", box=box.ROUNDED)
+    for name in header:
+        table.add_column(name, no_wrap=True, justify="right" if name == "Time" else "left")
     table.add_column("Result and why it ran or not", overflow="fold")
-    for row in report.stages:
-        lines = []
-        if row.summary:
-            lines.append(escape(row.summary))
-        if row.why not in ("", "first run"):
-            lines.append(f"[dim]{escape(row.why)}[/]")
-        took = duration(row.seconds) if row.outcome in TIMED_OUTCOMES else ""
-        table.add_row(row.stage, f"[{STYLES[row.outcome]}]{row.outcome}[/]", took, "\n".join(lines))
-    return table
+    for stage, outcome, took, result in rows:
+        table.add_row(stage, _styled(outcome), took, result)
+    console.print(table)
 
 
-def _score_table(evaluation: Mapping[str, object]) -> Table:
-    scores = dict(evaluation["scores"])
+def _time(row: StageRow) -> str:
+    return duration(row.seconds) if row.outcome in TIMED_OUTCOMES else ""
+
+
+def _result(row: StageRow) -> str:
+    """Returns what the stage did and why, as marked-up lines."""
+    lines = []
+    if row.summary:
+        lines.append(escape(row.summary))
+    if row.why not in ("", "first run"):
+        lines.append(f"[dim]{escape(row.why)}[/]")
+    return "\n".join(lines)
+
+
+def _styled(outcome: str) -> str:
+    return f"[{STYLES[outcome]}]{outcome}[/]"
+
+
+def _print_indented(console: Console, text: str) -> None:
+    if text:
+        console.print(Padding(Text.from_markup(text, overflow="fold"), (0, 0, 0, 2), expand=False))
+
+
+def _show_scores(evaluation: Mapping[str, object], console: Console) -> None:
     title = f"{evaluation.get('probe', 'linear')} probe, {evaluation.get('metric', 'score')}"
     table = Table(title=title, title_justify="left", box=box.ROUNDED)
     table.add_column("Embedding")
     table.add_column("trained", justify="right")
     table.add_column("untrained", justify="right")
+    rows = _score_rows(dict(evaluation["scores"]))
+    for row in rows:
+        table.add_row(*row)
+    if console.width >= console.measure(table, options=console.options.update_width(WIDE)).maximum:
+        console.print(table)
+        return
+    console.print(title, highlight=False)
+    for name, trained, untrained in rows:
+        console.print(f"{name}:", highlight=False, markup=False)
+        scores = [f"{score} {kind}" for score, kind in ((trained, "trained"), (untrained, "untrained")) if score]
+        _print_indented(console, "\n".join(scores))
+
+
+def _score_rows(scores: Mapping[str, object]) -> list[tuple[str, str, str]]:
+    """Returns what is shown of each set of features: its name, and its score when trained and when untrained."""
+    rows = []
     # Single formats come first, then their combination, then the baselines.
     names = list(dict.fromkeys(name.removeprefix(UNTRAINED_PREFIX) for name in scores))
     for name in sorted(names, key=lambda name: (name in BASELINES, name in COMBINATIONS)):
         score = _shown_score(scores.get(name))
         if name in BASELINES:
-            table.add_row(BASELINES[name], "", score)
+            rows.append((BASELINES[name], "", score))
         else:
-            untrained_score = _shown_score(scores.get(UNTRAINED_PREFIX + name))
-            table.add_row(COMBINATIONS.get(name, name), score, untrained_score)
-    return table
+            rows.append((COMBINATIONS.get(name, name), score, _shown_score(scores.get(UNTRAINED_PREFIX + name))))
+    return rows
 
 
 def _shown_score(value: object) -> str:
@@ -192,5 +245,10 @@ def _evaluation(folder: str) -> dict[str, object]:
     file = epath.Path(folder) / "metrics.json"
     if not folder or not file.exists():
         return {}
-    metrics = json.loads(file.read_text())
+    try:
+        metrics = json.loads(file.read_text())
+        dict(metrics["scores"])
+    except (KeyError, TypeError, ValueError):  # The file is damaged, and the next run writes it again.
+        logging.warning("%s is damaged, so no scores are shown", file)
+        return {}
     return {key: metrics[key] for key in ("probe", "metric", "scores") if key in metrics}

@@ -12,14 +12,14 @@ import os
 import pathlib
 import time
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from etils import epath
 
 from beam_jobs import storage
 from components import file_errors
 from components.errors import UserError
-from pipeline.metadata import conversion, sqlite
+from pipeline.metadata import conversion, damage, sqlite
 from pipeline.metadata.executions import Artifact, Execution, Run
 from pipeline.metadata.records import Event, Record, Records
 
@@ -44,17 +44,18 @@ class MetadataStore:
     def __init__(self, uri: str, *, pipeline: str, root: epath.Path | None = None, read_only: bool = False):
         # A URL may hold a password.
         self._place = "The metadata store" if storage.is_remote(uri) else uri
+        self._uri = uri
         self._records = open_read_only(uri) if read_only else open_records(uri)
         self._root = epath.Path(os.path.dirname(uri)) if root is None else root
-        self._pipeline = self._pipeline_context(pipeline, is_in_root=root is not None and _is_inside(uri, root))
-        if self._pipeline.id is None and not read_only:
-            with self._file_errors():
+        with self._errors_explained():
+            self._pipeline = self._pipeline_context(pipeline, is_in_root=root is not None and _is_inside(uri, root))
+            if self._pipeline.id is None and not read_only:
                 self._records.put_context(self._pipeline)
 
     def start_run(self, run: Run) -> None:
         """Records a new run and sets its id and start time."""
         context = self._run_context(run)
-        with self._file_errors():
+        with self._errors_explained():
             self._records.put_context(context)
         run.id = context.id
         run.started_ms = time.time_ns() // 1_000_000
@@ -62,17 +63,18 @@ class MetadataStore:
     def runs(self) -> list[Run]:
         """Returns all runs, oldest first."""
         prefix = f"{self._pipeline.name}:"
-        return [
-            Run(
-                name=context.name.removeprefix(prefix),
-                stages=tuple(json.loads(context.properties["stages"])),
-                preset=context.properties["preset"],
-                id=context.id,
-                started_ms=context.created_ms,
-            )
-            for context in self._records.contexts(RUN_TYPE)
-            if context.name.startswith(prefix)
-        ]
+        with self._errors_explained():
+            return [
+                Run(
+                    name=context.name.removeprefix(prefix),
+                    stages=tuple(json.loads(context.properties["stages"])),
+                    preset=context.properties["preset"],
+                    id=context.id,
+                    started_ms=context.created_ms,
+                )
+                for context in self._records.contexts(RUN_TYPE)
+                if context.name.startswith(prefix)
+            ]
 
     def put(self, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact] | None = None) -> None:
         """Records an execution in one transaction: a new one, or the new state of a recorded one.
@@ -91,7 +93,7 @@ class MetadataStore:
             for channel, artifact in execution.outputs.items()
         ]
         record = conversion.execution_record(execution)
-        with self._file_errors():
+        with self._errors_explained():
             self._records.put_execution(record, events=events, contexts=[self._pipeline, self._run_context(run)])
         execution.id = record.id
         for event in events:
@@ -105,7 +107,10 @@ class MetadataStore:
             run: Only executions in this run.
             stage: Only executions of this stage.
         """
-        context = self._pipeline if run is None else self._run_context(run)
+        with self._errors_explained():
+            return self._read_executions(self._pipeline if run is None else self._run_context(run), stage=stage)
+
+    def _read_executions(self, context: Record, *, stage: str | None) -> list[Execution]:
         execution_records = [
             record for record in self._records.executions(context) if stage is None or record.type == stage
         ]
@@ -117,9 +122,11 @@ class MetadataStore:
                 outputs[event.execution_id][event.channel] = conversion.artifact(event.artifact, root=self._root)
         return [conversion.execution(record, outputs=outputs[record.id]) for record in execution_records]
 
-    def _file_errors(self) -> contextlib.AbstractContextManager[None]:
-        """Turns errors such as a full disk within the `with` block into a `UserError` that names the store."""
-        return file_errors.as_user_errors(place=self._place)
+    @contextlib.contextmanager
+    def _errors_explained(self) -> Iterator[None]:
+        """Turns a full disk, a damaged store and the like within the `with` block into one sentence that names it."""
+        with file_errors.as_user_errors(place=self._place), damage.explained(self._uri):
+            yield
 
     def _pipeline_context(self, name: str, *, is_in_root: bool) -> Record:
         """Returns the context of the pipeline, which has no id if it is new."""

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
-from pipeline import digests
+from pipeline import checksums, digests
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
 
 MAX_CHANGES = 3
@@ -52,8 +52,14 @@ def decide(cache_key: CacheKey, *, history: Sequence[Execution], forced_by: str 
 
 
 def is_intact(artifact: Artifact) -> bool:
-    """Returns whether a published folder still holds the files it was published with, judged by names and sizes."""
-    return artifact.folder.is_dir() and digests.listing_digest(artifact.folder) == artifact.listing
+    """Returns whether a published folder still holds the files it was published with.
+
+    Names and sizes of all files are compared, and the content of small ones; see `checksums.CHEAP_BYTES`.
+    """
+    folder = artifact.folder
+    if not folder.is_dir() or digests.listing_digest(folder) != artifact.listing:
+        return False
+    return checksums.altered_file(folder, budget=checksums.CHEAP_BYTES) is None
 
 
 def last_intact(history: Sequence[Execution]) -> Execution | None:

@@ -17,16 +17,18 @@ from beam_jobs import storage
 from components import file_errors
 from components.base import StageContext, StageResult
 from components.errors import UserError
-from pipeline import digests
+from pipeline import checksums, digests
 from pipeline.console.progress import Display, duration
 from pipeline.metadata.executions import Artifact, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
-from pipeline.runner import decide, interrupts
+from pipeline.runner import damage, decide, interrupts
 from pipeline.runner.graph import Node
 
 MAX_ERROR_LENGTH = 200
 """Number of characters of an unexpected error that the summary of an execution keeps."""
+
+ALTERED_WAY_OUT = "run the same command again (without --from), and {stage} runs again"
 
 
 class StageRunner:
@@ -77,6 +79,7 @@ class StageRunner:
         storage.remove_tree(self._root.staging(execution.id))
         for folder in self._root.all_published(stage=execution.stage, execution_id=execution.id):
             storage.remove_tree(folder)
+            checksums.remove(folder)
 
     def _execute(self, node: Node, execution: Execution, *, inputs: Mapping[str, Artifact]) -> StageResult:
         """Creates the folders of an execution and calls the executor, which writes into staging."""
@@ -106,7 +109,9 @@ class StageRunner:
                 earlier_work_dirs=earlier_work_dirs,
             )
             input_folders = {channel: artifact.folder for channel, artifact in inputs.items()}
-            return node.component.execute(inputs=input_folders, outputs=outputs, context=context)
+            writers = {input_folders[channel]: source.stage for channel, source in node.inputs.items()}
+            with damage.explained(writers, way_out=ALTERED_WAY_OUT):
+                return node.component.execute(inputs=input_folders, outputs=outputs, context=context)
 
     def _publish(self, node: Node, execution: Execution, result: StageResult, *, run: Run, started: float) -> None:
         """Moves the outputs of an execution into place and records it as complete."""
@@ -115,10 +120,11 @@ class StageRunner:
         for channel, artifact_type in node.component.outputs.items():
             place = {"stage": node.name, "output": channel, "execution_id": execution.id}
             written[channel] = self._root.unpublished(**place)
+            target = self._root.published(**place)
             artifacts[channel] = Artifact(
                 type=artifact_type.value,
-                uri=os.fspath(self._root.published(**place)),
-                digest=digests.content_digest(written[channel]),
+                uri=os.fspath(target),
+                digest=checksums.write(target, staged=written[channel]),
                 listing=digests.listing_digest(written[channel]),
             )
         self._root.check_held()

@@ -68,3 +68,14 @@ def test_a_terminal_gets_a_live_line():
 )
 def test_durations_are_written_for_people(seconds, text):
     assert progress.duration(seconds) == text
+
+
+@pytest.mark.parametrize("width", [20, 60, 120])
+def test_the_live_line_shows_every_number_at_any_width(width):
+    out = io.StringIO()
+    display = progress.Display(Console(file=out, force_terminal=True, width=width, color_system=None))
+    with display.stage("Trainer") as stage:
+        stage.update(5000, total=5000, unit="steps", loss=5.25, accuracy=0.125, note="end")
+    assert "…" not in out.getvalue()
+    for piece in ("Trainer", "5,000/5,000", "5.25", "0.125", "end"):
+        assert piece in out.getvalue()

@@ -2,7 +2,9 @@ import io
 import json
 import time
 
+import pytest
 from etils import epath
+from rich.cells import cell_len
 from rich.console import Console
 
 from pipeline.console import report
@@ -21,10 +23,10 @@ SCORES = {
 }
 
 
-def shown(result):
+def shown(result, *, width=100):
     """Returns a report as it is printed."""
     out = io.StringIO()
-    report.show(result, Console(file=out, width=100))
+    report.show(result, Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -90,3 +92,51 @@ def test_the_score_table_orders_formats_combinations_and_baselines(tmp_path):
         ["MFCC mean+std", "", "0.450"],
     ]
     assert "linear probe, accuracy" in shown(result)
+
+
+SUMMARY = "mlp probe mAP: waveform 0.123, 鳥の声 0.456, untrained/log_mel 0.789; NOT blessed [because]"
+WHY = "config.trainer.model.augment_b.frequency_shift 20 -> 40, components/evaluator/probes/linear.py changed"
+
+
+def long_report():
+    """A report with long texts, wide characters and square brackets, which are markup to the library."""
+    row = report.StageRow(stage="Evaluator", outcome="failed", seconds=43321, summary=SUMMARY, why=WHY)
+    other = report.StageRow(stage="SyntheticAudioGen", outcome="not run")
+    return report.Report(
+        run="20261125-225158-91f1",
+        preset="quickstart",
+        started="",
+        stages=(row, other),
+        evaluation={"probe": "linear", "metric": "accuracy", "scores": SCORES},
+        saved_model="",
+        tensorboard="",
+    )
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 60, 80, 120])
+def test_a_report_can_be_read_at_any_width(width):
+    lines = shown(long_report(), width=width).splitlines()[:-1]
+    assert max(map(cell_len, lines)) <= width
+    text = "".join("".join(lines).split())
+    assert "…" not in text
+    for piece in ("Evaluator", "failed", "SyntheticAudioGen", "12h02min", "0.400", "0.450", "20261125-225158-91f1"):
+        assert piece in text
+    # The column of results, or the paragraphs, hold every character of the texts in their order.
+    results = "".join(line.split("│")[-2] if "│" in line else line for line in lines)
+    results = "".join(results.split())
+    for sentence in (SUMMARY, WHY):
+        assert "".join(sentence.split()) in results
+
+
+@pytest.mark.parametrize("width", [20, 60])
+def test_a_narrow_report_has_no_column_of_a_few_letters(width):
+    lines = [line.split("│") for line in shown(long_report(), width=width).splitlines() if "│" in line]
+    assert all(len(line) == 5 for line in lines), "only the table of scores, which has three columns"
+    stages = [line.rstrip() for line in shown(long_report(), width=60).splitlines()]
+    assert stages[4:6] == ["Evaluator: failed, 12 h 02 min", "  mlp probe mAP: waveform 0.123, 鳥の声 0.456,"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"scores": 3}'])
+def test_scores_in_a_damaged_file_are_left_out_of_the_report(tmp_path, content):
+    (tmp_path / "metrics.json").write_text(content)
+    assert report._evaluation(str(tmp_path)) == {}

@@ -1,0 +1,59 @@
+"""Explains the failure of a stage by a file among its inputs that was altered after it was written."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+
+from absl import logging
+from etils import epath
+
+from components.errors import DamagedFile, UserError
+from pipeline import checksums
+
+
+@contextlib.contextmanager
+def explained(writers: Mapping[epath.Path, str], *, way_out: str) -> Iterator[None]:
+    """Turns an error inside the block into a `DamagedFile` if an input folder is not as it was published.
+
+    The folder is marked, so that the stage that wrote it runs again. Errors that the user can correct pass unchanged,
+    because they have another cause.
+
+    Args:
+        writers: Input folder -> the stage that wrote it.
+        way_out: What the user is told to do. `{stage}` stands for the stage that wrote the altered file.
+
+    Raises:
+        DamagedFile: A file was altered. Its cause is the error.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) and not isinstance(error, DamagedFile):
+            raise
+        for folder, stage in writers.items():
+            name = _altered_file(folder, error)
+            if name:
+                checksums.mark_as_altered(folder, name)
+                raise DamagedFile(message(folder / name, stage=stage, way_out=way_out)) from error
+        raise
+
+
+def message(file: epath.Path, *, stage: str, way_out: str) -> str:
+    """Returns the sentence about an altered file, for the arguments of `explained`."""
+    what = "was altered" if file.exists() else "was removed"
+    return f"{file} {what} after {stage} wrote it: {way_out.format(stage=stage)}."
+
+
+def _altered_file(folder: epath.Path, error: Exception) -> str | None:
+    """Returns the altered file of a folder, or None if there is none or the folder cannot be read."""
+    logging.info("reading %s to see whether it was altered", folder)
+    with contextlib.suppress(OSError):
+        name = checksums.altered_file(folder, budget=checksums.SEARCH_BYTES, suspects=str(error))
+        if name:
+            return name
+    if isinstance(error, DamagedFile):
+        # The folder has no checksums, or the file was damaged before they were taken.
+        named = re.search(re.escape(f"{os.fspath(folder)}/") + r"([^\s:;,']+)", str(error))
+        return named and named[1].rstrip(".")
+    return None
