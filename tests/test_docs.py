@@ -42,3 +42,10 @@ def test_every_page_can_be_reached_from_the_readme():
         targets = (target.partition("#")[0] for target in links(page.read_text()))
         waiting += [(page.parent / target).resolve() for target in targets if target]
     assert {page.relative_to(docs.ROOT).as_posix() for page in reached} == set(PAGES)
+
+
+def test_the_tpu_install_line_names_the_driver_and_where_it_is():
+    """libtpu 2.17.1 is not on PyPI, and --no-deps skips it silently if the line does not name it."""
+    command = re.search(r"pip install[^`]*tensorflow-tpu==(\S+)[^`]*", (docs.ROOT / "deploy/tpu/README.md").read_text())
+    assert f"libtpu=={command[1]} " in command[0]
+    assert "--find-links https://storage.googleapis.com/libtpu-tf-releases/index.html" in command[0]
