@@ -1,10 +1,12 @@
 """The dual-format model: embeds two crops of a clip, each in its own format, in one space (paper, figure 1)."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
+from keras import ops
 
-from models import augment, catalog, frontends
+from models import augment, catalog, dropout, frontends
 from models import encoders as encoder_zoo
 from models.compatibility import embedding_dim
 from models.config import AugmentConfig, ModelConfig
@@ -33,6 +35,8 @@ class DualEncoder(keras.Model):
     Args:
         config: The architecture, the formats and the augmentations.
         seed: Seed of the augmentations. The initial weights depend on `keras.utils.set_random_seed` instead.
+        dtype: Keras' dtype policy of the encoders and the projector; None for the global one. Front ends and
+            augmentations are always float32.
         **kwargs: Passed on to `keras.Model`.
 
     Attributes:
@@ -49,8 +53,16 @@ class DualEncoder(keras.Model):
             in size, or an option does not fit the others.
     """
 
-    def __init__(self, config: ModelConfig, *, seed: int | None = None, **kwargs):
-        super().__init__(autocast=False, **kwargs)  # The front ends need float32, also under mixed precision.
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        seed: int | None = None,
+        dtype: str | None = None,
+        **kwargs,
+    ):
+        # The front ends need float32, also under mixed precision.
+        super().__init__(autocast=False, dtype=dtype, **kwargs)
         dim = embedding_dim(config)
         self.config = config
         self.seed = seed
@@ -63,12 +75,13 @@ class DualEncoder(keras.Model):
         self.front_ends = {
             format_name: frontends.build(format_name, config) for format_name in dict.fromkeys(self.formats)
         }
-        self.encoders = {
-            embedding: _build_encoder(format_name, config)
-            for embedding, format_name in self._format_of_embedding.items()
-        }
-        self.projector = Projector(dim=dim, out_dim=config.projector_dim, norm=config.projector_norm)
-        self.projector.build((None, dim))
+        with _global_policy(self.dtype_policy):
+            self.encoders = {
+                embedding: _build_encoder(format_name, config)
+                for embedding, format_name in self._format_of_embedding.items()
+            }
+            self.projector = Projector(dim=dim, out_dim=config.projector_dim, norm=config.projector_norm)
+            self.projector.build((None, dim))
         self.augmentations = [
             self._build_augmentations(branch, augment_config)
             for branch, augment_config in enumerate((config.augment_a, config.augment_b))
@@ -95,7 +108,15 @@ class DualEncoder(keras.Model):
 
     @property
     def draws_per_example(self) -> int:
-        """The number of random numbers that augment an example, over both branches."""
+        """The number of random numbers that an example needs in training, over both branches.
+
+        They decide its augmentations and, behind those, its dropout masks in each branch.
+        """
+        masks = sum(dropout.DRAWS_PER_KEY for branch in (0, 1) if self._has_dropout(branch))
+        return self._draws_of_augmentations + masks
+
+    @property
+    def _draws_of_augmentations(self) -> int:
         return sum(layer.draws_per_example for layer in self._augmentation_layers)
 
     @property
@@ -110,6 +131,19 @@ class DualEncoder(keras.Model):
         first = sum(other.draws_per_example for other in layers[: layers.index(layer)])
         return draws[:, first : first + layer.draws_per_example]
 
+    def _has_dropout(self, branch: int) -> bool:
+        layers = self.encoders[self._embedding_of_branch[branch]].layers
+        return any(isinstance(layer, dropout.Dropout) and layer.rate > 0 for layer in layers)
+
+    def _draws_of_masks(self, branch: int, draws: Tensor | None) -> Tensor | None:
+        """Returns the columns of `draws` that decide the dropout masks of a branch."""
+        if draws is None or not self._has_dropout(branch):
+            return None
+        first = self._draws_of_augmentations
+        if branch == 1 and self._has_dropout(0):
+            first += dropout.DRAWS_PER_KEY
+        return draws[:, first : first + dropout.DRAWS_PER_KEY]
+
     def call(
         self, crops: Sequence[Tensor], training: bool = False, draws: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -118,8 +152,8 @@ class DualEncoder(keras.Model):
         Args:
             crops: Two `(batch, crop_samples)` float32 waveforms in [-1, 1], for branch A and branch B.
             training: Whether to augment, to apply dropout and to normalize with the statistics of the batch.
-            draws: `(batch, draws_per_example)` float32 in [0, 1), the random numbers of the augmentations. If None,
-                each augmentation draws its own.
+            draws: `(batch, draws_per_example)` float32 in [0, 1), the random numbers of augmentations and dropout. If
+                None, each layer draws its own.
 
         Returns:
             Two `(batch, projector_dim)` tensors.
@@ -142,7 +176,8 @@ class DualEncoder(keras.Model):
             `(batch, dim)`, the input of the projector.
         """
         x = self.encoder_input(branch, waveform, training=training, draws=draws)
-        return self.encoders[self._embedding_of_branch[branch]](x, training=training)  # (batch, dim)
+        with dropout.masks_from(self._draws_of_masks(branch, draws)):
+            return self.encoders[self._embedding_of_branch[branch]](x, training=training)  # (batch, dim)
 
     def embed(self, audio: Tensor, *, training: bool = False) -> dict[str, Tensor]:
         """Embeds clips with each encoder, without augmentation.
@@ -152,11 +187,11 @@ class DualEncoder(keras.Model):
             training: Passed on to the encoders.
 
         Returns:
-            Name of the embedding -> `(batch, dim)`.
+            Name of the embedding -> `(batch, dim)` float32, also under mixed precision.
         """
         inputs = {name: front_end(audio) for name, front_end in self.front_ends.items()}
         return {
-            embedding: self.encoders[embedding](inputs[name], training=training)
+            embedding: ops.cast(self.encoders[embedding](inputs[name], training=training), "float32")
             for embedding, name in self._format_of_embedding.items()
         }
 
@@ -204,7 +239,7 @@ class DualEncoder(keras.Model):
         fields["formats"] = list(self.formats)
         fields["augmentations"] = [fields.pop("augment_a"), fields.pop("augment_b")]
         fields["seed"] = self.seed
-        return fields
+        return {**fields, "name": self.name, "dtype": self.dtype_policy.name}
 
     @classmethod
     def from_config(cls, config: Mapping[str, object]) -> "DualEncoder":
@@ -214,14 +249,25 @@ class DualEncoder(keras.Model):
             ValueError: A format has no encoder, a field is unknown, or a value is wrong.
         """
         fields = dict(config)
-        seed = fields.pop("seed", None)
+        options = {name: fields.pop(name, None) for name in ("seed", "name", "dtype")}
         formats, encoders = fields["formats"], fields["encoders"]
         for format_name in formats:
             if format_name not in encoders:
                 raise ValueError(f"no encoder is given for the format {format_name!r}")
         augment_a, augment_b = fields.pop("augmentations")
         fields |= {"formats": "+".join(formats), "augment_a": augment_a, "augment_b": augment_b}
-        return cls(ModelConfig.model_validate(fields), seed=seed)
+        return cls(ModelConfig.model_validate(fields), **options)
+
+
+@contextlib.contextmanager
+def _global_policy(policy: keras.DTypePolicy) -> Iterator[None]:
+    """Makes a dtype policy that of the layers that are built in the `with` block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _build_encoder(format_name: str, config: ModelConfig) -> keras.Model:

@@ -33,7 +33,7 @@ class TrainerConfig(StageConfig):
         None,
         ge=2,
         description="Clips that a replica embeds at a time, for batches larger than memory. The gradient stays that of "
-        "the whole batch (except for batch norm and dropout) and takes a third more computation; null: the replica's "
+        "the whole batch (except for batch norm) and takes a third more computation; null: the replica's "
         "whole share of the batch.",
     )
     temperature: float = pydantic.Field(0.1, gt=0, description="Temperature tau of the contrastive loss.")
@@ -48,8 +48,8 @@ class TrainerConfig(StageConfig):
     weight_decay: float = pydantic.Field(
         0.0,
         ge=0,
-        description="Decoupled weight decay: each step multiplies every weight, except in norms and biases, by "
-        "1 - learning rate * weight decay.",
+        description="Weight decay, except in norms and biases. adam: each step multiplies every weight by 1 - learning "
+        "rate * weight decay; lamb, lars: it is part of the step whose length they choose, as in their papers.",
     )
     ema: float = pydantic.Field(
         0.0,

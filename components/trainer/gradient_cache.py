@@ -13,10 +13,10 @@ Besides the model, memory holds the activations of one micro-batch, one gradient
 element of the projections.
 
 The gradient is exact if what a network does with an example does not depend on the other micro-batches. This holds for
-group normalization. Batch normalization uses the statistics of a micro-batch (of all replicas), as in "ghost batches",
-and updates its running statistics once for each micro-batch. Dropout draws its masks for each micro-batch, so they
-differ from those of a step on the whole batch. The running statistics and the states of dropout are restored after the
-first pass, so that the third pass repeats it.
+group normalization. It holds for augmentation and dropout, too, because their random numbers derive from the place of
+an example in the batch. Batch normalization uses the statistics of a micro-batch (of all replicas), as in "ghost
+batches", and updates its running statistics once for each micro-batch. They are restored after the first pass, so that
+each micro-batch counts once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -73,16 +73,16 @@ class GradientCache:
         # Holds the projections after the first pass, and their gradients after the second.
         self._cache = _replica_variable(tf.zeros((self._micro_batches, 2, self._micro_batch, self._dim)))
         self._gradients = [_replica_variable(tf.zeros(variable.shape)) for variable in training_step.variables]
-        # Running statistics of batch normalization and states of dropout, as they were before the step.
-        self._state = training_step.model.non_trainable_variables
-        self._saved_state = [_replica_variable(tf.zeros(state.shape, state.dtype)) for state in self._state]
+        # The running statistics of batch normalization, and their values before the step.
+        self._statistics = training_step.model.non_trainable_weights
+        self._saved_statistics = [_replica_variable(tf.zeros(each.shape, each.dtype)) for each in self._statistics]
 
     def reset(self) -> None:
-        """Begins a step: zeroes the gradients of the weights and saves the state of the model."""
+        """Begins a step: zeroes the gradients of the weights and saves the running statistics."""
         for gradient in self._gradients:
             gradient.assign(tf.zeros_like(gradient))
-        for saved, state in zip(self._saved_state, self._state, strict=True):
-            saved.assign(state.value)
+        for saved, running in zip(self._saved_statistics, self._statistics, strict=True):
+            saved.assign(running.value)
 
     def embed(self, batch: Batch, index: tf.Tensor) -> None:
         """First pass: keeps the projections of a micro-batch."""
@@ -95,8 +95,8 @@ class GradientCache:
         Returns:
             The loss and the `SIMILARITY_LOGS`, float32 `(logs,)`.
         """
-        for saved, state in zip(self._saved_state, self._state, strict=True):
-            state.assign(saved.read_value())
+        for saved, running in zip(self._saved_statistics, self._statistics, strict=True):
+            running.assign(saved.read_value())
         cache = self._cache.read_value()  # (micro_batches, 2, micro_batch, dim)
         by_branch = tf.transpose(cache, (1, 0, 2, 3))  # (2, micro_batches, micro_batch, dim)
         projections = tf.unstack(tf.reshape(by_branch, (2, -1, self._dim)))  # (clips, dim) for each branch

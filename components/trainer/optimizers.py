@@ -7,22 +7,24 @@ import keras
 from keras import ops
 
 from components.trainer.config import TrainerConfig
+from models.typing import Tensor
 
 
 def make(config: TrainerConfig, *, variables: Sequence[keras.Variable]) -> keras.Optimizer:
     """Returns the optimizer, built for the given variables. Call it in the strategy's scope.
 
-    Weight decay is decoupled (Loshchilov & Hutter 2019). It does not apply to norms and biases, i.e. to variables of
-    one dimension.
+    Weight decay does not apply to norms and biases, i.e. to variables of one dimension. Adam's is decoupled (Loshchilov
+    & Hutter 2019). That of LAMB and LARS is part of the step whose length they choose, as in their papers.
     """
-    optimizers = {"adam": keras.optimizers.Adam, "lamb": keras.optimizers.Lamb, "lars": Lars}
+    optimizers = {"adam": keras.optimizers.Adam, "lamb": Lamb, "lars": Lars}
     optimizer = optimizers[config.optimizer](
         learning_rate=make_schedule(config),
         weight_decay=config.weight_decay or None,
         use_ema=config.ema > 0,
         ema_momentum=config.ema,
     )
-    optimizer.exclude_from_weight_decay(var_list=[variable for variable in variables if len(variable.shape) < 2])
+    if config.optimizer == "adam":
+        optimizer.exclude_from_weight_decay(var_list=[variable for variable in variables if len(variable.shape) < 2])
     optimizer.build(variables)
     return optimizer
 
@@ -44,26 +46,66 @@ def make_schedule(config: TrainerConfig) -> keras.optimizers.schedules.LearningR
 class Lars(keras.optimizers.SGD):
     """LARS: SGD with momentum, whose step for each kernel is proportional to the kernel's norm (You et al. 2017).
 
-    Variables of one dimension get the steps of SGD.
+    Variables of one dimension get the steps of SGD, without weight decay.
 
     Args:
         trust: Ratio of a kernel's step to its norm, before the learning rate.
+        weight_decay: beta of the paper: the gradient is g + beta w, and the trust ratio |w| / (|g| + beta |w|).
         momentum: Momentum of SGD.
         **kwargs: Passed on to `keras.optimizers.SGD`.
     """
 
-    def __init__(self, *, trust: float = 0.001, momentum: float = 0.9, **kwargs):
+    def __init__(self, *, trust: float = 0.001, weight_decay: float | None = None, momentum: float = 0.9, **kwargs):
         super().__init__(momentum=momentum, **kwargs)
-        self.trust = trust
+        self.trust, self.decay = trust, weight_decay or 0.0
 
     def update_step(self, gradient, variable, learning_rate) -> None:  # noqa: ANN001 (Keras' signature)
         """Updates one variable."""
         if len(variable.shape) > 1:
-            weight_norm, gradient_norm = (ops.sqrt(ops.sum(ops.square(x))) for x in (variable, gradient))
-            is_usable = ops.logical_and(weight_norm > 0, gradient_norm > 0)
-            ratio = self.trust * weight_norm / ops.maximum(gradient_norm, 1e-12)
-            gradient = gradient * ops.where(is_usable, ratio, 1.0)
+            weight_norm = _norm(variable)
+            ratio = _ratio(weight_norm, _norm(gradient) + self.decay * weight_norm, factor=self.trust)
+            gradient = ratio * (gradient + self.decay * variable)
         super().update_step(gradient, variable, learning_rate)
+
+
+class Lamb(keras.optimizers.Lamb):
+    """LAMB: Adam, whose step for each variable is as long as the variable's norm (You et al. 2020).
+
+    Without weight decay it is `keras.optimizers.Lamb`, which decays the weights apart from the step.
+
+    Args:
+        weight_decay: lambda of the paper: the step r + lambda w gets the length of w, where r is Adam's step. Variables
+            of one dimension have no decay.
+        **kwargs: Passed on to `keras.optimizers.Lamb`.
+    """
+
+    def __init__(self, *, weight_decay: float | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.decay = weight_decay or 0.0
+
+    def update_step(self, gradient, variable, learning_rate) -> None:  # noqa: ANN001 (Keras' signature)
+        """Updates one variable."""
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        index = self._get_variable_index(variable)
+        m, v = self._momentums[index], self._velocities[index]
+        self.assign_add(m, (1.0 - self.beta_1) * (gradient - m))
+        self.assign_add(v, (1.0 - self.beta_2) * (ops.square(gradient) - v))
+        mean, mean_square = m / (1.0 - self.beta_1**step), v / (1.0 - self.beta_2**step)
+        update = mean / (ops.sqrt(mean_square) + self.epsilon)
+        if len(variable.shape) > 1:
+            update = update + self.decay * variable
+        ratio = _ratio(_norm(variable), _norm(update))
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * ratio * update)
+
+
+def _norm(x: Tensor) -> Tensor:
+    return ops.sqrt(ops.sum(ops.square(x)))
+
+
+def _ratio(weight_norm: Tensor, step_norm: Tensor, *, factor: float = 1.0) -> Tensor:
+    """Returns the trust ratio, `factor` times a weight's norm over that of its step; 1 if either is 0."""
+    is_usable = ops.logical_and(weight_norm > 0, step_norm > 0)
+    return ops.where(is_usable, factor * weight_norm / ops.maximum(step_norm, 1e-12), 1.0)
 
 
 class AveragedWeights:

@@ -27,17 +27,18 @@ class TrainingStep:
     """The parts of a training step that each replica runs.
 
     A replica computes the loss of its own pairs against all crops of the global batch, and divides it by the number of
-    replicas. The optimizer sums the gradients over the replicas, so they are those of one device with the whole batch.
+    replicas. The gradients are summed over the replicas, so they are those of one device with the whole batch.
 
     Args:
         model: Built in the strategy's scope.
-        optimizer: Built in the strategy's scope. Its `iterations` count the steps.
+        optimizer: Built in the strategy's scope. Its `iterations` count the steps. From now on it takes gradients that
+            are summed over the replicas already.
         strategy: Any synchronous strategy.
         batch_size: Clips in a global batch.
         micro_batch: Clips that a replica embeds at a time: its whole share of the batch, or fewer if the batch is
             larger than memory.
         temperature: tau of the loss.
-        seed: Seed of the augmentations.
+        seed: Seed of augmentations and dropout.
 
     Attributes:
         model, optimizer, strategy, batch_size, micro_batch, temperature, seed: See above.
@@ -61,12 +62,15 @@ class TrainingStep:
         self.micro_batches = batch_size // (strategy.num_replicas_in_sync * micro_batch)
         self.variables: list[tf.Variable] = [variable.value for variable in model.trainable_variables]
         self.temperature, self.seed = temperature, seed
+        # The step sums the gradients, because it logs the norm of their sum. Keras' optimizers would sum them again,
+        # and have no public option against it. The test of replicas with SGD fails if a new Keras renames this method.
+        optimizer._all_reduce_sum_gradients = list
 
     def project(self, batch: Batch, *, index: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
         """Augments, embeds and projects one of this replica's micro-batches.
 
-        The random numbers of an example's augmentations derive from the seed, the step and the place of the example in
-        the global batch. Micro-batches are dealt to the replicas in turn.
+        The random numbers of an example's augmentations and dropout derive from the seed, the step and the place of the
+        example in the global batch. Micro-batches are dealt to the replicas in turn.
 
         Args:
             batch: The micro-batch.
@@ -118,17 +122,17 @@ class TrainingStep:
         """Updates the weights.
 
         Args:
-            gradients: Of this replica's share of the global loss. The optimizer sums them over the replicas.
+            gradients: Of this replica's share of the global loss.
 
         Returns:
-            The `NORM_LOGS`. `gradient_norm` is estimated from this replica's gradients: summing them once more would
-            double the traffic between replicas.
+            The `NORM_LOGS`, the same on each replica.
         """
+        gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
         before = [tf.identity(variable) for variable in self.variables]
         self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
         updates = [new - old for new, old in zip(self.variables, before, strict=True)]
         return {
-            "gradient_norm": tf.linalg.global_norm(gradients) * self.strategy.num_replicas_in_sync,
+            "gradient_norm": tf.linalg.global_norm(gradients),
             "parameter_norm": tf.linalg.global_norm(before),
             "update_norm": tf.linalg.global_norm(updates),
         }

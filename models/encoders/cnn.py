@@ -5,6 +5,7 @@ import dataclasses
 from keras import layers
 
 from models.catalog import scale_channels
+from models.dropout import Dropout
 from models.encoders.parts import convolution_block, normalized_bands, spectral_embedding
 from models.typing import Tensor
 
@@ -39,5 +40,5 @@ def trunk(name: str, spectrum: Tensor, *, norm: str, padding: str, width: float,
         )  # (batch, frames, bands, channels)
         if block <= network.pooled_blocks:
             x = layers.AveragePooling2D(2, padding=padding)(x)  # (batch, frames / 2, bands / 2, channels)
-        x = layers.Dropout(dropout)(x)
+        x = Dropout(dropout)(x)
     return spectral_embedding(x)  # (batch, dim)

@@ -3,6 +3,7 @@
 from keras import layers, ops
 
 from models.catalog import scale_channels
+from models.dropout import Dropout
 from models.encoders.parts import temporal_embedding
 from models.layers import Conv1D, normalization
 from models.typing import Tensor
@@ -46,7 +47,7 @@ def _residual_block(
         y = layers.MaxPooling1D(POOL, padding=padding)(y)
     y = Conv1D(channels, 3, padding="same", name=f"{name}.conv1")(y)
     y = ops.relu(normalization(norm, name=f"{name}.bn1")(y))
-    y = layers.Dropout(dropout)(y)
+    y = Dropout(dropout)(y)
     y = Conv1D(channels, 3, padding="same", dilation_rate=2, name=f"{name}.conv2")(y)
     y = normalization(norm, gamma="zeros", name=f"{name}.bn2")(y)
     if downsample:

@@ -9,6 +9,7 @@ import dataclasses
 from keras import layers, ops
 
 from models.catalog import scale_channels
+from models.dropout import Dropout
 from models.encoders.parts import convolution_block, normalized_bands, spectral_embedding
 from models.layers import normalization
 from models.typing import Tensor
@@ -35,7 +36,7 @@ def trunk(name: str, spectrum: Tensor, *, norm: str, padding: str, width: float,
     network = NETWORKS[name]
     x = normalized_bands(spectrum, norm=norm)  # (batch, frames, bands, 1)
     x = convolution_block(x, scale_channels(64, width), norm=norm, name="conv_block1")
-    x = layers.Dropout(dropout)(_halve(x, padding))  # (batch, frames / 2, bands / 2, 64)
+    x = Dropout(dropout)(_halve(x, padding))  # (batch, frames / 2, bands / 2, 64)
     for stage, (planes, count) in enumerate(zip(PLANES, network.blocks, strict=True), start=1):
         convolutions = _convolutions(planes, bottleneck=network.bottleneck, width=width)
         for i in range(count):
@@ -50,9 +51,9 @@ def trunk(name: str, spectrum: Tensor, *, norm: str, padding: str, width: float,
                 dropout=dropout / 2,
                 name=f"resnet.layer{stage}.{i}",
             )  # (batch, frames, bands, channels)
-    x = layers.Dropout(dropout)(_halve(x, padding))
+    x = Dropout(dropout)(_halve(x, padding))
     x = convolution_block(x, scale_channels(2048, width), norm=norm, name="conv_block_after1")
-    return spectral_embedding(layers.Dropout(dropout)(x))  # (batch, dim)
+    return spectral_embedding(Dropout(dropout)(x))  # (batch, dim)
 
 
 def _convolutions(planes: int, *, bottleneck: bool, width: float) -> list[tuple[int, int]]:
@@ -77,7 +78,7 @@ def _residual_block(
         y = layers.Conv2D(channels, kernel, padding="same", use_bias=False, name=f"{name}.conv{i}")(y)
         y = ops.relu(normalization(norm, name=f"{name}.bn{i}")(y))
     last = len(convolutions)
-    y = layers.Dropout(dropout)(y)
+    y = Dropout(dropout)(y)
     y = layers.Conv2D(out_channels, last_kernel, padding="same", use_bias=False, name=f"{name}.conv{last}")(y)
     y = normalization(norm, gamma="zeros", name=f"{name}.bn{last}")(y)
     if downsample or x.shape[-1] != out_channels:

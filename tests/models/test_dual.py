@@ -22,9 +22,9 @@ def audio():
     return (np.random.default_rng(0).normal(size=(4, 8000)) * 0.1).astype("float32")
 
 
-def _build(*, seed=None, **fields):
+def _build(*, seed=None, dtype=None, name=None, **fields):
     keras.utils.set_random_seed(0)
-    return dual.DualEncoder(ModelConfig.model_validate({**SMALL, **fields}), seed=seed)
+    return dual.DualEncoder(ModelConfig.model_validate({**SMALL, **fields}), seed=seed, dtype=dtype, name=name)
 
 
 def test_two_formats_have_two_encoders_and_one_projector(audio):
@@ -104,6 +104,26 @@ def test_saving_keeps_everything(tmp_path_factory, formats, **options):
         np.testing.assert_array_equal(again.encoder_input(branch, audio, training=False), expected)
     for projection, expected in zip(again((audio, audio)), model((audio, audio)), strict=True):
         np.testing.assert_array_equal(projection, expected)
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="It checks what the Exporter does.")
+def test_a_model_of_mixed_precision_keeps_its_precision_and_name_and_embeds_in_float32(tmp_path):
+    path, audio = tmp_path / "model.keras", (np.random.default_rng(0).normal(size=(2, 8000)) * 0.1).astype("float32")
+    model = _build(projector_norm="batch", dtype="mixed_bfloat16", name="mine")
+    model.save(path)
+    assert keras.config.dtype_policy().name == "float32"
+    again = keras.models.load_model(path)
+    assert (again.name, again.dtype_policy.name) == ("mine", "mixed_bfloat16")
+    parts = [again.projector, again.projector.hidden, *(encoder.layers[2] for encoder in again.encoders.values())]
+    assert {part.dtype_policy.name for part in parts} == {"mixed_bfloat16"}
+    single = dual.DualEncoder(model.config)
+    single.set_weights(model.get_weights())
+    for name, expected in model.embed(audio).items():
+        embedding = np.asarray(again.embed(audio)[name])
+        assert embedding.dtype == np.float32
+        np.testing.assert_array_equal(embedding, expected)
+        error = np.abs(embedding - single.embed(audio)[name]).max() / np.abs(expected).max()
+        assert 0 < error < 0.03
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -19,12 +19,52 @@ def _one_step(gradients, *, weights, **changes):
 KERNEL, BIAS = [[3.0, 0.0], [0.0, 4.0]], [5.0, 5.0]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lamb", "lars"])
-def test_weight_decay_shrinks_kernels_but_not_norms_and_biases(optimizer):
+def test_adams_weight_decay_shrinks_kernels_but_not_norms_and_biases():
     none = [np.zeros((2, 2)), np.zeros(2)]
-    (kernel, bias), _, _ = _one_step(none, weights=[KERNEL, BIAS], optimizer=optimizer, weight_decay=0.5)
+    (kernel, bias), _, _ = _one_step(none, weights=[KERNEL, BIAS], optimizer="adam", weight_decay=0.5)
     np.testing.assert_allclose(kernel, np.array(KERNEL) * (1 - 0.5 * 0.1), rtol=1e-6)
     np.testing.assert_array_equal(bias, BIAS)
+
+
+def _lars_by_hand(w, gradients, *, rate, decay):
+    """You et al. 2017, algorithm 1: eta = 0.001, m = 0.9; layers of one dimension by SGD."""
+    velocity = np.zeros_like(w)
+    for gradient in gradients:
+        local_rate = 1.0
+        if w.ndim > 1:
+            local_rate = 0.001 * np.linalg.norm(w) / (np.linalg.norm(gradient) + decay * np.linalg.norm(w))
+            gradient = gradient + decay * w
+        velocity = 0.9 * velocity + rate * local_rate * gradient
+        w = w - velocity
+    return w
+
+
+def _lamb_by_hand(w, gradients, *, rate, decay):
+    """You et al. 2020, algorithm 2, with phi(x) = x, beta1 = 0.9, beta2 = 0.999; no decay in one dimension."""
+    m = v = np.zeros_like(w)
+    for step, gradient in enumerate(gradients, start=1):
+        m = 0.9 * m + 0.1 * gradient
+        v = 0.999 * v + 0.001 * gradient**2
+        update = m / (1 - 0.9**step) / (np.sqrt(v / (1 - 0.999**step)) + 1e-7)
+        if w.ndim > 1:
+            update = update + decay * w
+        w = w - rate * np.linalg.norm(w) / np.linalg.norm(update) * update
+    return w
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize(("optimizer", "by_hand"), [("lars", _lars_by_hand), ("lamb", _lamb_by_hand)])
+def test_lars_and_lamb_take_the_steps_of_their_papers(optimizer, by_hand, decay):
+    random = np.random.default_rng(0)
+    weights = [random.normal(size=shape) for shape in ((3, 4), (2, 3, 5), (4,))]
+    gradients = [[0.1 * random.normal(size=w.shape) for w in weights] for _ in range(5)]
+    fields = {"learning_rate": 0.1, "final_learning_rate": 0.1, "optimizer": optimizer, "weight_decay": decay}
+    variables = [keras.Variable(w.astype("float32"), name=f"v{i}") for i, w in enumerate(weights)]
+    ours = optimizers.make(overrides.replace(TrainerConfig(), fields), variables=variables)
+    for each in gradients:
+        ours.apply([keras.ops.convert_to_tensor(g.astype("float32")) for g in each], variables)
+    for variable, w, own_gradients in zip(variables, weights, zip(*gradients, strict=True), strict=True):
+        np.testing.assert_allclose(variable.numpy(), by_hand(w, own_gradients, rate=0.1, decay=decay), rtol=2e-5)
 
 
 def test_lars_moves_a_kernel_in_proportion_to_its_norm_and_a_bias_as_sgd_does():

@@ -7,27 +7,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer import input_pipeline
+from components.trainer import input_pipeline, step
 from tests.components import stored_examples
 from tests.components.trainer import cluster, training
 
 
 @pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_device, tmp_path, replicas):
-    """This includes augmentation, mixing partners, synchronized batch norm and gradient caching."""
+    """This includes augmentation, mixing partners, dropout, synchronized batch norm, gradient caching and the norms."""
     output = tmp_path / "result"
     arguments = [str(examples), str(output), str(replicas)]
     command = [sys.executable, "-m", "tests.components.trainer.train_replicas", *arguments]
     process = subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
-    whole = training.train(training.config(), examples, strategy=one_device, steps=training.STEPS)
-    in_micro_batches = training.train(
-        training.config(**training.IN_MICRO_BATCHES), examples, strategy=one_device, steps=3
-    )
+    expected = training.replica_runs(examples, strategy=one_device)
     assert process.wait() == 0
     replicated = pickle.loads(output.read_bytes())
-    for trained, expected in zip(replicated, (whole, in_micro_batches), strict=True):
-        np.testing.assert_allclose(trained.losses, expected.losses, rtol=1e-4)
-        assert training.distance(trained.weights, expected.weights) < 1e-4
+    for on_replicas, on_one in zip(replicated, expected, strict=True):
+        np.testing.assert_allclose(on_replicas.losses, on_one.losses, rtol=1e-4)
+        assert training.distance(on_replicas.weights, on_one.weights) < 1e-4
+        for name in step.NORM_LOGS:
+            assert on_replicas.logs[name] == pytest.approx(on_one.logs[name], rel=1e-3), name
     # One device resumes from the checkpoint of several replicas.
     setup = training.set_up(training.config(), strategy=one_device)
     assert training.checkpoints(setup, f"{output}.checkpoints").step == training.STEPS

@@ -1,7 +1,7 @@
 """Trains on several logical devices: `python -m tests.components.trainer.train_replicas EXAMPLES OUTPUT REPLICAS`.
 
-It is a program, because logical devices must be configured before TensorFlow is used. It pickles two `Trained` to
-OUTPUT, of whole batches and of micro-batches, and saves a checkpoint of the first to OUTPUT.checkpoints.
+It is a program, because logical devices must be configured before TensorFlow is used. It pickles the `Trained` of each
+of `training.replica_runs` to OUTPUT, and saves a checkpoint of the first to OUTPUT.checkpoints.
 """
 
 import pickle
@@ -17,18 +17,9 @@ def main():
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(replicas))
     strategy = tf.distribute.MirroredStrategy([f"cpu:{i}" for i in range(int(replicas))])
-    whole = training.train(
-        training.config(),
-        examples,
-        strategy=strategy,
-        steps=training.STEPS,
-        checkpoint_dir=f"{output}.checkpoints",
-    )
-    in_micro_batches = training.train(
-        training.config(**training.IN_MICRO_BATCHES), examples, strategy=strategy, steps=3
-    )
+    trained = training.replica_runs(examples, strategy=strategy, checkpoint_dir=f"{output}.checkpoints")
     with open(output, "wb") as file:
-        pickle.dump((whole, in_micro_batches), file)
+        pickle.dump(trained, file)
 
 
 if __name__ == "__main__":

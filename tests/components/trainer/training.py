@@ -140,6 +140,19 @@ def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, 
     )
 
 
+def replica_runs(examples, *, strategy, checkpoint_dir=None):
+    """Trains without dropout by Adam, and with dropout by SGD, in whole batches and in micro-batches.
+
+    SGD's steps show a wrong factor of the gradient, which Adam's hide.
+    """
+    with_sgd = {"strategy": strategy, "steps": 3, "optimizer": functools.partial(keras.optimizers.SGD, 0.1)}
+    return [
+        train(config(), examples, strategy=strategy, steps=STEPS, checkpoint_dir=checkpoint_dir),
+        train(config(model__dropout=0.5, model__formats="log_mel+log_mel"), examples, **with_sgd),
+        train(config(model__dropout=0.5, **IN_MICRO_BATCHES), examples, **with_sgd),
+    ]
+
+
 def distance(weights, expected):
     """Returns the distance between two lists of weights, relative to the length of the second."""
     weights, expected = (
