@@ -1,7 +1,7 @@
 """Digests of JSON values and of the files in a folder."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from etils import epath
 
@@ -21,12 +21,16 @@ def listing_digest(folder: epath.Path) -> str:
     return json_digest([(name, storage.size(file)) for name, file in _files(folder)])
 
 
-def content_digest(folder: epath.Path) -> str:
+def content_digest(folder: epath.Path, *, reports: Collection[str] = ()) -> str:
     """Returns a digest of the names and bytes of all files in a folder.
 
     A file is not read if its record in `storage.RECORDS_FOLDER` has the file's size. Then the record's SHA-256 is used.
+
+    Args:
+        folder: The folder.
+        reports: Names of files at its top that do not count.
     """
-    return json_digest([(name, _file_sha256(file)) for name, file in _files(folder)])
+    return json_digest([(name, _file_sha256(file)) for name, file in _files(folder) if name not in reports])
 
 
 def _files(folder: epath.Path) -> Iterator[tuple[str, epath.Path]]:

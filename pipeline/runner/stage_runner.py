@@ -108,7 +108,7 @@ class StageRunner:
             artifacts[channel] = Artifact(
                 type=artifact_type.value,
                 uri=os.fspath(target),
-                digest=digests.content_digest(staging / channel),
+                digest=digests.content_digest(staging / channel, reports=node.component.reports),
                 listing=digests.listing_digest(staging / channel),
             )
         with interrupts.deferred():
