@@ -46,10 +46,11 @@ def root(arguments: argparse.Namespace) -> Root:
         raise UserError(f"--root {folder} is neither a local folder nor a gs:// URL: give one of the two.") from error
 
 
-def store(arguments: argparse.Namespace, *, root: Root) -> MetadataStore:
-    """Opens the store that `--metadata` names, or the default store of the root.
+def store(arguments: argparse.Namespace, *, root: Root, read_only: bool = False) -> MetadataStore:
+    """Opens the store that `--metadata` names, or the default store of the root; see `MetadataStore`.
 
     Raises:
         UserError: The store cannot be opened.
     """
-    return MetadataStore(arguments.metadata or root.metadata_uri(), pipeline=str(root.path))
+    uri = arguments.metadata or root.metadata_uri()
+    return MetadataStore(uri, pipeline=str(root.path), read_only=read_only)

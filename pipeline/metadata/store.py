@@ -29,13 +29,15 @@ class MetadataStore:
     Args:
         uri: See `open_records`.
         pipeline: Name of the pipeline. Roots that share a MySQL database need different names.
+        read_only: Whether to write nothing. A SQLite file that does not exist then counts as empty.
 
     Raises:
         UserError: The store cannot be opened.
     """
 
-    def __init__(self, uri: str, *, pipeline: str):
-        self._records = open_records(uri)
+    def __init__(self, uri: str, *, pipeline: str, read_only: bool = False):
+        self._records = open_records(uri, read_only=read_only)
+        self._read_only = read_only
         self._name = pipeline
         self._pipeline = self._pipeline_context()
 
@@ -92,6 +94,8 @@ class MetadataStore:
             stage: Only executions of this stage.
         """
         context = self._pipeline if run is None else self._run_context(run)
+        if context.id is None:
+            return []
         execution_records = [
             record for record in self._records.executions(context) if stage is None or record.type == stage
         ]
@@ -109,7 +113,8 @@ class MetadataStore:
             if context.name == self._name:
                 return context
         context = Record(type=PIPELINE_TYPE, name=self._name)
-        self._records.put_context(context)
+        if not self._read_only:
+            self._records.put_context(context)
         return context
 
     def _run_context(self, run: Run) -> Record:
@@ -121,12 +126,13 @@ class MetadataStore:
         )
 
 
-def open_records(uri: str) -> Records:
+def open_records(uri: str, *, read_only: bool = False) -> Records:
     """Opens the store at `uri`.
 
     Args:
         uri: Path of a SQLite file, or mysql://user:password@host[:port]/database. The SQLite file is kept by ML
             Metadata, or by `pipeline.metadata.sqlite` if this Python has no build of ML Metadata.
+        read_only: Whether a SQLite file is opened for reading alone.
 
     Raises:
         UserError: The URI names no store that can be opened.
@@ -139,6 +145,8 @@ def open_records(uri: str) -> Records:
     if storage.is_remote(uri):
         raise UserError(f"--metadata {uri} is not a store: give mysql://user:password@host/database or a local file.")
     try:
+        if read_only:
+            return sqlite.SqliteRecords(uri, read_only=True)
         pathlib.Path(uri).parent.mkdir(parents=True, exist_ok=True)
         if not has_mlmd:
             return sqlite.SqliteRecords(uri)
