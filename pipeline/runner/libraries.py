@@ -1,5 +1,6 @@
 """Versions of the libraries that decide what a component writes."""
 
+import contextlib
 import importlib.metadata
 from collections.abc import Callable, Iterable, Mapping
 
@@ -28,7 +29,8 @@ def versions(names: Iterable[str]) -> dict[str, str]:
             found[name] = MISSING
             continue
         if name in _WRAPPED:
-            found |= _WRAPPED[name]()
+            with contextlib.suppress(ImportError, OSError):  # The stage itself says so when it runs.
+                found |= _WRAPPED[name]()
     return found
 
 
