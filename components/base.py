@@ -84,12 +84,13 @@ class StageContext:
 
     Attributes:
         work_dir: Scratch folder for checkpoints and finished shards. If the stage is interrupted, its next execution
-            with the same config, code and inputs gets the same folder. The runner removes it when the stage succeeds.
+            with the same cache key gets the same folder. The runner removes it when the stage succeeds.
         tensorboard_dir: Where this execution writes its event files.
         progress: Receives the progress.
         previous: Outputs of the stage's last finished execution with any config, by channel. Empty if there is none
-            or if it is damaged.
-        earlier_work_dirs: Work folders of interrupted executions with another config, other code or other inputs.
+            or if it is damaged. It is not part of the cache key, so it may only change what a stage says, never the
+            content of its outputs. What decides the outputs is an input, see `Component.earlier_inputs`.
+        earlier_work_dirs: Work folders of interrupted executions with another cache key. The same holds for them.
     """
 
     work_dir: epath.Path
@@ -114,7 +115,7 @@ class Executor(Protocol[ConfigT_contra]):
         outputs: Mapping[str, epath.Path],
         context: StageContext,
     ) -> StageResult:
-        """Reads the folders in `inputs` and writes into the folders in `outputs`; see `Component.execute`."""
+        """Reads the folders in `inputs`, without the gates, and writes into `outputs`; see `Component.execute`."""
 
 
 class Component(Generic[ConfigT]):
@@ -125,19 +126,31 @@ class Component(Generic[ConfigT]):
     Class attributes:
         inputs: Name of an input channel -> artifact type.
         optional_inputs: Input channels that may be left unconnected.
+        gates: Input channels that only decide whether the stage may go on. `check_gate` reads them in every run,
+            whether the stage runs or is reused. The executor does not get them, and their content is not part of the
+            cache key: a changed warning does not train a model again.
+        earlier_inputs: Input channel -> the input channel whose last different content it gets, from an earlier run. It
+            is never connected, and is missing in the first run.
         outputs: Name of an output channel -> artifact type.
+        reports: Names of files in the outputs that only people read. They are not content of the outputs: no later
+            stage runs again because of them.
         Config: Class of the stage's config.
         executor: Name of the module whose function `execute` does the work. It is imported when the stage runs.
-        code: Modules and packages, besides the component's own package, whose source decides the result. If their
-            source changes (other than in comments and docstrings), the runner runs the stage again.
+        version: Version of the code. Raise it when the same config and inputs give other outputs than before: every
+            user's stage then runs again. A test fails if the code changes and nobody has decided, see CONTRIBUTING.md.
+        libraries: Names of the distributions whose versions decide the outputs. Another version runs the stage again.
     """
 
     inputs: ClassVar[Mapping[str, ArtifactType]] = types.MappingProxyType({})
     optional_inputs: ClassVar[frozenset[str]] = frozenset()
+    gates: ClassVar[frozenset[str]] = frozenset()
+    earlier_inputs: ClassVar[Mapping[str, str]] = types.MappingProxyType({})
     outputs: ClassVar[Mapping[str, ArtifactType]]
+    reports: ClassVar[frozenset[str]] = frozenset()
     Config: ClassVar[type[StageConfig]] = StageConfig
     executor: ClassVar[str]
-    code: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: ConfigT | None = None):
         self.config: ConfigT = self.Config() if config is None else config
@@ -152,6 +165,24 @@ class Component(Generic[ConfigT]):
 
         Raises:
             UserError: The stage would fail. The message names the field and the way out.
+        """
+
+    def resolved_config(self) -> ConfigT:
+        """Returns the config with a value for each field that leaves the choice to the machine, such as "auto".
+
+        The cache key holds this config, and the executor gets it.
+        """
+        return self.config
+
+    def check_gate(self, channel: str, folder: epath.Path) -> None:
+        """Checks whether the stage may go on. The runner calls this in every run, also before it reuses outputs.
+
+        Args:
+            channel: Name of a gate.
+            folder: What its channel carries.
+
+        Raises:
+            UserError: The gate is closed. The message says why, and the way out.
         """
 
     def external_digests(self) -> Mapping[str, str]:
@@ -181,7 +212,7 @@ class Component(Generic[ConfigT]):
         outputs: Mapping[str, epath.Path],
         context: StageContext,
     ) -> StageResult:
-        """Imports the executor and does the work.
+        """Checks the gates, imports the executor and does the work.
 
         Args:
             inputs: Folder of each connected input channel.
@@ -192,5 +223,8 @@ class Component(Generic[ConfigT]):
         Raises:
             UserError: The user can correct the cause. Nothing is published.
         """
+        for channel in self.gates & set(inputs):
+            self.check_gate(channel, inputs[channel])
+        content = {channel: folder for channel, folder in inputs.items() if channel not in self.gates}
         executor: Executor[ConfigT] = importlib.import_module(self.executor)
-        return executor.execute(self.config, inputs=inputs, outputs=outputs, context=context)
+        return executor.execute(self.resolved_config(), inputs=content, outputs=outputs, context=context)

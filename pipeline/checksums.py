@@ -6,7 +6,7 @@ They lie beside the folder: those of `saved_model/5` in `saved_model/5.sha256`. 
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from etils import epath
 
@@ -22,12 +22,13 @@ SEARCH_BYTES = 2**36
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
-def write(folder: epath.Path, *, staged: epath.Path) -> str:
+def write(folder: epath.Path, *, staged: epath.Path, reports: Collection[str] = ()) -> str:
     """Writes the checksums of a folder that is about to be published.
 
     Args:
         folder: The folder once it is published.
         staged: Where its files are now.
+        reports: Names of files at its top that are not part of the content digest.
 
     Returns:
         The content digest of the files, see `digests.content_digest`.
@@ -36,7 +37,7 @@ def write(folder: epath.Path, *, staged: epath.Path) -> str:
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove(folder)
     storage.write_text(_sums_file(folder), "".join(f"{sha256}  {name}\n" for name, sha256 in sums.items()))
-    return digests.json_digest(list(sums.items()))
+    return digests.combined_digest(sums, reports=reports)
 
 
 def remove(folder: epath.Path) -> None:

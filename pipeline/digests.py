@@ -1,7 +1,7 @@
 """Digests of JSON values and of the files in a folder."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from etils import epath
 
@@ -21,12 +21,19 @@ def listing_digest(folder: epath.Path) -> str:
     return json_digest([(name, storage.size(file)) for name, file in _files(folder)])
 
 
-def content_digest(folder: epath.Path) -> str:
+def content_digest(folder: epath.Path, *, reports: Collection[str] = ()) -> str:
     """Returns a digest of the names and bytes of all files in a folder.
 
-    See `file_digests` for the files that are not read.
+    Args:
+        folder: The folder; see `file_digests` for the files that are not read.
+        reports: Names of files at its top that do not count.
     """
-    return json_digest(list(file_digests(folder).items()))
+    return combined_digest(file_digests(folder), reports=reports)
+
+
+def combined_digest(sums: Mapping[str, str], *, reports: Collection[str] = ()) -> str:
+    """Returns the content digest of a folder, from the digests of its files. See `content_digest`."""
+    return json_digest([(name, sha256) for name, sha256 in sums.items() if name not in reports])
 
 
 def file_digests(folder: epath.Path) -> dict[str, str]:

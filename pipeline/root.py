@@ -101,6 +101,18 @@ class Root:
         """Returns the folder for the event files of an execution."""
         return self.tensorboard / stage / cache_key[:8]
 
+    def check_folder(self) -> None:
+        """Checks, without a change, that the root is a folder or can become one.
+
+        Raises:
+            UserError: It, or what it would be in, is a file.
+        """
+        existing = next((path for path in (self.path, *self.path.parents) if path.exists()), None)
+        if self.is_local and existing is not None and not existing.is_dir():
+            raise UserError(
+                f"--root {self.path} cannot be used ({existing} is a file): give a folder that can be written to."
+            )
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keeps other runs out until the block or the process ends. A remote root is leased, see `pipeline.lease`.

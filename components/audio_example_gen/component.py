@@ -17,16 +17,12 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {"audio": base.ArtifactType.AUDIO_CLIPS}
     optional_inputs: ClassVar[frozenset[str]] = frozenset({"audio"})
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"examples": base.ArtifactType.EXAMPLES}
+    reports: ClassVar[frozenset[str]] = frozenset({quarantine.REPORT})
     Config = AudioExampleGenConfig
     executor = "components.audio_example_gen.executor"
-    code: ClassVar[tuple[str, ...]] = (
-        "beam_jobs.audio",
-        "beam_jobs.examples",
-        "beam_jobs.ingest",
-        "beam_jobs.runners",
-        "beam_jobs.sources",
-        "beam_jobs.storage",
-    )
+    version: ClassVar[int] = 1
+    # They decode, resample and encode the samples.
+    libraries: ClassVar[tuple[str, ...]] = ("av", "soundfile", "soxr")
 
     def check(self) -> None:
         source = self.config.source

@@ -26,10 +26,6 @@ class Evaluator(base.Component[EvaluatorConfig]):
     }
     Config = EvaluatorConfig
     executor = "components.evaluator.executor"
-    code: ClassVar[tuple[str, ...]] = (
-        "models",
-        "beam_jobs.audio.pcm",
-        "beam_jobs.examples",
-        "components.embedding_info",
-        "components.metrics",
-    )
+    version: ClassVar[int] = 1
+    # The embeddings are TensorFlow's, the probes Keras' and scikit-learn's.
+    libraries: ClassVar[tuple[str, ...]] = ("keras", "scikit-learn", "tensorflow")

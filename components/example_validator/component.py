@@ -15,15 +15,20 @@ class ExampleValidator(base.Component[ExampleValidatorConfig]):
     The stage succeeds whatever it finds. The Trainer refuses to start if an anomaly is fatal.
 
     The stage also writes `schema.json`, which describes the present examples (see `schema.Schema`). To compare later
-    runs with it, copy it, review and edit the copy, and set `example_validator.schema_path`. Each run is also compared
-    with the run before it. Differences from that run alone are only warnings.
+    runs with it, copy it, review and edit the copy, and set `example_validator.schema_path`. The statistics are also
+    compared with the last different ones. Differences from those alone are only warnings.
     """
 
-    inputs: ClassVar[Mapping[str, base.ArtifactType]] = {"statistics": base.ArtifactType.EXAMPLE_STATISTICS}
+    inputs: ClassVar[Mapping[str, base.ArtifactType]] = {
+        "statistics": base.ArtifactType.EXAMPLE_STATISTICS,
+        "last_statistics": base.ArtifactType.EXAMPLE_STATISTICS,
+    }
+    optional_inputs: ClassVar[frozenset[str]] = frozenset({"last_statistics"})
+    earlier_inputs: ClassVar[Mapping[str, str]] = {"last_statistics": "statistics"}
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"anomalies": base.ArtifactType.EXAMPLE_ANOMALIES}
     Config = ExampleValidatorConfig
     executor = "components.example_validator.executor"
-    code: ClassVar[tuple[str, ...]] = ("beam_jobs.statistics.example_statistics", "components.text")
+    version: ClassVar[int] = 1
 
     def check(self) -> None:
         if self.config.schema_path is not None:

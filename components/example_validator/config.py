@@ -38,7 +38,8 @@ class ExampleValidatorConfig(base.StageConfig):
     schema_path: str | None = pydantic.Field(
         None,
         description="JSON file to compare the examples with: a copy of an earlier run's schema.json. The examples are "
-        "always compared with the last run as well, which gives warnings only. null compares with the last run alone.",
+        "always compared with the last different ones as well, which gives warnings only. null compares with those "
+        "alone.",
     )
     max_size_change: float = pydantic.Field(
         0.1, ge=0, description="Report if the size of a split differs from the schema's by a larger share."

@@ -9,7 +9,6 @@ from etils import epath
 
 from beam_jobs.statistics import example_statistics
 from components import base, text
-from components.errors import UserError
 from components.example_validator import checks, comparison, schema, summaries
 from components.example_validator.config import ExampleValidatorConfig
 
@@ -29,7 +28,7 @@ def execute(
         UserError: The file `schema_path` of the config is missing or malformed.
     """
     statistics = example_statistics.read(inputs["statistics"])
-    anomalies = checks.find_anomalies(statistics, references=_references(config, context), config=config)
+    anomalies = checks.find_anomalies(statistics, references=_references(config, inputs), config=config)
     folder = outputs["anomalies"]
     document = [dataclasses.asdict(anomaly) for anomaly in anomalies]
     (folder / "anomalies.json").write_text(json.dumps(document, indent=1))
@@ -44,24 +43,21 @@ def execute(
     return base.StageResult(summary=summary, figures={"fatal": fatal, "warnings": warnings})
 
 
-def _references(config: ExampleValidatorConfig, context: base.StageContext) -> list[comparison.Reference]:
-    """Returns what to compare the examples with: the schema that the user keeps, then the last run's."""
+def _references(config: ExampleValidatorConfig, inputs: Mapping[str, epath.Path]) -> list[comparison.Reference]:
+    """Returns what to compare the examples with: the schema that the user keeps, then the last different examples."""
     references = []
     if config.schema_path is not None:
         references.append(comparison.kept_schema(schema.read(config.schema_path)))
-    last = _last_schema(context)
+    last = _last_schema(inputs)
     if last is not None:
         references.append(comparison.last_run(last))
     return references
 
 
-def _last_schema(context: base.StageContext) -> schema.Schema | None:
-    if "anomalies" not in context.previous:
-        return None
-    path = context.previous["anomalies"] / _SCHEMA_FILE
-    if not path.exists():
+def _last_schema(inputs: Mapping[str, epath.Path]) -> schema.Schema | None:
+    if "last_statistics" not in inputs:
         return None
     try:
-        return schema.read(path)
-    except UserError:  # Another version of Diptych wrote it.
+        return schema.infer(example_statistics.read(inputs["last_statistics"]))
+    except (KeyError, TypeError, ValueError):  # Another version of Diptych wrote the statistics.
         return None

@@ -24,9 +24,6 @@ class Exporter(base.Component[ExporterConfig]):
     }
     Config = ExporterConfig
     executor = "components.exporter.executor"
-    code: ClassVar[tuple[str, ...]] = (
-        "models",
-        "beam_jobs.audio.pcm",
-        "beam_jobs.examples",
-        "components.embedding_info",
-    )
+    version: ClassVar[int] = 1
+    # They write the SavedModel.
+    libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")

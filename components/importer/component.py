@@ -17,6 +17,7 @@ class Importer(base.Component[ImporterConfig]):
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"model": base.ArtifactType.MODEL}
     Config = ImporterConfig
     executor = "components.importer.executor"
+    version: ClassVar[int] = 1
 
     def check(self) -> None:
         read_model_config(self.config.model)

@@ -17,6 +17,8 @@ class Pusher(base.Component[PusherConfig]):
     `reasons`), and the model itself if no destination is configured.
     """
 
+    # The blessings are inputs, not gates: what they say decides what `pushed.json` says, and without them the stage
+    # still succeeds.
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {
         "saved_model": base.ArtifactType.MODEL,
         "blessing": base.ArtifactType.MODEL_BLESSING,
@@ -25,7 +27,7 @@ class Pusher(base.Component[PusherConfig]):
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"pushed_model": base.ArtifactType.PUSHED_MODEL}
     Config = PusherConfig
     executor = "components.pusher.executor"
-    code: ClassVar[tuple[str, ...]] = ("beam_jobs.storage",)
+    version: ClassVar[int] = 1
 
     def check(self) -> None:
         destination = self.config.destination

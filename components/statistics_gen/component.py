@@ -14,12 +14,4 @@ class StatisticsGen(base.Component[StatisticsGenConfig]):
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"statistics": base.ArtifactType.EXAMPLE_STATISTICS}
     Config = StatisticsGenConfig
     executor = "components.statistics_gen.executor"
-    code: ClassVar[tuple[str, ...]] = (
-        "beam_jobs.audio.levels",
-        "beam_jobs.audio.log_mel",
-        "beam_jobs.audio.pcm",
-        "beam_jobs.examples",
-        "beam_jobs.runners",
-        "beam_jobs.statistics",
-        "models.filters",
-    )
+    version: ClassVar[int] = 1

@@ -16,3 +16,6 @@ class SyntheticAudioGen(base.Component[SyntheticAudioGenConfig]):
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"audio": base.ArtifactType.AUDIO_CLIPS}
     Config = SyntheticAudioGenConfig
     executor = "components.synthetic_audio_gen.executor"
+    version: ClassVar[int] = 1
+    # NumPy draws the sounds, and its generators may draw others in another release. soundfile writes FLAC.
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "soundfile")

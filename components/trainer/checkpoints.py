@@ -27,7 +27,7 @@ class Checkpoints:
     The newest undamaged checkpoint, if there is any, is restored on construction.
 
     Args:
-        folder: Where the checkpoints are. One stage with one config, code and input owns it.
+        folder: Where the checkpoints are. One cache key owns it.
         variables: All Keras variables that a step reads or writes, always in the same order.
         step: The variable among them that counts the steps.
         keep: Number of newest checkpoints to keep.

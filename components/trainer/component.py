@@ -1,10 +1,13 @@
-"""The Trainer's channels and the checks of its config."""
+"""The Trainer's channels, and the checks of its config and of its gate."""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
+from etils import epath
+
 from components import base
 from components.errors import UserError
+from components.trainer import checks, devices
 from components.trainer.config import TrainerConfig
 from models import compatibility
 from models.config import AugmentConfig
@@ -22,13 +25,16 @@ class Trainer(base.Component[TrainerConfig]):
         "anomalies": base.ArtifactType.EXAMPLE_ANOMALIES,
     }
     optional_inputs: ClassVar[frozenset[str]] = frozenset({"anomalies"})
+    gates: ClassVar[frozenset[str]] = frozenset({"anomalies"})
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {
         "model": base.ArtifactType.MODEL,
         "model_run": base.ArtifactType.MODEL_RUN,
     }
     Config = TrainerConfig
     executor = "components.trainer.executor"
-    code: ClassVar[tuple[str, ...]] = ("models", "beam_jobs.audio.pcm", "beam_jobs.examples", "components.metrics")
+    version: ClassVar[int] = 1
+    # scikit-learn scores the validations, which choose the model that is published.
+    libraries: ClassVar[tuple[str, ...]] = ("keras", "scikit-learn", "tensorflow")
 
     def check(self) -> None:
         config, model = self.config, self.config.model
@@ -50,6 +56,15 @@ class Trainer(base.Component[TrainerConfig]):
                 f"trainer.final_learning_rate={config.final_learning_rate:g} is above trainer.learning_rate="
                 f"{config.learning_rate:g}, where the decay begins: choose a lower one."
             )
+
+    def resolved_config(self) -> TrainerConfig:
+        if self.config.precision != "auto":
+            return self.config
+        precision = "bfloat16" if devices.trains_on_tpu(self.config.strategy) else "float32"
+        return self.config.model_copy(update={"precision": precision})
+
+    def check_gate(self, channel: str, folder: epath.Path) -> None:
+        checks.check_anomalies(folder)
 
 
 def _check_augmentation(branch: str, format_name: str, augmentation: AugmentConfig) -> None:

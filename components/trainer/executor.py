@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from etils import epath
 
 from components import base
-from components.trainer import checks, train
+from components.trainer import train
 from components.trainer.config import TrainerConfig
 from components.trainer.loop import Outcome
 
@@ -21,10 +21,8 @@ def execute(
     """Trains on `inputs["examples"]` and writes the model and its history.
 
     Raises:
-        UserError: The examples have a fatal anomaly, or see `train.train`.
+        UserError: See `train.train`.
     """
-    if "anomalies" in inputs:
-        checks.check_anomalies(inputs["anomalies"])
     outcome = train.train(config, examples_dir=inputs["examples"], outputs=outputs, context=context)
     return base.StageResult(summary=_summary(outcome), figures=dataclasses.asdict(outcome))
 

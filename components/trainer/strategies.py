@@ -1,7 +1,6 @@
 """Distribution strategies: one device, the GPUs of one machine, the GPUs of several machines, or a TPU."""
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 
@@ -9,8 +8,7 @@ import keras
 import tensorflow as tf
 
 from components.errors import UserError
-
-_TF_CONFIG = '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", "index": 0}}'
+from components.trainer import devices
 
 
 def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
@@ -26,20 +24,21 @@ def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
         UserError: The TPU does not exist, or TF_CONFIG does not name the machines.
     """
     if name == "auto":
-        name, tpu = _choose(), os.environ.get("TPU_NAME", tpu)
+        name, tpu = devices.choose_strategy(), os.environ.get("TPU_NAME", tpu)
     if name == "tpu":
         return _tpu_strategy(tpu)
     if name == "multi_worker":
-        if _count_workers() < 2:
+        if devices.count_workers() < 2:
             raise UserError(
-                f"trainer.strategy=multi_worker needs at least two machines in TF_CONFIG: set it to {_TF_CONFIG}."
+                "trainer.strategy=multi_worker needs at least two machines in TF_CONFIG: set it to "
+                f"{devices.TF_CONFIG}."
             )
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     if name == "one" or (name == "auto" and len(gpus) < 2):
         return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
-    devices = gpus or tf.config.list_logical_devices("CPU")
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
+    replicas = gpus or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in replicas])
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -79,32 +78,6 @@ def precision_scope(name: str, *, strategy: tf.distribute.Strategy) -> Iterator[
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _choose() -> str:
-    """Returns the strategy that "auto" stands for, or "auto" if only the GPUs of this machine decide it."""
-    if "TPU_NAME" in os.environ or os.path.exists("/dev/accel0"):
-        return "tpu"
-    if _count_workers() > 1:
-        return "multi_worker"
-    return "auto"
-
-
-def _count_workers() -> int:
-    """Returns the number of machines in TF_CONFIG.
-
-    Raises:
-        UserError: TF_CONFIG is not JSON, or does not say which of the machines this is.
-    """
-    try:
-        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
-    except ValueError as error:
-        raise UserError(f"TF_CONFIG is not JSON ({error}): correct it, or unset it.") from error
-    task = config.get("task", {}) if isinstance(config, dict) else None
-    if not isinstance(task, dict) or ("cluster" in config and not {"type", "index"} <= set(task)):
-        raise UserError(f"TF_CONFIG does not say which machine this is: set it to {_TF_CONFIG}, or unset it.")
-    cluster = config.get("cluster", {})
-    return len(cluster.get("chief", ())) + len(cluster.get("worker", ()))
 
 
 def _tpu_strategy(name: str) -> tf.distribute.Strategy:

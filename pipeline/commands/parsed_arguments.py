@@ -47,7 +47,7 @@ def root(arguments: argparse.Namespace) -> Root:
 
 
 def store(arguments: argparse.Namespace, *, root: Root, read_only: bool = False) -> MetadataStore:
-    """Opens the store that `--metadata` names, or the default store of the root.
+    """Opens the store that `--metadata` names, or the default store of the root; see `MetadataStore`.
 
     Raises:
         UserError: The store cannot be opened.

@@ -17,8 +17,9 @@ from pipeline.commands import shared_arguments as shared
 SUMMARY = "run the pipeline, skipping what has not changed"
 
 DESCRIPTION = f"""\
-Runs the pipeline and ends with a table of stages and scores. A stage is skipped if its config, code and
-inputs are unchanged since it last finished. The same command continues a run that was stopped.
+Runs the pipeline and ends with a table of stages and scores. A stage is skipped if its version, config and
+inputs are unchanged since it last finished; --plan says what would run and why. The same command continues
+a run that was stopped.
 
 presets:
 {shared.preset_list()}
@@ -29,6 +30,7 @@ EPILOG = """\
 examples:
   diptych run --preset quickstart
   diptych run --preset tiny --data ~/ESC-50 trainer.steps=500
+  diptych run --preset tiny --data ~/ESC-50 trainer.steps=500 --plan
   diptych run --preset tiny --data ~/ESC-50 --from Exporter
   diptych run --preset tiny --data ~/ESC-50 --import runs/imported/cnn14"""
 
@@ -49,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--until", dest="until_stage", metavar="STAGE", help="run only STAGE and the stages it depends on"
     )
+    parser.add_argument(
+        "--plan", action="store_true", help="print what would run and why, then stop; nothing is run or written"
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -57,6 +62,35 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: The arguments do not fit, or a stage raised it.
     """
+    return _plan(arguments) if arguments.plan else _run(arguments)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from rich.console import Console
+
+    from pipeline import dag
+    from pipeline.commands import parsed_arguments as parsed
+    from pipeline.console import plan as plan_table
+    from pipeline.runner import plan
+
+    pipeline = dag.create_pipeline(parsed.config(arguments))
+    root = parsed.root(arguments)
+    root.check_folder()
+    planned = plan.make(
+        pipeline,
+        store=parsed.store(arguments, root=root, read_only=True),
+        force=arguments.force,
+        from_stage=arguments.from_stage,
+        until_stage=arguments.until_stage,
+    )
+    plan_table.show(planned, Console(), preset=arguments.preset)
+    if planned.refusal is not None:
+        raise planned.refusal
+    return exit_status.OK
+
+
+def _run(arguments: argparse.Namespace) -> int:
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     from beam_jobs import storage
     from components import file_errors

@@ -64,8 +64,10 @@ def execution_record(execution: Execution) -> Record:
         state=int(execution.state),
         properties={
             "cache_key": key.digest,
+            "version": key.version,
+            "libraries": json.dumps(key.libraries),
             "config": json.dumps(key.config),
-            "code": json.dumps(key.code),
+            "code": json.dumps(execution.code),
             "inputs": json.dumps(key.inputs),
             "external": json.dumps(key.external),
             "why": execution.why,
@@ -89,11 +91,14 @@ def execution(record: Record, *, outputs: dict[str, Artifact]) -> Execution:
     return Execution(
         cache_key=CacheKey(
             stage=record.type,
+            # Records of earlier versions of Diptych lack these two.
+            version=properties.get("version", 0),
+            libraries=json.loads(properties.get("libraries", "{}")),
             config=json.loads(properties["config"]),
-            code=json.loads(properties["code"]),
             inputs=json.loads(properties["inputs"]),
             external=json.loads(properties["external"]),
         ),
+        code=json.loads(properties["code"]),
         state=State(record.state),
         why=properties["why"],
         summary=properties["summary"],

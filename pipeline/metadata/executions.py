@@ -32,7 +32,7 @@ class Artifact:
     Attributes:
         type: Name of the artifact type.
         uri: Path of the folder.
-        digest: Digest of the content of its files.
+        digest: Digest of the content of its files, except reports for people.
         listing: Digest of the names and sizes of its files.
         id: Id of the record, or None before the artifact is recorded.
     """
@@ -54,15 +54,17 @@ class CacheKey:
 
     Attributes:
         stage: Name of the stage.
+        version: Version of its component; 0 in records of a Diptych that kept none.
+        libraries: Name of a library -> its version.
         config: Fields of its config that decide the outputs, as JSON values.
-        code: Path of a module -> digest of its syntax tree.
-        inputs: Input channel -> content digest of its artifact.
+        inputs: Input channel, except gates -> content digest of its artifact.
         external: Name -> digest of what the stage reads from outside the pipeline.
     """
 
     stage: str
+    version: int
+    libraries: Mapping[str, str]
     config: Mapping[str, object]
-    code: Mapping[str, str]
     inputs: Mapping[str, str]
     external: Mapping[str, str]
 
@@ -78,6 +80,7 @@ class Execution:
 
     Attributes:
         cache_key: What decides its outputs.
+        code: Path of a module -> digest of the code that wrote the outputs. Not part of the cache key.
         state: See `State`.
         why: Why the stage ran or was skipped.
         summary: One line from the stage on what it did, or on what went wrong.
@@ -89,6 +92,7 @@ class Execution:
     """
 
     cache_key: CacheKey
+    code: Mapping[str, str] = dataclasses.field(default_factory=dict)
     state: State = State.RUNNING
     why: str = ""
     summary: str = ""

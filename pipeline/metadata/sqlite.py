@@ -35,10 +35,13 @@ class SqliteRecords:
 
     Args:
         path: The SQLite file, which is created if it does not exist.
+        read_only: Whether to leave the file as it is. The store is empty if there is none.
     """
 
-    def __init__(self, path: str):
-        self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S)
+    def __init__(self, path: str, *, read_only: bool = False):
+        if read_only:
+            path = f"{pathlib.Path(path).absolute().as_uri()}?mode=ro" if pathlib.Path(path).exists() else ":memory:"
+        self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, uri=read_only)
         self._db.row_factory = sqlite3.Row
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'MLMDEnv'").fetchone():
             self._db.executescript(tables.CREATE)

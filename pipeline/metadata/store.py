@@ -111,6 +111,8 @@ class MetadataStore:
             return self._read_executions(self._pipeline if run is None else self._run_context(run), stage=stage)
 
     def _read_executions(self, context: Record, *, stage: str | None) -> list[Execution]:
+        if context.id is None:
+            return []
         execution_records = [
             record for record in self._records.executions(context) if stage is None or record.type == stage
         ]
@@ -147,12 +149,13 @@ class MetadataStore:
         )
 
 
-def open_records(uri: str) -> Records:
+def open_records(uri: str, *, read_only: bool = False) -> Records:
     """Opens the store at `uri`.
 
     Args:
         uri: Path of a SQLite file, or mysql://user:password@host[:port]/database. The SQLite file is kept by ML
             Metadata, or by `pipeline.metadata.sqlite` if this Python has no build of ML Metadata.
+        read_only: Whether a SQLite file is opened for reading alone.
 
     Raises:
         UserError: The URI names no store that can be opened.
@@ -165,6 +168,8 @@ def open_records(uri: str) -> Records:
     if storage.is_remote(uri):
         raise UserError(f"--metadata {uri} is not a store: give mysql://user:password@host/database or a local file.")
     try:
+        if read_only:
+            return sqlite.SqliteRecords(uri, read_only=True)
         pathlib.Path(uri).parent.mkdir(parents=True, exist_ok=True)
         if not has_mlmd:
             return sqlite.SqliteRecords(uri)

@@ -9,7 +9,7 @@ from pipeline import checksums, digests
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
 
 MAX_CHANGES = 3
-"""Number of changes that a sentence names."""
+"""Number of changes or modules that a sentence names."""
 
 MAX_VALUE_LENGTH = 40
 """Number of characters of a changed value that a sentence shows."""
@@ -28,11 +28,14 @@ class Decision:
     why: str
 
 
-def decide(cache_key: CacheKey, *, history: Sequence[Execution], forced_by: str = "") -> Decision:
+def decide(
+    cache_key: CacheKey, *, code: Mapping[str, str], history: Sequence[Execution], forced_by: str = ""
+) -> Decision:
     """Compares the cache key of a stage with those of its earlier executions.
 
     Args:
         cache_key: Cache key of the stage in this run.
+        code: Path of a module -> digest of the code of the stage. A change of it is said, and decides nothing.
         history: Executions of the same stage, oldest first.
         forced_by: The flag that asks for the stage to run, if any.
     """
@@ -41,14 +44,12 @@ def decide(cache_key: CacheKey, *, history: Sequence[Execution], forced_by: str 
     finished = [execution for execution in history if execution.state.is_finished]
     matching = [execution for execution in finished if execution.cache_key.digest == cache_key.digest]
     if matching:
-        return _reuse_if_intact(matching[-1], finished=finished)
+        return _reuse_if_intact(matching[-1], code=code, finished=finished)
     if finished:
         return Decision(reuse=None, why=_changes(finished[-1].cache_key, cache_key))
     if not history:
         return Decision(reuse=None, why="first run")
-    if history[-1].state == State.FAILED:
-        return Decision(reuse=None, why="failed last time")
-    return Decision(reuse=None, why="interrupted last time")
+    return Decision(reuse=None, why=_unfinished(history[-1], cache_key, code=code))
 
 
 def is_intact(artifact: Artifact) -> bool:
@@ -74,6 +75,21 @@ def last_intact(history: Sequence[Execution]) -> Execution | None:
     return None
 
 
+def last_other(history: Sequence[Execution], *, output: str, than: Artifact) -> Artifact | None:
+    """Returns the last intact artifact that a stage published and whose content differs from another, or None.
+
+    Args:
+        history: Executions of the stage, oldest first.
+        output: Output channel of the stage.
+        than: The other artifact.
+    """
+    for execution in reversed(history):
+        artifact = execution.outputs.get(output)
+        if artifact is not None and artifact.digest != than.digest and is_intact(artifact):
+            return artifact
+    return None
+
+
 def differences(before: Mapping[str, object], after: Mapping[str, object], *, prefix: str = "") -> list[str]:
     """Describes what changed between two nested mappings, e.g. ["model.width 0.125 -> 0.25", "steps 3000 -> 100"].
 
@@ -92,12 +108,28 @@ def differences(before: Mapping[str, object], after: Mapping[str, object], *, pr
     return changes
 
 
-def _reuse_if_intact(execution: Execution, *, finished: Sequence[Execution]) -> Decision:
+def _reuse_if_intact(execution: Execution, *, code: Mapping[str, str], finished: Sequence[Execution]) -> Decision:
     for channel, artifact in execution.outputs.items():
         if not is_intact(artifact):
             return Decision(reuse=None, why=f"published {channel} missing or altered")
     started = time.localtime(_origin(execution, finished).started_ms / 1000)
-    return Decision(reuse=execution, why=f"nothing changed since {time.strftime('%Y-%m-%d %H:%M', started)}")
+    why = f"nothing changed since {time.strftime('%Y-%m-%d %H:%M', started)}"
+    modules = _changed_keys(execution.code, code)
+    if modules:
+        why = (
+            f"reused from {time.strftime('%Y-%m-%d %H:%M', started)}; code changed since; "
+            f"--force {execution.stage} to rerun ({_first(modules)} changed)"
+        )
+    return Decision(reuse=execution, why=why)
+
+
+def _unfinished(last: Execution, cache_key: CacheKey, *, code: Mapping[str, str]) -> str:
+    """Says that no execution has finished yet, and whether the last one's work can be continued."""
+    outcome = "failed last time" if last.state == State.FAILED else "interrupted last time"
+    if last.cache_key.digest != cache_key.digest:
+        return f"{outcome}, and {_changes(last.cache_key, cache_key)}"
+    modules = _changed_keys(last.code, code)
+    return f"{outcome}; code changed since ({_first(modules)} changed)" if modules else outcome
 
 
 def _origin(execution: Execution, finished: Sequence[Execution]) -> Execution:
@@ -115,13 +147,23 @@ def _artifact_ids(execution: Execution) -> set[int | None]:
 
 def _changes(before: CacheKey, after: CacheKey) -> str:
     """Describes what changed between two cache keys."""
-    changes = differences(before.config, after.config, prefix="config.")
+    if not before.version:
+        return "last run by an earlier Diptych, which recorded no versions"
+    changes = []
+    if before.version != after.version:
+        changes.append(f"version {before.version} -> {after.version} of {after.stage}")
+    changes += differences(before.libraries, after.libraries)
+    changes += differences(before.config, after.config, prefix="config.")
     changes += [f"input {channel} changed" for channel in _changed_keys(before.inputs, after.inputs)]
     changes += [f"{name} changed" for name in _changed_keys(before.external, after.external)]
-    changes += [f"{module} changed" for module in _changed_keys(before.code, after.code)]
-    sentence = ", ".join(changes[:MAX_CHANGES])
-    if len(changes) > MAX_CHANGES:
-        sentence += f" and {len(changes) - MAX_CHANGES} more"
+    return _first(changes)
+
+
+def _first(texts: Sequence[str]) -> str:
+    """Returns the first texts, e.g. "a, b, c and 2 more"."""
+    sentence = ", ".join(texts[:MAX_CHANGES])
+    if len(texts) > MAX_CHANGES:
+        sentence += f" and {len(texts) - MAX_CHANGES} more"
     return sentence
 
 

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from absl import logging
 
@@ -11,8 +11,9 @@ from pipeline.console.progress import Display
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
-from pipeline.runner import cache_key, decide, selection
+from pipeline.runner import preparation, selection
 from pipeline.runner.graph import Node, Pipeline
+from pipeline.runner.selection import Selection
 from pipeline.runner.stage_runner import StageRunner
 
 
@@ -45,17 +46,16 @@ class LocalRunner:
             pipeline: The pipeline.
             preset: Name of the preset, which is recorded with the run.
             force: Stages that run even if nothing changed.
-            from_stage: This stage and all that depend on it run. The last outputs of the others are reused unchecked.
+            from_stage: This stage and all that depend on it run. The last outputs of the others are reused unchecked,
+                except for gates.
             until_stage: Only this stage and those it depends on run.
 
         Raises:
-            UserError: A stage raised it, or the flags contradict each other.
+            UserError: A stage raised it, its gate is closed, or the flags contradict each other.
             Interrupted: A signal stopped the run. The stage that was running is recorded as canceled.
         """
         selected = selection.select(pipeline, force=force, from_stage=from_stage, until_stage=until_stage)
-        for node in pipeline.nodes:
-            if node.name in selected.stages - selected.frozen:
-                node.component.check()
+        selection.check_components(pipeline, selected)
 
         self._cancel_killed_executions()
         run = Run(name=_new_name(), stages=tuple(pipeline.stages), preset=preset)
@@ -64,35 +64,44 @@ class LocalRunner:
         for node in pipeline.nodes:
             if node.name not in selected.stages:
                 continue
-            inputs = {key: published[channel.stage][channel.output] for key, channel in node.inputs.items()}
+            inputs = preparation.inputs_of(node, published=published, store=self._store)
             if node.name in selected.frozen:
-                execution = self._take_last_outputs(node, run=run, inputs=inputs)
+                execution = self._take_last_outputs(node, run=run, inputs=inputs, selected=selected)
             else:
-                forced_by = selected.forced_by.get(node.name, "")
-                execution = self._run_or_reuse(node, run=run, inputs=inputs, forced_by=forced_by)
+                execution = self._run_or_reuse(node, run=run, inputs=inputs, selected=selected)
             published[node.name] = execution.outputs
         return run
 
-    def _run_or_reuse(self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], forced_by: str) -> Execution:
+    def _run_or_reuse(self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], selected: Selection) -> Execution:
         """Runs a stage unless an earlier execution with the same cache key can be reused."""
-        key = cache_key.build(node.component, inputs=inputs)
-        decision = decide.decide(key, history=self._store.executions(stage=node.name), forced_by=forced_by)
+        prepared = preparation.prepare(node, inputs=inputs, store=self._store)
+        self._check_gates(node, key=prepared.key, run=run, inputs=inputs, frozen=selected.frozen)
+        decision = prepared.decide(forced_by=selected.forced_by.get(node.name, ""))
         if decision.reuse is None:
-            execution = Execution(cache_key=key, why=decision.why)
+            execution = Execution(cache_key=prepared.key, code=prepared.code, why=decision.why)
             self._stage_runner.run(node, execution, run=run, inputs=inputs)
             return execution
         node.component.check_reused(outputs=decision.reuse.folders, figures=decision.reuse.figures)
-        return self._record_reuse(decision.reuse, why=decision.why, key=key, run=run, inputs=inputs)
+        return self._record_reuse(decision.reuse, why=decision.why, key=prepared.key, run=run, inputs=inputs)
 
-    def _take_last_outputs(self, node: Node, *, run: Run, inputs: Mapping[str, Artifact]) -> Execution:
-        """Reuses the last finished execution of a stage, whatever has changed since."""
-        last = decide.last_intact(self._store.executions(stage=node.name))
-        if last is None:
-            raise UserError(
-                f"--from needs the outputs of {node.name}, which has not finished here yet: run without --from."
-            )
-        why = "reused unchecked, because it comes before --from"
-        return self._record_reuse(last, why=why, key=last.cache_key, run=run, inputs=inputs)
+    def _take_last_outputs(
+        self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], selected: Selection
+    ) -> Execution:
+        """Reuses the last finished execution of a stage, whatever has changed since. Its gates are checked, though."""
+        last = preparation.last_outputs(node, store=self._store)
+        self._check_gates(node, key=last.cache_key, run=run, inputs=inputs, frozen=selected.frozen)
+        return self._record_reuse(last, why=preparation.REUSED_UNCHECKED, key=last.cache_key, run=run, inputs=inputs)
+
+    def _check_gates(
+        self, node: Node, *, key: CacheKey, run: Run, inputs: Mapping[str, Artifact], frozen: Collection[str]
+    ) -> None:
+        """Records that a stage was refused if one of its gates is closed, and raises the error."""
+        try:
+            preparation.check_gates(node, inputs=inputs, frozen=frozen)
+        except UserError as error:
+            refused = Execution(cache_key=key, state=State.FAILED, why="refused", summary=str(error))
+            self._store.put(refused, run=run, inputs=inputs)
+            raise
 
     def _record_reuse(
         self, reused: Execution, *, why: str, key: CacheKey, run: Run, inputs: Mapping[str, Artifact]
@@ -100,6 +109,7 @@ class LocalRunner:
         """Records an execution of this run that reuses the outputs of an earlier one."""
         execution = Execution(
             cache_key=key,
+            code=reused.code,
             state=State.CACHED,
             why=why,
             summary=reused.summary,

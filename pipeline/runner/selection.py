@@ -50,3 +50,14 @@ def select(pipeline: Pipeline, *, force: Sequence[str], from_stage: str | None, 
         forced_by[name] = "--force"
     frozen = frozenset() if from_stage is None else stages - set(forced_by)
     return Selection(stages=stages, frozen=frozen, forced_by=forced_by)
+
+
+def check_components(pipeline: Pipeline, selected: Selection) -> None:
+    """Checks the config of all stages of a run that are not frozen, before the first one runs.
+
+    Raises:
+        UserError: A stage would fail.
+    """
+    for node in pipeline.nodes:
+        if node.name in selected.stages - selected.frozen:
+            node.component.check()

@@ -124,7 +124,7 @@ class StageRunner:
             artifacts[channel] = Artifact(
                 type=artifact_type.value,
                 uri=os.fspath(target),
-                digest=checksums.write(target, staged=written[channel]),
+                digest=checksums.write(target, staged=written[channel], reports=node.component.reports),
                 listing=digests.listing_digest(written[channel]),
             )
         self._root.check_held()

@@ -36,7 +36,7 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
             "e.g. runs/tiny/artifacts/AudioExampleGen/examples/1."
         )
     folder = epath.Path(output)
-    _claim(folder, config, examples=examples)
+    _claim(folder, trainer, examples=examples)
     outputs = {channel: folder / channel for channel in trainer.outputs}
     work = folder / "work"
     for subfolder in (*outputs.values(), work):
@@ -49,18 +49,22 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
     return result
 
 
-def _claim(folder: epath.Path, config: TrainerConfig, *, examples: str) -> None:
-    """Writes the config and the examples into `config.json`.
+def _claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
+    """Writes the resolved config and the examples into `config.json`.
 
     Raises:
         UserError: The folder cannot be written, or it has a checkpoint of a training with another config or other
             examples.
     """
     file = folder / "config.json"
-    text = json.dumps({"examples": examples, "trainer": cache_key.config_values(config)}, indent=1)
+    text, unresolved = (
+        json.dumps({"examples": examples, "trainer": cache_key.config_values(config)}, indent=1)
+        for config in (trainer.resolved_config(), trainer.config)
+    )
     try:
         if file.exists():
-            if file.read_text() == text:
+            # Earlier versions of Diptych wrote the config unresolved.
+            if file.read_text() in (text, unresolved):
                 return
             if _has_checkpoints(folder):
                 raise UserError(

@@ -10,6 +10,7 @@ import soundfile
 
 from components.audio_example_gen import AudioExampleGenConfig, quarantine
 from components.errors import UserError
+from pipeline import digests
 from tests import corpora
 from tests.components import harness
 from tests.components.audio_example_gen.stage import audio_example_gen
@@ -74,3 +75,15 @@ def test_causes_are_described_most_frequent_first():
     assert quarantine.describe(counts) == "1,200 missing, 2 silent, 1 too short, 1 timed out"
     assert quarantine.describe(counts, limit=2) == "1,200 missing, 2 silent, 2 others"
     assert quarantine.from_figures({"clips": 7, **quarantine.to_figures(counts)}) == counts
+
+
+def test_another_reason_for_quarantine_does_not_change_the_content_of_the_examples(half_bad, tmp_path):
+    component = audio_example_gen(source=str(half_bad))
+    first = harness.execute(component, tmp_path / "1").outputs["examples"]
+    damaged = next(file for file in (half_bad / "audio").iterdir() if file.read_bytes() == b"bad")
+    damaged.unlink()
+    second = harness.execute(component, tmp_path / "2").outputs["examples"]
+    damaged.write_bytes(b"bad")
+    assert (first / "quarantine.csv").read_text() != (second / "quarantine.csv").read_text()
+    one, two = (digests.content_digest(folder, reports=component.reports) for folder in (first, second))
+    assert one == two

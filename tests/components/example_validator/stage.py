@@ -22,7 +22,14 @@ SPLIT = {
 
 
 def validate(
-    folder, *, config=None, label_names=("dog", "rain"), sample_rate=16000, near_duplicates=(), previous=None, **splits
+    folder,
+    *,
+    config=None,
+    label_names=("dog", "rain"),
+    sample_rate=16000,
+    near_duplicates=(),
+    last_statistics=None,
+    **splits,
 ):
     """Executes ExampleValidator on the splits train, valid and eval.
 
@@ -32,7 +39,7 @@ def validate(
         label_names: Class names.
         sample_rate: In Hz.
         near_duplicates: Entries of the statistics.
-        previous: Outputs of an earlier execution.
+        last_statistics: Folder of the statistics to compare with.
         splits: Name of a split -> changes to `SPLIT`, or None for a split without clips.
 
     Returns:
@@ -50,7 +57,8 @@ def validate(
             statistics["splits"][name] = copy.deepcopy(SPLIT) | changes
     folder.mkdir(exist_ok=True)
     (folder / "statistics.json").write_text(json.dumps(statistics))
-    run = harness.execute(ExampleValidator(config), folder / "run", previous=previous, statistics=folder)
+    inputs = {"statistics": folder} | ({} if last_statistics is None else {"last_statistics": last_statistics})
+    run = harness.execute(ExampleValidator(config), folder / "run", **inputs)
     anomalies = json.loads((run.outputs["anomalies"] / "anomalies.json").read_text())
     return [(anomaly["name"], anomaly["severity"]) for anomaly in anomalies], run
 

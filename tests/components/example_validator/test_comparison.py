@@ -73,36 +73,36 @@ def test_histograms_with_other_bins_cannot_be_compared(tmp_path, schema_config, 
 
 
 def test_without_a_schema_differences_from_the_last_run_are_warnings(tmp_path, caplog):
-    _, last = validate(tmp_path / "first")
+    validate(tmp_path / "first")
     changes = {"sample_rate": 8000, "label_names": ("dog", "cat"), "eval": None, "train": histogram("level", [10, 90])}
-    anomalies, _ = validate(tmp_path / "later", previous=last.outputs, **changes)
+    anomalies, _ = validate(tmp_path / "later", last_statistics=tmp_path / "first", **changes)
     names = ["sample_rate_mismatch", "classes_mismatch", "train_level_drift", "eval_size"]
     assert anomalies == [(name, "warning") for name in names]
     assert "16,000 Hz of the last run; correct the source unless the change is intended" in caplog.text
-    assert validate(tmp_path / "same", previous=last.outputs)[0] == []
-    # A schema that this version cannot read is ignored.
-    (last.outputs["anomalies"] / "schema.json").write_text("of another version")
-    assert validate(tmp_path / "other", previous=last.outputs, **changes)[0] == []
+    assert validate(tmp_path / "same", last_statistics=tmp_path / "first")[0] == []
+    # Statistics that this version cannot read are ignored.
+    (tmp_path / "first" / "statistics.json").write_text("of another version")
+    assert validate(tmp_path / "other", last_statistics=tmp_path / "first", **changes)[0] == []
 
 
 def test_with_a_schema_differences_from_the_last_run_are_still_warnings(tmp_path, schema_config, caplog):
     higher = {"train": {"label_counts": [63, 37]}}
-    _, last = validate(tmp_path / "last", config=schema_config, **higher)
-    assert validate(tmp_path / "same", config=schema_config, previous=last.outputs, **higher)[0] == []
+    validate(tmp_path / "last", config=schema_config, **higher)
+    assert validate(tmp_path / "same", config=schema_config, last_statistics=tmp_path / "last", **higher)[0] == []
     config = schema_config.model_copy(update={"drift": "fatal"})
     caplog.clear()
     # 0.57 is within 0.05 of the schema's 0.60 but not of the last run's 0.63.
     lower = {"train": {"label_counts": [57, 43]}}
-    anomalies, _ = validate(tmp_path / "lower", config=config, previous=last.outputs, **lower)
+    anomalies, _ = validate(tmp_path / "lower", config=config, last_statistics=tmp_path / "last", **lower)
     assert anomalies == [("train_class_drift", "warning")]
     assert "off that of the last run" in caplog.text
 
 
 def test_difference_from_both_schema_and_last_run_is_reported_once(tmp_path, schema_config, caplog):
-    _, last = validate(tmp_path / "last", config=schema_config)
+    validate(tmp_path / "last", config=schema_config)
     caplog.clear()
     changes = {"sample_rate": 8000, "train": {"clips": 120, "label_counts": [40, 60]}}
-    anomalies, _ = validate(tmp_path / "later", config=schema_config, previous=last.outputs, **changes)
+    anomalies, _ = validate(tmp_path / "later", config=schema_config, last_statistics=tmp_path / "last", **changes)
     assert anomalies == [
         ("sample_rate_mismatch", "fatal"),
         ("train_size", "warning"),

@@ -1,8 +1,21 @@
 import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from etils import epath
 
 from pipeline import cli
 from pipeline.commands import run
+from pipeline.root import Root
 from tests.pipeline.refusals import refusal
+from tests.pipeline.runner import stages
+
+REPOSITORY = pathlib.Path(__file__).parents[3]
 
 
 class TestRefusals:
@@ -64,3 +77,42 @@ def test_the_first_stages_run_once_and_are_then_skipped(capsys, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert {row["stage"]: row["outcome"] for row in report["stages"]}["AudioExampleGen"] == "skipped"
     assert len(list((tmp_path / "logs").glob("*.log"))) >= 1
+
+
+class TestPlan:
+    def test_it_writes_nothing_and_says_what_would_run(self, capsys, tmp_path):
+        root = tmp_path / "root"
+        assert cli.main(["run", "--preset", "quickstart", "--root", str(root), "--plan"]) == 0
+        out = capsys.readouterr().out
+        assert re.search(r"SyntheticAudioGen *│ runs *│ first run", out)
+        assert "nothing was written" in out
+        assert not root.exists()
+
+    def test_it_refuses_what_a_run_refuses(self, capsys, tmp_path):
+        plan = ["run", "--plan", "--preset", "quickstart", "--root"]
+        assert "trainer.stepps" in refusal(capsys, *plan, tmp_path, "trainer.stepps=1")
+        assert "trainer.warmup_steps=9" in refusal(capsys, *plan, tmp_path, "trainer.warmup_steps=9", "trainer.steps=9")
+        (tmp_path / "file").write_text("")
+        assert "is a file): give a folder" in refusal(capsys, *plan, tmp_path / "file" / "below")
+        (tmp_path / "metadata.sqlite").write_text("text, and a good deal of it, that is no database" * 50)
+        assert "cannot be opened" in refusal(capsys, *plan, tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "metadata.sqlite"]
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not write")
+    def test_a_root_that_may_only_be_read_and_is_in_use(self, tmp_path):
+        stages.run(tmp_path / "root", stages.build())
+        for path in (tmp_path, *tmp_path.parents):
+            if path.stat().st_uid == os.geteuid() and str(path).startswith(tempfile.gettempdir() + "/"):
+                path.chmod(0o755)
+        command = [sys.executable, "-m", "pipeline.cli", "run", "--plan", "--preset", "quickstart", "--root"]
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "60"}
+        with Root(epath.Path(tmp_path / "root")).lock():
+            done = subprocess.run(
+                ["setpriv", "--reuid", "12345", "--clear-groups", *command, str(tmp_path / "root")],
+                cwd=REPOSITORY,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "SyntheticAudioGen" in done.stdout

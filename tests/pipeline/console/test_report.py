@@ -51,7 +51,7 @@ def test_a_stage_of_a_killed_run_is_shown_as_stopped(tmp_path):
     store = MetadataStore(root.metadata_uri(), pipeline="test")
     run = Run(name="r", stages=("Total",))
     store.start_run(run)
-    key = CacheKey(stage="Total", config={}, code={}, inputs={}, external={})
+    key = CacheKey(stage="Total", version=1, libraries={}, config={}, inputs={}, external={})
     store.put(Execution(cache_key=key, state=State.RUNNING), run=run)
     assert report.build(store, run, root=root).stages[0].outcome == "running"
     assert not root.is_locked()

@@ -6,6 +6,7 @@ import pytest
 from components.errors import UserError
 from pipeline.metadata import store
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, Run, State
+from pipeline.metadata.records import Record
 from pipeline.metadata.store import MetadataStore
 
 
@@ -52,11 +53,13 @@ def test_an_execution_is_read_back_as_it_was_put(tmp_path):
     execution = Execution(
         cache_key=CacheKey(
             stage="Trainer",
+            version=3,
+            libraries={"keras": "3.15.1"},
             config={"steps": 7, "model": {"width": 0.25}},
-            code={"components/trainer/step.py": "a1"},
             inputs={"examples": "b2"},
             external={"source": "c3"},
         ),
+        code={"components/trainer/step.py": "a1"},
         state=State.COMPLETE,
         why="first run",
         summary="trained",
@@ -77,13 +80,28 @@ def test_properties_keep_their_names_over_versions(tmp_path):
     metadata = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
     run = Run(name="r", stages=("Trainer",))
     metadata.start_run(run)
-    key = CacheKey(stage="Trainer", config={}, code={}, inputs={}, external={})
+    key = CacheKey(stage="Trainer", version=1, libraries={}, config={}, inputs={}, external={})
     model = Artifact(type="Model", uri="/model", digest="d4", listing="e5")
     metadata.put(Execution(cache_key=key, figures={"loss": 0.5}, outputs={"model": model}), run=run)
     records = store.open_records(str(tmp_path / "metadata.sqlite"))
     (pipeline,) = records.contexts("pipeline")
     (execution,) = records.executions(pipeline)
-    names = {"cache_key", "config", "code", "inputs", "external", "why", "summary", "seconds", "figure.loss"}
+    of_key = {"cache_key", "version", "libraries", "config", "inputs", "external"}
+    names = {*of_key, "code", "why", "summary", "seconds", "figure.loss"}
     assert set(execution.properties) == names
     (event,) = records.events([execution.id])
     assert event.artifact.properties == {"fingerprint": "d4", "listing": "e5"}
+
+
+def test_records_of_an_earlier_version_are_read(tmp_path):
+    """They have no versions, and the code is part of their cache key."""
+    metadata = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
+    run = Run(name="r", stages=("Trainer",))
+    metadata.start_run(run)
+    records = store.open_records(str(tmp_path / "metadata.sqlite"))
+    (pipeline,), (context,) = records.contexts("pipeline"), records.contexts("pipeline_run")
+    old = dict.fromkeys(("config", "code", "inputs", "external"), "{}") | {"cache_key": "a1", "why": "first run"}
+    record = Record(type="Trainer", state=State.COMPLETE, properties={**old, "summary": "trained", "seconds": 1.0})
+    records.put_execution(record, events=[], contexts=[pipeline, context])
+    (execution,) = metadata.executions(run=run)
+    assert (execution.summary, execution.cache_key.version, execution.cache_key.libraries) == ("trained", 0, {})

@@ -26,6 +26,8 @@ class Numbers(Component):
         noise: int = pydantic.Field(0, description="Does not change the output.")
 
     outputs = {"examples": ArtifactType.EXAMPLES}
+    reports = frozenset({"remarks.txt"})
+    remarks = "none"
 
     def check(self):
         if self.config.source and not pathlib.Path(self.config.source).exists():
@@ -40,6 +42,7 @@ class Numbers(Component):
         else:
             text = "\n".join(map(str, range(self.config.count)))
         (outputs["examples"] / "numbers.txt").write_text(text)
+        (outputs["examples"] / "remarks.txt").write_text(self.remarks)
         count = len(text.split())
         return StageResult(summary=f"{count} numbers", figures={"count": count})
 

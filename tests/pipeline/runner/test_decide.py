@@ -1,4 +1,23 @@
+import dataclasses
+
+from pipeline.metadata.executions import CacheKey, Execution, State
 from pipeline.runner import decide
+
+KEY = CacheKey(
+    stage="Trainer",
+    version=1,
+    libraries={"tensorflow": "2.17.1", "keras": "3.15.1"},
+    config={"steps": 100},
+    inputs={"examples": "b2"},
+    external={},
+)
+CODE = {"models/dual.py": "a", "models/heads.py": "b", "models/layers.py": "c", "models/augment.py": "d"}
+
+
+def why(*, code=CODE, state=State.COMPLETE, before=KEY, **changes):
+    """Returns the decision upon a stage whose last execution had the key `before` and the code `CODE`."""
+    last = Execution(cache_key=before, code=CODE, state=state)
+    return decide.decide(dataclasses.replace(KEY, **changes), code=code, history=[last])
 
 
 def test_differences_are_described_in_words():
@@ -6,3 +25,32 @@ def test_differences_are_described_in_words():
     after = {"steps": 100, "model": {"width": 0.25, "name": "a"}, "new": None}
     expected = ["gone 1 -> null", "model.width 0.125 -> 0.25", "new null -> null", "steps 3000 -> 100"]
     assert decide.differences(before, after) == expected
+
+
+def test_another_version_of_the_component_runs_it_again():
+    assert why(version=2).why == "version 1 -> 2 of Trainer"
+
+
+def test_another_version_of_a_library_runs_the_stage_again():
+    libraries = {"tensorflow": "2.18.0", "keras": "3.15.1"}
+    assert why(libraries=libraries).why == "tensorflow 2.17.1 -> 2.18.0"
+
+
+def test_a_change_of_code_is_said_and_decides_nothing():
+    decision = why(code={**CODE, "models/dual.py": "new"})
+    assert decision.reuse is not None
+    assert "code changed since; --force Trainer to rerun (models/dual.py changed)" in decision.why
+    decision = why(code={"models/other.py": "new"})
+    assert decision.why.endswith("(models/augment.py, models/dual.py, models/heads.py and 2 more changed)")
+
+
+def test_an_interrupted_stage_says_whether_its_work_is_continued():
+    assert why(state=State.CANCELED).why == "interrupted last time"
+    changed = why(state=State.CANCELED, code={**CODE, "models/dual.py": "new"})
+    assert changed.why == "interrupted last time; code changed since (models/dual.py changed)"
+    assert why(state=State.FAILED, config={"steps": 200}).why == "failed last time, and config.steps 100 -> 200"
+
+
+def test_records_of_an_earlier_diptych_have_no_version():
+    before = dataclasses.replace(KEY, version=0, libraries={}, inputs={"examples": "b2", "anomalies": "w"})
+    assert why(before=before).why == "last run by an earlier Diptych, which recorded no versions"

@@ -3,4 +3,4 @@ from components.base import ArtifactType, Component
 
 class Stage(Component):
     outputs = {"model": ArtifactType.MODEL}
-    code = ("helper_package.helpers",)
+    executor = "stage_package.stage.executor"

@@ -1,0 +1,48 @@
+"""Says where the Trainer would train, without TensorFlow, which takes seconds to load."""
+
+import json
+import os
+
+from components.errors import UserError
+
+TF_CONFIG = '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", "index": 0}}'
+"""An example for messages."""
+
+
+def choose_strategy() -> str:
+    """Returns the strategy that "auto" stands for, or "auto" if only the GPUs of this machine decide it.
+
+    Raises:
+        UserError: See `count_workers`.
+    """
+    if "TPU_NAME" in os.environ or os.path.exists("/dev/accel0"):
+        return "tpu"
+    if count_workers() > 1:
+        return "multi_worker"
+    return "auto"
+
+
+def trains_on_tpu(strategy: str) -> bool:
+    """Returns whether `trainer.strategy` leads to a TPU on this machine.
+
+    Raises:
+        UserError: See `count_workers`.
+    """
+    return strategy == "tpu" or (strategy == "auto" and choose_strategy() == "tpu")
+
+
+def count_workers() -> int:
+    """Returns the number of machines in TF_CONFIG.
+
+    Raises:
+        UserError: TF_CONFIG is not JSON, or does not say which of the machines this is.
+    """
+    try:
+        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
+    except ValueError as error:
+        raise UserError(f"TF_CONFIG is not JSON ({error}): correct it, or unset it.") from error
+    task = config.get("task", {}) if isinstance(config, dict) else None
+    if not isinstance(task, dict) or ("cluster" in config and not {"type", "index"} <= set(task)):
+        raise UserError(f"TF_CONFIG does not say which machine this is: set it to {TF_CONFIG}, or unset it.")
+    cluster = config.get("cluster", {})
+    return len(cluster.get("chief", ())) + len(cluster.get("worker", ()))

@@ -1,0 +1,104 @@
+"""Prepares a stage for a run or a plan: what it reads, what decides its outputs, and whether it has to run."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+
+from components.errors import UserError
+from pipeline.metadata.executions import Artifact, CacheKey, Execution
+from pipeline.metadata.store import MetadataStore
+from pipeline.runner import cache_key, code, decide
+from pipeline.runner.graph import Node
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What decides about a stage.
+
+    Attributes:
+        key: Its cache key.
+        code: Path of a module -> digest of its code.
+        history: Its earlier executions, oldest first.
+    """
+
+    key: CacheKey
+    code: Mapping[str, str]
+    history: list[Execution]
+
+    def decide(self, *, forced_by: str) -> decide.Decision:
+        """Decides whether the stage runs; see `decide.decide`."""
+        return decide.decide(self.key, code=self.code, history=self.history, forced_by=forced_by)
+
+
+def prepare(node: Node, *, inputs: Mapping[str, Artifact], store: MetadataStore) -> Preparation:
+    """Digests what decides the outputs of a stage that reads `inputs` (input channel -> artifact)."""
+    return Preparation(
+        key=cache_key.build(node.component, inputs=inputs),
+        code=code.digests(node.component),
+        history=store.executions(stage=node.name),
+    )
+
+
+def inputs_of(
+    node: Node, *, published: Mapping[str, Mapping[str, Artifact]], store: MetadataStore
+) -> dict[str, Artifact]:
+    """Returns what a stage reads, by input channel.
+
+    Args:
+        node: The stage.
+        published: Stage -> output channel -> artifact. What comes from other stages is left out.
+        store: Has the artifacts for the component's `earlier_inputs`.
+    """
+    inputs = {
+        name: published[channel.stage][channel.output]
+        for name, channel in node.inputs.items()
+        if channel.stage in published
+    }
+    for name, present in node.component.earlier_inputs.items():
+        if present in inputs:
+            channel = node.inputs[present]
+            history = store.executions(stage=channel.stage)
+            earlier = decide.last_other(history, output=channel.output, than=inputs[present])
+            if earlier is not None:
+                inputs[name] = earlier
+    return inputs
+
+
+def check_gates(node: Node, *, inputs: Mapping[str, Artifact], frozen: Collection[str]) -> None:
+    """Checks the gates of a stage that are among its inputs.
+
+    Args:
+        node: The stage.
+        inputs: What it reads.
+        frozen: The stages whose last outputs are taken, because they come before `--from`.
+
+    Raises:
+        UserError: A gate is closed.
+    """
+    for channel in node.component.gates & set(inputs):
+        source = node.inputs[channel].stage
+        try:
+            node.component.check_gate(channel, inputs[channel].folder)
+        except UserError as error:
+            if source not in frozen:
+                raise
+            # The message may ask for a change that --from ignores.
+            way_out = f"leave out --from, which takes {source}'s last outputs"
+            raise UserError(f"{str(error).rstrip('.')}; {way_out}.") from error
+
+
+def last_outputs(node: Node, *, store: MetadataStore) -> Execution:
+    """Returns the last finished execution of a stage that comes before `--from`.
+
+    Raises:
+        UserError: There is none.
+    """
+    last = decide.last_intact(store.executions(stage=node.name))
+    if last is None:
+        raise UserError(
+            f"--from needs the outputs of {node.name}, which has not finished here yet: run without --from."
+        )
+    return last
+
+
+REUSED_UNCHECKED = "reused unchecked, because it comes before --from"
+"""Why a stage before `--from` is skipped."""

@@ -1,0 +1,3 @@
+from stage_package.helpers.arithmetic import double
+
+__all__ = ["double"]

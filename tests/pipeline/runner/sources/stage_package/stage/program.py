@@ -1,0 +1,1 @@
+print("runs by itself")

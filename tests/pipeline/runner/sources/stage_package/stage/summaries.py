@@ -1,0 +1,3 @@
+from stage_package.helpers import unused
+
+TITLE = unused.UNUSED

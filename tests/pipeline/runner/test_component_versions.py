@@ -1,0 +1,74 @@
+"""Whoever changes the code of a component decides whether its outputs change, and so whether users' stages rerun."""
+
+import ast
+import sys
+
+import pytest
+
+from pipeline.runner import code
+from tests.pipeline.runner import component_versions
+
+COMPONENTS = component_versions.components()
+
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+"""Distributions by the packages that they install, where the names differ."""
+
+DECIDE_NOTHING = {
+    *("absl", "etils", "grpc", "pydantic"),  # logging, paths, job services, configs
+    *("apache_beam", "tensorflow_datasets"),  # They carry records and describe them.
+    *("numpy", "scipy"),  # Elementary arithmetic; releases differ in rounding at most.
+    "threadpoolctl",
+}
+DECIDE_NOTHING_IN = {
+    # FLAC is lossless, so any decoder gives the same samples.
+    "soundfile": {"StatisticsGen", "Trainer", "Exporter", "Evaluator"},
+    # Reads and writes files and records.
+    "tensorflow": {"AudioExampleGen", "StatisticsGen", "ExampleValidator", "Pusher", "Importer"},
+}
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
+def test_a_change_of_code_has_been_decided_upon(component):
+    name, module = component.name, type(component).__module__.replace(".", "/")
+    assert component_versions.recorded().get(name) == component_versions.present(component), (
+        f"{name}'s code changed: if its outputs change, raise {name}.version in {module}.py; then run "
+        f"`{component_versions.COMMAND}` and commit what it writes."
+    )
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
+def test_each_imported_library_is_declared_or_known_to_decide_nothing(component):
+    imported = {
+        DISTRIBUTIONS.get(package, package)
+        for package in _libraries(component) - DECIDE_NOTHING
+        if component.name not in DECIDE_NOTHING_IN.get(package, ())
+    }
+    # SyntheticAudioGen also declares NumPy, which draws its sounds.
+    assert imported == set(component.libraries) - {"numpy"}
+
+
+@pytest.mark.parametrize("name", ["Evaluator", "Exporter", "Trainer"])
+def test_scaling_of_samples_belongs_to_each_stage_that_embeds(name):
+    (component,) = [component for component in COMPONENTS if component.name == name]
+    modules = code.files(component)
+    assert {"beam_jobs.audio.pcm", "beam_jobs.examples.samples", "models.frontends"} <= set(modules)
+    assert "models.panns" not in modules
+
+
+def test_a_program_that_a_stage_starts_belongs_to_its_code():
+    modules = {component.name: code.files(component) for component in COMPONENTS}
+    assert "components.exporter.serve_once" in modules["Exporter"]
+    assert "beam_jobs.audio.decoder_process" in modules["AudioExampleGen"]
+    assert not any(name.endswith("summaries") for names in modules.values() for name in names)
+
+
+def _libraries(component):
+    """Returns the packages of others that the code of a component imports."""
+    packages = set()
+    for file in code.files(component).values():
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                packages |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                packages.add(node.module.partition(".")[0])
+    return packages - {"beam_jobs", "components", "models"} - sys.stdlib_module_names
