@@ -6,6 +6,7 @@ This is the one module that knows how remote paths (`gs://...`) differ from loca
 import contextlib
 import hashlib
 import os
+import pathlib
 import shutil
 import time
 import uuid
@@ -74,6 +75,16 @@ def modified_s(path: epath.PathLike) -> int:
     """Returns when a file was last changed, in whole seconds since 1970."""
     # os.stat for the same reason as in `size`.
     return epath.Path(path).stat().mtime if is_remote(path) else int(os.stat(path).st_mtime)
+
+
+def is_folder(path: epath.PathLike) -> bool:
+    """Returns whether there is a folder at `path`.
+
+    Raises:
+        OSError: The file system does not say, e.g. because a folder above cannot be read. epath would return False, and
+            what was published would be taken for gone.
+    """
+    return epath.Path(path).is_dir() if is_remote(path) else pathlib.Path(path).is_dir()
 
 
 def canonical(path: str) -> str:

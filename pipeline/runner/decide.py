@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
+from beam_jobs import storage
 from pipeline import digests
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
 
@@ -53,7 +54,7 @@ def decide(cache_key: CacheKey, *, history: Sequence[Execution], forced_by: str 
 
 def is_intact(artifact: Artifact) -> bool:
     """Returns whether a published folder still holds the files it was published with, judged by names and sizes."""
-    return artifact.folder.is_dir() and digests.listing_digest(artifact.folder) == artifact.listing
+    return storage.is_folder(artifact.folder) and digests.listing_digest(artifact.folder) == artifact.listing
 
 
 def last_intact(history: Sequence[Execution]) -> Execution | None:
