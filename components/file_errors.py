@@ -124,6 +124,6 @@ def _path(error: BaseException) -> str:
     """Returns the path that an error names, or ""."""
     if isinstance(error, OSError) and error.filename is not None:
         return os.fsdecode(error.filename2 or error.filename) if not isinstance(error.filename, int) else ""
-    text = str(error)
+    text = str(error).rpartition("}} ")[2]  # TensorFlow puts the name of the operation before it, in braces.
     found = _QUOTED_PATH.search(text) or _HDF5_PATH.search(text) or _LEADING_PATH.search(text)
     return found["path"] if found else ""

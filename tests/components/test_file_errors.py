@@ -35,6 +35,11 @@ def wrapped(cause):
         (OSError(errno.EFBIG, os.strerror(errno.EFBIG), "/x"), "/x", "ulimit -f"),
         (tf.errors.ResourceExhaustedError(None, None, "/r/ckpt.index; No space left on device"), "/r/ckpt.index", FULL),
         (tf.errors.UnknownError(None, None, "/r/events; Input/output error [Op:Flush]"), "/r/events", "input/output"),
+        (
+            tf.errors.UnknownError(None, None, f"{{{{node _op}} on /job:x}} /r/e; {os.strerror(errno.ENOSPC)}"),
+            "/r/e",
+            FULL,
+        ),
         (tf.errors.PermissionDeniedError(None, None, "/r/e; Permission denied"), "/r/e", "permission denied"),
         (RuntimeError("OSError: [Errno 28] No space left on device: '/r/it' [while running 'Write']"), "/r/it", FULL),
         (
