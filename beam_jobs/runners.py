@@ -23,6 +23,11 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     WorkerOptions,
 )
+from apache_beam.runners.worker import sdk_worker
+
+# A worker in a thread prints the traceback of what a step raises, and logs it as well. The log is enough: a full disk
+# is reported in one sentence, and a bug with a traceback of its own.
+sdk_worker.print = lambda *arguments, **options: None
 
 _LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 

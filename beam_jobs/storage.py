@@ -6,6 +6,7 @@ This is the one module that knows how remote paths (`gs://...`) differ from loca
 import contextlib
 import hashlib
 import os
+import pathlib
 import shutil
 import time
 import uuid
@@ -76,12 +77,22 @@ def modified_s(path: epath.PathLike) -> int:
     return epath.Path(path).stat().mtime if is_remote(path) else int(os.stat(path).st_mtime)
 
 
+def is_folder(path: epath.PathLike) -> bool:
+    """Returns whether there is a folder at `path`.
+
+    Raises:
+        OSError: The file system does not say, e.g. because a folder above cannot be read. epath would return False, and
+            what was published would be taken for gone.
+    """
+    return epath.Path(path).is_dir() if is_remote(path) else pathlib.Path(path).is_dir()
+
+
 def canonical(path: str) -> str:
     """Returns one spelling for all paths of a file or folder: absolute, without links, `~`, `..` and a final slash.
 
-    Of a URL only final slashes are removed.
+    Of a URL only final slashes are removed. The empty path stays as it is.
     """
-    if is_remote(path):
+    if is_remote(path) or not path:
         return path.rstrip("/")
     return os.path.realpath(os.path.expanduser(path))
 
@@ -253,7 +264,7 @@ def _blob(path: epath.Path) -> "gcs.Blob | None":
         return None
     try:
         # Imported here because it comes with the extra `gcp`.
-        from google.cloud import storage as gcs
+        import google.cloud.storage as gcs
     except ImportError:
         return None
     bucket, _, name = str(path).removeprefix("gs://").partition("/")

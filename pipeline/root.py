@@ -124,7 +124,7 @@ class Root:
         """
         if not self.is_local:
             held = lease.Lease(self._lease_file, root=str(self.path), on_loss=interrupts.stop)
-            held.take()
+            self._take(held)
             try:
                 self._keep_name()
                 yield
@@ -163,6 +163,17 @@ class Root:
         except OSError as error:
             return error.errno in _HELD_BY_ANOTHER
         return False
+
+    def _take(self, held: lease.Lease) -> None:
+        try:
+            held.take()
+        except UserError:
+            raise
+        except Exception as error:  # Remote file systems raise errors of many types.
+            lines = str(error).splitlines() or [type(error).__name__]
+            raise UserError(
+                f"--root {self.path} cannot be used ({lines[0]}): check its name, the network and your credentials."
+            ) from error
 
     def _open_lock_file(self) -> TextIO:
         try:

@@ -104,6 +104,8 @@ def _run(arguments: argparse.Namespace) -> int:
     config = parsed.config(arguments)
     pipeline = dag.create_pipeline(config)
     root = parsed.root(arguments)
+    # Refused before a remote root is leased.
+    arguments.metadata = arguments.metadata or root.metadata_uri()
     display = Display()
     log_file = root.log_file(time.strftime("%Y%m%d-%H%M%S"))
     with (

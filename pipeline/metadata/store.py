@@ -35,7 +35,7 @@ class MetadataStore:
         pipeline: Name of the pipeline. Roots that share a database need different names. A SQLite file inside its root
             knows its pipeline whatever it is called, so that a root that was moved is recognized.
         root: The folder that recorded paths are relative to; by default that of the SQLite file.
-        read_only: Whether nothing is written, not even an empty store.
+        read_only: Whether nothing is written. A SQLite file that does not exist then counts as empty.
 
     Raises:
         UserError: The store cannot be opened.
@@ -45,9 +45,9 @@ class MetadataStore:
         # A URL may hold a password.
         self._place = "The metadata store" if storage.is_remote(uri) else uri
         self._uri = uri
-        self._records = open_read_only(uri) if read_only else open_records(uri)
         self._root = epath.Path(os.path.dirname(uri)) if root is None else root
         with self._errors_explained():
+            self._records = open_read_only(uri) if read_only else open_records(uri)
             self._pipeline = self._pipeline_context(pipeline, is_in_root=root is not None and _is_inside(uri, root))
             if self._pipeline.id is None and not read_only:
                 self._records.put_context(self._pipeline)

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
+from beam_jobs import storage
 from pipeline import checksums, digests
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
 
@@ -58,7 +59,7 @@ def is_intact(artifact: Artifact) -> bool:
     Names and sizes of all files are compared, and the content of small ones; see `checksums.CHEAP_BYTES`.
     """
     folder = artifact.folder
-    if not folder.is_dir() or digests.listing_digest(folder) != artifact.listing:
+    if not storage.is_folder(folder) or digests.listing_digest(folder) != artifact.listing:
         return False
     return checksums.altered_file(folder, budget=checksums.CHEAP_BYTES) is None
 

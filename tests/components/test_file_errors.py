@@ -35,6 +35,11 @@ def wrapped(cause):
         (OSError(errno.EFBIG, os.strerror(errno.EFBIG), "/x"), "/x", "ulimit -f"),
         (tf.errors.ResourceExhaustedError(None, None, "/r/ckpt.index; No space left on device"), "/r/ckpt.index", FULL),
         (tf.errors.UnknownError(None, None, "/r/events; Input/output error [Op:Flush]"), "/r/events", "input/output"),
+        (
+            tf.errors.UnknownError(None, None, "{{function_node op_/job:x/cpu:0}} /r/e; No space left on device"),
+            "/r/e",
+            FULL,
+        ),
         (tf.errors.PermissionDeniedError(None, None, "/r/e; Permission denied"), "/r/e", "permission denied"),
         (RuntimeError("OSError: [Errno 28] No space left on device: '/r/it' [while running 'Write']"), "/r/it", FULL),
         (
@@ -42,6 +47,7 @@ def wrapped(cause):
             "/r/m.h5",
             FULL,
         ),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "/root", "set TMPDIR"),
         (sqlite3.OperationalError("database or disk is full"), "/root", FULL),
         (sqlite3.OperationalError("attempt to write a readonly database"), "/root", "can only be read"),
         (sqlite3.OperationalError("locking protocol"), "/root", "no record locks"),

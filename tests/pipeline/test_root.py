@@ -10,6 +10,7 @@ import sys
 import pytest
 from etils import epath
 
+from beam_jobs import storage
 from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
 from components.errors import UserError
 from pipeline import cli
@@ -169,6 +170,23 @@ class TestReaders:
         assert run.returncode == 2
         assert f"--root {root} cannot be used (Permission denied)" in run.stderr
         assert run.stderr.count("\n") == 1
+
+
+@users.needs_root
+def test_an_output_that_cannot_be_read_is_not_taken_for_gone(tmp_path):
+    """Its stage would run again, for days, to fail when it publishes."""
+    stages.run(tmp_path / "root", stages.build())
+    model = tmp_path / "root" / "artifacts" / "Total" / "model"
+    assert storage.is_folder(model)
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(0o755)
+    model.chmod(0o700)
+    try:
+        os.seteuid(users.UNKNOWN)
+        with pytest.raises(PermissionError):
+            storage.is_folder(model / "3")
+    finally:
+        os.seteuid(0)
 
 
 def _state(root):

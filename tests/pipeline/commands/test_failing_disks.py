@@ -64,7 +64,14 @@ def test_a_log_that_cannot_be_written_is_said_once_and_the_run_goes_on(tmp_path,
     assert "Logging error" not in output.err
 
 
-@pytest.mark.parametrize("part", ["artifacts", "staging", "work", "tensorboard", "logs", "."])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "artifacts",
+        "logs",
+        *(pytest.param(part, marks=pytest.mark.slow) for part in ("staging", "work", "tensorboard", ".")),
+    ],
+)
 def test_a_part_of_the_root_that_is_read_only(tmp_path, capsys, part):
     folder = tmp_path / "root" / part
     folder.mkdir(parents=True)
@@ -73,3 +80,40 @@ def test_a_part_of_the_root_that_is_read_only(tmp_path, capsys, part):
     assert str(folder.resolve()) in message
     assert "ead-only" in message
     assert cli.main([*map(str, [*RUN, *SMALL]), "--root", str(tmp_path / "root")]) == 0
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The arguments of a run that has finished, and its root."""
+    root = tmp_path_factory.mktemp("finished") / "root"
+    arguments = ["run", "--preset", "quickstart", "--root", str(root)]
+    arguments += ["synthetic_audio_gen.clips_train=8", "synthetic_audio_gen.clips_eval=4"]
+    arguments += ["trainer.steps=2", "trainer.eval_every=2", "trainer.batch_size=2"]
+    assert cli.main(arguments) == 0
+    return arguments, root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["staging", "tensorboard"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "SyntheticAudioGen",
+        "AudioExampleGen",
+        "StatisticsGen",
+        "ExampleValidator",
+        "Trainer",
+        "Exporter",
+        "Evaluator",
+        "Pusher",
+    ],
+)
+def test_every_stage_reports_a_full_disk_in_one_sentence(finished, capfd, stage, part):
+    arguments, root = finished
+    with disks.small(root / part, size="16k") as disk:
+        disks.fill(disk)
+        capfd.readouterr()
+        message = refusal(capfd, *arguments, "--force", stage, "--until", stage)
+    assert str(root) in message
+    assert "o space left on" in message
+    assert "ake room" in message

@@ -1,4 +1,5 @@
 import pytest
+import tensorflow as tf
 from etils import epath
 
 from pipeline.metadata.executions import State
@@ -6,6 +7,7 @@ from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 from tests import leases
 from tests.bucket import Bucket
+from tests.pipeline.refusals import refusal
 from tests.pipeline.runner import stages
 
 ROOT = epath.Path("gs://bucket/root")
@@ -60,6 +62,17 @@ def test_a_failed_stage_leaves_no_outputs(run, executions):
     assert not (ROOT / "artifacts" / "Total" / "run" / str(failed.id)).exists()
     done = run()
     assert done["Total"].state == State.COMPLETE
+
+
+def test_a_bucket_that_cannot_be_written_is_refused_in_one_sentence(tmp_path, monkeypatch, capsys):
+    def refuse(name):
+        raise tf.errors.PermissionDeniedError(None, None, "403: no storage.objects.create\nand more")
+
+    Bucket(tmp_path, before_write=refuse).install(monkeypatch)
+    arguments = ["run", "--preset", "quickstart", "--root", ROOT, "--metadata", tmp_path / "metadata.sqlite"]
+    message = refusal(capsys, *arguments)
+    assert "--root gs://bucket/root cannot be used (403: no storage.objects.create): check its name" in message
+    assert "name a store with --metadata" in refusal(capsys, *arguments[:-2])
 
 
 def test_a_bucket_that_was_moved_reuses_everything(run, tmp_path):
