@@ -2,15 +2,15 @@
 
 import dataclasses
 import json
-import time
 from collections.abc import Mapping
 
+from absl import logging
 from etils import epath
 
 from beam_jobs import storage
 from components import base
 from components.errors import UserError
-from components.pusher import summaries
+from components.pusher import summaries, versions
 from components.pusher.config import PusherConfig
 
 _BLESSING_FILES = {"blessing": "blessing.json", "infra_blessing": "infra_blessing.json"}
@@ -41,11 +41,11 @@ def execute(
     context: base.StageContext,
 ) -> base.StageResult:
     """Pushes the model if it is blessed. `components.pusher.Pusher` describes the files that it writes."""
-    version = config.version or int(time.time())
+    folder = epath.Path(config.destination) if config.destination else outputs["pushed_model"]
+    version, note = versions.choose(folder, configured=config.version)
     path = None
     reasons = _objections(inputs)
     if not reasons:
-        folder = epath.Path(config.destination) if config.destination else outputs["pushed_model"]
         target = push(inputs["saved_model"], folder, version=version)
         # The runner moves the output folder when the stage is done, so a path inside it is given relative to it.
         path = str(target) if config.destination else str(version)
@@ -55,7 +55,10 @@ def execute(
     if reasons:
         return base.StageResult(summary=f"not pushed: {'; '.join(reasons)}", figures={"pushed": 0})
     place = f"to {path}" if config.destination else f"as version {version}"
-    return base.StageResult(summary=f"pushed {place}", figures={"pushed": 1, "version": version})
+    if note:
+        logging.warning("pushed %s: %s", place, note)
+    summary = f"pushed {place}; {note}" if note else f"pushed {place}"
+    return base.StageResult(summary=summary, figures={"pushed": 1, "version": version})
 
 
 def push(saved_model: epath.Path, folder: epath.Path, *, version: int) -> epath.Path:
