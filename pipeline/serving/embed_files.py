@@ -85,8 +85,10 @@ def _read_info(saved_model: pathlib.Path) -> EmbeddingInfo:
         UserError: The folder is not a SavedModel that the Exporter wrote.
         DamagedFile: It was one.
     """
-    altered = checksums.altered_file(epath.Path(saved_model.absolute()))
+    folder = epath.Path(saved_model.absolute())
+    altered = checksums.altered_file(folder)
     if altered:
+        checksums.mark_as_altered(folder, altered)  # So that `diptych run` writes it again.
         raise _damaged(f"{saved_model / altered} is not as the Exporter wrote it")
     try:
         if (saved_model / "saved_model.pb").exists():

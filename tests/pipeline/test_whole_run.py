@@ -104,6 +104,7 @@ def test_the_stage_that_wrote_a_damaged_file_runs_again_at_once(clips, root, pat
 def test_damage_too_large_to_be_looked_for_is_one_sentence(clips, root, monkeypatch, pattern, reader, damage):
     """Files of this run are small. Without the look at small files they meet what large ones meet."""
     monkeypatch.setattr(checksums, "CHEAP_BYTES", 0)
+    monkeypatch.setattr(checksums, "INPUT_BYTES", 0)
     file = find(root, pattern)
     writer = pattern.partition("/")[0]
     damage(file)
