@@ -105,11 +105,16 @@ def test_a_damaged_saved_model_is_not_blessed_and_the_reason_is_given(exported, 
     assert set(blessing.to_dict()) == {"blessed", "checks"}
 
 
+@pytest.fixture(scope="module")
+def signatures(exported):
+    _, run = exported
+    return tf.saved_model.load(str(run.outputs["saved_model"])).signatures
+
+
 @pytest.mark.parametrize("signature", ["serving_default", "windows"])
 class TestUnusualAudio:
-    def test_the_number_of_dimensions_and_the_lack_of_samples_are_said(self, exported, signature):
-        _, run = exported
-        embed = tf.saved_model.load(str(run.outputs["saved_model"])).signatures[signature]
+    def test_the_number_of_dimensions_and_the_lack_of_samples_are_said(self, signatures, signature):
+        embed = signatures[signature]
         for shape in ((9000,), (2, 9000, 1), (1, 2, 3, 4), ()):
             with pytest.raises(
                 tf.errors.InvalidArgumentError, match=r"audio must have two dimensions, \(batch, samples\)"
@@ -120,9 +125,8 @@ class TestUnusualAudio:
         with pytest.raises(tf.errors.InvalidArgumentError, match="expected to be a float tensor but is a int16 tensor"):
             embed(audio=tf.zeros((2, 9000), tf.int16))
 
-    def test_an_empty_batch_has_empty_outputs(self, exported, signature):
-        _, run = exported
-        embed = tf.saved_model.load(str(run.outputs["saved_model"])).signatures[signature]
+    def test_an_empty_batch_has_empty_outputs(self, signatures, signature):
+        embed = signatures[signature]
         for samples in (9000, 1, 0):
             outputs = embed(audio=tf.zeros((0, samples)))
             assert {name: (values.shape[0], values.shape[-1]) for name, values in outputs.items()} == {
@@ -132,9 +136,8 @@ class TestUnusualAudio:
             }
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-    def test_a_value_that_is_no_number_spoils_its_own_clip_alone(self, exported, signature, value):
-        _, run = exported
-        embed = tf.saved_model.load(str(run.outputs["saved_model"])).signatures[signature]
+    def test_a_value_that_is_no_number_spoils_its_own_clip_alone(self, signatures, signature, value):
+        embed = signatures[signature]
         audio = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 9000)).astype(np.float32)
         whole = embed(audio=tf.constant(audio))
         audio[1, 5000] = value
