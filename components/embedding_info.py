@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from etils import epath
 
+from components.errors import DamagedFile
+
 FILE = "assets.extra/embedding_info.json"
 """Path of the file inside the SavedModel's folder."""
 
@@ -50,7 +52,12 @@ class EmbeddingInfo:
 
         Raises:
             FileNotFoundError: The folder has no such file, e.g. because another program exported the model.
+            DamagedFile: The file is not what `write` has written.
         """
-        values = json.loads((epath.Path(saved_model) / FILE).read_text())
-        values["formats"] = tuple(values["formats"])
-        return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
+        file = epath.Path(saved_model) / FILE
+        try:
+            values = json.loads(file.read_bytes())
+            info = cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
+            return dataclasses.replace(info, formats=tuple(info.formats))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedFile(f"{file} is damaged ({type(error).__name__}: {error})") from error

@@ -16,6 +16,9 @@ from pipeline import digests
 CHEAP_BYTES = 2**25
 """How much of a folder is read whenever its outputs are reused, smallest files first: every JSON file, small models."""
 
+INPUT_BYTES = 2**30
+"""How much of each input is read before a stage runs, which takes seconds: any model, and no large corpus."""
+
 SEARCH_BYTES = 2**36
 """How much of a folder is read to find out why a stage failed. Terabytes of audio would take hours."""
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import gzip
+import zlib
 
+from absl import logging
 from etils import epath
 
 from beam_jobs import sources, storage
@@ -35,7 +37,12 @@ def changes(listing: sources.Listing, *, context: base.StageContext) -> str:
         run, path = "interrupted", _interrupted(context)
     if path is None:
         return ""
-    before, now = _Rows.from_bytes(path.read_bytes()), _Rows.of(listing)
+    try:
+        before = _Rows.from_bytes(path.read_bytes())
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        logging.warning("%s is damaged (%s), so what has changed in the source is not known", path, error)
+        return ""
+    now = _Rows.of(listing)
     if before.root != now.root:
         return ""
     ids_before, ids_now = set(before.ids), set(now.ids)

@@ -39,7 +39,7 @@ def write(
                 if result.details.get(key) is not None:
                     tf.summary.scalar(f"probe/{name}/{key}", result.details[key])
         rows = [(name, f"{result.score:.4f}") for name, result in results.items()]
-        tf.summary.text("probe/scores", tensorboard.markdown_table(("features", metric), rows))
+        tf.summary.text("probe/table", tensorboard.markdown_table(("features", metric), rows))
         tf.summary.image("probe/scores", _score_bars(results, metric=metric))
         tf.summary.image("probe/classes", _class_bars(results, metric=metric, label_names=label_names))
         if results[BOTH].predictions is not None:

@@ -1,7 +1,8 @@
 """InfraValidator: checks that a server without our code can load the SavedModel and gets the right embeddings.
 
 A fresh process that imports TensorFlow and NumPy only loads the SavedModel and embeds a few clips (`serve_once.py`).
-Its embeddings are compared with those of the Keras model in this process.
+Its embeddings are compared with those of the Keras model in this process. Both compute on the CPU: this process already
+holds the memory of the GPUs, and a TPU belongs to one process at a time.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Mapping
 
 import numpy as np
+import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
@@ -22,6 +24,14 @@ from models.dual import DualEncoder
 
 _SCRIPT = pathlib.Path(__file__).with_name("serve_once.py")
 _TIMEOUT_SECONDS = 600
+
+_WITHOUT_ACCELERATORS = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "HIP_VISIBLE_DEVICES": "-1",
+    "ROCR_VISIBLE_DEVICES": "-1",
+    "TPU_LIBRARY_PATH": os.devnull,
+}
+"""Environment of a process in which TensorFlow finds no GPU and no TPU: -1 names no device."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +109,8 @@ def validate(saved_model: epath.Path, *, audio: np.ndarray, reference: DualEncod
         served = _serve_once(saved_model, audio)
     except _ServingError as error:
         return InfraBlessing(checks={"loads": Check(False, str(error))})
-    expected = {name: np.asarray(value) for name, value in subclips.embed_clips(reference, audio).items()}
+    with tf.device("CPU:0"):  # As the fresh process: a GPU's own rounding would count as a difference.
+        expected = {name: np.asarray(value) for name, value in subclips.embed_clips(reference, audio).items()}
     checks = {"loads": Check(True, "in a fresh process, without our code")}
     checks.update(_compare(served, expected, tolerance=tolerance))
     latency_ms = {
@@ -119,7 +130,14 @@ def _serve_once(saved_model: epath.Path, audio: np.ndarray) -> dict[str, np.ndar
         np.save(audio_file, audio)
         command = [sys.executable, os.fspath(_SCRIPT), os.fspath(saved_model), audio_file, results_file]
         try:
-            process = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
+            process = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_SECONDS,
+                check=False,
+                env={**os.environ, **_WITHOUT_ACCELERATORS},
+            )
         except subprocess.TimeoutExpired as error:
             raise _ServingError(f"no answer within {_TIMEOUT_SECONDS} seconds") from error
         if process.returncode != 0:

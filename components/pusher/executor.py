@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
-import time
 from collections.abc import Mapping
 
+from absl import logging
 from etils import epath
 
 from beam_jobs import storage
 from components import base
-from components.pusher import copying, summaries
+from components.pusher import copying, summaries, versions
 from components.pusher.config import PusherConfig
 
 _BLESSING_FILES = {"blessing": "blessing.json", "infra_blessing": "infra_blessing.json"}
@@ -40,16 +40,18 @@ def execute(
     context: base.StageContext,
 ) -> base.StageResult:
     """Pushes the model if it is blessed. `components.pusher.Pusher` describes the files that it writes."""
-    version = config.version or int(time.time())
+    folder = epath.Path(config.destination) if config.destination else outputs["pushed_model"]
+    version, note = versions.choose(folder, configured=config.version)
     path = None
     reasons = _objections(inputs)
     if not reasons:
         if config.destination:
-            folder = epath.Path(config.destination)
             target = copying.push(inputs["saved_model"], folder, version=version, context=context)
-            path, version = str(target), int(target.name)
+            if target.name != str(version):  # An interrupted push was complete already.
+                version, note = int(target.name), ""
+            path = str(target)
         else:
-            storage.copy_tree(inputs["saved_model"], outputs["pushed_model"] / str(version))
+            storage.copy_tree(inputs["saved_model"], folder / str(version))
             # The runner moves the output folder when the stage is done, so a path inside it is given relative to it.
             path = str(version)
     report = dataclasses.asdict(Report(pushed=not reasons, version=version, path=path, reasons=reasons))
@@ -58,7 +60,10 @@ def execute(
     if reasons:
         return base.StageResult(summary=f"not pushed: {'; '.join(reasons)}", figures={"pushed": 0})
     place = f"to {path}" if config.destination else f"as version {version}"
-    return base.StageResult(summary=f"pushed {place}", figures={"pushed": 1, "version": version})
+    if note:
+        logging.warning("pushed %s: %s", place, note)
+    summary = f"pushed {place}; {note}" if note else f"pushed {place}"
+    return base.StageResult(summary=summary, figures={"pushed": 1, "version": version})
 
 
 def _objections(inputs: Mapping[str, epath.Path]) -> list[str]:

@@ -14,18 +14,22 @@ from pipeline import checksums
 
 @contextlib.contextmanager
 def explained(writers: Mapping[epath.Path, str], *, way_out: str) -> Iterator[None]:
-    """Turns an error inside the block into a `DamagedFile` if an input folder is not as it was published.
+    """Compares input folders with what was published: in part before the block, and in whole if an error ends it.
 
-    The folder is marked, so that the stage that wrote it runs again. Errors that the user can correct pass unchanged,
-    because they have another cause.
+    A folder that was altered is marked, so that the stage that wrote it runs again. Errors that the user can correct
+    pass unchanged, because they have another cause.
 
     Args:
         writers: Input folder -> the stage that wrote it.
         way_out: What the user is told to do. `{stage}` stands for the stage that wrote the altered file.
 
     Raises:
-        DamagedFile: A file was altered. Its cause is the error.
+        DamagedFile: A file was altered. Its cause is the error in the block, if there was one.
     """
+    for folder, stage in writers.items():
+        name = checksums.altered_file(folder, budget=checksums.INPUT_BYTES)
+        if name:
+            raise _damaged(folder, name, stage=stage, way_out=way_out)
     try:
         yield
     except Exception as error:
@@ -34,15 +38,15 @@ def explained(writers: Mapping[epath.Path, str], *, way_out: str) -> Iterator[No
         for folder, stage in writers.items():
             name = _altered_file(folder, error)
             if name:
-                checksums.mark_as_altered(folder, name)
-                raise DamagedFile(message(folder / name, stage=stage, way_out=way_out)) from error
+                raise _damaged(folder, name, stage=stage, way_out=way_out) from error
         raise
 
 
-def message(file: epath.Path, *, stage: str, way_out: str) -> str:
-    """Returns the sentence about an altered file, for the arguments of `explained`."""
-    what = "was altered" if file.exists() else "was removed"
-    return f"{file} {what} after {stage} wrote it: {way_out.format(stage=stage)}."
+def _damaged(folder: epath.Path, name: str, *, stage: str, way_out: str) -> DamagedFile:
+    """Marks a folder as altered and returns the error that says so."""
+    checksums.mark_as_altered(folder, name)
+    what = "was altered" if (folder / name).exists() else "was removed"
+    return DamagedFile(f"{folder / name} {what} after {stage} wrote it: {way_out.format(stage=stage)}.")
 
 
 def _altered_file(folder: epath.Path, error: Exception) -> str | None:

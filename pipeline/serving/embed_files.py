@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from etils import epath
 
 from beam_jobs import audio
 from beam_jobs.audio import pcm
 from components.embedding_info import EmbeddingInfo
-from components.errors import UserError
+from components.errors import DamagedFile, UserError
+from pipeline import checksums
 
 
 class EmbeddedFiles(NamedTuple):
@@ -49,7 +51,10 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
     # Imported here so that wrong arguments are reported before the seconds that TensorFlow takes to load.
     import tensorflow as tf
 
-    embed = tf.saved_model.load(saved_model).signatures["serving_default"]
+    try:
+        embed = tf.saved_model.load(saved_model).signatures["serving_default"]
+    except Exception as error:  # TensorFlow raises errors of many types for damaged files.
+        raise _damaged(f"{saved_model} cannot be loaded ({_first_line(error)})") from error
     columns: dict[str, list[str | np.ndarray]] = {"path": []}
     quarantined: dict[str, str] = {}
     for path in paths:
@@ -74,19 +79,36 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
 
 
 def _read_info(saved_model: pathlib.Path) -> EmbeddingInfo:
-    """Reads the info of a SavedModel.
+    """Reads the info of a SavedModel, and compares all its files with their checksums if it has any.
 
     Raises:
         UserError: The folder is not a SavedModel that the Exporter wrote.
+        DamagedFile: It was one.
     """
+    folder = epath.Path(saved_model.absolute())
+    altered = checksums.altered_file(folder)
+    if altered:
+        checksums.mark_as_altered(folder, altered)  # So that `diptych run` writes it again.
+        raise _damaged(f"{saved_model / altered} is not as the Exporter wrote it")
     try:
         if (saved_model / "saved_model.pb").exists():
             return EmbeddingInfo.read(saved_model)
     except FileNotFoundError:
         pass
+    except DamagedFile as error:
+        raise _damaged(str(error)) from error
     raise UserError(
         f"--model {saved_model} is not a SavedModel from Diptych: give the folder that `diptych run` prints last."
     )
+
+
+def _damaged(what: str) -> DamagedFile:
+    return DamagedFile(f"--model: {what}: copy it again, or repeat the `diptych run` that wrote it.")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _expand(files: Sequence[str]) -> Iterator[pathlib.Path]:

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from components.embedding_info import FILE, EmbeddingInfo
+from components.errors import DamagedFile
 
 INFO = EmbeddingInfo(
     formats=("mfcc", "mfcc"),
@@ -39,4 +40,15 @@ def test_the_published_format_stays(tmp_path):
 
 def test_a_folder_without_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="embedding_info.json"):
+        EmbeddingInfo.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"7", b"{}", b"\xff\xfe", INFO.to_json().replace('"dims"', '"dimz"').encode()],
+)
+def test_a_damaged_file_is_named(tmp_path, content):
+    INFO.write(tmp_path)
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(DamagedFile, match=r"assets\.extra/embedding_info\.json is damaged \("):
         EmbeddingInfo.read(tmp_path)

@@ -78,3 +78,11 @@ def test_change_since_an_interrupted_run_in_another_work_folder(changed_source, 
     interrupted = epath.Path(tmp_path / "failed" / "work")
     changed = run(changed_source, tmp_path / "run", earlier_work_dirs=[interrupted])
     assert changed.result.summary.endswith("quarantined; 1 clip added, 2 removed since the last interrupted run")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b\x08\x00cut"])
+def test_a_damaged_list_of_the_last_run_does_not_end_the_next_one(tmp_path, content):
+    source = corpora.esc50(tmp_path / "esc", clips=4)
+    first = run(source, tmp_path / "0")
+    (first.outputs["examples"] / "_done" / "listing.txt.gz").write_bytes(content)
+    assert "since" not in run(source, tmp_path / "1", after=first).result.summary

@@ -11,6 +11,7 @@ from components.evaluator.probes.choice import choose_probe
 from components.exporter import saved_model
 from models import dual
 from models.config import ModelConfig
+from tests import tensorboard_server
 from tests.components import harness, stored_examples
 
 CROP = 0.5
@@ -68,6 +69,7 @@ def test_examples_with_folds_get_the_linear_probe(artifacts, tmp_path):
     folder = run.context.tensorboard_dir
     assert list(folder.glob("events*"))
     assert len((folder / "embedding.tsv").read_text().splitlines()) == 20
+    tensorboard_server.check_tags(folder)
     assert len((folder / "labels.tsv").read_text().splitlines()) == 21
 
 

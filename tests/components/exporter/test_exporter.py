@@ -103,3 +103,63 @@ def test_a_damaged_saved_model_is_not_blessed_and_the_reason_is_given(exported, 
     assert not blessing.blessed
     assert "SavedModel" in blessing.checks["loads"].detail
     assert set(blessing.to_dict()) == {"blessed", "checks"}
+
+
+@pytest.fixture(scope="module")
+def signatures(exported):
+    _, run = exported
+    return tf.saved_model.load(str(run.outputs["saved_model"])).signatures
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "windows"])
+class TestUnusualAudio:
+    def test_the_number_of_dimensions_and_the_lack_of_samples_are_said(self, signatures, signature):
+        embed = signatures[signature]
+        for shape in ((9000,), (2, 9000, 1), (1, 2, 3, 4), ()):
+            with pytest.raises(
+                tf.errors.InvalidArgumentError, match=r"audio must have two dimensions, \(batch, samples\)"
+            ):
+                embed(audio=tf.zeros(shape))
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"audio has no samples; .*its shape is\] \[2 0\]"):
+            embed(audio=tf.zeros((2, 0)))
+        with pytest.raises(tf.errors.InvalidArgumentError, match="expected to be a float tensor but is a int16 tensor"):
+            embed(audio=tf.zeros((2, 9000), tf.int16))
+
+    def test_an_empty_batch_has_empty_outputs(self, signatures, signature):
+        embed = signatures[signature]
+        for samples in (9000, 1, 0):
+            outputs = embed(audio=tf.zeros((0, samples)))
+            assert {name: (values.shape[0], values.shape[-1]) for name, values in outputs.items()} == {
+                "embedding": (0, 32),
+                "waveform": (0, 16),
+                "log_mel": (0, 16),
+            }
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_a_value_that_is_no_number_spoils_its_own_clip_alone(self, signatures, signature, value):
+        embed = signatures[signature]
+        audio = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 9000)).astype(np.float32)
+        whole = embed(audio=tf.constant(audio))
+        audio[1, 5000] = value
+        for name, values in embed(audio=tf.constant(audio)).items():
+            np.testing.assert_allclose(values[0], whole[name][0], atol=1e-5)
+            assert np.isnan(values[1].numpy()).all(axis=-1).any()
+
+
+def test_the_fresh_process_finds_no_accelerator(tmp_path, monkeypatch):
+    """A GPU's memory belongs to the process that trained, and a TPU to one process at a time."""
+    script = tmp_path / "child.py"
+    script.write_text("import os, sys, numpy\nnumpy.savez(sys.argv[3], **{k: v for k, v in os.environ.items()})\n")
+    monkeypatch.setattr(infra_validator, "_SCRIPT", script)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("DIPTYCH_TEST", "kept")
+    child = infra_validator._serve_once(tmp_path, np.zeros((1, 1), np.float32))
+    assert {
+        name: str(child[name]) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+    } == {
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "HIP_VISIBLE_DEVICES": "-1",
+        "ROCR_VISIBLE_DEVICES": "-1",
+    }
+    assert str(child["TPU_LIBRARY_PATH"]) == "/dev/null"
+    assert str(child["DIPTYCH_TEST"]) == "kept"

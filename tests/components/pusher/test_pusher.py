@@ -157,3 +157,37 @@ def test_a_push_that_was_killed_before_its_record_is_not_repeated(inputs, tmp_pa
     _, report = _push(config, inputs, tmp_path / "run")
     assert report["pushed"]
     assert os.listdir(tmp_path / "served") == ["7"]
+
+
+@pytest.fixture
+def destination(tmp_path):
+    """A folder that holds a version in the far future, and names that are no versions."""
+    folder = tmp_path / "serving"
+    for name in ("99999999999", "1", "incomplete-999999999999", "v5", "\u00b2"):
+        (folder / name).mkdir(parents=True)
+    (folder / "999999999999").write_text("a file is no version")
+    return folder
+
+
+def test_a_version_lower_than_the_one_being_served_is_said(inputs, tmp_path, destination):
+    run, report = _push(PusherConfig(destination=str(destination), version=7), inputs, tmp_path / "run")
+    assert report["pushed"]
+    assert (destination / "7" / "saved_model.pb").exists()
+    assert run.result.summary == (
+        f"pushed to {destination}/7; version 99999999999 is there already and higher, so a server goes on serving "
+        "that: remove it, or set pusher.version above it or to null"
+    )
+
+
+def test_the_time_gives_way_to_a_higher_version(inputs, tmp_path, destination):
+    run, report = _push(PusherConfig(destination=str(destination)), inputs, tmp_path / "run")
+    assert report["version"] == run.result.figures["version"] == 100000000000
+    assert (destination / "100000000000" / "saved_model.pb").exists()
+    assert "the number after 99999999999, because the time, " in run.result.summary
+
+
+def test_nothing_is_said_about_a_version_that_is_the_highest(inputs, tmp_path):
+    folder = tmp_path / "serving"
+    (folder / "6").mkdir(parents=True)
+    run, _ = _push(PusherConfig(destination=str(folder), version=7), inputs, tmp_path / "run")
+    assert run.result.summary == f"pushed to {folder}/7"

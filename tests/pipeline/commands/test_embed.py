@@ -1,11 +1,16 @@
+import pathlib
+import shutil
+
 import keras
 import numpy as np
 import pytest
+import soundfile
+from etils import epath
 
 from components.exporter import saved_model
 from models import dual, subclips
 from models.config import ModelConfig
-from pipeline import cli
+from pipeline import checksums, cli
 from tests import corpora
 
 
@@ -63,3 +68,60 @@ def test_wrong_input_is_one_sentence(exported, tmp_path, capsys, arguments, mess
     error = capsys.readouterr().err.strip()
     assert message in error
     assert error.count("\n") == 0
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+FILES = ("saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index")
+INFO = "assets.extra/embedding_info.json"
+
+
+@pytest.mark.parametrize("name", [*FILES, INFO])
+@pytest.mark.parametrize("damage", [flip, cut, empty, pathlib.Path.unlink])
+def test_a_model_that_is_not_as_it_was_published_is_one_sentence(exported, tmp_path, capsys, name, damage):
+    model = tmp_path / "5"
+    shutil.copytree(exported, model)
+    checksums.write(epath.Path(model), staged=epath.Path(model))
+    damage(model / name)
+    corpora.write_tone(tmp_path / "a.wav")
+    assert cli.main(["embed", "--model", str(model), "--output", str(tmp_path / "x.npz"), str(tmp_path / "a.wav")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith(f"diptych: --model: {model / name} is not as the Exporter wrote it: ")
+    assert error.count("\n") == 0
+
+
+@pytest.mark.parametrize(("name", "damage"), [*((name, cut) for name in FILES), (INFO, cut), (FILES[1], flip)])
+def test_a_damaged_copy_without_checksums_is_one_sentence(exported, tmp_path, capsys, name, damage):
+    model = tmp_path / "pushed"
+    shutil.copytree(exported, model)
+    damage(model / name)
+    corpora.write_tone(tmp_path / "a.wav")
+    assert cli.main(["embed", "--model", str(model), "--output", str(tmp_path / "x.npz"), str(tmp_path / "a.wav")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert str(model) in error
+    assert error.endswith("copy it again, or repeat the `diptych run` that wrote it.")
+
+
+def test_files_without_a_sample_are_quarantined(exported, tmp_path, capsys):
+    sounds = tmp_path / "in"
+    corpora.write_tone(sounds / "a.wav")
+    (sounds / "empty.wav").write_bytes(b"")
+    soundfile.write(sounds / "no_samples.wav", np.zeros(0), 16000)
+    output = tmp_path / "x.npz"
+    assert cli.main(["embed", "--model", exported, "--output", str(output), str(sounds)]) == 0
+    printed = capsys.readouterr()
+    assert "1 files embedded, 2 quarantined" in printed.out
+    for name in ("empty.wav", "no_samples.wav"):
+        assert f"diptych: {sounds / name} quarantined: " in printed.err

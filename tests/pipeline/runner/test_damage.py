@@ -59,7 +59,10 @@ def states(executions):
     return {stage: execution.state for stage, execution in executions.items()}
 
 
-def test_a_stage_whose_large_output_was_altered_runs_again_after_one_sentence(tmp_path):
+@pytest.mark.parametrize("found", ["before the reader runs", "when the reader fails"])
+def test_a_stage_whose_large_output_was_altered_runs_again_after_one_sentence(tmp_path, monkeypatch, found):
+    if found == "when the reader fails":
+        monkeypatch.setattr(checksums, "INPUT_BYTES", 0)
     done = stages.run(tmp_path, build())
     file = pathlib.Path(done["Noise"].outputs["examples"].uri, "large.bin")
     flip(file)
@@ -89,6 +92,22 @@ def test_a_small_output_that_was_altered_is_written_again_at_once(tmp_path):
     done = stages.run(tmp_path, stages.build())
     assert states(done) == {"Numbers": RAN, "Census": SKIPPED, "Total": SKIPPED, "Verdict": SKIPPED}
     assert done["Numbers"].why == "published examples missing or altered"
+
+
+def test_a_damaged_input_that_can_be_read_is_found(tmp_path):
+    """A wrong weight of a model is read without an error."""
+    done = stages.run(tmp_path, build())
+    file = pathlib.Path(done["Noise"].outputs["examples"].uri, "large.bin")
+    flip(file)
+
+    class Blind(Reader):
+        def execute(self, *, inputs, outputs, context):
+            raise AssertionError("it would not have noticed")
+
+    pipeline = Pipeline()
+    pipeline.add(Blind(), examples=pipeline.add(Noise())["examples"])
+    with pytest.raises(DamagedFile, match=str(file)):
+        stages.run(tmp_path, pipeline)
 
 
 def test_a_bug_stays_a_bug(tmp_path):
