@@ -12,6 +12,7 @@ from pipeline.metadata.executions import Artifact, CacheKey, Execution, Run, Sta
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 from pipeline.runner import cache_key, decide, selection
+from pipeline.runner.decide import Decision
 from pipeline.runner.graph import Node, Pipeline
 from pipeline.runner.stage_runner import StageRunner
 
@@ -77,6 +78,8 @@ class LocalRunner:
         """Runs a stage unless an earlier execution with the same cache key can be reused."""
         key = cache_key.build(node.component, inputs=inputs)
         decision = decide.decide(key, history=self._store.executions(stage=node.name), forced_by=forced_by)
+        if decision.reuse is not None and (left := node.component.unfinished(decision.reuse.figures)):
+            decision = Decision(reuse=None, why=left)
         if decision.reuse is None:
             execution = Execution(cache_key=key, why=decision.why)
             self._stage_runner.run(node, execution, run=run, inputs=inputs)

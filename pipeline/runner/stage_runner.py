@@ -124,7 +124,8 @@ class StageRunner:
             execution.seconds = time.monotonic() - started
             self._store.put(execution, run=run)
             storage.remove_tree(staging)
-            storage.remove_tree(self._work_folder(execution))
+            if not node.component.unfinished(result.figures):
+                storage.remove_tree(self._work_folder(execution))
 
     def _record_failure(self, execution: Execution, error: BaseException, *, run: Run, seconds: float) -> None:
         if isinstance(error, KeyboardInterrupt):
