@@ -84,7 +84,8 @@ class StageContext:
 
     Attributes:
         work_dir: Scratch folder for checkpoints and finished shards. If the stage is interrupted, its next execution
-            with the same cache key gets the same folder. The runner removes it when the stage succeeds.
+            with the same cache key gets the same folder. The runner removes it when the stage succeeds, unless
+            `Component.unfinished` says that something is left to do.
         tensorboard_dir: Where this execution writes its event files.
         progress: Receives the progress.
         previous: Outputs of the stage's last finished execution with any config, by channel. Empty if there is none
@@ -191,6 +192,17 @@ class Component(Generic[ConfigT]):
         Digests are cheap: they may cover names, sizes and times instead of content.
         """
         return {}
+
+    def unfinished(self, figures: Figures) -> str:
+        """Returns why a finished execution is not reused but continued, in its work folder; "" if there is no reason.
+
+        A stage that has met failures which may pass, such as those of a network, publishes what it could do, and does
+        the rest in the next run.
+
+        Args:
+            figures: The figures of its `StageResult`.
+        """
+        return ""
 
     def check_reused(self, *, outputs: Mapping[str, epath.Path], figures: Figures) -> None:
         """Checks a finished execution before the runner reuses its outputs instead of running the stage.

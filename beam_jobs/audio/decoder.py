@@ -75,7 +75,7 @@ class Decoder:
             # Perhaps the clip is not to blame, e.g. if the kernel was short of memory. It gets a second try.
             reply, samples = self._ask_again(request, payload)
         if "cause" in reply:
-            raise audio.DecodeError(reply["cause"], reply["message"])
+            raise audio.DecodeError(reply["cause"], reply["message"], transient=reply["transient"])
         return audio.Decoded(samples=samples, rate=reply["rate"], codec=reply["codec"])
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class Decoder:
         try:
             return self._ask(request, payload)
         except _ChildDiedError as error:
-            raise audio.DecodeError("crashed", f"the decoder crashed twice on it: {error}") from error
+            raise audio.DecodeError("crashed", f"the decoder crashed twice on it: {error}", transient=True) from error
 
     def _ask(self, request: Request, payload: bytes) -> tuple[Reply, np.ndarray]:
         """Sends one request to the child, and returns its reply with the decoded samples."""
@@ -103,13 +103,18 @@ class Decoder:
             samples = np.frombuffer(_read(child, payload_size, deadline=deadline), np.int16)
         except TimeoutError:
             self.close()
-            raise audio.DecodeError("timed out", f"no result after {self._rules.timeout_s:g} s") from None
+            raise audio.DecodeError(
+                "timed out", f"no result after {self._rules.timeout_s:g} s", transient=True
+            ) from None
         except (EOFError, BrokenPipeError):
-            status = child.wait()
-            self.close()
-            reason = signal.strsignal(-status) if status < 0 else f"exit status {status}"
-            raise _ChildDiedError(reason) from None
+            raise self._bury(child) from None
         return reply, samples
+
+    def _bury(self, child: subprocess.Popen) -> _ChildDiedError:
+        """Returns how a child ended that has closed its output."""
+        status = child.wait()
+        self.close()
+        return _ChildDiedError(signal.strsignal(-status) if status < 0 else f"exit status {status}")
 
     def _start(self) -> subprocess.Popen:
         # `multiprocessing` would import the main module of the job, which on a worker is Beam's.
@@ -128,9 +133,14 @@ class Decoder:
             fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         try:
             _read(child, len(decoder_process.READY), deadline=time.monotonic() + _START_S)
-        except (EOFError, TimeoutError) as error:
-            self.close()
+        except EOFError as error:
+            died = self._bury(child)
+            if child.returncode < 0:  # E.g. killed by the kernel, which was short of memory.
+                raise died from None
             raise RuntimeError("the decoder process does not start; its own message is above") from error
+        except TimeoutError as error:
+            self.close()
+            raise RuntimeError(f"the decoder process does not start within {_START_S:g} s") from error
         return child
 
 

@@ -50,12 +50,13 @@ class Request(TypedDict):
 
 
 class Reply(TypedDict, total=False):
-    """The header of a reply: `rate` and `codec` of a decoded clip, or `cause` and `message` of an error."""
+    """The header of a reply: `rate` and `codec` of a decoded clip, or the other fields, which are of a DecodeError."""
 
     rate: int
     codec: str
     cause: str
     message: str
+    transient: bool
 
 
 def send(pipe: BinaryIO, header: Request | Reply, payload: bytes | memoryview = b"") -> None:
@@ -101,11 +102,13 @@ def _answer(request: Request, payload: bytes) -> tuple[Reply, np.ndarray]:
     try:
         clip = audio.decode_clip(source, sample_rate=request["sample_rate"], rules=rules, **request["segment"])
     except audio.DecodeError as error:
-        return {"cause": error.cause, "message": str(error)}, no_samples
+        return {"cause": error.cause, "message": str(error), "transient": error.transient}, no_samples
     except MemoryError:
-        return {"cause": "crashed", "message": "too long to decode at once; cut it into pieces"}, no_samples
+        # The limit is our own, so the file exceeds it each time.
+        message = "too long to decode at once; cut it into pieces"
+        return {"cause": "crashed", "message": message, "transient": False}, no_samples
     except Exception as error:
-        return {"cause": "crashed", "message": f"{type(error).__name__}: {error}"}, no_samples
+        return {"cause": "crashed", "message": f"{type(error).__name__}: {error}", "transient": True}, no_samples
     return {"rate": clip.rate, "codec": clip.codec}, clip.samples
 
 

@@ -1,5 +1,7 @@
 """Fetches and reads audio files: with libsndfile if it can, and otherwise with FFmpeg."""
 
+import contextlib
+import errno
 import os
 import queue
 import threading
@@ -12,12 +14,16 @@ from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source
 
 _WHOLE_FILE = Segment()
 
+# Errors that say what is at a path. All others, such as EIO, ESTALE or ETIMEDOUT, may pass.
+_FINAL_ERRORS = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ENXIO}
+
 
 def fetch(path: epath.PathLike, *, timeout_s: float | None = None) -> Source:
     """Returns a local path unchanged, and the content of a remote file.
 
     Raises:
-        DecodeError: if the remote file is missing, is unreadable, or does not arrive within `timeout_s` seconds.
+        DecodeError: if the remote file is missing, is unreadable, or does not arrive within `timeout_s` seconds. All
+            errors of a bucket are transient.
     """
     name = os.fspath(path)
     if not storage.is_remote(name):
@@ -35,11 +41,13 @@ def fetch(path: epath.PathLike, *, timeout_s: float | None = None) -> Source:
     try:
         result = results.get(timeout=timeout_s)
     except queue.Empty:
-        raise DecodeError("timed out", f"not fetched after {timeout_s:g} s") from None
-    if isinstance(result, FileNotFoundError):
+        raise DecodeError("timed out", f"not fetched after {timeout_s:g} s", transient=True) from None
+    # TensorFlow's own error is known by its name, because the decoder's process must not import TensorFlow.
+    if isinstance(result, FileNotFoundError) or type(result).__name__ == "NotFoundError":
         raise DecodeError("missing", "no such file") from result
     if isinstance(result, Exception):
-        raise DecodeError("unreadable", f"{type(result).__name__}: {result}") from result
+        message = f"{type(result).__name__}: {result}"
+        raise DecodeError("unreadable", message, transient=not isinstance(result, IsADirectoryError)) from result
     return result
 
 
@@ -51,9 +59,24 @@ def read(source: Source, segment: Segment = _WHOLE_FILE) -> Sound:
         segment: What to read.
 
     Raises:
-        DecodeError: if the file is missing or unreadable, or ends well before its header says.
+        DecodeError: if the file is missing or unreadable, or ends well before its header says. It is transient if the
+            file cannot be read, and final if its content is damaged.
     """
+    if isinstance(source, bytes):
+        return _decode(source, segment)
     _check_opens(source)
+    try:
+        return _decode(source, segment)
+    except DecodeError:
+        # The decoders do not tell a disk that fails from a file that is damaged. What has been read cannot fail.
+        content = _read_bytes(source)
+        with contextlib.suppress(DecodeError):
+            return _decode(content, segment)
+        raise
+
+
+def _decode(source: Source, segment: Segment) -> Sound:
+    """Decodes a segment with the decoder that can."""
     try:
         return sndfile.read(source, segment)
     except sndfile.SndfileError as error:
@@ -61,14 +84,24 @@ def read(source: Source, segment: Segment = _WHOLE_FILE) -> Sound:
     return ffmpeg.read(source, segment, sndfile_error=sndfile_error)
 
 
-def _check_opens(source: Source) -> None:
+def _check_opens(path: str) -> None:
     """Raises DecodeError for a file that cannot be opened. The decoders do not tell missing and damaged files apart."""
-    if isinstance(source, bytes):
-        return
     try:
-        with open(source, "rb"):
+        with open(path, "rb"):
             pass
-    except FileNotFoundError as error:
-        raise DecodeError("missing", "no such file") from error
     except OSError as error:
-        raise DecodeError("unreadable", str(error)) from error
+        raise _cannot_read(error) from error
+
+
+def _read_bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise _cannot_read(error) from error
+
+
+def _cannot_read(error: OSError) -> DecodeError:
+    if isinstance(error, FileNotFoundError):
+        return DecodeError("missing", "no such file")
+    return DecodeError("unreadable", str(error), transient=error.errno not in _FINAL_ERRORS)

@@ -18,11 +18,13 @@ class DecodeError(Exception):
     Attributes:
         cause: The kind of failure, under which it is counted: "missing", "unreadable", "truncated", "too short",
             "silent", "non-finite", "timed out" or "crashed".
+        transient: Whether another try may succeed, because the failure need not be damage of the file.
     """
 
-    def __init__(self, cause: str, message: str):
+    def __init__(self, cause: str, message: str, *, transient: bool = False):
         super().__init__(message)
         self.cause = cause
+        self.transient = transient
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,14 @@ from beam_jobs.examples.quiet import quiet_tfds
 if TYPE_CHECKING:
     from beam_jobs.examples.metadata import write_metadata
     from beam_jobs.examples.read import dataset, parse, read_file
+    from beam_jobs.examples.tfrecord import Writer
     from beam_jobs.examples.write import encode
 
 __all__ = [
     "SPLITS",
     "STORAGES",
     "ExamplesInfo",
+    "Writer",
     "dataset",
     "encode",
     "file_name",
@@ -33,7 +35,14 @@ __all__ = [
 ]
 
 # These modules import TensorFlow or TFDS. They are imported upon first use, so that `read_info` stays fast.
-_MODULE_OF = {"dataset": "read", "encode": "write", "parse": "read", "read_file": "read", "write_metadata": "metadata"}
+_MODULE_OF = {
+    "Writer": "tfrecord",
+    "dataset": "read",
+    "encode": "write",
+    "parse": "read",
+    "read_file": "read",
+    "write_metadata": "metadata",
+}
 
 
 def __getattr__(name: str) -> object:

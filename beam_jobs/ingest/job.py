@@ -1,8 +1,9 @@
 """Writes clips as TFRecord shards, one Beam element per shard, so that audio never crosses a shuffle.
 
-An element is only the name of a shard; the shard's clips are in the saved plan. One call decodes the clips, writes the
-shard under a temporary name, renames it, and then writes its record. Order and bytes of a shard depend on its clips
-alone. A rerun in the same work folder skips every shard that has its record and its file.
+An element is only the name of a shard; the shard's clips are in the saved plan. One call decodes the clips, writes them
+under a temporary name, renames the file after its content, and then writes the record that names it; see `records`.
+Order and bytes of a shard depend on its clips alone. A rerun in the same work folder skips every shard that has its
+record and its file, unless clips of it failed for reasons that may have passed.
 """
 
 import dataclasses
@@ -10,15 +11,16 @@ import itertools
 import json
 import math
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 
 import apache_beam as beam
-import tensorflow as tf
 from etils import epath
 
 from beam_jobs import audio, examples, runners, sources, storage
 from beam_jobs.audio import decoder, readers
 from beam_jobs.ingest import plan, records
+from beam_jobs.ingest.retries import Retries
 from beam_jobs.sources import tfds_reader
 
 _METRICS_NAMESPACE = "ingest"
@@ -78,6 +80,7 @@ def write_shards(
     finished = [records.read(work, shard.file) for shard in shards]
     for shard, record in zip(shards, finished, strict=True):
         records.check_every_clip_accounted_for(shard, record)
+    records.remove_other_attempts(work, finished)
     return finished
 
 
@@ -97,7 +100,7 @@ def build(
         pipeline
         | "Shards" >> beam.Create([shard.file for shard in shards])
         | beam.Reshuffle()  # Without it Beam fuses this step with the last one, and one worker writes all shards.
-        | "Write" >> beam.ParDo(WriteShard(job, work_dir=str(work)))
+        | "Write" >> beam.ParDo(WriteShard(job, work_dir=str(work), run=uuid.uuid4().hex))
     )
     if quarantined:
         _ = (
@@ -108,11 +111,18 @@ def build(
 
 
 class WriteShard(beam.DoFn):
-    """Writes the shard with the given file name, unless it is already done. Yields the name if it wrote the shard."""
+    """Writes the shard with the given name, unless it is already done. Yields the name if it wrote the shard.
 
-    def __init__(self, job: Job, *, work_dir: str):
+    Args:
+        job: How to write it.
+        work_dir: The folder of the plan and of the shards.
+        run: Name of this run. It tries again what failed for passing reasons in other runs.
+    """
+
+    def __init__(self, job: Job, *, work_dir: str, run: str = ""):
         self._job = job
         self._work_dir = work_dir
+        self._run = run
         self._labels = {name: index for index, name in enumerate(job.label_names)}
         self._decoder: decoder.Decoder | None = None
 
@@ -123,21 +133,25 @@ class WriteShard(beam.DoFn):
         if self._decoder is not None:
             self._decoder.close()
 
-    def process(self, file: str) -> Iterator[str]:
+    def process(self, name: str) -> Iterator[str]:
         work = epath.Path(self._work_dir)
-        shard, shard_digest = plan.load(work, file)
+        shard, shard_digest = plan.load(work, name)
         digest = self._job.digest(shard_digest)
-        if records.is_done(work, file, plan=digest):
+        if records.is_done(work, name, plan=digest, run=self._run):
             _count("shards found done")
             return
-        # The temporary name is unique because a runner may attempt the same shard twice at the same time.
-        temporary = storage.unfinished_name(work / file)
-        count, written, quarantined = 0, [], []
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
+        records.write(work, self._write(shard, work=work, plan_digest=digest))
+        yield name
+
+    def _write(self, shard: plan.Shard, *, work: epath.Path, plan_digest: str) -> records.ShardRecord:
+        """Writes the file of this attempt and returns its record."""
+        temporary = storage.unfinished_name(work / shard.file)
+        count, written, quarantined, transient = 0, [], [], 0
+        with examples.Writer(temporary) as writer:
             for clip, decoded in self._decode_all(shard):
                 if isinstance(decoded, audio.DecodeError):
-                    entry = records.quarantine_entry(clip, cause=decoded.cause, message=str(decoded))
-                    quarantined.append(entry)
+                    quarantined.append(records.quarantine_entry(clip, cause=decoded.cause, message=str(decoded)))
+                    transient += decoded.transient
                     _count_quarantined(decoded.cause)
                     continue
                 for example in self._encode(clip, decoded):
@@ -145,9 +159,11 @@ class WriteShard(beam.DoFn):
                     count += 1
                 written.append(clip.clip_id)
                 _count("written")
-        sha256, size = storage.file_digest(temporary)
+        sha256, size = writer.digest
+        file = records.file_name(shard.file, sha256=sha256)
         temporary.replace(work / file)
-        record = records.ShardRecord(
+        return records.ShardRecord(
+            shard=shard.file,
             file=file,
             split=shard.split,
             listed=len(shard.clips),
@@ -156,18 +172,19 @@ class WriteShard(beam.DoFn):
             clips=count,
             bytes=size,
             sha256=sha256,
-            plan=digest,
+            plan=plan_digest,
             quarantined=tuple(quarantined),
+            transient=transient,
+            run=self._run if transient else "",
         )
-        records.write(work, record)
-        yield file
 
     def _decode_all(self, shard: plan.Shard) -> Iterator[tuple[sources.Clip, audio.Decoded | audio.DecodeError]]:
         """Yields every clip of the shard with its audio, or with the error if it cannot be decoded."""
-        for clip, source in self._open_all(shard):
+        retries = Retries()
+        for clip, source in self._open_all(shard, retries):
             started = time.monotonic()
             try:
-                decoded = self._decode(clip, source)
+                decoded = self._decode_patiently(clip, source, retries)
             except audio.DecodeError as error:
                 yield clip, error
                 continue
@@ -175,17 +192,30 @@ class WriteShard(beam.DoFn):
             _measure("clip ms", 1000 * decoded.samples.size / self._job.sample_rate)
             yield clip, decoded
 
-    def _open_all(self, shard: plan.Shard) -> Iterator[tuple[sources.Clip, epath.Path | bytes | audio.DecodeError]]:
+    def _open_all(
+        self, shard: plan.Shard, retries: Retries
+    ) -> Iterator[tuple[sources.Clip, epath.Path | bytes | audio.DecodeError]]:
         """Yields every clip of the shard with the path of its file, or with what a TFDS dataset holds of it."""
         if shard.clips[0].record is None:
             for clip in shard.clips:
                 yield clip, sources.locate(self._job.source, clip.path)
         else:
-            yield from tfds_reader.read(self._job.source, shard.clips)
+            yield from tfds_reader.read(self._job.source, shard.clips, wait=retries.wait)
 
-    def _decode(self, clip: sources.Clip, source: epath.Path | bytes | audio.DecodeError) -> audio.Decoded:
+    def _decode_patiently(
+        self, clip: sources.Clip, source: epath.Path | bytes | audio.DecodeError, retries: Retries
+    ) -> audio.Decoded:
+        """Decodes a clip, in several tries if its failures may pass."""
         if isinstance(source, audio.DecodeError):
             raise source
+        for tries in itertools.count(1):
+            try:
+                return self._decode(clip, source)
+            except audio.DecodeError as error:
+                if not (error.transient and retries.wait(tries)):
+                    raise
+
+    def _decode(self, clip: sources.Clip, source: epath.Path | bytes) -> audio.Decoded:
         if not isinstance(source, bytes):
             source = readers.fetch(source, timeout_s=self._job.rules.timeout_s)
         return self._decoder.decode(source, start_s=clip.start_s, end_s=clip.end_s, trimmed=clip.trimmed)

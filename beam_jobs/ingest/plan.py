@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ PLAN = "_plan"
 SHARD_BYTES = 128 * 2**20
 _SHARDS_PER_WORKER = 8
 _TYPICAL_CLIP_S = 10.0
+_SHARD_NAME = re.compile(r"[^.]+\.tfrecord-\d+-of-\d+")  # Names of shards' files and records begin with it.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,10 +88,10 @@ def save(work: epath.Path, shards: Sequence[Shard]) -> None:
     files = {shard.file for shard in shards}
     for folder in (work, *(path for path in work.iterdir() if path.is_dir())):
         for path in folder.iterdir():
-            is_of_a_shard = ".tfrecord-" in path.name
+            shard = _SHARD_NAME.match(path.name)
             is_unfinished = path.name.endswith(storage.UNFINISHED)
-            if is_of_a_shard and (is_unfinished or path.name.removesuffix(".json") not in files):
-                path.unlink()
+            if shard and (is_unfinished or shard[0] not in files):
+                path.unlink(missing_ok=True)
     for shard in shards:
         target = work / PLAN / f"{shard.file}.json"
         text = json.dumps(dataclasses.asdict(shard), separators=(",", ":"))

@@ -1,4 +1,10 @@
-"""Records of finished shards: `_done/<file>.json`, written after the shard itself."""
+"""Records of finished shards: `_done/<shard>.json`.
+
+A shard may be written by several attempts, even at the same time: a runner tries again what failed, or starts a second
+attempt of what is slow, and a job that was thought dead may go on. Each attempt writes a file that is named after its
+content. Then it writes the record, which names that file. So whichever attempt writes the record last, the record and
+the file that it names belong together.
+"""
 
 import dataclasses
 import json
@@ -20,7 +26,8 @@ class ShardRecord:
     """The content of one finished shard.
 
     Attributes:
-        file: Name of the TFRecord file.
+        shard: Name of the shard in the plan.
+        file: Name of the TFRecord file, see `file_name`.
         split: "train", "valid" or "eval".
         listed: Number of clips that the shard was planned for.
         written: Number of these clips that are in the file, each as one or more examples.
@@ -30,8 +37,11 @@ class ShardRecord:
         sha256: Digest of the file.
         plan: Digest of the job and the planned shard, so that a rerun with other clips or settings writes it again.
         quarantined: One mapping for each quarantined clip, see `quarantine_entry`.
+        transient: Number of the quarantined clips whose failure need not be damage of the file.
+        run: If there are such clips, the run that has tried them. Another run writes the shard again.
     """
 
+    shard: str
     file: str
     split: str
     listed: int
@@ -42,6 +52,13 @@ class ShardRecord:
     sha256: str
     plan: str
     quarantined: tuple[Mapping[str, str], ...] = ()
+    transient: int = 0
+    run: str = ""
+
+
+def file_name(shard: str, *, sha256: str) -> str:
+    """Returns the name of the file of one attempt at a shard. Only attempts with the same content share it."""
+    return f"{shard}.{sha256[:16]}"
 
 
 def quarantine_entry(clip: sources.Clip, *, cause: str, message: str) -> dict[str, str]:
@@ -70,9 +87,9 @@ def check_every_clip_accounted_for(shard: Shard, record: ShardRecord) -> None:
         or record.written_ids != ids_digest(written)
     ):
         raise UnaccountedClipsError(
-            f"{record.file} was given {len(shard.clips)} clips, holds {record.written} and has "
+            f"{record.shard} was given {len(shard.clips)} clips, holds {record.written} and has "
             f"{quarantined.total()} in quarantine, which does not add up clip by clip; remove "
-            f"{storage.RECORDS_FOLDER}/{record.file}.json and run again"
+            f"{storage.RECORDS_FOLDER}/{record.shard}.json and run again"
         )
 
 
@@ -81,35 +98,51 @@ def finished(work_dir: epath.PathLike, *, known: Collection[str] = ()) -> list[S
 
     Args:
         work_dir: The work folder of the job.
-        known: Files whose records are not read again and not returned.
+        known: Shards whose records are not read again and not returned.
     """
     folder = epath.Path(work_dir)
-    files = sorted(path.name.removesuffix(".json") for path in (folder / storage.RECORDS_FOLDER).glob("*.json"))
-    return [read(folder, file) for file in files if file not in known]
+    shards = sorted(path.name.removesuffix(".json") for path in (folder / storage.RECORDS_FOLDER).glob("*.json"))
+    return [read(folder, shard) for shard in shards if shard not in known]
 
 
-def is_done(work: epath.Path, file: str, *, plan: str) -> bool:
-    """Returns whether a file is whole, by its checksum, and was written for the plan with this digest.
+def is_done(work: epath.Path, shard: str, *, plan: str, run: str) -> bool:
+    """Returns whether a shard has a whole file that leaves nothing to try again.
 
-    The checksum is cheap: decoding the clips again takes much longer.
+    The checksum of the file is cheap: decoding the clips again takes much longer.
+
+    Args:
+        work: The work folder.
+        shard: Name of the shard.
+        plan: Digest of the plan that the file must be written for.
+        run: This run, which does not try again what has failed in it.
     """
-    if not _record_file(work, file).exists() or not (work / file).exists():
+    if not _record_file(work, shard).exists():
         return False
-    record = read(work, file)
-    return record.plan == plan and (record.sha256, record.bytes) == storage.file_digest(work / file)
+    record = read(work, shard)
+    if record.plan != plan or (record.transient and record.run != run) or not (work / record.file).exists():
+        return False
+    return (record.sha256, record.bytes) == storage.file_digest(work / record.file)
 
 
-def read(work: epath.Path, file: str) -> ShardRecord:
-    """Reads the record of one file."""
-    fields = json.loads(_record_file(work, file).read_text())
+def remove_other_attempts(work: epath.Path, finished: Iterable[ShardRecord]) -> None:
+    """Removes the files of attempts that no record names. Call it once the job has ended."""
+    named = {record.file for record in finished}
+    for name, is_folder in list(storage.entries(work)):
+        if not is_folder and ".tfrecord-" in name and name not in named:
+            (work / name).unlink(missing_ok=True)
+
+
+def read(work: epath.Path, shard: str) -> ShardRecord:
+    """Reads the record of one shard."""
+    fields = json.loads(_record_file(work, shard).read_text())
     return ShardRecord(**{**fields, "quarantined": tuple(fields["quarantined"])})
 
 
 def write(work: epath.Path, record: ShardRecord) -> None:
-    """Writes the record of one file."""
+    """Writes the record of one shard."""
     content = json.dumps(dataclasses.asdict(record), indent=1)
-    storage.write_text(_record_file(work, record.file), content, concurrent=True)
+    storage.write_text(_record_file(work, record.shard), content, concurrent=True)
 
 
-def _record_file(work: epath.Path, file: str) -> epath.Path:
-    return work / storage.RECORDS_FOLDER / f"{file}.json"
+def _record_file(work: epath.Path, shard: str) -> epath.Path:
+    return work / storage.RECORDS_FOLDER / f"{shard}.json"

@@ -4,7 +4,7 @@ import bisect
 import dataclasses
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import soundfile
@@ -16,13 +16,26 @@ from beam_jobs.audio import DecodeError
 from beam_jobs.sources import tfds_source
 from beam_jobs.sources.clips import Clip
 
+_FINAL_ERRORS = (
+    StopIteration,
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.OutOfRangeError,
+)
+"""Errors that say what a file holds. TensorFlow's others, such as UnavailableError, may pass."""
 
-def read(folder: epath.PathLike, clips: Sequence[Clip]) -> Iterator[tuple[Clip, bytes | DecodeError]]:
+
+def read(
+    folder: epath.PathLike, clips: Sequence[Clip], *, wait: Callable[[int], bool] = lambda tries: False
+) -> Iterator[tuple[Clip, bytes | DecodeError]]:
     """Reads the records of some clips. In each file, the range from the first to the last of them is read once.
 
     Args:
         folder: The dataset.
         clips: Clips of `tfds_source.list_clips`, in its order.
+        wait: Called after a failure that may pass, with the number of tries so far. Waits and returns whether to try
+            again. By default there is no other try.
 
     Yields:
         Each clip, in the order given, with its labels and with a `path` that names the record and the dataset's own
@@ -33,20 +46,28 @@ def read(folder: epath.PathLike, clips: Sequence[Clip]) -> Iterator[tuple[Clip, 
     for split, members in itertools.groupby(clips, key=lambda clip: clip.path):
         ends = list(itertools.accumulate(dataset.builder.info.splits[split].shard_lengths))
         for _, part in itertools.groupby(members, key=lambda clip: bisect.bisect_right(ends, clip.record)):
-            yield from _read_file(dataset, list(part))
+            yield from _read_file(dataset, list(part), wait=wait)
 
 
-def _read_file(dataset: tfds_source.AudioDataset, clips: list[Clip]) -> Iterator[tuple[Clip, bytes | DecodeError]]:
+def _read_file(
+    dataset: tfds_source.AudioDataset, clips: list[Clip], *, wait: Callable[[int], bool]
+) -> Iterator[tuple[Clip, bytes | DecodeError]]:
     """Reads clips of one TFRecord file. Reading ends at damage, so the clips behind it are unreadable."""
     records = _read_records(dataset, clips)
     for i, clip in enumerate(clips):
-        try:
-            record = next(records)
-        except (tf.errors.OpError, StopIteration) as error:
-            reason = getattr(error, "message", "").partition("\n")[0] or "the file ends before this record"
-            for unread in clips[i:]:
-                yield _describe(unread), DecodeError("unreadable", reason)
-            return
+        for tries in itertools.count(1):
+            try:
+                record = next(records)
+                break
+            except (tf.errors.OpError, StopIteration) as error:
+                is_transient = not isinstance(error, _FINAL_ERRORS)
+                if is_transient and wait(tries):
+                    records = _read_records(dataset, clips[i:])
+                    continue
+                reason = getattr(error, "message", "").partition("\n")[0] or "the file ends before this record"
+                for unread in clips[i:]:
+                    yield _describe(unread), DecodeError("unreadable", reason, transient=is_transient)
+                return
         clip_id, labels = "", ()
         if dataset.id_name is not None:
             clip_id = record[dataset.id_name].decode(errors="replace")

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from etils import epath
 
-from components import base
+from components import base, text
 from components.audio_example_gen import quarantine
 from components.audio_example_gen.config import AudioExampleGenConfig
 from components.errors import UserError
@@ -57,6 +57,12 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
         from components.audio_example_gen import source_digest
 
         return {"source": source_digest.digest(self.config.source)}
+
+    def unfinished(self, figures: base.Figures) -> str:
+        transient = int(figures.get(quarantine.TRANSIENT, 0))
+        if not transient:
+            return ""
+        return f"{text.plural(transient, 'clip')} of the last run timed out, crashed or could not be read"
 
     def check_reused(self, *, outputs: Mapping[str, epath.Path], figures: base.Figures) -> None:
         if self.config.max_quarantine is not None:

@@ -62,7 +62,8 @@ def execute(
     info = examples.read_info(output)
     summaries.write_clips(info, quarantined=counts.total(), ignored=listing.ignored, directory=context.tensorboard_dir)
     last_listing.keep(output, listing)
-    return _result(info, counts=counts, listed=listed, changes=changes)
+    transient = sum(shard.transient for shard in shards)
+    return _result(info, counts=counts, transient=transient, listed=listed, changes=changes)
 
 
 def _source(config: AudioExampleGenConfig, inputs: Mapping[str, epath.Path]) -> epath.Path:
@@ -119,8 +120,10 @@ def _progress_reporter(listing: sources.Listing, *, context: base.StageContext) 
     total = len(listing.clips)
 
     def report() -> None:
-        for shard in records.finished(context.work_dir, known=shards):
-            shards[shard.file] = shard
+        # A shard with failures that may pass is written again by this run, so its record is read each time.
+        settled = {name for name, shard in shards.items() if not shard.transient}
+        for shard in records.finished(context.work_dir, known=settled):
+            shards[shard.shard] = shard
         done = sum(shard.listed for shard in shards.values())
         quarantined = len(listing.quarantined) + sum(len(shard.quarantined) for shard in shards.values())
         context.progress.update(min(total, done), total=total, unit="clips", quarantined=quarantined)
@@ -150,13 +153,16 @@ def _check_not_all_quarantined(
     )
 
 
-def _result(info: examples.ExamplesInfo, *, counts: Counter[str], listed: int, changes: str) -> base.StageResult:
+def _result(
+    info: examples.ExamplesInfo, *, counts: Counter[str], transient: int, listed: int, changes: str
+) -> base.StageResult:
     clips, shards = sum(info.splits.values()), sum(info.shards.values())
     figures: dict[str, float | int | str] = {"listed": listed, "clips": clips, "shards": shards}
     for split, count in info.splits.items():
         figures[f"clips_{split}"] = count
     figures["quarantined"] = counts.total()
     figures.update(quarantine.to_figures(counts))
+    figures[quarantine.TRANSIENT] = transient
 
     splits = ", ".join(f"{count:,} {split}" for split, count in info.splits.items())
     summary = f"{text.plural(clips, 'clip')} in {text.plural(shards, 'shard')} ({splits}), "
@@ -164,6 +170,8 @@ def _result(info: examples.ExamplesInfo, *, counts: Counter[str], listed: int, c
         summary += f"{counts.total():,} quarantined ({quarantine.describe(counts)})"
     else:
         summary += "none quarantined"
+    if transient:
+        summary += f"; the next run tries {transient:,} of them again"
     if changes:
         summary += f"; {changes}"
     return base.StageResult(summary=summary, figures=figures)

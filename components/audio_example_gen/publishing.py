@@ -8,6 +8,7 @@ from etils import epath
 from beam_jobs import examples, sources, storage
 from beam_jobs.ingest import records
 from components.audio_example_gen.config import AudioExampleGenConfig
+from components.errors import UserError
 
 
 def publish(
@@ -38,7 +39,7 @@ def publish(
         for index, shard in enumerate(members):
             name = examples.file_name(split, shard=index, shards=len(members))
             _write_record(output / storage.RECORDS_FOLDER / f"{name}.json", shard, file=name)
-            storage.publish_file(work / shard.file, output / name, size=shard.bytes)
+            _publish_file(shard, work=work, target=output / name)
 
     clips = sum(shard.clips for shard in shards)
     examples.write_metadata(
@@ -51,6 +52,25 @@ def publish(
         has_folds=any(clip.fold for clip in listing.clips),
         description=f"{clips} audio clips at {config.sample_rate} Hz, layout {listing.layout}",
     )
+
+
+def _publish_file(shard: records.ShardRecord, *, work: epath.Path, target: epath.Path) -> None:
+    """Publishes the file that a record names.
+
+    Raises:
+        UserError: There is no such file, or it has another size than its record says.
+    """
+    file = work / shard.file
+    try:
+        storage.publish_file(file, target, size=shard.bytes)
+        size = storage.size(target)
+    except FileNotFoundError:
+        size = 0
+    if size != shard.bytes:
+        raise UserError(
+            f"{file} has {size:,} of its {shard.bytes:,} bytes, because another program has changed the work folder; "
+            "the same command writes it again"
+        )
 
 
 def _write_record(path: epath.Path, shard: records.ShardRecord, *, file: str) -> None:

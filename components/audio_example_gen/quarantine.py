@@ -11,6 +11,9 @@ from components import base
 from components.errors import UserError
 
 REPORT = "quarantine.csv"
+TRANSIENT = "transient"
+"""Figure of the stage: the number of quarantined clips whose failure need not be damage of the file."""
+
 COLUMNS = ("clip_id", "path", "cause", "message")
 _NAMED_CAUSES = 3
 _FIGURE_PREFIX = "quarantined_"

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Mapping
 
+from components.base import Component
 from components.errors import UserError
 from pipeline.metadata.executions import Artifact, CacheKey, Execution
 from pipeline.metadata.store import MetadataStore
@@ -15,23 +16,30 @@ class Preparation:
     """What decides about a stage.
 
     Attributes:
+        component: The stage.
         key: Its cache key.
         code: Path of a module -> digest of its code.
         history: Its earlier executions, oldest first.
     """
 
+    component: Component
     key: CacheKey
     code: Mapping[str, str]
     history: list[Execution]
 
     def decide(self, *, forced_by: str) -> decide.Decision:
         """Decides whether the stage runs; see `decide.decide`."""
-        return decide.decide(self.key, code=self.code, history=self.history, forced_by=forced_by)
+        decision = decide.decide(self.key, code=self.code, history=self.history, forced_by=forced_by)
+        if decision.reuse is None:
+            return decision
+        left = self.component.unfinished(decision.reuse.figures)
+        return decide.Decision(reuse=None, why=left) if left else decision
 
 
 def prepare(node: Node, *, inputs: Mapping[str, Artifact], store: MetadataStore) -> Preparation:
     """Digests what decides the outputs of a stage that reads `inputs` (input channel -> artifact)."""
     return Preparation(
+        component=node.component,
         key=cache_key.build(node.component, inputs=inputs),
         code=code.digests(node.component),
         history=store.executions(stage=node.name),

@@ -15,7 +15,7 @@ from etils import epath
 
 from beam_jobs import storage
 from components import file_errors
-from components.base import StageContext, StageResult
+from components.base import Component, StageContext, StageResult
 from components.errors import UserError
 from pipeline import checksums, digests
 from pipeline.console.progress import Display, duration
@@ -86,7 +86,7 @@ class StageRunner:
         history = self._store.executions(stage=node.name)
         work = self._work_folder(execution)
         events = self._root.events(stage=execution.stage, cache_key=execution.cache_key.digest)
-        if _is_left_over(history, execution):
+        if _is_left_over(history, execution, component=node.component):
             storage.remove_tree(work)
         if not work.exists():
             # This execution does not continue an earlier one, so old curves would overlap the new ones.
@@ -140,7 +140,8 @@ class StageRunner:
             self._record_complete(execution, run=run)
         # A signal may end the removal, because the next execution with this cache key removes what is left over.
         storage.remove_tree(self._root.staging(execution.id))
-        storage.remove_tree(self._work_folder(execution))
+        if not node.component.unfinished(result.figures):
+            storage.remove_tree(self._work_folder(execution))
 
     def _record_complete(self, execution: Execution, *, run: Run) -> None:
         execution.state = State.COMPLETE
@@ -168,14 +169,16 @@ class StageRunner:
         return self._root.work(stage=execution.stage, cache_key=execution.cache_key.digest)
 
 
-def _is_left_over(history: Sequence[Execution], execution: Execution) -> bool:
+def _is_left_over(history: Sequence[Execution], execution: Execution, *, component: Component) -> bool:
     """Returns whether a work folder is that of an execution that has finished, and whose run was stopped thereafter."""
     same_key = [
         earlier
         for earlier in history
         if earlier.id != execution.id and earlier.cache_key.digest == execution.cache_key.digest
     ]
-    return bool(same_key) and same_key[-1].state.is_finished
+    if not same_key or not same_key[-1].state.is_finished:
+        return False
+    return not component.unfinished(same_key[-1].figures)
 
 
 def _other_folders_beside(folder: epath.Path) -> list[epath.Path]:

@@ -3,6 +3,7 @@
 import collections
 import csv
 import itertools
+import json
 import os
 import pathlib
 import random
@@ -99,7 +100,7 @@ def undisturbed(source, tmp_path_factory):
 def finished_shards(folder):
     """Returns the names of the shards that have a record, with the times of the files."""
     work = folder / "work"
-    names = [path.name.removesuffix(".json") for path in (work / "_done").glob("*.json")]
+    names = [json.loads(path.read_text())["file"] for path in (work / "_done").glob("*.json")]
     return {name: (work / name).stat().st_mtime_ns for name in names}
 
 

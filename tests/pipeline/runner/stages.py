@@ -55,10 +55,14 @@ class Total(Component):
         fail: bool = pydantic.Field(False, description="Whether the stage fails.")
         workers: int = pydantic.Field(1, description="Does not change the output.")
         most: int = pydantic.Field(1000, description="A finished total above it cannot be reused.")
-        incidental = frozenset({"workers", "most"})
+        left: int = pydantic.Field(0, description="Number of executions that leave something to do.")
+        incidental = frozenset({"workers", "most", "left"})
 
     inputs = {"examples": ArtifactType.EXAMPLES}
     outputs = {"model": ArtifactType.MODEL, "run": ArtifactType.MODEL_RUN}
+
+    def unfinished(self, figures):
+        return "something is left" if figures["left"] else ""
 
     def check_reused(self, *, outputs, figures):
         assert json.loads((outputs["model"] / "total.json").read_text()) == figures["total"]
@@ -83,7 +87,8 @@ class Total(Component):
             raise RuntimeError("it broke")
         total = sum(map(int, (inputs["examples"] / "numbers.txt").read_text().split()))
         (outputs["model"] / "total.json").write_text(json.dumps(total))
-        return StageResult(summary=f"total {total}, from step {first}", figures={"total": total, "first": first})
+        figures = {"total": total, "first": first, "left": self.config.left}
+        return StageResult(summary=f"total {total}, from step {first}", figures=figures)
 
 
 class Verdict(Component):

@@ -66,6 +66,19 @@ class TestSkipping:
         done = stages.run(tmp_path, stages.build(total={"most": 3}))
         assert set(states(done).values()) == {SKIPPED}
 
+    def test_a_stage_that_leaves_something_to_do_continues_in_its_work_folder(self, tmp_path):
+        first = stages.run(tmp_path, stages.build(total={"left": 1}))
+        second = stages.run(tmp_path, stages.build(total={"left": 1}))
+        third = stages.run(tmp_path, stages.build(total={"left": 0}))
+        for done in (second, third):
+            # What reads its outputs does not run, because they are equal.
+            assert states(done) == {"Numbers": SKIPPED, "Census": SKIPPED, "Total": RAN, "Verdict": SKIPPED}
+            assert done["Total"].why == "something is left"
+            assert done["Total"].summary == "total 3, from step 1"
+        assert first["Total"].summary == "total 3, from step 0"
+        assert set(states(stages.run(tmp_path, stages.build())).values()) == {SKIPPED}
+        assert not list((tmp_path / "work" / "Total").iterdir())
+
     def test_a_stage_gets_the_outputs_it_published_last(self, tmp_path):
         first = stages.run(tmp_path, stages.build())
         again = stages.run(tmp_path, stages.build(numbers={"count": 4}))

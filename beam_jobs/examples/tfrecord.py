@@ -1,0 +1,53 @@
+"""Writes TFRecord files."""
+
+import hashlib
+import struct
+from types import TracebackType
+
+import google_crc32c
+from etils import epath
+
+from beam_jobs import storage
+
+
+class Writer:
+    """Writes one TFRecord file, and digests it on the way. Use it in a `with` statement.
+
+    `tf.io.TFRecordWriter` writes the same bytes, but then the whole file must be read again for its digest, which is a
+    second transfer if it is in a bucket.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: epath.Path):
+        self._file = path.open("wb")
+        self._sha256 = hashlib.sha256()
+        self._bytes = 0
+
+    @property
+    def digest(self) -> storage.FileDigest:
+        """The digest of what has been written so far."""
+        return storage.FileDigest(self._sha256.hexdigest(), self._bytes)
+
+    def write(self, record: bytes) -> None:
+        """Appends one record: its length and its bytes, each followed by a checksum."""
+        length = struct.pack("<Q", len(record))
+        for part in (length, _masked_crc(length), record, _masked_crc(record)):
+            self._file.write(part)
+            self._sha256.update(part)
+            self._bytes += len(part)
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def _masked_crc(content: bytes) -> bytes:
+    """Returns the CRC-32C in the form that TFRecord files have: rotated, plus a constant."""
+    crc = google_crc32c.value(content)
+    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
