@@ -8,6 +8,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -199,6 +200,32 @@ def copy_tree(source: epath.Path, target: epath.Path, *, last: str = "") -> None
             copy_tree(path, target / path.name)
         else:
             path.copy(target / path.name)
+
+
+@contextlib.contextmanager
+def without_wildcards(folder: epath.PathLike) -> Iterator[str]:
+    """Yields a name of a folder that TensorFlow reads as it is.
+
+    TensorFlow takes the names of checkpoints and SavedModels for patterns when it reads them. It does not find those in
+    a folder such as `run [1]`, and accepts no escaped name. So such a folder gets a second name until the block ends: a
+    link, or a copy if the folder is remote.
+    """
+    name = os.fspath(folder)
+    if not _has_wildcard(name):
+        yield name
+        return
+    place = "/tmp" if _has_wildcard(tempfile.gettempdir()) else None
+    with tempfile.TemporaryDirectory(dir=place) as temporary:
+        second = epath.Path(temporary) / "folder"
+        if is_remote(folder):
+            copy_tree(epath.Path(folder), second)
+        else:
+            os.symlink(os.path.abspath(name), second)
+        yield os.fspath(second)
+
+
+def _has_wildcard(name: str) -> bool:
+    return any(character in name for character in "*?[\\")
 
 
 def remove_tree(folder: epath.Path) -> None:

@@ -6,6 +6,9 @@ import av
 import numpy as np
 import soundfile
 
+ODD_NAME = "-run [1] a*b? \\ %20 'q' \"p\" {x} ~$HOME #ñ\nline"
+"""A legal name of a folder, with the characters that patterns, shells, URLs and markup treat differently."""
+
 
 def tone(*, seconds: float = 0.5, sample_rate: int = 16000, hertz: float = 440.0, amplitude: float = 0.3) -> np.ndarray:
     return amplitude * np.sin(2 * np.pi * hertz * np.arange(round(seconds * sample_rate)) / sample_rate)

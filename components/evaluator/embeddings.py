@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
+from beam_jobs import storage
 from beam_jobs.audio import pcm
 from components.evaluator import baselines
 from components.evaluator.clips import Clips, StoredClip
@@ -36,7 +37,8 @@ def load_embedder(model_dir: epath.Path, saved_model: epath.Path) -> Embedder:
         model_dir: The Trainer's model folder. Its `initial.keras` holds the untrained encoders.
         saved_model: The exported model.
     """
-    served = tf.saved_model.load(os.fspath(saved_model))
+    with storage.without_wildcards(saved_model) as readable:
+        served = tf.saved_model.load(readable)
     untrained: DualEncoder = keras.models.load_model(os.fspath(model_dir / "initial.keras"), compile=False)
     mfcc = baselines.MfccStatistics(sample_rate=untrained.sample_rate, crop=untrained.crop_samples)
     names = untrained.embedding_names

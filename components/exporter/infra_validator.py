@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from beam_jobs import examples
+from beam_jobs import examples, storage
 from beam_jobs.audio import pcm
 from models import subclips
 from models.dual import DualEncoder
@@ -125,10 +125,10 @@ def _serve_once(saved_model: epath.Path, audio: np.ndarray) -> dict[str, np.ndar
     Raises:
         _ServingError: The process failed or took too long. The message is the last line that it printed to stderr.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, storage.without_wildcards(saved_model) as readable:
         audio_file, results_file = f"{folder}/audio.npy", f"{folder}/results.npz"
         np.save(audio_file, audio)
-        command = [sys.executable, os.fspath(_SCRIPT), os.fspath(saved_model), audio_file, results_file]
+        command = [sys.executable, os.fspath(_SCRIPT), readable, audio_file, results_file]
         try:
             process = subprocess.run(
                 command,

@@ -1,12 +1,15 @@
 """Reads the folder of a trained model without Keras, which takes seconds to load."""
 
+import contextlib
 import json
 import zipfile
+import zlib
+from collections.abc import Iterator
 from typing import TypedDict
 
 from etils import epath
 
-from components.errors import UserError
+from components.errors import DamagedFile, UserError
 
 MODEL, INITIAL_MODEL, TRAINING = "model.keras", "initial.keras", "training.json"
 FILES = (MODEL, INITIAL_MODEL, TRAINING)
@@ -28,7 +31,8 @@ def read_model_config(folder: str) -> KerasConfig:
         folder: The model's folder.
 
     Raises:
-        UserError: The folder does not hold a model.
+        DamagedFile: The `.keras` file is damaged.
+        UserError: The folder does not hold a model, or it cannot be read.
     """
     for name in FILES:
         if not (epath.Path(folder) / name).exists():
@@ -37,11 +41,40 @@ def read_model_config(folder: str) -> KerasConfig:
                 "wrote (--import)."
             )
     path = epath.Path(folder) / MODEL
-    try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            content = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise UserError(f"importer.model: {path} is damaged: import the network again.") from error
+    with _opened(path) as archive:
+        content = json.loads(archive.read("config.json"))
     if content.get("class_name") != "DualEncoder":
         raise UserError(f"importer.model: {path} is not a Diptych model: give another folder.")
     return content["config"]
+
+
+def check_checksums(folder: epath.Path) -> None:
+    """Compares the `.keras` files in a folder with the checksums that they contain.
+
+    Raises:
+        DamagedFile: One is damaged.
+        UserError: One cannot be read.
+    """
+    for name in (MODEL, INITIAL_MODEL):
+        with _opened(folder / name) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise _damaged(folder / name)
+
+
+@contextlib.contextmanager
+def _opened(path: epath.Path) -> Iterator[zipfile.ZipFile]:
+    """Opens a `.keras` file. Errors within the `with` block name the file."""
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
+        raise _damaged(path) from error
+    except OSError as error:
+        raise UserError(
+            f"importer.model: {path} cannot be read ({error.strerror}): make it readable, or give another folder."
+        ) from error
+
+
+def _damaged(path: epath.Path) -> DamagedFile:
+    return DamagedFile(f"importer.model: {path} is damaged: import the network, or copy the trained model, again.")

@@ -57,7 +57,7 @@ def import_checkpoint(checkpoint: str, *, output: str, crop_seconds: float) -> s
             too short.
     """
     folder = pathlib.Path(output)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--output {folder} exists already: remove it, or name another folder.")
     arrays = torch_file.read_weights(checkpoint)
     try:

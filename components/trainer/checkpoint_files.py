@@ -7,10 +7,11 @@ A checkpoint is written under a temporary name and then renamed. Its files are v
 read.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -24,7 +25,7 @@ _RECORD, _STATE = "checkpoint.json", "state"
 
 
 class DamagedError(Exception):
-    """A file of a checkpoint is gone, or is not as it was written."""
+    """A file of a checkpoint is gone, or its bytes are not those that were written."""
 
 
 class CheckpointFiles:
@@ -64,19 +65,19 @@ class CheckpointFiles:
 
         Raises:
             DamagedError: The checkpoint is damaged.
-            UserError: The checkpoint is of another model or optimizer.
+            UserError: The checkpoint is of another model or optimizer, or cannot be read.
         """
         record = _read_record(folder)
         if record.variables != self._shapes:
-            raise UserError(
-                f"The checkpoint {folder} is of another model or optimizer: remove {folder.parent} to train from the "
-                "start, or train with the config and the code that wrote it."
-            )
+            raise _other_model_error(folder)
         _verify_files(folder, record)
         try:
-            self._checkpoint.read(os.fspath(folder / _STATE)).assert_consumed()
-        except (AssertionError, tf.errors.OpError) as error:
-            raise DamagedError(str(error)) from error
+            with storage.without_wildcards(folder) as name:
+                self._checkpoint.read(f"{name}/{_STATE}").assert_consumed()
+        except AssertionError as error:
+            raise _other_model_error(folder) from error
+        except (OSError, tf.errors.OpError) as error:  # The files have just been found to be intact.
+            raise unreadable_error(folder, error) from error
         return record.validation_state
 
 
@@ -85,8 +86,31 @@ def verify(folder: epath.Path) -> None:
 
     Raises:
         DamagedError: A file is gone, or is not as it was written.
+        UserError: A file cannot be read.
     """
     _verify_files(folder, _read_record(folder))
+
+
+def reason(error: OSError | tf.errors.OpError) -> str:
+    """Returns the message of an error of a file system or of Cloud Storage, without the path."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return getattr(error, "message", str(error)).partition("\n")[0]
+
+
+def unreadable_error(folder: epath.Path, error: OSError | tf.errors.OpError) -> UserError:
+    """Returns the error of files that may be intact, but cannot be read now."""
+    return UserError(
+        f"The checkpoint {folder} cannot be read ({reason(error)}), and nothing is changed: make it readable, or wait "
+        "until the storage answers, and run the same command again."
+    )
+
+
+def _other_model_error(folder: epath.Path) -> UserError:
+    return UserError(
+        f"The checkpoint {folder} is of another model or optimizer: remove {folder.parent} to train from the start, or "
+        "train with the config and the code that wrote it."
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,24 +130,34 @@ class _Record:
 
 def _read_record(folder: epath.Path) -> _Record:
     try:
-        record = json.loads((folder / _RECORD).read_text())
+        with _read_errors(folder):
+            record = json.loads((folder / _RECORD).read_text())
         return _Record(
             validation_state=ValidationState.from_json(record["standing"]),
             variables=record["variables"],
             files={name: storage.FileDigest(*digest) for name, digest in record["files"].items()},
         )
-    # On Cloud Storage, reading raises errors of TensorFlow.
-    except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
-        raise DamagedError(str(error)) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(f"{_RECORD} is not as it was written ({error})") from error
 
 
 def _verify_files(folder: epath.Path, record: _Record) -> None:
+    for name, digest in record.files.items():
+        with _read_errors(folder):
+            found = storage.file_digest(folder / name)
+        if found != digest:
+            raise DamagedError(f"{name} is not as it was written")
+
+
+@contextlib.contextmanager
+def _read_errors(folder: epath.Path) -> Iterator[None]:
+    """Tells a file that is gone from one that cannot be read. On Cloud Storage, the errors are TensorFlow's."""
     try:
-        for name, digest in record.files.items():
-            if storage.file_digest(folder / name) != digest:
-                raise DamagedError(f"{name} is not as it was written")
+        yield
+    except (FileNotFoundError, tf.errors.NotFoundError) as error:
+        raise DamagedError(f"a file is gone ({error})") from error
     except (OSError, tf.errors.OpError) as error:
-        raise DamagedError(str(error)) from error
+        raise unreadable_error(folder, error) from error
 
 
 class _NamedVariables(tf.Module):

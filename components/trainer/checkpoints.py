@@ -3,9 +3,11 @@
     step-00000400/    the newest checkpoints
     best-00000300/    the best model by validation
 
-A checkpoint that a full disk or a crash has damaged is reported and skipped.
+A checkpoint that a full disk or a crash has damaged is reported, renamed to damaged-NAME and skipped, if there is an
+undamaged one before it. One that cannot be read now is not damaged, and nothing is skipped.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 import keras
@@ -14,11 +16,12 @@ from absl import logging
 from etils import epath
 
 from beam_jobs import storage
-from components.errors import UserError
+from components.errors import DamagedFile, UserError
 from components.trainer import checkpoint_files
 from components.trainer.validation_state import ValidationState
 
 _NEWEST, _BEST = "step", "best"
+_DAMAGED = "damaged-"
 
 
 class Checkpoints:
@@ -39,7 +42,8 @@ class Checkpoints:
         last_saved: Step of the last checkpoint that was saved or restored; 0 if there is none.
 
     Raises:
-        UserError: There are checkpoints, but all are damaged, or one is of another model.
+        DamagedFile: There are checkpoints, but all are damaged.
+        UserError: A checkpoint is of another model, or cannot be read.
     """
 
     def __init__(
@@ -99,30 +103,32 @@ class Checkpoints:
         """Restores the best state and returns its step. Without any validation, the current state is the best.
 
         Raises:
-            UserError: The best checkpoint is damaged or gone.
+            DamagedFile: The best checkpoint is damaged or gone.
+            UserError: It cannot be read.
         """
         if self.validation_state.best_step is None:
             return self.step
         path = self._path(_BEST, step=self.validation_state.best_step)
-        if not path.exists() or self._read(path) is None:
-            raise UserError(
+        if self._read(path) is None:
+            raise DamagedFile(
                 f"The best model's checkpoint {path} is gone or damaged: put it back, or remove {self.folder} to train "
                 "from the start."
             )
         return self.step
 
     def _resume(self) -> None:
-        paths = self._all(_NEWEST, _BEST)
-        for path in reversed(paths):
+        damaged = []
+        for path in reversed(self._all(_NEWEST, _BEST)):
             validation_state = self._read(path)
             if validation_state is not None:
                 logging.info("resumed at step %d from %s", self.step, path)
                 self.validation_state = validation_state
+                self._set_aside(damaged)
                 self._check_best(restored=path)
                 return
-            self._set_aside(path)
-        if paths:
-            raise UserError(f"All checkpoints in {self.folder} are damaged: remove it to train from the start.")
+            damaged.append(path)
+        if damaged or any(name.startswith(_DAMAGED) for name in self._names()):
+            raise DamagedFile(f"All checkpoints in {self.folder} are damaged: remove it to train from the start.")
 
     def _check_best(self, *, restored: epath.Path) -> None:
         """Forgets the best model if its checkpoint is damaged or gone, so that the next validation chooses again.
@@ -145,7 +151,11 @@ class Checkpoints:
             self.validation_state = ValidationState(last_validated_step=state.last_validated_step)
 
     def _read(self, path: epath.Path) -> ValidationState | None:
-        """Restores a checkpoint. Logs an error and returns None if it is damaged or gone."""
+        """Restores a checkpoint. Logs an error and returns None if it is damaged or gone.
+
+        Raises:
+            UserError: It is of another model, or cannot be read.
+        """
         try:
             return self._files.read(path)
         except checkpoint_files.DamagedError as error:
@@ -161,16 +171,18 @@ class Checkpoints:
             newest = self.newest
             kept = f"that of step {newest:,} is kept" if newest else "there is none before it"
             raise UserError(
-                f"The checkpoint of step {self.step:,} cannot be written to {self.folder} ({_reason(error)}); {kept}. "
-                "Make room, or make the folder writable, and run the same command again."
+                f"The checkpoint of step {self.step:,} cannot be written to {self.folder} "
+                f"({checkpoint_files.reason(error)}); {kept}. Make room, or make the folder writable, and run the same "
+                "command again."
             ) from error
 
-    def _set_aside(self, path: epath.Path) -> None:
-        """Renames a damaged checkpoint, so that it does not count among the newest."""
+    def _set_aside(self, paths: Iterable[epath.Path]) -> None:
+        """Renames damaged checkpoints, so that they do not count among the newest."""
         if self._writes:
-            target = path.with_name(f"damaged-{path.name}")
-            storage.remove_tree(target)
-            path.rename(target)
+            for path in paths:
+                target = path.with_name(f"{_DAMAGED}{path.name}")
+                storage.remove_tree(target)
+                path.rename(target)
 
     def _remove(self, paths: Iterable[epath.Path]) -> None:
         if self._writes:
@@ -178,30 +190,25 @@ class Checkpoints:
                 storage.remove_tree(path)
 
     def _remove_unfinished(self) -> None:
-        if self.folder.exists():
-            self._remove([path for path in self.folder.iterdir() if _is_unfinished(path)])
+        self._remove(self.folder / name for name in self._names() if name.endswith(storage.UNFINISHED))
 
     def _path(self, kind: str, *, step: int) -> epath.Path:
         return self.folder / f"{kind}-{step:08d}"
 
     def _all(self, *kinds: str) -> list[epath.Path]:
         """Returns the finished checkpoints of the given kinds, the oldest first."""
-        if not self.folder.exists():
+        names = [name for kind in kinds for name in self._names() if re.fullmatch(rf"{kind}-\d+", name)]
+        return sorted((self.folder / name for name in names), key=_step_of)
+
+    def _names(self) -> list[str]:
+        """Returns the names of everything in the folder, nothing if it does not exist."""
+        try:
+            return [path.name for path in self.folder.iterdir()]
+        except (FileNotFoundError, NotADirectoryError, tf.errors.NotFoundError):
             return []
-        finished = [path for path in self.folder.iterdir() if not _is_unfinished(path)]
-        of_kinds = [path for kind in kinds for path in finished if path.name.startswith(f"{kind}-")]
-        return sorted(of_kinds, key=_step_of)
-
-
-def _is_unfinished(path: epath.Path) -> bool:
-    return path.name.endswith(storage.UNFINISHED)
+        except (OSError, tf.errors.OpError) as error:
+            raise checkpoint_files.unreadable_error(self.folder, error) from error
 
 
 def _step_of(path: epath.Path) -> int:
     return int(path.name.partition("-")[2])
-
-
-def _reason(error: OSError | tf.errors.OpError) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return getattr(error, "message", str(error)).partition("\n")[0]

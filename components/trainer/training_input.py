@@ -36,16 +36,23 @@ class TrainingInput:
         self._read = functools.partial(input_pipeline.training_batches, examples_dir, options, micro_batch=micro_batch)
         self._start_step = start_step
         self._batch_size, self._micro_batch = options.batch_size, micro_batch
-        # The strategy sets it, through `_open`.
+        # The strategy sets it, through `_open`. Of the hosts that this process serves, it is the last one.
         self._host = tf.distribute.InputContext()
         self.iterators = [iter(strategy.distribute_datasets_from_function(self._open)) for _ in range(passes)]
 
     def clip_ids(self, step: int) -> list[str]:
-        """Returns the clips of this host's part of the batch that follows the first `step` steps."""
-        micro_batches = self._batch_size // (self._host.num_input_pipelines * self._micro_batch)
-        batches = self._read(start_step=step, context=self._host).take(micro_batches)
-        ids = tf.concat([batch["clip_id"] for batch in batches], axis=0)
-        return [clip_id.decode() for clip_id in ids.numpy()]
+        """Returns the clips of the batch that follows the first `step` steps, those of all hosts.
+
+        Each host can tell the parts of the others, because they derive from the seed.
+        """
+        hosts = self._host.num_input_pipelines
+        micro_batches = self._batch_size // (hosts * self._micro_batch)
+        ids: list[str] = []
+        for host in range(hosts):
+            context = tf.distribute.InputContext(hosts, host, self._host.num_replicas_in_sync)
+            for batch in self._read(start_step=step, context=context).take(micro_batches):
+                ids += [clip_id.decode() for clip_id in batch["clip_id"].numpy()]
+        return ids
 
     def _open(self, host: tf.distribute.InputContext) -> tf.data.Dataset:
         self._host = host

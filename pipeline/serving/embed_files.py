@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from etils import epath
 
-from beam_jobs import audio
+from beam_jobs import audio, storage
 from beam_jobs.audio import pcm
 from components.embedding_info import EmbeddingInfo
 from components.errors import DamagedFile, UserError
@@ -46,13 +46,14 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
     paths = list(_expand(files))
     if not paths:
         raise UserError(f"There is no file in {', '.join(files)}: give audio files, or folders of them.")
-    if not pathlib.Path(output).absolute().parent.is_dir() or pathlib.Path(output).is_dir():
+    if not os.path.isdir(os.path.dirname(os.path.abspath(output))) or os.path.isdir(output):
         raise UserError(f"--output {output} is not a file in a folder that exists: name another.")
     # Imported here so that wrong arguments are reported before the seconds that TensorFlow takes to load.
     import tensorflow as tf
 
     try:
-        embed = tf.saved_model.load(saved_model).signatures["serving_default"]
+        with storage.without_wildcards(saved_model) as readable:
+            embed = tf.saved_model.load(readable).signatures["serving_default"]
     except Exception as error:  # TensorFlow raises errors of many types for damaged files.
         raise _damaged(f"{saved_model} cannot be loaded ({_first_line(error)})") from error
     columns: dict[str, list[str | np.ndarray]] = {"path": []}
@@ -91,7 +92,7 @@ def _read_info(saved_model: pathlib.Path) -> EmbeddingInfo:
         checksums.mark_as_altered(folder, altered)  # So that `diptych run` writes it again.
         raise _damaged(f"{saved_model / altered} is not as the Exporter wrote it")
     try:
-        if (saved_model / "saved_model.pb").exists():
+        if os.path.exists(saved_model / "saved_model.pb"):
             return EmbeddingInfo.read(saved_model)
     except FileNotFoundError:
         pass
@@ -119,9 +120,10 @@ def _expand(files: Sequence[str]) -> Iterator[pathlib.Path]:
     """
     for name in files:
         path = pathlib.Path(name)
-        if path.is_dir():
+        # Functions of `os.path`, because those of `pathlib` raise errors for a name that is too long.
+        if os.path.isdir(path):
             yield from sorted(child for child in path.rglob("*") if child.is_file())
-        elif path.exists():
+        elif os.path.exists(path):
             yield path
         else:
             raise UserError(f"There is no file {name}: give audio files, or folders of them.")

@@ -3,12 +3,14 @@ import os
 import pwd
 
 import pytest
+import tensorflow as tf
 from apache_beam.io import localfilesystem
 from etils import epath
 
 from beam_jobs import storage
 from tests.bucket import Bucket
 from tests.cloud_storage import Service
+from tests.corpora import ODD_NAME
 
 
 class Remote:
@@ -98,6 +100,18 @@ def test_trees_are_copied_and_removed(tmp_path):
     storage.remove_tree(target)
     storage.remove_tree(target)
     assert not target.exists()
+
+
+def test_tensorflow_reads_what_lies_in_a_folder_of_any_name(tmp_path):
+    folder = epath.Path(tmp_path / ODD_NAME)
+    folder.mkdir()
+    (folder / "file").write_text("content")
+    with storage.without_wildcards(folder) as name:
+        assert tf.io.gfile.glob(f"{name}/file") == [f"{name}/file"]
+        assert tf.io.gfile.GFile(f"{name}/file").read() == "content"
+    assert not os.path.lexists(name)
+    with storage.without_wildcards(tmp_path) as name:
+        assert name == str(tmp_path)
 
 
 def test_sizes_and_times_of_files_of_a_user_without_a_name(tmp_path, monkeypatch):

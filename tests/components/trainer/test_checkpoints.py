@@ -1,4 +1,7 @@
+import contextlib
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -8,7 +11,7 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import storage
-from components.errors import UserError
+from components.errors import DamagedFile, UserError
 from components.trainer.validation_state import ValidationState
 from tests.components.trainer import saved_state
 from tests.components.trainer.saved_state import advance, open_state
@@ -85,7 +88,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_restored(tmp_pat
     assert open_state(tmp_path)[2].step == 2
 
 
-def test_a_checkpoint_that_cloud_storage_cannot_read_is_skipped(tmp_path, monkeypatch):
+def test_a_checkpoint_that_cloud_storage_cannot_read_now_is_not_skipped(tmp_path, monkeypatch):
     weights, step, checkpoints = open_state(tmp_path)
     for to in (1, 2):
         advance(weights, step, checkpoints, to=to)
@@ -96,15 +99,70 @@ def test_a_checkpoint_that_cloud_storage_cannot_read_is_skipped(tmp_path, monkey
         return file_digest(path)
 
     file_digest = storage.file_digest
-    monkeypatch.setattr(storage, "file_digest", unavailable)
-    assert open_state(tmp_path)[2].step == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "file_digest", unavailable)
+        with pytest.raises(UserError, match=r"step-00000002 cannot be read \(503\), and nothing is changed: make it"):
+            open_state(tmp_path)
+    assert _names(tmp_path) == ["step-00000001", "step-00000002"]
+    assert open_state(tmp_path)[2].step == 2
+
+
+@pytest.mark.parametrize("unreadable", ["", "step-00000002", "step-00000002/checkpoint.json"])
+def test_a_checkpoint_without_permission_to_read_is_not_skipped(tmp_path, unreadable):
+    folder = tmp_path / "checkpoints"
+    weights, step, checkpoints = open_state(folder)
+    for to in (1, 2):
+        advance(weights, step, checkpoints, to=to)
+    with _no_permission(folder / unreadable), pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+        open_state(folder)
+    assert open_state(folder)[2].step == 2
+
+
+@contextlib.contextmanager
+def _no_permission(path):
+    """Takes all permissions of a file or folder away, also from a root user."""
+    is_root, mode = os.geteuid() == 0, path.stat().st_mode
+    for parent in path.parents:
+        if is_root and parent.owner() == "root" and parent != pathlib.Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    path.chmod(0)
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        path.chmod(mode)
+
+
+@pytest.mark.parametrize(
+    "name", ["run [1]", "a*", "what?", "back\\slash", "[", "%20", "two\nlines", 'it\'s "q"', "-x", "{a,b}", "ñ" * 100]
+)
+def test_a_run_resumes_in_a_folder_of_any_name(tmp_path, caplog, name):
+    weights, step, checkpoints = open_state(tmp_path / name)
+    advance(weights, step, checkpoints, to=1)
+    checkpoints.save_best(ValidationState(best_step=1, best_score=0.5))
+    advance(weights, step, checkpoints, to=2)
+    again, _, resumed = open_state(tmp_path / name)
+    assert resumed.step == 2
+    np.testing.assert_array_equal(again.numpy(), 2.0)
+    assert resumed.restore_best() == 1
+    np.testing.assert_array_equal(again.numpy(), 1.0)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert _names(tmp_path / name) == ["best-00000001", "step-00000001", "step-00000002"]
 
 
 def test_training_does_not_start_from_the_first_step_by_itself_if_all_checkpoints_are_damaged(tmp_path):
     weights, step, checkpoints = open_state(tmp_path)
     advance(weights, step, checkpoints, to=1)
     (tmp_path / "step-00000001" / "checkpoint.json").unlink()
-    with pytest.raises(UserError, match=f"All checkpoints in {tmp_path} are damaged: remove it to train"):
+    for _ in range(2):  # The same command again ends in the same way.
+        with pytest.raises(DamagedFile, match=f"All checkpoints in {tmp_path} are damaged: remove it to train"):
+            open_state(tmp_path)
+    # Nor if a run of an older version has set them aside.
+    (tmp_path / "step-00000001").rename(tmp_path / "damaged-step-00000001")
+    with pytest.raises(DamagedFile):
         open_state(tmp_path)
 
 

@@ -12,6 +12,7 @@ from models import dual, subclips
 from models.config import ModelConfig
 from pipeline import checksums, cli
 from tests import corpora
+from tests.corpora import ODD_NAME
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,16 @@ def test_each_file_becomes_a_row(model, exported, tmp_path, capsys):
         np.testing.assert_allclose(rows["log_mel"][0], expected["log_mel"][0], atol=1e-2)  # The file has 16 bits.
 
 
+def test_the_model_the_files_and_the_output_may_have_any_name(exported, tmp_path):
+    folder = tmp_path / ODD_NAME
+    shutil.copytree(exported, folder / "model")
+    corpora.write_tone(folder / "in" / "[a]*.wav")
+    arguments = ["--model", folder / "model", "--output", folder / "out[1].npz", folder / "in"]
+    assert cli.main(["embed", *map(str, arguments)]) == 0
+    with np.load(folder / "out[1].npz") as rows:
+        assert rows["path"].tolist() == [str(folder / "in" / "[a]*.wav")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -52,6 +63,9 @@ def test_each_file_becomes_a_row(model, exported, tmp_path, capsys):
         (["--model", "{model}", "{empty}"], "There is no file in"),
         (["--model", "{model}", "--output", "{empty}/nowhere/x.npz", "{audio}"], "is not a file in a folder that"),
         (["--model", "{model}", "--output", "{empty}", "{audio}"], "is not a file in a folder that"),
+        (["--model", "/" + 300 * "x", "{audio}"], "is not a SavedModel from Diptych"),
+        (["--model", "{model}", "/" + 300 * "x"], "There is no file /xxx"),
+        (["--model", "{model}", "--output", "{empty}/" + 300 * "x", "{audio}"], "cannot be written (File name too"),
     ],
 )
 def test_wrong_input_is_one_sentence(exported, tmp_path, capsys, arguments, message):

@@ -123,6 +123,8 @@ def test_wrong_input_is_one_sentence(checkpoint, imported, tmp_path, capsys):
         assert text.startswith(f"diptych: --crop-seconds {seconds}")
         assert message in text
     assert f"--output {imported} exists already" in refusal(capsys, "import-panns", checkpoint, "--output", imported)
+    text = refusal(capsys, "import-panns", checkpoint, "--output", tmp_path / (300 * "x"))
+    assert "cannot be written (File name too long)" in text
     blocked = refusal(capsys, "import-panns", checkpoint, "--output", tmp_path / "page.pth" / "model")
     assert "model cannot be written (" in blocked
 
@@ -172,6 +174,16 @@ class TestRunRefusals:
         keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
         assert "model.keras is not a Diptych model" in refusal(capsys, *run)
         assert not (tmp_path / "root").exists()
+
+    @pytest.mark.parametrize("name", ["model.keras", "initial.keras"])
+    def test_a_bit_that_has_flipped(self, imported, tmp_path, capsys, name):
+        model = shutil.copytree(imported, tmp_path / "model")
+        content = bytearray((model / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (model / name).write_bytes(content)
+        run = ("run", "--preset", "quickstart", "--root", tmp_path / "root", "--until", "Importer", "--import", model)
+        for _ in range(2):
+            assert f"{name} is damaged: import the network, or copy the trained model, again." in refusal(capsys, *run)
 
     def test_another_sample_rate(self, imported, tmp_path, capsys):
         run = ("run", "--preset", "quickstart", "--root", tmp_path / "root", "--import", imported)
