@@ -25,15 +25,12 @@ SEARCH_BYTES = 2**36
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
-def write(folder: epath.Path, *, staged: epath.Path) -> str:
+def write(folder: epath.Path, *, staged: epath.Path) -> None:
     """Writes the checksums of a folder that is about to be published.
 
     Args:
         folder: The folder once it is published.
         staged: Where its files are now.
-
-    Returns:
-        The content digest of the files, see `digests.content_digest`.
     """
     sums = digests.file_digests(staged)
     folder.parent.mkdir(parents=True, exist_ok=True)

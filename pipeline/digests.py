@@ -24,16 +24,13 @@ def listing_digest(folder: epath.Path) -> str:
 def content_digest(folder: epath.Path) -> str:
     """Returns a digest of the names and bytes of all files in a folder.
 
-    See `file_digests` for the files that are not read.
+    A file is not read if its record in `storage.RECORDS_FOLDER` has the file's size. Then the record's SHA-256 is used.
     """
-    return json_digest(list(file_digests(folder).items()))
+    return json_digest([(name, _file_sha256(file)) for name, file in _files(folder)])
 
 
 def file_digests(folder: epath.Path) -> dict[str, str]:
-    """Returns the SHA-256 of every file in a folder except records, by relative name.
-
-    A file is not read if its record in `storage.RECORDS_FOLDER` has the file's size. Then the record's SHA-256 is used.
-    """
+    """Returns the SHA-256 of every file in a folder, by relative name. Records are treated as in `content_digest`."""
     return {name: _file_sha256(file) for name, file in _files(folder)}
 
 

@@ -113,9 +113,10 @@ class StageRunner:
             artifacts[channel] = Artifact(
                 type=artifact_type.value,
                 uri=os.fspath(target),
-                digest=checksums.write(target, staged=staging / channel),
+                digest=digests.content_digest(staging / channel),
                 listing=digests.listing_digest(staging / channel),
             )
+            checksums.write(target, staged=staging / channel)
         with interrupts.deferred():
             for channel, artifact in artifacts.items():
                 # Ids start again when the metadata is deleted, so the folder may exist already.
