@@ -37,10 +37,7 @@ def combined_digest(sums: Mapping[str, str], *, reports: Collection[str] = ()) -
 
 
 def file_digests(folder: epath.Path) -> dict[str, str]:
-    """Returns the SHA-256 of every file in a folder except records, by relative name.
-
-    A file is not read if its record in `storage.RECORDS_FOLDER` has the file's size. Then the record's SHA-256 is used.
-    """
+    """Returns the SHA-256 of every file in a folder, by relative name. Records are treated as in `content_digest`."""
     return {name: _file_sha256(file) for name, file in _files(folder)}
 
 

@@ -3,7 +3,7 @@ import subprocess
 import pytest
 from etils import epath
 
-from pipeline import checksums, digests
+from pipeline import checksums
 
 
 @pytest.fixture
@@ -15,10 +15,6 @@ def folder(tmp_path):
     (folder / "info.json").write_text("{}")
     checksums.write(folder, staged=folder)
     return folder
-
-
-def test_the_content_digest_is_returned(folder):
-    assert checksums.write(folder, staged=folder) == digests.content_digest(folder)
 
 
 def test_sha256sum_reads_the_checksums(folder):
