@@ -70,7 +70,7 @@ class CacheKey:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all fields. Executions with equal digests have equal outputs."""
+        """SHA-256 of all fields. Executions with equal digests write the same, except for times that they measure."""
         return digests.json_digest(dataclasses.asdict(self))
 
 

@@ -64,7 +64,7 @@ def make(
     refusal: UserError | None = None
     for node in pipeline.nodes:
         if node.name not in selected.stages:
-            planned.append(PlannedStage(stage=node.name, outcome="not run", why="after --until"))
+            planned.append(PlannedStage(stage=node.name, outcome="not run", why="excluded by --until"))
             continue
         if refusal is not None:
             planned.append(PlannedStage(stage=node.name, outcome="not run", why="the run ends before it"))
