@@ -26,7 +26,9 @@ def execute(
     context.progress.update(1, total=2, unit="parts")
     blessing = infra_validator.validate(
         outputs["saved_model"],
-        audio=infra_validator.read_clips(inputs["examples"], count=config.validation_clips),
+        audio=infra_validator.read_clips(
+            inputs["examples"], count=config.validation_clips, crop_samples=model.crop_samples
+        ),
         reference=model,
         tolerance=config.tolerance,
     )
@@ -43,5 +45,6 @@ def _summary(info: EmbeddingInfo, blessing: InfraBlessing) -> str:
     formats = " + ".join(f"{name} {dim}" for name, dim in info.dims.items())
     outcome = f"{len(blessing.checks)} infra checks passed"
     if not blessing.blessed:
-        outcome = f"NOT blessed: {', '.join(blessing.failed)}"
+        reasons = [f"{name} ({blessing.checks[name].detail})" for name in blessing.failed]
+        outcome = f"NOT blessed: {', '.join(reasons)}"
     return f"SavedModel of {formats} = {info.dim} dimensions, {outcome}"

@@ -3,11 +3,16 @@
 A fresh process that imports TensorFlow and NumPy only loads the SavedModel and embeds a few clips (`serve_once.py`).
 Its embeddings are compared with those of the Keras model in this process. Both compute on the CPU: this process already
 holds the memory of the GPUs, and a TPU belongs to one process at a time.
+
+The clips are cut to a few sub-clips and embedded a few at a time, so that the check takes the same memory for clips of
+an hour. What the model does wrong is a failed check. A process that was killed, took too long or ran out of memory says
+nothing about the model: this is an error, and the next run checks again.
 """
 
 import dataclasses
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,11 +24,14 @@ from etils import epath
 
 from beam_jobs import examples, storage
 from beam_jobs.audio import pcm
+from components.errors import UserError
+from components.exporter import serve_once
 from models import subclips
 from models.dual import DualEncoder
 
-_SCRIPT = pathlib.Path(__file__).with_name("serve_once.py")
+_SCRIPT = pathlib.Path(serve_once.__file__)
 _TIMEOUT_SECONDS = 600
+_SUBCLIPS = 4  # Sub-clips of a clip that are checked.
 
 _WITHOUT_ACCELERATORS = {
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -73,25 +81,35 @@ class InfraBlessing:
         return content
 
 
-class _ServingError(Exception):
-    """The fresh process could not load or run the SavedModel."""
+class _ModelError(Exception):
+    """The SavedModel fails a check in the fresh process.
+
+    Attributes:
+        check: The name of the check.
+    """
+
+    def __init__(self, check: str, reason: str):
+        super().__init__(reason)
+        self.check = check
 
 
-def read_clips(examples_dir: epath.Path, *, count: int) -> np.ndarray:
-    """Reads the first clips of the examples and cuts them to the length of the shortest.
+def read_clips(examples_dir: epath.Path, *, count: int, crop_samples: int) -> np.ndarray:
+    """Reads the beginnings of the first clips of the examples and cuts them to the length of the shortest.
 
     Args:
         examples_dir: The examples.
         count: Maximum number of clips.
+        crop_samples: Length of a sub-clip. A clip is cut to four of them, which overlap.
 
     Returns:
         float32 (clips, samples) in [-1, 1].
     """
+    longest = crop_samples + (_SUBCLIPS - 1) * subclips.half_crop(crop_samples)
     clips: list[np.ndarray] = []
     for split in examples.read_info(examples_dir).splits:
-        remaining = count - len(clips)
-        dataset = examples.dataset(examples_dir, split).take(remaining)
-        clips.extend(clip["audio"] for clip in dataset.as_numpy_iterator())
+        dataset = examples.dataset(examples_dir, split).take(count - len(clips))
+        # Copied, so that the rest of a long clip does not stay in memory.
+        clips.extend(clip["audio"][:longest].copy() for clip in dataset.as_numpy_iterator())
     shortest = min(clip.size for clip in clips)
     return pcm.to_float(np.stack([clip[:shortest] for clip in clips]))
 
@@ -104,14 +122,18 @@ def validate(saved_model: epath.Path, *, audio: np.ndarray, reference: DualEncod
         audio: float32 (clips, samples) in [-1, 1].
         reference: The model that was exported.
         tolerance: Largest difference allowed, as a share of the largest embedding value.
+
+    Raises:
+        UserError: The fresh process could not do its work, which says nothing about the model.
     """
+    loads = Check(True, "in a fresh process, without our code")
     try:
         served = _serve_once(saved_model, audio)
-    except _ServingError as error:
-        return InfraBlessing(checks={"loads": Check(False, str(error))})
+    except _ModelError as error:
+        return InfraBlessing(checks={"loads": loads, error.check: Check(False, str(error))})
     with tf.device("CPU:0"):  # As the fresh process: a GPU's own rounding would count as a difference.
-        expected = {name: np.asarray(value) for name, value in subclips.embed_clips(reference, audio).items()}
-    checks = {"loads": Check(True, "in a fresh process, without our code")}
+        expected = _embed_in_batches(reference, audio)
+    checks = {"loads": loads}
     checks.update(_compare(served, expected, tolerance=tolerance))
     latency_ms = {
         name.removeprefix("ms/"): round(float(value), 2) for name, value in served.items() if name.startswith("ms/")
@@ -119,11 +141,18 @@ def validate(saved_model: epath.Path, *, audio: np.ndarray, reference: DualEncod
     return InfraBlessing(checks=checks, latency_ms=latency_ms)
 
 
+def _embed_in_batches(model: DualEncoder, audio: np.ndarray) -> dict[str, np.ndarray]:
+    starts = range(0, len(audio), serve_once.CLIPS_AT_A_TIME)
+    batches = [subclips.embed_clips(model, audio[start : start + serve_once.CLIPS_AT_A_TIME]) for start in starts]
+    return {name: np.concatenate([np.asarray(batch[name]) for batch in batches]) for name in batches[0]}
+
+
 def _serve_once(saved_model: epath.Path, audio: np.ndarray) -> dict[str, np.ndarray]:
     """Runs `serve_once.py` and returns its results.
 
     Raises:
-        _ServingError: The process failed or took too long. The message is the last line that it printed to stderr.
+        _ModelError: The SavedModel cannot be loaded, lacks a signature, or one of its signatures fails.
+        UserError: The process was killed, took too long, ran out of memory or could not start.
     """
     with tempfile.TemporaryDirectory() as folder, storage.without_wildcards(saved_model) as readable:
         audio_file, results_file = f"{folder}/audio.npy", f"{folder}/results.npz"
@@ -139,12 +168,31 @@ def _serve_once(saved_model: epath.Path, audio: np.ndarray) -> dict[str, np.ndar
                 env={**os.environ, **_WITHOUT_ACCELERATORS},
             )
         except subprocess.TimeoutExpired as error:
-            raise _ServingError(f"no answer within {_TIMEOUT_SECONDS} seconds") from error
-        if process.returncode != 0:
-            lines = process.stderr.strip().splitlines()
-            raise _ServingError(lines[-1] if lines else f"exit status {process.returncode}")
+            raise UserError(
+                f"The process that checks the SavedModel gave no answer within {_TIMEOUT_SECONDS} seconds: run the "
+                "same command again when this machine has less to do."
+            ) from error
+        _check_process(process)
         with np.load(results_file) as results:
             return dict(results)
+
+
+def _check_process(process: subprocess.CompletedProcess[str]) -> None:
+    """Raises the error of a `serve_once.py` that did not end well, see `_serve_once`."""
+    way_out = "free memory, or lower exporter.validation_clips, and run the same command again"
+    if process.returncode == serve_once.MODEL_FAILED:
+        check, _, reason = process.stdout.strip().splitlines()[-1].partition(": ")
+        raise _ModelError(check, reason)
+    if process.returncode == serve_once.OUT_OF_MEMORY:
+        raise UserError(f"The process that checks the SavedModel ran out of memory: {way_out}.")
+    if process.returncode < 0:
+        raise UserError(
+            f"The process that checks the SavedModel was ended by {signal.Signals(-process.returncode).name}, most "
+            f"likely because memory was short: {way_out}."
+        )
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
+        raise UserError(f"The process that checks the SavedModel could not do its work ({lines[-1]}): {way_out}.")
 
 
 def _compare(

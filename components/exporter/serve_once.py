@@ -4,45 +4,86 @@ The InfraValidator runs this file as a script in a fresh process. It imports Ten
 
     python serve_once.py SAVED_MODEL AUDIO.npy RESULTS.npz
 
-AUDIO.npy holds float32 (clips, samples) in [-1, 1]. RESULTS.npz gets these arrays:
+AUDIO.npy holds float32 (clips, samples) in [-1, 1]. At most `CLIPS_AT_A_TIME` of them are embedded in one batch.
+RESULTS.npz gets these arrays:
 
-    clips/NAME     each output of the signature serving_default, for all clips in one batch
-    windows/NAME   each output of the signature windows, for all clips in one batch
+    clips/NAME     each output of the signature serving_default
+    windows/NAME   each output of the signature windows
     alone          `embedding` of each clip in a batch of its own
     silence        `embedding` of one silent clip
     short_clip     `embedding` of the first samples of the first clip
     ms/BATCH       latency in milliseconds of one_clip and of batch_of_N
+
+If the model fails, the last line of stdout says how, as `CHECK: reason` with the name of the check that it fails, and
+the exit status is `MODEL_FAILED`. If memory ends, the exit status is `OUT_OF_MEMORY`.
 """
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
+MODEL_FAILED, OUT_OF_MEMORY = 3, 4
+CLIPS_AT_A_TIME = 4
+SIGNATURES = ("serving_default", "windows")
 _SHORT_SAMPLES = 1000
 _REPEATS = 5
 
 
 def main(saved_model: str, audio_file: str, results_file: str) -> None:
     """Loads the SavedModel, calls its signatures and writes the results."""
-    signatures = tf.saved_model.load(saved_model).signatures
-    embed, embed_windows = signatures["serving_default"], signatures["windows"]
+    with _failing("loads", "it cannot be loaded"):
+        signatures = tf.saved_model.load(saved_model).signatures
+    missing = [name for name in SIGNATURES if name not in signatures]
+    if missing:
+        _fail("outputs", f"there is no signature {' and no '.join(missing)}, only {', '.join(signatures) or 'none'}")
     audio = np.load(audio_file)
-    results = {f"clips/{name}": value.numpy() for name, value in embed(audio=tf.constant(audio)).items()}
-    for name, value in embed_windows(audio=tf.constant(audio)).items():
-        results[f"windows/{name}"] = value.numpy()
+    results = {}
+    for name, prefix in zip(SIGNATURES, ("clips", "windows"), strict=True):
+        with _failing("outputs", f"the signature {name} fails"):
+            for output, values in _in_batches(signatures[name], audio).items():
+                results[f"{prefix}/{output}"] = values
 
     def embedding(batch: np.ndarray) -> np.ndarray:
-        return embed(audio=tf.constant(batch))["embedding"].numpy()
+        return signatures["serving_default"](audio=tf.constant(batch))["embedding"].numpy()
 
-    results["alone"] = np.concatenate([embedding(clip[None]) for clip in audio])
-    results["silence"] = embedding(np.zeros_like(audio[:1]))
-    results["short_clip"] = embedding(audio[:1, :_SHORT_SAMPLES])
-    results["ms/one_clip"] = _latency_ms(embedding, audio[:1])
-    results[f"ms/batch_of_{len(audio)}"] = _latency_ms(embedding, audio)
+    if "clips/embedding" in results:  # Otherwise the check of the outputs says what is missing.
+        batch = audio[:CLIPS_AT_A_TIME]
+        with _failing("alone_as_in_a_batch", "a clip alone fails"):
+            results["alone"] = np.concatenate([embedding(clip[None]) for clip in audio])
+        with _failing("silence", "silence fails"):
+            results["silence"] = embedding(np.zeros_like(audio[:1]))
+        with _failing("short_clip", f"a clip of {_SHORT_SAMPLES} samples fails"):
+            results["short_clip"] = embedding(audio[:1, :_SHORT_SAMPLES])
+        results["ms/one_clip"] = _latency_ms(embedding, audio[:1])
+        results[f"ms/batch_of_{len(batch)}"] = _latency_ms(embedding, batch)
     np.savez(results_file, **results)
+
+
+def _in_batches(signature: Callable[..., dict[str, tf.Tensor]], audio: np.ndarray) -> dict[str, np.ndarray]:
+    starts = range(0, len(audio), CLIPS_AT_A_TIME)
+    batches = [signature(audio=tf.constant(audio[start : start + CLIPS_AT_A_TIME])) for start in starts]
+    return {name: np.concatenate([batch[name].numpy() for batch in batches]) for name in batches[0]}
+
+
+@contextlib.contextmanager
+def _failing(check: str, what: str) -> Iterator[None]:
+    """Ends the process if the block raises an error: the model fails the check, or memory has ended."""
+    try:
+        yield
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        sys.exit(OUT_OF_MEMORY)
+    except Exception as error:  # Whatever a model does wrong.
+        reason = (str(error).strip().splitlines() or [""])[0]
+        _fail(check, f"{what}: {type(error).__name__}: {reason}")
+
+
+def _fail(check: str, reason: str) -> None:
+    print(f"{check}: {reason}")
+    sys.exit(MODEL_FAILED)
 
 
 def _latency_ms(embedding: Callable[[np.ndarray], np.ndarray], batch: np.ndarray) -> float:

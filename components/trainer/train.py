@@ -12,7 +12,7 @@ from etils import epath
 from beam_jobs import examples
 from components.base import StageContext
 from components.errors import UserError
-from components.trainer import checks, compiled_loop, input_pipeline, optimizers, step, strategies, validation
+from components.trainer import checks, compiled_loop, input_pipeline, memory, optimizers, step, strategies, validation
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
 from components.trainer.loop import Outcome, TrainingLoop
@@ -31,8 +31,8 @@ def train(
     """Trains from the first step, or from the last checkpoint in `context.work_dir`, to the last step.
 
     Raises:
-        UserError: The examples do not fit the config, the loss is no longer finite, memory is exhausted, or a file
-            cannot be written.
+        UserError: The examples do not fit the config, a step does not fit into memory, the loss is no longer finite,
+            or a file cannot be written.
     """
     # Strategy. Several machines must connect before TensorFlow is used for anything else.
     strategy = strategies.make(config.strategy, tpu=config.tpu)
@@ -46,6 +46,7 @@ def train(
     # Model.
     training_step = _build_step(config, strategy=strategy)
     model = training_step.model
+    memory.check(training_step, config=config, info=info)
     checks.check_crops(config, info, crop_samples=model.crop_samples)
     if is_chief:
         _save_model(model, outputs["model"] / "initial.keras")

@@ -1,8 +1,9 @@
 """Embeds audio files with an exported SavedModel."""
 
+import math
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from beam_jobs.audio import pcm
 from components.embedding_info import EmbeddingInfo
 from components.errors import DamagedFile, UserError
 from pipeline import checksums
+
+_SUBCLIPS_AT_A_TIME = 32
 
 
 class EmbeddedFiles(NamedTuple):
@@ -53,9 +56,14 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
 
     try:
         with storage.without_wildcards(saved_model) as readable:
-            embed = tf.saved_model.load(readable).signatures["serving_default"]
+            signatures = tf.saved_model.load(readable).signatures
     except Exception as error:  # TensorFlow raises errors of many types for damaged files.
         raise _damaged(f"{saved_model} cannot be loaded ({_first_line(error)})") from error
+
+    def embed(samples: np.ndarray, *, signature: str) -> dict[str, np.ndarray]:
+        outputs = signatures[signature](audio=tf.constant(pcm.to_float(samples[None])))
+        return {name: values.numpy()[0] for name, values in outputs.items()}
+
     columns: dict[str, list[str | np.ndarray]] = {"path": []}
     quarantined: dict[str, str] = {}
     for path in paths:
@@ -64,10 +72,10 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
         except audio.DecodeError as error:
             quarantined[os.fspath(path)] = str(error)
             continue
-        embeddings = embed(audio=tf.constant(pcm.to_float(samples[None])))
+        embeddings = _embed_in_parts(samples, embed=embed, info=info)
         columns["path"].append(os.fspath(path))
         for name, values in embeddings.items():
-            columns.setdefault(name, []).append(values.numpy()[0])
+            columns.setdefault(name, []).append(values)
     count = len(columns["path"])
     if not count:
         raise UserError(f"None of the {len(paths)} files could be decoded: give at least one audio file.")
@@ -77,6 +85,33 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
     except OSError as error:
         raise UserError(f"--output {output} cannot be written ({error.strerror}): name another file.") from error
     return EmbeddedFiles(count=count, quarantined=quarantined)
+
+
+def _embed_in_parts(
+    samples: np.ndarray, *, embed: Callable[..., dict[str, np.ndarray]], info: EmbeddingInfo
+) -> dict[str, np.ndarray]:
+    """Embeds a file, a few of its sub-clips at a time, because a signature embeds all that it gets at once.
+
+    Args:
+        samples: int16 (samples,).
+        embed: Calls a signature of the model on samples and returns its outputs.
+        info: Describes the model.
+
+    Returns:
+        Name of the embedding -> (dim,), the mean over all sub-clips.
+    """
+    crop, stride = info.crop_samples, info.stride_samples
+    last = max(len(samples) - crop, 0)
+    count = 1 + math.ceil(last / stride)
+    if count <= _SUBCLIPS_AT_A_TIME:
+        return embed(samples, signature="serving_default")
+    sums: dict[str, np.ndarray] = {}
+    for first in range(0, count, _SUBCLIPS_AT_A_TIME):
+        # The model cuts a part that starts and ends with sub-clips into the same sub-clips as the whole.
+        start, end = min(first * stride, last), (first + _SUBCLIPS_AT_A_TIME - 1) * stride + crop
+        for name, values in embed(samples[start:end], signature="windows").items():
+            sums[name] = sums.get(name, 0.0) + values.sum(axis=0)
+    return {name: values / count for name, values in sums.items()}
 
 
 def _read_info(saved_model: pathlib.Path) -> EmbeddingInfo:

@@ -20,6 +20,7 @@ RENDERERS = {
     "encoders": tables.encoders,
     "train_step": tables.train_step,
     "train_memory": tables.train_memory,
+    "memory_estimate": tables.memory_estimate,
     "memory_pool": tables.memory_pool,
 }
 

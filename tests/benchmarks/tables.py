@@ -87,6 +87,16 @@ def train_memory(result: dict) -> str:
     return table(header, rows) + "\n" + paragraph(f"Measured on {_where(result)}")
 
 
+def memory_estimate(result: dict) -> str:
+    """Renders the memory that the Trainer expects to take, beside what it takes."""
+    header = ["training", "estimate, MiB", "peak of the process, MiB", "estimate / peak"]
+    rows = [
+        [name, f"{row['estimated_mib']:,}", f"{row['peak_mib']:,}", f"{row['estimate_to_peak']:.2f}"]
+        for name, row in result["cases"].items()
+    ]
+    return table(header, rows) + "\n" + paragraph(f"Measured on {_where(result)}")
+
+
 def memory_pool(result: dict) -> str:
     """Renders the effect of TensorFlow's memory pool on training."""
     header = [

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from components import host_memory
 from pipeline import tensorflow_settings
 
 NAMES = ("TF_CPU_ALLOCATOR_USE_BFC", "TF_CPU_BFC_MEM_LIMIT_IN_MB", "TF_CPP_MIN_LOG_LEVEL")
@@ -14,10 +15,10 @@ PHYSICAL_MB = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
 def test_the_pool_takes_nine_tenths_of_the_available_memory(monkeypatch, tmp_path, container_limit, pool_mb):
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
-    file = tmp_path / "memory.max"
     if container_limit:
-        file.write_text(f"{container_limit}\n")
-    monkeypatch.setattr(tensorflow_settings, "_CONTAINER_LIMIT", file)
+        (tmp_path / "memory.max").write_text(f"{container_limit}\n")
+        (tmp_path / "memory.current").write_text("0\n")
+    monkeypatch.setattr(host_memory, "_CGROUPS", tmp_path)
     tensorflow_settings.apply()
     assert os.environ["TF_CPU_ALLOCATOR_USE_BFC"] == "true"
     assert int(os.environ["TF_CPU_BFC_MEM_LIMIT_IN_MB"]) == pytest.approx(pool_mb, abs=1)

@@ -1,4 +1,9 @@
 import json
+import os
+import pathlib
+import signal
+import threading
+import time
 
 import keras
 import numpy as np
@@ -6,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from components.embedding_info import EmbeddingInfo
+from components.errors import UserError
 from components.exporter import Exporter, infra_validator, saved_model
 from models import dual, subclips
 from models.config import ModelConfig
@@ -101,6 +107,7 @@ def test_a_damaged_saved_model_is_not_blessed_and_the_reason_is_given(exported, 
     audio = np.zeros((2, 9000), np.float32)
     blessing = infra_validator.validate(tmp_path, audio=audio, reference=model, tolerance=1e-4)
     assert not blessing.blessed
+    assert blessing.checks["loads"].detail.startswith("it cannot be loaded: ")
     assert "SavedModel" in blessing.checks["loads"].detail
     assert set(blessing.to_dict()) == {"blessed", "checks"}
 
@@ -163,3 +170,81 @@ def test_the_fresh_process_finds_no_accelerator(tmp_path, monkeypatch):
     }
     assert str(child["TPU_LIBRARY_PATH"]) == "/dev/null"
     assert str(child["DIPTYCH_TEST"]) == "kept"
+
+
+def test_clips_of_an_hour_are_checked_in_a_bounded_piece(exported, tmp_path):
+    model, _ = exported
+    hour = np.zeros(3600 * 16000, np.int16)
+    examples = stored_examples.write_examples(tmp_path / "examples", {"train": [(hour, (), 0)] * 2})
+    audio = infra_validator.read_clips(examples, count=4, crop_samples=model.crop_samples)
+    assert audio.shape == (2, 20000)  # Four sub-clips of 8,000 samples, each half a crop after the one before.
+    assert audio.base is None or audio.base.nbytes < 1e6
+
+
+def test_more_clips_are_embedded_a_few_at_a_time(exported):
+    model, run = exported
+    audio = np.random.default_rng(0).uniform(-0.1, 0.1, (6, 9000)).astype(np.float32)
+    blessing = infra_validator.validate(run.outputs["saved_model"], audio=audio, reference=model, tolerance=1e-4)
+    assert blessing.blessed
+    assert set(blessing.latency_ms) == {"one_clip", "batch_of_4"}
+
+
+def _kill_the_check():
+    """Kills the fresh process of the InfraValidator as soon as there is one, as the system does without memory."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for children in pathlib.Path("/proc/self/task").glob("*/children"):
+            for child in children.read_text().split():
+                if b"serve_once.py" in pathlib.Path("/proc", child, "cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGKILL)
+                    return
+        time.sleep(0.01)
+
+
+def test_a_check_that_is_killed_is_no_verdict_on_the_model(exported):
+    model, run = exported
+    killer = threading.Thread(target=_kill_the_check)
+    killer.start()
+    with pytest.raises(UserError, match="was ended by SIGKILL, most likely because memory was short: free memory"):
+        infra_validator.validate(
+            run.outputs["saved_model"], audio=np.zeros((2, 9000), np.float32), reference=model, tolerance=1e-4
+        )
+    killer.join()
+
+
+def test_a_check_without_an_answer_is_no_verdict_on_the_model(exported, monkeypatch):
+    model, run = exported
+    monkeypatch.setattr(infra_validator, "_TIMEOUT_SECONDS", 0.01)
+    with pytest.raises(UserError, match="gave no answer within 0.01 seconds: run the same command again"):
+        infra_validator.validate(
+            run.outputs["saved_model"], audio=np.zeros((2, 9000), np.float32), reference=model, tolerance=1e-4
+        )
+
+
+def _save_signatures(folder, functions):
+    module = tf.Module()
+    audio = tf.TensorSpec((None, None), tf.float32, name="audio")
+    module.functions = {name: tf.function(function) for name, function in functions.items()}
+    signatures = {name: function.get_concrete_function(audio) for name, function in module.functions.items()}
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def test_a_missing_signature_is_named(exported, tmp_path):
+    model, _ = exported
+    _save_signatures(tmp_path, {"serving_default": lambda audio: {"embedding": audio}})
+    audio = np.zeros((2, 9000), np.float32)
+    blessing = infra_validator.validate(tmp_path, audio=audio, reference=model, tolerance=1e-4)
+    assert blessing.failed == ["outputs"]
+    assert blessing.checks["outputs"].detail == "there is no signature windows, only serving_default"
+    assert blessing.checks["loads"].passed
+
+
+def test_a_check_that_runs_out_of_memory_is_no_verdict_on_the_model(exported, tmp_path):
+    model, _ = exported
+
+    def embed(audio):
+        return {"embedding": tf.random.uniform((2**42,)) + tf.reduce_sum(audio)}  # 16 TiB
+
+    _save_signatures(tmp_path, {"serving_default": embed, "windows": embed})
+    with pytest.raises(UserError, match="ran out of memory: free memory, or lower exporter.validation_clips"):
+        infra_validator.validate(tmp_path, audio=np.zeros((2, 9000), np.float32), reference=model, tolerance=1e-4)

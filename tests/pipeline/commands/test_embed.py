@@ -5,12 +5,15 @@ import keras
 import numpy as np
 import pytest
 import soundfile
+import tensorflow as tf
 from etils import epath
 
+from components.embedding_info import EmbeddingInfo
 from components.exporter import saved_model
 from models import dual, subclips
 from models.config import ModelConfig
 from pipeline import checksums, cli
+from pipeline.serving import embed_files
 from tests import corpora
 from tests.corpora import ODD_NAME
 
@@ -52,6 +55,23 @@ def test_the_model_the_files_and_the_output_may_have_any_name(exported, tmp_path
     assert cli.main(["embed", *map(str, arguments)]) == 0
     with np.load(folder / "out[1].npz") as rows:
         assert rows["path"].tolist() == [str(folder / "in" / "[a]*.wav")]
+
+
+@pytest.mark.parametrize("samples", [8000 + 31 * 4000, 8000 + 32 * 4000, 8000 + 32 * 4000 + 1, 300_000])
+def test_a_long_file_is_embedded_in_parts_with_the_same_mean(model, exported, samples):
+    info = EmbeddingInfo.read(epath.Path(exported))
+    noise = np.random.default_rng(0).integers(-3000, 3000, samples).astype(np.int16)
+    signatures, seen = tf.saved_model.load(exported).signatures, []
+
+    def embed(part, *, signature):
+        seen.append(len(part))
+        outputs = signatures[signature](audio=tf.constant(part[None] / 32768, tf.float32))
+        return {name: values.numpy()[0] for name, values in outputs.items()}
+
+    embedded = embed_files._embed_in_parts(noise, embed=embed, info=info)
+    assert max(seen) <= 8000 + 31 * 4000
+    expected = subclips.embed_clips(model, noise[None].astype(np.float32) / 32768)
+    np.testing.assert_allclose(embedded["embedding"], expected["embedding"][0], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
