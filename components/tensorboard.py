@@ -1,7 +1,7 @@
 """Writes figures, sound and tables to TensorBoard. Only executors and summaries import this module: it is heavy."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +9,7 @@ from etils import epath
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from beam_jobs import storage
 from beam_jobs.audio import log_mel, pcm
 
 _DPI = 100
@@ -17,6 +18,48 @@ _DPI = 100
 def writer(directory: epath.PathLike) -> tf.summary.SummaryWriter:
     """Opens a writer of event files in `directory`. Use it in a `with` statement through its `as_default`."""
     return tf.summary.create_file_writer(os.fspath(directory))
+
+
+def has_events(directory: epath.PathLike) -> bool:
+    """Returns whether there are event files in `directory`."""
+    return bool(_event_files(directory))
+
+
+def drop_from(directory: epath.PathLike, step: int) -> None:
+    """Removes what a killed run has written at `step` and later from the event files. Call it before `writer`.
+
+    TensorBoard's readers differ in how they treat steps that come twice, so the files are written again without them.
+    """
+    for path in _event_files(directory):
+        rewritten = path.with_name(f"rewritten{storage.UNFINISHED}")
+        has_dropped = False
+        with tf.io.TFRecordWriter(os.fspath(rewritten)) as writer:
+            for record in _records(path):
+                event = tf.compat.v1.Event.FromString(record)
+                if event.HasField("summary") and event.step >= step:
+                    has_dropped = True
+                else:
+                    writer.write(record)
+        if has_dropped:
+            rewritten.replace(path)
+        else:
+            rewritten.unlink()
+
+
+def _event_files(directory: epath.PathLike) -> list[epath.Path]:
+    folder = epath.Path(directory)
+    if not folder.exists():
+        return []
+    return sorted(path for path in folder.iterdir() if ".tfevents." in path.name)
+
+
+def _records(path: epath.Path) -> Iterator[bytes]:
+    """Yields the whole records of an event file."""
+    try:
+        for record in tf.data.TFRecordDataset(os.fspath(path)):
+            yield record.numpy()
+    except tf.errors.DataLossError:
+        return  # The run was killed while it wrote the last record.
 
 
 def figure(*, width: float = 8.0, height: float = 4.0, layout: str | None = "constrained") -> Figure:

@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; by default those of the process.
 
     Returns:
-        The exit status: 0, 1 for a bug, 2 for what the user can correct, 130 after Ctrl-C, 143 after SIGTERM.
+        The exit status: 0, 1 for a bug, 2 for what the user can correct, 130 after Ctrl-C, 143 after SIGTERM, 129 after
+            SIGHUP.
     """
     typed = sys.argv[1:] if argv is None else argv
     arguments = _parse(typed)

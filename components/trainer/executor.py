@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from etils import epath
 
 from components import base
-from components.trainer import train
+from components.trainer import strategies, train
 from components.trainer.config import TrainerConfig
 from components.trainer.loop import Outcome
 
@@ -23,7 +23,8 @@ def execute(
     Raises:
         UserError: See `train.train`.
     """
-    outcome = train.train(config, examples_dir=inputs["examples"], outputs=outputs, context=context)
+    with strategies.lost_machine_errors():
+        outcome = train.train(config, examples_dir=inputs["examples"], outputs=outputs, context=context)
     return base.StageResult(summary=_summary(outcome), figures=dataclasses.asdict(outcome))
 
 
@@ -34,4 +35,5 @@ def _summary(outcome: Outcome) -> str:
     speed = "nothing was left to train"
     if outcome.clips_per_s:
         speed = f"{outcome.clips_per_s:,.0f} clips/s"
-    return f"{steps}, loss {outcome.loss:.2f}, top-1 {outcome.top1:.0%}, {speed}"
+    parts = [steps, f"loss {outcome.loss:.2f}", f"top-1 {outcome.top1:.0%}", outcome.resumption, speed]
+    return ", ".join(part for part in parts if part)

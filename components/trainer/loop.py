@@ -35,6 +35,7 @@ class Outcome:
         loss: Mean loss of a pair in the last call of the compiled loop.
         top1: Share of anchors in that call whose positive was the most similar crop.
         clips_per_s: Mean speed of this process; 0 if all steps were done already.
+        resumption: How the training continued an earlier run, in words; empty if there was none.
     """
 
     steps: int
@@ -42,6 +43,7 @@ class Outcome:
     loss: float
     top1: float
     clips_per_s: float
+    resumption: str = ""
 
 
 class TrainingLoop:

@@ -10,6 +10,14 @@ import tensorflow as tf
 from components.errors import UserError
 from components.trainer import devices
 
+_LOST_MACHINE = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
+_PLACE = ("Graph execution error", "Detected at", "<stack", " ", "\t")
+
 
 def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
     """Returns the distribution strategy with the given name. Call it before any other use of TensorFlow.
@@ -60,6 +68,26 @@ def mean_over_hosts(strategy: tf.distribute.Strategy, value: float) -> float:
         return value
     replicas = strategy.run(lambda: tf.constant(value, tf.float64))
     return float(strategy.reduce(tf.distribute.ReduceOp.MEAN, replicas, axis=None))
+
+
+@contextlib.contextmanager
+def lost_machine_errors() -> Iterator[None]:
+    """Turns TensorFlow's error when another machine of TF_CONFIG is gone into a `UserError`.
+
+    TensorFlow misses the heartbeat of such a machine after some seconds, and aborts what waits for it.
+    """
+    try:
+        yield
+    except _LOST_MACHINE as error:
+        if devices.count_workers() < 2:
+            raise
+        # TensorFlow puts the place in the graph before the reason.
+        lines = [line for line in error.message.splitlines() if line and not line.startswith(_PLACE)]
+        reason = lines[0].rstrip(".:") if lines else type(error).__name__
+        raise UserError(
+            f"Another machine of TF_CONFIG has stopped or cannot be reached ({reason}): run the same command again on "
+            "all machines, which continues from the last checkpoint."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -29,18 +29,23 @@ class TrainingLog:
     Args:
         folder: Folder of the event files; None to write none.
         history: The CSV file. A resumed run appends to it.
-        first: Number of steps done already. Rows of later steps are dropped: they come from a run that was killed after
-            its last checkpoint.
+        first: Number of steps done already. What is logged of later steps is dropped: it comes from a run that was
+            killed after its last checkpoint.
 
     Attributes:
         folder: See above.
+        is_continued: Whether an earlier run has written to the same log.
     """
 
     def __init__(self, folder: epath.Path | None, *, history: epath.Path, first: int):
         self.folder: str | None = None
         self._writer = tf.summary.create_noop_writer()
+        self.is_continued = history.exists()
         if folder is not None:
             self.folder = os.fspath(folder)
+            if tensorboard.has_events(folder):
+                self.is_continued = True
+                tensorboard.drop_from(folder, first + 1 if first else 0)
             self._writer = tensorboard.writer(folder)
         self._history = history
         rows: list[dict[str, str]] = []

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import keras
 import tensorflow as tf
+from absl import logging
 from etils import epath
 
 from beam_jobs import examples
@@ -64,6 +65,7 @@ def train(
         history=context.work_dir / "history.csv",
         first=checkpoints.step,
     )
+    resumption = _resumption(log, step=checkpoints.step)
     if checkpoints.step == 0:  # A resumed run has them already.
         log.config(config)
         log.encoder_inputs(model, validation_batch or _first_micro_batch(examples_dir, options, training_step))
@@ -85,7 +87,7 @@ def train(
         checkpoints=checkpoints,
         log=log,
     )
-    outcome = loop.run(context.progress)
+    outcome = dataclasses.replace(loop.run(context.progress), resumption=resumption)
 
     # Results: the best model by validation (paper, section 3).
     if is_chief:
@@ -139,6 +141,16 @@ def _restore_checkpoints(
             "same output folder, which all can read."
         )
     return checkpoints
+
+
+def _resumption(log: TrainingLog, *, step: int) -> str:
+    """Says where a training continues, or that it starts again. Returns the same in words for the table."""
+    if step:
+        return f"resumed at step {step:,}"
+    if not log.is_continued:
+        return ""
+    logging.warning("the earlier run has left no checkpoint: the training starts again at step 0")
+    return "started again at step 0, there was no checkpoint"
 
 
 def _input_options(config: TrainerConfig, *, crop_samples: int) -> input_pipeline.InputOptions:

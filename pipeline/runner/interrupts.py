@@ -1,17 +1,20 @@
-"""Turns Ctrl-C, SIGTERM and `stop` into one exception, which can be deferred while a change must not be cut in two."""
+"""Turns Ctrl-C, SIGTERM, SIGHUP and `stop` into one exception, which can be deferred while a change must not be cut."""
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import TextIO
 
 
 class Interrupted(KeyboardInterrupt):
     """A signal, or a thread of this process with `stop`, asked the process to stop.
 
     Attributes:
-        signal: SIGINT or SIGTERM.
+        signal: SIGINT, SIGTERM or SIGHUP, which a terminal sends when it is closed.
         reason: What `stop` was called with, or "".
     """
 
@@ -30,7 +33,7 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_status(self) -> int:
-        """Exit status of a process that the signal stopped, as shells report it: 130 or 143."""
+        """Exit status of a process that the signal stopped, as shells report it: 130, 143 or 129."""
         return 128 + self.signal
 
 
@@ -53,16 +56,26 @@ _reason = ""
 _deferred_signals: list[int] | None = None
 """Signals that arrived inside `deferred`, or None outside of it."""
 
+_terminals: list[TextIO] = []
+"""The output streams that are shown on a terminal."""
+
 
 @contextlib.contextmanager
 def as_exceptions() -> Iterator[None]:
-    """Makes SIGINT and SIGTERM raise `Interrupted` in the main thread until the block ends."""
+    """Makes SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the main thread until the block ends.
+
+    SIGHUP stays ignored if it is, as `nohup` promises.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # Only the main thread can set signal handlers.
         return
-    global _reason
+    global _reason, _terminals
     _reason = ""
-    handlers = {number: signal.signal(number, _handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    _terminals = [stream for stream in (sys.stdout, sys.stderr) if stream.isatty()]
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    handlers = {number: signal.signal(number, _handle) for number in numbers}
     try:
         yield
     finally:
@@ -86,6 +99,19 @@ def deferred() -> Iterator[None]:
 
 def _handle(number: int, frame: FrameType | None) -> None:
     del frame  # The interpreter passes it to every signal handler.
+    if number == signal.SIGHUP:
+        # A shell that ends sends it to its commands, and so does the kernel. The second must not stop the saving.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        _leave_closed_terminals()
     if _deferred_signals is None:
         raise Interrupted(number, reason=_reason)
     _deferred_signals.append(number)
+
+
+def _leave_closed_terminals() -> None:
+    """Discards what is still written to a terminal that is closed, because writing there fails."""
+    for stream in _terminals:
+        if not stream.isatty():
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)

@@ -1,7 +1,11 @@
 """Runs the Trainer by itself, without a pipeline and without metadata, on one machine or on several."""
 
+import contextlib
 import json
+import os
+import pathlib
 import time
+from collections.abc import Iterator
 
 from etils import epath
 
@@ -9,6 +13,7 @@ from beam_jobs import storage
 from components.base import StageContext, StageResult
 from components.errors import UserError
 from components.trainer import Trainer, TrainerConfig
+from pipeline import file_lock
 from pipeline.console.progress import Display, duration
 from pipeline.runner import cache_key
 
@@ -24,8 +29,8 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
         display: Where progress is shown.
 
     Raises:
-        UserError: The config does not fit the examples, `output` cannot be written, or it holds a training with
-            another config.
+        UserError: The config does not fit the examples, `output` cannot be written, it holds a training with another
+            config, or another process is training into it.
     """
     trainer = Trainer(config)
     trainer.check()
@@ -36,17 +41,59 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
             "e.g. runs/tiny/artifacts/AudioExampleGen/examples/1."
         )
     folder = epath.Path(output)
-    _claim(folder, trainer, examples=examples)
-    outputs = {channel: folder / channel for channel in trainer.outputs}
-    work = folder / "work"
-    for subfolder in (*outputs.values(), work):
-        subfolder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with display.stage(trainer.name) as progress:
-        context = StageContext(work_dir=work, tensorboard_dir=folder / "tensorboard", progress=progress)
-        result = trainer.execute(inputs={"examples": examples_folder}, outputs=outputs, context=context)
+    with _lock(folder, config):
+        _claim(folder, trainer, examples=examples)
+        outputs = {channel: folder / channel for channel in trainer.outputs}
+        work = folder / "work"
+        for subfolder in (*outputs.values(), work):
+            subfolder.mkdir(parents=True, exist_ok=True)
+        with display.stage(trainer.name) as progress:
+            context = StageContext(work_dir=work, tensorboard_dir=folder / "tensorboard", progress=progress)
+            result = trainer.execute(inputs={"examples": examples_folder}, outputs=outputs, context=context)
     display.say(f"{trainer.name}: done in {duration(time.monotonic() - started)}, {result.summary}, in {folder}")
     return result
+
+
+@contextlib.contextmanager
+def _lock(folder: epath.Path, config: TrainerConfig) -> Iterator[None]:
+    """Keeps a second training out of the folder until the block or the process ends. Remote folders are not locked.
+
+    Raises:
+        UserError: Another process is training into the folder, or it cannot be written.
+    """
+    if storage.is_remote(folder):
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(file_lock.held(pathlib.Path(folder, _lock_name(config))))
+        except file_lock.HeldError as error:
+            raise UserError(
+                f"--output {folder} is in use by another `diptych train` ({error}): wait for it, stop it, or name "
+                "another folder."
+            ) from error
+        except OSError as error:
+            raise _not_writable(folder, error) from error
+        yield
+
+
+def _lock_name(config: TrainerConfig) -> str:
+    """Returns the name of this process' lock. Machines that train together share a folder; each has its own lock."""
+    if config.strategy not in ("auto", "multi_worker"):
+        return ".lock"
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}")
+        kind, index = cluster["task"]["type"], int(cluster["task"]["index"])
+        writes = kind == "chief" or (kind == "worker" and index == 0 and "chief" not in cluster["cluster"])
+    except (ValueError, KeyError, TypeError):  # `strategies` reports a wrong TF_CONFIG.
+        return ".lock"
+    return ".lock" if writes else f".lock-{kind}-{index}"
+
+
+def _not_writable(folder: epath.Path, error: OSError) -> UserError:
+    return UserError(f"--output {folder} cannot be written ({error.strerror}): name another folder.")
 
 
 def _claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
@@ -74,7 +121,7 @@ def _claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         storage.write_text(file, text, concurrent=True)
     except OSError as error:
-        raise UserError(f"--output {folder} cannot be written ({error.strerror}): name another folder.") from error
+        raise _not_writable(folder, error) from error
 
 
 def _has_checkpoints(folder: epath.Path) -> bool:

@@ -1,8 +1,13 @@
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from etils import epath
-from tensorboard.backend.event_processing import event_accumulator
+from tensorboard import context
+from tensorboard.backend.event_processing import data_provider, event_accumulator, plugin_event_multiplexer
+from tensorboard.data import server_ingester
+from tensorboard.util import grpc_util
 
 from components.trainer import summaries
 from components.trainer.model import build_model
@@ -29,6 +34,60 @@ def test_the_inputs_of_both_encoders_can_be_seen_and_heard(formats, tmp_path):
         for kind in ("audio", pictures[name])
     }
     assert _tags(tmp_path) == expected
+
+
+def test_a_resumed_run_does_not_draw_its_curves_twice(tmp_path):
+    """The first run is killed after it has logged step 3: it does not close its log."""
+    folder, history = epath.Path(tmp_path / "events"), epath.Path(tmp_path / "history.csv")
+
+    def log_steps(*steps, first):
+        time.sleep(1.1)  # The names of event files order them by the second in which a run began.
+        log = summaries.TrainingLog(folder, history=history, first=first)
+        for step in steps:
+            log.training(step, {"loss": 10.0 * first + step}, times={})
+        return log
+
+    assert not log_steps(1, 2, 3, first=0).is_continued
+    assert log_steps(3, 4, first=2).is_continued
+    for read in (_points, _served_points, _fast_served_points):
+        assert read(folder, "train/loss") == [(1, 1.0), (2, 2.0), (3, 23.0), (4, 24.0)], read
+    log_steps(1, first=0)
+    for read in (_points, _served_points, _fast_served_points):
+        assert read(folder, "train/loss") == [(1, 1.0)], read
+    assert [line.partition(",")[0] for line in history.read_text().splitlines()] == ["step", "1"]
+
+
+def _points(folder, tag):
+    """Reads the points of a scalar with TensorBoard's library."""
+    events = event_accumulator.EventAccumulator(str(folder))
+    events.Reload()
+    return [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in events.Tensors(tag)]
+
+
+def _served_points(folder, tag):
+    """Reads them from what TensorBoard's pages get, with its slow reader."""
+    multiplexer = plugin_event_multiplexer.EventMultiplexer()
+    multiplexer.AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    return _provided(data_provider.MultiplexerDataProvider(multiplexer, str(folder)), tag)
+
+
+def _fast_served_points(folder, tag):
+    """Reads them from what TensorBoard's pages get, with the server that reads event files by default."""
+    ingester = server_ingester.SubprocessServerDataIngester(
+        server_binary=server_ingester.get_server_binary(),
+        logdir=str(folder),
+        reload_interval=0,
+        channel_creds_type=grpc_util.ChannelCredsType.LOCAL,
+    )
+    ingester.start()
+    return _provided(ingester.data_provider, tag)
+
+
+def _provided(provider, tag):
+    arguments = {"experiment_id": "", "plugin_name": "scalars"}
+    points = provider.read_scalars(context.RequestContext(), downsample=100, **arguments)
+    return [(point.step, point.value) for run in points.values() for point in run[tag]]
 
 
 def _tags(folder):

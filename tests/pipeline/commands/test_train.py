@@ -1,7 +1,9 @@
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from components.importer import read_model_config
 from pipeline import cli
 from tests.components import stored_examples
 from tests.components.trainer import cluster, training
+from tests.corpora import ODD_NAME
 from tests.pipeline.refusals import refusal
 
 # The signal of a test must come before the last step, even on a busy machine.
@@ -56,6 +59,23 @@ def _weights(output):
     return keras.models.load_model(output / "model" / "model.keras", compile=False).get_weights()
 
 
+@pytest.mark.slow
+def test_the_output_may_have_any_name_and_the_training_resumes_there(examples, trained, tmp_path):
+    output = tmp_path / ODD_NAME / "output"
+    command = [sys.executable, "-m", "pipeline.cli", *train(examples, output)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    while not list((output / "work" / "checkpoints").glob("*/checkpoint.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    resumed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "resumed at step" in resumed
+    assert "damaged" not in resumed
+    for resumed_weights, expected in zip(_weights(output), _weights(trained), strict=True):
+        np.testing.assert_array_equal(resumed_weights, expected)
+
+
 def test_the_trained_model_can_be_imported_into_the_pipeline(trained):
     assert read_model_config(str(trained / "model"))["encoders"]["waveform"] == "conv160"
     record = json.loads((trained / "model" / "training.json").read_text())
@@ -86,6 +106,96 @@ def test_after_sigterm_the_same_command_continues_and_ends_in_the_same_weights(e
     assert int(re.search(rf"(\d+)/{STEPS} steps", resumed)[1]) == step + 1
     for resumed_weights, expected in zip(_weights(output), _weights(trained), strict=True):
         np.testing.assert_array_equal(resumed_weights, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keeps_running", [False, True])
+def test_a_closed_terminal_saves_unless_nohup_keeps_the_training_running(examples, tmp_path, keeps_running):
+    output = tmp_path / "output"
+    command = [sys.executable, "-m", "pipeline.cli", *train(examples, output, "trainer.steps=40")]
+    process, terminal = pty.fork()
+    if not process:
+        if keeps_running:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execv(command[0], command)
+    history, deadline = output / "work" / "history.csv", time.monotonic() + 120
+    while not history.exists() or len(history.read_text().splitlines()) < 3:
+        assert time.monotonic() < deadline
+        if select.select([terminal], [], [], 0.01)[0]:
+            os.read(terminal, 10_000)
+    os.close(terminal)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    if keeps_running:
+        assert status == 0
+        assert json.loads((output / "model" / "training.json").read_text())["steps"] == 40
+    else:
+        assert status == 129
+        assert len(history.read_text().splitlines()) < 40
+        assert any(path.name.startswith("step-") for path in (output / "work" / "checkpoints").iterdir())
+
+
+def test_a_second_training_into_the_same_output_is_refused_until_the_first_one_is_killed(examples, tmp_path, capsys):
+    program = (
+        "import sys, time; from pathlib import Path; from pipeline import file_lock\n"
+        "with file_lock.held(Path(sys.argv[1])): print('held', flush=True); time.sleep(100)"
+    )
+    arguments = train(examples, tmp_path, "trainer.batch_size=32")
+    first = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / ".lock")], stdout=subprocess.PIPE)
+    assert first.stdout.readline() == b"held\n"
+    message = refusal(capsys, *arguments)
+    assert f"--output {tmp_path} is in use by another `diptych train` (process {first.pid} on " in message
+    assert not (tmp_path / "config.json").exists()
+    first.kill()
+    first.wait()
+    assert "choose at most 16" in refusal(capsys, *arguments)
+
+
+@pytest.mark.slow
+def test_of_two_trainings_into_the_same_output_the_second_is_refused(examples, tmp_path):
+    command = [sys.executable, "-m", "pipeline.cli", *train(examples, tmp_path / "output")]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    messages = [process.communicate(timeout=280)[1] for process in processes]
+    assert sorted(process.returncode for process in processes) == [0, 2]
+    assert sum("is in use by another `diptych train`" in message for message in messages) == 1
+
+
+def _start_on_two_machines(tmp_path, *overrides):
+    """Starts a training on 16 clips of two machines."""
+    clips = {"train": [(stored_examples.sound(i % 2, seconds=0.5, seed=i), (i % 2,), 0) for i in range(16)]}
+    folder = str(stored_examples.write_examples(tmp_path / "examples", clips, label_names=("tone", "noise")))
+    fields = ("trainer.strategy=multi_worker", "trainer.batch_size=16", *overrides)
+    command = [sys.executable, "-m", "pipeline.cli", *train(folder, tmp_path / "output", *fields)]
+    return [
+        subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for environment in cluster.environments(2)
+    ]
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_names_the_clips_of_all_machines(tmp_path):
+    machines = _start_on_two_machines(tmp_path, "trainer.learning_rate=1e38", "trainer.steps_per_loop=10")
+    messages = [machine.communicate(timeout=280)[1] for machine in machines]
+    assert [machine.returncode for machine in machines] == [2, 2]
+    for message in messages:
+        # A batch is all 16 clips.
+        assert re.search(r"no longer finite at step \d+, on the clips (\S+, ){4}\S+ and 11 more", message), message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_machine_that_dies_is_one_sentence_on_the_others(tmp_path, victim):
+    machines = _start_on_two_machines(tmp_path, "trainer.steps=100000", "trainer.checkpoint_every=2")
+    history, deadline = tmp_path / "output" / "work" / "history.csv", time.monotonic() + 200
+    while not history.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    machines[victim].kill()
+    survivor = machines[1 - victim]
+    message = survivor.communicate(timeout=280)[1]
+    machines[victim].communicate()
+    assert survivor.returncode == 2
+    assert "Another machine of TF_CONFIG has stopped" in message
+    assert "Traceback" not in message
 
 
 @pytest.mark.slow

@@ -1,0 +1,36 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import os, signal, sys, time
+from pipeline.runner import interrupts
+if "ignored" in sys.argv:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with interrupts.as_exceptions():
+    try:
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(0.1)
+        print("went on")
+    except interrupts.Interrupted as interrupt:
+        print(interrupt.message)
+        sys.exit(interrupt.exit_status)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "name"),
+    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM"), (signal.SIGHUP, 129, "SIGHUP")],
+)
+def test_a_signal_stops_a_run(number, status, name):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(int(number))], capture_output=True, text=True)
+    assert done.returncode == status
+    assert done.stdout.startswith(f"Stopped by {name}: nothing incomplete was published")
+
+
+def test_an_ignored_sighup_stays_ignored():
+    """`nohup` starts a command this way."""
+    command = [sys.executable, "-c", PROGRAM, str(int(signal.SIGHUP)), "ignored"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "went on\n"
