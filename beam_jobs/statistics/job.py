@@ -25,7 +25,12 @@ _KEYS = "keys"
 
 
 def compute(
-    info: examples.ExamplesInfo, *, output: str, seen: epath.PathLike | None = None, beam_args: Sequence[str] = ()
+    info: examples.ExamplesInfo,
+    *,
+    output: str,
+    seen: epath.PathLike | None = None,
+    work_dir: epath.PathLike | None = None,
+    beam_args: Sequence[str] = (),
 ) -> None:
     """Runs the Beam job over a folder of examples and writes the statistics as JSON.
 
@@ -35,10 +40,15 @@ def compute(
             near duplicates of every two splits.
         seen: A folder in which the job creates an empty file for each file of examples that it has read, with the
             same name; None creates no such files.
+        work_dir: See `runners.run`; None for the folder of `output`.
         beam_args: See `runners.pipeline`.
+
+    Raises:
+        OptionsError, StillRunningError: see `runners`.
     """
-    with runners.pipeline(beam_args) as pipeline:
-        build(pipeline, info, output=output, seen=seen)
+    pipeline = runners.pipeline(beam_args)
+    build(pipeline, info, output=output, seen=seen)
+    runners.run(pipeline, work_dir=work_dir or epath.Path(output).parent)
 
 
 def build(
