@@ -15,6 +15,8 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 import pydantic
 from etils import epath
 
+from components import damage
+
 Figures = Mapping[str, float | int | str]
 """Named results of an execution, kept as its properties in ML Metadata."""
 
@@ -203,6 +205,9 @@ class Component(Generic[ConfigT]):
 
         Raises:
             UserError: The user can correct the cause. Nothing is published.
+            DamagedFile: The examples do not hold what was written.
         """
         executor: Executor[ConfigT] = importlib.import_module(self.executor)
-        return executor.execute(self.config, inputs=inputs, outputs=outputs, context=context)
+        examples = [folder for channel, folder in inputs.items() if self.inputs[channel] == ArtifactType.EXAMPLES]
+        with damage.naming_damaged_examples(examples):
+            return executor.execute(self.config, inputs=inputs, outputs=outputs, context=context)

@@ -7,3 +7,7 @@ class UserError(Exception):
     The message is one sentence that names the file, field or flag and the way out. The command line prints the message
     alone and exits with status 2. Any other exception is a bug in Diptych and keeps its traceback.
     """
+
+
+class DamagedFile(UserError):
+    """A published file does not hold what was written. Its message names the file."""
