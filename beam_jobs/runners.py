@@ -24,6 +24,13 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 from apache_beam.runners.worker import sdk_worker
+from apache_beam.utils import subprocess_server
+from etils import epath
+
+from beam_jobs import remote_jobs
+from beam_jobs.remote_jobs import StillRunningError
+
+__all__ = ["OptionsError", "StillRunningError", "pipeline", "run", "workers"]
 
 # A worker in a thread prints the traceback of what a step raises, and logs it as well. The log is enough: a full disk
 # is reported in one sentence, and a bug with a traceback of its own.
@@ -37,7 +44,7 @@ class OptionsError(ValueError):
 
 
 def pipeline(beam_args: Sequence[str] = ()) -> beam.Pipeline:
-    """Returns a Beam pipeline for a `with` statement, which runs the pipeline to its end.
+    """Returns a Beam pipeline; add a job to it, and give it to `run`.
 
     Args:
         beam_args: Beam's own flags, see above. Without a `--runner` the job runs on all cores of this machine, by
@@ -53,6 +60,23 @@ def pipeline(beam_args: Sequence[str] = ()) -> beam.Pipeline:
             raise ImportError("DataflowRunner needs Beam's Google Cloud extra: make install-gcp")
         _check_job_service(created.options)
         return created
+
+
+def run(pipeline: beam.Pipeline, *, work_dir: epath.PathLike) -> None:
+    """Runs the job of a pipeline to its end. If this process is interrupted, the job is canceled.
+
+    Args:
+        pipeline: See `pipeline`.
+        work_dir: A folder of the job, in which a note names the job while it runs on another machine.
+
+    Raises:
+        StillRunningError: A job of an earlier run with this folder may still be running on another machine.
+    """
+    with subprocess_server.SubprocessServer.cache_subprocesses():
+        if pipeline.options.view_as(StandardOptions).runner in _LOCAL_RUNNERS:
+            pipeline.run().wait_until_finish()
+        else:
+            remote_jobs.run(pipeline, work_dir=epath.Path(work_dir))
 
 
 def workers(beam_args: Sequence[str] = ()) -> int:

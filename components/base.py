@@ -15,6 +15,8 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 import pydantic
 from etils import epath
 
+from components import damage
+
 Figures = Mapping[str, float | int | str]
 """Named results of an execution, kept as its properties in ML Metadata."""
 
@@ -234,9 +236,12 @@ class Component(Generic[ConfigT]):
 
         Raises:
             UserError: The user can correct the cause. Nothing is published.
+            DamagedFile: The examples do not hold what was written.
         """
         for channel in self.gates & set(inputs):
             self.check_gate(channel, inputs[channel])
         content = {channel: folder for channel, folder in inputs.items() if channel not in self.gates}
         executor: Executor[ConfigT] = importlib.import_module(self.executor)
-        return executor.execute(self.resolved_config(), inputs=content, outputs=outputs, context=context)
+        examples = [folder for channel, folder in content.items() if self.inputs[channel] == ArtifactType.EXAMPLES]
+        with damage.naming_damaged_examples(examples):
+            return executor.execute(self.resolved_config(), inputs=content, outputs=outputs, context=context)

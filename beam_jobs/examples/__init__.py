@@ -10,20 +10,24 @@ Reading needs neither TFDS nor Beam. `read_info` does not even need TensorFlow.
 import importlib
 from typing import TYPE_CHECKING
 
-from beam_jobs.examples.info import SPLITS, STORAGES, ExamplesInfo, file_name, read_info
+from beam_jobs.examples.damage import check_file, check_folder
+from beam_jobs.examples.info import SPLITS, STORAGES, DamagedFileError, ExamplesInfo, file_name, read_info
 from beam_jobs.examples.quiet import quiet_tfds
 
 if TYPE_CHECKING:
     from beam_jobs.examples.metadata import write_metadata
-    from beam_jobs.examples.read import dataset, parse, read_file
+    from beam_jobs.examples.read import dataset, parse, read_file, read_records
     from beam_jobs.examples.tfrecord import Writer
     from beam_jobs.examples.write import encode
 
 __all__ = [
     "SPLITS",
     "STORAGES",
+    "DamagedFileError",
     "ExamplesInfo",
     "Writer",
+    "check_file",
+    "check_folder",
     "dataset",
     "encode",
     "file_name",
@@ -31,6 +35,7 @@ __all__ = [
     "quiet_tfds",
     "read_file",
     "read_info",
+    "read_records",
     "write_metadata",
 ]
 
@@ -41,6 +46,7 @@ _MODULE_OF = {
     "encode": "write",
     "parse": "read",
     "read_file": "read",
+    "read_records": "read",
     "write_metadata": "metadata",
 }
 

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from etils import epath
 
@@ -11,6 +12,18 @@ SPLITS = ("train", "valid", "eval")
 
 STORAGES = ("pcm", "flac")
 """The ways to store samples. Both are lossless."""
+
+
+T = TypeVar("T")
+
+
+class DamagedFileError(Exception):
+    """A file of a folder of examples does not hold what was written. The message is one sentence that names it."""
+
+
+def damaged(path: epath.PathLike, what: str) -> DamagedFileError:
+    """Returns the error for a file; `what` says what is wrong with it, e.g. "is missing"."""
+    return DamagedFileError(f"{os.fspath(path)} {what}: write the examples again (--force AudioExampleGen)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,20 +72,50 @@ def read_info(directory: epath.PathLike) -> ExamplesInfo:
 
     Raises:
         FileNotFoundError: if the folder holds no examples.
+        DamagedFileError: if one of the files is missing or damaged.
     """
     folder = epath.Path(directory)
-    info = json.loads((folder / "dataset_info.json").read_text())
-    features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
-    lengths = {split["name"]: tuple(int(n) for n in split["shardLengths"]) for split in info["splits"]}
-    audio = features["audio"]["audio"]
+    if not folder.exists():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    lengths = _read(folder / "dataset_info.json", _shard_lengths)
+    audio, classes, has_folds = _read(folder / "features.json", _features)
     names = folder / "labels.labels.txt"
+    label_names = _read(names, lambda text: tuple(text.splitlines())) if classes else ()
+    if len(label_names) != classes:
+        raise damaged(names, f"holds {len(label_names):,} of its {classes:,} lines")
     return ExamplesInfo(
         directory=folder,
         splits={split: sum(lengths[split]) for split in SPLITS if split in lengths},
         shards={split: len(lengths[split]) for split in SPLITS if split in lengths},
         shard_lengths={split: lengths[split] for split in SPLITS if split in lengths},
-        label_names=tuple(names.read_text().splitlines()) if names.exists() else (),
+        label_names=label_names,
         sample_rate=int(audio["sampleRate"]),
-        has_folds="fold" in features,
+        has_folds=has_folds,
         storage="flac" if audio.get("lazyDecode") else "pcm",
     )
+
+
+def _read(file: epath.Path, parse: Callable[[str], T]) -> T:
+    """Returns the parsed content of a file.
+
+    Raises:
+        DamagedFileError: It is missing or cannot be parsed.
+    """
+    try:
+        return parse(file.read_text())
+    except FileNotFoundError as error:
+        raise damaged(file, "is missing") from error
+    except (ValueError, KeyError, TypeError) as error:  # Also of bytes that are no text, and of JSON.
+        raise damaged(file, "is damaged") from error
+
+
+def _shard_lengths(text: str) -> dict[str, tuple[int, ...]]:
+    """Returns the number of clips in each file of each split."""
+    return {split["name"]: tuple(int(n) for n in split["shardLengths"]) for split in json.loads(text)["splits"]}
+
+
+def _features(text: str) -> tuple[Mapping[str, object], int, bool]:
+    """Returns the audio feature, the number of classes, and whether there are folds."""
+    features = json.loads(text)["featuresDict"]["features"]
+    label = features["labels"]["sequence"]["feature"]
+    return features["audio"]["audio"], int(label.get("classLabel", {}).get("numClasses", 0)), "fold" in features

@@ -42,6 +42,15 @@ def parse(serialized: tf.Tensor, *, storage: str = "pcm") -> dict[str, tf.Tensor
     return {**features, "audio": samples.decode(features["audio"], storage=storage)}
 
 
+def read_records(path: tf.Tensor | str, clips: tf.Tensor | int) -> tf.data.Dataset:
+    """Streams the serialized clips of one TFRecord file, string ().
+
+    Reading fails if the file does not hold exactly `clips` of them: TensorFlow reads an empty file, or one that was cut
+    off between two records, without an error.
+    """
+    return tf.data.TFRecordDataset(path).apply(tf.data.experimental.assert_cardinality(tf.cast(clips, tf.int64)))
+
+
 def dataset(
     directory: epath.PathLike, split: str, *, shuffle_files: bool = False, seed: int | None = None
 ) -> tf.data.Dataset:
@@ -58,20 +67,29 @@ def dataset(
         KeyError: if the folder has no such split.
     """
     info = read_info(directory)
-    files = info.files(split)
+    shards = tf.data.Dataset.from_tensor_slices((info.files(split), list(info.shard_lengths[split])))
     if shuffle_files:
-        names = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=seed, reshuffle_each_iteration=True)
-        records = names.interleave(
-            tf.data.TFRecordDataset, cycle_length=min(_FILES_AT_ONCE, len(files)), block_length=_CLIPS_PER_TURN
+        shards = shards.shuffle(len(info.files(split)), seed=seed, reshuffle_each_iteration=True)
+        records = shards.interleave(
+            read_records,
+            cycle_length=min(_FILES_AT_ONCE, len(info.files(split))),
+            block_length=_CLIPS_PER_TURN,
         )
     else:
-        records = tf.data.TFRecordDataset(files)
+        records = shards.flat_map(read_records)
     clips = records.map(
         lambda record: parse(record, storage=info.storage), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     return clips.prefetch(tf.data.AUTOTUNE)
 
 
-def read_file(path: str, *, storage: str = "pcm") -> tf.data.Dataset:
-    """Streams the clips of one TFRecord file, as the dictionaries of `parse`."""
-    return tf.data.TFRecordDataset(path).map(lambda record: parse(record, storage=storage)).prefetch(1)
+def read_file(path: str, *, storage: str = "pcm", clips: int | None = None) -> tf.data.Dataset:
+    """Streams the clips of one TFRecord file, as the dictionaries of `parse`.
+
+    Args:
+        path: The file.
+        storage: How it stores samples; see `ExamplesInfo`.
+        clips: How many clips it holds, see `read_records`; None does not check their number.
+    """
+    records = tf.data.TFRecordDataset(path) if clips is None else read_records(path, clips)
+    return records.map(lambda record: parse(record, storage=storage)).prefetch(1)

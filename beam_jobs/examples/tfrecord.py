@@ -1,4 +1,4 @@
-"""Writes TFRecord files."""
+"""Writes TFRecord files, and counts their records."""
 
 import hashlib
 import struct
@@ -8,6 +8,9 @@ import google_crc32c
 from etils import epath
 
 from beam_jobs import storage
+
+_CRC = 4
+_HEAD = 8 + _CRC  # Bytes of a record's length and its checksum.
 
 
 class Writer:
@@ -45,6 +48,27 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def count(path: epath.Path) -> int:
+    """Reads a TFRecord file and returns its number of records.
+
+    Raises:
+        ValueError: The file is damaged; the message says where.
+        OSError: The file cannot be read.
+    """
+    records = position = 0
+    with path.open("rb") as file:
+        while head := file.read(_HEAD):
+            length, crc = head[:8], head[8:]
+            if crc != _masked_crc(length):
+                raise ValueError(f"at byte {position:,}")
+            record, crc = file.read(int.from_bytes(length, "little")), file.read(_CRC)
+            if crc != _masked_crc(record):
+                raise ValueError(f"in the record at byte {position:,}")
+            records += 1
+            position += _HEAD + len(record) + _CRC
+    return records
 
 
 def _masked_crc(content: bytes) -> bytes:

@@ -73,10 +73,12 @@ def write_shards(
     Raises:
         UnaccountedClipsError: some clip was not exactly one of written and quarantined.
         OptionsError: Beam does not accept the flags.
+        StillRunningError: see `runners.run`.
     """
     work = epath.Path(work_dir)
-    with runners.pipeline(beam_args) as pipeline:
-        build(pipeline, shards, job=job, work_dir=work, quarantined=quarantined)
+    pipeline = runners.pipeline(beam_args)
+    build(pipeline, shards, job=job, work_dir=work, quarantined=quarantined)
+    runners.run(pipeline, work_dir=work)
     finished = [records.read(work, shard.file) for shard in shards]
     for shard, record in zip(shards, finished, strict=True):
         records.check_every_clip_accounted_for(shard, record)

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
+import tensorflow as tf
 from apache_beam import pvalue
 from etils import epath
 
 from beam_jobs import examples, runners
 from beam_jobs.audio import levels
+from beam_jobs.examples import damage
 from beam_jobs.statistics import fingerprints, near_duplicates
 from beam_jobs.statistics.example_statistics import ExampleStatistics, NearDuplicates
 from beam_jobs.statistics.near_duplicates import CrossSplitFigures, SplitPair
@@ -25,7 +27,12 @@ _KEYS = "keys"
 
 
 def compute(
-    info: examples.ExamplesInfo, *, output: str, seen: epath.PathLike | None = None, beam_args: Sequence[str] = ()
+    info: examples.ExamplesInfo,
+    *,
+    output: str,
+    seen: epath.PathLike | None = None,
+    work_dir: epath.PathLike | None = None,
+    beam_args: Sequence[str] = (),
 ) -> None:
     """Runs the Beam job over a folder of examples and writes the statistics as JSON.
 
@@ -35,17 +42,32 @@ def compute(
             near duplicates of every two splits.
         seen: A folder in which the job creates an empty file for each file of examples that it has read, with the
             same name; None creates no such files.
+        work_dir: See `runners.run`; None for the folder of `output`.
         beam_args: See `runners.pipeline`.
+
+    Raises:
+        OptionsError, StillRunningError: see `runners`.
+        DamagedFileError: A file of the examples does not hold what was written.
     """
-    with runners.pipeline(beam_args) as pipeline:
-        build(pipeline, info, output=output, seen=seen)
+    pipeline = runners.pipeline(beam_args)
+    build(pipeline, info, output=output, seen=seen)
+    try:
+        runners.run(pipeline, work_dir=work_dir or epath.Path(output).parent)
+    except Exception as error:
+        if (damaged := damage.raised_by_worker(error)) is None:
+            raise
+        raise damaged from error
 
 
 def build(
     pipeline: beam.Pipeline, info: examples.ExamplesInfo, *, output: str, seen: epath.PathLike | None = None
 ) -> None:
     """Adds the job to a pipeline. See `compute` for the arguments."""
-    files = [(split, path) for split in info.splits for path in info.files(split)]
+    files = [
+        (split, path, clips)
+        for split in info.splits
+        for path, clips in zip(info.files(split), info.shard_lengths[split], strict=True)
+    ]
     summarize = SummarizeFile(
         classes=len(info.label_names),
         sample_rate=info.sample_rate,
@@ -67,8 +89,11 @@ def build(
 class SummarizeFile(beam.DoFn):
     """Sums one file of examples and fingerprints its clips.
 
-    Takes `(split, path)`. The main output is `(split, Sums)`. The output "keys" has `(key, (split, clip id))` for every
-    fingerprint key of every clip.
+    Takes `(split, path, number of clips)`. The main output is `(split, Sums)`. The output "keys" has
+    `(key, (split, clip id))` for every fingerprint key of every clip.
+
+    Raises:
+        DamagedFileError: A file does not hold what was written.
     """
 
     def __init__(self, *, classes: int, sample_rate: int, storage: str, seen: str | None):
@@ -78,10 +103,17 @@ class SummarizeFile(beam.DoFn):
         self._seen = seen
 
     # Any, because Beam takes the type hint for the type of the main output alone.
-    def process(self, file: tuple[str, str]) -> Iterator[Any]:
-        split, path = file
+    def process(self, file: tuple[str, str, int]) -> Iterator[Any]:
+        split, path, clips = file
+        try:
+            yield from self._summarize(split, path, clips=clips)
+        except tf.errors.OpError:  # It does not name the file.
+            examples.check_file(path, clips=clips)
+            raise
+
+    def _summarize(self, split: str, path: str, *, clips: int) -> Iterator[Any]:
         sums = Sums.empty(classes=self._classes, sample_rate=self._sample_rate)
-        for example in examples.read_file(path, storage=self._storage).as_numpy_iterator():
+        for example in examples.read_file(path, storage=self._storage, clips=clips).as_numpy_iterator():
             audio = example["audio"]
             # Silent clips all sound the same, which is not a leak between splits, so they get no keys.
             is_silent = levels.level_dbfs(audio) < levels.SILENT_DBFS

@@ -97,6 +97,8 @@ def _write_shards(
             )
     except runners.OptionsError as error:
         raise UserError(f"audio_example_gen.beam_args: {error}") from error
+    except runners.StillRunningError as error:
+        raise UserError(str(error)) from error
 
 
 def _job(config: AudioExampleGenConfig, *, listing: sources.Listing) -> job.Job:

@@ -23,7 +23,7 @@ def execute(
     """Writes the statistics of the examples.
 
     Raises:
-        UserError: Beam does not accept its flags.
+        UserError: Beam does not accept its flags, or a job of an earlier run may still be running elsewhere.
     """
     info = examples.read_info(inputs["examples"])
     # The Beam job marks each file that it has read with an empty file in this folder.
@@ -36,10 +36,13 @@ def execute(
                 info,
                 output=str(outputs["statistics"] / example_statistics.FILE),
                 seen=seen,
+                work_dir=context.work_dir,
                 beam_args=config.beam_args,
             )
     except runners.OptionsError as error:
         raise UserError(f"statistics_gen.beam_args: {error}") from error
+    except runners.StillRunningError as error:
+        raise UserError(str(error)) from error
     statistics = example_statistics.read(outputs["statistics"])
     summaries.write(statistics, info=info, directory=context.tensorboard_dir, players=config.players)
     return _result(statistics)

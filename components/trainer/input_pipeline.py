@@ -98,6 +98,7 @@ def training_batches(
     context = context or tf.distribute.InputContext()
     info = examples.read_info(directory)
     all_files, all_clips = info.files("train"), info.splits["train"]
+    all_lengths = tf.constant(info.shard_lengths["train"], tf.int64)
     share = _host_share(info, context, batch_size=options.batch_size)
     first_epoch, first_step = divmod(start_step, share.steps_per_epoch)
     clips_per_element = micro_batch or context.get_per_replica_batch_size(options.batch_size)
@@ -109,11 +110,12 @@ def training_batches(
 
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         """Files -> records -> shuffled records -> the records that are not skipped -> pairs of crops -> batches."""
-        files = tf.random.experimental.stateless_shuffle(all_files, seed=tf.stack([seed, epoch]))  # string (files,)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(all_files)), seed=tf.stack([seed, epoch]))
         if share.by_file:
-            files = files[share.host :: share.hosts]
-        records = tf.data.Dataset.from_tensor_slices(files).interleave(  # string (), one serialized Example per clip
-            tf.data.TFRecordDataset,
+            order = order[share.host :: share.hosts]
+        shards = (tf.gather(all_files, order), tf.gather(all_lengths, order))  # string (files,), int64 (files,)
+        records = tf.data.Dataset.from_tensor_slices(shards).interleave(  # string (), one serialized Example per clip
+            examples.read_records,
             cycle_length=_FILES_AT_A_TIME,
             block_length=1,
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -158,7 +160,8 @@ def validation_batch(directory: epath.Path, options: InputOptions, *, max_clips:
     seed = tf.cast(options.seed, tf.int64)
     crop_pair = _crop_pair_function(info, options)
 
-    records = tf.data.TFRecordDataset(info.files("valid")).take(clips).enumerate()
+    shards = tf.data.Dataset.from_tensor_slices((info.files("valid"), list(info.shard_lengths["valid"])))
+    records = shards.flat_map(examples.read_records).take(clips).enumerate()
     pairs = records.map(lambda place, record: crop_pair(record, seed=tf.stack([place, seed])))
     return next(iter(pairs.batch(clips)))
 

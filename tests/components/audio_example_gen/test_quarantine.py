@@ -2,12 +2,14 @@
 
 import collections
 import csv
+import os
 
 import numpy as np
 import pydantic
 import pytest
 import soundfile
 
+from beam_jobs.ingest import retries
 from components.audio_example_gen import AudioExampleGenConfig, quarantine
 from components.errors import UserError
 from pipeline import digests
@@ -87,3 +89,29 @@ def test_another_reason_for_quarantine_does_not_change_the_content_of_the_exampl
     assert (first / "quarantine.csv").read_text() != (second / "quarantine.csv").read_text()
     one, two = (digests.content_digest(folder, reports=component.reports) for folder in (first, second))
     assert one == two
+
+
+def test_clips_that_failed_for_passing_reasons_are_left_to_the_next_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(retries, "_PAUSES_S", (0.1, 0.1))
+    source = corpora.esc50(tmp_path / "esc", clips=6)
+    hanging, damaged, *_ = (source / "audio").iterdir()
+    hanging.unlink()
+    os.mkfifo(hanging)
+    damaged.write_bytes(b"bad")
+    stage = audio_example_gen(source=str(source), shards=2, clip_timeout_seconds=0.5)
+    run = harness.execute(stage, tmp_path / "run")
+    assert "1 timed out" in run.result.summary
+    assert run.result.summary.endswith("; the next run tries 1 of them again")
+    assert stage.unfinished(run.result.figures) == "1 clip of the last run timed out, crashed or could not be read"
+    # Without a change, the next run publishes the same bytes, so that no other stage runs.
+    before = corpora.contents(run.outputs["examples"])
+    again = harness.execute(stage, tmp_path / "run")
+    assert again.result == run.result
+    assert corpora.contents(again.outputs["examples"]) == before
+
+
+def test_damage_leaves_nothing_to_the_next_run(half_bad, tmp_path):
+    stage = audio_example_gen(source=str(half_bad))
+    run = harness.execute(stage, tmp_path / "run")
+    assert stage.unfinished(run.result.figures) == ""
+    assert "next run" not in run.result.summary

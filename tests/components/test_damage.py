@@ -1,0 +1,158 @@
+"""Damaged examples: the stage that reads them says which file it is, in one sentence."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+
+from beam_jobs import examples
+from components import base, damage
+from components.errors import DamagedFile, UserError
+from components.evaluator import clips as evaluator_clips
+from components.exporter import infra_validator
+from components.statistics_gen import StatisticsGen, StatisticsGenConfig
+from components.trainer import input_pipeline
+from tests.components import harness, stored_examples
+
+
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory):
+    rows = [(stored_examples.sound(i % 2, seed=i), [i % 2], 0) for i in range(8)]
+    return stored_examples.write_examples(
+        tmp_path_factory.mktemp("damage") / "examples",
+        {"train": rows, "valid": rows[:4]},
+        label_names=("tone", "noise"),
+        shards=2,
+    )
+
+
+def flip_data(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 16
+    file.write_bytes(content)
+
+
+def flip_length(file):
+    content = bytearray(file.read_bytes())
+    content[1] ^= 1
+    file.write_bytes(content)
+
+
+def flip_checksum(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def cut_between_records(file):
+    first = next(iter(tf.data.TFRecordDataset(str(file)))).numpy()
+    file.write_bytes(file.read_bytes()[: len(first) + 16])
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+def remove(file):
+    file.unlink()
+
+
+@pytest.fixture(
+    params=[flip_data, flip_length, flip_checksum, cut, cut_between_records, empty, remove],
+    ids=lambda function: function.__name__,
+)
+def damaged(request, intact, tmp_path):
+    """A copy of the examples with a damaged file in each split, and the names of these files."""
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    for path in intact.iterdir():
+        path.copy(folder / path.name)
+    info = examples.read_info(folder)
+    files = [info.files(split)[0] for split in info.splits]
+    for file in files:
+        request.param(epath.Path(file))
+    return folder, files
+
+
+def read_to_the_end_of_a_batch(folder):
+    options = input_pipeline.InputOptions(batch_size=4, crop_samples=8000, seed=0, shuffle_buffer=2)
+    for _ in input_pipeline.training_batches(folder, options).take(4):
+        pass
+
+
+READERS = {
+    "trainer": read_to_the_end_of_a_batch,
+    "validation": lambda folder: input_pipeline.validation_batch(
+        folder, input_pipeline.InputOptions(batch_size=4, crop_samples=8000, seed=0), max_clips=4
+    ),
+    "evaluator": lambda folder: list(evaluator_clips.read_clips(folder, splits=["train"], limit=None)),
+    "exporter": lambda folder: infra_validator.read_clips(folder, count=12),
+    "shuffled": lambda folder: list(examples.dataset(folder, "train", shuffle_files=True)),
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
+def test_each_reader_names_the_damaged_file(damaged, reader):
+    folder, files = damaged
+    with pytest.raises(DamagedFile) as caught, damage.naming_damaged_examples([folder]):
+        reader(folder)
+    assert any(str(caught.value).startswith(f"{file} ") for file in files)
+    assert str(caught.value).endswith(": write the examples again (--force AudioExampleGen)")
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, UserError)
+
+
+def test_statistics_gen_names_the_damaged_file(damaged, tmp_path):
+    folder, files = damaged
+    with pytest.raises(DamagedFile) as caught:
+        harness.execute(StatisticsGen(StatisticsGenConfig(players=0)), tmp_path / "run", examples=folder)
+    assert any(str(caught.value).startswith(f"{file} ") for file in files)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("dataset_info.json", None, "is missing"),
+        ("dataset_info.json", b'{"splits": [', "is damaged"),
+        ("dataset_info.json", b"", "is damaged"),
+        ("features.json", None, "is missing"),
+        ("features.json", b"{}", "is damaged"),
+        ("features.json", b"\xff\xfe", "is damaged"),
+        ("labels.labels.txt", None, "is missing"),
+        ("labels.labels.txt", b"tone", "holds 1 of its 2 lines"),
+    ],
+)
+def test_damaged_metadata_is_named(intact, tmp_path, name, content, what):
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    for path in intact.iterdir():
+        path.copy(folder / path.name)
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(examples.DamagedFileError, match=f"{name} {what}: write"):
+        examples.read_info(folder)
+
+
+def test_an_error_that_is_not_damage_stays_as_it_is(intact):
+    with pytest.raises(tf.errors.InvalidArgumentError), damage.naming_damaged_examples([intact]):
+        tf.reshape(np.zeros(3), (2,))
+
+
+def test_every_stage_that_reads_examples_names_damage(intact, monkeypatch):
+    class Reader(base.Component):
+        inputs = {"examples": base.ArtifactType.EXAMPLES}
+        outputs = {}
+        executor = __name__
+
+    with pytest.raises(DamagedFile, match="x is missing"):
+        Reader().execute(inputs={"examples": intact}, outputs={}, context=None)
+
+
+def execute(config, *, inputs, outputs, context):
+    raise examples.DamagedFileError("x is missing")
