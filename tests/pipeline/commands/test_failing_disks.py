@@ -90,8 +90,16 @@ def finished(tmp_path_factory):
 @pytest.mark.parametrize("part", ["staging", "tensorboard"])
 @pytest.mark.parametrize(
     "stage",
-    ["SyntheticAudioGen", "AudioExampleGen", "StatisticsGen", "ExampleValidator"]
-    + ["Trainer", "Exporter", "Evaluator", "Pusher"],
+    [
+        "SyntheticAudioGen",
+        "AudioExampleGen",
+        "StatisticsGen",
+        "ExampleValidator",
+        "Trainer",
+        "Exporter",
+        "Evaluator",
+        "Pusher",
+    ],
 )
 def test_every_stage_reports_a_full_disk_in_one_sentence(finished, capfd, stage, part):
     arguments, root = finished
