@@ -264,7 +264,7 @@ def _blob(path: epath.Path) -> "gcs.Blob | None":
         return None
     try:
         # Imported here because it comes with the extra `gcp`.
-        from google.cloud import storage as gcs
+        import google.cloud.storage as gcs
     except ImportError:
         return None
     bucket, _, name = str(path).removeprefix("gs://").partition("/")

@@ -44,11 +44,11 @@ class MetadataStore:
     def __init__(self, uri: str, *, pipeline: str, root: epath.Path | None = None, read_only: bool = False):
         # A URL may hold a password.
         self._place = "The metadata store" if storage.is_remote(uri) else uri
-        self._records = open_read_only(uri) if read_only else open_records(uri)
         self._root = epath.Path(os.path.dirname(uri)) if root is None else root
-        self._pipeline = self._pipeline_context(pipeline, is_in_root=root is not None and _is_inside(uri, root))
-        if self._pipeline.id is None and not read_only:
-            with self._file_errors():
+        with self._file_errors():
+            self._records = open_read_only(uri) if read_only else open_records(uri)
+            self._pipeline = self._pipeline_context(pipeline, is_in_root=root is not None and _is_inside(uri, root))
+            if self._pipeline.id is None and not read_only:
                 self._records.put_context(self._pipeline)
 
     def start_run(self, run: Run) -> None:

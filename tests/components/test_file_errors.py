@@ -36,7 +36,7 @@ def wrapped(cause):
         (tf.errors.ResourceExhaustedError(None, None, "/r/ckpt.index; No space left on device"), "/r/ckpt.index", FULL),
         (tf.errors.UnknownError(None, None, "/r/events; Input/output error [Op:Flush]"), "/r/events", "input/output"),
         (
-            tf.errors.UnknownError(None, None, f"{{{{node _op}} on /job:x}} /r/e; {os.strerror(errno.ENOSPC)}"),
+            tf.errors.UnknownError(None, None, "{{function_node op_/job:x/cpu:0}} /r/e; No space left on device"),
             "/r/e",
             FULL,
         ),

@@ -55,12 +55,12 @@ def start(tmp_path, monkeypatch):
         other.process.wait()
 
 
-def run_here(tmp_path):
-    return stages.run(ROOT, stages.build(total={"seconds": 4}), metadata=str(tmp_path / "metadata.sqlite"))
+def run_here(tmp_path, *, seconds=0.0):
+    return stages.run(ROOT, stages.build(total={"seconds": seconds}), metadata=str(tmp_path / "metadata.sqlite"))
 
 
 def test_a_second_run_of_a_remote_root_is_refused_and_harms_nothing(start, tmp_path):
-    other = start(seconds=4)
+    other = start(seconds=3)
     other.wait_until_training()
     assert Root(epath.Path(ROOT)).is_locked()
     with pytest.raises(
@@ -69,7 +69,7 @@ def test_a_second_run_of_a_remote_root_is_refused_and_harms_nothing(start, tmp_p
         run_here(tmp_path)
     assert other.process.wait(60) == 0
     assert not other.lease.exists()
-    assert {execution.state for execution in run_here(tmp_path).values()} == {State.CACHED}
+    assert {execution.state for execution in run_here(tmp_path, seconds=3.0).values()} == {State.CACHED}
 
 
 def test_an_expired_lease_is_taken_over_and_its_execution_swept(start, tmp_path):
@@ -89,7 +89,7 @@ def test_an_expired_lease_is_taken_over_and_its_execution_swept(start, tmp_path)
     assert not epath.Path(f"{ROOT}/artifacts/Total/model/{swept.id}").exists()
 
 
-@pytest.mark.parametrize("way", ["taken over", "suspended"])
+@pytest.mark.parametrize("way", ["taken over", pytest.param("suspended", marks=pytest.mark.slow)])
 def test_a_run_that_loses_its_lease_stops_in_one_sentence(start, tmp_path, way):
     other = start(seconds=30)
     other.wait_until_training()

@@ -10,7 +10,7 @@ SMALL = ("synthetic_audio_gen.clips_train=4", "synthetic_audio_gen.clips_eval=2"
 
 
 @users.needs_root
-@pytest.mark.parametrize("home", [None, "/nonexistent", "/proc"])
+@pytest.mark.parametrize("home", [None, pytest.param("/proc", marks=pytest.mark.slow)])
 def test_a_user_without_a_name_and_without_a_home_runs_a_pipeline(tmp_path, home):
     folder = users.folder_of_unknown(tmp_path / "of unknown")
     run = users.run_as_unknown(

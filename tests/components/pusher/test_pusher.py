@@ -137,7 +137,7 @@ class TestBuckets:
 
 
 def test_a_local_copy_that_was_killed_is_not_visible_and_is_removed(inputs, tmp_path):
-    for number in range(3000):
+    for number in range(1000):
         (inputs["saved_model"] / f"asset-{number}").write_text("")
     served = tmp_path / "served"
     process = _start(inputs, tmp_path / "run", str(served))

@@ -64,7 +64,14 @@ def test_a_log_that_cannot_be_written_is_said_once_and_the_run_goes_on(tmp_path,
     assert "Logging error" not in output.err
 
 
-@pytest.mark.parametrize("part", ["artifacts", "staging", "work", "tensorboard", "logs", "."])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "artifacts",
+        "logs",
+        *(pytest.param(part, marks=pytest.mark.slow) for part in ("staging", "work", "tensorboard", ".")),
+    ],
+)
 def test_a_part_of_the_root_that_is_read_only(tmp_path, capsys, part):
     folder = tmp_path / "root" / part
     folder.mkdir(parents=True)
