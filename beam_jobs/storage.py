@@ -90,9 +90,9 @@ def is_folder(path: epath.PathLike) -> bool:
 def canonical(path: str) -> str:
     """Returns one spelling for all paths of a file or folder: absolute, without links, `~`, `..` and a final slash.
 
-    Of a URL only final slashes are removed.
+    Of a URL only final slashes are removed. The empty path stays as it is.
     """
-    if is_remote(path):
+    if is_remote(path) or not path:
         return path.rstrip("/")
     return os.path.realpath(os.path.expanduser(path))
 

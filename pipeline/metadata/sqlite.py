@@ -179,10 +179,13 @@ class ReadOnlySqliteRecords(SqliteRecords):
     """Reads a SQLite file without writing anything beside it, also where nothing can be written or locked.
 
     Args:
-        path: The SQLite file, which exists.
+        path: The SQLite file. If it does not exist, the store is empty.
     """
 
     def __init__(self, path: str):
+        if not pathlib.Path(path).exists():
+            super().__init__(":memory:")
+            return
         try:
             self._db = _connect_read_only(path)
         except sqlite3.OperationalError:

@@ -35,7 +35,7 @@ class MetadataStore:
         pipeline: Name of the pipeline. Roots that share a database need different names. A SQLite file inside its root
             knows its pipeline whatever it is called, so that a root that was moved is recognized.
         root: The folder that recorded paths are relative to; by default that of the SQLite file.
-        read_only: Whether nothing is written, not even an empty store.
+        read_only: Whether nothing is written. A SQLite file that does not exist then counts as empty.
 
     Raises:
         UserError: The store cannot be opened.
@@ -106,6 +106,8 @@ class MetadataStore:
             stage: Only executions of this stage.
         """
         context = self._pipeline if run is None else self._run_context(run)
+        if context.id is None:
+            return []
         execution_records = [
             record for record in self._records.executions(context) if stage is None or record.type == stage
         ]

@@ -110,6 +110,17 @@ def test_sizes_and_times_of_files_of_a_user_without_a_name(tmp_path, monkeypatch
     assert (storage.size(epath.Path(tmp_path / "file")), storage.modified_s(tmp_path / "file")) == (5, 7)
 
 
+def test_all_spellings_of_a_path_have_one_canonical_one(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spellings = ["folder", "./folder/", "link", "folder/../link", "~/folder", str(tmp_path / "folder")]
+    assert {storage.canonical(path) for path in spellings} == {str(tmp_path / "folder")}
+    assert storage.canonical("gs://bucket/folder/") == "gs://bucket/folder"
+    assert storage.canonical("") == ""
+
+
 class TestReplaceIf:
     FILE = epath.Path("gs://bucket/root/.lease")
 

@@ -72,6 +72,12 @@ def test_an_execution_is_read_back_as_it_was_put(tmp_path):
     assert metadata.executions(stage="Exporter") == []
 
 
+def test_a_store_that_does_not_exist_is_empty_for_a_reader_and_not_created(tmp_path):
+    metadata = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test", read_only=True)
+    assert (metadata.runs(), metadata.executions(), metadata.executions(stage="Trainer")) == ([], [], [])
+    assert not list(tmp_path.iterdir())
+
+
 def test_properties_keep_their_names_over_versions(tmp_path):
     """Metadata that an earlier version stored stays readable."""
     metadata = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
