@@ -54,6 +54,8 @@ _PHRASES = {
     "unable to open database file": _Cause("it cannot be opened", _FORBIDDEN),
     "disk i/o error": _CAUSES[errno.EIO],
     "locking protocol": _CAUSES[errno.ENOLCK],
+    # Python's words.
+    "no usable temporary directory": _Cause("there is no folder for temporary files", "set TMPDIR to one"),
     # The system's words.
     **{os.strerror(number).lower(): cause for number, cause in _CAUSES.items()},
 }
@@ -105,9 +107,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _cause(error: BaseException) -> _Cause | None:
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, OSError) and error.errno in _CAUSES:
         is_about_file = error.filename is not None or error.errno not in _ALSO_NETWORK
-        return _CAUSES.get(error.errno) if is_about_file else None
+        return _CAUSES[error.errno] if is_about_file else None
     if not _may_quote_the_system(error):
         return None
     text = str(error).lower()

@@ -121,7 +121,7 @@ class Lease:
     def release(self) -> None:
         """Stops renewing the lease, and removes it if it is still held."""
         self._released.set()
-        self._thread.join()
+        self._thread.join(timeout=RENEW_S)  # A renewal may wait for a network that is gone.
         try:
             if is_held(self._file):
                 self._file.unlink()

@@ -47,6 +47,7 @@ def wrapped(cause):
             "/r/m.h5",
             FULL,
         ),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "/root", "set TMPDIR"),
         (sqlite3.OperationalError("database or disk is full"), "/root", FULL),
         (sqlite3.OperationalError("attempt to write a readonly database"), "/root", "can only be read"),
         (sqlite3.OperationalError("locking protocol"), "/root", "no record locks"),
