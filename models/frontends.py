@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from models import filters
+from models import filters, products
 from models.config import FrontEndConfig, ModelConfig
 from models.formats import frame_size
 from models.typing import Tensor
@@ -53,7 +53,8 @@ class _FilterBank(FrontEnd):
     There are `1 + samples // hop` frames if frames are centered, and `1 + (samples - window) // hop` otherwise.
 
     The Fourier transform is two matrix products with a folded basis, see `filters.folded_fourier_bases`. They cost
-    little compared with an encoder, and unlike an FFT op they can be exported everywhere.
+    little compared with an encoder, and unlike an FFT op they can be exported everywhere. All products have float32
+    accuracy, also where the device rounds the factors of its own products, see `models.products`.
 
     Args:
         options: How to compute the spectra. None for the defaults.
@@ -113,12 +114,12 @@ class _FilterBank(FrontEnd):
         half = self.window // 2
         ahead = frames[..., 1 : half + 1]  # (batch, frames, window // 2): samples 1, 2, ...
         behind = ops.flip(frames[..., self.window - half : self.window], axis=-1)  # samples window - 1, window - 2, ...
-        real = ops.matmul(ahead + behind, self._cosines)  # (batch, frames, frequencies)
-        imaginary = ops.matmul(ahead - behind, self._sines)  # (batch, frames, frequencies)
+        real = products.float32_product(ahead + behind, self._cosines)  # (batch, frames, frequencies)
+        imaginary = products.float32_product(ahead - behind, self._sines)  # (batch, frames, frequencies)
         spectrum = ops.square(real) + ops.square(imaginary)
         if self.power == 1:
             spectrum = ops.sqrt(spectrum)
-        x = ops.matmul(spectrum, self._filters)  # (batch, frames, n_bands)
+        x = products.float32_product(spectrum, self._filters)  # (batch, frames, n_bands)
         if self.options.log == "natural":
             return ops.log(x + self.options.floor)
         # In dB: 20 log10 of magnitudes, 10 log10 of powers.
@@ -186,7 +187,7 @@ class Mfcc(_FilterBank):
         self._dct = filters.cosine_transform(self.n_bands, n_mfcc)  # (n_bands, n_mfcc)
 
     def features(self, bands: Tensor) -> Tensor:
-        return ops.matmul(bands, self._dct)  # (batch, frames, n_mfcc)
+        return products.float32_product(bands, self._dct)  # (batch, frames, n_mfcc)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "n_mfcc": self.n_mfcc}
