@@ -42,7 +42,7 @@ from models import contrastive_logs
 from models.typing import Tensor
 
 _MAX_SIMILARITIES = 2**25  # in memory at once: 128 MB of float32
-_NOT_A_NEGATIVE = -1e9  # in place of a similarity, so that its exponential is 0
+_NOT_A_NEGATIVE = -1e9  # in place of a logit, so that its exponential is 0
 
 
 def nt_xent(z_a: Tensor, z_b: Tensor, *, temperature: float = 0.1, block: int | None = None) -> Tensor:
@@ -174,12 +174,12 @@ def _anchor_statistics(pairs: Tensor, *, z: Tensor, temperature: float) -> Tenso
     Returns:
         `(2, B, 3)`: the logsumexp of the negatives, the similarity of the hardest negative, the Gaussian potential.
     """
-    sim = _negative_similarities(pairs, z=z)  # (2, B, 2, N)
-    hardest = ops.max(sim, axis=(2, 3))  # (2, B)
+    logits = _negative_logits(pairs, z=z, temperature=temperature)  # (2, B, 2, N)
+    largest = ops.max(logits, axis=(2, 3))  # (2, B)
+    potential = contrastive_logs.gaussian_potential(logits, temperature=temperature)  # (2, B)
     # The largest term is factored out of the logsumexp, so that no exponential overflows.
-    sum_of_exp = ops.sum(ops.exp((sim - hardest[:, :, None, None]) / temperature), axis=(2, 3))  # (2, B)
-    negatives = hardest / temperature + ops.log(sum_of_exp)
-    return ops.stack([negatives, hardest, contrastive_logs.gaussian_potential(sim)], axis=-1)
+    sum_of_exp = ops.sum(ops.exp(logits - largest[:, :, None, None]), axis=(2, 3))  # (2, B)
+    return ops.stack([largest + ops.log(sum_of_exp), temperature * largest, potential], axis=-1)
 
 
 def _weighted_sum_of_negatives(
@@ -197,7 +197,7 @@ def _weighted_sum_of_negatives(
     Returns:
         `(2, B, d)`.
     """
-    logits = _negative_similarities(pairs, z=z) / temperature  # (2, B, 2, N)
+    logits = _negative_logits(pairs, z=z, temperature=temperature)  # (2, B, 2, N)
     anchor_weights = ops.take(weights, pairs)[:, None, None]  # (B, 1, 1)
     anchor_log_denominators = ops.take(log_denominators, pairs, axis=1)[:, :, None, None]  # (2, B, 1, 1)
     coefficients = (  # (2, B, 2, N)
@@ -207,14 +207,15 @@ def _weighted_sum_of_negatives(
     return ops.einsum("apbq,bqd->apd", coefficients, z)
 
 
-def _negative_similarities(pairs: Tensor, *, z: Tensor) -> Tensor:
-    """Returns the similarities of the anchors in B pairs with all crops, `(2, B, 2, N)`.
+def _negative_logits(pairs: Tensor, *, z: Tensor, temperature: float) -> Tensor:
+    """Returns `sim / tau` of the anchors in B pairs with all crops, `(2, B, 2, N)`.
 
-    The similarities of an anchor with itself and with its positive are `_NOT_A_NEGATIVE`.
+    The logits of an anchor with itself and with its positive are `_NOT_A_NEGATIVE`.
     """
-    sim = ops.einsum("apd,bqd->apbq", ops.take(z, pairs, axis=1), z)  # (2, B, 2, N)
+    anchors = ops.take(z, pairs, axis=1) / temperature  # (2, B, d). Here tau costs no pass over the similarities.
+    logits = ops.einsum("apd,bqd->apbq", anchors, z)  # (2, B, 2, N)
     same_pair = pairs[:, None] == ops.arange(ops.shape(z)[1])  # (B, N)
-    return ops.where(same_pair[:, None], _NOT_A_NEGATIVE, sim)
+    return ops.where(same_pair[:, None], _NOT_A_NEGATIVE, logits)
 
 
 def _in_blocks(

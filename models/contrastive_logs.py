@@ -42,16 +42,17 @@ def compute(z: Tensor, *, hardest: Tensor, potential: Tensor) -> dict[str, Tenso
     }
 
 
-def gaussian_potential(sim: Tensor) -> Tensor:
+def gaussian_potential(logits: Tensor, *, temperature: float) -> Tensor:
     """Sums `exp(-2 distance^2)` over the negatives of each anchor in the anchor's own branch.
 
     Args:
-        sim: `(2, B, 2, N)` similarities of the anchors in B pairs with all crops, or a large negative number for crops
-            that are not negatives.
+        logits: `(2, B, 2, N)` similarities, divided by `temperature`, of the anchors in B pairs with all crops, or a
+            large negative number for crops that are not negatives.
+        temperature: tau.
 
     Returns:
         `(2, B)`.
     """
-    same_branch = ops.stack([sim[0, :, 0], sim[1, :, 1]])  # (2, B, N)
     # The squared distance between vectors of length 1 is 2 - 2 sim, so the exponent is 4 sim - 4.
-    return ops.sum(ops.exp(4.0 * same_branch - 4.0), axis=2)
+    of_branch = [ops.sum(ops.exp(4.0 * temperature * logits[b, :, b] - 4.0), axis=1) for b in range(2)]
+    return ops.stack(of_branch)

@@ -1,17 +1,23 @@
 """Memory and time of the contrastive loss over the batch size: `python -m tests.benchmarks.contrastive`.
 
 Compares our loss, which computes the similarities block by block, with a dense form that holds all of them at once and
-leaves the gradient to TensorFlow. Each figure is measured in a fresh process on Linux, in a compiled function as in
-training.
+leaves the gradient to TensorFlow. Each figure is measured in a fresh process on Linux, in a compiled function and with
+the settings of training.
+
+The yardstick is the time of the matrix products alone: one of the shape (2N, d) x (d, 2N) for the value; for the
+gradient another one, because blocks are computed again, and one of the shape (2N, 2N) x (2N, d). They are timed right
+after the loss, so that other load on the machine slows both.
 """
 
 import argparse
 import itertools
 import json
 import pathlib
+import statistics
 import time
 from typing import TYPE_CHECKING
 
+from pipeline import tensorflow_settings
 from tests.benchmarks import measuring
 
 if TYPE_CHECKING:
@@ -33,12 +39,16 @@ def main() -> None:
         print(json.dumps(measure(form, int(pairs), what)))
         return
     rows = []
-    print(f"{'pairs':>6} {'form':8} {'what':15} {'seconds':>8} {'peak MiB':>9}")
+    print(f"{'pairs':>6} {'form':8} {'what':15} {'seconds':>8} {'of products':>11} {'peak MiB':>9}")
     for pairs in arguments.pairs:
         forms = ("blocked", "dense") if pairs <= DENSE_UP_TO else ("blocked",)
         for form, what in itertools.product(forms, ("value", "value+gradient")):
             figures = measuring.in_a_fresh_process("tests.benchmarks.contrastive", "--measure", form, pairs, what)
-            print(f"{pairs:6} {form:8} {what:15} {figures['seconds']:8.2f} {figures['peak_mib']:9,}", flush=True)
+            print(
+                f"{pairs:6} {form:8} {what:15} {figures['seconds']:8.2f} {figures['share_of_products']:11.0%} "
+                f"{figures['peak_mib']:9,}",
+                flush=True,
+            )
             rows.append({"pairs": pairs, "form": form, "what": what, **figures})
     measuring.save("contrastive", {"dim": DIM, "rows": rows})
 
@@ -52,8 +62,11 @@ def measure(form: str, pairs: int, what: str) -> dict:
         what: "value" or "value+gradient".
 
     Returns:
-        `seconds` of the fastest call, and `peak_mib` beyond the memory of the imports and the projections.
+        Of the fastest call: `seconds`, `products_seconds` of the matrix products alone, and their ratio
+        `share_of_products`, which is 1 if the loss takes no longer. `peak_mib` is the memory beyond that of the imports
+        and the projections.
     """
+    tensorflow_settings.apply()
     # Imported here because only the measuring process needs them.
     import tensorflow as tf
 
@@ -74,12 +87,46 @@ def measure(form: str, pairs: int, what: str) -> dict:
     compiled = tf.function(value if what == "value" else value_and_gradient).get_concrete_function(*z)
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the memory that is resident now
     before = measuring.peak_kib()
-    seconds = []
-    for _ in range(3 if pairs <= 4096 else 1):  # the first call takes about a second longer
+    calls = []
+    peak_mib = 0
+    for _ in range(6 if pairs <= 4096 else 1):  # the first call takes about a second longer
         start = time.perf_counter()
         compiled(*z)
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": round(min(seconds), 2), "peak_mib": round((measuring.peak_kib() - before) / 1024)}
+        seconds = time.perf_counter() - start
+        peak_mib = peak_mib or round((measuring.peak_kib() - before) / 1024)
+        calls.append((seconds, seconds_of_products(tf.concat(z, axis=0), what)))
+    seconds, products = min(calls)
+    return {
+        "seconds": round(seconds, 3),
+        "products_seconds": round(products, 3),
+        "share_of_products": round(products / seconds, 3),
+        "peak_mib": peak_mib,
+    }
+
+
+def seconds_of_products(z: "tf.Tensor", what: str, *, rows: int = 2048) -> float:
+    """Returns how long the matrix products of the loss take alone, extrapolated from those of the first rows.
+
+    Args:
+        z: Projections of both branches, `(2N, d)`.
+        what: "value" or "value+gradient".
+        rows: Number of rows. More would not be faster per row.
+    """
+    # Imported here because only the measuring process needs it.
+    import tensorflow as tf
+
+    anchors = z[:rows]
+    similarity_seconds, sum_seconds = [], []
+    for _ in range(3):
+        start = time.perf_counter()
+        sim = tf.matmul(anchors, z, transpose_b=True)  # (rows, 2N)
+        similarity_seconds.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        tf.matmul(sim, z)  # (rows, d)
+        sum_seconds.append(time.perf_counter() - start)
+    similarity, weighted_sum = (statistics.median(times) for times in (similarity_seconds, sum_seconds))
+    seconds = similarity if what == "value" else 2 * similarity + weighted_sum
+    return seconds * len(z) / len(anchors)
 
 
 def dense(z_a: "tf.Tensor", z_b: "tf.Tensor", temperature: float = 0.1) -> "tf.Tensor":
