@@ -125,6 +125,7 @@ class Component(Generic[ConfigT]):
     Class attributes:
         inputs: Name of an input channel -> artifact type.
         optional_inputs: Input channels that may be left unconnected.
+        early_inputs: Input channels that `check_inputs` reads. They may be published long before the stage runs.
         outputs: Name of an output channel -> artifact type.
         Config: Class of the stage's config.
         executor: Name of the module whose function `execute` does the work. It is imported when the stage runs.
@@ -134,6 +135,7 @@ class Component(Generic[ConfigT]):
 
     inputs: ClassVar[Mapping[str, ArtifactType]] = types.MappingProxyType({})
     optional_inputs: ClassVar[frozenset[str]] = frozenset()
+    early_inputs: ClassVar[frozenset[str]] = frozenset()
     outputs: ClassVar[Mapping[str, ArtifactType]]
     Config: ClassVar[type[StageConfig]] = StageConfig
     executor: ClassVar[str]
@@ -149,6 +151,18 @@ class Component(Generic[ConfigT]):
 
     def check(self) -> None:
         """Checks the config. The runner calls this for all stages before the first one runs.
+
+        Raises:
+            UserError: The stage would fail. The message names the field and the way out.
+        """
+
+    def check_inputs(self, inputs: Mapping[str, epath.Path]) -> None:
+        """Checks the `early_inputs`. The runner calls this as soon as they are published, in every run.
+
+        It saves a user from a long training that the stage could not use. It is cheap and writes nothing.
+
+        Args:
+            inputs: Folder of each connected channel of `early_inputs`.
 
         Raises:
             UserError: The stage would fail. The message names the field and the way out.

@@ -1,7 +1,7 @@
 """The clips that the Evaluator reads, and the same clips after embedding."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 from etils import epath
@@ -71,6 +71,26 @@ class Clips:
         for row, labels in zip(multi_hot, self.labels, strict=True):
             row[list(labels)] = True
         return multi_hot
+
+    def take(self, chosen: np.ndarray, *, classes: Collection[int]) -> "Clips":
+        """Returns some of the clips, with some of their labels.
+
+        Args:
+            chosen: bool (clips,), the clips to keep.
+            classes: The labels to keep.
+        """
+        indices = np.flatnonzero(chosen)
+        features = self.features
+        if not chosen.all():
+            features = {name: values[chosen[self.clip_of_subclip]] for name, values in self.features.items()}
+        return Clips(
+            features=features,
+            subclip_counts=self.subclip_counts[chosen],
+            clip_ids=[self.clip_ids[index] for index in indices],
+            labels=[tuple(label for label in self.labels[index] if label in classes) for index in indices],
+            folds=self.folds[chosen],
+            splits=self.splits[chosen],
+        )
 
 
 def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | None) -> Iterator[StoredClip]:

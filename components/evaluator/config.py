@@ -13,7 +13,8 @@ class EvaluatorConfig(StageConfig):
     probe: Literal["auto", "linear", "mlp", "none"] = pydantic.Field(
         "auto",
         description="linear: softmax regression over the official folds, accuracy (ESC-50); mlp: one hidden layer and "
-        "sigmoids, mAP on the eval split (AudioSet); auto: linear if there are folds, otherwise mlp; none: no probe.",
+        "sigmoids, mAP on the eval split (AudioSet); auto: linear if the labels allow it and most clips have one, "
+        "otherwise mlp if they allow that; none: no probe.",
     )
     min_margin: float = pydantic.Field(
         0.0,

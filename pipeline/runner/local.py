@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from absl import logging
 
@@ -71,6 +71,7 @@ class LocalRunner:
                 forced_by = selected.forced_by.get(node.name, "")
                 execution = self._run_or_reuse(node, run=run, inputs=inputs, forced_by=forced_by)
             published[node.name] = execution.outputs
+            _check_early_inputs(pipeline, selected.stages - selected.frozen, published=published, newest=node.name)
         return run
 
     def _run_or_reuse(self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], forced_by: str) -> Execution:
@@ -120,6 +121,18 @@ class LocalRunner:
                     execution.summary = "killed"
                     self._stage_runner.discard_outputs(execution)
                     self._store.put(execution, run=run)
+
+
+def _check_early_inputs(
+    pipeline: Pipeline, stages: Set[str], *, published: Mapping[str, Mapping[str, Artifact]], newest: str
+) -> None:
+    """Lets the stages whose early inputs are complete since the stage `newest` has published check them."""
+    for node in pipeline.nodes:
+        channels = {key: channel for key, channel in node.inputs.items() if key in node.component.early_inputs}
+        sources = {channel.stage for channel in channels.values()}
+        if node.name in stages and newest in sources and sources <= published.keys():
+            folders = {key: published[channel.stage][channel.output].folder for key, channel in channels.items()}
+            node.component.check_inputs(folders)
 
 
 def _new_name() -> str:
