@@ -7,6 +7,7 @@ import numpy as np
 from etils import epath
 
 from beam_jobs import examples
+from beam_jobs.examples import random_access
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,13 +100,15 @@ def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | Non
     Args:
         directory: The examples.
         splits: Names of the splits to read.
-        limit: Maximum number of clips per split; None reads all.
+        limit: Maximum number of clips per split, which are drawn from the whole split, always the same; None reads all.
     """
+    info = examples.read_info(directory)
     for split in splits:
-        dataset = examples.dataset(directory, split)
-        if limit is not None:
-            dataset = dataset.take(limit)
-        for clip in dataset.as_numpy_iterator():
+        if limit is None or limit >= info.splits[split]:
+            clips = examples.dataset(directory, split).as_numpy_iterator()
+        else:
+            clips = _sample(info, split, count=limit)
+        for clip in clips:
             yield StoredClip(
                 audio=clip["audio"],
                 clip_id=clip["clip_id"].decode(),
@@ -113,3 +116,11 @@ def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | Non
                 fold=int(clip["fold"]),
                 split=split,
             )
+
+
+def _sample(info: examples.ExamplesInfo, split: str, *, count: int) -> Iterator[Mapping[str, np.ndarray]]:
+    """Draws clips of a split, each with the same probability, and yields them as `examples.dataset` does."""
+    places = [place for file in info.files(split) for place in random_access.record_places(file)]
+    for index in np.sort(np.random.default_rng(0).permutation(len(places))[:count]):
+        clip = examples.parse(random_access.read_record(places[index]), storage=info.storage)
+        yield {name: value.numpy() for name, value in clip.items()}
