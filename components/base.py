@@ -134,6 +134,7 @@ class Component(Generic[ConfigT]):
             cache key: a changed warning does not train a model again.
         earlier_inputs: Input channel -> the input channel whose last different content it gets, from an earlier run. It
             is never connected, and is missing in the first run.
+        checked_inputs: Input channels that `check_inputs` reads as soon as they are published, in every run.
         outputs: Name of an output channel -> artifact type.
         reports: Names of files in the outputs that only people read. They are not content of the outputs: no later
             stage runs again because of them.
@@ -148,6 +149,7 @@ class Component(Generic[ConfigT]):
     optional_inputs: ClassVar[frozenset[str]] = frozenset()
     gates: ClassVar[frozenset[str]] = frozenset()
     earlier_inputs: ClassVar[Mapping[str, str]] = types.MappingProxyType({})
+    checked_inputs: ClassVar[frozenset[str]] = frozenset()
     outputs: ClassVar[Mapping[str, ArtifactType]]
     reports: ClassVar[frozenset[str]] = frozenset()
     Config: ClassVar[type[StageConfig]] = StageConfig
@@ -186,6 +188,18 @@ class Component(Generic[ConfigT]):
 
         Raises:
             UserError: The gate is closed. The message says why, and the way out.
+        """
+
+    def check_inputs(self, inputs: Mapping[str, epath.Path]) -> None:
+        """Checks the `checked_inputs`. The runner calls this as soon as they are published, in every run.
+
+        It saves a user from a long training that the stage could not use. It is cheap and writes nothing.
+
+        Args:
+            inputs: Folder of each connected channel of `checked_inputs`.
+
+        Raises:
+            UserError: The stage would fail. The message names the field and the way out.
         """
 
     def external_digests(self) -> Mapping[str, str]:

@@ -36,7 +36,9 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         model = pipeline.add(Importer(config.importer))["model"]
     exported = pipeline.add(Exporter(config.exporter), model=model, examples=examples)
     saved_model, infra_blessing = exported["saved_model"], exported["infra_blessing"]
-    evaluated = pipeline.add(Evaluator(config.evaluator), examples=examples, model=model, saved_model=saved_model)
+    evaluated = pipeline.add(
+        Evaluator(config.evaluator), examples=examples, statistics=statistics, model=model, saved_model=saved_model
+    )
     pipeline.add(
         Pusher(config.pusher), saved_model=saved_model, blessing=evaluated["blessing"], infra_blessing=infra_blessing
     )

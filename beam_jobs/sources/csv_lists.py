@@ -103,6 +103,11 @@ def rows(table: epath.Path, *, comments: bool = False) -> Iterator[tuple[int, li
             yield number, [cell.strip() for cell in cells]
 
 
+def fold_shift(lowest: int) -> int:
+    """Returns the number to add to folds of which `lowest` is the lowest, so that all are at least 1, see `Clip`."""
+    return max(0, 1 - lowest)
+
+
 def header(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
     """Takes the first row and returns its cells; none if the list is empty."""
     _, cells = next(rows, (1, []))

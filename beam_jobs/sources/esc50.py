@@ -1,5 +1,7 @@
 """Reads ESC-50 as it is distributed (Piczak 2015): `meta/esc50.csv` and `audio/`."""
 
+import dataclasses
+
 from etils import epath
 
 from beam_jobs.sources import csv_lists
@@ -37,9 +39,10 @@ def list_clips(folder: epath.Path, audio: list[str]) -> Listing:
     parser = _RowParser(header, audio)
     reader = csv_lists.RowReader()
     reader.read(table, rows, parser.parse)
+    shift = csv_lists.fold_shift(min((clip.fold for clip in reader.clips), default=1))
     return Listing(
         root=str(folder),
-        clips=reader.clips,
+        clips=[dataclasses.replace(clip, fold=clip.fold + shift) for clip in reader.clips] if shift else reader.clips,
         quarantined=reader.quarantined,
         label_names=tuple(name for _, name in sorted(parser.categories.items())),
         layout="esc50",

@@ -2,8 +2,10 @@
 
 import functools
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
+from absl import logging
 from etils import epath
 
 from beam_jobs import examples
@@ -14,6 +16,8 @@ from beam_jobs.sources.splits import split_of
 
 NAME = "manifest.csv"
 _COLUMNS = ("path", "start", "end", "labels", "split", "fold")
+_FOLD = re.compile(r"(-?\d{1,9})(\.0*)?")
+"""A whole number. Spreadsheets and pandas write 1.0 where other cells of the column are empty."""
 
 
 def is_manifest(table: epath.Path) -> bool:
@@ -31,7 +35,8 @@ def list_clips(table: epath.Path) -> Listing:
         labels: Names of classes, separated by `;`. In a cell without `;`, they are separated by `,` and the cell is
             quoted. A single name that contains a comma ends with `;`. The classes are numbered in alphabetical order.
         split: "train", "valid" or "eval". If empty, a hash of the clip id chooses train (95 %) or valid (5 %).
-        fold: Cross-validation fold, counted from 1; empty if there is none.
+        fold: Cross-validation fold, a whole number; empty if there is none. Folds that count from 0, or from less, are
+            stored from 1 on, because 0 stands for none there.
 
     Raises:
         SourceError: there is no such file, or its header is malformed.
@@ -42,7 +47,7 @@ def list_clips(table: epath.Path) -> Listing:
     header = csv_lists.header(rows)
     _check_header(table, header)
     reader = csv_lists.RowReader()
-    reader.read(table, rows, functools.partial(_parse_row, header))
+    reader.read(table, rows, functools.partial(_parse_row, header, fold_shift=_fold_shift(table, header)))
     return Listing(
         root=str(table.parent),
         clips=reader.clips,
@@ -80,17 +85,28 @@ def _check_header(table: epath.Path, header: list[str]) -> None:
         raise SourceError(f"{table}:1: the columns start and end go together; add the other one")
 
 
-def _parse_row(header: list[str], row: list[str]) -> Clip:
+def _fold_shift(table: epath.Path, header: Sequence[str]) -> int:
+    """Returns the number to add to each fold so that the lowest one is at least 1."""
+    if "fold" not in header:
+        return 0
+    column = header.index("fold")
+    matches = (_FOLD.fullmatch(row[column]) for _, row in csv_lists.rows(table) if len(row) == len(header))
+    lowest = min((int(match[1]) for match in matches if match), default=1)
+    shift = csv_lists.fold_shift(lowest)
+    if shift:
+        logging.info("%s counts folds from %d: they are stored from 1 on", table, lowest)
+    return shift
+
+
+def _parse_row(header: Sequence[str], row: Sequence[str], *, fold_shift: int = 0) -> Clip:
     if len(row) != len(header):
         raise RowError(f"expected {','.join(header)}, not {', '.join(row)!r}; correct the line")
     cells = dict(zip(header, row, strict=True))
-    path, split, fold = cells["path"], cells.get("split", ""), cells.get("fold", "")
+    path, split = cells["path"], cells.get("split", "")
     if not path:
         raise RowError("the path is empty; give one or remove the line")
     if split not in ("", *examples.SPLITS):
         raise RowError(f"'{split}' is not a split; give one of {', '.join(examples.SPLITS)} or nothing")
-    if fold and not (fold.isdecimal() and int(fold)):
-        raise RowError(f"'{fold}' is not a fold; give a whole number from 1 or nothing")
     start_s, end_s = _parse_segment(cells.get("start", ""), cells.get("end", ""))
     clip_id = path if start_s is None else f"{path}@{start_s:.10g}-{end_s:.10g}"
     return Clip(
@@ -101,8 +117,17 @@ def _parse_row(header: list[str], row: list[str]) -> Clip:
         trimmed=False,
         labels=_parse_labels(cells.get("labels", "")),
         split=split or split_of(clip_id),
-        fold=int(fold or 0),
+        fold=_parse_fold(cells.get("fold", ""), shift=fold_shift),
     )
+
+
+def _parse_fold(cell: str, *, shift: int) -> int:
+    if not cell:
+        return 0
+    match = _FOLD.fullmatch(cell)
+    if match is None:
+        raise RowError(f"'{cell}' is not a fold; give a whole number or nothing")
+    return int(match[1]) + shift
 
 
 @functools.lru_cache(maxsize=2**16)

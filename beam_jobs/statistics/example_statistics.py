@@ -41,6 +41,8 @@ class SplitStatistics(TypedDict):
         clipped_clips: Number of clips with more than 0.1 % of their samples at full scale.
         fingerprinted_clips: Number of clips whose near duplicates can be found.
         label_counts: Number of clips of each class, in index order.
+        several_labels_clips: Number of clips with more than one label.
+        fold_labels: Number of clips that have a label and no other, as [fold or 0, class, clips].
         label_pairs_found: Number of pairs of classes that occur together in a clip.
         label_pairs: The most frequent pairs, as [class, class, clips].
         log_mel_mean: Mean log energy of each mel band.
@@ -62,6 +64,8 @@ class SplitStatistics(TypedDict):
     clipped_share: float
     fingerprinted_clips: int
     label_counts: list[int]
+    several_labels_clips: int
+    fold_labels: list[list[int]]
     label_pairs_found: int
     label_pairs: list[list[int]]
     source_formats: list[SourceFormat]

@@ -121,6 +121,7 @@ class SummarizeFile(beam.DoFn):
             sums.add(
                 audio,
                 labels=example["labels"],
+                fold=int(example["fold"]),
                 source=example["source"].decode(),
                 codec=example.get("source_codec", b"").decode(),
                 source_rate=int(example.get("source_rate", 0)),

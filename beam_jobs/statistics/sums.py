@@ -46,6 +46,8 @@ class Sums:
         frames: Number of log-mel frames.
         clips: Number of clips.
         unlabelled: Number of clips without a label.
+        several_labels: Number of clips with more than one label.
+        fold_labels: (fold or 0, class) -> number of clips that have this label and no other.
         silent: Number of clips whose level is below `levels.SILENT_DBFS`.
         clipped: Number of clips that have more than `CLIPPED_SHARE` of their samples at full scale.
         fingerprinted: Number of clips with a full fingerprint. Only identical copies are found of the other clips.
@@ -66,10 +68,12 @@ class Sums:
     mel: np.ndarray
     mel_squared: np.ndarray
     label_pairs: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
+    fold_labels: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
     sources: Counter[tuple[str, str, int]] = dataclasses.field(default_factory=Counter)
     frames: int = 0
     clips: int = 0
     unlabelled: int = 0
+    several_labels: int = 0
     silent: int = 0
     clipped: int = 0
     fingerprinted: int = 0
@@ -99,6 +103,7 @@ class Sums:
         audio: np.ndarray,
         *,
         labels: Sequence[int] = (),
+        fold: int = 0,
         source: str = "",
         codec: str = "",
         source_rate: int = 0,
@@ -109,6 +114,7 @@ class Sums:
         Args:
             audio: int16 (samples,).
             labels: Class indices of the clip.
+            fold: Its cross-validation fold; 0 if it has none.
             source: The file that the clip came from.
             codec: Encoding of that file; "" if unknown.
             source_rate: Sample rate of that file in Hz; 0 if unknown.
@@ -128,6 +134,9 @@ class Sums:
         self.sources[codec, os.path.splitext(source)[1].lower(), source_rate] += 1
         classes = sorted({int(label) for label in labels})
         self.label_counts[classes] += 1
+        self.several_labels += int(len(classes) > 1)
+        if len(classes) == 1:
+            self.fold_labels[fold, classes[0]] += 1
         self.label_pairs.update(itertools.combinations(classes, 2))
         self.durations[_bin(audio.size / self.sample_rate, DURATION_EDGES_S)] += 1
         self.level_histogram[_bin(level, LEVEL_EDGES_DBFS)] += 1
@@ -181,6 +190,8 @@ class Sums:
             "clipped_share": round(self.clipped / self.clips, 6),
             "fingerprinted_clips": self.fingerprinted,
             "label_counts": self.label_counts.tolist(),
+            "several_labels_clips": self.several_labels,
+            "fold_labels": [[fold, label, count] for (fold, label), count in sorted(self.fold_labels.items())],
             "label_pairs_found": len(pairs),
             "label_pairs": [[*pair, count] for pair, count in pairs[:LABEL_PAIRS]],
             "source_formats": [

@@ -19,18 +19,22 @@ class Blessing:
     reasons: list[str]
 
 
-def bless(scores: Mapping[str, float], *, min_margin: float, note: str | None = None) -> Blessing:
+def bless(
+    scores: Mapping[str, float], *, min_margin: float, note: str | None = None, needs_score: bool = True
+) -> Blessing:
     """Blesses the embedding if its score exceeds those of the untrained encoders and of MFCCs by more than a margin.
-
-    An embedding without scores is blessed. Then the InfraValidator alone decides.
 
     Args:
         scores: Set of features -> score; empty if nothing was probed.
         min_margin: The margin.
         note: The reason why nothing was probed.
+        needs_score: Whether an embedding without a score is not blessed. Otherwise the InfraValidator alone decides.
     """
     if not scores:
-        return Blessing(blessed=True, reasons=[note or "not probed"])
+        reason = f"not probed: {note}"
+        if needs_score:
+            reason += "; evaluator.probe=none pushes it without a score"
+        return Blessing(blessed=not needs_score, reasons=[reason])
     score = scores[BOTH]
     margin = f" by more than {min_margin:.3f}" if min_margin else ""
     reasons = []

@@ -1,12 +1,13 @@
 """The clips that the Evaluator reads, and the same clips after embedding."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 from etils import epath
 
 from beam_jobs import examples
+from beam_jobs.examples import random_access
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,26 @@ class Clips:
             row[list(labels)] = True
         return multi_hot
 
+    def take(self, chosen: np.ndarray, *, classes: Collection[int]) -> "Clips":
+        """Returns some of the clips, with some of their labels.
+
+        Args:
+            chosen: bool (clips,), the clips to keep.
+            classes: The labels to keep.
+        """
+        indices = np.flatnonzero(chosen)
+        features = self.features
+        if not chosen.all():
+            features = {name: values[chosen[self.clip_of_subclip]] for name, values in self.features.items()}
+        return Clips(
+            features=features,
+            subclip_counts=self.subclip_counts[chosen],
+            clip_ids=[self.clip_ids[index] for index in indices],
+            labels=[tuple(label for label in self.labels[index] if label in classes) for index in indices],
+            folds=self.folds[chosen],
+            splits=self.splits[chosen],
+        )
+
 
 def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | None) -> Iterator[StoredClip]:
     """Yields the clips of the given splits, in order.
@@ -79,13 +100,15 @@ def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | Non
     Args:
         directory: The examples.
         splits: Names of the splits to read.
-        limit: Maximum number of clips per split; None reads all.
+        limit: Maximum number of clips per split, which are drawn from the whole split, always the same; None reads all.
     """
+    info = examples.read_info(directory)
     for split in splits:
-        dataset = examples.dataset(directory, split)
-        if limit is not None:
-            dataset = dataset.take(limit)
-        for clip in dataset.as_numpy_iterator():
+        if limit is None or limit >= info.splits[split]:
+            clips = examples.dataset(directory, split).as_numpy_iterator()
+        else:
+            clips = _sample(info, split, count=limit)
+        for clip in clips:
             yield StoredClip(
                 audio=clip["audio"],
                 clip_id=clip["clip_id"].decode(),
@@ -93,3 +116,11 @@ def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | Non
                 fold=int(clip["fold"]),
                 split=split,
             )
+
+
+def _sample(info: examples.ExamplesInfo, split: str, *, count: int) -> Iterator[Mapping[str, np.ndarray]]:
+    """Draws clips of a split, each with the same probability, and yields them as `examples.dataset` does."""
+    places = [place for file in info.files(split) for place in random_access.record_places(file)]
+    for index in np.sort(np.random.default_rng(0).permutation(len(places))[:count]):
+        clip = examples.parse(random_access.read_record(places[index]), storage=info.storage)
+        yield {name: value.numpy() for name, value in clip.items()}

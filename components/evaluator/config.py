@@ -13,7 +13,8 @@ class EvaluatorConfig(StageConfig):
     probe: Literal["auto", "linear", "mlp", "none"] = pydantic.Field(
         "auto",
         description="linear: softmax regression over the official folds, accuracy (ESC-50); mlp: one hidden layer and "
-        "sigmoids, mAP on the eval split (AudioSet); auto: linear if there are folds, otherwise mlp; none: no probe.",
+        "sigmoids, mAP on the eval split (AudioSet); auto: linear if the labels allow it and most clips have one, "
+        "otherwise mlp if they allow that; none: no probe.",
     )
     min_margin: float = pydantic.Field(
         0.0,
@@ -37,7 +38,7 @@ class EvaluatorConfig(StageConfig):
     mlp_batch_size: int = pydantic.Field(256, ge=1, description="Sub-clips per training step of the mlp probe.")
     mlp_learning_rate: float = pydantic.Field(1e-3, gt=0, description="Adam's learning rate in the mlp probe.")
     max_clips: int | None = pydantic.Field(
-        None, ge=1, description="Maximum number of clips to embed in each split; null: all."
+        None, ge=1, description="Maximum number of clips to embed in each split, drawn from all of it; null: all."
     )
     seed: int = pydantic.Field(
         0, ge=0, description="Fixes the initial weights and the order of training examples in the mlp probe."

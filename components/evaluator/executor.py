@@ -4,19 +4,20 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from absl import logging
 from etils import epath
 
 from beam_jobs import examples
 from components import base
 from components.embedding_info import EmbeddingInfo
-from components.errors import UserError
 from components.evaluator import embeddings, summaries
 from components.evaluator.blessing import Blessing, bless
 from components.evaluator.clips import Clips, read_clips
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.embeddings import BOTH, UNTRAINED
-from components.evaluator.probes import linear, mlp
-from components.evaluator.probes.choice import Probe, choose_probe
+from components.evaluator.probes import choice, linear, mlp
+from components.evaluator.probes.choice import Probe, ProbeChoice
 from components.evaluator.probes.result import ProbeResult
 
 _METRICS: Mapping[Probe, str] = {"linear": "accuracy", "mlp": "mAP"}
@@ -31,7 +32,7 @@ class Report:
         metric: What the scores are: "accuracy" or "mAP".
         scores: Set of features -> score.
         details: Other figures, as plain JSON values.
-        note: The reason why no probe ran, or None.
+        note: The reason why no probe ran, or what the probe left out, or None.
     """
 
     probe: Probe | None = None
@@ -49,14 +50,15 @@ def execute(
     context: base.StageContext,
 ) -> base.StageResult:
     """Evaluates the model. `components.evaluator.Evaluator` describes the files that it writes."""
-    info = examples.read_info(inputs["examples"])
-    probe, note = choose_probe(config.probe, info=info)
-    if probe is None:
-        report = Report(note=note)
-        summaries.write_note(note, directory=context.tensorboard_dir)
+    chosen = choice.choose(config, inputs)
+    if chosen.probe is None:
+        report = Report(note=chosen.note)
+        summaries.write_note(f"not probed: {chosen.note}", directory=context.tensorboard_dir)
     else:
-        report = _evaluate(config, probe, info=info, inputs=inputs, context=context)
-    blessing = bless(report.scores, min_margin=config.min_margin, note=report.note)
+        if chosen.left_out:
+            logging.warning("the %s probe leaves out %s", chosen.probe, chosen.left_out)
+        report = _evaluate(config, chosen, inputs=inputs, context=context)
+    blessing = bless(report.scores, min_margin=config.min_margin, note=report.note, needs_score=chosen.needs_score)
     metrics_json = json.dumps(dataclasses.asdict(report), indent=2, allow_nan=False)
     (outputs["evaluation"] / "metrics.json").write_text(metrics_json)
     (outputs["blessing"] / "blessing.json").write_text(json.dumps(dataclasses.asdict(blessing), indent=2))
@@ -66,14 +68,10 @@ def execute(
 
 
 def _evaluate(
-    config: EvaluatorConfig,
-    probe: Probe,
-    *,
-    info: examples.ExamplesInfo,
-    inputs: Mapping[str, epath.Path],
-    context: base.StageContext,
+    config: EvaluatorConfig, chosen: ProbeChoice, *, inputs: Mapping[str, epath.Path], context: base.StageContext
 ) -> Report:
     """Embeds all clips, probes every set of features and shows the results in TensorBoard."""
+    info, metric = examples.read_info(inputs["examples"]), _METRICS[chosen.probe]
     total = sum(info.splits.values())
     if config.max_clips is not None:
         total = sum(min(count, config.max_clips) for count in info.splits.values())
@@ -84,16 +82,13 @@ def _evaluate(
         crop=embedding_info.crop_samples,
         report_progress=lambda count: context.progress.update(count, total=total, unit="clips"),
     )
-    _check_labels(probe, clips)
     results = _probe_all(
-        config, probe, clips, encoders=tuple(embedding_info.dims), classes=len(info.label_names), context=context
+        config, chosen, clips, encoders=tuple(embedding_info.dims), classes=len(info.label_names), context=context
     )
-    summaries.write(
-        clips, results, metric=_METRICS[probe], label_names=info.label_names, directory=context.tensorboard_dir
-    )
+    summaries.write(clips, results, metric=metric, label_names=info.label_names, directory=context.tensorboard_dir)
     return Report(
-        probe=probe,
-        metric=_METRICS[probe],
+        probe=chosen.probe,
+        metric=metric,
         scores={name: result.score for name, result in results.items()},
         details={
             "classes": list(info.label_names),
@@ -103,33 +98,13 @@ def _evaluate(
             "by_class": {name: result.class_scores for name, result in results.items()},
             "probes": {name: result.details for name, result in results.items()},
         },
+        note=f"left out: {chosen.left_out}" if chosen.left_out else None,
     )
-
-
-def _check_labels(probe: Probe, clips: Clips) -> None:
-    """Checks that the clips have the labels that the probe needs.
-
-    Raises:
-        UserError: They do not.
-    """
-    if probe == "linear":
-        if any(len(labels) != 1 for labels in clips.labels):
-            raise UserError(
-                "evaluator.probe 'linear' needs exactly one label on every clip, and these examples have clips with "
-                "more or none: set evaluator.probe=mlp."
-            )
-        return
-    labeled_splits = {split for labels, split in zip(clips.labels, clips.splits, strict=True) if labels}
-    for split in ("train", "eval"):
-        if split not in labeled_splits:
-            raise UserError(
-                f"no clip of the split {split!r} has a label: label at least one, or set evaluator.probe=none."
-            )
 
 
 def _probe_all(
     config: EvaluatorConfig,
-    probe: Probe,
+    chosen: ProbeChoice,
     clips: Clips,
     *,
     encoders: Sequence[str],
@@ -140,8 +115,8 @@ def _probe_all(
 
     Args:
         config: The options of the probes.
-        probe: Name of the probe.
-        clips: The embedded clips.
+        chosen: The probe and the classes that it scores.
+        clips: The embedded clips. Those that the probe cannot use are left out.
         encoders: Names of the encoders' embeddings.
         classes: Number of classes.
         context: Shows the progress.
@@ -149,13 +124,35 @@ def _probe_all(
     Returns:
         Set of features -> result, in the order of `clips.features`.
     """
+    is_probed = _probed_clips(chosen, clips)
+    probed = clips.take(is_probed, classes=chosen.classes)
     results: dict[str, ProbeResult] = {}
     for name in clips.features:
         same = _same_features(name, encoders)
-        results[name] = results[same] if same else _probe_one(config, probe, clips, name, classes=classes)
+        if same:
+            results[name] = results[same]
+        else:
+            result = _probe_one(config, chosen.probe, probed, name, classes=classes)
+            results[name] = dataclasses.replace(result, predictions=_spread(result.predictions, is_probed))
         score = round(results[name].score, 4)
         context.progress.update(len(results), total=len(clips.features), unit="probes", **{name: score})
     return results
+
+
+def _probed_clips(chosen: ProbeChoice, clips: Clips) -> np.ndarray:
+    """Returns which clips the probe uses, bool (clips,): those with one of its classes alone, or all with a label."""
+    if chosen.probe == "linear":
+        return np.array([len(labels) == 1 and labels[0] in chosen.classes for labels in clips.labels])
+    return np.array([bool(labels) for labels in clips.labels])
+
+
+def _spread(predictions: np.ndarray | None, is_probed: np.ndarray) -> np.ndarray | None:
+    """Returns predictions of the probed clips as predictions of all clips, with -1 for the others."""
+    if predictions is None:
+        return None
+    spread = np.full(len(is_probed), -1)
+    spread[is_probed] = predictions
+    return spread
 
 
 def _same_features(name: str, encoders: Sequence[str]) -> str | None:
@@ -184,8 +181,9 @@ def _probe_one(config: EvaluatorConfig, probe: Probe, clips: Clips, name: str, *
 
 def _summary(report: Report, blessing: Blessing) -> str:
     if report.probe is None:
-        return report.note
+        return f"not probed: {report.note}" + ("" if blessing.blessed else "; NOT blessed")
     scores = ", ".join(f"{name} {score:.3f}" for name, score in report.scores.items() if UNTRAINED not in name)
     untrained = report.scores[UNTRAINED + BOTH]
     outcome = "blessed" if blessing.blessed else "NOT blessed"
-    return f"{report.probe} probe {report.metric}: {scores}, untrained {untrained:.3f}; {outcome}"
+    left_out = f"; {report.note}" if report.note else ""
+    return f"{report.probe} probe {report.metric}: {scores}, untrained {untrained:.3f}; {outcome}{left_out}"

@@ -116,10 +116,10 @@ def _class_bars(results: Mapping[str, ProbeResult], *, metric: str, label_names:
 
 def _confusion(clips: Clips, predictions: np.ndarray, *, label_names: Sequence[str]) -> np.ndarray:
     """Draws the confusion matrix. Each row is normalized to the number of test clips of its class."""
-    labels = np.array([label for (label,) in clips.labels])
-    tested = predictions >= 0
+    tested = np.flatnonzero(predictions >= 0)
+    labels = [clips.labels[index][0] for index in tested]
     counts = np.zeros((len(label_names), len(label_names)))
-    np.add.at(counts, (labels[tested], predictions[tested]), 1)
+    np.add.at(counts, (labels, predictions[tested]), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = 3.0 + 0.18 * len(label_names)
     fig = tensorboard.figure(width=size, height=size)

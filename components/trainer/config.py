@@ -76,7 +76,10 @@ class TrainerConfig(StageConfig):
     log_every: int = pydantic.Field(100, ge=1, description="Steps between points in TensorBoard.")
     eval_every: int = pydantic.Field(2000, ge=1, description="Steps between validations on the valid split.")
     probe_clips: int = pydantic.Field(
-        2000, ge=0, description="Maximum number of valid clips for the probe that chooses the best model; 0: no probe."
+        2000,
+        ge=0,
+        description="Maximum number of valid clips for the probe that chooses the best model, drawn from the whole "
+        "split; 0: no probe.",
     )
     patience: int | None = pydantic.Field(
         None, ge=1, description="Stops after this number of validations without a better model; null: never."

@@ -178,6 +178,7 @@ def _make_validation(
     batch: input_pipeline.Batch | None,
 ) -> validation.Validation | None:
     if batch is None:
+        logging.warning("the valid split has fewer than two clips, so nothing is validated, and the last model is kept")
         return None
     return validation.Validation(
         training_step.model,
@@ -186,6 +187,7 @@ def _make_validation(
         temperature=config.temperature,
         probe_clips=config.probe_clips,
         chunk=min(training_step.micro_batch, _VALIDATION_CHUNK),
+        seed=config.seed,
     )
 
 

@@ -1,16 +1,18 @@
 """Validates a model on the valid split during training: contrastive loss, effective ranks and a probe."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from beam_jobs import examples
 from beam_jobs.audio import pcm
-from components.trainer import collapse, input_pipeline, ridge_probe
+from components import text
+from components.trainer import collapse, input_pipeline, probe_sample, ridge_probe
 from components.trainer.step import Logs
-from models import contrastive
+from models import contrastive, subclips
 from models.dual import DualEncoder
 
 MIN_PROBE_CLIPS = 200
@@ -24,8 +26,8 @@ class ValidationResult:
     """The result of one validation.
 
     Attributes:
-        score: Chooses the best model; higher is better. It is the score of the probe, or the negative loss if there is
-            no probe or it has fewer than `MIN_PROBE_CLIPS`.
+        score: Chooses the best model; higher is better. It is the score of the probe, or the negative loss if the
+            probe has fewer than `MIN_PROBE_CLIPS` clips or no class with enough of them.
         ranks: Name of an embedding -> its effective rank.
         figures: All figures for the logs, by name; they include the ranks.
         similarities: `(n, n)` cosines of projections of the first clips: branch A in rows, branch B in columns.
@@ -38,7 +40,10 @@ class ValidationResult:
 
 
 class Validation:
-    """Validates a model, always on the same crops of the same clips.
+    """Validates a model, always on the same crops and the same clips.
+
+    The probe scores the mean embedding of all sub-clips of a clip, like the Evaluator, which averages logits: for a
+    linear probe, that is the same.
 
     Args:
         model: Each validation uses its current weights.
@@ -46,7 +51,8 @@ class Validation:
         batch: The crops of the contrastive loss, see `input_pipeline.validation_batch`.
         temperature: tau of the loss.
         probe_clips: Maximum number of clips for the probe; 0 for no probe.
-        chunk: Number of clips to embed at a time.
+        chunk: Number of crops or sub-clips to embed at a time.
+        seed: Seed of the probe's sample of clips.
 
     Attributes:
         clips: Number of clips whose embeddings are ranked.
@@ -61,32 +67,54 @@ class Validation:
         temperature: float,
         probe_clips: int,
         chunk: int,
+        seed: int = 0,
     ):
+        self._crop_samples, self._chunk = model.crop_samples, chunk
         self._crops_a, self._crops_b = batch["a"].numpy(), batch["b"].numpy()
         self._compute_loss = make_loss(model, temperature=temperature)
         self._encode_a = _in_chunks(lambda x: {"": model.encode(0, x, training=False)}, model, chunk=chunk)
         self._encode_b = _in_chunks(lambda x: {"": model.encode(1, x, training=False)}, model, chunk=chunk)
         self._embed = _in_chunks(model.embed, model, chunk=chunk)
-        self._probe = ridge_probe.read_clips(info, crop_samples=model.crop_samples, max_clips=probe_clips)
+        sample = probe_sample.draw(info, max_clips=probe_clips, seed=seed)
+        self._probe = sample if sample is not None and ridge_probe.can_score(sample.targets) else None
+        self._probe_chooses = why_loss_chooses(sample) is None
         # Without a probe, the embeddings of the loss's crops are ranked.
-        self._ranked_crops = self._crops_a if self._probe is None else self._probe.crops
-        self.clips = len(self._ranked_crops)
+        self.clips = len(self._crops_a) if self._probe is None else len(self._probe)
+        _log_choice(sample, max_clips=probe_clips)
 
     def run(self) -> ValidationResult:
         """Validates the model with its current weights. It does not change the model."""
         logs, similarities = self._compute_loss(self._encode_a(self._crops_a)[""], self._encode_b(self._crops_b)[""])
         figures = {name: float(value) for name, value in logs.items()}
-        embeddings = self._embed(self._ranked_crops)
+        embeddings = self._embed(self._crops_a) if self._probe is None else self._embed_clips(self._probe)
         ranks = {name: collapse.effective_rank(values) for name, values in embeddings.items()}
         figures.update({f"effective_rank_{name}": rank for name, rank in ranks.items()})
         score = -figures["loss"]
         if self._probe is not None:
             features = np.concatenate(list(embeddings.values()), axis=1)
-            metric, probe_score = ridge_probe.score(features, self._probe.targets)
+            targets = self._probe.targets
+            metric, probe_score = ridge_probe.score(features, targets)
             figures[f"probe_{metric}"] = probe_score
-            if self.clips >= MIN_PROBE_CLIPS:
+            figures["probe_classes"] = len(ridge_probe.scored_classes(targets))
+            figures["probe_classes_left_out"] = targets.shape[1] - figures["probe_classes"]
+            if self._probe_chooses:
                 score = probe_score
         return ValidationResult(score=score, ranks=ranks, figures=figures, similarities=similarities.numpy())
+
+    def _embed_clips(self, sample: probe_sample.ProbeSample) -> dict[str, np.ndarray]:
+        """Returns the mean embedding of the sub-clips of each clip, by name, float32 `(clips, dim)`.
+
+        Clips are read one by one, and only one chunk of sub-clips is in memory.
+        """
+        sums: dict[str, np.ndarray] = {}
+        counts = np.zeros(len(sample))
+        for clips, waveforms in _chunks(sample.audio(), crop=self._crop_samples, size=self._chunk):
+            counts += np.bincount(clips, minlength=len(sample))
+            for name, values in self._embed(waveforms).items():
+                if name not in sums:
+                    sums[name] = np.zeros((len(sample), values.shape[1]))
+                np.add.at(sums[name], clips, values)
+        return {name: (total / counts[:, None]).astype(np.float32) for name, total in sums.items()}
 
 
 def make_loss(model: DualEncoder, *, temperature: float) -> Callable[[tf.Tensor, tf.Tensor], tuple[Logs, tf.Tensor]]:
@@ -115,6 +143,58 @@ def make_loss(model: DualEncoder, *, temperature: float) -> Callable[[tf.Tensor,
         return {"loss": tf.reduce_mean(losses), **logs}, similarities
 
     return loss
+
+
+def why_loss_chooses(sample: probe_sample.ProbeSample | None) -> str | None:
+    """Returns the reason why the loss chooses the best model, or None if the probe does."""
+    if sample is None:
+        return "no clip of the valid split has a label"
+    if len(sample) < MIN_PROBE_CLIPS:
+        return f"the valid split has {text.plural(len(sample), 'labeled clip')}, and a probe needs {MIN_PROBE_CLIPS}"
+    if not ridge_probe.can_score(sample.targets):
+        return (
+            f"among {len(sample):,} labeled clips of the valid split, no class has {ridge_probe.MIN_CLIPS} clips and "
+            f"{ridge_probe.MIN_CLIPS} of other classes"
+        )
+    return None
+
+
+def _log_choice(sample: probe_sample.ProbeSample | None, *, max_clips: int) -> None:
+    """Says what chooses the best model, and how many classes the probe leaves out."""
+    reason = "trainer.probe_clips is 0" if max_clips == 0 else why_loss_chooses(sample)
+    if reason is not None:
+        logging.info("the validation loss chooses the best model, because %s", reason)
+        return
+    scored, present = len(ridge_probe.scored_classes(sample.targets)), int(sample.targets.any(axis=0).sum())
+    logging.info(
+        "the %s of a probe on %s clips and %s classes of the valid split chooses the best model; %s other classes have "
+        "fewer than %d clips in it and are left out",
+        ridge_probe.metric_name(sample.targets),
+        f"{len(sample):,}",
+        f"{scored:,}",
+        f"{present - scored:,}",
+        ridge_probe.MIN_CLIPS,
+    )
+
+
+def _chunks(audio: Iterator[np.ndarray], *, crop: int, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Cuts clips into the sub-clips of `models.subclips`, and yields `size` of them at a time.
+
+    Yields:
+        The index of each sub-clip's clip, int `(n,)`, and the sub-clips, int16 `(n, crop)`.
+    """
+    clips, waveforms = [], []
+    for clip, samples in enumerate(audio):
+        starts = subclips.subclip_starts(samples.size, crop=crop, stride=subclips.half_crop(crop))
+        samples = np.resize(samples, max(crop, samples.size))  # A shorter clip is repeated.
+        for start in probe_sample.spread(starts):
+            clips.append(clip)
+            waveforms.append(samples[start : start + crop])
+            if len(clips) == size:
+                yield np.array(clips), np.array(waveforms)
+                clips, waveforms = [], []
+    if clips:
+        yield np.array(clips), np.array(waveforms)
 
 
 def _in_chunks(

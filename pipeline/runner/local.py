@@ -70,6 +70,7 @@ class LocalRunner:
             else:
                 execution = self._run_or_reuse(node, run=run, inputs=inputs, selected=selected)
             published[node.name] = execution.outputs
+            preparation.check_inputs(pipeline, selected=selected, published=published, newest=node.name)
         return run
 
     def _run_or_reuse(self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], selected: Selection) -> Execution:

@@ -74,9 +74,14 @@ def make(
         except UserError as error:
             refusal = error
             stage = PlannedStage(stage=node.name, outcome="refused", why=str(error))
-        if stage.outputs is not None:
-            published[node.name] = stage.outputs
         planned.append(stage)
+        if stage.outputs is None:
+            continue
+        published[node.name] = stage.outputs
+        try:
+            preparation.check_inputs(pipeline, selected=selected, published=published, newest=node.name)
+        except UserError as error:
+            refusal = error
     return Plan(stages=tuple(planned), refusal=refusal)
 
 

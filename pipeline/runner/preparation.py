@@ -8,7 +8,8 @@ from components.errors import UserError
 from pipeline.metadata.executions import Artifact, CacheKey, Execution
 from pipeline.metadata.store import MetadataStore
 from pipeline.runner import cache_key, code, decide
-from pipeline.runner.graph import Node
+from pipeline.runner.graph import Node, Pipeline
+from pipeline.runner.selection import Selection
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,29 @@ def inputs_of(
             if earlier is not None:
                 inputs[name] = earlier
     return inputs
+
+
+def check_inputs(
+    pipeline: Pipeline, *, selected: Selection, published: Mapping[str, Mapping[str, Artifact]], newest: str
+) -> None:
+    """Lets the stages check their `checked_inputs` if the last of these has just been published.
+
+    Args:
+        pipeline: The pipeline.
+        selected: The stages of the run. Those whose last outputs are taken check nothing.
+        published: Stage -> output channel -> artifact.
+        newest: The stage that has just published.
+
+    Raises:
+        UserError: A later stage would fail.
+    """
+    for node in pipeline.nodes:
+        channels = {name: channel for name, channel in node.inputs.items() if name in node.component.checked_inputs}
+        sources = {channel.stage for channel in channels.values()}
+        may_run = node.name in selected.stages and node.name not in selected.frozen
+        if may_run and newest in sources and sources <= published.keys():
+            folders = {name: published[channel.stage][channel.output].folder for name, channel in channels.items()}
+            node.component.check_inputs(folders)
 
 
 def check_gates(node: Node, *, inputs: Mapping[str, Artifact], frozen: Collection[str]) -> None:

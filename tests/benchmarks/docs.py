@@ -22,6 +22,7 @@ RENDERERS = {
     "train_memory": tables.train_memory,
     "memory_estimate": tables.memory_estimate,
     "memory_pool": tables.memory_pool,
+    "validation_rank": tables.validation_rank,
 }
 
 

@@ -121,6 +121,24 @@ def memory_pool(result: dict) -> str:
     return table(header, rows) + "\n" + paragraph(f"Measured on {_where(result)}")
 
 
+def validation_rank(result: dict) -> str:
+    """Renders how well validation ranks models as the Evaluator does."""
+    clips, rows = result["clips"], result["rows"]
+    parts = []
+    for name, words in (("probe", "the probe's score"), ("loss", "the negative loss")):
+        low, high = result[name]["interval_95"]
+        parts.append(
+            f"**{result[name]['spearman']:.2f}** for {words} (95 % interval {low:.2f} to {high:.2f}), which chooses a "
+            f"copy {result[name]['below_best']:.3f} mAP below the best"
+        )
+    return paragraph(
+        f"{result['corpus']}, with {clips['train']:,} clips to train, {clips['valid']:,} to validate and "
+        f"{clips['eval']:,} to evaluate: {len(rows)} copies of a small model, from the untrained one to that after "
+        f"{result['steps']:,} steps. Spearman's rank correlation with the Evaluator's mAP is {parts[0]}, and "
+        f"{parts[1]}. Measured on {_where(result)}"
+    )
+
+
 def table(header: list[str], rows: list[list[str]]) -> str:
     """Returns a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]

@@ -1,55 +1,162 @@
-"""Chooses the probe that a set of examples allows."""
+"""Chooses the probe that the labels of a set of examples allow, and the classes that it can score."""
 
-from typing import Literal, NamedTuple
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
+from etils import epath
+
+from beam_jobs import examples
 from beam_jobs.examples import ExamplesInfo
+from beam_jobs.statistics import example_statistics
+from components import text
 from components.errors import UserError
+from components.evaluator import labels
+from components.evaluator.config import EvaluatorConfig
+from components.evaluator.labels import LabelCounts
 
 Probe = Literal["linear", "mlp"]
 
+_SHOWN_CLASSES = 5
 
-class ProbeChoice(NamedTuple):
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProbeChoice:
     """The probe to run.
 
     Attributes:
         probe: Name of the probe, or None to run no probe.
+        classes: Indices of the classes that it scores.
+        left_out: What of the examples it leaves out, for messages; empty if nothing.
         note: The reason why no probe runs, or None.
+        needs_score: Whether a model must not be blessed without a score. Only who gives no labels, or names no probe,
+            does not expect one.
     """
 
     probe: Probe | None
+    classes: tuple[int, ...] = ()
+    left_out: str = ""
     note: str | None = None
+    needs_score: bool = True
 
 
-def choose_probe(requested: Literal["auto", "linear", "mlp", "none"], *, info: ExamplesInfo) -> ProbeChoice:
+def choose(config: EvaluatorConfig, inputs: Mapping[str, epath.Path]) -> ProbeChoice:
+    """Chooses a probe for the input folders of the Evaluator, of which `statistics` is optional.
+
+    Raises:
+        UserError: See `choose_probe`.
+    """
+    info = examples.read_info(inputs["examples"])
+    return choose_probe(config.probe, info=info, counts=_counts(config, info, inputs))
+
+
+def _counts(config: EvaluatorConfig, info: ExamplesInfo, inputs: Mapping[str, epath.Path]) -> LabelCounts | None:
+    """Counts the labels of the clips that will be embedded; None if the statistics do not tell."""
+    if config.max_clips is not None and config.probe != "none":
+        return labels.read(info, limit=config.max_clips)
+    if "statistics" not in inputs:
+        return None
+    try:
+        return labels.from_statistics(example_statistics.read(inputs["statistics"]))
+    except KeyError:  # An older version of Diptych wrote them.
+        return None
+
+
+def choose_probe(
+    requested: Literal["auto", "linear", "mlp", "none"], *, info: ExamplesInfo, counts: LabelCounts | None = None
+) -> ProbeChoice:
     """Chooses a probe.
 
     Args:
         requested: The field `probe` of the config.
         info: The examples.
+        counts: Their labels; None reads them.
 
     Raises:
-        UserError: The examples do not allow the probe that the config names.
+        UserError: The examples do not allow the probe that the config names. The way out, auto, allows any examples.
     """
-    has_train_and_eval = "train" in info.splits and "eval" in info.splits
-    if requested == "linear":
-        if not info.has_folds:
-            raise UserError("evaluator.probe is 'linear', but these examples have no folds: set it to 'mlp' or 'auto'.")
-        return ProbeChoice("linear")
-    if requested == "mlp":
-        if not has_train_and_eval or not info.label_names:
-            raise UserError(
-                "evaluator.probe is 'mlp', which needs labeled clips in the splits train and eval, and these examples "
-                "lack them: set it to 'auto'."
-            )
-        return ProbeChoice("mlp")
     if requested == "none":
-        return ProbeChoice(None, "evaluator.probe is 'none', so the embedding was not probed")
-    if not info.label_names:
-        return ProbeChoice(None, "the examples have no labels, so the embedding was not probed")
-    if info.has_folds:
-        return ProbeChoice("linear")
-    if has_train_and_eval:
-        return ProbeChoice("mlp")
-    return ProbeChoice(
-        None, "the examples have no folds and not both of the splits train and eval, so nothing could be probed"
+        return ProbeChoice(probe=None, note="evaluator.probe is none", needs_score=False)
+    if counts is None:
+        counts = labels.read(info)
+    objections = {"linear": _objection_to_linear(counts), "mlp": _objection_to_mlp(counts)}
+    if requested != "auto":
+        if objections[requested]:
+            raise UserError(
+                f"evaluator.probe={requested} cannot work, because {objections[requested]}: set evaluator.probe=auto, "
+                "which probes what can be probed."
+            )
+        return _choice(requested, counts)
+    if not any(counts.labeled.values()):
+        return ProbeChoice(probe=None, note="no labels in the examples", needs_score=False)
+    # A clip with several labels has no place in the linear probe.
+    has_mostly_several = 2 * counts.several > sum(counts.labeled.values())
+    order: tuple[Probe, ...] = ("mlp", "linear") if has_mostly_several else ("linear", "mlp")
+    for probe in order:
+        if not objections[probe]:
+            return _choice(probe, counts)
+    note = objections["mlp"]
+    if counts.has_folds:
+        note = f"{objections['linear']}, and {note}"
+    return ProbeChoice(probe=None, note=note)
+
+
+def _objection_to_linear(counts: LabelCounts) -> str | None:
+    """Returns the reason why the linear probe cannot work, or None if it can."""
+    if not any(counts.labeled.values()):
+        return "no clip has a label"
+    if not counts.has_folds:
+        return "no clip with exactly one label has a fold"
+    if len(_linear_classes(counts)) < 2:
+        return "fewer than two classes have clips in two folds, to train on one and to test on the other"
+    return None
+
+
+def _objection_to_mlp(counts: LabelCounts) -> str | None:
+    """Returns the reason why the mlp probe cannot work, or None if it can."""
+    missing = [split for split in ("train", "eval") if not counts.labeled.get(split)]
+    if missing:
+        return f"no clip of the split {missing[0]} has a label"
+    if not _mlp_classes(counts):
+        return "no class has clips, and is missing from others, in each of the splits train and eval"
+    return None
+
+
+def _linear_classes(counts: LabelCounts) -> tuple[int, ...]:
+    """Returns the classes that are in two folds, so that they can be trained on one and tested on the other."""
+    folds: dict[int, set[int]] = {}
+    for fold, label in counts.alone:
+        if fold:
+            folds.setdefault(label, set()).add(fold)
+    return tuple(sorted(label for label, found in folds.items() if len(found) > 1))
+
+
+def _mlp_classes(counts: LabelCounts) -> tuple[int, ...]:
+    """Returns the classes that have positive and negative clips in both of the splits train and eval."""
+    return tuple(
+        label
+        for label in range(len(counts.label_names))
+        if all(0 < counts.positives[split][label] < counts.labeled[split] for split in ("train", "eval"))
     )
+
+
+def _choice(probe: Probe, counts: LabelCounts) -> ProbeChoice:
+    """Returns a choice with what it leaves out."""
+    parts = []
+    if counts.unlabeled:
+        parts.append(f"{text.plural(counts.unlabeled, 'clip')} without a label")
+    if probe == "linear":
+        classes, condition = _linear_classes(counts), "not in two folds"
+        if counts.several:
+            parts.append(f"{text.plural(counts.several, 'clip')} with several labels")
+    else:
+        classes, condition = _mlp_classes(counts), "not both present and absent in train and in eval"
+    others = [name for label, name in enumerate(counts.label_names) if label not in classes]
+    if others:
+        parts.append(f"{len(others):,} of {len(counts.label_names):,} classes, {condition} ({_first(others)})")
+    return ProbeChoice(probe=probe, classes=classes, left_out="; ".join(parts))
+
+
+def _first(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN_CLASSES])
+    return f"{shown}, ..." if len(names) > _SHOWN_CLASSES else shown

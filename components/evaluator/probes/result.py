@@ -15,7 +15,7 @@ class ProbeResult:
         class_scores: The score of each class (recall or average precision); None for a class without test clips.
         details: Other figures, as plain JSON values.
         predictions: int (clips,), the class that was predicted for each clip as a test clip, or -1 for clips that were
-            only trained on. None for the mlp probe.
+            only trained on or left out. None for the mlp probe.
     """
 
     score: float

@@ -113,7 +113,7 @@ def test_a_list_that_is_not_text_is_an_error(tmp_path):
         ("b.wav,0,inf,,,", r"clips.csv:3: '0' to 'inf' is not a segment"),
         ("b.wav,0,nan,,,", r"clips.csv:3: '0' to 'nan' is not a segment"),
         ("b.wav,,,,test,", r"clips.csv:3: 'test' is not a split; give one of train, valid, eval or nothing"),
-        ("b.wav,,,,,0", r"clips.csv:3: '0' is not a fold"),
+        ("b.wav,,,,,1.5", r"clips.csv:3: '1.5' is not a fold; give a whole number or nothing"),
         ("b.wav,,,,,one", r"clips.csv:3: 'one' is not a fold"),
     ],
 )
@@ -124,6 +124,24 @@ def test_only_the_malformed_row_is_quarantined(tmp_path, row, message):
     (quarantined,) = listing.quarantined
     assert (quarantined.cause, quarantined.clip.clip_id) == ("malformed row", "clips.csv:3")
     assert re.search(message, quarantined.message)
+
+
+@pytest.mark.parametrize(
+    ("folds", "stored"),
+    [
+        (["1", "2", ""], [1, 2, 0]),
+        (["0", "1", "2"], [1, 2, 3]),
+        (["0", "", "4"], [1, 0, 5]),
+        (["7", "1", "3"], [7, 1, 3]),
+        (["-1", "0", "1"], [1, 2, 3]),
+        (["1.0", "2.0", ""], [1, 2, 0]),
+    ],
+)
+def test_folds_may_be_any_whole_numbers(tmp_path, folds, stored):
+    rows = "".join(f"{index}.wav,{fold}\n" for index, fold in enumerate(folds))
+    listing = sources.list_clips(write(tmp_path, f"path,fold\n{rows}"))
+    assert [clip.fold for clip in listing.clips] == stored
+    assert listing.quarantined == []
 
 
 def test_a_clip_that_is_listed_again_is_quarantined(tmp_path):

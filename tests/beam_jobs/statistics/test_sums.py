@@ -113,6 +113,13 @@ def test_only_the_most_frequent_label_pairs_are_listed():
     assert figures["label_pairs_found"] == classes * (classes - 1) // 2
 
 
+def test_clips_with_one_label_are_counted_by_fold():
+    clips = [((0,), 1), ((0,), 1), ((2,), 1), ((2,), 7), ((0, 2), 7), ((), 7), ((1,), 0)]
+    figures = total([{"audio": np.ones(160, np.int16), "labels": labels, "fold": fold} for labels, fold in clips])
+    assert figures.to_json()["fold_labels"] == [[0, 1, 1], [1, 0, 2], [1, 2, 1], [7, 2, 1]]
+    assert figures.to_json()["several_labels_clips"] == 1
+
+
 def test_unknown_source_formats_are_none():
     sounds = [("a.wav", "", 0)] * 2 + [("b.MP3", "mp3", 44100)] * 3 + [("", "", 0)]
     one = np.ones(160, np.int16)

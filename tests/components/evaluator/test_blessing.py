@@ -15,3 +15,10 @@ def test_an_embedding_is_blessed_if_it_beats_both_baselines_by_the_margin(scores
     blessing = bless(scores, min_margin=margin)
     assert blessing.blessed is blessed
     assert named in " ".join(blessing.reasons)
+
+
+@pytest.mark.parametrize("needs_score", [True, False])
+def test_an_embedding_without_a_score_is_blessed_only_if_none_is_expected(needs_score):
+    blessing = bless({}, min_margin=0.0, note="no eval split", needs_score=needs_score)
+    assert blessing.blessed is not needs_score
+    assert blessing.reasons[0].startswith("not probed: no eval split")

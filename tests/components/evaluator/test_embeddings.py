@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 from components.evaluator import embeddings
-from components.evaluator.clips import StoredClip
+from components.evaluator.clips import StoredClip, read_clips
+from tests.components import stored_examples
 from tests.components.evaluator.scattered_clips import scattered_clips
 
 
@@ -42,3 +43,17 @@ def test_embedding_keeps_the_order_of_clips_of_any_lengths(few_lengths):
     expected = [clip.audio.astype(np.float32).mean() / 32768 for clip in stored]
     np.testing.assert_allclose(clips.clip_means(clips.features[embeddings.MFCC])[:, 0], expected, atol=1e-6)
     np.testing.assert_array_equal(clips.subclip_counts, [max(1, clip.audio.size // crop) for clip in stored])
+
+
+def test_a_bound_on_the_clips_draws_them_from_the_whole_split(tmp_path):
+    """TFDS's datasets may be sorted by class, and the first clips would all be of one class."""
+    rows = [(np.full(4, index, np.int16), (index // 50,), 0) for index in range(100)]
+    folder = stored_examples.write_examples(tmp_path / "x", {"train": rows}, label_names=("a", "b"))
+    clips = list(read_clips(folder, splits=["train"], limit=20))
+    numbers = [int(clip.audio[0]) for clip in clips]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 20
+    assert {clip.labels for clip in clips} == {(0,), (1,)}
+    assert [clip.clip_id for clip in clips] == [f"train{number}" for number in numbers]
+    assert [int(clip.audio[0]) for clip in read_clips(folder, splits=["train"], limit=20)] == numbers
+    assert len(list(read_clips(folder, splits=["train"], limit=100))) == 100

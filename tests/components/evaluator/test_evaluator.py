@@ -90,12 +90,62 @@ def test_unlabelled_examples_are_blessed_without_a_probe(artifacts, tmp_path):
     assert "no labels" in run.result.summary
 
 
-def test_an_eval_split_without_labels_is_refused_in_one_sentence(artifacts, tmp_path):
+def test_labels_that_cannot_be_probed_give_no_score_and_no_blessing(artifacts, tmp_path):
     clips = [(stored_examples.sound(0), (0,), 0)]
     examples = {"train": clips, "eval": [(stored_examples.sound(1), (), 0)]}
     bare = stored_examples.write_examples(tmp_path / "bare", examples, label_names=("tone",))
-    with pytest.raises(UserError, match="'eval' has a label"):
-        _evaluate({**artifacts, "bare": bare}, "single", "bare", tmp_path / "run")
+    artifacts = {**artifacts, "bare": bare}
+    report, blessing, run = _evaluate(artifacts, "single", "bare", tmp_path / "run")
+    assert (report["probe"], report["scores"]) == (None, {})
+    assert run.result.summary == "not probed: no clip of the split eval has a label; NOT blessed"
+    assert not blessing["blessed"]
+    assert "evaluator.probe=none pushes it without a score" in blessing["reasons"][0]
+    _, blessing, _ = _evaluate(artifacts, "single", "bare", tmp_path / "advised", probe="none")
+    assert blessing["blessed"]
+
+
+def test_one_class_has_no_score(artifacts, tmp_path):
+    clips = [(stored_examples.sound(0, seed=k), (0,), 0) for k in range(4)]
+    one = stored_examples.write_examples(tmp_path / "one", {"train": clips, "eval": clips}, label_names=("tone",))
+    report, blessing, run = _evaluate({**artifacts, "one": one}, "single", "one", tmp_path / "run")
+    assert (report["probe"], report["scores"], blessing["blessed"]) == (None, {}, False)
+    assert "mAP" not in run.result.summary
+
+
+def test_clips_that_cannot_be_probed_are_left_out_and_counted(artifacts, tmp_path):
+    """Among folds: a clip without a label, one with two labels, and a class of one clip."""
+    clips = [(stored_examples.sound(k % 2, seed=k), (k % 2,), k % 3 + 1) for k in range(18)]
+    odd = [(stored_examples.sound(0, seed=99 + k), labels, k + 1) for k, labels in enumerate([(), (0, 1), (2,)])]
+    examples = {"train": [odd[0], *clips[:9], odd[1], *clips[9:]], "valid": [odd[2]]}
+    mixed = stored_examples.write_examples(
+        tmp_path / "mixed", examples, label_names=("tone", "noise", "rare"), has_folds=True
+    )
+    report, _, run = _evaluate({**artifacts, "mixed": mixed}, "single", "mixed", tmp_path / "run")
+    assert report["probe"] == "linear"
+    assert report["scores"]["mfcc_mean_std"] > 0.9
+    assert report["details"]["by_class"]["both"][2] is None
+    left_out = "1 clip without a label; 1 clip with several labels; 1 of 3 classes, not in two folds (rare)"
+    assert report["note"] == f"left out: {left_out}"
+    assert run.result.summary.endswith(f"; left out: {left_out}")
+    assert "probe/confusion" in run.tags()
+
+
+def test_the_labels_are_checked_as_soon_as_the_statistics_are_there(artifacts, tmp_path):
+    counts = {"train": ([10, 0], 4), "eval": ([0, 6], 0)}
+    splits = {
+        name: {"clips": 14, "unlabelled_clips": none, "several_labels_clips": 0, "label_counts": by_class,
+               "fold_labels": [[0, label, clips] for label, clips in enumerate(by_class) if clips]}
+        for name, (by_class, none) in counts.items()
+    }  # fmt: skip
+    (tmp_path / "statistics.json").write_text(json.dumps({"label_names": ["tone", "noise"], "splits": splits}))
+    inputs = {"examples": artifacts["splits"], "statistics": epath.Path(tmp_path)}
+    Evaluator(EvaluatorConfig()).check_inputs(inputs)
+    with pytest.raises(UserError, match="evaluator.probe=mlp cannot work, because no class has clips, and is missing"):
+        Evaluator(EvaluatorConfig(probe="mlp")).check_inputs(inputs)
+    # With a bound on the clips, only those clips count.
+    Evaluator(EvaluatorConfig(probe="mlp", max_clips=6)).check_inputs(inputs)
+    with pytest.raises(UserError, match="evaluator.probe=mlp cannot work"):
+        Evaluator(EvaluatorConfig(probe="mlp", max_clips=1)).check_inputs(inputs)
 
 
 @pytest.mark.parametrize(("probe", "examples"), [("linear", "splits"), ("mlp", "folds"), ("mlp", "unlabelled")])

@@ -1,0 +1,208 @@
+"""Whether validation chooses the model that the Evaluator would choose: `python -m tests.benchmarks.validation_rank`.
+
+Trains a small model, keeps a copy of it at equal distances, and scores each copy as the Trainer's validation does, by
+its probe and by its loss, and as the Evaluator does. Reports Spearman's rank correlation with the Evaluator's score,
+with a 95 % interval from resampling the copies, and how far the model that validation chooses is from the best one.
+
+The corpus is generated as in the preset `quickstart`, but with more valid clips; with `--esc50` it is ESC-50, of which
+folds 1 to 3 train, fold 4 validates and fold 5 evaluates. With `--work`, a run that was stopped continues.
+"""
+
+import argparse
+import csv
+import json
+import pathlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+
+import keras
+import numpy as np
+import soundfile
+import tensorflow as tf
+from etils import epath
+from scipy import stats
+
+from beam_jobs import examples
+from components.evaluator import EvaluatorConfig, embeddings
+from components.evaluator.clips import read_clips
+from components.evaluator.probes import mlp
+from components.synthetic_audio_gen import corpus
+from components.trainer import TrainerConfig, compiled_loop, input_pipeline, validation
+from models import dual, subclips
+from pipeline.configs import overrides, presets
+from tests.benchmarks import measuring
+from tests.benchmarks.record import RESULTS
+from tests.benchmarks.train_step import on_one_device
+from tests.components import stored_examples
+
+GENERATED_CLIPS = {"train": 576, "valid": 400, "eval": 400}
+ESC50_SPLITS = {"1": "train", "2": "train", "3": "train", "4": "valid", "5": "eval"}
+_RESAMPLINGS = 2000
+
+Clip = tuple[np.ndarray, tuple[int, ...], int]
+"""The samples, int16, the class indices and the fold of a clip."""
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--esc50", type=pathlib.Path, help="ESC-50's folder; without it, the corpus is generated")
+    parser.add_argument("--steps", type=int, default=300, help="steps of the training")
+    parser.add_argument("--batch-size", type=int, default=32, help="clips in a batch")
+    parser.add_argument("--copies", type=int, default=12, help="copies of the model, besides the untrained one")
+    parser.add_argument("--work", type=pathlib.Path, help="folder that keeps the examples and the copies")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
+    flags = parser.parse_args()
+    config = overrides.replace(
+        presets.config("tiny" if flags.esc50 else "quickstart").trainer,
+        {"steps": flags.steps, "batch_size": flags.batch_size},
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        work = flags.work or pathlib.Path(temporary)
+        folder = work / "examples"
+        if not folder.exists():
+            clips, names = _esc50(flags.esc50) if flags.esc50 else _generated()
+            stored_examples.write_examples(folder, clips, label_names=names, shards=4)
+        clip_counts = dict(examples.read_info(folder).splits)
+        rows = []
+        for step, path in _train(config, folder, work=work, copies=flags.copies):
+            known = path.with_suffix(".json")
+            if not known.exists():
+                known.write_text(json.dumps({"step": step, **score(path, config=config, folder=folder)}))
+            rows.append(json.loads(known.read_text()))
+            print(known.read_text(), flush=True)
+    figures = {
+        "corpus": "ESC-50" if flags.esc50 else "generated",
+        "clips": clip_counts,
+        "steps": flags.steps,
+        "batch_size": flags.batch_size,
+        **compare(rows),
+        "rows": rows,
+    }
+    measuring.save("validation_rank", figures, results=flags.results)
+
+
+def compare(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | list[float]]]:
+    """Compares the scores of validation with those of the Evaluator.
+
+    Args:
+        rows: The scores of each copy: `probe`, `loss` and `evaluator`.
+
+    Returns:
+        For the probe and for the loss: Spearman's rank correlation, its interval, the step that it chooses, and the
+        Evaluator's score of that copy less than that of the best copy.
+    """
+    evaluator = np.array([row["evaluator"] for row in rows])
+    compared = {}
+    for name, sign in (("probe", 1), ("loss", -1)):
+        scores = sign * np.array([row[name] for row in rows])
+        chosen = int(scores.argmax())
+        compared[name] = {
+            "spearman": round(float(stats.spearmanr(scores, evaluator).statistic), 3),
+            "interval_95": _interval(scores, evaluator),
+            "chosen_step": rows[chosen]["step"],
+            "below_best": round(float(evaluator.max() - evaluator[chosen]), 4),
+        }
+    return compared
+
+
+def _interval(scores: np.ndarray, evaluator: np.ndarray) -> list[float]:
+    """Returns the 95 % interval of the rank correlation over resampled copies."""
+    rng = np.random.default_rng(0)
+    drawn = []
+    while len(drawn) < _RESAMPLINGS:
+        index = rng.integers(len(scores), size=len(scores))
+        if np.ptp(scores[index]) and np.ptp(evaluator[index]):  # Otherwise the correlation is undefined.
+            drawn.append(stats.spearmanr(scores[index], evaluator[index]).statistic)
+    return [round(float(bound), 3) for bound in np.percentile(drawn, [2.5, 97.5])]
+
+
+def _train(
+    config: TrainerConfig, folder: pathlib.Path, *, work: pathlib.Path, copies: int
+) -> Iterator[tuple[int, pathlib.Path]]:
+    """Trains, and yields the copies of the model as files. A complete set of copies is not trained again."""
+    every = config.steps // copies
+    paths = {step: work / f"step-{step:05d}.keras" for step in range(0, config.steps + 1, every)}
+    if not all(path.exists() for path in paths.values()):
+        setup, iterators = on_one_device(config, folder)
+        loop = compiled_loop.make_loop(setup)
+        for step, path in paths.items():
+            if step:
+                loop(iterators, tf.constant(every))
+            setup.model.save(path)
+    yield from paths.items()
+
+
+def score(path: pathlib.Path, *, config: TrainerConfig, folder: pathlib.Path) -> dict[str, float]:
+    """Scores one copy.
+
+    Args:
+        path: Its file.
+        config: Of its training.
+        folder: The examples.
+
+    Returns:
+        `loss` and `probe` of validation, and `evaluator`, the Evaluator's score of both encoders together.
+    """
+    model: dual.DualEncoder = keras.models.load_model(path, compile=False)
+    info = examples.read_info(folder)
+    options = input_pipeline.InputOptions(
+        batch_size=config.batch_size, crop_samples=model.crop_samples, seed=config.seed
+    )
+    result = validation.Validation(
+        model,
+        info=info,
+        batch=input_pipeline.validation_batch(epath.Path(folder), options, max_clips=512),
+        temperature=config.temperature,
+        probe_clips=config.probe_clips,
+        chunk=64,
+        seed=config.seed,
+    ).run()
+    return {"loss": result.figures["loss"], "probe": result.score, "evaluator": _evaluate(model, info)}
+
+
+def _evaluate(model: dual.DualEncoder, info: examples.ExamplesInfo) -> float:
+    """Returns the Evaluator's score, the mAP of its mlp probe on the eval split."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32)], autograph=False)
+    def embed(audio: tf.Tensor) -> dict[str, tf.Tensor]:
+        both = subclips.embed_subclips(model, audio)["embedding"]
+        return {embeddings.BOTH: both, embeddings.MFCC: both}  # The number of sub-clips is taken from the baseline.
+
+    clips = embeddings.embed(read_clips(info.directory, splits=info.splits, limit=None), embed, crop=model.crop_samples)
+    config = EvaluatorConfig()
+    return mlp.probe(
+        clips,
+        embeddings.BOTH,
+        classes=len(info.label_names),
+        hidden=config.mlp_hidden,
+        epochs=config.mlp_epochs,
+        patience=config.mlp_patience,
+        batch_size=config.mlp_batch_size,
+        learning_rate=config.mlp_learning_rate,
+        seed=config.seed,
+    ).score
+
+
+def _generated() -> tuple[dict[str, list[Clip]], Sequence[str]]:
+    clips: dict[str, list[Clip]] = {}
+    for split, count in GENERATED_CLIPS.items():
+        generated = [corpus.generate(split, i, seed=0, seconds=10.0, sample_rate=16000) for i in range(count)]
+        clips[split] = [(clip.audio, clip.classes, 0) for clip in generated]
+    return clips, corpus.CLASSES
+
+
+def _esc50(folder: pathlib.Path) -> tuple[dict[str, list[Clip]], Sequence[str]]:
+    rows = list(csv.DictReader((folder / "meta" / "esc50.csv").read_text().splitlines()))
+    names = dict(sorted((int(row["target"]), row["category"]) for row in rows))
+    files = {path.stem: path for path in (folder / "audio").iterdir()}
+    clips: dict[str, list[Clip]] = {"train": [], "valid": [], "eval": []}
+    for row in rows:
+        audio, rate = soundfile.read(files[pathlib.Path(row["filename"]).stem], dtype="int16")
+        assert rate == measuring.SAMPLE_RATE
+        clips[ESC50_SPLITS[row["fold"]]].append((audio, (int(row["target"]),), 0))
+    return clips, list(names.values())
+
+
+if __name__ == "__main__":
+    main()

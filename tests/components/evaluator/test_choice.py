@@ -1,0 +1,116 @@
+import pytest
+
+from beam_jobs import examples
+from components.errors import UserError
+from components.evaluator import labels
+from components.evaluator.probes.choice import choose_probe
+
+NAMES = ("a", "b", "c")
+A, B, C = (0,), (1,), (2,)
+
+
+def _in_folds(*of_folds):
+    """Returns clips of the train split; the labels of fold 1 come first."""
+    return [(clip, fold, "train") for fold, clips in enumerate(of_folds, start=1) for clip in clips]
+
+
+def _in_splits(**splits):
+    return [(clip, 0, split) for split, clips in splits.items() for clip in clips]
+
+
+def _counts(clips, names=NAMES):
+    return labels.from_clips(clips, label_names=names)
+
+
+INFO = examples.ExamplesInfo(
+    directory=None, splits={}, shards={}, shard_lengths={}, label_names=NAMES, sample_rate=16000, has_folds=True,
+    storage="pcm",
+)  # fmt: skip
+
+BALANCED = [A, B, C]
+PROBED = {
+    "folds": (_in_folds(BALANCED, BALANCED), "linear", (0, 1, 2), ""),
+    "an unlabeled clip among folds": (
+        _in_folds([*BALANCED, ()], BALANCED), "linear", (0, 1, 2), "1 clip without a label",
+    ),
+    "two clips with several labels among folds": (
+        _in_folds([*BALANCED, (0, 1)], [*BALANCED, (0, 2)]), "linear", (0, 1, 2), "2 clips with several labels",
+    ),
+    "a class with one clip": (
+        _in_folds(BALANCED, [A, B]), "linear", (0, 1), "1 of 3 classes, not in two folds (c)",
+    ),
+    "fold gaps": (
+        [(clip, fold, "train") for fold in (1, 3, 7) for clip in BALANCED], "linear", (0, 1, 2), "",
+    ),
+    "folds for some clips only": (
+        [*_in_folds(BALANCED, [A, B]), *_in_splits(train=BALANCED)], "linear", (0, 1),
+        "1 of 3 classes, not in two folds (c)",
+    ),
+    "one fold, but an eval split": (
+        [*_in_folds(BALANCED), *_in_splits(eval=BALANCED)], "mlp", (0, 1, 2), "",
+    ),
+    "one fold of each class, but an eval split": (
+        [*_in_folds([A], [B], [C]), (A, 1, "eval"), (B, 2, "eval"), (C, 3, "eval")], "mlp", (0, 1, 2), "",
+    ),
+    "several labels with folds": (
+        [((0, 1), 1, "train"), ((1, 2), 2, "train"), ((0, 1), 1, "eval"), ((1, 2), 2, "eval")], "mlp", (0, 2),
+        "1 of 3 classes, not both present and absent in train and in eval (b)",
+    ),
+    "splits": (_in_splits(train=BALANCED, eval=BALANCED), "mlp", (0, 1, 2), ""),
+    "a class only in eval": (
+        _in_splits(train=[A, B], eval=BALANCED), "mlp", (0, 1),
+        "1 of 3 classes, not both present and absent in train and in eval (c)",
+    ),
+    "unlabeled clips": (
+        _in_splits(train=[*BALANCED, ()], eval=[*BALANCED, (), ()]), "mlp", (0, 1, 2), "3 clips without a label",
+    ),
+    "a class on every clip": (
+        _in_splits(train=[A, (0, 1), C], eval=[(0, 2), (0, 1)]), "mlp", (1, 2), "1 of 3 classes",
+    ),
+}  # fmt: skip
+
+NOT_PROBED = {
+    "no eval split": (_in_splits(train=BALANCED, valid=BALANCED), "no clip of the split eval has a label"),
+    "an unlabeled eval split": (_in_splits(train=BALANCED, eval=[(), ()]), "no clip of the split eval has a label"),
+    "labels in eval only": (_in_splits(train=[(), ()], eval=BALANCED), "no clip of the split train has a label"),
+    "one class": (_in_splits(train=[A, A], eval=[A, A]), "no class has clips, and is missing from others, in each"),
+    "every label on every clip": (_in_splits(train=[(0, 1, 2)] * 3, eval=[(0, 1, 2)] * 2), "no class has clips"),
+    "an eval split of one clip": (_in_splits(train=BALANCED, eval=[A]), "no class has clips"),
+    "other classes in eval": (_in_splits(train=[A, B], eval=[C, C]), "no class has clips"),
+    "one class in folds": (_in_folds([A, A], [A, A]), "fewer than two classes have clips in two folds"),
+    "one class a fold": (_in_folds([A, A], [B, B], [C, C]), "fewer than two classes have clips in two folds"),
+    "one fold": (_in_folds(BALANCED * 3), "fewer than two classes have clips in two folds"),
+    "one clip a class": (_in_folds([A], [B], [C]), "fewer than two classes have clips in two folds"),
+    "several labels in folds": (_in_folds([(0, 1)], [(0, 1)]), "no clip of the split eval has a label"),
+}
+
+
+@pytest.mark.parametrize("case", PROBED)
+def test_auto_probes_what_can_be_probed_and_says_what_it_leaves_out(case):
+    clips, probe, classes, left_out = PROBED[case]
+    choice = choose_probe("auto", info=INFO, counts=_counts(clips))
+    assert (choice.probe, choice.classes, choice.note) == (probe, classes, None)
+    assert choice.left_out.startswith(left_out)
+    assert bool(choice.left_out) == bool(left_out)
+    assert choose_probe(probe, info=INFO, counts=_counts(clips)) == choice
+
+
+@pytest.mark.parametrize("case", NOT_PROBED)
+def test_what_cannot_be_probed_is_refused_but_by_auto_which_does_not_bless_it(case):
+    clips, reason = NOT_PROBED[case]
+    counts = _counts(clips)
+    choice = choose_probe("auto", info=INFO, counts=counts)
+    assert choice.probe is None
+    assert reason in choice.note
+    assert choice.needs_score
+    for probe in ("linear", "mlp"):
+        with pytest.raises(UserError, match=rf"evaluator\.probe={probe} cannot work, because .*evaluator.probe=auto"):
+            choose_probe(probe, info=INFO, counts=counts)
+    assert not choose_probe("none", info=INFO, counts=counts).needs_score
+
+
+@pytest.mark.parametrize("names", [(), NAMES], ids=["no class", "classes without a clip"])
+def test_examples_without_labels_need_no_score(names):
+    counts = _counts([((), 0, "train"), ((), 2, "train"), ((), 0, "eval")], names=names)
+    choice = choose_probe("auto", info=INFO, counts=counts)
+    assert (choice.probe, choice.note, choice.needs_score) == (None, "no labels in the examples", False)

@@ -1,0 +1,88 @@
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beam_jobs import examples
+from beam_jobs.examples import random_access
+from components.trainer import probe_sample
+from tests.components import stored_examples
+
+CLASSES = 4
+
+
+def _examples(folder, *, clips, shards, unlabeled=()):
+    """Writes a valid split. Each clip is as many samples long as its number says, and its class follows from it."""
+    rows = [
+        (np.full(index + 1, index, np.int16), () if index in unlabeled else (index % CLASSES,), 0)
+        for index in range(clips)
+    ]
+    names = [str(k) for k in range(CLASSES)]
+    return examples.read_info(stored_examples.write_examples(folder, {"valid": rows}, label_names=names, shards=shards))
+
+
+def _numbers(sample):
+    return [int(audio[0]) for audio in sample.audio()]
+
+
+def test_the_sample_is_drawn_over_the_whole_split(tmp_path):
+    info = _examples(tmp_path / "examples", clips=300, shards=3)
+    drawn = np.zeros(300)
+    for seed in range(50):
+        drawn[_numbers_of_places(info, probe_sample.draw(info, max_clips=30, seed=seed))] += 1
+    # Each clip is drawn 5 times on average, by a binomial distribution with a standard deviation of 2.1.
+    assert drawn.max() < 17
+    assert np.count_nonzero(drawn) > 290
+    for part in (drawn[:150], drawn[150:], drawn[::3], drawn[1::3]):
+        assert 4.2 < part.mean() < 5.8
+
+
+def _numbers_of_places(info, sample):
+    """Returns the numbers of the drawn clips without reading their audio."""
+    numbers = {}
+    for shard, file in enumerate(info.files("valid")):
+        for row, place in enumerate(random_access.record_places(file)):
+            numbers[place] = shard + row * len(info.files("valid"))
+    return [numbers[place] for place in sample.places]
+
+
+def test_the_same_seed_draws_the_same_clips_with_their_labels(tmp_path):
+    info = _examples(tmp_path / "examples", clips=50, shards=2)
+    sample = probe_sample.draw(info, max_clips=20, seed=3)
+    numbers = _numbers(sample)
+    assert len(set(numbers)) == len(sample) == 20
+    assert sample.targets.argmax(axis=1).tolist() == [number % CLASSES for number in numbers]
+    assert [audio.size for audio in sample.audio()] == [number + 1 for number in numbers]
+    assert _numbers(probe_sample.draw(info, max_clips=20, seed=3)) == numbers
+    assert _numbers(probe_sample.draw(info, max_clips=20, seed=4)) != numbers
+
+
+def test_clips_without_a_label_are_left_out(tmp_path):
+    info = _examples(tmp_path / "examples", clips=40, shards=2, unlabeled=range(0, 40, 2))
+    numbers = _numbers(probe_sample.draw(info, max_clips=15, seed=0))
+    assert len(numbers) == 15
+    assert all(number % 2 for number in numbers)
+    assert len(probe_sample.draw(info, max_clips=2000, seed=0)) == 20
+
+
+def test_there_is_no_sample_without_labels(tmp_path):
+    info = _examples(tmp_path / "examples", clips=5, shards=1, unlabeled=range(5))
+    assert probe_sample.draw(info, max_clips=10, seed=0) is None
+    assert probe_sample.draw(info, max_clips=0, seed=0) is None
+
+
+def test_all_subclips_of_a_clip_are_embedded_up_to_a_bound():
+    assert probe_sample.spread(list(range(64))) == list(range(64))
+    spread = probe_sample.spread(list(range(0, 10_000, 10)))
+    assert (len(spread), spread[0], spread[-1]) == (64, 0, 9990)
+
+
+def test_a_file_that_is_cut_off_is_an_error_as_in_tensorflow(tmp_path):
+    info = _examples(tmp_path / "examples", clips=5, shards=1)
+    file = pathlib.Path(info.files("valid")[0])
+    content = file.read_bytes()
+    for kept in (len(content) - 3, 5):
+        file.write_bytes(content[:kept])
+        with pytest.raises(tf.errors.DataLossError, match="truncated record"):
+            random_access.record_places(str(file))
