@@ -1,6 +1,7 @@
 """Hashes, measures, lists, copies and publishes files, on this machine and on Cloud Storage.
 
-This is the one module that knows how remote paths (`gs://...`) differ from local ones.
+This is the one module that knows how remote paths (`gs://...`) differ from local ones. Small files that several
+processes write at the same time have `conditional_writes`.
 """
 
 import contextlib
@@ -9,24 +10,17 @@ import os
 import pathlib
 import shutil
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from etils import epath
-
-if TYPE_CHECKING:
-    from google.cloud import storage as gcs
 
 RECORDS_FOLDER = "_done"
 """Sub-folder with a record `<file name>.json` for each finished file, which holds its SHA-256 and its size."""
 
 UNFINISHED = ".writing"
 """Suffix of files and folders that are still being written. Readers ignore them."""
-
-SETTLE_S = 2.0
-"""How long `replace_if` waits for writers that have started before, where the service cannot compare and write."""
 
 _BLOCK_BYTES = 2**20
 
@@ -232,70 +226,6 @@ def remove_tree(folder: epath.Path) -> None:
     """Removes a folder and everything below it. Does nothing if the folder does not exist."""
     if folder.exists():
         folder.rmtree()
-
-
-def read_if_exists(path: epath.Path) -> bytes | None:
-    """Returns the content of a small file as it is now, or None if there is no such file."""
-    blob = _blob(path)
-    if blob is None:
-        return path.read_bytes() if path.exists() else None
-    # Imported here because it comes with an extra, as in `_blob`.
-    from google.api_core import exceptions
-
-    try:
-        return blob.download_as_bytes()
-    except exceptions.NotFound:
-        return None
-
-
-def replace_if(path: epath.Path, content: bytes, *, expected: bytes | None) -> bool:
-    """Writes a small remote file, unless another process has changed it.
-
-    On Cloud Storage with Google's client (extra `gcp`), the service compares and writes in one step, so only one of
-    several processes succeeds. Elsewhere this is a best effort: the file is read back after `SETTLE_S`, and the process
-    that wrote last succeeds. A process that takes longer than that between its reading and its writing overwrites the
-    file of one that has already succeeded, which sees it when it next calls `replace_if`.
-
-    Args:
-        path: The file.
-        content: What to write.
-        expected: What the file must hold before; None if it must not exist.
-
-    Returns:
-        Whether the file now holds `content`.
-    """
-    blob = _blob(path)
-    if blob is None:
-        if read_if_exists(path) != expected:
-            return False
-        path.write_bytes(content)
-        time.sleep(SETTLE_S)
-        return read_if_exists(path) == content
-    # Imported here because it comes with an extra, as in `_blob`.
-    from google.api_core import exceptions
-
-    try:
-        found = blob.bucket.get_blob(blob.name)
-        if (found.download_as_bytes(if_generation_match=found.generation) if found else None) != expected:
-            return False
-        # Generation 0 stands for no object.
-        blob.upload_from_string(content, if_generation_match=found.generation if found else 0)
-    except (exceptions.NotFound, exceptions.PreconditionFailed):
-        return False
-    return True
-
-
-def _blob(path: epath.Path) -> "gcs.Blob | None":
-    """Returns a file on Cloud Storage for Google's client. None: it is elsewhere, or the client is not installed."""
-    if _scheme(path) != "gs":
-        return None
-    try:
-        # Imported here because it comes with the extra `gcp`.
-        import google.cloud.storage as gcs
-    except ImportError:
-        return None
-    bucket, _, name = str(path).removeprefix("gs://").partition("/")
-    return gcs.Client().bucket(bucket).blob(name)
 
 
 def _scheme(path: epath.PathLike) -> str:

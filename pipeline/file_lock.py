@@ -1,4 +1,4 @@
-"""A lock on a file that keeps a second process out of a folder."""
+"""A lock on a local file that keeps a second process out of a folder."""
 
 import contextlib
 import errno
@@ -8,35 +8,53 @@ import pathlib
 import socket
 from collections.abc import Iterator
 
-from absl import logging
+_HELD_BY_ANOTHER = (errno.EACCES, errno.EAGAIN)
+"""What `fcntl.lockf` reports of a lock that another process holds. Anything else means that there are no locks."""
 
 
 class HeldError(Exception):
-    """Another process holds the lock. The message names it."""
+    """Another process holds the lock. The message names it, e.g. "process 4711 on host"."""
+
+
+class NoLocksError(Exception):
+    """The file system has no record locks. The message is what it reported."""
 
 
 @contextlib.contextmanager
 def held(file: pathlib.Path) -> Iterator[None]:
-    """Holds a lock until the block or the process ends, however it ends.
-
-    A file system without locks is warned of, and nothing is kept out.
+    """Holds a lock until the block or the process ends, however it ends. Creates the file and its folder.
 
     Raises:
         HeldError: Another process holds the lock.
+        NoLocksError: The file system has no record locks.
         OSError: The file cannot be written.
     """
+    file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+") as stream:
         try:
             # A record lock, because children that outlive a killed process would inherit a lock of flock().
             fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                stream.seek(0)
-                raise HeldError(stream.read().strip() or "unknown") from error
-            logging.warning(
-                "%s cannot be locked (%s): nothing keeps a second process out of its folder", file, error.strerror
-            )
+            if error.errno not in _HELD_BY_ANOTHER:
+                raise NoLocksError(error.strerror) from error
+            stream.seek(0)
+            raise HeldError(stream.read().strip() or "process unknown") from error
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {socket.gethostname()}")
         stream.flush()
         yield
+
+
+def is_held_by_another(file: pathlib.Path) -> bool:
+    """Returns whether another process holds the lock. Writes nothing.
+
+    Do not call it while this process holds the lock: a process loses all its record locks on a file when it closes the
+    file.
+    """
+    try:
+        with file.open("r") as stream:
+            # A shared lock can be had on a file that cannot be written, and not while another process is running.
+            fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in _HELD_BY_ANOTHER
+    return False

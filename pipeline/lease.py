@@ -16,7 +16,7 @@ from collections.abc import Callable
 from absl import logging
 from etils import epath
 
-from beam_jobs import storage
+from beam_jobs import conditional_writes
 from components.errors import UserError
 
 RENEW_S = 20.0
@@ -108,12 +108,12 @@ class Lease:
         Raises:
             UserError: Another run holds it.
         """
-        found = storage.read_if_exists(self._file)
+        found = conditional_writes.read_if_exists(self._file)
         holder = Holder.from_bytes(found) if found else None
         if holder is not None:
             self._check_expired(holder, found)
         self._content = Holder.this_process().to_bytes()
-        if not storage.replace_if(self._file, self._content, expected=found):
+        if not conditional_writes.replace_if(self._file, self._content, expected=found):
             raise UserError(f"Another diptych run has just started to use {self._root}: give this one another --root.")
         self._renewed = time.monotonic()
         self._thread.start()
@@ -139,7 +139,7 @@ class Lease:
             # The clocks of two machines may differ, so an expired lease is watched until its next renewal is overdue.
             logging.info("%s holds an expired lease of %s: waiting for a renewal", holder, self._root)
             time.sleep(1.5 * RENEW_S)
-            if storage.read_if_exists(self._file) != content:
+            if conditional_writes.read_if_exists(self._file) != content:
                 raise UserError(
                     f"Another diptych run ({holder}) is using {self._root}: wait for it, stop it, or give this one "
                     "another --root."
@@ -166,8 +166,8 @@ class Lease:
     def _renew(self) -> str:
         """Renews the lease. Returns why it is lost, or ""."""
         content = Holder.this_process().to_bytes()
-        if not storage.replace_if(self._file, content, expected=self._content):
-            found = storage.read_if_exists(self._file)
+        if not conditional_writes.replace_if(self._file, content, expected=self._content):
+            found = conditional_writes.read_if_exists(self._file)
             holder = Holder.from_bytes(found) if found else None
             if holder is None:
                 return f"its lease {self._file} was removed"
@@ -181,14 +181,14 @@ class Lease:
 
 def is_held(file: epath.Path) -> bool:
     """Returns whether this process holds the lease."""
-    found = storage.read_if_exists(file)
+    found = conditional_writes.read_if_exists(file)
     holder = Holder.from_bytes(found) if found else None
     return holder is not None and holder.owner == _THIS_PROCESS
 
 
 def is_live(file: epath.Path) -> bool:
     """Returns whether any process holds the lease and renews it."""
-    found = storage.read_if_exists(file)
+    found = conditional_writes.read_if_exists(file)
     holder = Holder.from_bytes(found) if found else None
     return holder is not None and not holder.has_expired()
 

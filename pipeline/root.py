@@ -2,23 +2,16 @@
 
 import contextlib
 import dataclasses
-import errno
-import fcntl
 import os
 import pathlib
-import socket
 from collections.abc import Iterator
-from typing import TextIO
 
 from etils import epath
 
-from beam_jobs import storage
+from beam_jobs import conditional_writes, storage
 from components.errors import UserError
-from pipeline import lease
+from pipeline import file_lock, lease
 from pipeline.runner import interrupts
-
-_HELD_BY_ANOTHER = (errno.EACCES, errno.EAGAIN)
-"""What `fcntl.lockf` reports of a lock that another process holds. Anything else means that there are no locks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +32,7 @@ class Root:
     @property
     def name(self) -> str:
         """The name in the metadata: the path where the root was first used, which a root that is moved keeps."""
-        kept = storage.read_if_exists(self._name_file)
+        kept = conditional_writes.read_if_exists(self._name_file)
         return kept.decode() if kept else storage.canonical(os.fspath(self.path))
 
     @property
@@ -131,8 +124,8 @@ class Root:
             finally:
                 held.release()
             return
-        with self._open_lock_file() as stream:
-            self._lock(stream)
+        with contextlib.ExitStack() as stack:
+            self._lock(stack)
             self._keep_name()
             yield
 
@@ -151,18 +144,11 @@ class Root:
     def is_locked(self) -> bool:
         """Returns whether another process is running on the root. Writes nothing.
 
-        Do not call it while this process holds the lock: a process loses all its record locks on a file when it closes
-        the file.
+        Do not call it while this process holds the lock, see `file_lock.is_held_by_another`.
         """
-        if not self.is_local:
-            return lease.is_live(self._lease_file)
-        try:
-            with self._lock_file.open("r") as stream:
-                # A shared lock can be had on a file that cannot be written, and not while another process is running.
-                fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError as error:
-            return error.errno in _HELD_BY_ANOTHER
-        return False
+        if self.is_local:
+            return file_lock.is_held_by_another(self._lock_file)
+        return lease.is_live(self._lease_file)
 
     def _take(self, held: lease.Lease) -> None:
         try:
@@ -175,33 +161,24 @@ class Root:
                 f"--root {self.path} cannot be used ({lines[0]}): check its name, the network and your credentials."
             ) from error
 
-    def _open_lock_file(self) -> TextIO:
+    def _lock(self, stack: contextlib.ExitStack) -> None:
+        """Locks a local root until `stack` is closed."""
         try:
-            self._lock_file.parent.mkdir(parents=True, exist_ok=True)
-            return self._lock_file.open("a+")
+            stack.enter_context(file_lock.held(self._lock_file))
+        except file_lock.HeldError as error:
+            raise UserError(
+                f"Another diptych run ({error}) is using {self.path}: wait for it, stop it, or give this one another "
+                "--root."
+            ) from error
+        except file_lock.NoLocksError as error:
+            raise UserError(
+                f"The file system of --root {self.path} has no record locks ({error}), which keep a second run out: "
+                "give a folder on a local disk, or mount the file system with locks."
+            ) from error
         except OSError as error:
             raise UserError(
                 f"--root {self.path} cannot be used ({error.strerror}): give a folder that can be written to."
             ) from error
-
-    def _lock(self, stream: TextIO) -> None:
-        try:
-            # A record lock, because children that outlive a killed run would inherit a lock of flock().
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _HELD_BY_ANOTHER:
-                raise UserError(
-                    f"The file system of --root {self.path} has no record locks ({error.strerror}), which keep a "
-                    "second run out: give a folder on a local disk, or mount the file system with locks."
-                ) from error
-            stream.seek(0)
-            raise UserError(
-                f"Another diptych run (process {stream.read().strip() or 'unknown'}) is using {self.path}: "
-                "wait for it, stop it, or give this one another --root."
-            ) from error
-        stream.truncate(0)
-        stream.write(f"{os.getpid()} on {socket.gethostname()}")
-        stream.flush()
 
     def _keep_name(self) -> None:
         if not self._name_file.exists():

@@ -1,6 +1,6 @@
 """Shortens the times of `pipeline.lease` for tests."""
 
-from beam_jobs import storage
+from beam_jobs import conditional_writes
 from pipeline import lease
 
 
@@ -13,6 +13,6 @@ def hurry(monkeypatch=None):
         (lease, "RENEW_S", 0.3),
         (lease, "EXPIRES_S", 5.0),
         (lease, "_machine", lambda: ""),
-        (storage, "SETTLE_S", 0.05),
+        (conditional_writes, "SETTLE_S", 0.05),
     ):
         monkeypatch.setattr(module, name, value) if monkeypatch else setattr(module, name, value)

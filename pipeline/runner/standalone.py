@@ -7,6 +7,7 @@ import pathlib
 import time
 from collections.abc import Iterator
 
+from absl import logging
 from etils import epath
 
 from beam_jobs import storage
@@ -67,13 +68,18 @@ def _lock(folder: epath.Path, config: TrainerConfig) -> Iterator[None]:
         return
     with contextlib.ExitStack() as stack:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(file_lock.held(pathlib.Path(folder, _lock_name(config))))
         except file_lock.HeldError as error:
             raise UserError(
                 f"--output {folder} is in use by another `diptych train` ({error}): wait for it, stop it, or name "
                 "another folder."
             ) from error
+        except file_lock.NoLocksError as error:
+            logging.warning(
+                "the file system of --output %s has no record locks (%s): nothing keeps a second training out",
+                folder,
+                error,
+            )
         except OSError as error:
             raise _not_writable(folder, error) from error
         yield
