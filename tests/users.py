@@ -35,7 +35,10 @@ def run_as_unknown(*arguments, home=None):
 
 
 def folder_of_unknown(folder):
-    """Creates a folder that the user without a name owns."""
+    """Creates a folder that the user without a name owns. The folders above it become readable for everyone."""
     folder.mkdir()
+    for parent in folder.parents:
+        if not parent.stat().st_mode & 0o005 and parent.stat().st_uid == os.getuid():
+            parent.chmod(parent.stat().st_mode | 0o055)
     os.chown(folder, UNKNOWN, UNKNOWN)
     return folder

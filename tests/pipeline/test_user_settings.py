@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from pipeline import user_settings
-from tests import corpora, users
+from tests import users
 
 SMALL = ("synthetic_audio_gen.clips_train=4", "synthetic_audio_gen.clips_eval=2")
 
@@ -20,43 +20,6 @@ def test_a_user_without_a_name_and_without_a_home_runs_a_pipeline(tmp_path, home
     assert "AudioExampleGen: done in" in run.stdout
     again = users.run_as_unknown("status", "--root", folder / "root", home=home)
     assert (again.returncode, again.stderr) == (0, "")
-
-
-@pytest.mark.slow
-@users.needs_root
-@pytest.mark.parametrize("home", [None, "/nonexistent", "/proc"])
-def test_all_commands_serve_a_user_without_a_name_and_without_a_home(tmp_path, home):
-    folder = users.folder_of_unknown(tmp_path / "of unknown")
-    corpora.write_tone(tmp_path / "tone.wav", seconds=2)
-    quick = ("trainer.steps=2", "trainer.eval_every=2", "trainer.batch_size=4")
-    root = folder / "root"
-    examples = root / "artifacts/AudioExampleGen/examples/2"
-    commands = [
-        (
-            "run",
-            "--preset",
-            "quickstart",
-            "--root",
-            root,
-            *SMALL,
-            *quick,
-            "pusher.destination=" + str(folder / "served"),
-        ),
-        ("status", "--root", root),
-        ("train", "--preset", "quickstart", "--examples", examples, *quick, "--output", folder / "trained"),
-        (
-            "embed",
-            "--model",
-            root / "artifacts/Exporter/saved_model/6",
-            "--output",
-            folder / "e.npz",
-            tmp_path / "tone.wav",
-        ),
-        ("config", "--preset", "quickstart"),
-    ]
-    for command in commands:
-        done = users.run_as_unknown(*command, home=home)
-        assert (done.returncode, done.stderr) == (0, ""), command
 
 
 def test_a_home_that_cannot_be_written_is_replaced_for_the_caches(tmp_path, monkeypatch):
