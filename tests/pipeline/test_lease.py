@@ -82,7 +82,7 @@ def test_an_expired_lease_is_taken_over_and_its_execution_swept(start, tmp_path)
     time.sleep(lease.EXPIRES_S)
     done = run_here(tmp_path)
     assert done["Numbers"].state == State.CACHED
-    assert done["Total"].why == "interrupted last time"
+    assert done["Total"].why == "interrupted last time, and config.seconds 30.0 -> 0.0"
     store = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test", root=epath.Path(ROOT))
     swept, finished = store.executions(stage="Total")
     assert (swept.state, swept.summary, finished.state) == (State.CANCELED, "killed", State.COMPLETE)

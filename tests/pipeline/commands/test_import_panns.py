@@ -1,4 +1,5 @@
 import json
+import pathlib
 import shutil
 
 import keras
@@ -135,7 +136,7 @@ def test_the_importer_runs_when_the_folder_changes(imported, tmp_path, capsys):
     for message in ("Importer: runs, first run", "Importer: skipped, nothing changed since"):
         assert cli.main([*run, str(model)]) == 0
         assert message in capsys.readouterr().out
-    (published,) = (tmp_path / "root" / "artifacts" / "Importer" / "model").iterdir()
+    (published,) = filter(pathlib.Path.is_dir, (tmp_path / "root" / "artifacts" / "Importer" / "model").iterdir())
     for file in model.iterdir():
         assert (published / file.name).read_bytes() == file.read_bytes()
     (model / "training.json").write_text("{}")

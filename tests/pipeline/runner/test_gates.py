@@ -40,8 +40,8 @@ def test_a_gate_is_recorded_as_an_input_of_the_run_and_of_the_reuse(tmp_path):
         if event.channel == "anomalies" and not event.output
     }
     assert read == {
-        first["Training"].id: first["Inspection"].outputs["anomalies"].uri,
-        done["Training"].id: done["Inspection"].outputs["anomalies"].uri,
+        first["Training"].id: f"artifacts/Inspection/anomalies/{first['Inspection'].id}",
+        done["Training"].id: f"artifacts/Inspection/anomalies/{done['Inspection'].id}",
     }
 
 
