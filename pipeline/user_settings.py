@@ -8,6 +8,7 @@ import tempfile
 def apply() -> None:
     """Sets the variables that the environment does not set already, and only where they are needed.
 
+    * A user without a home folder gets a private temporary one, because some packages, such as Jupyter's, fail without.
     * Matplotlib and Keras keep their files in a private temporary folder if the home folder cannot be written.
       Otherwise Matplotlib warns and searches for fonts anew in every process.
     * A user without a name gets one, because Beam asks for it.
@@ -16,6 +17,8 @@ def apply() -> None:
     if not os.path.isabs(home) or not os.access(home, os.W_OK | os.X_OK):
         folder = _private_folder()
         if folder:
+            if not os.path.isabs(home):
+                os.environ["HOME"] = folder
             os.environ.setdefault("MPLCONFIGDIR", os.path.join(folder, "matplotlib"))
             os.environ.setdefault("KERAS_HOME", os.path.join(folder, "keras"))
     try:

@@ -1,7 +1,10 @@
 """Settings for all tests."""
 
 import os
+import pathlib
+import tempfile
 
+import pytest
 from hypothesis import settings
 
 from pipeline import tensorflow_settings
@@ -12,3 +15,11 @@ tensorflow_settings.apply()
 # Without a deadline, because the first call of a Keras operation takes far longer than later ones.
 settings.register_profile("diptych", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("diptych")
+
+
+@pytest.fixture
+def open_path():
+    """A folder that every user can read. pytest closes those of `tmp_path` whenever one of its processes starts."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield pathlib.Path(folder)

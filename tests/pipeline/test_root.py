@@ -123,10 +123,10 @@ def test_data_has_one_cache_key_however_it_is_spelled(tmp_path, monkeypatch):
 
 class TestReaders:
     @pytest.fixture
-    def root(self, tmp_path):
-        """A finished root, and the names and times of all that is in it."""
-        stages.run(tmp_path / "root", stages.build())
-        return tmp_path / "root"
+    def root(self, open_path):
+        """A finished root."""
+        stages.run(open_path / "root", stages.build())
+        return open_path / "root"
 
     def test_status_writes_nothing(self, root, capsys):
         before = _state(root)
@@ -173,13 +173,11 @@ class TestReaders:
 
 
 @users.needs_root
-def test_an_output_that_cannot_be_read_is_not_taken_for_gone(tmp_path):
+def test_an_output_that_cannot_be_read_is_not_taken_for_gone(open_path):
     """Its stage would run again, for days, to fail when it publishes."""
-    stages.run(tmp_path / "root", stages.build())
-    model = tmp_path / "root" / "artifacts" / "Total" / "model"
+    stages.run(open_path / "root", stages.build())
+    model = open_path / "root" / "artifacts" / "Total" / "model"
     assert storage.is_folder(model)
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(0o755)
     model.chmod(0o700)
     try:
         os.seteuid(users.UNKNOWN)

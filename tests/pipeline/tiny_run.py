@@ -7,14 +7,13 @@ import pathlib
 from pipeline import cli
 from tests import corpora
 
-_FIELDS = (
+TRAINING = (
     "trainer.steps=4",
     "trainer.batch_size=8",
     "trainer.model.width=0.03125",
     "trainer.model.crop_seconds=0.5",
     "trainer.eval_every=2",
     "trainer.log_every=1",
-    "evaluator.mlp_epochs=1",
 )
 
 
@@ -28,6 +27,11 @@ def write_clips(folder: pathlib.Path) -> None:
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
 
 
+def command(clips: pathlib.Path, root: pathlib.Path) -> list[str]:
+    """Returns the arguments of the command."""
+    return ["run", "--preset", "tiny", "--data", str(clips), "--root", str(root), *TRAINING, "evaluator.mlp_epochs=1"]
+
+
 def run(clips: pathlib.Path, root: pathlib.Path, *flags: str) -> tuple[int, list[str], str]:
     """Runs the command.
 
@@ -36,6 +40,6 @@ def run(clips: pathlib.Path, root: pathlib.Path, *flags: str) -> tuple[int, list
     """
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = cli.main(["run", "--preset", "tiny", "--data", str(clips), "--root", str(root), *_FIELDS, *flags])
+        status = cli.main([*command(clips, root), *flags])
     ran = [line.partition(":")[0] for line in out.getvalue().splitlines() if ": runs, " in line]
     return status, ran, err.getvalue().strip()
