@@ -30,6 +30,7 @@ def test_a_run_leaves_models_history_and_events(inputs, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_written_is_one_sentence_and_its_checkpoints_stay(inputs, tmp_path):
     config, blocked = trainer_runs.config(steps=2), tmp_path / "outputs" / "model" / "training.json"
     blocked.mkdir(parents=True)

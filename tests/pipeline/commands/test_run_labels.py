@@ -49,11 +49,12 @@ def _split(index):
     ("probe", "columns", "row", "reason"),
     [
         ("linear", "labels", lambda i: "ab"[i % 2], "no clip with exactly one label has a fold"),
-        (
+        pytest.param(
             "mlp",
             "labels,split",
             lambda i: f"{'ab'[i % 2] if i % 5 < 4 else ''},{_split(i)}",
             "no clip of the split eval",
+            marks=pytest.mark.slow,
         ),
     ],
 )

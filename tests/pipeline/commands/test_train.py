@@ -224,6 +224,7 @@ def test_the_same_command_on_two_machines_trains_as_on_one(tmp_path):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_memory_does_not_hold_is_refused_with_a_micro_batch_that_it_holds(examples, tmp_path):
     """In processes of their own, with a real limit of TensorFlow's pool. Nothing rests on how TensorFlow fails."""
     larger = ["trainer.batch_size=16", "trainer.model.width=0.25", "trainer.model.crop_seconds=1", "trainer.steps=2"]
