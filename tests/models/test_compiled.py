@@ -71,7 +71,9 @@ def _step(pair, *, jit_compile):
     return [float(x) for x in step(*_audio())], model
 
 
-@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-3), ("mixed_bfloat16", 0.1)])
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("float32", 1e-3), pytest.param("mixed_bfloat16", 0.1, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_compiled_step_equals_the_uncompiled_step(pair, policy, tolerance, set_policy):
     expected, uncompiled = _step(pair, jit_compile=False)
