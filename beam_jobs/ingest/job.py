@@ -76,6 +76,7 @@ def write_shards(
         StillRunningError: see `runners.run`.
     """
     work = epath.Path(work_dir)
+    runners.check_free(work)  # Before `build`, which removes unfinished files.
     pipeline = runners.pipeline(beam_args)
     build(pipeline, shards, job=job, work_dir=work, quarantined=quarantined)
     runners.run(pipeline, work_dir=work)
