@@ -5,6 +5,7 @@ so that the same command does not start a second one beside it.
 """
 
 import contextlib
+import dataclasses
 import json
 import threading
 import time
@@ -23,64 +24,96 @@ from beam_jobs import storage
 NOTE = "beam_job.json"
 _CANCEL_S = 20.0  # After SIGTERM, a container has thirty seconds.
 _POLL_S = 0.5
+_ASK_S = 30.0
 
 
 class StillRunningError(Exception):
     """A job of an earlier run may still be running. The message is one sentence."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Note:
+    """The content of the note: which job may be running, and where to ask for it.
+
+    Attributes:
+        runner: Class of Beam's runner.
+        job: Id of the job, or "" while it is being started.
+        endpoint: HOST:PORT of the job service, or "embed" for one inside the process.
+        project: Google Cloud's project.
+        region: Google Cloud's region.
+    """
+
+    runner: str = "unknown runner"
+    job: str = ""
+    endpoint: str = ""
+    project: str = ""
+    region: str = ""
+
+    @classmethod
+    def read(cls, file: epath.Path) -> "Note":
+        """Reads a note. One that was damaged, e.g. by a power cut, still says that there was a job."""
+        try:
+            return cls(**json.loads(file.read_text()))
+        except (ValueError, TypeError):
+            return cls()
+
+    def write(self, file: epath.Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        storage.write_text(file, json.dumps(dataclasses.asdict(self)))
+
+
 def run(pipeline: beam.Pipeline, *, work_dir: epath.Path) -> None:
-    """Runs a job to its end.
+    """Runs a job to its end. Call `check_free` before.
 
     Args:
         pipeline: The job.
         work_dir: The folder of the note.
-
-    Raises:
-        StillRunningError: An earlier job with this work folder may still be running.
     """
-    runner = type(pipeline.runner).__name__
-    note = work_dir / NOTE
-    _check_no_other(note, pipeline.options)
-    _write_note(note, runner=runner, job="")
+    cloud = pipeline.options.view_as(GoogleCloudOptions)
+    note = Note(
+        runner=type(pipeline.runner).__name__,
+        endpoint=pipeline.options.view_as(PortableOptions).job_endpoint or "",
+        project=cloud.project or "",
+        region=cloud.region or "",
+    )
+    file = work_dir / NOTE
+    note.write(file)
     try:
         result = pipeline.run()
     except Exception:
-        note.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
         raise
     except BaseException:
-        logging.warning("the job may have started: %s", _how_to_end("", runner=runner, options=pipeline.options))
+        logging.warning("the job may have started: %s", _how_to_end(note))
         raise
-    job = _job_id(result)
-    _write_note(note, runner=runner, job=job)
-    with _canceling(result, note=note, job=job, runner=runner, options=pipeline.options):
+    note = dataclasses.replace(note, job=_job_id(result))
+    note.write(file)
+    with _canceling(result, file=file, note=note):
         _wait(result)
 
 
-def _check_no_other(note: epath.Path, options: PipelineOptions) -> None:
-    """Raises StillRunningError unless the job of an earlier note has ended."""
-    if not note.exists():
+def check_free(work_dir: epath.Path) -> None:
+    """Checks that no earlier job may still be writing into a folder, and removes the note of one that has ended.
+
+    Raises:
+        StillRunningError: One may.
+    """
+    file = work_dir / NOTE
+    if not file.exists():
         return
-    earlier = json.loads(note.read_text())
-    if PipelineState.is_terminal(_state(earlier["job"], runner=earlier["runner"], options=options)):
+    note = Note.read(file)
+    if PipelineState.is_terminal(_state(note)):
+        file.unlink(missing_ok=True)
         return
-    name = f"job {earlier['job']}" if earlier["job"] else "a job"
-    end = _how_to_end(earlier["job"], runner=earlier["runner"], options=options)
+    name = f"job {note.job}" if note.job else "a job"
     raise StillRunningError(
-        f"{name} of an earlier run ({earlier['runner']}) may still be writing into {note.parent}: {end}; once it has "
-        f"ended, remove {note} and run the same command"
+        f"{name} of an earlier run ({note.runner}) may still be writing into {work_dir}: {_how_to_end(note)}; once it "
+        f"has ended, remove {file} and run the same command"
     )
 
 
-def _write_note(note: epath.Path, *, runner: str, job: str) -> None:
-    note.parent.mkdir(parents=True, exist_ok=True)
-    storage.write_text(note, json.dumps({"runner": runner, "job": job}))
-
-
 @contextlib.contextmanager
-def _canceling(
-    result: PipelineResult, *, note: epath.Path, job: str, runner: str, options: PipelineOptions
-) -> Iterator[None]:
+def _canceling(result: PipelineResult, *, file: epath.Path, note: Note) -> Iterator[None]:
     """Cancels the job if the block raises and the job has not ended, and removes the note of a job that has ended."""
     try:
         yield
@@ -90,12 +123,11 @@ def _canceling(
         except BaseException as error:  # Also a second Ctrl-C. The first one is raised in any case.
             state = f"{type(error).__name__}: {error}"
         if PipelineState.is_terminal(state):
-            note.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
         else:
-            end = _how_to_end(job, runner=runner, options=options)
-            logging.warning("job %s could not be canceled so far (%s): %s", job, state, end)
+            logging.warning("job %s could not be canceled so far (%s): %s", note.job, state, _how_to_end(note))
         raise
-    note.unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
 
 
 def _wait(result: PipelineResult) -> None:
@@ -135,38 +167,52 @@ def _job_id(result: PipelineResult) -> str:
     return str(job() if callable(job) else job)
 
 
-def _state(job: str, *, runner: str, options: PipelineOptions) -> str:
-    """Asks the service for the state of a job; UNKNOWN if it cannot be asked."""
-    if job and runner == "DataflowRunner":
-        # Imported here because it needs Beam's Google Cloud extra.
-        from apache_beam.runners.dataflow import dataflow_runner
-        from apache_beam.runners.dataflow.internal import apiclient
-
-        found = apiclient.DataflowApplicationClient(options).get_job(job)
-        return dataflow_runner.DataflowPipelineResult.api_jobstate_to_pipeline_state(found.currentState)
-    endpoint = options.view_as(PortableOptions).job_endpoint
-    if not job or endpoint in (None, "embed"):
+def _state(note: Note) -> str:
+    """Asks where the job was started for its state; UNKNOWN if that cannot be asked, for whatever reason."""
+    if note.endpoint == "embed":
+        return PipelineState.FAILED  # Its service has ended with the process.
+    if not note.job:
         return PipelineState.UNKNOWN
-    with grpc.insecure_channel(endpoint) as channel:
-        request = beam_job_api_pb2.GetJobStateRequest(job_id=job)
+    try:
+        if note.runner == "DataflowRunner":
+            return _dataflow_state(note)
+        return _service_state(note) if note.endpoint else PipelineState.UNKNOWN
+    except Exception as error:  # Each client raises errors of its own types.
+        logging.warning("the state of job %s cannot be asked for: %s: %s", note.job, type(error).__name__, error)
+        return PipelineState.UNKNOWN
+
+
+def _dataflow_state(note: Note) -> str:
+    # Imported here because it needs Beam's Google Cloud extra.
+    from apache_beam.runners.dataflow import dataflow_runner
+    from apache_beam.runners.dataflow.internal import apiclient
+
+    options = PipelineOptions([], project=note.project, region=note.region)
+    found = apiclient.DataflowApplicationClient(options).get_job(note.job)
+    return dataflow_runner.DataflowPipelineResult.api_jobstate_to_pipeline_state(found.currentState)
+
+
+def _service_state(note: Note) -> str:
+    with grpc.insecure_channel(note.endpoint) as channel:
+        request = beam_job_api_pb2.GetJobStateRequest(job_id=note.job)
         try:
-            state = beam_job_api_pb2_grpc.JobServiceStub(channel).GetState(request).state
+            state = beam_job_api_pb2_grpc.JobServiceStub(channel).GetState(request, timeout=_ASK_S).state
         except grpc.RpcError as error:
             # A service that answers and does not know the job has been started since.
-            is_unknown_job = error.code() in (grpc.StatusCode.UNKNOWN, grpc.StatusCode.NOT_FOUND)
-            return PipelineState.FAILED if is_unknown_job else PipelineState.UNKNOWN
+            if error.code() in (grpc.StatusCode.UNKNOWN, grpc.StatusCode.NOT_FOUND):
+                return PipelineState.FAILED
+            raise
     return beam_job_api_pb2.JobState.Enum.Name(state)
 
 
-def _how_to_end(job: str, *, runner: str, options: PipelineOptions) -> str:
+def _how_to_end(note: Note) -> str:
     """Says where to watch a job and how to cancel it."""
-    if runner != "DataflowRunner":
-        return f"watch it or cancel it at its service, {options.view_as(PortableOptions).job_endpoint or runner}"
-    cloud = options.view_as(GoogleCloudOptions)
-    where = f"--project={cloud.project} --region={cloud.region}"
-    if not job:
+    if note.runner != "DataflowRunner":
+        return f"watch it or cancel it at its service, {note.endpoint or note.runner}"
+    where = f"--project={note.project} --region={note.region}"
+    if not note.job:
         return f"look for it with `gcloud dataflow jobs list --status=active {where}`"
     return (
-        f"watch it at https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{job}?project={cloud.project}, or "
-        f"cancel it with `gcloud dataflow jobs cancel {job} {where}`"
+        f"watch it at https://console.cloud.google.com/dataflow/jobs/{note.region}/{note.job}?project={note.project}, "
+        f"or cancel it with `gcloud dataflow jobs cancel {note.job} {where}`"
     )

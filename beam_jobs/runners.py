@@ -30,7 +30,7 @@ from etils import epath
 from beam_jobs import remote_jobs
 from beam_jobs.remote_jobs import StillRunningError
 
-__all__ = ["OptionsError", "StillRunningError", "pipeline", "run", "workers"]
+__all__ = ["OptionsError", "StillRunningError", "check_free", "pipeline", "run", "workers"]
 
 # A worker in a thread prints the traceback of what a step raises, and logs it as well. The log is enough: a full disk
 # is reported in one sentence, and a bug with a traceback of its own.
@@ -72,11 +72,23 @@ def run(pipeline: beam.Pipeline, *, work_dir: epath.PathLike) -> None:
     Raises:
         StillRunningError: A job of an earlier run with this folder may still be running on another machine.
     """
+    check_free(work_dir)
     with subprocess_server.SubprocessServer.cache_subprocesses():
         if pipeline.options.view_as(StandardOptions).runner in _LOCAL_RUNNERS:
             pipeline.run().wait_until_finish()
         else:
             remote_jobs.run(pipeline, work_dir=epath.Path(work_dir))
+
+
+def check_free(work_dir: epath.PathLike) -> None:
+    """Checks that no job of an earlier run is writing into a folder. Call it before a change of what a job has there.
+
+    Whatever the flags are now: the earlier run may have had others.
+
+    Raises:
+        StillRunningError: A job of an earlier run with this folder may still be running on another machine.
+    """
+    remote_jobs.check_free(epath.Path(work_dir))
 
 
 def workers(beam_args: Sequence[str] = ()) -> int:

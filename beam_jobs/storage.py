@@ -147,8 +147,8 @@ def unfinished_name(path: epath.Path) -> epath.Path:
 def publish_file(source: epath.Path, target: epath.Path, *, size: int) -> None:
     """Publishes a finished file of the work folder.
 
-    On this machine the file is hard-linked, so that nothing is lost if the process is killed while it publishes. Across
-    file systems the file is moved. A remote file is copied, unless the target exists with the right size.
+    The source stays. On this machine the file is hard-linked, or copied where the file system has no hard links. A
+    remote file is copied, unless the target exists with the right size.
 
     Args:
         source: The finished file.
@@ -162,8 +162,10 @@ def publish_file(source: epath.Path, target: epath.Path, *, size: int) -> None:
     try:
         os.link(source, target)
     except OSError:
-        # Hard links do not work across file systems.
-        shutil.move(str(source), str(target))
+        # Hard links do not work across file systems, nor on all of them.
+        unfinished = target.with_name(target.name + UNFINISHED)
+        shutil.copyfile(source, unfinished)
+        unfinished.replace(target)
 
 
 def copy_file(source: epath.Path, target: epath.Path) -> None:

@@ -52,9 +52,13 @@ def is_held_by_another(file: pathlib.Path) -> bool:
     file.
     """
     try:
-        with file.open("r") as stream:
+        stream = file.open("r")
+    except OSError:  # There is no such file, or who asks may not read it. EACCES would look like a lock that is held.
+        return False
+    with stream:
+        try:
             # A shared lock can be had on a file that cannot be written, and not while another process is running.
             fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in _HELD_BY_ANOTHER
+        except OSError as error:
+            return error.errno in _HELD_BY_ANOTHER
     return False

@@ -1,9 +1,10 @@
-"""The lease of a remote root: a small file that its one run renews, because buckets have no locks.
+"""The lease of a remote folder: a small file that its one run renews, because buckets have no locks.
 
 The file holds who owns the lease and when it was last renewed. A run that is killed renews it no longer, and after
 `EXPIRES_S` another run may take it over.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -11,13 +12,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from absl import logging
 from etils import epath
 
 from beam_jobs import conditional_writes
 from components.errors import UserError
+
+NAME = ".lease"
 
 RENEW_S = 20.0
 """Time between two renewals."""
@@ -85,17 +88,18 @@ class Holder:
 
 
 class Lease:
-    """The lease of one root.
+    """The lease of one folder.
 
     Args:
-        file: The file that stands for the lease.
-        root: The root as the user knows it, for messages.
+        folder: The folder, in which the file `NAME` stands for the lease.
+        flag: The flag that names the folder, for messages.
         on_loss: Called in a thread, with a sentence for the user, if the lease is lost while it is held.
     """
 
-    def __init__(self, file: epath.Path, *, root: str, on_loss: Callable[[str], None]):
-        self._file = file
-        self._root = root
+    def __init__(self, folder: epath.Path, *, flag: str, on_loss: Callable[[str], None]):
+        self._folder = folder
+        self._file = folder / NAME
+        self._flag = flag
         self._on_loss = on_loss
         self._content = b""
         self._renewed = 0.0
@@ -114,7 +118,9 @@ class Lease:
             self._check_expired(holder, found)
         self._content = Holder.this_process().to_bytes()
         if not conditional_writes.replace_if(self._file, self._content, expected=found):
-            raise UserError(f"Another diptych run has just started to use {self._root}: give this one another --root.")
+            raise UserError(
+                f"Another diptych run has just started to use {self._folder}: give this one another {self._flag}."
+            )
         self._renewed = time.monotonic()
         self._thread.start()
 
@@ -123,7 +129,7 @@ class Lease:
         self._released.set()
         self._thread.join(timeout=RENEW_S)  # A renewal may wait for a network that is gone.
         try:
-            if is_held(self._file):
+            if is_held(self._folder):
                 self._file.unlink()
         except Exception as error:  # Remote file systems raise errors of many types. The lease expires by itself.
             logging.warning("%s cannot be removed: %s", self._file, error)
@@ -132,19 +138,20 @@ class Lease:
         if not holder.has_expired():
             left = max(0.0, EXPIRES_S - (time.time() - holder.renewed_s))
             raise UserError(
-                f"Another diptych run ({holder}) is using {self._root}: wait for it, stop it, or give this one another "
-                f"--root; if it was killed, {self._root} is free in {left:.0f} s."
+                f"Another diptych run ({holder}) is using {self._folder}: wait for it, stop it, or give this one "
+                f"another {self._flag}; if it was killed, {self._folder} is free in {left:.0f} s."
             )
         if not holder.is_dead():
             # The clocks of two machines may differ, so an expired lease is watched until its next renewal is overdue.
-            logging.info("%s holds an expired lease of %s: waiting for a renewal", holder, self._root)
-            time.sleep(1.5 * RENEW_S)
+            # Warnings are shown although a run has no log so far.
+            wait_s = 1.5 * RENEW_S
+            logging.warning("%s has not renewed its lease of %s: waiting %.0f s for it", holder, self._folder, wait_s)
+            time.sleep(wait_s)
             if conditional_writes.read_if_exists(self._file) != content:
                 raise UserError(
-                    f"Another diptych run ({holder}) is using {self._root}: wait for it, stop it, or give this one "
-                    "another --root."
+                    f"Another diptych run ({holder}) is using {self._folder}: wait for it, stop it, or give this one "
+                    f"another {self._flag}."
                 )
-        logging.info("%s no longer renews its lease of %s: taken over", holder, self._root)
 
     def _renew_until_released(self) -> None:
         while not self._released.wait(RENEW_S):
@@ -156,10 +163,12 @@ class Lease:
                 if unrenewed_s < EXPIRES_S - RENEW_S:
                     continue
                 lost = f"the lease {self._file} could not be renewed for {unrenewed_s:.0f} s ({error})"
+            if self._released.is_set():  # `release` has removed the file meanwhile.
+                return
             if lost:
                 self._on_loss(
-                    f"This run no longer holds {self._root}, because {lost}: nothing incomplete was published; run the "
-                    "same command again when no other run uses it."
+                    f"This run no longer holds {self._folder}, because {lost}: nothing incomplete was published; run "
+                    "the same command again when no other run uses it."
                 )
                 return
 
@@ -179,16 +188,39 @@ class Lease:
         return ""
 
 
-def is_held(file: epath.Path) -> bool:
-    """Returns whether this process holds the lease."""
-    found = conditional_writes.read_if_exists(file)
+@contextlib.contextmanager
+def held(folder: epath.Path, *, flag: str, on_loss: Callable[[str], None]) -> Iterator[None]:
+    """Holds the lease of a folder until the block ends. See `Lease` for the arguments.
+
+    Raises:
+        UserError: Another run holds it, or the folder cannot be used.
+    """
+    lease = Lease(folder, flag=flag, on_loss=on_loss)
+    try:
+        lease.take()
+    except UserError:
+        raise
+    except Exception as error:  # Remote file systems raise errors of many types.
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise UserError(
+            f"{flag} {folder} cannot be used ({lines[0]}): check its name, the network and your credentials."
+        ) from error
+    try:
+        yield
+    finally:
+        lease.release()
+
+
+def is_held(folder: epath.Path) -> bool:
+    """Returns whether this process holds the lease of a folder."""
+    found = conditional_writes.read_if_exists(folder / NAME)
     holder = Holder.from_bytes(found) if found else None
     return holder is not None and holder.owner == _THIS_PROCESS
 
 
-def is_live(file: epath.Path) -> bool:
-    """Returns whether any process holds the lease and renews it."""
-    found = conditional_writes.read_if_exists(file)
+def is_live(folder: epath.Path) -> bool:
+    """Returns whether any process holds the lease of a folder and renews it."""
+    found = conditional_writes.read_if_exists(folder / NAME)
     holder = Holder.from_bytes(found) if found else None
     return holder is not None and not holder.has_expired()
 

@@ -115,17 +115,11 @@ class Root:
         Raises:
             UserError: Another run holds the lock, the folder cannot be created, or its file system has no locks.
         """
-        if not self.is_local:
-            held = lease.Lease(self._lease_file, root=str(self.path), on_loss=interrupts.stop)
-            self._take(held)
-            try:
-                self._keep_name()
-                yield
-            finally:
-                held.release()
-            return
         with contextlib.ExitStack() as stack:
-            self._lock(stack)
+            if self.is_local:
+                self._lock(stack)
+            else:
+                stack.enter_context(lease.held(self.path, flag="--root", on_loss=interrupts.stop))
             self._keep_name()
             yield
 
@@ -135,7 +129,7 @@ class Root:
         Raises:
             UserError: Another run has taken it over, e.g. because this process was suspended for long.
         """
-        if not self.is_local and not lease.is_held(self._lease_file):
+        if not self.is_local and not lease.is_held(self.path):
             raise UserError(
                 f"This run no longer holds {self.path}, because another run has taken it over: nothing incomplete was "
                 "published; run the same command again when no other run uses it."
@@ -148,18 +142,7 @@ class Root:
         """
         if self.is_local:
             return file_lock.is_held_by_another(self._lock_file)
-        return lease.is_live(self._lease_file)
-
-    def _take(self, held: lease.Lease) -> None:
-        try:
-            held.take()
-        except UserError:
-            raise
-        except Exception as error:  # Remote file systems raise errors of many types.
-            lines = str(error).splitlines() or [type(error).__name__]
-            raise UserError(
-                f"--root {self.path} cannot be used ({lines[0]}): check its name, the network and your credentials."
-            ) from error
+        return lease.is_live(self.path)
 
     def _lock(self, stack: contextlib.ExitStack) -> None:
         """Locks a local root until `stack` is closed."""
@@ -191,7 +174,3 @@ class Root:
     @property
     def _lock_file(self) -> pathlib.Path:
         return pathlib.Path(self.path) / ".lock"
-
-    @property
-    def _lease_file(self) -> epath.Path:
-        return self.path / ".lease"

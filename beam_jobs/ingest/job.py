@@ -48,8 +48,11 @@ class Job:
     storage: str = "pcm"
 
     def digest(self, shard_digest: str) -> str:
-        """Returns a digest of this job together with the digest of a planned shard."""
-        return storage.text_digest(json.dumps([shard_digest, dataclasses.asdict(self)]))
+        """Returns a digest of this job together with the digest of a planned shard.
+
+        The source is left out, so that an interrupted job goes on when its source was moved.
+        """
+        return storage.text_digest(json.dumps([shard_digest, dataclasses.asdict(dataclasses.replace(self, source=""))]))
 
 
 def write_shards(
@@ -76,6 +79,7 @@ def write_shards(
         StillRunningError: see `runners.run`.
     """
     work = epath.Path(work_dir)
+    runners.check_free(work)  # Before `build`, which removes unfinished files.
     pipeline = runners.pipeline(beam_args)
     build(pipeline, shards, job=job, work_dir=work, quarantined=quarantined)
     runners.run(pipeline, work_dir=work)
@@ -139,10 +143,16 @@ class WriteShard(beam.DoFn):
         work = epath.Path(self._work_dir)
         shard, shard_digest = plan.load(work, name)
         digest = self._job.digest(shard_digest)
-        if records.is_done(work, name, plan=digest, run=self._run):
+        earlier = records.read_if_valid(work, name)
+        if earlier is not None and earlier.plan != digest:
+            earlier = None
+        if earlier is not None and records.is_done(work, earlier, run=self._run):
             _count("shards found done")
             return
-        records.write(work, self._write(shard, work=work, plan_digest=digest))
+        record = self._write(shard, work=work, plan_digest=digest)
+        if record.transient and earlier is not None:
+            record = dataclasses.replace(record, runs=earlier.runs)
+        records.write(work, record)
         yield name
 
     def _write(self, shard: plan.Shard, *, work: epath.Path, plan_digest: str) -> records.ShardRecord:

@@ -117,10 +117,12 @@ def pinned_workers(work: epath.Path, workers: int) -> int:
         workers: The number to save if this is the first job.
     """
     saved = work / PLAN / "workers"
-    if not saved.exists():
+    text = saved.read_text() if saved.exists() else ""
+    if not text.isdigit():  # A power cut may have left it empty.
+        text = str(workers)
         saved.parent.mkdir(parents=True, exist_ok=True)
-        saved.write_text(str(workers))
-    return int(saved.read_text())
+        storage.write_text(saved, text)
+    return int(text)
 
 
 def _order(clip: sources.Clip) -> tuple[str, int] | tuple[bytes, str]:

@@ -16,6 +16,9 @@ from etils import epath
 from beam_jobs import sources, storage
 from beam_jobs.ingest.plan import Shard
 
+MAX_RUNS = 3
+"""Number of runs that try a clip whose failure may pass; then it is final. Only runs that finish count."""
+
 
 class UnaccountedClipsError(Exception):
     """Some clip was neither written nor quarantined, or was both. This is a bug or a damaged record, not user error."""
@@ -38,7 +41,9 @@ class ShardRecord:
         plan: Digest of the job and the planned shard, so that a rerun with other clips or settings writes it again.
         quarantined: One mapping for each quarantined clip, see `quarantine_entry`.
         transient: Number of the quarantined clips whose failure need not be damage of the file.
-        run: If there are such clips, the run that has tried them. Another run writes the shard again.
+        run: If there are such clips, the run that has tried them. Another run writes the shard again, at most
+            until `MAX_RUNS`.
+        runs: Number of finished runs that had such clips, see `count_run`.
     """
 
     shard: str
@@ -54,6 +59,12 @@ class ShardRecord:
     quarantined: tuple[Mapping[str, str], ...] = ()
     transient: int = 0
     run: str = ""
+    runs: int = 0
+
+    @property
+    def to_try_again(self) -> int:
+        """Number of quarantined clips that the next run tries again."""
+        return self.transient if self.runs < MAX_RUNS else 0
 
 
 def file_name(shard: str, *, sha256: str) -> str:
@@ -102,26 +113,34 @@ def finished(work_dir: epath.PathLike, *, known: Collection[str] = ()) -> list[S
     """
     folder = epath.Path(work_dir)
     shards = sorted(path.name.removesuffix(".json") for path in (folder / storage.RECORDS_FOLDER).glob("*.json"))
-    return [read(folder, shard) for shard in shards if shard not in known]
+    found = [read_if_valid(folder, shard) for shard in shards if shard not in known]
+    return [record for record in found if record is not None]
 
 
-def is_done(work: epath.Path, shard: str, *, plan: str, run: str) -> bool:
+def is_done(work: epath.Path, record: ShardRecord, *, run: str) -> bool:
     """Returns whether a shard has a whole file that leaves nothing to try again.
 
     The checksum of the file is cheap: decoding the clips again takes much longer.
 
     Args:
         work: The work folder.
-        shard: Name of the shard.
-        plan: Digest of the plan that the file must be written for.
+        record: What is recorded of the shard.
         run: This run, which does not try again what has failed in it.
     """
-    if not _record_file(work, shard).exists():
-        return False
-    record = read(work, shard)
-    if record.plan != plan or (record.transient and record.run != run) or not (work / record.file).exists():
+    if (record.to_try_again and record.run != run) or not (work / record.file).exists():
         return False
     return (record.sha256, record.bytes) == storage.file_digest(work / record.file)
+
+
+def count_run(work: epath.Path, finished: Iterable[ShardRecord]) -> list[ShardRecord]:
+    """Counts a finished run in the records of shards with failures that may pass, and returns all records."""
+    counted = []
+    for record in finished:
+        if record.transient:
+            record = dataclasses.replace(record, runs=record.runs + 1)
+            write(work, record)
+        counted.append(record)
+    return counted
 
 
 def remove_other_attempts(work: epath.Path, finished: Iterable[ShardRecord]) -> None:
@@ -136,6 +155,16 @@ def read(work: epath.Path, shard: str) -> ShardRecord:
     """Reads the record of one shard."""
     fields = json.loads(_record_file(work, shard).read_text())
     return ShardRecord(**{**fields, "quarantined": tuple(fields["quarantined"])})
+
+
+def read_if_valid(work: epath.Path, shard: str) -> ShardRecord | None:
+    """Reads the record of one shard. None: there is none, or it was damaged, e.g. by a power cut."""
+    if not _record_file(work, shard).exists():
+        return None
+    try:
+        return read(work, shard)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def write(work: epath.Path, record: ShardRecord) -> None:

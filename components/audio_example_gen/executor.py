@@ -62,8 +62,8 @@ def execute(
     info = examples.read_info(output)
     summaries.write_clips(info, quarantined=counts.total(), ignored=listing.ignored, directory=context.tensorboard_dir)
     last_listing.keep(output, listing)
-    transient = sum(shard.transient for shard in shards)
-    return _result(info, counts=counts, transient=transient, listed=listed, changes=changes)
+    shards = records.count_run(context.work_dir, shards)
+    return _result(info, shards=shards, counts=counts, listed=listed, changes=changes)
 
 
 def _source(config: AudioExampleGenConfig, inputs: Mapping[str, epath.Path]) -> epath.Path:
@@ -123,7 +123,7 @@ def _progress_reporter(listing: sources.Listing, *, context: base.StageContext) 
 
     def report() -> None:
         # A shard with failures that may pass is written again by this run, so its record is read each time.
-        settled = {name for name, shard in shards.items() if not shard.transient}
+        settled = {name for name, shard in shards.items() if not shard.to_try_again}
         for shard in records.finished(context.work_dir, known=settled):
             shards[shard.shard] = shard
         done = sum(shard.listed for shard in shards.values())
@@ -156,24 +156,34 @@ def _check_not_all_quarantined(
 
 
 def _result(
-    info: examples.ExamplesInfo, *, counts: Counter[str], transient: int, listed: int, changes: str
+    info: examples.ExamplesInfo,
+    *,
+    shards: Sequence[records.ShardRecord],
+    counts: Counter[str],
+    listed: int,
+    changes: str,
 ) -> base.StageResult:
-    clips, shards = sum(info.splits.values()), sum(info.shards.values())
-    figures: dict[str, float | int | str] = {"listed": listed, "clips": clips, "shards": shards}
+    clips, files = sum(info.splits.values()), sum(info.shards.values())
+    figures: dict[str, float | int | str] = {"listed": listed, "clips": clips, "shards": files}
     for split, count in info.splits.items():
         figures[f"clips_{split}"] = count
     figures["quarantined"] = counts.total()
     figures.update(quarantine.to_figures(counts))
-    figures[quarantine.TRANSIENT] = transient
+    to_try_again = sum(shard.to_try_again for shard in shards)
+    given_up = sum(shard.transient for shard in shards) - to_try_again
+    figures[quarantine.TRANSIENT] = to_try_again
 
     splits = ", ".join(f"{count:,} {split}" for split, count in info.splits.items())
-    summary = f"{text.plural(clips, 'clip')} in {text.plural(shards, 'shard')} ({splits}), "
+    summary = f"{text.plural(clips, 'clip')} in {text.plural(files, 'shard')} ({splits}), "
     if counts:
         summary += f"{counts.total():,} quarantined ({quarantine.describe(counts)})"
     else:
         summary += "none quarantined"
-    if transient:
-        summary += f"; the next run tries {transient:,} of them again"
+    if to_try_again:
+        summary += f"; the next run tries {to_try_again:,} of them again"
+    if given_up:
+        them = "it" if given_up == 1 else "them"
+        summary += f"; {given_up:,} failed in {records.MAX_RUNS} runs, and only --force tries {them} again"
     if changes:
         summary += f"; {changes}"
     return base.StageResult(summary=summary, figures=figures)

@@ -28,9 +28,10 @@ def execute(
     info = examples.read_info(inputs["examples"])
     # The Beam job marks each file that it has read with an empty file in this folder.
     seen = context.work_dir / "seen"
-    storage.remove_tree(seen)  # An interrupted run leaves its marks, but the job reads all files again.
-    seen.mkdir()
     try:
+        runners.check_free(context.work_dir)  # A job of an earlier run may still be writing its marks.
+        storage.remove_tree(seen)  # An interrupted run leaves its marks, but the job reads all files again.
+        seen.mkdir()
         with watching.watching(seen, _progress_reporter(info, seen=seen, context=context)):
             job.compute(
                 info,

@@ -104,43 +104,47 @@ def _run(arguments: argparse.Namespace) -> int:
     config = parsed.config(arguments)
     pipeline = dag.create_pipeline(config)
     root = parsed.root(arguments)
-    # Refused before a remote root is leased.
-    arguments.metadata = arguments.metadata or root.metadata_uri()
+    if not arguments.metadata:
+        root.metadata_uri()  # Refused before a remote root is leased.
     display = Display()
     log_file = root.log_file(time.strftime("%Y%m%d-%H%M%S"))
-    with (
-        interrupts.as_exceptions(),
-        file_errors.as_user_errors(place=str(root.path)),
-        root.lock(),
-        logs.to_file(log_file, console=display.console),
-    ):
-        logging.info("diptych %s", without_passwords(arguments.typed))
-        logging.info("config %s", config.model_dump_json())
-        store = parsed.store(arguments, root=root)
-        try:
-            run = LocalRunner(root, store=store, display=display).run(
-                pipeline,
-                preset=arguments.preset,
-                force=arguments.force,
-                from_stage=arguments.from_stage,
-                until_stage=arguments.until_stage,
-            )
-        except UserError as error:
-            logging.info("stopped: %s", error, exc_info=error.__cause__)
-            raise
-        except interrupts.Interrupted as interrupt:
-            display.say(interrupt.message)
-            return interrupt.exit_status
-        except Exception as error:
-            logging.info("%s", traceback.format_exc())
-            if file_errors.as_user_error(error, place=str(root.path)) is not None:
+    try:
+        with (
+            interrupts.as_exceptions(),
+            file_errors.as_user_errors(place=str(root.path)),
+            root.lock(),
+            logs.to_file(log_file, console=display.console),
+        ):
+            logging.info("diptych %s", without_passwords(arguments.typed))
+            logging.info("config %s", config.model_dump_json())
+            store = parsed.store(arguments, root=root)
+            try:
+                run = LocalRunner(root, store=store, display=display).run(
+                    pipeline,
+                    preset=arguments.preset,
+                    force=arguments.force,
+                    from_stage=arguments.from_stage,
+                    until_stage=arguments.until_stage,
+                )
+            except UserError as error:
+                logging.info("stopped: %s", error, exc_info=error.__cause__)
                 raise
-            traceback.print_exc()
-            print(f"diptych: this is a bug in Diptych; the log is {log_file}", file=sys.stderr)
-            return exit_status.BUG
-        result = report.build(store, run, root=root)
-        storage.write_text(root.report, result.to_json())
-        report.show(result, display.console)
+            except interrupts.Interrupted as interrupt:
+                logging.info("%s", interrupt.message)
+                raise
+            except Exception as error:
+                logging.info("%s", traceback.format_exc())
+                if file_errors.as_user_error(error, place=str(root.path)) is not None:
+                    raise
+                traceback.print_exc()
+                print(f"diptych: this is a bug in Diptych; the log is {log_file}", file=sys.stderr)
+                return exit_status.BUG
+            result = report.build(store, run, root=root)
+            storage.write_text(root.report, result.to_json())
+            report.show(result, display.console)
+    except interrupts.Interrupted as interrupt:  # Also while the root is locked or released.
+        display.say(interrupt.message)
+        return interrupt.exit_status
     return exit_status.OK
 
 

@@ -48,15 +48,15 @@ def execute(arguments: argparse.Namespace) -> int:
     config = resolve.resolve(arguments.preset, assignments=arguments.overrides)
     display = Display()
     output = paths.absolute(arguments.output)
-    with interrupts.as_exceptions(), file_errors.as_user_errors(place=output):
-        try:
+    try:
+        with interrupts.as_exceptions(), file_errors.as_user_errors(place=output):
             standalone.train(
                 config.trainer,
                 examples=paths.absolute(arguments.examples),
                 output=output,
                 display=display,
             )
-        except interrupts.Interrupted as interrupt:
-            display.say(interrupt.message)
-            return interrupt.exit_status
+    except interrupts.Interrupted as interrupt:
+        display.say(interrupt.message)
+        return interrupt.exit_status
     return exit_status.OK

@@ -9,6 +9,9 @@ from etils import epath
 from pipeline import digests
 from pipeline.metadata.records import Value
 
+REFUSED = "refused"
+"""Why a stage whose gate was closed did not run."""
+
 
 class State(enum.IntEnum):
     """State of an execution. The values are those of ML Metadata's `Execution.State`."""
@@ -105,6 +108,11 @@ class Execution:
     @property
     def stage(self) -> str:
         return self.cache_key.stage
+
+    @property
+    def has_run(self) -> bool:
+        """Whether the stage ran, rather than being skipped or refused."""
+        return self.state != State.CACHED and self.why != REFUSED
 
     @property
     def folders(self) -> dict[str, epath.Path]:

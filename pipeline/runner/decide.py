@@ -48,9 +48,10 @@ def decide(
         return _reuse_if_intact(matching[-1], code=code, finished=finished)
     if finished:
         return Decision(reuse=None, why=_changes(finished[-1].cache_key, cache_key))
-    if not history:
+    unfinished = [execution for execution in history if execution.has_run]
+    if not unfinished:
         return Decision(reuse=None, why="first run")
-    return Decision(reuse=None, why=_unfinished(history[-1], cache_key, code=code))
+    return Decision(reuse=None, why=_unfinished(unfinished[-1], cache_key, code=code))
 
 
 def is_intact(artifact: Artifact) -> bool:

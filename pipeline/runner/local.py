@@ -8,7 +8,7 @@ from absl import logging
 
 from components.errors import UserError
 from pipeline.console.progress import Display
-from pipeline.metadata.executions import Artifact, CacheKey, Execution, Run, State
+from pipeline.metadata.executions import REFUSED, Artifact, CacheKey, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 from pipeline.runner import preparation, selection
@@ -100,7 +100,7 @@ class LocalRunner:
         try:
             preparation.check_gates(node, inputs=inputs, frozen=frozen)
         except UserError as error:
-            refused = Execution(cache_key=key, state=State.FAILED, why="refused", summary=str(error))
+            refused = Execution(cache_key=key, state=State.FAILED, why=REFUSED, summary=str(error))
             self._store.put(refused, run=run, inputs=inputs)
             raise
 

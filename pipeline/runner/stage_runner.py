@@ -138,10 +138,16 @@ class StageRunner:
             execution.figures = dict(result.figures)
             execution.seconds = time.monotonic() - started
             self._record_complete(execution, run=run)
-        # A signal may end the removal, because the next execution with this cache key removes what is left over.
-        storage.remove_tree(self._root.staging(execution.id))
-        if not node.component.unfinished(result.figures):
-            storage.remove_tree(self._work_folder(execution))
+        self._remove_scratch(execution, has_finished=not node.component.unfinished(result.figures))
+
+    def _remove_scratch(self, execution: Execution, *, has_finished: bool) -> None:
+        """Removes what a published execution no longer needs. If that fails, the next one with its cache key does."""
+        try:
+            storage.remove_tree(self._root.staging(execution.id))
+            if has_finished:
+                storage.remove_tree(self._work_folder(execution))
+        except Exception as error:  # Remote file systems raise errors of many types.
+            logging.warning("temporary files of %s cannot be removed: %s", execution.stage, error)
 
     def _record_complete(self, execution: Execution, *, run: Run) -> None:
         execution.state = State.COMPLETE
@@ -174,7 +180,7 @@ def _is_left_over(history: Sequence[Execution], execution: Execution, *, compone
     same_key = [
         earlier
         for earlier in history
-        if earlier.id != execution.id and earlier.cache_key.digest == execution.cache_key.digest
+        if earlier.id != execution.id and earlier.has_run and earlier.cache_key.digest == execution.cache_key.digest
     ]
     if not same_key or not same_key[-1].state.is_finished:
         return False

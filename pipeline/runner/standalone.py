@@ -14,9 +14,9 @@ from beam_jobs import storage
 from components.base import StageContext, StageResult
 from components.errors import UserError
 from components.trainer import Trainer, TrainerConfig
-from pipeline import file_lock
+from pipeline import file_lock, lease
 from pipeline.console.progress import Display, duration
-from pipeline.runner import cache_key
+from pipeline.runner import cache_key, interrupts
 
 
 def train(config: TrainerConfig, *, examples: str, output: str, display: Display) -> StageResult:
@@ -58,15 +58,19 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
 
 @contextlib.contextmanager
 def _lock(folder: epath.Path, config: TrainerConfig) -> Iterator[None]:
-    """Keeps a second training out of the folder until the block or the process ends. Remote folders are not locked.
+    """Keeps a second training out of the folder until the block or the process ends.
+
+    A remote folder is leased by the one machine that writes into it, see `pipeline.lease`.
 
     Raises:
         UserError: Another process is training into the folder, or it cannot be written.
     """
-    if storage.is_remote(folder):
-        yield
-        return
     with contextlib.ExitStack() as stack:
+        if storage.is_remote(folder):
+            if _lock_name(config) == ".lock":
+                stack.enter_context(lease.held(folder, flag="--output", on_loss=interrupts.stop))
+            yield
+            return
         try:
             stack.enter_context(file_lock.held(pathlib.Path(folder, _lock_name(config))))
         except file_lock.HeldError as error:

@@ -10,10 +10,18 @@ import threading
 
 import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions
+from apache_beam.runners.portability import local_job_service
+from apache_beam.runners.runner import PipelineState
+from etils import epath
 
 from beam_jobs import remote_jobs, runners
+from components.errors import UserError
+from components.statistics_gen import StatisticsGen, StatisticsGenConfig
+from tests import corpora
 from tests.beam_jobs import remote_runner
+from tests.beam_jobs.ingest.ingest_source import ingest
+from tests.components import harness, stored_examples
 from tests.processes import wait_until
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -32,8 +40,8 @@ def states(service):
     return {path.name: path.read_text() for path in sorted(service.glob("job*"))}
 
 
-def run(work):
-    pipeline = runners.pipeline([remote_runner.FLAG])
+def run(work, *flags):
+    pipeline = runners.pipeline(flags or [remote_runner.FLAG])
     _ = pipeline | beam.Create([1])
     runners.run(pipeline, work_dir=work)
 
@@ -81,8 +89,87 @@ def test_a_job_that_cannot_be_canceled_is_named_and_not_joined_by_a_second_one(s
 
 def test_a_job_whose_launcher_was_killed_is_not_joined_by_a_second_one(service, tmp_path):
     interrupt(service, tmp_path / "work", signal.SIGKILL)
-    with pytest.raises(runners.StillRunningError, match="job job0 of an earlier run"):
-        run(tmp_path / "work")
+    for flags in ([remote_runner.FLAG], ["--runner=DirectRunner"]):  # This machine must not write beside it, either.
+        with pytest.raises(runners.StillRunningError, match="job job0 of an earlier run"):
+            run(tmp_path / "work", *flags)
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def note_of_a_running_job(tmp_path):
+    remote_jobs.Note(runner="RemoteRunner", job="job0").write(epath.Path(tmp_path / "run" / "work" / remote_jobs.NOTE))
+
+
+@pytest.mark.usefixtures("note_of_a_running_job")
+@pytest.mark.parametrize("flags", [(), (remote_runner.FLAG,)])
+class TestRefusalChangesNothing:
+    def test_of_what_an_ingest_has_written(self, tmp_path, flags):
+        work = tmp_path / "run" / "work"
+        (work / "audio-train.tfrecord-00000-of-00001.1234.writing").write_text("half a shard")
+        before = files(work)
+        with pytest.raises(runners.StillRunningError):
+            ingest(corpora.esc50(tmp_path / "esc", clips=3), work, beam_args=flags)
+        assert files(work) == before
+
+    def test_of_the_marks_of_the_statistics(self, tmp_path, flags):
+        seen = tmp_path / "run" / "work" / "seen"
+        seen.mkdir()
+        (seen / "audio-train.tfrecord-00000-of-00001").touch()
+        examples = stored_examples.write_examples(
+            tmp_path / "examples", {"train": [(stored_examples.sound(0, seed=0), [0], 0)]}, label_names=("tone",)
+        )
+        before = files(tmp_path / "run")
+        with pytest.raises(UserError, match="job job0 of an earlier run"):
+            harness.execute(StatisticsGen(StatisticsGenConfig(beam_args=flags)), tmp_path / "run", examples=examples)
+        assert files(tmp_path / "run") == before
+
+
+class TestState:
+    """Of the job of an earlier run: it is asked for where that run has started it."""
+
+    def test_a_service_that_does_not_know_the_job(self, tmp_path):
+        service = local_job_service.LocalJobServicer(str(tmp_path))
+        port = service.start_grpc_server(0)
+        try:
+            assert remote_jobs._state(remote_jobs.Note(job="1", endpoint=f"localhost:{port}")) == PipelineState.FAILED
+        finally:
+            service.stop()
+
+    @pytest.mark.parametrize("runner", ["PortableRunner", "DataflowRunner"])
+    def test_a_service_that_does_not_answer(self, monkeypatch, runner):
+        monkeypatch.setitem(sys.modules, "apache_beam.runners.dataflow.internal.apiclient", None)
+        assert remote_jobs._state(remote_jobs.Note(runner=runner, job="1", endpoint="localhost:9")) == "UNKNOWN"
+
+    def test_a_service_inside_the_process_has_ended_with_it(self, tmp_path):
+        note = epath.Path(tmp_path / remote_jobs.NOTE)
+        remote_jobs.Note(runner="PortableRunner", job="1", endpoint="embed").write(note)
+        runners.check_free(tmp_path)
+        assert not note.exists()
+
+    @pytest.mark.parametrize("content", ["", "{", "[]", '{"runner": "PortableRunner", "job": "1"}'])
+    def test_a_note_that_does_not_say_where_to_ask(self, tmp_path, content):
+        (tmp_path / remote_jobs.NOTE).write_text(content)
+        with pytest.raises(runners.StillRunningError, match=f"remove {tmp_path}/beam_job.json and run"):
+            runners.check_free(tmp_path)
+
+    def test_a_note_says_where_to_ask(self, service, tmp_path):
+        notes = []
+
+        def read_note_and_end():
+            wait_until(lambda: states(service))
+            note = tmp_path / remote_jobs.NOTE
+            wait_until(lambda: "job0" in note.read_text())
+            notes.append(json.loads(note.read_text()))
+            end(service, "job0")
+
+        ender = threading.Thread(target=read_note_and_end)
+        ender.start()
+        run(tmp_path, remote_runner.FLAG, "--project=p", "--region=r")
+        ender.join()
+        assert notes == [{"runner": "RemoteRunner", "job": "job0", "endpoint": "", "project": "p", "region": "r"}]
 
 
 def test_a_job_that_fails_by_itself_raises_its_error_and_leaves_no_note(service, tmp_path):
@@ -95,8 +182,8 @@ def test_a_job_that_fails_by_itself_raises_its_error_and_leaves_no_note(service,
 
 
 def test_dataflow_is_named_with_its_page_and_its_command():
-    options = PipelineOptions(["--project=p", "--region=r"])
-    said = remote_jobs._how_to_end("2026-1", runner="DataflowRunner", options=options)
+    note = remote_jobs.Note(runner="DataflowRunner", job="2026-1", project="p", region="r")
+    said = remote_jobs._how_to_end(note)
     assert "https://console.cloud.google.com/dataflow/jobs/r/2026-1?project=p" in said
     assert "gcloud dataflow jobs cancel 2026-1 --project=p --region=r" in said
 
@@ -109,11 +196,13 @@ def test_the_state_of_dataflow_is_asked_for(monkeypatch):
 
     class Client:
         def __init__(self, options):
-            del options
+            cloud = options.view_as(GoogleCloudOptions)
+            assert (cloud.project, cloud.region) == ("p", "r")
 
         def get_job(self, job):
             states = dataflow.Job.CurrentStateValueValuesEnum
             return dataflow.Job(id=job, currentState=states.JOB_STATE_CANCELLED)
 
     monkeypatch.setattr(apiclient, "DataflowApplicationClient", Client)
-    assert remote_jobs._state("1", runner="DataflowRunner", options=PipelineOptions()) == "CANCELLED"
+    note = remote_jobs.Note(runner="DataflowRunner", job="1", project="p", region="r")
+    assert remote_jobs._state(note) == "CANCELLED"

@@ -8,6 +8,7 @@ from apache_beam.io import localfilesystem
 from etils import epath
 
 from beam_jobs import storage
+from tests import disks
 from tests.corpora import ODD_NAME
 
 
@@ -72,6 +73,12 @@ class TestPublishing:
     def test_a_local_file_is_linked(self, tmp_path, source):
         storage.publish_file(source.path, epath.Path(tmp_path / "out"), size=7)
         assert os.path.samefile(tmp_path / "work", tmp_path / "out")
+
+    def test_a_local_file_is_copied_to_another_file_system_and_stays(self, tmp_path, source):
+        with disks.small(tmp_path / "disk", size="1m") as disk:
+            storage.publish_file(source.path, epath.Path(disk / "out"), size=7)
+            assert (disk / "out").read_bytes() == (tmp_path / "work").read_bytes() == b"a shard"
+            assert os.listdir(disk) == ["out"]
 
 
 def test_digests_and_sizes_describe_the_content(tmp_path):

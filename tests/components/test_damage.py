@@ -106,6 +106,19 @@ def test_each_reader_names_the_damaged_file(damaged, reader):
     assert isinstance(caught.value, UserError)
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        flip_data,
+        remove,
+        *(
+            pytest.param(function, marks=pytest.mark.slow)
+            for function in (flip_length, flip_checksum, cut, cut_between_records, empty)
+        ),
+    ],
+    indirect=True,
+    ids=lambda function: function.__name__,
+)
 def test_statistics_gen_names_the_damaged_file(damaged, tmp_path):
     folder, files = damaged
     with pytest.raises(DamagedFile) as caught:

@@ -187,6 +187,17 @@ def test_an_output_that_cannot_be_read_is_not_taken_for_gone(open_path):
         os.seteuid(0)
 
 
+@users.needs_root
+def test_a_lock_that_may_not_be_read_does_not_count_as_held(tmp_path):
+    (tmp_path / ".lock").write_text("process 1")
+    (tmp_path / ".lock").chmod(0o600)
+    try:
+        os.seteuid(users.UNKNOWN)
+        assert not Root(epath.Path(tmp_path)).is_locked()
+    finally:
+        os.seteuid(0)
+
+
 def _state(root):
     return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [root, *root.rglob("*")]}
 

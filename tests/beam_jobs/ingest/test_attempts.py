@@ -163,6 +163,24 @@ def test_process_that_is_killed_between_file_and_record_leaves_nothing_to_confus
     assert files(work) == sorted(record.file for record in written)
 
 
+@pytest.mark.parametrize("content", ["", '{"shard": "audio', "{}", "[]"])
+def test_a_record_that_a_power_cut_has_damaged_is_written_again(source, work, content):
+    before = ingest(source, work)
+    for path in [*(work / "_done").iterdir(), work / "_plan" / "workers"]:
+        if path.exists():
+            path.write_text(content)
+    assert records.finished(work) == []
+    assert ingest(source, work) == before
+
+
+def test_an_interrupted_job_goes_on_when_its_source_was_moved(source, work):
+    before = ingest(source, work)
+    for name in files(work):
+        os.utime(work / name, (1, 1))
+    assert ingest(source.rename(source.with_name("moved")), work) == before
+    assert {os.stat(work / name).st_mtime for name in files(work)} == {1}
+
+
 def test_the_digest_is_taken_while_writing(source, work, monkeypatch):
     read_sizes = []
     real_open = builtins.open

@@ -9,10 +9,11 @@ import threading
 
 import pytest
 import tensorflow as tf
+from etils import epath
 
 from beam_jobs import audio
 from beam_jobs.audio import readers
-from beam_jobs.ingest import retries
+from beam_jobs.ingest import records, retries
 from beam_jobs.sources import tfds_reader, tfds_source
 from tests import corpora
 from tests.beam_jobs.ingest.ingest_source import ingest, read
@@ -68,6 +69,25 @@ def test_a_clip_that_fails_for_a_passing_reason_is_quarantined_and_tried_again_b
     assert quarantine(second) == {}
     assert len(read(work, second)) == 8
     assert {name: (work / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_the_tries_end_after_some_finished_runs(source, tmp_path, pauses, monkeypatch):
+    fail_to_read(source / "3.wav")
+    work = epath.Path(tmp_path / "work")
+    for left in (2, 1, 0):
+        written = records.count_run(work, ingest(source, work))
+        assert sum(record.to_try_again for record in written) == bool(left)
+    monkeypatch.setattr(retries.time, "sleep", lambda seconds: pytest.fail("a retry"))
+    assert ingest(source, work) == written
+    assert quarantine(written) == {"3.wav": "unreadable"}
+
+
+def test_runs_that_end_in_an_error_do_not_count(source, tmp_path, pauses):
+    """A bucket that cannot be reached fails every clip, and the stage after that. It may be repaired after days."""
+    fail_to_read(source / "3.wav")
+    for _ in range(records.MAX_RUNS + 1):
+        written = ingest(source, tmp_path / "work")
+    assert sum(record.to_try_again for record in written) == 1
 
 
 def test_a_clip_that_is_readable_again_after_a_pause_is_written(source, tmp_path, monkeypatch):

@@ -108,6 +108,10 @@ def test_clips_that_failed_for_passing_reasons_are_left_to_the_next_run(tmp_path
     again = harness.execute(stage, tmp_path / "run")
     assert again.result == run.result
     assert corpora.contents(again.outputs["examples"]) == before
+    last = harness.execute(stage, tmp_path / "run")
+    assert last.result.summary.endswith("; 1 failed in 3 runs, and only --force tries it again")
+    assert stage.unfinished(last.result.figures) == ""
+    assert corpora.contents(last.outputs["examples"]) == before
 
 
 def test_damage_leaves_nothing_to_the_next_run(half_bad, tmp_path):

@@ -122,6 +122,7 @@ class TestBuckets:
         with pytest.raises(UserError, match=r"gs://bucket/served/3 exists already: choose another pusher\.version"):
             _push(config, inputs, tmp_path / "second")
 
+    @pytest.mark.slow
     def test_a_copy_that_was_killed_is_not_visible_and_is_removed(self, inputs, tmp_path, monkeypatch):
         flags = ["--bucket", str(tmp_path / "buckets"), "--kill-at", "/saved_model.pb"]
         killed = _start(inputs, tmp_path / "run", "gs://bucket/served", *flags)

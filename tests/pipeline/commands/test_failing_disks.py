@@ -32,7 +32,7 @@ def test_a_full_disk_ends_a_stage_in_one_sentence_and_the_next_run_continues(tmp
 
 
 @pytest.mark.usefixtures("_either_store")
-@pytest.mark.parametrize("place", ["new store", "store of an earlier run"])
+@pytest.mark.parametrize("place", [pytest.param("new store", marks=pytest.mark.slow), "store of an earlier run"])
 def test_metadata_on_a_full_disk(tmp_path, capsys, place):
     with disks.small(tmp_path / "disk", size="1m") as disk:
         arguments = [*RUN, *SMALL, "--root", tmp_path / "root", "--metadata", disk / "store.sqlite"]
@@ -68,8 +68,7 @@ def test_a_log_that_cannot_be_written_is_said_once_and_the_run_goes_on(tmp_path,
     "part",
     [
         "artifacts",
-        "logs",
-        *(pytest.param(part, marks=pytest.mark.slow) for part in ("staging", "work", "tensorboard", ".")),
+        *(pytest.param(part, marks=pytest.mark.slow) for part in ("logs", "staging", "work", "tensorboard", ".")),
     ],
 )
 def test_a_part_of_the_root_that_is_read_only(tmp_path, capsys, part):

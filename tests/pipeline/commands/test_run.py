@@ -1,17 +1,23 @@
+import contextlib
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+import types
 
 import pytest
 from etils import epath
 
 from pipeline import cli
 from pipeline.commands import run
+from pipeline.console import report
 from pipeline.root import Root
+from pipeline.runner.local import LocalRunner
 from tests.pipeline.refusals import refusal
 from tests.pipeline.runner import stages
 
@@ -77,6 +83,30 @@ def test_the_first_stages_run_once_and_are_then_skipped(capsys, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert {row["stage"]: row["outcome"] for row in report["stages"]}["AudioExampleGen"] == "skipped"
     assert len(list((tmp_path / "logs").glob("*.log"))) >= 1
+
+
+@pytest.mark.parametrize("place", ["lock", "unlock", "report"])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_outside_of_the_stages_is_answered_too(capsys, tmp_path, monkeypatch, place, number, status):
+    def be_interrupted(*arguments, **options):
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+    @contextlib.contextmanager
+    def lock(root):
+        if place == "lock":
+            be_interrupted()
+        yield
+        if place == "unlock":
+            be_interrupted()
+
+    monkeypatch.setattr(Root, "lock", lock)
+    monkeypatch.setattr(LocalRunner, "run", lambda *arguments, **options: None)
+    result = types.SimpleNamespace(to_json=lambda: "{}")
+    monkeypatch.setattr(report, "build", be_interrupted if place == "report" else lambda *_, **__: result)
+    monkeypatch.setattr(report, "show", lambda *arguments: None)
+    assert cli.main(["run", "--preset", "quickstart", "--root", str(tmp_path)]) == status
+    assert "nothing incomplete was published, and the same command continues" in capsys.readouterr().out
 
 
 class TestPlan:

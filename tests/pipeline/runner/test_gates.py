@@ -57,6 +57,7 @@ def test_a_closed_gate_refuses_the_run_and_the_reuse(tmp_path, has_trained):
     done = run(tmp_path, remark="too short")
     assert done["Training"].state == (SKIPPED if has_trained else RAN)
     assert done["Training"].summary == "from step 0"
+    assert has_trained or done["Training"].why == "first run"
 
 
 @pytest.mark.parametrize("stage", ["Training", "Publication"])
@@ -78,6 +79,21 @@ def test_a_changed_remark_does_not_throw_away_an_interrupted_training(tmp_path, 
     monkeypatch.setattr(gated_stages.Training, "interrupted_after", None)
     done = run(tmp_path, remark="short clips")
     assert done["Training"].summary == "from step 1"
+
+
+@pytest.mark.parametrize("between", ["skipped", "refused"])
+def test_a_forced_training_continues_whatever_run_was_between(tmp_path, monkeypatch, between):
+    run(tmp_path)
+    monkeypatch.setattr(gated_stages.Training, "interrupted_after", 1)
+    with pytest.raises(interrupts.Interrupted):
+        run(tmp_path, force=["Training"])
+    monkeypatch.setattr(gated_stages.Training, "interrupted_after", None)
+    if between == "skipped":
+        assert run(tmp_path)["Training"].state == SKIPPED
+    else:
+        with pytest.raises(UserError, match="cannot be trained on"):
+            run(tmp_path, remark="too short", fatal=True)
+    assert run(tmp_path, force=["Training"])["Training"].summary == "from step 1"
 
 
 def test_a_changed_report_runs_no_later_stage(tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import errno
 import json
 import pathlib
 import signal
@@ -7,6 +8,7 @@ import time
 
 import pytest
 
+from beam_jobs import storage
 from components.errors import UserError
 from pipeline.metadata import sqlite, store
 from pipeline.metadata.executions import State
@@ -168,6 +170,22 @@ class TestFailures:
         with pytest.raises(RuntimeError):
             stages.run(tmp_path, stages.build(total={"fail": True}))
         assert metadata.executions(stage="Total")[-1].why == "failed last time"
+
+    def test_scratch_that_cannot_be_removed_fails_no_finished_stage(self, tmp_path, monkeypatch, caplog):
+        remove = storage.remove_tree
+
+        def refuse(folder):
+            if folder.parts[-3:-1] == ("work", "Total") and folder.exists():
+                raise OSError(errno.ENOTEMPTY, "Directory not empty")
+            remove(folder)
+
+        monkeypatch.setattr(storage, "remove_tree", refuse)
+        done = stages.run(tmp_path, stages.build(total={"seconds": 0.1}))
+        assert set(states(done).values()) == {RAN}
+        assert "temporary files of Total cannot be removed" in caplog.text
+        monkeypatch.undo()
+        done = stages.run(tmp_path, stages.build(total={"seconds": 0.1}), force=["Total"])
+        assert done["Total"].summary == "total 3, from step 0"
 
     def test_stage_gets_the_work_folders_of_its_failed_executions(self, tmp_path):
         with pytest.raises(RuntimeError):

@@ -1,12 +1,18 @@
+import dataclasses
 import json
+import time
 
 import pytest
+from etils import epath
 
 from components.base import StageResult
 from components.errors import UserError
 from components.trainer import TrainerConfig
+from pipeline import lease
 from pipeline.console.progress import Display
 from pipeline.runner import cache_key, standalone
+from tests import leases
+from tests.bucket import Bucket
 
 
 @pytest.fixture
@@ -22,8 +28,8 @@ def begun(tmp_path):
     return begin
 
 
-def train(folder):
-    standalone.train(TrainerConfig(), examples=str(folder), output=str(folder), display=Display())
+def train(folder, output=None):
+    standalone.train(TrainerConfig(), examples=str(folder), output=str(output or folder), display=Display())
 
 
 def test_a_training_is_not_continued_in_another_precision(tmp_path, begun, monkeypatch):
@@ -38,3 +44,57 @@ def test_a_training_of_an_earlier_version_that_recorded_auto_is_continued(tmp_pa
     result = StageResult(summary="continued")
     monkeypatch.setattr(standalone.Trainer, "execute", lambda trainer, **_: result)
     train(tmp_path)
+
+
+class TestRemoteOutput:
+    """The machine that writes leases it, as a run leases its root."""
+
+    OUTPUT = "gs://bucket/training"
+
+    @pytest.fixture
+    def lease_of_another(self, tmp_path, begun, monkeypatch):
+        """Returns a function that writes the lease of another process, which was renewed some seconds ago."""
+        begun("float32")
+        leases.hurry(monkeypatch)
+        (tmp_path / "buckets" / "bucket" / "training").mkdir(parents=True)
+        Bucket(tmp_path / "buckets").install(monkeypatch)
+
+        def write(ago_s):
+            holder = dataclasses.replace(
+                lease.Holder.this_process(), owner="another", pid=7, host="elsewhere", renewed_s=time.time() - ago_s
+            )
+            epath.Path(self.OUTPUT, ".lease").write_bytes(holder.to_bytes())
+
+        return write
+
+    def test_a_second_training_is_refused(self, tmp_path, lease_of_another):
+        lease_of_another(0.0)
+        with pytest.raises(
+            UserError, match=r"\(process 7 on elsewhere\) is using gs://.* give this one another --output"
+        ):
+            train(tmp_path, self.OUTPUT)
+
+    def test_the_lease_of_a_killed_one_is_taken_over_and_the_wait_is_said(
+        self, tmp_path, lease_of_another, monkeypatch, caplog
+    ):
+        lease_of_another(60.0)
+        result = StageResult(summary="continued")
+        held = []
+
+        def execute(trainer, **_):
+            held.append(lease.is_held(epath.Path(self.OUTPUT)))
+            return result
+
+        monkeypatch.setattr(standalone.Trainer, "execute", execute)
+        train(tmp_path, self.OUTPUT)
+        assert held == [True]
+        assert not epath.Path(self.OUTPUT, ".lease").exists()
+        (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert warning.startswith("process 7 on elsewhere has not renewed its lease of gs://bucket/training: waiting")
+
+    def test_a_machine_that_does_not_write_needs_no_lease(self, tmp_path, lease_of_another, monkeypatch):
+        lease_of_another(0.0)
+        cluster = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+        monkeypatch.setattr(standalone.Trainer, "execute", lambda trainer, **_: StageResult(summary="continued"))
+        train(tmp_path, self.OUTPUT)
