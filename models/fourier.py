@@ -1,8 +1,9 @@
 """Power spectra of frames in float32 accuracy, on devices that round the factors of products, too.
 
-An FFT is the fastest on CPUs, and GPUs compute it in float32. TPUs compute it from products whose factors they round to
-bfloat16. The errors are relative to the loudest tone, so quiet bands drown in them. Where a TPU is seen, the transform
-is therefore a product with a folded Fourier basis in `products.float32_product`.
+An FFT rounds no factors on CPUs nor, by what is known of cuFFT, on GPUs. On a CPU it takes about as long as one plain
+product with a Fourier basis. TPUs are known to compute an FFT from products whose factors they round to bfloat16. The
+errors are relative to the loudest tone, so quiet bands drown in them. Where a TPU is seen, the transform is therefore a
+product with a folded Fourier basis in `products.float32_product`. The tests emulate these devices on a CPU.
 """
 
 import keras
