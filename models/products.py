@@ -1,8 +1,7 @@
 """Matrix products in float32 accuracy on devices whose own products have less.
 
 TPUs round the factors of a float32 product to bfloat16, and NVIDIA GPUs since Ampere round them to TF32. The errors are
-relative to the largest terms. In a Fourier transform these belong to the loudest tone, so quiet bands drown in them. An
-FFT op does not help, because TPUs compute it from such products, too.
+relative to the largest terms, so they matter where large terms cancel.
 
 A float32 number has 24 significant bits and a bfloat16 number has 8, so every float32 number is the sum of three
 bfloat16 numbers, its pieces. Neither rounding changes a piece, and products are summed in float32 everywhere. With
