@@ -13,14 +13,14 @@ tensors of a replica's step take at once
     weights       with gradient caching: the gradients, summed over the micro-batches
     projections   with gradient caching: those of the replica's share of a batch, and their gradients
 
-TensorFlow's pool and the process take more than what lives at once:
+TensorFlow's pool takes more than what lives at once, and the process more than the pool:
 
     pool    = _POOL_TO_LIVE * live
-    process = _PROCESS_BYTES + clips + _PROCESS_TO_LIVE * live
+    process = pool + clips + _PROCESS_BYTES
 
     clips         those in the shuffle buffers, the batches on their way, and the clips of the validation
 
-The constants are measured: `tests.benchmarks.memory_estimate` compares the estimates with what training takes.
+The two constants are measured: `tests.benchmarks.memory_estimate` compares the estimates with what training takes.
 """
 
 import copy
@@ -37,23 +37,22 @@ from components.trainer.config import TrainerConfig
 from components.trainer.step import TrainingStep
 
 # Calibrated by tests.benchmarks.memory_estimate.
-_POOL_TO_LIVE = 1.5  # TensorFlow's pools hand out larger pieces than they are asked for, and several branches at once.
-_PROCESS_TO_LIVE = 1.7  # A process also keeps what its pool and oneDNN have freed.
-_PROCESS_BYTES = 350 * 2**20  # Graphs, compiled kernels, threads.
+_POOL_TO_LIVE = 1.5  # Branches are computed at the same time, and kernels need memory to work in.
+_PROCESS_BYTES = 400 * 2**20  # Graphs, compiled kernels, threads, and what oneDNN keeps.
 
 _SIMILARITIES = 2**25  # Most similarities in a block of `models.contrastive`.
 _LOSS_COPIES = 5  # A block is in memory this many times.
 _BATCHES_AHEAD = 4  # Batches that the input pipeline holds besides its shuffle buffer.
 
 
-def process_bytes(*, live: float, clips: float) -> float:
-    """Returns what a process takes for live tensors and for clips, in bytes, besides what it holds already."""
-    return _PROCESS_BYTES + clips + _PROCESS_TO_LIVE * live
-
-
 def pool_bytes(*, live: float) -> float:
     """Returns what a pool of TensorFlow takes for live tensors, in bytes."""
     return _POOL_TO_LIVE * live
+
+
+def process_bytes(*, live: float, clips: float) -> float:
+    """Returns what a process takes for live tensors and for clips, in bytes, besides what it holds already."""
+    return pool_bytes(live=live) + clips + _PROCESS_BYTES
 
 
 class StepMemory:
