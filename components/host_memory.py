@@ -1,9 +1,11 @@
-"""How much memory this machine, its containers and the limits of this process still give. Linux only.
+"""How much memory this machine, its containers and the limits of this process still give.
 
-It reads files of the kernel and imports nothing heavy, because the command line sets TensorFlow's pool by it.
+It reads files of Linux, without which all memory of the machine counts as free, and imports nothing heavy, because the
+command line sets TensorFlow's pool by it.
 """
 
 import dataclasses
+import os
 import pathlib
 import resource
 from collections.abc import Iterator
@@ -43,8 +45,9 @@ _V2 = _Version(mounts=("", "unified"), limit="memory.max", usage="memory.current
 
 def limits() -> list[Limit]:
     """Returns the memory of the machine, and every limit of a container or of this process that is set."""
-    machine = _fields(_PROC / "meminfo")
-    found = [Limit(place="this machine", total=machine["MemTotal"], free=machine["MemAvailable"])]
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = _fields(_PROC / "meminfo").get("MemAvailable", total)
+    found = [Limit(place="this machine", total=total, free=free)]
     found += _container_limits()
     found += _process_limits()
     return found
@@ -84,7 +87,7 @@ def _process_limits() -> Iterator[Limit]:
     status = _fields(_PROC / "self" / "status")
     for kind, used, flag in ((resource.RLIMIT_AS, "VmSize", "-v"), (resource.RLIMIT_DATA, "VmData", "-d")):
         soft, _ = resource.getrlimit(kind)
-        if soft != resource.RLIM_INFINITY:
+        if soft != resource.RLIM_INFINITY and used in status:
             yield Limit(place=f"this process (ulimit {flag})", total=soft, free=max(soft - status[used], 0))
 
 

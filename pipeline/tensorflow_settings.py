@@ -16,7 +16,7 @@ def apply() -> None:
       on the processor. The pool has a limit, so that what does not fit is often an error and not the death of the
       process. This is no promise: an allocation that fails inside a kernel may end the process with SIGSEGV, and the
       system may kill it first. The Trainer therefore estimates its memory before it starts
-      (`components.trainer.memory`).
+      (`components.trainer.memory_check`).
     * Only errors are logged. The warnings are about GPUs that do not exist.
     """
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")

@@ -13,7 +13,16 @@ from etils import epath
 from beam_jobs import examples
 from components.base import StageContext
 from components.errors import UserError
-from components.trainer import checks, compiled_loop, input_pipeline, memory, optimizers, step, strategies, validation
+from components.trainer import (
+    checks,
+    compiled_loop,
+    input_pipeline,
+    memory_check,
+    optimizers,
+    step,
+    strategies,
+    validation,
+)
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
 from components.trainer.loop import Outcome, TrainingLoop
@@ -47,7 +56,7 @@ def train(
     # Model.
     training_step = _build_step(config, strategy=strategy)
     model = training_step.model
-    memory.check(training_step, config=config, info=info)
+    memory_check.check(training_step, config=config, info=info)
     checks.check_crops(config, info, crop_samples=model.crop_samples)
     if is_chief:
         _save_model(model, outputs["model"] / "initial.keras")

@@ -83,10 +83,8 @@ PRESETS: Mapping[str, Preset] = {
             **_BASE,
             "trainer.batch_size": 32_768,
             # On a v3-32, each of 32 cores has 1,024 clips of the batch and 16 GiB. By the estimate of
-            # `components.trainer.memory`, what a clip's two crops keep for the backward pass takes 78 MiB in bfloat16:
-            # 128 clips 9.8 GiB, 256 clips 19.6 GiB. The 157 M weights take 0.6 GiB in each of five copies: weights,
-            # two moments, gradients of a part and their sum. Together with 128 clips this is 12.7 GiB. Batch norm
-            # takes its statistics from the 128 x 32 = 4,096 clips that all cores embed at a time.
+            # `components.trainer.memory`, 128 clips at a time fit, and 256 do not; a test holds this. Batch norm takes
+            # its statistics from the 128 x 32 = 4,096 clips that all cores embed at a time.
             "trainer.micro_batch": 128,
             "trainer.steps": 700_000,
             "trainer.model.projector_dim": 1024,

@@ -87,7 +87,12 @@ def in_a_fresh_process(module: str, *arguments: object, **environment: str) -> d
 
 def peak_kib() -> int:
     """Returns the peak resident memory of this process so far, in KiB. Linux only."""
-    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+    return memory_kib("VmHWM")
+
+
+def memory_kib(field: str) -> int:
+    """Returns a field of this process' status, e.g. VmRSS, its resident memory, in KiB. Linux only."""
+    return int(re.search(rf"{field}:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
 
 
 def rate(batches: Iterable, *, clips_each: int, seconds: float, warm_up: int = 8) -> float:

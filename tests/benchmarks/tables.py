@@ -89,12 +89,23 @@ def train_memory(result: dict) -> str:
 
 def memory_estimate(result: dict) -> str:
     """Renders the memory that the Trainer expects to take, beside what it takes."""
-    header = ["training", "estimate, MiB", "peak of the process, MiB", "estimate / peak"]
+    header = ["training", "of the process, MiB", "estimate / peak", "of the pool, MiB", "estimate / peak"]
     rows = [
-        [name, f"{row['estimated_mib']:,}", f"{row['peak_mib']:,}", f"{row['estimate_to_peak']:.2f}"]
+        [
+            name,
+            f"{row['peak_mib']:,}",
+            f"{row['estimate_to_peak']:.2f}",
+            f"{row['pool_peak_mib']:,}",
+            f"{row['pool_estimate_to_peak']:.2f}",
+        ]
         for name, row in result["cases"].items()
     ]
-    return table(header, rows) + "\n" + paragraph(f"Measured on {_where(result)}")
+    longest = max(row["cpu_s"] for row in result["cases"].values())
+    note = (
+        f"Peaks of {result['steps']} steps of `diptych train`. *Of the pool*: what TensorFlow's pool has handed out. "
+        f"An estimate takes at most {longest} s of processor time. Measured on {_where(result)}"
+    )
+    return table(header, rows) + "\n" + paragraph(note)
 
 
 def memory_pool(result: dict) -> str:

@@ -29,6 +29,12 @@ def test_the_machine_has_less_memory_free_than_in_all():
     assert 0 < free < total == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def test_without_files_of_linux_all_memory_counts_as_free(monkeypatch, tmp_path):
+    monkeypatch.setattr(host_memory, "_PROC", tmp_path)
+    (limit,) = host_memory.limits()
+    assert limit.free == limit.total == host_memory.total_bytes()
+
+
 @pytest.mark.parametrize(("kind", "flag"), [(resource.RLIMIT_AS, "-v"), (resource.RLIMIT_DATA, "-d")])
 def test_limits_of_the_process_count(kind, flag):
     total, free = _printed_limits(lambda: resource.setrlimit(kind, (2**30, 2**30)))[f"this process (ulimit {flag})"]

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
+from beam_jobs import examples as stored
 from tests.components import stored_examples
 
 
@@ -27,6 +28,11 @@ def examples(tmp_path_factory):
     clips = [(stored_examples.sound(i % 2, seconds=1.0, seed=i), (i % 2,), 0) for i in range(40)]
     folder = tmp_path_factory.mktemp("examples") / "examples"
     return stored_examples.write_examples(folder, {"train": clips}, label_names=("tone", "noise"))
+
+
+@pytest.fixture(scope="session")
+def info(examples):
+    return stored.read_info(examples)
 
 
 @pytest.fixture(scope="session")

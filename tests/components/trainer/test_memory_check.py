@@ -1,0 +1,100 @@
+import re
+
+import pytest
+import tensorflow as tf
+
+from components import host_memory
+from components.errors import UserError
+from components.trainer import checks, memory, memory_check
+from pipeline.configs import overrides, presets
+from tests.components.trainer import training
+
+
+def _limited(monkeypatch, free):
+    limit = host_memory.Limit(place="this machine", total=free, free=free)
+    monkeypatch.setattr(host_memory, "limits", lambda: [limit])
+
+
+def _refusal(config, *, strategy, info):
+    with pytest.raises(UserError) as error:
+        memory_check.check(training.set_up(config, strategy=strategy), config=config, info=info)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "share", "fields"),
+    [
+        ({"batch_size": 32}, 0.5, r"micro_batch=(4|8|16), which"),
+        ({"batch_size": 30}, 0.5, r"micro_batch=(10|6|5) trainer.model.mixing_group=(2|3|5), which"),
+        ({"batch_size": 31}, 0.6, r"batch_size=\d+ trainer.micro_batch=\d+"),
+        ({"batch_size": 32, "micro_batch": 16}, 0.7, r"micro_batch=(4|8), which"),
+    ],
+)
+def test_the_refusal_names_fields_that_fit_and_are_valid(one_device, info, monkeypatch, changes, share, fields):
+    """The limit lies between what a micro-batch of 2 and the refused one need."""
+    config = training.config(**changes, precision="float32", model__crop_seconds=1.0, model__width=0.125)
+    setup = training.set_up(config, strategy=one_device)
+    host = memory.HostMemory(setup, config=config, info=info)
+    least, needs = (host.needs(micro_batch, config.batch_size) for micro_batch in (2, setup.micro_batch))
+    _limited(monkeypatch, int(least + share * (needs - least)))
+    message = _refusal(config, strategy=one_device, info=info)
+    assert message.count("\n") == 0
+    assert message.startswith("Training needs about ")
+    assert re.search(f"use trainer.{fields}", message)
+    assignments = re.findall(r"trainer\.([a-z_.]+)=(\d+)", message)
+    changed = overrides.replace(config, {name: int(value) for name, value in assignments})
+    checks.check_batch_size(changed, replicas=1)
+    memory_check.check(training.set_up(changed, strategy=one_device), config=changed, info=info)
+
+
+def test_what_no_micro_batch_makes_fit_has_another_way_out(one_device, info, monkeypatch):
+    _limited(monkeypatch, 2**20)
+    message = _refusal(training.config(), strategy=one_device, info=info)
+    assert "and this machine has 1 MiB free; even trainer.micro_batch=2 needs about" in message
+    assert message.endswith("or train where there is more memory.")
+
+
+def test_training_goes_on_without_an_estimate(one_device, info, monkeypatch, caplog):
+    def fail():
+        raise FileNotFoundError("/proc/meminfo")
+
+    monkeypatch.setattr(host_memory, "limits", fail)
+    config = training.config()
+    with caplog.at_level("WARNING", logger="absl"):
+        memory_check.check(training.set_up(config, strategy=one_device), config=config, info=info)
+    assert caplog.messages == ["memory is not checked before training (FileNotFoundError: /proc/meminfo)"]
+
+
+def test_tensorflow_says_how_much_a_device_gives():
+    """On the CPU, because there is no GPU here. Devices that do not exist are left out."""
+    tf.config.list_logical_devices()
+    assert memory_check._free_bytes_of_devices(["CPU:0", "GPU:7"])["CPU:0"] > 0
+    assert set(memory_check._free_bytes_of_devices(["CPU:0", "GPU:7"])) == {"CPU:0"}
+
+
+def test_on_a_gpu_the_host_holds_the_clips(one_device, info, monkeypatch):
+    """The GPU is the CPU under another name."""
+    config = training.config()
+    setup = training.set_up(config, strategy=one_device)
+    monkeypatch.setattr(memory, "_gpus", lambda strategy: ["CPU:0"])
+    host, (gpu, *limits) = (
+        memory.HostMemory(setup, config=config, info=info),
+        memory_check._budgets(setup, config=config, info=info),
+    )
+    assert gpu.place == "CPU:0"
+    assert gpu.needs(16, 16) == host.needs_of_pool(16, 16)
+    assert limits
+    assert all(limit.needs(16, 16) == host.input_bytes(16, 16) < host.needs(16, 16) for limit in limits)
+
+
+@pytest.mark.slow
+def test_the_preset_final_fits_a_core_of_the_tpu_that_it_names(monkeypatch):
+    config = presets.config("final").trainer
+    assert config.micro_batch == 128
+    monkeypatch.setenv("TPU_ACCELERATOR_TYPE", "v3-32")
+    settings = overrides.replace(config, {"precision": "bfloat16", "batch_size": 1024})  # A core's share.
+    setup = training.set_up(settings, strategy=tf.distribute.OneDeviceStrategy("cpu:0"))
+    estimate = memory.StepMemory(setup)
+    (budget,) = memory_check._tpu_budgets(setup, estimate.live_bytes)
+    assert budget.place == "a core of a TPU v3"
+    assert estimate.live_bytes(128, 1024) < budget.free < estimate.live_bytes(256, 1024)
