@@ -120,6 +120,18 @@ def entries(folder: epath.PathLike, *, is_file_name: Callable[[str], bool] | Non
         yield Entry(name.rstrip("/"), is_folder)
 
 
+def file_sizes(folder: epath.PathLike) -> dict[str, int]:
+    """Returns the size in bytes of every file below a folder, by relative name, sorted within each folder."""
+    sizes = {}
+    for entry in sorted(entries(folder)):
+        path = epath.Path(folder) / entry.name
+        if entry.is_folder:
+            sizes.update({f"{entry.name}/{name}": bytes_ for name, bytes_ in file_sizes(path).items()})
+        else:
+            sizes[entry.name] = size(path)
+    return sizes
+
+
 def write_text(path: epath.Path, text: str, *, concurrent: bool = False) -> None:
     """Writes a text file; see `write_bytes`."""
     write_bytes(path, text.encode(), concurrent=concurrent)
