@@ -93,7 +93,7 @@ _OF_REMOTE_FILES = ("://", "http", "curl")
 # A path at the end of Python's messages, one in HDF5's, and one at the beginning of TensorFlow's.
 _QUOTED_PATH = re.compile(r"\[Errno \d+\] [^:'\"\n]*: (?P<quote>['\"])(?P<path>.+?)(?P=quote)")
 _HDF5_PATH = re.compile(r"filename = '(?P<path>[^']+)'")
-_BUCKET_PATH = re.compile(r"(?P<path>gs://[^\s'\";,]+)")
+_BUCKET_PATH = re.compile(r"(?P<path>gs://[^\s'\";,:]+)")
 _LEADING_PATH = re.compile(r"(?P<path>(?:/|[a-z0-9]+://)[^;\n]*); ")
 
 

@@ -15,7 +15,7 @@ def json_digest(value: object) -> str:
 
 def file_sizes(folder: epath.Path) -> dict[str, int]:
     """Returns the size of every file below a folder except records, by relative name, sorted within each folder."""
-    return {name: size for name, size in storage.file_sizes(folder).items() if not _is_record(name)}
+    return storage.file_sizes(folder, records=False)
 
 
 def listing_digest(sizes: Mapping[str, int], *, reports: Collection[str] = ()) -> str:

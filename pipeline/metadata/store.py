@@ -195,8 +195,8 @@ def _open_error(uri: str, error: Exception) -> UserError:
         file_errors.as_user_error(error, place=uri)
         or damaged_store.as_damage(error, place=uri)
         or UserError(
-            f"The metadata store {uri} cannot be opened ({damaged_store.reason(error)}): move it away, or name another with "
-            "--metadata."
+            f"The metadata store {uri} cannot be opened ({damaged_store.reason(error)}): move it away, or name another "
+            "with --metadata."
         )
     )
 
@@ -210,7 +210,8 @@ def _open_mysql(uri: str) -> Records:
         server = config.mysql
         raise UserError(
             f"The metadata store mysql://{server.host}:{server.port}/{server.database} cannot be opened "
-            f"({damaged_store.reason(error)}): check that the server runs, and the host, database, user and password in --metadata."
+            f"({damaged_store.reason(error)}): check that the server runs, and the host, database, user and password "
+            "in --metadata."
         ) from error
 
 

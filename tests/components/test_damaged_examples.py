@@ -94,7 +94,7 @@ READERS = {
         folder, input_pipeline.InputOptions(batch_size=4, crop_samples=8000, seed=0), max_clips=4
     ),
     "evaluator": lambda folder: list(evaluator_clips.read_clips(folder, splits=["train"], limit=None)),
-    "exporter": lambda folder: infra_validator.read_clips(folder, count=12),
+    "exporter": lambda folder: infra_validator.read_clips(folder, count=12, crop_samples=8000),
     "shuffled": lambda folder: list(examples.dataset(folder, "train", shuffle_files=True)),
 }
 
