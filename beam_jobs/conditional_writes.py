@@ -17,7 +17,7 @@ def read_if_exists(path: epath.Path) -> bytes | None:
     blob = _blob(path)
     if blob is None:
         return path.read_bytes() if path.exists() else None
-    # Imported here because it comes with an extra, as in `_blob`.
+    # Imported here because it comes with an extra, as in `bucket_and_name`.
     from google.api_core import exceptions
 
     try:
@@ -49,7 +49,7 @@ def replace_if(path: epath.Path, content: bytes, *, expected: bytes | None) -> b
         path.write_bytes(content)
         time.sleep(SETTLE_S)
         return read_if_exists(path) == content
-    # Imported here because it comes with an extra, as in `_blob`.
+    # Imported here because it comes with an extra, as in `bucket_and_name`.
     from google.api_core import exceptions
 
     try:
@@ -63,8 +63,8 @@ def replace_if(path: epath.Path, content: bytes, *, expected: bytes | None) -> b
     return True
 
 
-def _blob(path: epath.Path) -> "gcs.Blob | None":
-    """Returns a file on Cloud Storage for Google's client. None: it is elsewhere, or the client is not installed."""
+def bucket_and_name(path: epath.PathLike) -> "tuple[gcs.Bucket, str] | None":
+    """Returns a place on Cloud Storage for Google's client. None: it is elsewhere, or the client is not installed."""
     if not str(path).startswith("gs://"):
         return None
     try:
@@ -73,4 +73,10 @@ def _blob(path: epath.Path) -> "gcs.Blob | None":
     except ImportError:
         return None
     bucket, _, name = str(path).removeprefix("gs://").partition("/")
-    return gcs.Client().bucket(bucket).blob(name)
+    return gcs.Client().bucket(bucket), name
+
+
+def _blob(path: epath.Path) -> "gcs.Blob | None":
+    """Returns the file; see `bucket_and_name`."""
+    found = bucket_and_name(path)
+    return None if found is None else found[0].blob(found[1])

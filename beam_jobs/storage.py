@@ -1,7 +1,7 @@
 """Hashes, measures, lists, copies and publishes files, on this machine and on Cloud Storage.
 
-This is the one module that knows how remote paths (`gs://...`) differ from local ones. Small files that several
-processes write at the same time have `conditional_writes`.
+This module and `conditional_writes`, which has small files that several processes write at the same time, are where
+remote paths (`gs://...`) differ from local ones.
 """
 
 import contextlib
@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from etils import epath
+
+from beam_jobs import conditional_writes
 
 RECORDS_FOLDER = "_done"
 """Sub-folder with a record `<file name>.json` for each finished file, which holds its SHA-256 and its size."""
@@ -118,6 +120,42 @@ def entries(folder: epath.PathLike, *, is_file_name: Callable[[str], bool] | Non
         if not marks_folders and not is_certainly_file:
             is_folder = tf.io.gfile.isdir(f"{os.fspath(folder)}/{name}")
         yield Entry(name.rstrip("/"), is_folder)
+
+
+def file_sizes(folder: epath.PathLike, *, records: bool = True) -> dict[str, int]:
+    """Returns the size in bytes of every file below a folder, by relative name, sorted within each folder.
+
+    With Google's client (extra `gcp`) it takes one request per thousand files of Cloud Storage; without, one per file.
+
+    Args:
+        folder: Local or remote.
+        records: Whether to include the files in `RECORDS_FOLDER`.
+    """
+    sizes = _sizes_on_google(folder)
+    if sizes is not None:
+        names = sorted(sizes, key=lambda name: name.split("/"))
+        return {name: sizes[name] for name in names if records or RECORDS_FOLDER not in name.split("/")[:-1]}
+    sizes = {}
+    for entry in sorted(entries(folder)):
+        path = epath.Path(folder) / entry.name
+        if not entry.is_folder:
+            sizes[entry.name] = size(path)
+        elif records or entry.name != RECORDS_FOLDER:
+            below = file_sizes(path, records=records)
+            sizes.update({f"{entry.name}/{name}": below[name] for name in below})
+    return sizes
+
+
+def _sizes_on_google(folder: epath.PathLike) -> dict[str, int] | None:
+    """Returns the sizes of the files below a folder. None: see `conditional_writes.bucket_and_name`."""
+    found = conditional_writes.bucket_and_name(folder)
+    if found is None:
+        return None
+    bucket, name = found
+    prefix = f"{name}/" if name else ""
+    blobs = bucket.client.list_blobs(bucket, prefix=prefix, fields="items(name,size),nextPageToken")
+    # A name with a final slash stands for an empty folder.
+    return {blob.name.removeprefix(prefix): blob.size for blob in blobs if not blob.name.endswith("/")}
 
 
 def write_text(path: epath.Path, text: str, *, concurrent: bool = False) -> None:

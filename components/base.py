@@ -15,7 +15,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 import pydantic
 from etils import epath
 
-from components import damage
+from components import damaged_examples
 
 Figures = Mapping[str, float | int | str]
 """Named results of an execution, kept as its properties in ML Metadata."""
@@ -257,5 +257,5 @@ class Component(Generic[ConfigT]):
         content = {channel: folder for channel, folder in inputs.items() if channel not in self.gates}
         executor: Executor[ConfigT] = importlib.import_module(self.executor)
         examples = [folder for channel, folder in content.items() if self.inputs[channel] == ArtifactType.EXAMPLES]
-        with damage.naming_damaged_examples(examples):
+        with damaged_examples.named(examples):
             return executor.execute(self.resolved_config(), inputs=content, outputs=outputs, context=context)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 
 from etils import epath
@@ -60,4 +61,5 @@ class EmbeddingInfo:
             info = cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
             return dataclasses.replace(info, formats=tuple(info.formats))
         except (KeyError, TypeError, ValueError) as error:
-            raise DamagedFile(f"{file} is damaged ({type(error).__name__}: {error})") from error
+            message = f"{file} is damaged ({type(error).__name__}: {error})"
+            raise DamagedFile(message, path=os.fspath(file)) from error

@@ -10,4 +10,13 @@ class UserError(Exception):
 
 
 class DamagedFile(UserError):
-    """A published file does not hold what was written. Its message names the file."""
+    """A published file does not hold what was written.
+
+    Args:
+        message: See `UserError`.
+        path: The file, or the folder of which some file is damaged.
+    """
+
+    def __init__(self, message: str, *, path: str):
+        super().__init__(message)
+        self.path = path

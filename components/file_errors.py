@@ -44,8 +44,8 @@ _CAUSES = {
     errno.EMFILE: _Cause("too many open files", "raise `ulimit -n`"),
 }
 
-_ALSO_NETWORK = (errno.EACCES, errno.EPERM, errno.ENOTCONN, errno.ETIMEDOUT)
-"""Numbers that sockets and processes report, too. They are about a file if the error names one."""
+_ALSO_OTHERS = (errno.EACCES, errno.EPERM, errno.ENOTCONN, errno.ETIMEDOUT, errno.EIO)
+"""Numbers that sockets, processes and closed terminals report, too. They are about a file if the error names one."""
 
 _PHRASES = {
     # SQLite's words.
@@ -61,9 +61,39 @@ _PHRASES = {
 }
 """Words in the text of an error, in lower case, that tell the cause."""
 
+_REFUSED = _Cause(
+    "the service refuses these credentials",
+    "log in with `gcloud auth application-default login`, or give the account the right to read and write there",
+)
+_SILENT = _Cause("the service does not answer", "check the connection, and run the same command again")
+
+_REMOTE_CAUSES = {
+    # TensorFlow's errors.
+    "PermissionDeniedError": _REFUSED,
+    "UnauthenticatedError": _REFUSED,
+    "UnavailableError": _SILENT,
+    "DeadlineExceededError": _SILENT,
+    "AbortedError": _SILENT,  # After its last retry.
+    # Google's errors, the special ones first.
+    "DefaultCredentialsError": _Cause("there are no credentials", _REFUSED.way_out),
+    "RefreshError": _REFUSED,
+    "TransportError": _SILENT,
+    "Forbidden": _REFUSED,
+    "Unauthorized": _REFUSED,
+    "ServerError": _SILENT,
+    "RetryError": _SILENT,
+    "GoogleAPIError": _Cause("the service refuses the request", "check its name, the network and your credentials"),
+    "GoogleAuthError": _REFUSED,
+}
+"""Names of classes, because importing these packages takes seconds and Google's come with an extra."""
+
+_OF_REMOTE_FILES = ("://", "http", "curl")
+"""Words in the text of those of TensorFlow's errors that are about files. Others are about devices and machines."""
+
 # A path at the end of Python's messages, one in HDF5's, and one at the beginning of TensorFlow's.
 _QUOTED_PATH = re.compile(r"\[Errno \d+\] [^:'\"\n]*: (?P<quote>['\"])(?P<path>.+?)(?P=quote)")
 _HDF5_PATH = re.compile(r"filename = '(?P<path>[^']+)'")
+_BUCKET_PATH = re.compile(r"(?P<path>gs://[^\s'\";,:]+)")
 _LEADING_PATH = re.compile(r"(?P<path>(?:/|[a-z0-9]+://)[^;\n]*); ")
 
 
@@ -97,23 +127,45 @@ def as_user_errors(*, place: str) -> Iterator[None]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error, and then the errors that led to it."""
+    """Yields an error, and then the errors that led to it.
+
+    An error that was raised while another one was handled did not come from that one if it is a bug in the handler.
+    """
     link: BaseException | None = error
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+        follows_context = not link.__suppress_context__ and _is_of_cleanup(link)
+        link = link.__cause__ or (link.__context__ if follows_context else None)
+
+
+def _is_of_cleanup(error: BaseException) -> bool:
+    """Returns whether an error may follow from the one that was handled when it was raised, like that of a `close`."""
+    # The second is what zipfile says when a full disk has ended the writing of a member.
+    return isinstance(error, OSError | RuntimeError) or "open writing handle" in str(error)
 
 
 def _cause(error: BaseException) -> _Cause | None:
     if isinstance(error, OSError) and error.errno in _CAUSES:
-        is_about_file = error.filename is not None or error.errno not in _ALSO_NETWORK
+        is_about_file = error.filename is not None or error.errno not in _ALSO_OTHERS
         return _CAUSES[error.errno] if is_about_file else None
     if not _may_quote_the_system(error):
-        return None
+        return _remote_cause(error)
     text = str(error).lower()
-    return next((cause for phrase, cause in _PHRASES.items() if phrase in text), None)
+    return next((cause for phrase, cause in _PHRASES.items() if phrase in text), None) or _remote_cause(error)
+
+
+def _remote_cause(error: BaseException) -> _Cause | None:
+    """Returns the cause of an error of Cloud Storage, or None if it is another error."""
+    package = type(error).__module__.partition(".")[0]
+    is_of_storage = package == "google" or (
+        package == "tensorflow" and any(word in str(error).lower() for word in _OF_REMOTE_FILES)
+    )
+    if not is_of_storage:
+        return None
+    names = [base.__name__ for base in type(error).__mro__]
+    return next((_REMOTE_CAUSES[name] for name in names if name in _REMOTE_CAUSES), None)
 
 
 def _may_quote_the_system(error: BaseException) -> bool:
@@ -127,5 +179,7 @@ def _path(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return os.fsdecode(error.filename2 or error.filename) if not isinstance(error.filename, int) else ""
     text = str(error).rpartition("}} ")[2]  # TensorFlow puts the name of the operation before it, in braces.
-    found = _QUOTED_PATH.search(text) or _HDF5_PATH.search(text) or _LEADING_PATH.search(text)
+    found = (
+        _QUOTED_PATH.search(text) or _HDF5_PATH.search(text) or _LEADING_PATH.search(text) or _BUCKET_PATH.search(text)
+    )
     return found["path"] if found else ""

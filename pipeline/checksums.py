@@ -17,10 +17,16 @@ CHEAP_BYTES = 2**25
 """How much of a folder is read whenever its outputs are reused, smallest files first: every JSON file, small models."""
 
 INPUT_BYTES = 2**30
-"""How much of each input is read before a stage runs, which takes seconds: any model, and no large corpus."""
+"""How much of each input is read before a stage runs, which takes seconds: any model."""
 
 SEARCH_BYTES = 2**36
-"""How much of a folder is read to find out why a stage failed. Terabytes of audio would take hours."""
+"""How much of a folder is read to find out why a stage failed."""
+
+CORPUS_BYTES = 2**25
+"""The same for a corpus in which its reader has found no damage: its JSON files."""
+
+_REQUEST_BYTES = 2**20
+"""Reading a file in a bucket takes at least as long as reading so many bytes."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
@@ -31,16 +37,16 @@ def write(folder: epath.Path, *, staged: epath.Path, reports: Collection[str] = 
     Args:
         folder: The folder once it is published.
         staged: Where its files are now.
-        reports: Names of files at its top that are not part of the content digest.
+        reports: Names of files at its top that have no checksum, because they are for people, who may edit them.
 
     Returns:
         The content digest of the files, see `digests.content_digest`.
     """
-    sums = digests.file_digests(staged)
+    sums = digests.file_digests(staged, reports=reports)
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove(folder)
     storage.write_text(_sums_file(folder), "".join(f"{sha256}  {name}\n" for name, sha256 in sums.items()))
-    return digests.combined_digest(sums, reports=reports)
+    return digests.combined_digest(sums)
 
 
 def remove(folder: epath.Path) -> None:
@@ -49,32 +55,44 @@ def remove(folder: epath.Path) -> None:
     _altered_file(folder).unlink(missing_ok=True)
 
 
-def altered_file(folder: epath.Path, *, budget: int | None = None, suspects: str = "") -> str | None:
+def altered_file(
+    folder: epath.Path, *, sizes: Mapping[str, int] | None = None, budget: int | None = None, suspect: str = ""
+) -> str | None:
     """Returns the name of a file that is missing or does not hold what was written, or None.
 
-    A folder without checksums, e.g. one of an older version, counts as unaltered.
+    A folder without checksums, e.g. one of an older version, counts as unaltered, unless it is marked. A marked file is
+    read again: it may have been put back.
 
     Args:
         folder: A published folder or a copy of one.
+        sizes: Its files, see `digests.file_sizes`; None lists them.
         budget: Number of bytes to read at most; None reads all files.
-        suspects: A text. The files that it names are read first, whatever their size; then follow the smallest.
+        suspect: Name of a file that is read first, whatever its size. Then follow the smallest.
     """
-    marked = _marked(folder)
-    if marked:
-        return marked
     sums = _read(folder)
-    if missing := next((name for name in sums if not (folder / name).exists()), None):
+    marked = _marked(folder)
+    if marked and marked not in sums:
+        return marked
+    if not sums:
+        return None
+    if sizes is None:
+        sizes = digests.file_sizes(folder) if storage.is_folder(folder) else {}
+    if missing := next((name for name in sums if name not in sizes), None):
         return missing
-    sizes = {name: storage.size(folder / name) for name in sums}
-    for name in sorted(sums, key=lambda name: (name.rpartition("/")[2] not in suspects, sizes[name])):
-        is_suspect = name.rpartition("/")[2] in suspects
-        if budget is not None and not is_suspect:
-            budget -= sizes[name]
-            if budget < 0:
+    left = budget
+    for name in sorted(sums, key=lambda name: (name not in (marked, suspect), sizes[name])):
+        if left is not None and name not in (marked, suspect):
+            left -= max(sizes[name], _REQUEST_BYTES) if storage.is_remote(folder) else sizes[name]
+            if left < 0:
                 return None
         if storage.file_digest(folder / name).sha256 != sums[name]:
             return name
     return None
+
+
+def has(folder: epath.Path, name: str) -> bool:
+    """Returns whether there is a checksum of a file of a folder."""
+    return name in _read(folder)
 
 
 def mark_as_altered(folder: epath.Path, name: str) -> None:

@@ -1,7 +1,7 @@
 """Digests of JSON values and of the files in a folder."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 from etils import epath
 
@@ -13,12 +13,21 @@ def json_digest(value: object) -> str:
     return storage.text_digest(json.dumps(value, sort_keys=True))
 
 
-def listing_digest(folder: epath.Path) -> str:
+def file_sizes(folder: epath.Path) -> dict[str, int]:
+    """Returns the size of every file below a folder except records, by relative name, sorted within each folder."""
+    return storage.file_sizes(folder, records=False)
+
+
+def listing_digest(sizes: Mapping[str, int], *, reports: Collection[str] = ()) -> str:
     """Returns a digest of the names and sizes of all files in a folder.
 
     It reads no file, so it is a cheap check that published files are still there.
+
+    Args:
+        sizes: See `file_sizes`.
+        reports: Names of files at the top of the folder that do not count.
     """
-    return json_digest([(name, storage.size(file)) for name, file in _files(folder)])
+    return json_digest([(name, size) for name, size in sizes.items() if name not in reports])
 
 
 def content_digest(folder: epath.Path, *, reports: Collection[str] = ()) -> str:
@@ -28,36 +37,35 @@ def content_digest(folder: epath.Path, *, reports: Collection[str] = ()) -> str:
         folder: The folder; see `file_digests` for the files that are not read.
         reports: Names of files at its top that do not count.
     """
-    return combined_digest(file_digests(folder), reports=reports)
+    return combined_digest(file_digests(folder, reports=reports))
 
 
-def combined_digest(sums: Mapping[str, str], *, reports: Collection[str] = ()) -> str:
+def combined_digest(sums: Mapping[str, str]) -> str:
     """Returns the content digest of a folder, from the digests of its files. See `content_digest`."""
-    return json_digest([(name, sha256) for name, sha256 in sums.items() if name not in reports])
+    return json_digest(list(sums.items()))
 
 
-def file_digests(folder: epath.Path) -> dict[str, str]:
-    """Returns the SHA-256 of every file in a folder, by relative name. Records are treated as in `content_digest`."""
-    return {name: _file_sha256(file) for name, file in _files(folder)}
+def file_digests(folder: epath.Path, *, reports: Collection[str] = ()) -> dict[str, str]:
+    """Returns the SHA-256 of every file in a folder except reports, by relative name.
+
+    A file that has a record, see `storage.RECORDS_FOLDER`, is not read if it has the size in there.
+    """
+    sizes = storage.file_sizes(folder)
+    return {
+        name: _recorded_sha256(folder, name, sizes=sizes) or storage.file_digest(folder / name).sha256
+        for name in sizes
+        if name not in reports and not _is_record(name)
+    }
 
 
-def _files(folder: epath.Path) -> Iterator[tuple[str, epath.Path]]:
-    """Yields all files below a folder except records as (relative name, path), sorted within each folder."""
-    for entry in sorted(storage.entries(folder)):
-        if entry.name == storage.RECORDS_FOLDER:
-            continue
-        path = folder / entry.name
-        if entry.is_folder:
-            for name, file in _files(path):
-                yield f"{entry.name}/{name}", file
-        else:
-            yield entry.name, path
+def _is_record(name: str) -> bool:
+    return storage.RECORDS_FOLDER in name.split("/")[:-1]
 
 
-def _file_sha256(file: epath.Path) -> str:
-    record_file = file.parent / storage.RECORDS_FOLDER / f"{file.name}.json"
-    if record_file.exists():
-        record = json.loads(record_file.read_text())
-        if "sha256" in record and record.get("bytes") == storage.size(file):
-            return record["sha256"]
-    return storage.file_digest(file).sha256
+def _recorded_sha256(folder: epath.Path, name: str, *, sizes: Mapping[str, int]) -> str | None:
+    parent, slash, file = name.rpartition("/")
+    record_name = f"{parent}{slash}{storage.RECORDS_FOLDER}/{file}.json"
+    if record_name not in sizes:
+        return None
+    record = json.loads((folder / record_name).read_text())
+    return record.get("sha256") if record.get("bytes") == sizes[name] else None

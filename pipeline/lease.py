@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from absl import logging
 from etils import epath
 
-from beam_jobs import conditional_writes
+from beam_jobs import conditional_writes, error_text
 from components.errors import UserError
 
 NAME = ".lease"
@@ -201,9 +201,9 @@ def held(folder: epath.Path, *, flag: str, on_loss: Callable[[str], None]) -> It
     except UserError:
         raise
     except Exception as error:  # Remote file systems raise errors of many types.
-        lines = str(error).splitlines() or [type(error).__name__]
+        reason = error_text.first_line(error)
         raise UserError(
-            f"{flag} {folder} cannot be used ({lines[0]}): check its name, the network and your credentials."
+            f"{flag} {folder} cannot be used ({reason}): check its name, the network and your credentials."
         ) from error
     try:
         yield

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from etils import epath
 
 from beam_jobs import conditional_writes, storage
+from components import file_errors
 from components.errors import UserError
 from pipeline import file_lock, lease
 from pipeline.runner import interrupts
@@ -18,8 +19,9 @@ from pipeline.runner import interrupts
 class Root:
     """The folder that a pipeline writes into.
 
-    It holds `metadata.sqlite`, `artifacts`, `tensorboard`, `logs` and `report.json`, and `work` and `staging` during a
-    run.
+    It holds `metadata.sqlite`, `artifacts` with checksums and marks beside the published folders (see
+    `pipeline.checksums`), `tensorboard`, `logs`, `report.json` and `.pipeline`, the root's name in the metadata. During
+    a run it holds `work` and `staging`. A local root has `.lock` for the file lock, and a remote one `.lease`.
     """
 
     path: epath.Path
@@ -32,7 +34,8 @@ class Root:
     @property
     def name(self) -> str:
         """The name in the metadata: the path where the root was first used, which a root that is moved keeps."""
-        kept = conditional_writes.read_if_exists(self._name_file)
+        with file_errors.as_user_errors(place=os.fspath(self.path)):
+            kept = conditional_writes.read_if_exists(self._name_file)
         return kept.decode() if kept else storage.canonical(os.fspath(self.path))
 
     @property
@@ -65,12 +68,11 @@ class Root:
         return self.path / "artifacts" / stage / output / str(execution_id)
 
     def all_published(self, *, stage: str, execution_id: int) -> list[epath.Path]:
-        """Returns the existing folders of all outputs of an execution."""
+        """Returns the folders of all outputs of an execution, which need not exist."""
         artifacts = self.path / "artifacts" / stage
         if not artifacts.exists():
             return []
-        folders = [output / str(execution_id) for output in artifacts.iterdir()]
-        return [folder for folder in folders if folder.exists()]
+        return [output / str(execution_id) for output in artifacts.iterdir()]
 
     def staging(self, execution_id: int) -> epath.Path:
         """Returns the folder that holds the outputs of an execution while it runs, on a local root."""
@@ -100,8 +102,10 @@ class Root:
         Raises:
             UserError: It, or what it would be in, is a file.
         """
+        if not self.is_local:
+            return
         existing = next((path for path in (self.path, *self.path.parents) if path.exists()), None)
-        if self.is_local and existing is not None and not existing.is_dir():
+        if existing is not None and not existing.is_dir():
             raise UserError(
                 f"--root {self.path} cannot be used ({existing} is a file): give a folder that can be written to."
             )

@@ -1,4 +1,4 @@
-"""A service that answers Google's client for Cloud Storage: the few requests that `beam_jobs.storage` makes."""
+"""A service that answers Google's client for Cloud Storage: requests of `beam_jobs.conditional_writes` and listing."""
 
 import contextlib
 import http.server
@@ -48,6 +48,9 @@ class Service(http.server.ThreadingHTTPServer):
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         name, query = self._request()
+        if "/" not in name:
+            self._answer(200, json.dumps({"items": self._listing(name, prefix=query.get("prefix", ""))}).encode())
+            return
         generation, content = self.server.objects.get(name, (0, None))
         if content is None:
             self._answer(404, b"{}")
@@ -68,6 +71,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         content = media.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
         generation = self.server.put(name, content, generation=None if expected is None else int(expected))
         self._answer(*((412, b"{}") if generation is None else (200, b"{}")))
+
+    def _listing(self, bucket, *, prefix):
+        start = f"{bucket}/{prefix}"
+        objects = {name: content for name, (_, content) in self.server.objects.items() if name.startswith(start)}
+        return [{"name": name.partition("/")[2], "size": str(len(objects[name]))} for name in objects]
 
     def log_message(self, *arguments):
         pass

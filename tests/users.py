@@ -1,5 +1,6 @@
 """Runs commands as a user that /etc/passwd does not know, as containers with `--user 12345` do."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -63,3 +64,23 @@ def folder_of_unknown(folder):
     folder.mkdir()
     os.chown(folder, UNKNOWN, UNKNOWN)
     return folder
+
+
+@contextlib.contextmanager
+def unreadable(path):
+    """Runs the block as a user who may not read a file or folder, but may list the folders above it."""
+    _open_above(path)
+    mode = path.stat().st_mode
+    path.chmod(0)
+    os.seteuid(UNKNOWN)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        path.chmod(mode)
+
+
+def _open_above(path):
+    for parent in path.parents:
+        if not parent.stat().st_mode & 0o005 and parent.stat().st_uid == os.getuid():
+            parent.chmod(parent.stat().st_mode | 0o055)

@@ -10,8 +10,8 @@ Reading needs neither TFDS nor Beam. `read_info` does not even need TensorFlow.
 import importlib
 from typing import TYPE_CHECKING
 
-from beam_jobs.examples.damage import check_file, check_folder
-from beam_jobs.examples.info import SPLITS, STORAGES, DamagedFileError, ExamplesInfo, file_name, read_info
+from beam_jobs.examples.check import check_file, check_folder
+from beam_jobs.examples.info import SPLITS, STORAGES, DamagedExamplesError, ExamplesInfo, file_name, read_info
 from beam_jobs.examples.quiet import quiet_tfds
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SPLITS",
     "STORAGES",
-    "DamagedFileError",
+    "DamagedExamplesError",
     "ExamplesInfo",
     "Writer",
     "check_file",

@@ -17,13 +17,17 @@ STORAGES = ("pcm", "flac")
 T = TypeVar("T")
 
 
-class DamagedFileError(Exception):
-    """A file of a folder of examples does not hold what was written. The message is one sentence that names it."""
+class DamagedExamplesError(Exception):
+    """A file of a folder of examples does not hold what was written. The message is one sentence that names it.
 
+    Args:
+        path: The file.
+        what: What is wrong with it, e.g. "is missing".
+    """
 
-def damaged(path: epath.PathLike, what: str) -> DamagedFileError:
-    """Returns the error for a file; `what` says what is wrong with it, e.g. "is missing"."""
-    return DamagedFileError(f"{os.fspath(path)} {what}: write the examples again (--force AudioExampleGen)")
+    def __init__(self, path: epath.PathLike, what: str):
+        super().__init__(f"{os.fspath(path)} {what}: write the examples again (--force AudioExampleGen)")
+        self.path = os.fspath(path)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,7 @@ def read_info(directory: epath.PathLike) -> ExamplesInfo:
 
     Raises:
         FileNotFoundError: if the folder holds no examples.
-        DamagedFileError: if one of the files is missing or damaged.
+        DamagedExamplesError: if one of the files is missing or damaged.
     """
     folder = epath.Path(directory)
     if not folder.exists():
@@ -82,7 +86,7 @@ def read_info(directory: epath.PathLike) -> ExamplesInfo:
     names = folder / "labels.labels.txt"
     label_names = _read(names, lambda text: tuple(text.splitlines())) if classes else ()
     if len(label_names) != classes:
-        raise damaged(names, f"holds {len(label_names):,} of its {classes:,} lines")
+        raise DamagedExamplesError(names, f"holds {len(label_names):,} of its {classes:,} lines")
     return ExamplesInfo(
         directory=folder,
         splits={split: sum(lengths[split]) for split in SPLITS if split in lengths},
@@ -99,14 +103,14 @@ def _read(file: epath.Path, parse: Callable[[str], T]) -> T:
     """Returns the parsed content of a file.
 
     Raises:
-        DamagedFileError: It is missing or cannot be parsed.
+        DamagedExamplesError: It is missing or cannot be parsed.
     """
     try:
         return parse(file.read_text())
     except FileNotFoundError as error:
-        raise damaged(file, "is missing") from error
+        raise DamagedExamplesError(file, "is missing") from error
     except (ValueError, KeyError, TypeError) as error:  # Also of bytes that are no text, and of JSON.
-        raise damaged(file, "is damaged") from error
+        raise DamagedExamplesError(file, "is damaged") from error
 
 
 def _shard_lengths(text: str) -> dict[str, tuple[int, ...]]:

@@ -9,7 +9,7 @@ import dataclasses
 import tensorflow_datasets as tfds
 from etils import epath
 
-from beam_jobs import examples
+from beam_jobs import error_text, examples
 from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero
 from beam_jobs.sources.splits import split_of
 
@@ -57,7 +57,7 @@ def open_dataset(folder: epath.PathLike) -> AudioDataset:
         with examples.quiet_tfds():
             builder = tfds.builder_from_directory(epath.Path(folder))
     except Exception as error:  # The dataset's JSON, version or registered features may raise anything.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = error_text.first_line(error)
         raise SourceError(f"{folder} does not open as a TFDS dataset ({reason}); prepare it again") from error
     features = builder.info.features
     label_name = _label_name(features)

@@ -16,7 +16,7 @@ from etils import epath
 
 from beam_jobs import examples, runners
 from beam_jobs.audio import levels
-from beam_jobs.examples import damage
+from beam_jobs.examples import check
 from beam_jobs.statistics import fingerprints, near_duplicates
 from beam_jobs.statistics.example_statistics import ExampleStatistics, NearDuplicates
 from beam_jobs.statistics.near_duplicates import CrossSplitFigures, SplitPair
@@ -47,16 +47,15 @@ def compute(
 
     Raises:
         OptionsError, StillRunningError: see `runners`.
-        DamagedFileError: A file of the examples does not hold what was written.
+        DamagedExamplesError: A file of the examples does not hold what was written.
     """
     pipeline = runners.pipeline(beam_args)
     build(pipeline, info, output=output, seen=seen)
     try:
         runners.run(pipeline, work_dir=work_dir or epath.Path(output).parent)
     except Exception as error:
-        if (damaged := damage.raised_by_worker(error)) is None:
-            raise
-        raise damaged from error
+        check.check_file_in(error, info)
+        raise
 
 
 def build(
@@ -93,7 +92,7 @@ class SummarizeFile(beam.DoFn):
     `(key, (split, clip id))` for every fingerprint key of every clip.
 
     Raises:
-        DamagedFileError: A file does not hold what was written.
+        DamagedExamplesError: A file does not hold what was written.
     """
 
     def __init__(self, *, classes: int, sample_rate: int, storage: str, seen: str | None):

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from etils import epath
 
+from beam_jobs import error_text
 from components import base, text
 from components.audio_example_gen import quarantine
 from components.audio_example_gen.config import AudioExampleGenConfig
@@ -33,8 +34,7 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
             exists, is_folder = path.exists(), path.is_dir()
             is_empty = is_folder and not any(path.iterdir())
         except Exception as error:  # Each remote file system raises errors of its own types.
-            lines = str(error).splitlines()
-            reason = lines[0] if lines else type(error).__name__
+            reason = error_text.first_line(error)
             raise UserError(
                 f"audio_example_gen.source: {source} cannot be read ({reason}); check the path (--data)"
             ) from error

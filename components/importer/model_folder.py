@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -77,4 +78,5 @@ def _opened(path: epath.Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _damaged(path: epath.Path) -> DamagedFile:
-    return DamagedFile(f"importer.model: {path} is damaged: import the network, or copy the trained model, again.")
+    message = f"importer.model: {path} is damaged: import the network, or copy the trained model, again."
+    return DamagedFile(message, path=os.fspath(path))

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from etils import epath
 
+from beam_jobs import error_text
 from components import base
 from components.errors import UserError
 from components.pusher.config import PusherConfig
@@ -37,8 +38,7 @@ class Pusher(base.Component[PusherConfig]):
             folder = epath.Path(destination)
             is_other = folder.exists() and not folder.is_dir()
         except Exception as error:  # Remote file systems raise errors of many types.
-            lines = str(error).splitlines()
-            reason = lines[0] if lines else type(error).__name__
+            reason = error_text.first_line(error)
             raise UserError(f"pusher.destination {destination} cannot be used ({reason}): give another.") from error
         if is_other:
             raise UserError(f"pusher.destination {destination} is not a folder: give one for a model server to watch.")

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 
 from etils import epath
 
-from beam_jobs import storage
-from components import base
+from beam_jobs import error_text, storage
+from components import base, file_errors
 from components.errors import UserError
 
 _MODEL_FILE = "saved_model.pb"
@@ -53,12 +53,14 @@ def push(saved_model: epath.Path, folder: epath.Path, *, version: int, context: 
         else:
             storage.copy_tree(saved_model, _temporary(target))
             _temporary(target).rename(target)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # The next push removes it.
+    except Exception as error:  # Buckets raise errors of many types.
+        if not isinstance(error, OSError) and file_errors.as_user_error(error, place=str(folder)) is None:
+            raise
+        with contextlib.suppress(Exception):  # The next push removes it.
             _remove_half(target)
         raise UserError(
-            f"cannot push to {folder} ({error}): make room and give this user the right to write there, or choose "
-            "another pusher.destination."
+            f"cannot push to {folder} ({error_text.first_line(error)}): make room and give this user the right to "
+            "write there, or choose another pusher.destination."
         ) from error
     return target
 

@@ -7,6 +7,7 @@ A checkpoint that a full disk or a crash has damaged is reported, renamed to dam
 undamaged one before it. One that cannot be read now is not damaged, and nothing is skipped.
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 
@@ -112,7 +113,8 @@ class Checkpoints:
         if self._read(path) is None:
             raise DamagedFile(
                 f"The best model's checkpoint {path} is gone or damaged: put it back, or remove {self.folder} to train "
-                "from the start."
+                "from the start.",
+                path=os.fspath(path),
             )
         return self.step
 
@@ -128,7 +130,8 @@ class Checkpoints:
                 return
             damaged.append(path)
         if damaged or any(name.startswith(_DAMAGED) for name in self._names()):
-            raise DamagedFile(f"All checkpoints in {self.folder} are damaged: remove it to train from the start.")
+            message = f"All checkpoints in {self.folder} are damaged: remove it to train from the start."
+            raise DamagedFile(message, path=os.fspath(self.folder))
 
     def _check_best(self, *, restored: epath.Path) -> None:
         """Forgets the best model if its checkpoint is damaged or gone, so that the next validation chooses again.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import tensorflow as tf
 from absl import logging
 
+from beam_jobs import error_text
 from beam_jobs.examples import ExamplesInfo
 from components import host_memory
 from components.errors import UserError
@@ -51,7 +52,7 @@ def check(training_step: TrainingStep, *, config: TrainerConfig, info: ExamplesI
     try:
         refusal = _refusal(training_step, config=config, info=info)
     except Exception as error:  # Without an estimate, training is as good as ever.
-        reason = (str(error).splitlines() or [""])[0]
+        reason = error_text.first_line(error)
         logging.warning("memory is not checked before training (%s: %s)", type(error).__name__, reason)
         return
     if refusal:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from beam_jobs import error_text
 from components.errors import UserError
 from components.trainer import devices
 
@@ -116,7 +117,7 @@ def _tpu_strategy(name: str) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, tf.errors.OpError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = error_text.first_line(error)
         raise UserError(
             f"trainer.strategy=tpu: there is no TPU {name!r} ({reason}); name it with trainer.tpu, or choose another "
             "strategy; a TPU needs tensorflow-tpu instead of tensorflow, see deploy/tpu."

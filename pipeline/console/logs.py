@@ -10,8 +10,6 @@ from absl import logging as absl_logging
 from rich.console import Console
 from rich.markup import escape
 
-from components import file_errors
-
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 
 OUR_CODE = tuple(str(_REPOSITORY / package) for package in ("beam_jobs", "components", "models", "pipeline"))
@@ -69,11 +67,10 @@ def to_file(file: pathlib.Path, *, console: Console) -> Iterator[None]:
         console: Gets warnings and errors of our own code.
 
     Raises:
-        UserError: The file cannot be created.
+        OSError: The file cannot be created.
     """
-    with file_errors.as_user_errors(place=str(file)):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file_handler = _FileHandler(file, console=console)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file_handler = _FileHandler(file, console=console)
     file_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handlers = (file_handler, _TerminalHandler(console))
     root_logger = logging.getLogger()

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -122,6 +123,27 @@ class StageProgress:
         return ", ".join(parts)
 
 
+class _TerminalConsole(Console):
+    """A console that falls silent when its terminal or pipe is gone, so that the run goes on without it."""
+
+    def _check_buffer(self) -> None:  # rich writes nowhere else.
+        try:
+            super()._check_buffer()
+        except OSError:
+            self._fall_silent()
+
+    def on_broken_pipe(self) -> None:
+        self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        self.quiet = True
+        del self._buffer[:]
+        with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
+            # What Python still holds back cannot be written when the process ends.
+            os.dup2(nowhere.fileno(), self.file.fileno())
+        logging.info("the terminal is gone: the progress is no longer shown")
+
+
 class Display:
     """Shows stages when they start, while they run and when they end.
 
@@ -130,7 +152,7 @@ class Display:
     """
 
     def __init__(self, console: Console | None = None):
-        self.console = console or Console()
+        self.console = console or _TerminalConsole()
 
     def say(self, text: str) -> None:
         """Writes one line to the console and to the log file."""

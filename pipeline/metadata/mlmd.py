@@ -7,7 +7,7 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.errors import UserError
-from pipeline.metadata.records import Event, Record
+from pipeline.metadata.records import Event, Record, Value
 
 MYSQL_PORT = 3306
 
@@ -51,6 +51,8 @@ class MlmdRecords:
         protos = self._store.get_events_by_execution_ids(list(execution_ids))
         artifacts = _records(self._store.get_artifacts_by_id(sorted({proto.artifact_id for proto in protos})))
         by_id = {artifact.id: artifact for artifact in artifacts}
+        if lost := {proto.artifact_id for proto in protos} - by_id.keys():
+            raise RuntimeError(f"the table Event is malformed: there is no artifact {min(lost)}")
         return [
             Event(
                 artifact=by_id[proto.artifact_id],
@@ -140,12 +142,19 @@ def _records(protos: Iterable[_Proto]) -> list[Record]:
     return sorted((_record(proto) for proto in protos), key=lambda record: record.id)
 
 
+def _value(name: str, proto: pb.Value) -> Value:
+    kind = proto.WhichOneof("value")
+    if kind is None:
+        raise RuntimeError(f"the property {name} is malformed: it has no value")
+    return getattr(proto, kind)
+
+
 def _record(proto: _Proto) -> Record:
     record = Record(
         type=proto.type,
         id=proto.id,
         name=proto.name,
-        properties={key: getattr(value, value.WhichOneof("value")) for key, value in proto.custom_properties.items()},
+        properties={key: _value(key, value) for key, value in proto.custom_properties.items()},
         created_ms=proto.create_time_since_epoch,
     )
     if isinstance(proto, pb.Artifact):

@@ -35,15 +35,11 @@ class SqliteRecords:
 
     Args:
         path: The SQLite file, which is created if it does not exist.
-        read_only: Whether to leave the file as it is. The store is empty if there is none.
     """
 
-    def __init__(self, path: str, *, read_only: bool = False):
-        if read_only:
-            path = f"{pathlib.Path(path).absolute().as_uri()}?mode=ro" if pathlib.Path(path).exists() else ":memory:"
-        self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, uri=read_only)
-        self._db.row_factory = sqlite3.Row
-        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'MLMDEnv'").fetchone():
+    def __init__(self, path: str):
+        self._db = _connect(path)
+        if not _has_tables(self._db):
             self._db.executescript(tables.CREATE)
 
     def put_context(self, context: Record) -> None:
@@ -99,6 +95,8 @@ class SqliteRecords:
             ids,
         ).fetchall()
         artifacts = {row["id"]: self._record("Artifact", row) for row in artifact_rows}
+        if lost := {row["artifact_id"] for row in event_rows} - artifacts.keys():
+            raise sqlite3.DatabaseError(f"the table Event is malformed: there is no artifact {min(lost)}")
         return [
             Event(
                 artifact=artifacts[row["artifact_id"]],
@@ -182,7 +180,7 @@ class ReadOnlySqliteRecords(SqliteRecords):
     """Reads a SQLite file without writing anything beside it, also where nothing can be written or locked.
 
     Args:
-        path: The SQLite file. If it does not exist, the store is empty.
+        path: The SQLite file. If it does not exist, or nothing has been written to it yet, the store is empty.
     """
 
     def __init__(self, path: str):
@@ -190,7 +188,8 @@ class ReadOnlySqliteRecords(SqliteRecords):
             super().__init__(":memory:")
             return
         try:
-            self._db = _connect_read_only(path)
+            self._db = _connect(f"{pathlib.Path(path).absolute().as_uri()}?mode=ro", uri=True)
+            has_tables = _has_tables(self._db)  # Nothing is opened before it is read.
         except sqlite3.OperationalError:
             # SQLite locks a file that it reads, and first undoes what a killed process has left half-written. Where it
             # may do neither, it does so in a copy.
@@ -198,15 +197,20 @@ class ReadOnlySqliteRecords(SqliteRecords):
             copy = shutil.copy(path, self._copy.name)
             if os.path.exists(path + _JOURNAL):
                 shutil.copy(path + _JOURNAL, self._copy.name)
-            self._db = sqlite3.connect(copy)
-            self._db.row_factory = sqlite3.Row
+            self._db = _connect(copy)
+            has_tables = _has_tables(self._db)
+        if not has_tables:  # A run was killed, or is starting, before it has created them.
+            super().__init__(":memory:")
 
 
-def _connect_read_only(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{pathlib.Path(path).absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT_S)
+def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, uri=uri)
     db.row_factory = sqlite3.Row
-    db.execute("SELECT 1 FROM MLMDEnv").fetchone()  # Nothing is opened before it is read.
     return db
+
+
+def _has_tables(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'MLMDEnv'").fetchone() is not None
 
 
 def _owner_column(table: _Table) -> str:
@@ -226,7 +230,7 @@ def _value(row: sqlite3.Row) -> Value:
     for column in ("int_value", "double_value", "string_value"):
         if row[column] is not None:
             return row[column]
-    raise ValueError(f"Property {row['name']} has no value of a type that Diptych writes.")
+    raise sqlite3.DatabaseError(f"the property {row['name']} is malformed: it has no value")
 
 
 def _now_ms() -> int:

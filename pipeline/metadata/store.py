@@ -19,7 +19,7 @@ from etils import epath
 from beam_jobs import storage
 from components import file_errors
 from components.errors import UserError
-from pipeline.metadata import conversion, damage, sqlite
+from pipeline.metadata import conversion, damaged_store, sqlite
 from pipeline.metadata.executions import Artifact, Execution, Run
 from pipeline.metadata.records import Event, Record, Records
 
@@ -42,9 +42,7 @@ class MetadataStore:
     """
 
     def __init__(self, uri: str, *, pipeline: str, root: epath.Path | None = None, read_only: bool = False):
-        # A URL may hold a password.
-        self._place = "The metadata store" if storage.is_remote(uri) else uri
-        self._uri = uri
+        self._place = _without_password(uri)
         self._root = epath.Path(os.path.dirname(uri)) if root is None else root
         with self._errors_explained():
             self._records = open_read_only(uri) if read_only else open_records(uri)
@@ -64,6 +62,8 @@ class MetadataStore:
         """Returns all runs, oldest first."""
         prefix = f"{self._pipeline.name}:"
         with self._errors_explained():
+            contexts = [context for context in self._records.contexts(RUN_TYPE) if context.name.startswith(prefix)]
+        with damaged_store.wrong_records_explained(self._place):
             return [
                 Run(
                     name=context.name.removeprefix(prefix),
@@ -72,8 +72,7 @@ class MetadataStore:
                     id=context.id,
                     started_ms=context.created_ms,
                 )
-                for context in self._records.contexts(RUN_TYPE)
-                if context.name.startswith(prefix)
+                for context in contexts
             ]
 
     def put(self, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact] | None = None) -> None:
@@ -122,12 +121,13 @@ class MetadataStore:
         for event in self._records.events(outputs):
             if event.output:
                 outputs[event.execution_id][event.channel] = conversion.artifact(event.artifact, root=self._root)
-        return [conversion.execution(record, outputs=outputs[record.id]) for record in execution_records]
+        with damaged_store.wrong_records_explained(self._place):
+            return [conversion.execution(record, outputs=outputs[record.id]) for record in execution_records]
 
     @contextlib.contextmanager
     def _errors_explained(self) -> Iterator[None]:
         """Turns a full disk, a damaged store and the like within the `with` block into one sentence that names it."""
-        with file_errors.as_user_errors(place=self._place), damage.explained(self._uri):
+        with file_errors.as_user_errors(place=self._place), damaged_store.explained(self._place):
             yield
 
     def _pipeline_context(self, name: str, *, is_in_root: bool) -> Record:
@@ -149,13 +149,12 @@ class MetadataStore:
         )
 
 
-def open_records(uri: str, *, read_only: bool = False) -> Records:
+def open_records(uri: str) -> Records:
     """Opens the store at `uri`.
 
     Args:
         uri: Path of a SQLite file, or mysql://user:password@host[:port]/database. The SQLite file is kept by ML
             Metadata, or by `pipeline.metadata.sqlite` if this Python has no build of ML Metadata.
-        read_only: Whether a SQLite file is opened for reading alone.
 
     Raises:
         UserError: The URI names no store that can be opened.
@@ -168,8 +167,6 @@ def open_records(uri: str, *, read_only: bool = False) -> Records:
     if storage.is_remote(uri):
         raise UserError(f"--metadata {uri} is not a store: give mysql://user:password@host/database or a local file.")
     try:
-        if read_only:
-            return sqlite.SqliteRecords(uri, read_only=True)
         pathlib.Path(uri).parent.mkdir(parents=True, exist_ok=True)
         if not has_mlmd:
             return sqlite.SqliteRecords(uri)
@@ -194,8 +191,13 @@ def open_read_only(uri: str) -> Records:
 
 
 def _open_error(uri: str, error: Exception) -> UserError:
-    return file_errors.as_user_error(error, place=uri) or UserError(
-        f"The metadata store {uri} cannot be opened ({_reason(error)}): move it away, or name another with --metadata."
+    return (
+        file_errors.as_user_error(error, place=uri)
+        or damaged_store.as_damage(error, place=uri)
+        or UserError(
+            f"The metadata store {uri} cannot be opened ({damaged_store.reason(error)}): move it away, or name another "
+            "with --metadata."
+        )
     )
 
 
@@ -208,7 +210,8 @@ def _open_mysql(uri: str) -> Records:
         server = config.mysql
         raise UserError(
             f"The metadata store mysql://{server.host}:{server.port}/{server.database} cannot be opened "
-            f"({_reason(error)}): check that the server runs, and the host, database, user and password in --metadata."
+            f"({damaged_store.reason(error)}): check that the server runs, and the host, database, user and password "
+            "in --metadata."
         ) from error
 
 
@@ -222,9 +225,12 @@ def _import_mlmd() -> types.ModuleType:
     return mlmd
 
 
-def _reason(error: Exception) -> str:
-    """Returns the message of SQLite or MySQL without the query that ML Metadata puts around it."""
-    return str(error).removeprefix("Error when executing query: ").partition(" query:")[0].strip(" ,:")
+def _without_password(uri: str) -> str:
+    """Returns the path of a SQLite file as it is, and a URL without its user and password."""
+    if not storage.is_remote(uri):
+        return uri
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _is_inside(uri: str, root: epath.Path) -> bool:

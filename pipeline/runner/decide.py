@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from beam_jobs import storage
 from pipeline import checksums, digests
@@ -30,7 +30,12 @@ class Decision:
 
 
 def decide(
-    cache_key: CacheKey, *, code: Mapping[str, str], history: Sequence[Execution], forced_by: str = ""
+    cache_key: CacheKey,
+    *,
+    code: Mapping[str, str],
+    history: Sequence[Execution],
+    reports: Collection[str] = (),
+    forced_by: str = "",
 ) -> Decision:
     """Compares the cache key of a stage with those of its earlier executions.
 
@@ -38,6 +43,7 @@ def decide(
         cache_key: Cache key of the stage in this run.
         code: Path of a module -> digest of the code of the stage. A change of it is said, and decides nothing.
         history: Executions of the same stage, oldest first.
+        reports: See `components.base.Component`.
         forced_by: The flag that asks for the stage to run, if any.
     """
     if forced_by:
@@ -45,7 +51,7 @@ def decide(
     finished = [execution for execution in history if execution.state.is_finished]
     matching = [execution for execution in finished if execution.cache_key.digest == cache_key.digest]
     if matching:
-        return _reuse_if_intact(matching[-1], code=code, finished=finished)
+        return _reuse_if_intact(matching[-1], code=code, finished=finished, reports=reports)
     if finished:
         return Decision(reuse=None, why=_changes(finished[-1].cache_key, cache_key))
     unfinished = [execution for execution in history if execution.has_run]
@@ -54,25 +60,34 @@ def decide(
     return Decision(reuse=None, why=_unfinished(unfinished[-1], cache_key, code=code))
 
 
-def is_intact(artifact: Artifact) -> bool:
+def is_intact(artifact: Artifact, *, reports: Collection[str] = ()) -> bool:
     """Returns whether a published folder still holds the files it was published with.
 
     Names and sizes of all files are compared, and the content of small ones; see `checksums.CHEAP_BYTES`.
+
+    Args:
+        artifact: The folder.
+        reports: Names of files that may have been edited.
     """
     folder = artifact.folder
-    if not storage.is_folder(folder) or digests.listing_digest(folder) != artifact.listing:
+    if not storage.is_folder(folder):
         return False
-    return checksums.altered_file(folder, budget=checksums.CHEAP_BYTES) is None
+    sizes = digests.file_sizes(folder)
+    # Earlier versions counted the reports.
+    if artifact.listing not in (digests.listing_digest(sizes, reports=reports), digests.listing_digest(sizes)):
+        return False
+    return checksums.altered_file(folder, sizes=sizes, budget=checksums.CHEAP_BYTES) is None
 
 
-def last_intact(history: Sequence[Execution]) -> Execution | None:
+def last_intact(history: Sequence[Execution], *, reports: Collection[str] = ()) -> Execution | None:
     """Returns the last finished execution whose outputs are all intact, or None.
 
     Args:
         history: Executions of a stage, oldest first.
+        reports: See `is_intact`.
     """
     for execution in reversed(history):
-        if execution.state.is_finished and all(map(is_intact, execution.outputs.values())):
+        if execution.state.is_finished and _changed_output(execution, reports=reports) is None:
             return execution
     return None
 
@@ -110,10 +125,19 @@ def differences(before: Mapping[str, object], after: Mapping[str, object], *, pr
     return changes
 
 
-def _reuse_if_intact(execution: Execution, *, code: Mapping[str, str], finished: Sequence[Execution]) -> Decision:
-    for channel, artifact in execution.outputs.items():
-        if not is_intact(artifact):
-            return Decision(reuse=None, why=f"published {channel} missing or altered")
+def _changed_output(execution: Execution, *, reports: Collection[str]) -> str | None:
+    """Returns the first output channel of an execution that is not intact, or None."""
+    return next(
+        (name for name, artifact in execution.outputs.items() if not is_intact(artifact, reports=reports)), None
+    )
+
+
+def _reuse_if_intact(
+    execution: Execution, *, code: Mapping[str, str], finished: Sequence[Execution], reports: Collection[str]
+) -> Decision:
+    changed = _changed_output(execution, reports=reports)
+    if changed is not None:
+        return Decision(reuse=None, why=f"published {changed} missing or altered")
     started = time.localtime(_origin(execution, finished).started_ms / 1000)
     why = f"nothing changed since {time.strftime('%Y-%m-%d %H:%M', started)}"
     modules = _changed_keys(execution.code, code)

@@ -30,7 +30,13 @@ class Preparation:
 
     def decide(self, *, forced_by: str) -> decide.Decision:
         """Decides whether the stage runs; see `decide.decide`."""
-        decision = decide.decide(self.key, code=self.code, history=self.history, forced_by=forced_by)
+        decision = decide.decide(
+            self.key,
+            code=self.code,
+            history=self.history,
+            reports=self.component.reports,
+            forced_by=forced_by,
+        )
         if decision.reuse is None:
             return decision
         left = self.component.unfinished(decision.reuse.figures)
@@ -124,11 +130,12 @@ def last_outputs(node: Node, *, store: MetadataStore) -> Execution:
     Raises:
         UserError: There is none.
     """
-    last = decide.last_intact(store.executions(stage=node.name))
+    history = store.executions(stage=node.name)
+    last = decide.last_intact(history, reports=node.component.reports)
     if last is None:
-        raise UserError(
-            f"--from needs the outputs of {node.name}, which has not finished here yet: run without --from."
-        )
+        has_finished = any(execution.state.is_finished for execution in history)
+        what = "which are missing or altered" if has_finished else "which has not finished here yet"
+        raise UserError(f"--from needs the outputs of {node.name}, {what}: run without --from.")
     return last
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 from etils import epath
 
-from beam_jobs import storage
+from beam_jobs import error_text, storage
 from components import file_errors
 from components.base import Component, StageContext, StageResult
 from components.errors import UserError
@@ -22,7 +22,7 @@ from pipeline.console.progress import Display, duration
 from pipeline.metadata.executions import Artifact, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
-from pipeline.runner import damage, decide, interrupts
+from pipeline.runner import altered_inputs, decide, interrupts
 from pipeline.runner.graph import Node
 
 MAX_ERROR_LENGTH = 200
@@ -78,8 +78,8 @@ class StageRunner:
         execution.outputs = {}
         storage.remove_tree(self._root.staging(execution.id))
         for folder in self._root.all_published(stage=execution.stage, execution_id=execution.id):
+            checksums.remove(folder)  # First, and also without a folder: they are written before it is published.
             storage.remove_tree(folder)
-            checksums.remove(folder)
 
     def _execute(self, node: Node, execution: Execution, *, inputs: Mapping[str, Artifact]) -> StageResult:
         """Creates the folders of an execution and calls the executor, which writes into staging."""
@@ -99,7 +99,7 @@ class StageRunner:
         for folder in (*outputs.values(), work, events):
             folder.mkdir(parents=True, exist_ok=True)
         earlier_work_dirs = _other_folders_beside(work)
-        previous = decide.last_intact(history)
+        previous = decide.last_intact(history, reports=node.component.reports)
         with self._display.stage(node.name) as progress:
             context = StageContext(
                 work_dir=work,
@@ -109,8 +109,13 @@ class StageRunner:
                 earlier_work_dirs=earlier_work_dirs,
             )
             input_folders = {channel: artifact.folder for channel, artifact in inputs.items()}
-            writers = {input_folders[channel]: source.stage for channel, source in node.inputs.items()}
-            with damage.explained(writers, way_out=ALTERED_WAY_OUT):
+            published = [
+                altered_inputs.Input(
+                    folder=input_folders[channel], type=node.component.inputs[channel], writer=source.stage
+                )
+                for channel, source in node.inputs.items()
+            ]
+            with altered_inputs.explained(published, way_out=ALTERED_WAY_OUT, say=self._display.say):
                 return node.component.execute(inputs=input_folders, outputs=outputs, context=context)
 
     def _publish(self, node: Node, execution: Execution, result: StageResult, *, run: Run, started: float) -> None:
@@ -125,7 +130,7 @@ class StageRunner:
                 type=artifact_type.value,
                 uri=os.fspath(target),
                 digest=checksums.write(target, staged=written[channel], reports=node.component.reports),
-                listing=digests.listing_digest(written[channel]),
+                listing=digests.listing_digest(digests.file_sizes(written[channel]), reports=node.component.reports),
             )
         self._root.check_held()
         with interrupts.deferred():
@@ -195,7 +200,5 @@ def _one_line(error: BaseException) -> str:
     """Returns the message of a user error, or the type and the first line of any other error."""
     if isinstance(error, UserError):
         return str(error)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    return f"{type(error).__name__}: {lines[0][:MAX_ERROR_LENGTH]}"
+    name, line = type(error).__name__, error_text.first_line(error)
+    return name if line == name else f"{name}: {line[:MAX_ERROR_LENGTH]}"

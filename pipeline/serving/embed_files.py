@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from etils import epath
 
-from beam_jobs import audio, storage
+from beam_jobs import audio, error_text, storage
 from beam_jobs.audio import pcm
 from components.embedding_info import EmbeddingInfo
 from components.errors import DamagedFile, UserError
@@ -58,7 +58,7 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
         with storage.without_wildcards(saved_model) as readable:
             signatures = tf.saved_model.load(readable).signatures
     except Exception as error:  # TensorFlow raises errors of many types for damaged files.
-        raise _damaged(f"{saved_model} cannot be loaded ({_first_line(error)})") from error
+        raise _damaged(f"{saved_model} cannot be loaded ({error_text.first_line(error)})", path=saved_model) from error
 
     def embed(samples: np.ndarray, *, signature: str) -> dict[str, np.ndarray]:
         outputs = signatures[signature](audio=tf.constant(pcm.to_float(samples[None])))
@@ -125,26 +125,22 @@ def _read_info(saved_model: pathlib.Path) -> EmbeddingInfo:
     altered = checksums.altered_file(folder)
     if altered:
         checksums.mark_as_altered(folder, altered)  # So that `diptych run` writes it again.
-        raise _damaged(f"{saved_model / altered} is not as the Exporter wrote it")
+        path = os.fspath(saved_model / altered)
+        raise _damaged(f"{path} is not as the Exporter wrote it", path=path)
     try:
         if os.path.exists(saved_model / "saved_model.pb"):
             return EmbeddingInfo.read(saved_model)
     except FileNotFoundError:
         pass
     except DamagedFile as error:
-        raise _damaged(str(error)) from error
+        raise _damaged(str(error), path=error.path) from error
     raise UserError(
         f"--model {saved_model} is not a SavedModel from Diptych: give the folder that `diptych run` prints last."
     )
 
 
-def _damaged(what: str) -> DamagedFile:
-    return DamagedFile(f"--model: {what}: copy it again, or repeat the `diptych run` that wrote it.")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+def _damaged(what: str, *, path: str) -> DamagedFile:
+    return DamagedFile(f"--model: {what}: copy it again, or repeat the `diptych run` that wrote it.", path=path)
 
 
 def _expand(files: Sequence[str]) -> Iterator[pathlib.Path]:

@@ -9,6 +9,8 @@ from etils import epath
 
 from beam_jobs import storage
 from tests import disks
+from tests.bucket import Bucket
+from tests.cloud_storage import Service
 from tests.corpora import ODD_NAME
 
 
@@ -138,3 +140,39 @@ def test_all_spellings_of_a_path_have_one_canonical_one(tmp_path, monkeypatch):
     assert {storage.canonical(path) for path in spellings} == {str(tmp_path / "folder")}
     assert storage.canonical("gs://bucket/folder/") == "gs://bucket/folder"
     assert storage.canonical("") == ""
+
+
+class TestFileSizes:
+    FILES = {"a.json": 2, "a/b/data": 3, "a/c": 4, "_done/a.json": 5}
+
+    def test_on_this_machine(self, tmp_path):
+        self.write(epath.Path(tmp_path))
+        self.check(tmp_path)
+
+    def test_in_a_bucket_without_googles_client(self, tmp_path, monkeypatch):
+        Bucket(tmp_path).install(monkeypatch)
+        self.write(epath.Path("gs://bucket/root"))
+        self.check("gs://bucket/root")
+
+    def test_with_googles_client_one_request_lists_all(self, monkeypatch):
+        pytest.importorskip("google.cloud.storage", reason="Google's client comes with the extra gcp")
+        service = Service()
+        for name, size in {**self.FILES, "a/empty/": 0}.items():
+            service.put(f"bucket/root/{name}", bytes(size))
+        service.put("bucket/root2/other", b"")
+        with service.running() as url:
+            monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+            self.check("gs://bucket/root")
+
+    def write(self, folder):
+        for name, size in self.FILES.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(bytes(size))
+
+    def check(self, folder):
+        sizes = storage.file_sizes(folder)
+        assert sizes == self.FILES
+        assert list(sizes) == sorted(sizes, key=lambda name: name.split("/"))
+        assert storage.file_sizes(folder, records=False) == {
+            name: size for name, size in self.FILES.items() if not name.startswith("_done")
+        }

@@ -1,4 +1,6 @@
 import errno
+import importlib
+import io
 import os
 import sqlite3
 import zipfile
@@ -10,15 +12,34 @@ from components import file_errors
 from components.errors import UserError
 
 FULL = "no space left on the device"
+HTTP = "Error executing an HTTP request: HTTP response code"
 
 
-def wrapped(cause):
+def google_error(module, name):
+    """Returns an error of Google's client, which comes with the extra `gcp`."""
+    try:
+        return getattr(importlib.import_module(module), name)("403 it says no")
+    except ImportError:
+        return type(name, (Exception,), {"__module__": module})("403 it says no")
+
+
+def wrapped(cause, error):
     """Returns an error that was raised while `cause` was handled."""
     try:
         try:
             raise cause
         except Exception:
-            raise ValueError("the archive is still open")  # noqa: B904, what Python does by itself is tested
+            raise error  # noqa: B904, what Python does by itself is tested
+    except type(error) as raised:
+        return raised
+
+
+def of_unfinished_archive(cause):
+    """Returns the error of an archive in which a member could not be written."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(), "w") as archive:
+            unfinished = archive.open("member", "w")  # noqa: F841, it is closed when nothing refers to it
+            raise cause
     except ValueError as error:
         return error
 
@@ -51,7 +72,26 @@ def wrapped(cause):
         (sqlite3.OperationalError("database or disk is full"), "/root", FULL),
         (sqlite3.OperationalError("attempt to write a readonly database"), "/root", "can only be read"),
         (sqlite3.OperationalError("locking protocol"), "/root", "no record locks"),
-        (wrapped(OSError(errno.ENOSPC, "No space left on device", "/model.keras")), "/model.keras", FULL),
+        (
+            of_unfinished_archive(OSError(errno.ENOSPC, "No space left on device", "/model.keras")),
+            "/model.keras",
+            FULL,
+        ),
+        (wrapped(OSError(errno.ENOSPC, "No space left on device", "/x"), RuntimeError("cannot close")), "/x", FULL),
+        (
+            tf.errors.PermissionDeniedError(None, None, f"{HTTP} 403 with body '' when reading metadata of gs://b/r/f"),
+            "gs://b/r/f",
+            "refuses these credentials",
+        ),
+        (tf.errors.UnauthenticatedError(None, None, f"{HTTP} 401"), "/root", "refuses these credentials"),
+        (tf.errors.UnavailableError(None, None, f"{HTTP} 503"), "/root", "does not answer"),
+        (tf.errors.AbortedError(None, None, f"All 10 retry attempts failed: {HTTP} 503"), "/root", "does not answer"),
+        (tf.errors.DeadlineExceededError(None, None, "gs://b/r: libcurl code 28"), "gs://b/r", "does not answer"),
+        (google_error("google.auth.exceptions", "DefaultCredentialsError"), "/root", "there are no credentials"),
+        (google_error("google.auth.exceptions", "RefreshError"), "/root", "refuses these credentials"),
+        (google_error("google.api_core.exceptions", "Forbidden"), "/root", "refuses these credentials"),
+        (google_error("google.api_core.exceptions", "ServiceUnavailable"), "/root", "does not answer"),
+        (google_error("google.api_core.exceptions", "BadRequest"), "/root", "refuses the request"),
     ],
     ids=lambda value: getattr(type(value), "__name__", "") if isinstance(value, Exception) else None,
 )
@@ -73,6 +113,9 @@ def test_one_sentence_names_the_path_the_cause_and_the_way_out(error, path, caus
         tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
         RuntimeError("it broke"),
         zipfile.BadZipFile("not a zip file"),
+        OSError(errno.EIO, os.strerror(errno.EIO)),  # of a terminal that is gone
+        tf.errors.UnavailableError(None, None, "Socket closed"),  # of another machine
+        wrapped(PermissionError(errno.EACCES, "Permission denied", "/x"), KeyError("a bug of the handler")),
     ],
     ids=repr,
 )

@@ -1,9 +1,11 @@
+import pathlib
 import subprocess
 
 import pytest
 from etils import epath
 
 from pipeline import checksums
+from tests import users
 
 
 @pytest.fixture
@@ -30,19 +32,42 @@ def test_an_altered_file_is_named(folder):
     assert checksums.altered_file(folder) == "variables/data"
 
 
-def test_the_smallest_files_are_read_first_and_large_ones_on_suspicion_only(folder):
+def test_the_smallest_files_are_read_first_and_a_large_one_on_suspicion_only(folder):
     (folder / "variables" / "data").write_bytes(b"\1" + bytes(999))
     assert checksums.altered_file(folder, budget=100) is None
-    assert checksums.altered_file(folder, budget=100, suspects="cannot read variables/data at 0") == "variables/data"
+    assert checksums.altered_file(folder, budget=100, suspect="variables/data") == "variables/data"
     (folder / "info.json").write_text("{ ")
     assert checksums.altered_file(folder, budget=100) == "info.json"
 
 
-def test_a_mark_outlives_the_search_and_not_the_folder(folder):
+def test_a_marked_file_is_read_again_so_that_it_can_be_put_back(folder):
+    intact = (folder / "variables" / "data").read_bytes()
+    (folder / "variables" / "data").write_bytes(b"\1" + bytes(999))
+    checksums.mark_as_altered(folder, "variables/data")
+    assert checksums.altered_file(folder, budget=0) == "variables/data"
+    (folder / "variables" / "data").write_bytes(intact)
+    assert checksums.altered_file(folder, budget=0) is None
+
+
+def test_a_mark_without_a_checksum_lasts_until_the_folder_is_written_again(folder):
+    (folder.parent / "5.sha256").unlink()
     checksums.mark_as_altered(folder, "variables/data")
     assert checksums.altered_file(folder, budget=0) == "variables/data"
     checksums.write(folder, staged=folder)
     assert checksums.altered_file(folder, budget=0) is None
+
+
+@users.needs_root
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_altered(folder):
+    with users.unreadable(pathlib.Path(folder)), pytest.raises(PermissionError):
+        checksums.altered_file(folder)
+
+
+def test_reports_have_no_checksum(folder):
+    (folder / "report.csv").write_text("a,b")
+    checksums.write(folder, staged=folder, reports={"report.csv"})
+    (folder / "report.csv").write_text("a;b")
+    assert checksums.altered_file(folder) is None
 
 
 def test_a_folder_without_checksums_counts_as_unaltered(tmp_path):

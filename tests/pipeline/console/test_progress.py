@@ -1,4 +1,7 @@
 import io
+import os
+import pty
+import sys
 
 import pytest
 from absl import logging
@@ -79,3 +82,20 @@ def test_the_live_line_shows_every_number_at_any_width(width):
     assert "…" not in out.getvalue()
     for piece in ("Trainer", "5,000/5,000", "5.25", "0.125", "end"):
         assert piece in out.getvalue()
+
+
+@pytest.mark.parametrize("gone", ["terminal", "pipe"])
+def test_a_run_goes_on_without_its_terminal(gone, monkeypatch):
+    """Writing to a terminal that was closed gives EIO, and to a pipe whose reader has ended EPIPE."""
+    reader, writer = pty.openpty() if gone == "terminal" else os.pipe()
+    with open(writer, "w", closefd=False) as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        display = progress.Display()
+        display.say("seen")
+        os.close(reader)
+        with display.stage("Trainer") as stage:
+            for step in range(3):
+                stage.update(step, total=3, unit="steps")
+        display.say("not seen")
+        assert display.console.quiet
+    os.close(writer)

@@ -18,7 +18,7 @@ def test_a_file_that_is_not_a_store_is_refused_in_one_sentence(tmp_path, monkeyp
     path = tmp_path / "metadata.sqlite"
     path.write_text("this is text and not a database, long enough for SQLite to see that by its header\n" * 20)
     with pytest.raises(
-        UserError, match=r"metadata.sqlite cannot be opened \(file is not a database\): .*--metadata"
+        UserError, match=r"metadata.sqlite is damaged \(file is not a database\): .* or move it away"
     ) as caught:
         store.open_records(str(path))
     assert "\n" not in str(caught.value)

@@ -1,17 +1,21 @@
 """Damaged examples: the stage that reads them says which file it is, in one sentence."""
 
+import pathlib
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
-from components import base, damage
+from components import base, damaged_examples, file_errors
 from components.errors import DamagedFile, UserError
 from components.evaluator import clips as evaluator_clips
 from components.exporter import infra_validator
 from components.statistics_gen import StatisticsGen, StatisticsGenConfig
 from components.trainer import input_pipeline
+from tests import users
 from tests.components import harness, stored_examples
 
 
@@ -90,7 +94,7 @@ READERS = {
         folder, input_pipeline.InputOptions(batch_size=4, crop_samples=8000, seed=0), max_clips=4
     ),
     "evaluator": lambda folder: list(evaluator_clips.read_clips(folder, splits=["train"], limit=None)),
-    "exporter": lambda folder: infra_validator.read_clips(folder, count=12),
+    "exporter": lambda folder: infra_validator.read_clips(folder, count=12, crop_samples=8000),
     "shuffled": lambda folder: list(examples.dataset(folder, "train", shuffle_files=True)),
 }
 
@@ -98,9 +102,10 @@ READERS = {
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
 def test_each_reader_names_the_damaged_file(damaged, reader):
     folder, files = damaged
-    with pytest.raises(DamagedFile) as caught, damage.naming_damaged_examples([folder]):
+    with pytest.raises(DamagedFile) as caught, damaged_examples.named([folder]):
         reader(folder)
     assert any(str(caught.value).startswith(f"{file} ") for file in files)
+    assert caught.value.path in files
     assert str(caught.value).endswith(": write the examples again (--force AudioExampleGen)")
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, UserError)
@@ -123,6 +128,7 @@ def test_statistics_gen_names_the_damaged_file(damaged, tmp_path):
     folder, files = damaged
     with pytest.raises(DamagedFile) as caught:
         harness.execute(StatisticsGen(StatisticsGenConfig(players=0)), tmp_path / "run", examples=folder)
+    assert caught.value.path in files
     assert any(str(caught.value).startswith(f"{file} ") for file in files)
     assert "\n" not in str(caught.value)
 
@@ -148,13 +154,32 @@ def test_damaged_metadata_is_named(intact, tmp_path, name, content, what):
     (folder / name).unlink()
     if content is not None:
         (folder / name).write_bytes(content)
-    with pytest.raises(examples.DamagedFileError, match=f"{name} {what}: write"):
+    with pytest.raises(examples.DamagedExamplesError, match=f"{name} {what}: write"):
         examples.read_info(folder)
 
 
-def test_an_error_that_is_not_damage_stays_as_it_is(intact):
-    with pytest.raises(tf.errors.InvalidArgumentError), damage.naming_damaged_examples([intact]):
+def test_an_error_that_is_not_damage_stays_as_it_is_and_reads_nothing(intact, monkeypatch):
+    monkeypatch.setattr(examples, "check_folder", None)
+    with pytest.raises(tf.errors.InvalidArgumentError), damaged_examples.named([intact]):
         tf.reshape(np.zeros(3), (2,))
+
+
+@users.needs_root
+def test_a_file_that_cannot_be_read_is_not_called_damaged(intact, tmp_path):
+    folder = tmp_path / "examples"
+    shutil.copytree(intact, folder)
+    file = pathlib.Path(examples.read_info(folder).files("train")[0])
+    with users.unreadable(file):
+        with pytest.raises(PermissionError):
+            examples.check_folder(folder)
+        explained = file_errors.as_user_errors(place="/")
+        with (
+            pytest.raises(UserError, match=f"^{file} cannot be used") as caught,
+            explained,
+            damaged_examples.named([epath.Path(folder)]),
+        ):
+            READERS["evaluator"](epath.Path(folder))
+    assert not isinstance(caught.value, DamagedFile)
 
 
 def test_every_stage_that_reads_examples_names_damage(intact, monkeypatch):
@@ -168,4 +193,4 @@ def test_every_stage_that_reads_examples_names_damage(intact, monkeypatch):
 
 
 def execute(config, *, inputs, outputs, context):
-    raise examples.DamagedFileError("x is missing")
+    raise examples.DamagedExamplesError("x", "is missing")

@@ -1,0 +1,58 @@
+"""Finds the damaged file in a folder of examples."""
+
+from etils import epath
+
+from beam_jobs.examples.info import DamagedExamplesError, ExamplesInfo, read_info
+
+
+def check_folder(directory: epath.PathLike) -> None:
+    """Reads all files of a folder of examples.
+
+    Raises:
+        DamagedExamplesError: A file does not hold what was written. The first such file is named.
+        OSError: A file cannot be read, which says nothing about its content.
+    """
+    info = read_info(directory)
+    for split in info.splits:
+        for path, clips in zip(info.files(split), info.shard_lengths[split], strict=True):
+            check_file(path, clips=clips)
+
+
+def check_file(path: epath.PathLike, *, clips: int) -> None:
+    """Reads one TFRecord file.
+
+    Args:
+        path: The file.
+        clips: How many clips it should hold.
+
+    Raises:
+        DamagedExamplesError: It is missing or damaged, or it holds another number of clips.
+        OSError: It cannot be read, which says nothing about its content.
+    """
+    # Imported here because it needs a library that `read_info` should not load.
+    from beam_jobs.examples import tfrecord
+
+    try:
+        count = tfrecord.count(epath.Path(path))
+    except FileNotFoundError as error:
+        raise DamagedExamplesError(path, "is missing") from error
+    except ValueError as error:
+        raise DamagedExamplesError(path, f"is damaged {error}") from error
+    if count != clips:
+        raise DamagedExamplesError(path, f"holds {count:,} of its {clips:,} clips")
+
+
+def check_file_in(error: Exception, info: ExamplesInfo) -> None:
+    """Reads the file once more that made a Beam job fail, because Beam passes on no more than the text of the error.
+
+    Raises:
+        DamagedExamplesError: The text names a damaged file of `info`, which is still damaged.
+        OSError: That file cannot be read.
+    """
+    text = str(error)
+    if DamagedExamplesError.__name__ not in text:
+        return
+    for split in info.splits:
+        for path, clips in zip(info.files(split), info.shard_lengths[split], strict=True):
+            if f"{path} " in text:
+                check_file(path, clips=clips)

@@ -1,0 +1,96 @@
+"""Explains the failure of a stage by a file among its inputs that was altered after it was written."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+from absl import logging
+from etils import epath
+
+from components import file_errors
+from components.base import ArtifactType
+from components.errors import DamagedFile
+from pipeline import checksums
+
+_CORPORA = (ArtifactType.AUDIO_CLIPS, ArtifactType.EXAMPLES)
+"""Too large to be hashed before every stage. Their readers find damage: TFRecords have checksums of their own."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Input:
+    """What a stage reads.
+
+    Attributes:
+        folder: A published folder.
+        type: What it holds.
+        writer: The stage that wrote it.
+    """
+
+    folder: epath.Path
+    type: ArtifactType
+    writer: str
+
+
+@contextlib.contextmanager
+def explained(inputs: Sequence[Input], *, way_out: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Compares inputs with what was published: all but corpora before the block, and all if an error ends it.
+
+    A folder that was altered is marked, so that the stage that wrote it runs again. Errors that the user can correct
+    pass at once, because they have another cause.
+
+    Args:
+        inputs: What the block reads.
+        way_out: What the user is told to do. `{stage}` stands for the stage that wrote the altered file.
+        say: Called with a sentence when the inputs are read because of an error, which may take a while.
+
+    Raises:
+        DamagedFile: A file was altered. Its cause is the error in the block, if there was one.
+    """
+    for read in inputs:
+        name = None if read.type in _CORPORA else checksums.altered_file(read.folder, budget=checksums.INPUT_BYTES)
+        if name:
+            raise _altered(read, name, way_out=way_out)
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, DamagedFile) and file_errors.as_user_error(error, place="") is not None:
+            raise
+        if inputs:
+            say("it fails; looking whether one of its inputs was altered")
+        for read in inputs:
+            name = _altered_file(read, error)
+            if name:
+                raise _altered(read, name, way_out=way_out) from error
+        raise
+
+
+def _altered(read: Input, name: str, *, way_out: str) -> DamagedFile:
+    """Marks a folder as altered and returns the error that says so."""
+    checksums.mark_as_altered(read.folder, name)
+    file = read.folder / name
+    what = "was altered" if file.exists() else "was removed"
+    message = f"{file} {what} after {read.writer} wrote it: {way_out.format(stage=read.writer)}."
+    return DamagedFile(message, path=os.fspath(file))
+
+
+def _altered_file(read: Input, error: Exception) -> str | None:
+    """Returns the altered file of an input, or None if there is none or the input cannot be read."""
+    suspect = _name_in(read.folder, error)
+    is_trusted = read.type in _CORPORA and not suspect
+    budget = checksums.CORPUS_BYTES if is_trusted else checksums.SEARCH_BYTES
+    try:
+        name = checksums.altered_file(read.folder, budget=budget, suspect=suspect)
+        # Without a checksum, e.g. under a root of an older version, the reader's word counts.
+        return name or (suspect if suspect and not checksums.has(read.folder, suspect) else None)
+    except Exception as second_error:  # Remote file systems raise errors of many types, and the first error is told.
+        logging.info("%s cannot be compared with its checksums: %s", read.folder, second_error)
+        return None
+
+
+def _name_in(folder: epath.Path, error: Exception) -> str:
+    """Returns the relative name of the file in a folder that an error calls damaged, or ""."""
+    prefix = f"{os.fspath(folder)}/"
+    if not isinstance(error, DamagedFile) or not error.path.startswith(prefix):
+        return ""
+    return error.path.removeprefix(prefix)
