@@ -17,7 +17,7 @@ DECIDE_NOTHING = {
     *("absl", "etils", "grpc", "pydantic"),  # logging, paths, job services, configs
     *("apache_beam", "tensorflow_datasets"),  # They carry records and describe them.
     *("numpy", "scipy"),  # Elementary arithmetic; releases differ in rounding at most.
-    *("google_crc32c", "threadpoolctl"),  # Checksums, and the number of threads.
+    *("google", "google_crc32c", "threadpoolctl"),  # Listings of buckets, checksums, and the number of threads.
 }
 DECIDE_NOTHING_IN = {
     # FLAC is lossless, so any decoder gives the same samples.
