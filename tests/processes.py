@@ -19,6 +19,21 @@ def is_decoder(pid):
         return False
 
 
+def in_session(session):
+    """Returns the command lines of the running processes of a session; see `start_new_session` of `subprocess`."""
+    commands = []
+    for folder in pathlib.Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            state, _, _, its_session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(its_session) == session and state != "Z":
+                commands.append((folder / "cmdline").read_text().replace("\0", " "))
+        except (FileNotFoundError, ProcessLookupError):  # It has ended meanwhile.
+            continue
+    return commands
+
+
 def wait_until(condition, *, seconds=60):
     """Calls `condition` until it returns something true, and returns that."""
     deadline = time.monotonic() + seconds
