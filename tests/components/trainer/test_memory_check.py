@@ -76,7 +76,7 @@ def test_on_a_gpu_the_host_holds_the_clips(one_device, info, monkeypatch):
     """The GPU is the CPU under another name."""
     config = training.config()
     setup = training.set_up(config, strategy=one_device)
-    monkeypatch.setattr(memory, "_gpus", lambda strategy: ["CPU:0"])
+    monkeypatch.setattr(memory_check, "_gpus", lambda strategy: ["CPU:0"])
     host, (gpu, *limits) = (
         memory.HostMemory(setup, config=config, info=info),
         memory_check._budgets(setup, config=config, info=info),
