@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from etils import epath
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -29,21 +30,36 @@ def drop_from(directory: epath.PathLike, step: int) -> None:
     """Removes what a killed run has written at `step` and later from the event files. Call it before `writer`.
 
     TensorBoard's readers differ in how they treat steps that come twice, so the files are written again without them.
+    A file that is damaged in the middle stays as it is, because what follows the damage cannot be read.
+
+    Raises:
+        OSError, tf.errors.OpError: A file cannot be read or written.
     """
     for path in _event_files(directory):
-        rewritten = path.with_name(f"rewritten{storage.UNFINISHED}")
-        has_dropped = False
+        try:
+            if any(_is_from(record, step) for record in _records(path)):
+                _rewrite_before(path, step)
+        except tf.errors.DataLossError as error:
+            logging.warning("the event file %s is damaged and stays as it is: %s", path, error.message)
+
+
+def _rewrite_before(path: epath.Path, step: int) -> None:
+    """Writes an event file again without what belongs to `step` or a later one."""
+    rewritten = path.with_name(f"rewritten{storage.UNFINISHED}")
+    try:
         with tf.io.TFRecordWriter(os.fspath(rewritten)) as writer:
             for record in _records(path):
-                event = tf.compat.v1.Event.FromString(record)
-                if event.HasField("summary") and event.step >= step:
-                    has_dropped = True
-                else:
+                if not _is_from(record, step):
                     writer.write(record)
-        if has_dropped:
-            rewritten.replace(path)
-        else:
-            rewritten.unlink()
+        rewritten.replace(path)
+    except BaseException:
+        rewritten.unlink(missing_ok=True)
+        raise
+
+
+def _is_from(record: bytes, step: int) -> bool:
+    event = tf.compat.v1.Event.FromString(record)
+    return event.HasField("summary") and event.step >= step
 
 
 def _event_files(directory: epath.PathLike) -> list[epath.Path]:
@@ -54,12 +70,17 @@ def _event_files(directory: epath.PathLike) -> list[epath.Path]:
 
 
 def _records(path: epath.Path) -> Iterator[bytes]:
-    """Yields the whole records of an event file."""
+    """Yields the whole records of an event file.
+
+    Raises:
+        tf.errors.DataLossError: A record is damaged.
+    """
     try:
         for record in tf.data.TFRecordDataset(os.fspath(path)):
             yield record.numpy()
-    except tf.errors.DataLossError:
-        return  # The run was killed while it wrote the last record.
+    except tf.errors.DataLossError as error:
+        if "truncated" not in error.message:  # The run was killed while it wrote the last record.
+            raise
 
 
 def figure(*, width: float = 8.0, height: float = 4.0, layout: str | None = "constrained") -> Figure:

@@ -6,7 +6,6 @@ Here an example has a key of its own. A mask is a hash of the key, of the layer 
 
 import contextlib
 import contextvars
-import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -20,33 +19,14 @@ DRAWS_PER_KEY = 2
 """Random numbers that make the key of an example. A float32 has too few bits for a key."""
 
 
-@dataclasses.dataclass
-class _Keys:
-    """The keys of a batch.
-
-    Attributes:
-        keys: uint32 `(batch,)`.
-        layers: Number of dropout layers that have used the keys.
-    """
-
-    keys: Tensor
-    layers: int = 0
-
-    def of_next_layer(self) -> Tensor:
-        """Returns the keys of the next layer, uint32 `(batch,)`."""
-        self.layers += 1
-        return _hash(ops.bitwise_xor(self.keys, _hash(_uint32(self.layers))))
-
-
-# Replicas are traced in threads of their own, and a context variable has a value for each thread.
-_keys_in_scope: contextvars.ContextVar[_Keys | None] = contextvars.ContextVar("dropout_keys", default=None)
+# The keys of the examples, uint32 (batch,). Replicas are traced in threads of their own, and a context variable has a
+# value for each thread.
+_keys_in_scope: contextvars.ContextVar[Tensor | None] = contextvars.ContextVar("dropout_keys", default=None)
 
 
 @contextlib.contextmanager
 def masks_from(draws: Tensor | None) -> Iterator[None]:
     """Makes the `Dropout` layers that are called in the `with` block derive their masks from random numbers.
-
-    The layers are told apart by the order of their calls. Call an encoder once in a block.
 
     Args:
         draws: `(batch, DRAWS_PER_KEY)` float32 in [0, 1). If None, the layers draw masks of their own, as Keras' do.
@@ -54,7 +34,7 @@ def masks_from(draws: Tensor | None) -> Iterator[None]:
     keys = None
     if draws is not None:
         high, low = (ops.cast(ops.floor(draws[:, i] * 2.0**16), "uint32") for i in range(DRAWS_PER_KEY))
-        keys = _Keys(_hash(ops.bitwise_xor(ops.left_shift(high, _uint32(16)), low)))
+        keys = _hash(ops.bitwise_xor(ops.left_shift(high, _uint32(16)), low))
     token = _keys_in_scope.set(keys)
     try:
         yield
@@ -64,16 +44,30 @@ def masks_from(draws: Tensor | None) -> Iterator[None]:
 
 @keras.saving.register_keras_serializable("diptych")
 class Dropout(keras.layers.Dropout):
-    """`keras.layers.Dropout` whose masks derive from the examples' keys within `masks_from`."""
+    """`keras.layers.Dropout` whose masks derive from the examples' keys within `masks_from`.
+
+    Attributes:
+        index: Number of the layer in its encoder. Layers with the same number have the same masks.
+    """
+
+    index = 0
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         keys = _keys_in_scope.get()
         if keys is None or not training or not self.rate:
             return super().call(inputs, training=training)
         places = _hash(ops.cast(ops.arange(math.prod(ops.shape(inputs)[1:])), "uint32"))  # (places,)
-        bits = _hash(ops.bitwise_xor(places, keys.of_next_layer()[:, None]))  # (batch, places), uniform
+        keys = _hash(ops.bitwise_xor(keys, _hash(_uint32(self.index))))  # (batch,)
+        bits = _hash(ops.bitwise_xor(places, keys[:, None]))  # (batch, places), uniform
         keep = ops.greater_equal(bits, _uint32(round(self.rate * 2**32)))
         return ops.where(ops.reshape(keep, ops.shape(inputs)), inputs / (1.0 - self.rate), 0.0)
+
+
+def number_layers(model: keras.Model) -> None:
+    """Numbers the `Dropout` layers of a model from 1, so that each has masks of its own."""
+    layers = [layer for layer in model.layers if isinstance(layer, Dropout)]
+    for index, layer in enumerate(layers, start=1):
+        layer.index = index
 
 
 def _hash(x: Tensor) -> Tensor:

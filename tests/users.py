@@ -67,20 +67,18 @@ def folder_of_unknown(folder):
 
 
 @contextlib.contextmanager
-def unreadable(path):
-    """Runs the block as a user who may not read a file or folder, but may list the folders above it."""
-    _open_above(path)
-    mode = path.stat().st_mode
-    path.chmod(0)
-    os.seteuid(UNKNOWN)
+def permissions(path, mode):
+    """Gives a file or folder other permissions within the `with` block, which root heeds, too."""
+    is_root, before = os.geteuid() == 0, path.stat().st_mode
+    for parent in path.parents:
+        if is_root and parent.owner() == "root" and parent != pathlib.Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    path.chmod(mode)
+    if is_root:
+        os.seteuid(UNKNOWN)
     try:
         yield
     finally:
-        os.seteuid(0)
-        path.chmod(mode)
-
-
-def _open_above(path):
-    for parent in path.parents:
-        if not parent.stat().st_mode & 0o005 and parent.stat().st_uid == os.getuid():
-            parent.chmod(parent.stat().st_mode | 0o055)
+        if is_root:
+            os.seteuid(0)
+        path.chmod(before)

@@ -3,8 +3,9 @@
     state.index, state.data-...    variables, in TensorFlow's format
     checkpoint.json                step, validation state, SHA-256 and size of each file
 
-A checkpoint is written under a temporary name and then renamed. Its files are verified by their digests before they are
-read.
+A checkpoint is written under a temporary name and then renamed. Cloud Storage cannot rename a folder at once, so there
+it is written in place, and is finished when it has its checkpoint.json. Its files are verified by their digests before
+they are read.
 """
 
 import contextlib
@@ -43,11 +44,11 @@ class CheckpointFiles:
         """Writes the variables to a new checkpoint, in place of any in the same folder.
 
         Raises:
-            OSError, tf.errors.OpError: It cannot be written.
+            OSError, tf.errors.OpError: It cannot be written. On this machine, that in the same folder stays.
         """
-        unfinished = folder.with_name(folder.name + storage.UNFINISHED)
+        renames = not storage.is_remote(folder)
+        unfinished = folder.with_name(folder.name + storage.UNFINISHED) if renames else folder
         storage.remove_tree(unfinished)
-        storage.remove_tree(folder)
         unfinished.mkdir(parents=True)
         self._checkpoint.write(os.fspath(unfinished / _STATE))
         files = sorted(path for path in unfinished.iterdir() if path.name.startswith(f"{_STATE}."))
@@ -58,7 +59,9 @@ class CheckpointFiles:
             "files": {path.name: storage.file_digest(path) for path in files},
         }
         (unfinished / _RECORD).write_text(json.dumps(record, indent=1))
-        unfinished.rename(folder)
+        if renames:
+            storage.remove_tree(folder)
+            unfinished.rename(folder)
 
     def read(self, folder: epath.Path) -> ValidationState:
         """Reads a checkpoint into the variables.
@@ -79,6 +82,20 @@ class CheckpointFiles:
         except (OSError, tf.errors.OpError) as error:  # The files have just been found to be intact.
             raise unreadable_error(folder, error) from error
         return record.validation_state
+
+
+def is_unfinished(folder: epath.Path) -> bool:
+    """Returns whether a checkpoint is still being written, or whoever wrote it was killed.
+
+    Raises:
+        UserError: The storage does not say.
+    """
+    if folder.name.endswith(storage.UNFINISHED):
+        return True
+    if not storage.is_remote(folder):
+        return False
+    with _read_errors(folder):
+        return not (folder / _RECORD).exists()
 
 
 def verify(folder: epath.Path) -> None:

@@ -193,7 +193,9 @@ class Checkpoints:
                 storage.remove_tree(path)
 
     def _remove_unfinished(self) -> None:
-        self._remove(self.folder / name for name in self._names() if name.endswith(storage.UNFINISHED))
+        name_of_ours = rf"({_NEWEST}|{_BEST})-\d+({re.escape(storage.UNFINISHED)})?"
+        paths = [self.folder / name for name in self._names() if re.fullmatch(name_of_ours, name)]
+        self._remove([path for path in paths if checkpoint_files.is_unfinished(path)])
 
     def _path(self, kind: str, *, step: int) -> epath.Path:
         return self.folder / f"{kind}-{step:08d}"
@@ -201,7 +203,8 @@ class Checkpoints:
     def _all(self, *kinds: str) -> list[epath.Path]:
         """Returns the finished checkpoints of the given kinds, the oldest first."""
         names = [name for kind in kinds for name in self._names() if re.fullmatch(rf"{kind}-\d+", name)]
-        return sorted((self.folder / name for name in names), key=_step_of)
+        paths = sorted((self.folder / name for name in names), key=_step_of)
+        return [path for path in paths if not checkpoint_files.is_unfinished(path)]
 
     def _names(self) -> list[str]:
         """Returns the names of everything in the folder, nothing if it does not exist."""

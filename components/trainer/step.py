@@ -1,7 +1,7 @@
 """One training step, on one device or many replicas."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -16,6 +16,8 @@ Logs = dict[str, tf.Tensor]
 
 Step = Callable[[Sequence[Iterator[Batch]]], list[tf.Tensor]]
 """Takes one step on the next batch of the iterators. Returns the values of `LOGS`, in that order."""
+
+GradientAndVariable = tuple[tf.Tensor, tf.Variable]
 
 SIMILARITY_LOGS = ("top1", "positive_similarity", "negative_similarity", "alignment", "uniformity")
 NORM_LOGS = ("gradient_norm", "parameter_norm", "update_norm")
@@ -62,9 +64,7 @@ class TrainingStep:
         self.micro_batches = batch_size // (strategy.num_replicas_in_sync * micro_batch)
         self.variables: list[tf.Variable] = [variable.value for variable in model.trainable_variables]
         self.temperature, self.seed = temperature, seed
-        # The step sums the gradients, because it logs the norm of their sum. Keras' optimizers would sum them again,
-        # and have no public option against it. The test of replicas with SGD fails if a new Keras renames this method.
-        optimizer._all_reduce_sum_gradients = list
+        _take_summed_gradients(optimizer)
 
     def project(self, batch: Batch, *, index: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
         """Augments, embeds and projects one of this replica's micro-batches.
@@ -149,6 +149,27 @@ class TrainingStep:
         norms = self.apply_gradients(tape.gradient(share, self.variables))
         logs = {"loss": loss, **logs, **norms}
         return tf.stack([logs[name] for name in REPLICA_LOGS])
+
+
+def _take_summed_gradients(optimizer: keras.Optimizer) -> None:
+    """Makes an optimizer take gradients that are summed over the replicas already.
+
+    The step sums them, because it logs the norm of their sum. Keras would sum them again, and has no public option
+    against it.
+
+    Raises:
+        RuntimeError: This version of Keras sums them in another way.
+    """
+    if not hasattr(optimizer, "_all_reduce_sum_gradients"):
+        raise RuntimeError(
+            f"keras {keras.__version__} sums gradients in a way that this code does not know, and they would be summed "
+            "twice: adapt components.trainer.step, or install the version of Keras in pyproject.toml."
+        )
+
+    def as_they_are(gradients_and_variables: Iterable[GradientAndVariable]) -> list[GradientAndVariable]:
+        return list(gradients_and_variables)
+
+    optimizer._all_reduce_sum_gradients = as_they_are
 
 
 def make_step(training_step: TrainingStep) -> Step:

@@ -2,9 +2,9 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 
-import keras
 import tensorflow as tf
 
 from beam_jobs import error_text
@@ -17,6 +17,8 @@ _LOST_MACHINE = (
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
 )
+# What TensorFlow says of other machines, but not of storage, whose errors have the same types.
+_ON_MACHINES = re.compile(r"Collective ops|heartbeat timeout|/job:\w+/(replica:\d+/)?task:\d")
 _PLACE = ("Graph execution error", "Detected at", "<stack", " ", "\t")
 
 
@@ -80,33 +82,15 @@ def lost_machine_errors() -> Iterator[None]:
     try:
         yield
     except _LOST_MACHINE as error:
-        if devices.count_workers() < 2:
-            raise
         # TensorFlow puts the place in the graph before the reason.
         lines = [line for line in error.message.splitlines() if line and not line.startswith(_PLACE)]
-        reason = lines[0].rstrip(".:") if lines else type(error).__name__
+        if devices.count_workers() < 2 or not any(_ON_MACHINES.search(line) for line in lines):
+            raise
+        reason = lines[0].rstrip(".:")
         raise UserError(
             f"Another machine of TF_CONFIG has stopped or cannot be reached ({reason}): run the same command again on "
             "all machines, which continues from the last checkpoint."
         ) from error
-
-
-@contextlib.contextmanager
-def precision_scope(name: str, *, strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Sets the data type in which layers built within the `with` block compute.
-
-    Args:
-        name: "float32", "bfloat16" or "auto", which is bfloat16 on a TPU and float32 elsewhere.
-        strategy: Where they compute.
-    """
-    if name == "auto":
-        name = "bfloat16" if isinstance(strategy, tf.distribute.TPUStrategy) else "float32"
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if name == "bfloat16" else name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _tpu_strategy(name: str) -> tf.distribute.Strategy:

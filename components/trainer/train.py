@@ -114,8 +114,8 @@ def _build_step(config: TrainerConfig, *, strategy: tf.distribute.Strategy) -> s
     """Builds the untrained model and its optimizer. A resumed run builds the same ones."""
     # The seed is not 0, because under a global seed of 0 `Dataset.shuffle` accepts no tensor as its seed.
     keras.utils.set_random_seed(config.seed + 1)
-    with strategy.scope(), strategies.precision_scope(config.precision, strategy=strategy):
-        model = build_model(config.model, seed=config.seed)
+    with strategy.scope():
+        model = build_model(config.model, seed=config.seed, precision=config.precision)
         optimizer = optimizers.make(config, variables=model.trainable_variables)
     return step.TrainingStep(
         model,

@@ -3,6 +3,7 @@
 import keras
 
 from models import catalog
+from models.dropout import number_layers
 from models.encoders import cnn, conv_stack, res1dnet, resnet
 from models.encoders.parts import MinimumLength
 
@@ -70,7 +71,9 @@ def build(
         unit = "frames"
     x = MinimumLength(shortest=shortest, encoder=name, unit=unit, name="minimum_length")(inputs)
     outputs = _TRUNKS[name](name, x, norm=norm, padding=padding, width=width, dropout=dropout)
-    return keras.Model(inputs, outputs, name=name)
+    model = keras.Model(inputs, outputs, name=name)
+    number_layers(model)
+    return model
 
 
 def _default_norm(encoder: catalog.Encoder, width: float) -> str:

@@ -1,5 +1,6 @@
 """Embeds audio files with an exported SavedModel."""
 
+import errno
 import math
 import os
 import pathlib
@@ -11,6 +12,7 @@ from etils import epath
 
 from beam_jobs import audio, error_text, storage
 from beam_jobs.audio import pcm
+from components import file_errors
 from components.embedding_info import EmbeddingInfo
 from components.errors import DamagedFile, UserError
 from pipeline import checksums
@@ -58,7 +60,7 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
         with storage.without_wildcards(saved_model) as readable:
             signatures = tf.saved_model.load(readable).signatures
     except Exception as error:  # TensorFlow raises errors of many types for damaged files.
-        raise _damaged(f"{saved_model} cannot be loaded ({error_text.first_line(error)})", path=saved_model) from error
+        raise _load_error(saved_model, error) from error
 
     def embed(samples: np.ndarray, *, signature: str) -> dict[str, np.ndarray]:
         outputs = signatures[signature](audio=tf.constant(pcm.to_float(samples[None])))
@@ -120,6 +122,7 @@ def _read_info(saved_model: pathlib.Path) -> EmbeddingInfo:
     Raises:
         UserError: The folder is not a SavedModel that the Exporter wrote.
         DamagedFile: It was one.
+        OSError: It cannot be read.
     """
     folder = epath.Path(saved_model.absolute())
     altered = checksums.altered_file(folder)
@@ -128,12 +131,13 @@ def _read_info(saved_model: pathlib.Path) -> EmbeddingInfo:
         path = os.fspath(saved_model / altered)
         raise _damaged(f"{path} is not as the Exporter wrote it", path=path)
     try:
-        if os.path.exists(saved_model / "saved_model.pb"):
-            return EmbeddingInfo.read(saved_model)
-    except FileNotFoundError:
-        pass
+        os.stat(saved_model / "saved_model.pb")
+        return EmbeddingInfo.read(saved_model)
     except DamagedFile as error:
         raise _damaged(str(error), path=error.path) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise
     raise UserError(
         f"--model {saved_model} is not a SavedModel from Diptych: give the folder that `diptych run` prints last."
     )
@@ -141,6 +145,25 @@ def _read_info(saved_model: pathlib.Path) -> EmbeddingInfo:
 
 def _damaged(what: str, *, path: str) -> DamagedFile:
     return DamagedFile(f"--model: {what}: copy it again, or repeat the `diptych run` that wrote it.", path=path)
+
+
+def _load_error(saved_model: str, error: Exception) -> UserError:
+    """Returns the error of a SavedModel that TensorFlow cannot load: it is damaged, unless the error says otherwise."""
+    # Imported here for the reason in `embed_files`; it is loaded by now.
+    import tensorflow as tf
+
+    reason = error_text.first_line(error)
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        return UserError(
+            f"--model {saved_model} does not fit into memory ({reason}): free some, or use another machine."
+        )
+    if "Op type not registered" in str(error):
+        return UserError(
+            f"--model {saved_model} has an operation that TensorFlow {tf.__version__} lacks ({reason}): install the "
+            "version that `diptych run` exported it with, or copy it again."
+        )
+    unreadable = file_errors.as_user_error(error, place=saved_model)
+    return unreadable or _damaged(f"{saved_model} cannot be loaded ({reason})", path=saved_model)
 
 
 def _expand(files: Sequence[str]) -> Iterator[pathlib.Path]:

@@ -39,9 +39,17 @@ class Execution:
 
     def tags(self) -> set[str]:
         """Returns the tags of all summaries in the event files."""
-        accumulator = event_accumulator.EventAccumulator(str(self.context.tensorboard_dir))
-        accumulator.Reload()
-        return {tag for tags in accumulator.Tags().values() if isinstance(tags, list) for tag in tags}
+        tags = _events(self.context.tensorboard_dir).Tags()
+        return {tag for names in tags.values() if isinstance(names, list) for tag in names}
+
+
+def logged_steps(folder, tag) -> list[int]:
+    """Returns the steps of a scalar in the event files of a folder, in their order, also if they come twice."""
+    return [event.step for event in _events(folder).Tensors(tag)]
+
+
+def _events(folder) -> event_accumulator.EventAccumulator:
+    return event_accumulator.EventAccumulator(str(folder), purge_orphaned_data=False).Reload()
 
 
 def execute(

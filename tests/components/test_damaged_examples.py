@@ -171,7 +171,7 @@ def test_a_file_that_cannot_be_read_is_not_called_damaged(intact, tmp_path):
     folder = tmp_path / "examples"
     shutil.copytree(intact, folder)
     file = pathlib.Path(examples.read_info(folder).files("train")[0])
-    with users.unreadable(file):
+    with users.permissions(pathlib.Path(file), 0):
         with pytest.raises(PermissionError):
             examples.check_folder(folder)
         explained = file_errors.as_user_errors(place="/")

@@ -14,9 +14,11 @@ def _draws(batch, *, seed=0):
 
 def _kept(draws, *, layers=1, places=20_000):
     """Returns which places each of several layers keeps, boolean (layers, batch, places)."""
-    layer, x = dropout.Dropout(RATE), np.ones((len(draws), places), "float32")
+    x = np.ones((len(draws), places), "float32")
+    layer, outputs = dropout.Dropout(RATE), []
     with dropout.masks_from(draws):
-        outputs = [ops.convert_to_numpy(layer(x, training=True)) for _ in range(layers)]
+        for layer.index in range(layers):
+            outputs.append(ops.convert_to_numpy(layer(x, training=True)))
     np.testing.assert_allclose(np.unique(outputs), [0.0, 1.0 / (1.0 - RATE)], rtol=1e-6)
     return np.array(outputs) > 0
 
@@ -49,6 +51,11 @@ def test_a_mask_depends_on_the_example_alone():
     assert not np.array_equal(_kept(_draws(6, seed=1), layers=2), whole)
 
 
+def test_the_layers_of_an_encoder_are_numbered_in_order():
+    layers = [layer for layer in encoders.build("resnet22", width=1 / 64).layers if isinstance(layer, dropout.Dropout)]
+    assert [layer.index for layer in layers] == list(range(1, 12))
+
+
 @pytest.mark.parametrize("name", ["cnn6", "resnet22"])
 def test_an_encoder_drops_the_same_for_an_example_in_any_batch(name):
     encoder = encoders.build(name, width=1 / 64, norm="group:1", dropout=0.5)
@@ -60,6 +67,9 @@ def test_an_encoder_drops_the_same_for_an_example_in_any_batch(name):
 
     whole = embed(slice(0, 4))
     np.testing.assert_allclose(np.concatenate([embed(slice(0, 1)), embed(slice(1, 4))]), whole, rtol=1e-4, atol=1e-5)
+    with dropout.masks_from(draws):  # A second call drops the same.
+        for _ in range(2):
+            np.testing.assert_allclose(ops.convert_to_numpy(encoder(x, training=True)), whole, rtol=1e-4, atol=1e-5)
     assert not np.allclose(whole, ops.convert_to_numpy(encoder(x, training=False)), rtol=1e-2)
 
 

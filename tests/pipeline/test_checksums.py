@@ -59,7 +59,7 @@ def test_a_mark_without_a_checksum_lasts_until_the_folder_is_written_again(folde
 
 @users.needs_root
 def test_a_folder_that_cannot_be_listed_is_not_taken_for_altered(folder):
-    with users.unreadable(pathlib.Path(folder)), pytest.raises(PermissionError):
+    with users.permissions(pathlib.Path(folder), 0), pytest.raises(PermissionError):
         checksums.altered_file(folder)
 
 

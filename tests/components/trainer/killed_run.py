@@ -11,6 +11,9 @@ import sys
 from tests.components import harness
 from tests.components.trainer import trainer_runs
 
+CHANGES = {"log_every": 1}
+"""Changes of the tiny config, so that more is logged than is in the checkpoints."""
+
 
 class KillsAt(harness.RecordedProgress):
     """Kills this process after a step."""
@@ -27,7 +30,7 @@ class KillsAt(harness.RecordedProgress):
 def main():
     folder, step, examples, anomalies = sys.argv[1:]
     inputs = {"examples": examples, "anomalies": anomalies}
-    trainer_runs.execute(trainer_runs.config(), inputs, folder, progress=KillsAt(int(step)))
+    trainer_runs.execute(trainer_runs.config(**CHANGES), inputs, folder, progress=KillsAt(int(step)))
 
 
 if __name__ == "__main__":

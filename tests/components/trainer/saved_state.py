@@ -1,7 +1,7 @@
 """Two variables with checkpoints. As a program: `python -m tests.components.trainer.saved_state FOLDER`.
 
-The program saves a first checkpoint in FOLDER. It then saves a second one under a limit on the size of files, which
-fails like a full disk, and prints the error.
+The program saves a first step in FOLDER, which is also the best one. It then saves the best one again and a second step
+under a limit on the size of files, which fails like a full disk, and prints both errors.
 """
 
 import resource
@@ -14,6 +14,7 @@ from etils import epath
 
 from components.errors import UserError
 from components.trainer.checkpoints import Checkpoints
+from components.trainer.validation_state import ValidationState
 
 LARGE = 1_000_000  # Float32 values, which take 4 MB.
 
@@ -36,12 +37,15 @@ def advance(weights, step, checkpoints, *, to, save=True):
 def main():
     weights, step, checkpoints = open_state(sys.argv[1], size=LARGE)
     advance(weights, step, checkpoints, to=1)
+    best = ValidationState(best_step=1, best_score=0.5)
+    checkpoints.save_best(best)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
-    try:
-        advance(weights, step, checkpoints, to=2)
-    except UserError as error:
-        print(error)
+    for save in (lambda: checkpoints.save_best(best), lambda: advance(weights, step, checkpoints, to=2)):
+        try:
+            save()
+        except UserError as error:
+            print(error)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-import contextlib
 import json
-import os
-import pathlib
 import subprocess
 import sys
 
@@ -13,6 +10,8 @@ from etils import epath
 from beam_jobs import storage
 from components.errors import DamagedFile, UserError
 from components.trainer.validation_state import ValidationState
+from tests import users
+from tests.bucket import Bucket
 from tests.components.trainer import saved_state
 from tests.components.trainer.saved_state import advance, open_state
 
@@ -113,27 +112,12 @@ def test_a_checkpoint_without_permission_to_read_is_not_skipped(tmp_path, unread
     weights, step, checkpoints = open_state(folder)
     for to in (1, 2):
         advance(weights, step, checkpoints, to=to)
-    with _no_permission(folder / unreadable), pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"):
+    with (
+        users.permissions(folder / unreadable, 0),
+        pytest.raises(UserError, match=r"cannot be read \(Permission denied\)"),
+    ):
         open_state(folder)
     assert open_state(folder)[2].step == 2
-
-
-@contextlib.contextmanager
-def _no_permission(path):
-    """Takes all permissions of a file or folder away, also from a root user."""
-    is_root, mode = os.geteuid() == 0, path.stat().st_mode
-    for parent in path.parents:
-        if is_root and parent.owner() == "root" and parent != pathlib.Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
-    path.chmod(0)
-    if is_root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
-        path.chmod(mode)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +148,44 @@ def test_training_does_not_start_from_the_first_step_by_itself_if_all_checkpoint
     (tmp_path / "step-00000001").rename(tmp_path / "damaged-step-00000001")
     with pytest.raises(DamagedFile):
         open_state(tmp_path)
+
+
+class _VariablesInBucket:
+    """Writes and reads the variables of checkpoints in a bucket for tests, which TensorFlow's operations do not see."""
+
+    def __init__(self, checkpoint, bucket):
+        self._checkpoint, self._bucket = checkpoint, bucket
+
+    def write(self, name):
+        return self._checkpoint.write(self._bucket.local(name))
+
+    def read(self, name):
+        return self._checkpoint.read(self._bucket.local(name))
+
+
+def test_in_a_bucket_a_checkpoint_is_finished_when_it_has_its_record(tmp_path, monkeypatch, caplog):
+    """There a folder is renamed file by file, so that a killed run would leave a half of it."""
+
+    def stop_at_the_third(name):
+        if "step-00000003" in name:
+            raise KeyboardInterrupt
+
+    bucket = Bucket(tmp_path, before_write=stop_at_the_third)
+    bucket.install(monkeypatch)
+    make = tf.train.Checkpoint
+    monkeypatch.setattr(tf.train, "Checkpoint", lambda **parts: _VariablesInBucket(make(**parts), bucket))
+    weights, step, checkpoints = open_state("gs://bucket/checkpoints")
+    for to in (1, 2):
+        advance(weights, step, checkpoints, to=to)
+    checkpoints.save_best(ValidationState(best_step=2, best_score=0.5))
+    with pytest.raises(KeyboardInterrupt):
+        advance(weights, step, checkpoints, to=3)
+    assert _names(tmp_path / "bucket" / "checkpoints" / "step-00000003") == ["state.data-00000-of-00001", "state.index"]
+    again, _, resumed = open_state("gs://bucket/checkpoints")
+    assert (resumed.step, resumed.validation_state.best_step) == (2, 2)
+    np.testing.assert_array_equal(again.numpy(), 2.0)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert _names("gs://bucket/checkpoints") == ["best-00000002", "step-00000001", "step-00000002"]
 
 
 def test_an_unfinished_checkpoint_is_ignored_and_removed(tmp_path):
@@ -234,10 +256,12 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
         advance(weights, step, checkpoints, to=1)
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(tmp_path):
+def test_a_full_disk_leaves_the_existing_checkpoints(tmp_path):
     command = [sys.executable, "-m", "tests.components.trainer.saved_state", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "The checkpoint of step 2 cannot be written" in done.stdout
-    assert "that of step 1 is kept. Make room" in done.stdout
-    assert json.loads((tmp_path / "step-00000001" / "checkpoint.json").read_text())["step"] == 1
-    assert open_state(tmp_path, size=saved_state.LARGE)[2].step == 1
+    best, newest = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    for step, error in ((1, best), (2, newest)):
+        assert error.startswith(f"The checkpoint of step {step} cannot be written")
+        assert "that of step 1 is kept. Make room" in error
+    resumed = open_state(tmp_path, size=saved_state.LARGE)[2]
+    assert (resumed.step, resumed.validation_state.best_score) == (1, 0.5)
+    assert resumed.restore_best() == 1

@@ -1,4 +1,3 @@
-import random
 import subprocess
 import sys
 
@@ -6,7 +5,8 @@ import numpy as np
 import pytest
 
 from components.trainer import compiled_loop, validation
-from tests.components.trainer import trainer_runs
+from tests.components import harness
+from tests.components.trainer import killed_run, trainer_runs
 
 
 def _interrupt_the_third_step(monkeypatch, *, spoil=False):
@@ -85,16 +85,17 @@ def test_a_state_that_is_not_finite_is_not_saved_when_a_run_is_stopped(inputs, t
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_weights(inputs, tmp_path):
-    whole = trainer_runs.execute(trainer_runs.config(), inputs, tmp_path / "whole")
-    step = random.randint(3, 6)
-    print(f"killed after step {step}")
-    arguments = [tmp_path / "killed", step, inputs["examples"], inputs["anomalies"]]
+def test_a_killed_run_resumes_to_the_same_weights_and_curves(inputs, tmp_path):
+    """SIGKILL comes after step 6. The last checkpoint is that of step 4, and step 5 is in the event files."""
+    config = trainer_runs.config(**killed_run.CHANGES)
+    whole = trainer_runs.execute(config, inputs, tmp_path / "whole")
+    arguments = [tmp_path / "killed", 6, inputs["examples"], inputs["anomalies"]]
     command = [sys.executable, "-m", "tests.components.trainer.killed_run", *map(str, arguments)]
     assert subprocess.run(command, check=False).returncode == -9
-    folder = tmp_path / "killed" / "work" / "checkpoints"
-    last = max(int(path.name.partition("-")[2]) for path in folder.iterdir())
-    assert last >= 2
-    resumed = trainer_runs.execute(trainer_runs.config(), inputs, tmp_path / "killed")
-    assert resumed.progress.updates[0][0] == last + 1
+    assert harness.logged_steps(tmp_path / "killed" / "tensorboard", "train/loss") == [1, 2, 3, 4, 5]
+    resumed = trainer_runs.execute(config, inputs, tmp_path / "killed")
+    assert resumed.progress.updates[0][0] == 5
     _assert_same_weights(resumed, whole)
+    for folder in ("killed", "whole"):
+        assert harness.logged_steps(tmp_path / folder / "tensorboard", "train/loss") == [1, 2, 3, 4, 5, 6]
+        assert harness.logged_steps(tmp_path / folder / "tensorboard", "valid/loss") == [3, 6]

@@ -3,6 +3,7 @@ import pickle
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -28,8 +29,8 @@ def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_dev
         for name in step.NORM_LOGS:
             assert on_replicas.logs[name] == pytest.approx(on_one.logs[name], rel=1e-3), name
     # One device resumes from the checkpoint of several replicas.
-    setup = training.set_up(training.config(), strategy=one_device)
-    assert training.checkpoints(setup, f"{output}.checkpoints").step == training.STEPS
+    setup = training.set_up(training.config(), strategy=one_device, optimizer=training.sgd)
+    assert training.checkpoints(setup, f"{output}.checkpoints").step == training.REPLICA_STEPS
     for restored, saved in zip(setup.model.get_weights(), replicated[0].weights, strict=True):
         np.testing.assert_array_equal(restored, saved)
 
@@ -44,6 +45,14 @@ def test_the_step_of_a_replica_compiles_under_xla(examples, one_device, precisio
     losses = [float(compiled(batch)[0]) for batch in batches.take(2)]
     expected = training.train(training.config(**training.ANY_ORDER), examples, strategy=one_device, steps=2)
     np.testing.assert_allclose(losses, expected.losses, rtol=1e-3 if precision == "float32" else 0.05)
+
+
+def test_a_keras_that_sums_gradients_in_an_unknown_way_is_refused(one_device, monkeypatch):
+    """They would be summed twice without a word."""
+    (owner,) = [cls for cls in keras.optimizers.SGD.__mro__ if "_all_reduce_sum_gradients" in vars(cls)]
+    monkeypatch.delattr(owner, "_all_reduce_sum_gradients")
+    with pytest.raises(RuntimeError, match=rf"keras {keras.__version__} .*summed twice"):
+        training.set_up(training.config(), strategy=one_device)
 
 
 @pytest.mark.slow

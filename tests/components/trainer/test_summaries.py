@@ -9,8 +9,11 @@ from tensorboard.backend.event_processing import data_provider, event_accumulato
 from tensorboard.data import server_ingester
 from tensorboard.util import grpc_util
 
+from components import file_errors, tensorboard
+from components.errors import UserError
 from components.trainer import summaries
 from components.trainer.model import build_model
+from tests import users
 from tests.components.trainer import trainer_runs
 
 
@@ -55,6 +58,53 @@ def test_a_resumed_run_does_not_draw_its_curves_twice(tmp_path):
     for read in (_points, _served_points, _fast_served_points):
         assert read(folder, "train/loss") == [(1, 1.0)], read
     assert [line.partition(",")[0] for line in history.read_text().splitlines()] == ["step", "1"]
+
+
+def _log(folder, history, *, first, steps=()):
+    log = summaries.TrainingLog(epath.Path(folder), history=epath.Path(history), first=first)
+    for step in steps:
+        log.training(step, {"loss": float(step)}, times={})
+    return log
+
+
+def test_event_files_without_later_steps_are_left_alone(tmp_path):
+    """Writing them again would take a download and an upload on Cloud Storage."""
+    _log(tmp_path, tmp_path / "history.csv", first=0, steps=(1, 2)).close(epath.Path(tmp_path / "copy.csv"))
+    (file,) = tmp_path.glob("events*")
+    before = file.stat()
+    _log(tmp_path, tmp_path / "history.csv", first=2)
+    assert file.stat() == before
+    assert not list(tmp_path.glob("*.writing"))
+
+
+def test_a_cut_event_file_is_written_again_and_a_damaged_one_stays(tmp_path, caplog):
+    _log(tmp_path, tmp_path / "history.csv", first=0, steps=(1, 2, 3)).close(epath.Path(tmp_path / "copy.csv"))
+    (file,) = tmp_path.glob("events*")
+    whole = file.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    file.write_bytes(damaged)
+    tensorboard.drop_from(tmp_path, 3)
+    assert file.read_bytes() == damaged
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert f"the event file {file} is damaged and stays as it is: " in warning
+    file.write_bytes(whole[:-10])
+    tensorboard.drop_from(tmp_path, 3)
+    assert [step for step, _ in _points(tmp_path, "train/loss")] == [1, 2]
+    assert len(caplog.records) == 1
+
+
+@users.needs_root
+def test_a_tensorboard_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    folder, history = tmp_path / "events", tmp_path / "history.csv"
+    _log(folder, history, first=0, steps=(1, 2, 3)).close(epath.Path(tmp_path / "copy.csv"))
+    for first in (2, 3):  # With and without something to drop.
+        with (
+            users.permissions(folder, 0o555),
+            pytest.raises(UserError, match=rf"^{folder}.*permission denied"),
+            file_errors.as_user_errors(place="unknown"),  # As the runner does.
+        ):
+            _log(folder, history, first=first)
 
 
 def _points(folder, tag):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from components.trainer import TrainerConfig, compiled_loop, input_pipeline, optimizers, step, strategies
+from components.trainer import TrainerConfig, compiled_loop, input_pipeline, optimizers, step
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.model import build_model
 from pipeline.configs import overrides
@@ -41,6 +41,7 @@ ANY_ORDER = {
     "model__augment_b__time_mask_seconds": 0.0,
 }
 STEPS = 20
+REPLICA_STEPS = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,8 +69,8 @@ def config(**changes):
 def set_up(settings, *, strategy, optimizer=None):
     """Builds the step as `components.trainer.train` does, or with another optimizer."""
     keras.utils.set_random_seed(1)
-    with strategy.scope(), strategies.precision_scope(settings.precision, strategy=strategy):
-        model = build_model(settings.model, seed=settings.seed)
+    with strategy.scope():
+        model = build_model(settings.model, seed=settings.seed, precision=settings.precision)
         optimizer = optimizer() if optimizer else optimizers.make(settings, variables=model.trainable_variables)
         optimizer.build(model.trainable_variables)
     return step.TrainingStep(
@@ -140,16 +141,18 @@ def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, 
     )
 
 
-def replica_runs(examples, *, strategy, checkpoint_dir=None):
-    """Trains without dropout by Adam, and with dropout by SGD, in whole batches and in micro-batches.
+def sgd():
+    """Makes an optimizer whose steps show a wrong factor of the gradient, which Adam's hide."""
+    return keras.optimizers.SGD(0.1, momentum=0.9)
 
-    SGD's steps show a wrong factor of the gradient, which Adam's hide.
-    """
-    with_sgd = {"strategy": strategy, "steps": 3, "optimizer": functools.partial(keras.optimizers.SGD, 0.1)}
+
+def replica_runs(examples, *, strategy, checkpoint_dir=None):
+    """Trains two encoders in whole batches, with a checkpoint, and one encoder in micro-batches."""
+    arguments = {"strategy": strategy, "steps": REPLICA_STEPS, "optimizer": sgd}
+    in_micro_batches = config(model__dropout=0.5, model__formats="log_mel+log_mel", **IN_MICRO_BATCHES)
     return [
-        train(config(), examples, strategy=strategy, steps=STEPS, checkpoint_dir=checkpoint_dir),
-        train(config(model__dropout=0.5, model__formats="log_mel+log_mel"), examples, **with_sgd),
-        train(config(model__dropout=0.5, **IN_MICRO_BATCHES), examples, **with_sgd),
+        train(config(model__dropout=0.5), examples, checkpoint_dir=checkpoint_dir, **arguments),
+        train(in_micro_batches, examples, **arguments),
     ]
 
 

@@ -14,7 +14,7 @@ from models import dual, subclips
 from models.config import ModelConfig
 from pipeline import checksums, cli
 from pipeline.serving import embed_files
-from tests import corpora
+from tests import corpora, users
 from tests.corpora import ODD_NAME
 
 
@@ -146,6 +146,45 @@ def test_a_damaged_copy_without_checksums_is_one_sentence(exported, tmp_path, ca
     error = capsys.readouterr().err.strip()
     assert str(model) in error
     assert error.endswith("copy it again, or repeat the `diptych run` that wrote it.")
+
+
+@users.needs_root
+@pytest.mark.parametrize("name", ["", "variables", *FILES, INFO])
+def test_a_model_without_permission_to_read_is_not_called_damaged(exported, tmp_path, capsys, name):
+    shutil.copytree(exported, tmp_path / "model")
+    corpora.write_tone(tmp_path / "a.wav")
+    arguments = ["embed", "--model", tmp_path / "model", "--output", tmp_path / "x.npz", tmp_path / "a.wav"]
+    with users.permissions(tmp_path / "model" / name, 0):
+        assert cli.main([*map(str, arguments)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert f"{tmp_path}/model" in error
+    assert "permission denied" in error
+    assert "copy it again" not in error
+    assert error.count("\n") == 0
+
+
+def test_a_model_with_an_operation_that_tensorflow_lacks_is_not_called_damaged(exported, tmp_path, capsys):
+    shutil.copytree(exported, tmp_path / "model")
+    graph = tmp_path / "model" / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes().replace(b"Conv2D", b"Conv9D"))
+    corpora.write_tone(tmp_path / "a.wav")
+    arguments = ["--model", tmp_path / "model", "--output", tmp_path / "x.npz", tmp_path / "a.wav"]
+    assert cli.main(["embed", *map(str, arguments)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert f"model has an operation that TensorFlow {tf.__version__} lacks (Op type not registered 'Conv9D'" in error
+    assert error.count("\n") == 0
+
+
+@pytest.mark.parametrize("error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")])
+def test_a_model_that_memory_does_not_hold_is_not_called_damaged(exported, tmp_path, capsys, monkeypatch, error):
+    def load(folder):
+        raise error
+
+    monkeypatch.setattr(tf.saved_model, "load", load)
+    corpora.write_tone(tmp_path / "a.wav")
+    arguments = ["--model", exported, "--output", tmp_path / "x.npz", tmp_path / "a.wav"]
+    assert cli.main(["embed", *map(str, arguments)]) == 2
+    assert f"--model {exported} does not fit into memory (" in capsys.readouterr().err
 
 
 def test_files_without_a_sample_are_quarantined(exported, tmp_path, capsys):
