@@ -187,7 +187,7 @@ def _chunks(audio: Iterator[np.ndarray], *, crop: int, size: int) -> Iterator[tu
     for clip, samples in enumerate(audio):
         starts = subclips.subclip_starts(samples.size, crop=crop, stride=subclips.half_crop(crop))
         samples = np.resize(samples, max(crop, samples.size))  # A shorter clip is repeated.
-        for start in probe_sample.spread(starts):
+        for start in probe_sample.evenly_spaced(starts):
             clips.append(clip)
             waveforms.append(samples[start : start + crop])
             if len(clips) == size:

@@ -100,7 +100,7 @@ def test_the_loss_chooses_the_best_model_if_there_are_few_labels(caplog, tmp_pat
 def test_the_loss_chooses_only_if_the_probe_cannot(targets, reason):
     sample = None
     if targets is not None:
-        sample = probe_sample.ProbeSample(places=((),) * len(targets), targets=targets, storage="pcm")
+        sample = probe_sample.ProbeSample(info=None, numbers=np.arange(len(targets)), targets=targets)
     said = validation.why_loss_chooses(sample)
     if reason is None:
         assert said is None
