@@ -16,7 +16,7 @@ from beam_jobs.examples.quiet import quiet_tfds
 
 if TYPE_CHECKING:
     from beam_jobs.examples.metadata import write_metadata
-    from beam_jobs.examples.read import dataset, parse, read_file, read_records
+    from beam_jobs.examples.read import dataset, parse, parse_labels, read_file, read_records
     from beam_jobs.examples.tfrecord import Writer
     from beam_jobs.examples.write import encode
 
@@ -32,6 +32,7 @@ __all__ = [
     "encode",
     "file_name",
     "parse",
+    "parse_labels",
     "quiet_tfds",
     "read_file",
     "read_info",
@@ -45,6 +46,7 @@ _MODULE_OF = {
     "dataset": "read",
     "encode": "write",
     "parse": "read",
+    "parse_labels": "read",
     "read_file": "read",
     "read_records": "read",
     "write_metadata": "metadata",

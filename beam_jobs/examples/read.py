@@ -42,6 +42,11 @@ def parse(serialized: tf.Tensor, *, storage: str = "pcm") -> dict[str, tf.Tensor
     return {**features, "audio": samples.decode(features["audio"], storage=storage)}
 
 
+def parse_labels(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parses `labels` and `fold` of one serialized Example, as `parse` does, without decoding its audio."""
+    return tf.io.parse_single_example(serialized, {name: _FEATURES[name] for name in ("labels", "fold")})
+
+
 def read_records(path: tf.Tensor | str, clips: tf.Tensor | int) -> tf.data.Dataset:
     """Streams the serialized clips of one TFRecord file, string ().
 

@@ -1,13 +1,14 @@
 """The clips that the Evaluator reads, and the same clips after embedding."""
 
 import dataclasses
+import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 from etils import epath
 
 from beam_jobs import examples
-from beam_jobs.examples import random_access
+from beam_jobs.examples import sampling
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,11 +105,7 @@ def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | Non
     """
     info = examples.read_info(directory)
     for split in splits:
-        if limit is None or limit >= info.splits[split]:
-            clips = examples.dataset(directory, split).as_numpy_iterator()
-        else:
-            clips = _sample(info, split, count=limit)
-        for clip in clips:
+        for clip in read_split(info, split, limit=limit, parse=functools.partial(examples.parse, storage=info.storage)):
             yield StoredClip(
                 audio=clip["audio"],
                 clip_id=clip["clip_id"].decode(),
@@ -118,9 +115,18 @@ def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | Non
             )
 
 
-def _sample(info: examples.ExamplesInfo, split: str, *, count: int) -> Iterator[Mapping[str, np.ndarray]]:
-    """Draws clips of a split, each with the same probability, and yields them as `examples.dataset` does."""
-    places = [place for file in info.files(split) for place in random_access.record_places(file)]
-    for index in np.sort(np.random.default_rng(0).permutation(len(places))[:count]):
-        clip = examples.parse(random_access.read_record(places[index]), storage=info.storage)
-        yield {name: value.numpy() for name, value in clip.items()}
+def read_split(
+    info: examples.ExamplesInfo, split: str, *, limit: int | None, parse: sampling.Parser
+) -> Iterator[Mapping[str, np.ndarray]]:
+    """Yields the clips of a split, or a sample of them that is always the same, in order.
+
+    Args:
+        info: The examples.
+        split: The split.
+        limit: Maximum number of clips; None reads all.
+        parse: Parses a serialized Example.
+    """
+    numbers = np.arange(info.splits[split])
+    if limit is not None and limit < len(numbers):
+        numbers = sampling.drawing_order(info, split, count=limit, seed=0)[:limit]
+    yield from sampling.read_clips(info, split, numbers=numbers, parse=parse).as_numpy_iterator()

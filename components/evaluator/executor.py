@@ -133,7 +133,7 @@ def _probe_all(
             results[name] = results[same]
         else:
             result = _probe_one(config, chosen.probe, probed, name, classes=classes)
-            results[name] = dataclasses.replace(result, predictions=_spread(result.predictions, is_probed))
+            results[name] = dataclasses.replace(result, predictions=_for_all_clips(result.predictions, is_probed))
         score = round(results[name].score, 4)
         context.progress.update(len(results), total=len(clips.features), unit="probes", **{name: score})
     return results
@@ -146,13 +146,13 @@ def _probed_clips(chosen: ProbeChoice, clips: Clips) -> np.ndarray:
     return np.array([bool(labels) for labels in clips.labels])
 
 
-def _spread(predictions: np.ndarray | None, is_probed: np.ndarray) -> np.ndarray | None:
+def _for_all_clips(predictions: np.ndarray | None, is_probed: np.ndarray) -> np.ndarray | None:
     """Returns predictions of the probed clips as predictions of all clips, with -1 for the others."""
     if predictions is None:
         return None
-    spread = np.full(len(is_probed), -1)
-    spread[is_probed] = predictions
-    return spread
+    for_all = np.full(len(is_probed), -1)
+    for_all[is_probed] = predictions
+    return for_all
 
 
 def _same_features(name: str, encoders: Sequence[str]) -> str | None:

@@ -4,8 +4,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from etils import epath
-
 from beam_jobs import examples
 from beam_jobs.statistics.example_statistics import ExampleStatistics
 
@@ -83,7 +81,7 @@ def from_clips(clips: Iterable[tuple[Sequence[int], int, str]], *, label_names: 
 
 
 def read(info: examples.ExamplesInfo, *, limit: int | None = None) -> LabelCounts:
-    """Counts the clips of stored examples, which are read for this.
+    """Counts the clips of stored examples, which are read for this, but whose audio is not decoded.
 
     Args:
         info: The examples.
@@ -92,7 +90,11 @@ def read(info: examples.ExamplesInfo, *, limit: int | None = None) -> LabelCount
     if not info.label_names:
         return from_clips((), label_names=())
     # Imported here because it imports TensorFlow, which the statistics spare.
-    from components.evaluator.clips import read_clips
+    from components.evaluator.clips import read_split
 
-    clips = read_clips(epath.Path(info.directory), splits=info.splits, limit=limit)
-    return from_clips(((clip.labels, clip.fold, clip.split) for clip in clips), label_names=info.label_names)
+    clips = (
+        (clip["labels"].tolist(), int(clip["fold"]), split)
+        for split in info.splits
+        for clip in read_split(info, split, limit=limit, parse=examples.parse_labels)
+    )
+    return from_clips(clips, label_names=info.label_names)

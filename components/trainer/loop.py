@@ -181,14 +181,30 @@ class TrainingLoop:
         with self._averaged_weights.swapped_in():
             result = self._validation.run()
         score = strategies.mean_over_hosts(self._step.strategy, result.score)
+        state = self._forget_best_of_other_metric(state, metric=result.metric)
         if state.best_score is None or score > state.best_score:
-            self._checkpoints.save_best(ValidationState(best_step=done, best_score=score, last_validated_step=done))
+            self._checkpoints.save_best(
+                ValidationState(best_step=done, best_score=score, metric=result.metric, last_validated_step=done)
+            )
         else:
             self._checkpoints.validation_state = dataclasses.replace(
                 state, validations_since=state.validations_since + 1, last_validated_step=done
             )
         self._log.validation(done, result.figures, similarities=result.similarities)
         self._collapse_warning.update(done, result.ranks)
+
+    def _forget_best_of_other_metric(self, state: ValidationState, *, metric: str) -> ValidationState:
+        """Forgets the best model if a run before chose it by another metric, whose scores cannot be compared."""
+        comparable = state.comparable_with(metric)
+        if comparable is not state:
+            logging.warning(
+                "the best model so far, of step %d, was chosen by %s, and now %s chooses: the best one is chosen anew, "
+                "from here",
+                state.best_step,
+                state.metric or "an earlier version of Diptych",
+                metric,
+            )
+        return comparable
 
     def _save_if_due(self, done: int) -> None:
         if done % self._config.checkpoint_every == 0 and done < self._config.steps:

@@ -5,11 +5,7 @@ import numpy as np
 from components import metrics
 
 MIN_CLIPS = 2
-"""A class with fewer positive clips, or with fewer others, is not scored: without its only clip, nothing can learn it.
-
-A higher bound would leave classes with little noise of their own, but fewer of them: with AudioSet's long tail of
-classes, 5 or 10 told models of different quality apart less surely.
-"""
+"""A class with fewer positive clips, or fewer others, is not scored: without its only clip, nothing can learn it."""
 
 _RIDGES = tuple(10.0**power for power in range(-3, 5))
 
@@ -22,6 +18,11 @@ def scored_classes(targets: np.ndarray) -> np.ndarray:
     """
     positives = targets.sum(axis=0)
     return np.flatnonzero((positives >= MIN_CLIPS) & (len(targets) - positives >= MIN_CLIPS))
+
+
+def count_scored_clips(targets: np.ndarray) -> int:
+    """Returns the number of clips that have a label of a scored class."""
+    return int(targets[:, scored_classes(targets)].any(axis=1).sum())
 
 
 def metric_name(targets: np.ndarray) -> str:
@@ -65,7 +66,8 @@ def leave_one_out(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
     The hat matrix gives these predictions in closed form. The strength of the ridge is the one with the least squared
     error. Every prediction uses the shares of the classes among all clips as its intercept, not among the other clips:
     without one of its positives, the share of a class is a little smaller. Alone, this difference would rank all
-    positives of a class last, so that features without information would score far below chance.
+    positives of a class last, so that features without information would score far below chance. The slopes still lack
+    the clip, too, so that such features score somewhat below chance in classes with few positives.
 
     Args:
         features: `(clips, dim)`. They are standardized over all clips.

@@ -32,7 +32,7 @@ from components.trainer.training_input import TrainingInput
 from models.dual import DualEncoder
 
 _MAX_VALIDATION_CLIPS = 512
-_VALIDATION_CHUNK = 64  # Clips that validation embeds at a time.
+_VALIDATION_CHUNK = 64  # Clips that a replica embeds at a time in validation.
 
 
 def train(
@@ -196,6 +196,7 @@ def _make_validation(
         temperature=config.temperature,
         probe_clips=config.probe_clips,
         chunk=min(training_step.micro_batch, _VALIDATION_CHUNK),
+        strategy=training_step.strategy,
         seed=config.seed,
     )
 

@@ -1,6 +1,8 @@
 """Validates a model on the valid split during training: contrastive loss, effective ranks and a probe."""
 
 import dataclasses
+import functools
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,7 +18,7 @@ from models import contrastive, subclips
 from models.dual import DualEncoder
 
 MIN_PROBE_CLIPS = 200
-"""With fewer labeled clips, the probe is too noisy to choose the best model."""
+"""With fewer clips in its score, the probe is too noisy to choose the best model."""
 
 _CLIPS_SHOWN = 64
 
@@ -27,13 +29,15 @@ class ValidationResult:
 
     Attributes:
         score: Chooses the best model; higher is better. It is the score of the probe, or the negative loss if the
-            probe has fewer than `MIN_PROBE_CLIPS` clips or no class with enough of them.
+            probe scores fewer than `MIN_PROBE_CLIPS` clips.
+        metric: Name of the figure that is the score: "probe_accuracy", "probe_mAP", or "loss".
         ranks: Name of an embedding -> its effective rank.
         figures: All figures for the logs, by name; they include the ranks.
         similarities: `(n, n)` cosines of projections of the first clips: branch A in rows, branch B in columns.
     """
 
     score: float
+    metric: str
     ranks: dict[str, float]
     figures: dict[str, float]
     similarities: np.ndarray
@@ -51,7 +55,8 @@ class Validation:
         batch: The crops of the contrastive loss, see `input_pipeline.validation_batch`.
         temperature: tau of the loss.
         probe_clips: Maximum number of clips for the probe; 0 for no probe.
-        chunk: Number of crops or sub-clips to embed at a time.
+        chunk: Number of crops or sub-clips that a replica embeds at a time.
+        strategy: How the model is trained. All its replicas, of all hosts, embed a part; the default is one device.
         seed: Seed of the probe's sample of clips.
 
     Attributes:
@@ -67,14 +72,17 @@ class Validation:
         temperature: float,
         probe_clips: int,
         chunk: int,
+        strategy: tf.distribute.Strategy | None = None,
         seed: int = 0,
     ):
-        self._crop_samples, self._chunk = model.crop_samples, chunk
+        strategy = strategy or tf.distribute.get_strategy()
+        self._crop_samples, self._chunk = model.crop_samples, chunk * strategy.num_replicas_in_sync
         self._crops_a, self._crops_b = batch["a"].numpy(), batch["b"].numpy()
         self._compute_loss = make_loss(model, temperature=temperature)
-        self._encode_a = _in_chunks(lambda x: {"": model.encode(0, x, training=False)}, model, chunk=chunk)
-        self._encode_b = _in_chunks(lambda x: {"": model.encode(1, x, training=False)}, model, chunk=chunk)
-        self._embed = _in_chunks(model.embed, model, chunk=chunk)
+        in_chunks = functools.partial(_in_chunks, crop=model.crop_samples, chunk=chunk, strategy=strategy)
+        self._encode_a = in_chunks(lambda x: {"": model.encode(0, x, training=False)})
+        self._encode_b = in_chunks(lambda x: {"": model.encode(1, x, training=False)})
+        self._embed = in_chunks(model.embed)
         sample = probe_sample.draw(info, max_clips=probe_clips, seed=seed)
         self._probe = sample if sample is not None and ridge_probe.can_score(sample.targets) else None
         self._probe_chooses = why_loss_chooses(sample) is None
@@ -84,12 +92,13 @@ class Validation:
 
     def run(self) -> ValidationResult:
         """Validates the model with its current weights. It does not change the model."""
+        started = time.monotonic()
         logs, similarities = self._compute_loss(self._encode_a(self._crops_a)[""], self._encode_b(self._crops_b)[""])
         figures = {name: float(value) for name, value in logs.items()}
         embeddings = self._embed(self._crops_a) if self._probe is None else self._embed_clips(self._probe)
         ranks = {name: collapse.effective_rank(values) for name, values in embeddings.items()}
         figures.update({f"effective_rank_{name}": rank for name, rank in ranks.items()})
-        score = -figures["loss"]
+        chooses = "loss"
         if self._probe is not None:
             features = np.concatenate(list(embeddings.values()), axis=1)
             targets = self._probe.targets
@@ -98,8 +107,12 @@ class Validation:
             figures["probe_classes"] = len(ridge_probe.scored_classes(targets))
             figures["probe_classes_left_out"] = targets.shape[1] - figures["probe_classes"]
             if self._probe_chooses:
-                score = probe_score
-        return ValidationResult(score=score, ranks=ranks, figures=figures, similarities=similarities.numpy())
+                chooses = f"probe_{metric}"
+        score = -figures["loss"] if chooses == "loss" else figures[chooses]
+        figures["seconds"] = time.monotonic() - started
+        return ValidationResult(
+            score=score, metric=chooses, ranks=ranks, figures=figures, similarities=similarities.numpy()
+        )
 
     def _embed_clips(self, sample: probe_sample.ProbeSample) -> dict[str, np.ndarray]:
         """Returns the mean embedding of the sub-clips of each clip, by name, float32 `(clips, dim)`.
@@ -156,6 +169,12 @@ def why_loss_chooses(sample: probe_sample.ProbeSample | None) -> str | None:
             f"among {len(sample):,} labeled clips of the valid split, no class has {ridge_probe.MIN_CLIPS} clips and "
             f"{ridge_probe.MIN_CLIPS} of other classes"
         )
+    scored = ridge_probe.count_scored_clips(sample.targets)
+    if scored < MIN_PROBE_CLIPS:
+        return (
+            f"only {scored:,} of {len(sample):,} labeled clips of the valid split are of a class with at least "
+            f"{ridge_probe.MIN_CLIPS} clips, and a probe needs {MIN_PROBE_CLIPS}"
+        )
     return None
 
 
@@ -170,7 +189,7 @@ def _log_choice(sample: probe_sample.ProbeSample | None, *, max_clips: int) -> N
         "the %s of a probe on %s clips and %s classes of the valid split chooses the best model; %s other classes have "
         "fewer than %d clips in it and are left out",
         ridge_probe.metric_name(sample.targets),
-        f"{len(sample):,}",
+        f"{ridge_probe.count_scored_clips(sample.targets):,}",
         f"{scored:,}",
         f"{present - scored:,}",
         ridge_probe.MIN_CLIPS,
@@ -187,7 +206,7 @@ def _chunks(audio: Iterator[np.ndarray], *, crop: int, size: int) -> Iterator[tu
     for clip, samples in enumerate(audio):
         starts = subclips.subclip_starts(samples.size, crop=crop, stride=subclips.half_crop(crop))
         samples = np.resize(samples, max(crop, samples.size))  # A shorter clip is repeated.
-        for start in probe_sample.spread(starts):
+        for start in probe_sample.evenly_spaced(starts):
             clips.append(clip)
             waveforms.append(samples[start : start + crop])
             if len(clips) == size:
@@ -198,25 +217,34 @@ def _chunks(audio: Iterator[np.ndarray], *, crop: int, size: int) -> Iterator[tu
 
 
 def _in_chunks(
-    function: Callable[[tf.Tensor], dict[str, tf.Tensor]], model: DualEncoder, *, chunk: int
+    function: Callable[[tf.Tensor], dict[str, tf.Tensor]], *, crop: int, chunk: int, strategy: tf.distribute.Strategy
 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Compiles a function of crops, float32 `(chunk, crop_samples)`.
+    """Compiles a function of crops, float32 `(chunk, crop)`, and lets each replica compute its part of the crops.
 
     Returns:
-        A function of int16 `(clips, crop_samples)`, for any number of clips. It computes `chunk` of them at a time.
+        A function of int16 `(clips, crop)`, for any number of clips. All hosts must call it with the same crops.
     """
+    size = chunk * strategy.num_replicas_in_sync
 
-    @tf.function(input_signature=[tf.TensorSpec((chunk, model.crop_samples), tf.int16)])
+    def on_replica(crops: tf.Tensor) -> dict[str, tf.Tensor]:
+        replica = tf.distribute.get_replica_context()
+        part = tf.slice(crops, [replica.replica_id_in_sync_group * chunk, 0], [chunk, crop])
+        outputs = {name: tf.cast(output, tf.float32) for name, output in function(pcm.to_float(part)).items()}
+        if strategy.num_replicas_in_sync == 1:
+            return outputs
+        return {name: replica.all_gather(output, axis=0) for name, output in outputs.items()}
+
+    @tf.function(input_signature=[tf.TensorSpec((size, crop), tf.int16)])
     def compiled(crops: tf.Tensor) -> dict[str, tf.Tensor]:
-        return function(pcm.to_float(crops))
+        outputs = strategy.run(on_replica, args=(crops,))
+        return {name: strategy.experimental_local_results(output)[0] for name, output in outputs.items()}
 
     def run(crops: np.ndarray) -> dict[str, np.ndarray]:
         parts = []
-        for start in range(0, len(crops), chunk):
-            part = crops[start : start + chunk]
-            padded = np.pad(part, ((0, chunk - len(part)), (0, 0)))  # One shape needs one compilation.
-            outputs = compiled(padded)
-            parts.append({name: tf.cast(out, tf.float32).numpy()[: len(part)] for name, out in outputs.items()})
+        for start in range(0, len(crops), size):
+            part = crops[start : start + size]
+            padded = np.pad(part, ((0, size - len(part)), (0, 0)))  # One shape needs one compilation.
+            parts.append({name: output.numpy()[: len(part)] for name, output in compiled(padded).items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     return run

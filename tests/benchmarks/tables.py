@@ -142,12 +142,18 @@ def validation_rank(result: dict) -> str:
             f"**{result[name]['spearman']:.2f}** for {words} (95 % interval {low:.2f} to {high:.2f}), which chooses a "
             f"copy {result[name]['below_best']:.3f} mAP below the best"
         )
-    return paragraph(
+    header = ["after steps", *(f"{row['step']:,}" for row in rows)]
+    lines = [
+        [words, *(f"{row[name]:.{digits}f}" for row in rows)]
+        for name, words, digits in (("probe", "probe", 3), ("loss", "loss", 2), ("evaluator", "Evaluator", 3))
+    ]
+    said = paragraph(
         f"{result['corpus']}, with {clips['train']:,} clips to train, {clips['valid']:,} to validate and "
-        f"{clips['eval']:,} to evaluate: {len(rows)} copies of a small model, from the untrained one to that after "
-        f"{result['steps']:,} steps. Spearman's rank correlation with the Evaluator's mAP is {parts[0]}, and "
-        f"{parts[1]}. Measured on {_where(result)}"
+        f"{clips['eval']:,} to evaluate: {len(rows)} copies of a small model, of a training of {result['steps']:,} "
+        f"steps. Spearman's rank correlation with the Evaluator's mAP is {parts[0]}, and {parts[1]}. Measured on "
+        f"{_where(result)}"
     )
+    return table(header, lines) + "\n" + said
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

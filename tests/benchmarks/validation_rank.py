@@ -1,8 +1,10 @@
 """Whether validation chooses the model that the Evaluator would choose: `python -m tests.benchmarks.validation_rank`.
 
-Trains a small model, keeps a copy of it at equal distances, and scores each copy as the Trainer's validation does, by
-its probe and by its loss, and as the Evaluator does. Reports Spearman's rank correlation with the Evaluator's score,
-with a 95 % interval from resampling the copies, and how far the model that validation chooses is from the best one.
+Trains a small model, keeps a copy of it after some of the steps, and scores each copy as the Trainer's validation does,
+by its probe and by its loss, and as the Evaluator does. Reports Spearman's rank correlation with the Evaluator's score,
+with a 95 % interval from resampling the copies, and how far the model that validation chooses is from the best one. By
+default most copies are of the first steps, in which a model improves quickly, for the ranks of equally good copies are
+those of noise.
 
 The corpus is generated as in the preset `quickstart`, but with more valid clips; with `--esc50` it is ESC-50, of which
 folds 1 to 3 train, fold 4 validates and fold 5 evaluates. With `--work`, a run that was stopped continues.
@@ -37,6 +39,7 @@ from tests.components import stored_examples
 
 GENERATED_CLIPS = {"train": 576, "valid": 400, "eval": 400}
 ESC50_SPLITS = {"1": "train", "2": "train", "3": "train", "4": "valid", "5": "eval"}
+COPIES = (0, 5, 10, 20, 30, 40, 60, 80, 120, 160, 240, 320, 480)
 _RESAMPLINGS = 2000
 
 Clip = tuple[np.ndarray, tuple[int, ...], int]
@@ -47,9 +50,11 @@ def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--esc50", type=pathlib.Path, help="ESC-50's folder; without it, the corpus is generated")
-    parser.add_argument("--steps", type=int, default=300, help="steps of the training")
+    parser.add_argument("--steps", type=int, default=480, help="steps of the training")
     parser.add_argument("--batch-size", type=int, default=32, help="clips in a batch")
-    parser.add_argument("--copies", type=int, default=12, help="copies of the model, besides the untrained one")
+    parser.add_argument(
+        "--copies", type=_steps, default=COPIES, help="steps after which to score the model, with commas; 0: untrained"
+    )
     parser.add_argument("--work", type=pathlib.Path, help="folder that keeps the examples and the copies")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
     flags = parser.parse_args()
@@ -76,6 +81,7 @@ def main() -> None:
         "clips": clip_counts,
         "steps": flags.steps,
         "batch_size": flags.batch_size,
+        "copies": list(flags.copies),
         **compare(rows),
         "rows": rows,
     }
@@ -117,19 +123,28 @@ def _interval(scores: np.ndarray, evaluator: np.ndarray) -> list[float]:
     return [round(float(bound), 3) for bound in np.percentile(drawn, [2.5, 97.5])]
 
 
+def _steps(text: str) -> tuple[int, ...]:
+    return tuple(sorted({int(step) for step in text.split(",")}))
+
+
 def _train(
-    config: TrainerConfig, folder: pathlib.Path, *, work: pathlib.Path, copies: int
+    config: TrainerConfig, folder: pathlib.Path, *, work: pathlib.Path, copies: Sequence[int]
 ) -> Iterator[tuple[int, pathlib.Path]]:
-    """Trains, and yields the copies of the model as files. A complete set of copies is not trained again."""
-    every = config.steps // copies
-    paths = {step: work / f"step-{step:05d}.keras" for step in range(0, config.steps + 1, every)}
-    if not all(path.exists() for path in paths.values()):
+    """Trains up to the last copy that is missing, and yields the copies of the model as files.
+
+    On one device, the same steps end in the same weights, so that copies of an earlier run may stay.
+    """
+    paths = {step: work / f"step-{step:05d}.keras" for step in copies}
+    missing = [step for step in copies if not paths[step].exists()]
+    if missing:
         setup, iterators = on_one_device(config, folder)
         loop = compiled_loop.make_loop(setup)
-        for step, path in paths.items():
-            if step:
-                loop(iterators, tf.constant(every))
-            setup.model.save(path)
+        done = 0
+        for step in missing:
+            if step > done:
+                loop(iterators, tf.constant(step - done))
+            setup.model.save(paths[step])
+            done = step
     yield from paths.items()
 
 

@@ -17,6 +17,9 @@ from components.evaluator.labels import LabelCounts
 
 Probe = Literal["linear", "mlp"]
 
+MIN_TEST_CLIPS = 5
+"""With fewer clips to test on, `auto` runs no probe: a single clip would decide more than a fifth of the score."""
+
 _SHOWN_CLASSES = 5
 
 
@@ -27,10 +30,10 @@ class ProbeChoice:
     Attributes:
         probe: Name of the probe, or None to run no probe.
         classes: Indices of the classes that it scores.
-        left_out: What of the examples it leaves out, for messages; empty if nothing.
+        left_out: What the probe leaves out, for messages; empty if nothing.
         note: The reason why no probe runs, or None.
-        needs_score: Whether a model must not be blessed without a score. Only who gives no labels, or names no probe,
-            does not expect one.
+        needs_score: Whether a model must not be blessed without a score. It needs none if the examples have no labels,
+            or if the config asks for no probe.
     """
 
     probe: Probe | None
@@ -89,15 +92,16 @@ def choose_probe(
         return _choice(requested, counts)
     if not any(counts.labeled.values()):
         return ProbeChoice(probe=None, note="no labels in the examples", needs_score=False)
+    tested = {"linear": _linear_test_clips(counts), "mlp": _mlp_test_clips(counts)}
     # A clip with several labels has no place in the linear probe.
     has_mostly_several = 2 * counts.several > sum(counts.labeled.values())
-    order: tuple[Probe, ...] = ("mlp", "linear") if has_mostly_several else ("linear", "mlp")
+    prefers_mlp = has_mostly_several or tested["mlp"] > tested["linear"]
+    order: tuple[Probe, ...] = ("mlp", "linear") if prefers_mlp else ("linear", "mlp")
     for probe in order:
-        if not objections[probe]:
+        if not objections[probe] and tested[probe] >= MIN_TEST_CLIPS:
             return _choice(probe, counts)
-    note = objections["mlp"]
-    if counts.has_folds:
-        note = f"{objections['linear']}, and {note}"
+    reasons = {probe: objections[probe] or _too_few(tested[probe]) for probe in order}
+    note = f"{reasons['linear']}, and {reasons['mlp']}" if counts.has_folds else reasons["mlp"]
     return ProbeChoice(probe=None, note=note)
 
 
@@ -133,11 +137,29 @@ def _linear_classes(counts: LabelCounts) -> tuple[int, ...]:
 
 def _mlp_classes(counts: LabelCounts) -> tuple[int, ...]:
     """Returns the classes that have positive and negative clips in both of the splits train and eval."""
+    if not all(counts.labeled.get(split) for split in ("train", "eval")):
+        return ()
     return tuple(
         label
         for label in range(len(counts.label_names))
         if all(0 < counts.positives[split][label] < counts.labeled[split] for split in ("train", "eval"))
     )
+
+
+def _linear_test_clips(counts: LabelCounts) -> int:
+    """Returns how many clips the linear probe is tested on."""
+    classes = set(_linear_classes(counts))
+    return sum(clips for (fold, label), clips in counts.alone.items() if fold and label in classes)
+
+
+def _mlp_test_clips(counts: LabelCounts) -> int:
+    """Returns how many clips with a label that it scores the mlp probe is tested on; at most, if they have several."""
+    positives = counts.positives.get("eval", ())
+    return min(counts.labeled.get("eval", 0), sum(positives[label] for label in _mlp_classes(counts)))
+
+
+def _too_few(clips: int) -> str:
+    return f"a probe would be tested on {text.plural(clips, 'clip')}, which is fewer than {MIN_TEST_CLIPS}"
 
 
 def _choice(probe: Probe, counts: LabelCounts) -> ProbeChoice:

@@ -37,35 +37,42 @@ PROBED = {
         _in_folds([*BALANCED, (0, 1)], [*BALANCED, (0, 2)]), "linear", (0, 1, 2), "2 clips with several labels",
     ),
     "a class with one clip": (
-        _in_folds(BALANCED, [A, B]), "linear", (0, 1), "1 of 3 classes, not in two folds (c)",
+        _in_folds([A, *BALANCED], [A, B]), "linear", (0, 1), "1 of 3 classes, not in two folds (c)",
     ),
     "fold gaps": (
         [(clip, fold, "train") for fold in (1, 3, 7) for clip in BALANCED], "linear", (0, 1, 2), "",
     ),
     "folds for some clips only": (
-        [*_in_folds(BALANCED, [A, B]), *_in_splits(train=BALANCED)], "linear", (0, 1),
+        [*_in_folds([A, *BALANCED], [A, B]), *_in_splits(train=BALANCED)], "linear", (0, 1),
         "1 of 3 classes, not in two folds (c)",
     ),
     "one fold, but an eval split": (
-        [*_in_folds(BALANCED), *_in_splits(eval=BALANCED)], "mlp", (0, 1, 2), "",
+        [*_in_folds(BALANCED), *_in_splits(eval=BALANCED * 2)], "mlp", (0, 1, 2), "",
     ),
     "one fold of each class, but an eval split": (
-        [*_in_folds([A], [B], [C]), (A, 1, "eval"), (B, 2, "eval"), (C, 3, "eval")], "mlp", (0, 1, 2), "",
+        [*_in_folds([A], [B], [C]), *[(A, 1, "eval"), (B, 2, "eval"), (C, 3, "eval")] * 2], "mlp", (0, 1, 2), "",
     ),
     "several labels with folds": (
-        [((0, 1), 1, "train"), ((1, 2), 2, "train"), ((0, 1), 1, "eval"), ((1, 2), 2, "eval")], "mlp", (0, 2),
+        [((0, 1), 1, "train"), ((1, 2), 2, "train"), *[((0, 1), 1, "eval"), ((1, 2), 2, "eval")] * 3],
+        "mlp", (0, 2),
         "1 of 3 classes, not both present and absent in train and in eval (b)",
     ),
-    "splits": (_in_splits(train=BALANCED, eval=BALANCED), "mlp", (0, 1, 2), ""),
+    "splits": (_in_splits(train=BALANCED, eval=BALANCED * 2), "mlp", (0, 1, 2), ""),
     "a class only in eval": (
-        _in_splits(train=[A, B], eval=BALANCED), "mlp", (0, 1),
+        _in_splits(train=[A, B], eval=BALANCED * 3), "mlp", (0, 1),
         "1 of 3 classes, not both present and absent in train and in eval (c)",
     ),
     "unlabeled clips": (
-        _in_splits(train=[*BALANCED, ()], eval=[*BALANCED, (), ()]), "mlp", (0, 1, 2), "3 clips without a label",
+        _in_splits(train=[*BALANCED, ()], eval=[*BALANCED * 2, (), ()]), "mlp", (0, 1, 2), "3 clips without a label",
     ),
     "a class on every clip": (
-        _in_splits(train=[A, (0, 1), C], eval=[(0, 2), (0, 1)]), "mlp", (1, 2), "1 of 3 classes",
+        _in_splits(train=[A, (0, 1), C], eval=[(0, 2), (0, 1)] * 3), "mlp", (1, 2), "1 of 3 classes",
+    ),
+    "two classes with two clips in folds, but a large eval split": (
+        [*_in_folds([A, B], [A, B]), *_in_splits(train=BALANCED, eval=BALANCED * 2)], "mlp", (0, 1, 2), "",
+    ),
+    "as many clips in folds as in eval": (
+        [*_in_folds(BALANCED, BALANCED), *_in_splits(eval=BALANCED * 2)], "linear", (0, 1, 2), "",
     ),
 }  # fmt: skip
 
@@ -107,6 +114,17 @@ def test_what_cannot_be_probed_is_refused_but_by_auto_which_does_not_bless_it(ca
         with pytest.raises(UserError, match=rf"evaluator\.probe={probe} cannot work, because .*evaluator.probe=auto"):
             choose_probe(probe, info=INFO, counts=counts)
     assert not choose_probe("none", info=INFO, counts=counts).needs_score
+
+
+@pytest.mark.parametrize(
+    "clips", [_in_folds([A, B], [A, B]), _in_splits(train=BALANCED, eval=[A, B, C, A])], ids=["folds", "splits"]
+)
+def test_auto_gives_no_score_if_a_single_clip_would_decide_it(clips):
+    choice = choose_probe("auto", info=INFO, counts=_counts(clips))
+    assert (choice.probe, choice.needs_score) == (None, True)
+    assert "a probe would be tested on 4 clips, which is fewer than 5" in choice.note
+    probe = "linear" if clips[0][1] else "mlp"
+    assert choose_probe(probe, info=INFO, counts=_counts(clips)).probe == probe
 
 
 @pytest.mark.parametrize("names", [(), NAMES], ids=["no class", "classes without a clip"])

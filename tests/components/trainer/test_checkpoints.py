@@ -28,7 +28,7 @@ def test_the_newest_and_the_best_are_kept_and_read_back(tmp_path):
             checkpoints.save_best(ValidationState(best_step=to, best_score=0.5))
     assert _names(tmp_path) == ["best-00000002", "step-00000003", "step-00000004"]
     saved = json.loads((tmp_path / "best-00000002" / "checkpoint.json").read_text())
-    assert saved["standing"] == {"step": 2, "score": 0.5, "waited": 0, "looked": 0}
+    assert saved["standing"] == {"step": 2, "score": 0.5, "metric": None, "waited": 0, "looked": 0}
     again, _, resumed = open_state(tmp_path)
     assert resumed.step == resumed.last_saved == 4
     assert resumed.validation_state == ValidationState(best_step=2, best_score=0.5)

@@ -16,13 +16,16 @@ class _ScoredValidation(validation.Validation):
 
     scores: Iterator[float]
 
+    metric: str
+
     def run(self):
-        return dataclasses.replace(super().run(), score=next(self.scores))
+        return dataclasses.replace(super().run(), score=next(self.scores), metric=self.metric)
 
 
-def _set_scores(monkeypatch, *scores):
+def _set_scores(monkeypatch, *scores, metric="loss"):
     monkeypatch.setattr(validation, "Validation", _ScoredValidation)
     monkeypatch.setattr(_ScoredValidation, "scores", iter(scores), raising=False)
+    monkeypatch.setattr(_ScoredValidation, "metric", metric, raising=False)
 
 
 def test_the_best_model_by_validation_is_published(inputs, tmp_path, monkeypatch):
@@ -40,6 +43,21 @@ def test_the_best_model_by_validation_is_published(inputs, tmp_path, monkeypatch
     resumed = trainer_runs.execute(config, inputs, tmp_path / "stopped")
     for weights, expected in zip(trainer_runs.weights(resumed), trainer_runs.weights(whole), strict=True):
         np.testing.assert_array_equal(weights, expected)
+
+
+@pytest.mark.parametrize(("metric", "best"), [("probe_mAP", 6), ("loss", 2)])
+def test_a_resumed_run_does_not_compare_scores_of_different_metrics(
+    inputs, tmp_path, monkeypatch, caplog, metric, best
+):
+    config = trainer_runs.config(eval_every=2, checkpoint_every=1)
+    _set_scores(monkeypatch, 0.9, metric="loss")
+    with pytest.raises(KeyboardInterrupt):
+        trainer_runs.execute(config, inputs, tmp_path, progress=trainer_runs.StopsAt(3))
+    _set_scores(monkeypatch, 0.1, 0.2, metric=metric)
+    resumed = trainer_runs.execute(config, inputs, tmp_path)
+    assert json.loads((resumed.outputs["model"] / "training.json").read_text())["best_step"] == best
+    said = "the best model so far, of step 2, was chosen by loss, and now probe_mAP chooses" in caplog.text
+    assert said == (metric == "probe_mAP")
 
 
 def test_training_stops_early_without_a_better_model_for_long(inputs, tmp_path, monkeypatch, caplog):

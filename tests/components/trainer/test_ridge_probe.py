@@ -3,6 +3,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import average_precision_score
 
+from components import metrics
 from components.trainer import ridge_probe
 
 
@@ -76,6 +77,17 @@ def test_an_embedding_without_information_scores_chance(dim):
     chance = np.random.default_rng(0).normal(size=two_labels.shape)
     expected = np.mean([average_precision_score(two_labels[:, k], chance[:, k]) for k in range(20)])
     assert np.mean(scores) == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("dim", [64, 600])
+def test_an_embedding_without_information_never_beats_chance_with_a_long_tail_of_classes(dim):
+    """It scores below chance: what is fitted without a positive clip leans a little away from it."""
+    targets = _long_tail(clips=600)
+    targets = targets[:, ridge_probe.scored_classes(targets)]
+    rng = np.random.default_rng(0)
+    chance = metrics.multi_label(targets, rng.normal(size=targets.shape))["mAP"]
+    score = np.mean([ridge_probe.score(rng.normal(size=(600, dim)), targets)[1] for _ in range(3)])
+    assert 0.3 * chance < score < 1.1 * chance
 
 
 def test_constant_features_score_as_the_largest_class_does():

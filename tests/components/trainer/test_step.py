@@ -28,6 +28,7 @@ def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_dev
         assert training.distance(on_replicas.weights, on_one.weights) < 1e-4
         for name in step.NORM_LOGS:
             assert on_replicas.logs[name] == pytest.approx(on_one.logs[name], rel=1e-3), name
+    _check_validated_alike(replicated[0], expected[0])
     # One device resumes from the checkpoint of several replicas.
     setup = training.set_up(training.config(), strategy=one_device, optimizer=training.sgd)
     assert training.checkpoints(setup, f"{output}.checkpoints").step == training.REPLICA_STEPS
@@ -67,10 +68,17 @@ def test_two_processes_train_as_one(tmp_path, one_device):
         for environment in cluster.environments(2)
     ]
     settings = training.config(**training.ANY_ORDER)
-    expected = training.train(settings, examples, strategy=one_device, steps=training.STEPS)
+    expected = training.train(settings, examples, strategy=one_device, steps=training.STEPS, validates=True)
     for worker in workers:
         assert "mean over hosts: 0.5" in worker.communicate(timeout=280)[0]
         assert worker.returncode == 0
     trained = pickle.loads((tmp_path / "result").read_bytes())
     np.testing.assert_allclose(trained.losses, expected.losses, rtol=1e-4)
     assert training.distance(trained.weights, expected.weights) < 1e-4
+    _check_validated_alike(trained, expected)
+
+
+def _check_validated_alike(on_replicas, on_one):
+    for name in ("loss", "effective_rank_waveform", "effective_rank_log_mel"):
+        figures = on_replicas.validated.figures, on_one.validated.figures
+        assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-3), name

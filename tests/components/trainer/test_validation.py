@@ -72,15 +72,21 @@ def _choice(caplog, tmp_path, *, clips, labels_of):
 
 def test_the_probe_chooses_the_best_model_if_there_are_enough_labels(caplog, tmp_path):
     result, log = _choice(caplog, tmp_path, clips=200, labels_of=lambda i: (i % 2,))
-    assert result.score == result.figures["probe_accuracy"]
+    assert (result.score, result.metric) == (result.figures["probe_accuracy"], "probe_accuracy")
+    assert result.figures["seconds"] > 0
     assert result.figures["probe_classes"] == 2
     assert "the accuracy of a probe on 200 clips and 2 classes of the valid split chooses the best model" in log
 
 
 def test_the_loss_chooses_the_best_model_if_there_are_few_labels(caplog, tmp_path):
     result, log = _choice(caplog, tmp_path, clips=20, labels_of=lambda i: (i % 2,))
-    assert result.score == -result.figures["loss"]
+    assert (result.score, result.metric) == (-result.figures["loss"], "loss")
     assert "the validation loss chooses the best model, because the valid split has 20 labeled clips, and a" in log
+
+
+def _rare_classes(clips):
+    """Returns targets of two classes with two clips each, and otherwise classes with one clip."""
+    return np.repeat(np.eye(clips - 2, dtype=bool), [2, 2] + [1] * (clips - 4), axis=0)
 
 
 @pytest.mark.parametrize(
@@ -93,14 +99,35 @@ def test_the_loss_chooses_the_best_model_if_there_are_few_labels(caplog, tmp_pat
         (np.eye(2, dtype=bool)[[0] * 199 + [1]], "no class has 2 clips and 2 of other classes"),
         (np.ones((200, 3), bool), "no class has 2 clips and 2 of other classes"),
         (np.eye(200, dtype=bool), "no class has 2 clips and 2 of other classes"),
-        (np.arange(400).reshape(200, 2) % 4 < 2, None),
+        (
+            _rare_classes(200),
+            "only 4 of 200 labeled clips of the valid split are of a class with at least 2 clips, and",
+        ),
+        (
+            _rare_classes(400),
+            "only 4 of 400 labeled clips of the valid split are of a class with at least 2 clips, and",
+        ),
+        (np.eye(2, dtype=bool)[np.arange(400) % 2], None),
+        (np.repeat(np.eye(200, dtype=bool), 2, axis=0), None),
     ],
-    ids=["no label", "few clips", "two classes", "one class", "a rare class", "every label", "a class a clip", "half"],
+    ids=[
+        "no label",
+        "few clips",
+        "enough",
+        "one class",
+        "a rare class",
+        "every label",
+        "a class a clip",
+        "few scored",
+        "few scored of many",
+        "two classes",
+        "two clips a class",
+    ],
 )
 def test_the_loss_chooses_only_if_the_probe_cannot(targets, reason):
     sample = None
     if targets is not None:
-        sample = probe_sample.ProbeSample(places=((),) * len(targets), targets=targets, storage="pcm")
+        sample = probe_sample.ProbeSample(info=None, numbers=np.arange(len(targets)), targets=targets)
     said = validation.why_loss_chooses(sample)
     if reason is None:
         assert said is None

@@ -14,7 +14,7 @@ def main():
     examples, output = sys.argv[1:]
     strategy = strategies.make("multi_worker")
     settings = training.config(**training.ANY_ORDER)
-    trained = training.train(settings, examples, strategy=strategy, steps=training.STEPS)
+    trained = training.train(settings, examples, strategy=strategy, steps=training.STEPS, validates=True)
     is_chief = strategies.is_chief(strategy)
     if is_chief:
         with open(output, "wb") as file:

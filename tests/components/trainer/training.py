@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from components.trainer import TrainerConfig, compiled_loop, input_pipeline, optimizers, step
+from beam_jobs.examples import read_info
+from components.trainer import TrainerConfig, compiled_loop, input_pipeline, optimizers, step, validation
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.model import build_model
 from pipeline.configs import overrides
@@ -53,12 +54,14 @@ class Trained:
         logs: All logs of the last step.
         weights: The model's weights after the last step.
         optimizer_variables: The optimizer's variables after the last step.
+        validated: The result of a validation after the last step, if there was one.
     """
 
     losses: list[float]
     logs: dict[str, float]
     weights: list[np.ndarray]
     optimizer_variables: list[np.ndarray]
+    validated: validation.ValidationResult | None
 
 
 def config(**changes):
@@ -107,7 +110,18 @@ def iterators(setup, examples, *, count):
     ]
 
 
-def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, before_step=None, checkpoint_dir=None):
+def train(
+    settings,
+    examples,
+    *,
+    strategy,
+    steps,
+    optimizer=None,
+    caching=None,
+    before_step=None,
+    checkpoint_dir=None,
+    validates=False,
+):
     """Trains one step at a time.
 
     Args:
@@ -119,6 +133,7 @@ def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, 
         caching: See `compiled_loop.make_loop`.
         before_step: Called with the number of steps done and the model.
         checkpoint_dir: If given, gets a checkpoint of the last step.
+        validates: Whether to validate the model after the last step.
     """
     setup = set_up(settings, strategy=strategy, optimizer=optimizer)
     saved = checkpoints(setup, checkpoint_dir) if checkpoint_dir else None
@@ -138,6 +153,7 @@ def train(settings, examples, *, strategy, steps, optimizer=None, caching=None, 
         logs={name: float(value) for name, value in logs.items()},
         weights=setup.model.get_weights(),
         optimizer_variables=[variable.numpy() for variable in setup.optimizer.variables],
+        validated=_validate(setup, examples) if validates else None,
     )
 
 
@@ -146,12 +162,26 @@ def sgd():
     return keras.optimizers.SGD(0.1, momentum=0.9)
 
 
+def _validate(setup, examples):
+    """Validates the model on 16 clips, and embeds them in more than one turn."""
+    options = input_pipeline.InputOptions(batch_size=16, crop_samples=setup.model.crop_samples, seed=0)
+    return validation.Validation(
+        setup.model,
+        info=read_info(examples),
+        batch=next(iter(input_pipeline.training_batches(epath.Path(examples), options))),
+        temperature=0.1,
+        probe_clips=0,
+        chunk=3,
+        strategy=setup.strategy,
+    ).run()
+
+
 def replica_runs(examples, *, strategy, checkpoint_dir=None):
     """Trains two encoders in whole batches, with a checkpoint, and one encoder in micro-batches."""
     arguments = {"strategy": strategy, "steps": REPLICA_STEPS, "optimizer": sgd}
     in_micro_batches = config(model__dropout=0.5, model__formats="log_mel+log_mel", **IN_MICRO_BATCHES)
     return [
-        train(config(model__dropout=0.5), examples, checkpoint_dir=checkpoint_dir, **arguments),
+        train(config(model__dropout=0.5), examples, checkpoint_dir=checkpoint_dir, validates=True, **arguments),
         train(in_micro_batches, examples, **arguments),
     ]
 
