@@ -239,6 +239,7 @@ def test_a_missing_signature_is_named(exported, tmp_path):
     assert blessing.checks["loads"].passed
 
 
+@pytest.mark.slow
 def test_a_check_that_runs_out_of_memory_is_no_verdict_on_the_model(exported, tmp_path):
     model, _ = exported
 

@@ -7,7 +7,7 @@ from components.trainer import gradient_cache, input_pipeline
 from tests.components.trainer import training
 
 
-@pytest.mark.parametrize("micro_batch", [4, 8])
+@pytest.mark.parametrize("micro_batch", [4, pytest.param(8, marks=pytest.mark.slow)])
 def test_gradient_caching_gives_the_gradient_of_the_whole_batch(examples, one_device, micro_batch):
     """After one step the momentum is the gradient. Dropout masks are those of the whole batch, too."""
     settings = {**training.GROUP_NORM, "temperature": 0.01, "model__dropout": 0.5}

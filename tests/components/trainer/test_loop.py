@@ -45,7 +45,7 @@ def test_the_best_model_by_validation_is_published(inputs, tmp_path, monkeypatch
         np.testing.assert_array_equal(weights, expected)
 
 
-@pytest.mark.parametrize(("metric", "best"), [("probe_mAP", 6), ("loss", 2)])
+@pytest.mark.parametrize(("metric", "best"), [("probe_mAP", 6), pytest.param("loss", 2, marks=pytest.mark.slow)])
 def test_a_resumed_run_does_not_compare_scores_of_different_metrics(
     inputs, tmp_path, monkeypatch, caplog, metric, best
 ):

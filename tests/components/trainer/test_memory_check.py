@@ -25,9 +25,14 @@ def _refusal(config, *, strategy, info):
     ("changes", "share", "fields"),
     [
         ({"batch_size": 32}, 0.5, r"micro_batch=(4|8|16), which"),
-        ({"batch_size": 30}, 0.5, r"micro_batch=(10|6|5) trainer.model.mixing_group=(2|3|5), which"),
-        ({"batch_size": 31}, 0.6, r"batch_size=\d+ trainer.micro_batch=\d+"),
-        ({"batch_size": 32, "micro_batch": 16}, 0.7, r"micro_batch=(4|8), which"),
+        pytest.param(
+            {"batch_size": 30},
+            0.5,
+            r"micro_batch=(10|6|5) trainer.model.mixing_group=(2|3|5), which",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"batch_size": 31}, 0.6, r"batch_size=\d+ trainer.micro_batch=\d+", marks=pytest.mark.slow),
+        pytest.param({"batch_size": 32, "micro_batch": 16}, 0.7, r"micro_batch=(4|8), which", marks=pytest.mark.slow),
     ],
 )
 def test_the_refusal_names_fields_that_fit_and_are_valid(one_device, info, monkeypatch, changes, share, fields):

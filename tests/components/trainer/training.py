@@ -159,7 +159,7 @@ def train(
 
 def sgd():
     """Makes an optimizer whose steps show a wrong factor of the gradient, which Adam's hide."""
-    return keras.optimizers.SGD(0.1, momentum=0.9)
+    return keras.optimizers.SGD(0.01, momentum=0.9)
 
 
 def _validate(setup, examples):

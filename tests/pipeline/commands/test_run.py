@@ -61,8 +61,10 @@ class TestRefusals:
 
     def test_metadata_file_that_is_not_a_database(self, capsys, tmp_path):
         (tmp_path / "metadata.sqlite").write_text("text, and a good deal of it, that is no database" * 50)
-        assert "cannot be opened" in refusal(capsys, "run", "--preset", "quickstart", "--root", tmp_path)
-        assert "cannot be opened" in refusal(capsys, "status", "--root", tmp_path)
+        assert "is damaged (file is not a database)" in refusal(
+            capsys, "run", "--preset", "quickstart", "--root", tmp_path
+        )
+        assert "is damaged (file is not a database)" in refusal(capsys, "status", "--root", tmp_path)
 
 
 def test_passwords_are_not_logged():
@@ -125,7 +127,7 @@ class TestPlan:
         (tmp_path / "file").write_text("")
         assert "is a file): give a folder" in refusal(capsys, *plan, tmp_path / "file" / "below")
         (tmp_path / "metadata.sqlite").write_text("text, and a good deal of it, that is no database" * 50)
-        assert "cannot be opened" in refusal(capsys, *plan, tmp_path)
+        assert "is damaged (file is not a database)" in refusal(capsys, *plan, tmp_path)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "metadata.sqlite"]
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not write")
