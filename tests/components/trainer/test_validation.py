@@ -58,7 +58,7 @@ def _choice(caplog, tmp_path, *, clips, labels_of):
     rows = [(stored_examples.sound(i % 2, seconds=0.5, seed=i), labels_of(i), 0) for i in range(clips)]
     folder = stored_examples.write_examples(tmp_path / "x", {"valid": rows}, label_names=("tone", "noise"))
     crops = tf.constant(np.stack([audio for audio, _, _ in rows[:8]]))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         result = validation.Validation(
             build_model(training.config().model, seed=0),
             info=examples_module.read_info(folder),
