@@ -14,21 +14,12 @@ from beam_jobs import storage
 from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
 from components.errors import UserError
 from pipeline import cli
-from pipeline.metadata import sqlite, store
 from pipeline.metadata.executions import State
 from pipeline.root import Root
 from pipeline.runner import cache_key
 from tests import users
 from tests.pipeline.refusals import refusal
 from tests.pipeline.runner import stages
-
-
-@pytest.fixture(params=["mlmd", "sqlite"])
-def _either_store(request, monkeypatch):
-    if request.param == "mlmd":
-        pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
-    else:
-        monkeypatch.setattr(store, "open_records", sqlite.SqliteRecords)
 
 
 def _move(root):
@@ -51,7 +42,7 @@ def _spell_with_dots(root):
     return root.with_name("other") / ".." / root.name
 
 
-@pytest.mark.usefixtures("_either_store")
+@pytest.mark.usefixtures("either_store")
 class TestAnotherPath:
     @pytest.mark.parametrize("change", [_move, _copy, _link, _spell_with_dots])
     def test_reuses_everything(self, tmp_path, change):

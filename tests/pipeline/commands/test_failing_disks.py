@@ -1,20 +1,11 @@
 import pytest
 
 from pipeline import cli
-from pipeline.metadata import sqlite, store
 from tests import disks
 from tests.pipeline.refusals import refusal
 
 RUN = ("run", "--preset", "quickstart", "--until", "SyntheticAudioGen")
 SMALL = ("synthetic_audio_gen.clips_train=3", "synthetic_audio_gen.clips_eval=2")
-
-
-@pytest.fixture(params=["mlmd", "sqlite"])
-def _either_store(request, monkeypatch):
-    if request.param == "mlmd":
-        pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
-    else:
-        monkeypatch.setattr(store, "open_records", sqlite.SqliteRecords)
 
 
 def test_a_full_disk_ends_a_stage_in_one_sentence_and_the_next_run_continues(tmp_path, capsys):
@@ -31,7 +22,7 @@ def test_a_full_disk_ends_a_stage_in_one_sentence_and_the_next_run_continues(tmp
         assert cli.main([*RUN, *small, "--root", str(root)]) == 0
 
 
-@pytest.mark.usefixtures("_either_store")
+@pytest.mark.usefixtures("either_store")
 @pytest.mark.parametrize("place", [pytest.param("new store", marks=pytest.mark.slow), "store of an earlier run"])
 def test_metadata_on_a_full_disk(tmp_path, capsys, place):
     with disks.small(tmp_path / "disk", size="1m") as disk:
@@ -45,7 +36,7 @@ def test_metadata_on_a_full_disk(tmp_path, capsys, place):
         assert str(disk / "store.sqlite") in message
 
 
-@pytest.mark.usefixtures("_either_store")
+@pytest.mark.usefixtures("either_store")
 def test_metadata_on_a_read_only_disk(tmp_path, capsys):
     (tmp_path / "disk").mkdir()
     arguments = [*RUN, *SMALL, "--root", tmp_path / "root", "--metadata", tmp_path / "disk" / "store.sqlite"]

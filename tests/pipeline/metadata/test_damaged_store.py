@@ -9,15 +9,6 @@ from pipeline.metadata.store import MetadataStore
 from tests.pipeline.runner import stages
 
 
-@pytest.fixture(params=["mlmd", "sqlite"])
-def either_store(request, monkeypatch):
-    """Metadata kept by ML Metadata, then by our own writer of its tables."""
-    if request.param == "mlmd":
-        pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
-    else:
-        monkeypatch.setattr(store, "open_records", sqlite.SqliteRecords)
-
-
 @pytest.mark.usefixtures("either_store")
 @pytest.mark.parametrize(
     ("before", "after"),

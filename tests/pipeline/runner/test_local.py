@@ -10,22 +10,12 @@ import pytest
 
 from beam_jobs import storage
 from components.errors import UserError
-from pipeline.metadata import sqlite, store
 from pipeline.metadata.executions import State
 from pipeline.metadata.store import MetadataStore
 from tests.pipeline.runner import stages
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
 RAN, SKIPPED = State.COMPLETE, State.CACHED
-
-
-@pytest.fixture(params=["mlmd", "sqlite"])
-def either_store(request, monkeypatch):
-    """Metadata kept by ML Metadata, then by our own writer of its tables."""
-    if request.param == "mlmd":
-        pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
-    else:
-        monkeypatch.setattr(store, "open_records", sqlite.SqliteRecords)
 
 
 def states(executions):
