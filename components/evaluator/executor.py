@@ -132,7 +132,7 @@ def _probe_all(
         if same:
             results[name] = results[same]
         else:
-            result = _probe_one(config, chosen.probe, probed, name, classes=classes)
+            result = probe_one(config, chosen.probe, probed, name, classes=classes)
             results[name] = dataclasses.replace(result, predictions=_for_all_clips(result.predictions, is_probed))
         score = round(results[name].score, 4)
         context.progress.update(len(results), total=len(clips.features), unit="probes", **{name: score})
@@ -163,7 +163,8 @@ def _same_features(name: str, encoders: Sequence[str]) -> str | None:
     return {BOTH: encoder, UNTRAINED + BOTH: UNTRAINED + encoder}.get(name)
 
 
-def _probe_one(config: EvaluatorConfig, probe: Probe, clips: Clips, name: str, *, classes: int) -> ProbeResult:
+def probe_one(config: EvaluatorConfig, probe: Probe, clips: Clips, name: str, *, classes: int) -> ProbeResult:
+    """Probes one set of features with the settings of a config."""
     if probe == "linear":
         return linear.probe(clips, name, classes=classes, c_grid=config.linear_c)
     return mlp.probe(

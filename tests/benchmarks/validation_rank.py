@@ -27,7 +27,7 @@ from scipy import stats
 from beam_jobs import examples
 from components.evaluator import EvaluatorConfig, embeddings
 from components.evaluator.clips import read_clips
-from components.evaluator.probes import mlp
+from components.evaluator.executor import probe_one
 from components.synthetic_audio_gen import corpus
 from components.trainer import TrainerConfig, compiled_loop, input_pipeline, validation
 from models import dual, subclips
@@ -185,18 +185,7 @@ def _evaluate(model: dual.DualEncoder, info: examples.ExamplesInfo) -> float:
         return {embeddings.BOTH: both, embeddings.MFCC: both}  # The number of sub-clips is taken from the baseline.
 
     clips = embeddings.embed(read_clips(info.directory, splits=info.splits, limit=None), embed, crop=model.crop_samples)
-    config = EvaluatorConfig()
-    return mlp.probe(
-        clips,
-        embeddings.BOTH,
-        classes=len(info.label_names),
-        hidden=config.mlp_hidden,
-        epochs=config.mlp_epochs,
-        patience=config.mlp_patience,
-        batch_size=config.mlp_batch_size,
-        learning_rate=config.mlp_learning_rate,
-        seed=config.seed,
-    ).score
+    return probe_one(EvaluatorConfig(), "mlp", clips, embeddings.BOTH, classes=len(info.label_names)).score
 
 
 def _generated() -> tuple[dict[str, list[Clip]], Sequence[str]]:
