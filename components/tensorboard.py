@@ -27,7 +27,7 @@ def has_events(directory: epath.PathLike) -> bool:
 
 
 def drop_from(directory: epath.PathLike, step: int) -> None:
-    """Removes what a killed run has written at `step` and later from the event files. Call it before `writer`.
+    """Removes all events of `step` and of later steps, which a killed run has left. Call it before `writer`.
 
     TensorBoard's readers differ in how they treat steps that come twice, so the files are written again without them.
     A file that is damaged in the middle stays as it is, because what follows the damage cannot be read.

@@ -29,7 +29,7 @@ def check_file(path: epath.PathLike, *, clips: int) -> None:
         DamagedExamplesError: It is missing or damaged, or it holds another number of clips.
         OSError: It cannot be read, which says nothing about its content.
     """
-    # Imported here because it needs a library that `read_info` should not load.
+    # Imported here so that `read_info` works without the library for checksums.
     from beam_jobs.examples import tfrecord
 
     try:

@@ -173,7 +173,7 @@ def _free_bytes_of_devices(names: Sequence[str]) -> dict[str, int]:
 
 
 def _tpu_budgets(training_step: TrainingStep, live: Callable[[int, int], float]) -> list[_Budget]:
-    """Returns the memory of a TPU core, if the environment names its generation; Google's TPU VMs set the variable.
+    """Returns the memory of a TPU core, if TPU_ACCELERATOR_TYPE in the environment names its generation.
 
     XLA fuses operations that the estimate counts one by one, and pads shapes to the TPU's tiles, which it does not
     count. No TPU has been tried.

@@ -115,7 +115,7 @@ def _points(folder, tag):
 
 
 def _served_points(folder, tag):
-    """Reads them from what TensorBoard's pages get, with its slow reader."""
+    """Reads the points that TensorBoard serves if it reads event files in Python (`--load_fast=false`)."""
     multiplexer = plugin_event_multiplexer.EventMultiplexer()
     multiplexer.AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
@@ -123,7 +123,7 @@ def _served_points(folder, tag):
 
 
 def _fast_served_points(folder, tag):
-    """Reads them from what TensorBoard's pages get, with the server that reads event files by default."""
+    """Reads the points that TensorBoard serves by default, when a server of its own reads the event files."""
     ingester = server_ingester.SubprocessServerDataIngester(
         server_binary=server_ingester.get_server_binary(),
         logdir=str(folder),
