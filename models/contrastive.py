@@ -28,7 +28,12 @@ The normalized z_i occurs in the losses of three kinds of anchors. Each contribu
     tau * dz_i = sum_k (w_i P_ik + w_k P_ki) z_k - w_i (1 - P_ij + 1 - P_ji) z_j
     1 - P_ij   = sigmoid(negatives_i - positive)
 
-sim is symmetric, so anchor i's row of similarities and the log-denominators of all crops give P_ki as well as P_ik.
+sim is symmetric, so anchor i's row of similarities and the log-denominators of all crops give P_ki as well as P_ik,
+and both from one exponential:
+
+    s_i                 = w_i exp(1 / tau - log_denominator_i)
+    w_i P_ik + w_k P_ki = (s_i + s_k) exp((sim_ik - 1) / tau)
+
 Each replica therefore needs only the rows of its own anchors. It computes them a block of anchors at a time, once for
 the loss and again for the gradient, so that the 2N x 2N similarities are never in memory at once.
 """
@@ -42,6 +47,9 @@ from models import contrastive_logs
 from models.typing import Tensor
 
 _MAX_SIMILARITIES = 2**25  # in memory at once: 128 MB of float32
+_ONE_EXPONENTIAL_FROM = (
+    0.03  # tau. The two factors of a coefficient go to exp(-2 / tau) and exp(2 / tau): float32 holds them.
+)
 _NOT_A_NEGATIVE = -1e9  # in place of a logit, so that its exponential is 0
 
 
@@ -200,11 +208,16 @@ def _weighted_sum_of_negatives(
     logits = _negative_logits(pairs, z=z, temperature=temperature)  # (2, B, 2, N)
     anchor_weights = ops.take(weights, pairs)[:, None, None]  # (B, 1, 1)
     anchor_log_denominators = ops.take(log_denominators, pairs, axis=1)[:, :, None, None]  # (2, B, 1, 1)
-    coefficients = (  # (2, B, 2, N)
-        anchor_weights * ops.exp(logits - anchor_log_denominators)  # w_i P_ik, from the anchor's denominator
-        + weights * ops.exp(logits - log_denominators)  # w_k P_ki, from the denominator of each negative
-    )
-    return ops.einsum("apbq,bqd->apd", coefficients, z)
+    if temperature >= _ONE_EXPONENTIAL_FROM:
+        largest = 1.0 / temperature  # of all logits
+        scales = anchor_weights * ops.exp(largest - anchor_log_denominators)  # s_i (2, B, 1, 1)
+        scales = scales + weights * ops.exp(largest - log_denominators)  # s_i + s_k (2, B, 2, N)
+        coefficients = ops.exp(logits - largest) * scales
+    else:
+        coefficients = anchor_weights * ops.exp(logits - anchor_log_denominators)  # w_i P_ik (2, B, 2, N)
+        coefficients = coefficients + weights * ops.exp(logits - log_denominators)  # w_k P_ki
+    rows = ops.reshape(coefficients, (-1, 2 * ops.shape(z)[1]))  # (2B, 2N)
+    return ops.reshape(ops.matmul(rows, _one_row_a_crop(z)), (2, -1, ops.shape(z)[2]))
 
 
 def _negative_logits(pairs: Tensor, *, z: Tensor, temperature: float) -> Tensor:
@@ -213,9 +226,19 @@ def _negative_logits(pairs: Tensor, *, z: Tensor, temperature: float) -> Tensor:
     The logits of an anchor with itself and with its positive are `_NOT_A_NEGATIVE`.
     """
     anchors = ops.take(z, pairs, axis=1) / temperature  # (2, B, d). Here tau costs no pass over the similarities.
-    logits = ops.einsum("apd,bqd->apbq", anchors, z)  # (2, B, 2, N)
-    same_pair = pairs[:, None] == ops.arange(ops.shape(z)[1])  # (B, N)
+    n = ops.shape(z)[1]
+    logits = ops.matmul(_one_row_a_crop(anchors), ops.transpose(_one_row_a_crop(z)))  # (2B, 2N)
+    logits = ops.reshape(logits, (2, -1, 2, n))
+    same_pair = pairs[:, None] == ops.arange(n)  # (B, N)
     return ops.where(same_pair[:, None], _NOT_A_NEGATIVE, logits)
+
+
+def _one_row_a_crop(z: Tensor) -> Tensor:
+    """Reshapes `(2, N, d)` to `(2N, d)`.
+
+    `ops.matmul` of two such matrices is faster on TensorFlow than `ops.einsum`, which multiplies a batch of one matrix.
+    """
+    return ops.reshape(z, (-1, ops.shape(z)[2]))
 
 
 def _in_blocks(

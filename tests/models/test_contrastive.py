@@ -85,6 +85,19 @@ def test_gradient_of_a_weighted_sum_equals_the_slow_reference(pairs, dim, block,
     np.testing.assert_allclose(gradients, _slow_gradient(z, weights, 0.3), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("temperature", [0.01, 0.0299, 0.03, 0.05, 5.0])
+def test_the_gradient_holds_for_crops_far_from_all_others_at_any_temperature(temperature):
+    """Branch B of the last clip is opposite to all others, so its denominator may be as small as exp(-1 / tau)."""
+    z = _projections(6, 8)
+    z[:, :5] = 0.05 * z[:, :5] + np.eye(8)[0]
+    z[1, 5] = -np.eye(8)[0]
+    weights = np.arange(1, 7, dtype="float32")
+    _, gradients = value_and_gradients(
+        lambda *z: ops.sum(weights * contrastive.nt_xent(*z, temperature=temperature)), z
+    )
+    assert relative_error(gradients, _slow_gradient(z, weights, temperature)) < 1e-3
+
+
 @needs_reference
 @pytest.mark.parametrize("case", "abcde")
 @pytest.mark.parametrize("block", [None, 3])
@@ -214,3 +227,16 @@ def test_no_tensor_is_larger_than_the_similarities_of_a_block(block, largest):
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     shapes = [shape for node in nodes for shape in node.attr["_output_shapes"].list.shape]
     assert max(math.prod(dim.size for dim in shape.dim) for shape in shapes if not shape.unknown_rank) == largest
+
+
+@on_tensorflow
+def test_two_exponentials_of_a_similarity_for_the_loss_and_one_for_its_gradient():
+    """Each is a pass over all similarities, and they take most of the time that the matrix products leave."""
+    graph = _compiled(block=None, pairs=256, dim=4).get_concrete_function().graph.as_graph_def(add_shapes=True)
+    exponentials = [node for node in graph.node if node.op == "Exp"]
+    computed = sum(
+        math.prod(dim.size for dim in node.attr["_output_shapes"].list.shape[0].dim) for node in exponentials
+    )
+    similarities = 4 * 256 * 256
+    # The loss needs the sum of the negatives and, of the anchor's own branch, the potential.
+    assert computed < (1 + 1 / 2 + 1) * similarities * 1.02
