@@ -20,9 +20,14 @@ def check_rate(rate: int) -> None:
         )
 
 
+def is_long_enough(seconds: float, *, promised_s: float) -> bool:
+    """Whether about as much sound was decoded as is promised."""
+    return promised_s - seconds <= max(CODEC_SLACK_S, (1 - _MIN_SHARE_OF_PROMISED) * promised_s)
+
+
 def check_length(seconds: float, *, promised_s: float) -> None:
     """Raises DecodeError if clearly less sound was decoded than the header promises."""
-    if promised_s - seconds > max(CODEC_SLACK_S, (1 - _MIN_SHARE_OF_PROMISED) * promised_s):
+    if not is_long_enough(seconds, promised_s=promised_s):
         raise DecodeError("truncated", f"holds {seconds:.2f} s of the {promised_s:.2f} s that its header promises")
 
 

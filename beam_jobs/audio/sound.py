@@ -1,7 +1,10 @@
 """The values that the readers of audio files share."""
 
+import contextlib
 import dataclasses
 import io
+import mmap
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -82,6 +85,22 @@ class Segment:
 def open_source(source: Source) -> str | io.BytesIO:
     """Returns a source in the form that soundfile and PyAV open: a path, or a file in memory."""
     return io.BytesIO(source) if isinstance(source, bytes) else source
+
+
+@contextlib.contextmanager
+def content_of(source: Source) -> Iterator[bytes | mmap.mmap]:
+    """Yields the bytes of a source. Those of a local file are mapped, so that only what is looked at is read."""
+    if isinstance(source, bytes):
+        yield source
+        return
+    with open(source, "rb") as file:
+        try:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):  # It is empty, or no regular file.
+            yield b""
+            return
+        with mapped:
+            yield mapped
 
 
 def to_mono(block: np.ndarray, *, channel_axis: int) -> np.ndarray:
