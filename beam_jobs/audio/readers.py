@@ -9,7 +9,7 @@ import threading
 from etils import epath
 
 from beam_jobs import storage
-from beam_jobs.audio import ffmpeg, sndfile
+from beam_jobs.audio import ffmpeg, joined, sndfile
 from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source
 
 _WHOLE_FILE = Segment()
@@ -77,6 +77,14 @@ def read(source: Source, segment: Segment = _WHOLE_FILE) -> Sound:
 
 def _decode(source: Source, segment: Segment) -> Sound:
     """Decodes a segment with the decoder that can."""
+    if files := joined.parts(source):
+        return joined.read(files, segment, decode=_decode_file)
+    return _decode_file(source, segment)
+
+
+def _decode_file(source: Source, segment: Segment, *, by_ffmpeg: bool = False) -> Sound:
+    if by_ffmpeg:
+        return ffmpeg.read(source, segment, sndfile_error="starts in the middle of a stream")
     try:
         return sndfile.read(source, segment)
     except sndfile.SndfileError as error:
