@@ -35,20 +35,21 @@ class _Decoded:
     damage: Exception | None = None
 
 
-def read(source: Source, segment: Segment, *, sndfile_error: str) -> Sound:
+def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool) -> Sound:
     """Reads a segment of a file.
 
     Args:
         source: The file.
         segment: What to read of it.
         sndfile_error: Why libsndfile cannot read the file, for the error message.
+        loudest: Whether to return the loudest channel's magnitude at each time, instead of the mean of the channels.
 
     Raises:
         DecodeError: if FFmpeg cannot read the file either, the file holds no audio, it ends well before its header
             says, or its sample rate is impossible.
     """
     try:
-        decoded = _decode(source, needed_s=segment.needed_s)
+        decoded = _decode(source, needed_s=segment.needed_s, loudest=loudest)
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise _unreadable(sndfile_error, error) from error
     if not decoded.blocks:
@@ -84,7 +85,7 @@ def count_samples(source: Source) -> float:
         return 0.0
 
 
-def _decode(source: Source, *, needed_s: float) -> _Decoded:
+def _decode(source: Source, *, needed_s: float, loudest: bool) -> _Decoded:
     """Decodes the first audio stream until at least `needed_s` seconds are there, the stream ends or it is damaged."""
     with av.open(open_source(source)) as container:
         if not container.streams.audio:
@@ -102,7 +103,7 @@ def _decode(source: Source, *, needed_s: float) -> _Decoded:
         try:
             for frame in container.decode(stream):
                 for block in to_float.resample(frame):
-                    decoded.blocks.append(to_mono(block.to_ndarray(), channel_axis=0))
+                    decoded.blocks.append(to_mono(block.to_ndarray(), channel_axis=0, loudest=loudest))
                 count += frame.samples
                 if count > needed_s * decoded.rate:
                     break
