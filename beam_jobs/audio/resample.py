@@ -27,9 +27,17 @@ def to_int16(sound: Sound, *, sample_rate: int) -> np.ndarray:
     Raises:
         DecodeError: The audio holds NaN or infinity, or exceeds full scale by far.
     """
-    _check_range(sound.samples)
     samples = at_rate(sound, sample_rate)
-    return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    if not samples.size:
+        return samples.astype(np.int16)
+    # Resampling keeps what is not finite. Unlike `np.isfinite`, `min` and `max` need no memory.
+    largest = max(float(samples.max()), -float(samples.min()))
+    _check_range(largest)
+    scaled = samples * FULL_SCALE
+    np.rint(scaled, out=scaled)
+    if largest >= 1 - 1 / FULL_SCALE:
+        np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled)
+    return scaled.astype(np.int16)
 
 
 def at_rate(sound: Sound, rate: int) -> np.ndarray:
@@ -39,11 +47,8 @@ def at_rate(sound: Sound, rate: int) -> np.ndarray:
     return soxr.resample(sound.samples, sound.rate, rate, quality="HQ")
 
 
-def _check_range(samples: np.ndarray) -> None:
-    if not samples.size:
-        return
-    # Unlike `np.isfinite`, these need no memory. NaN is both the largest and the smallest.
-    largest = max(float(samples.max()), -float(samples.min()))
+def _check_range(largest: float) -> None:
+    """Raises DecodeError for a largest magnitude that no sound in floating point has."""
     if not math.isfinite(largest):
         raise DecodeError("non-finite", "holds NaN or infinite samples")
     if largest > _LARGEST:

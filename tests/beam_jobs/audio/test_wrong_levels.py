@@ -38,6 +38,16 @@ def test_floats_in_the_range_of_integers_are_out_of_range(tmp_path, subtype, ful
     assert failure(tmp_path / "a.wav", start_s=0.5, end_s=1.0)[0] == "out of range"
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 96000])
+@pytest.mark.parametrize(("bad", "cause"), [(np.nan, "non-finite"), (-np.inf, "non-finite"), (1e30, "out of range")])
+def test_one_sample_anywhere_is_found(tmp_path, rate, bad, cause):
+    for at in (0, 12345, -1):
+        wave = np.zeros(rate)
+        wave[at % rate] = bad
+        soundfile.write(tmp_path / "a.wav", wave, rate, subtype="FLOAT")
+        assert failure(tmp_path / "a.wav")[0] == cause
+
+
 def test_floats_of_a_format_that_only_ffmpeg_reads(tmp_path):
     with av.open(str(tmp_path / "a.mka"), "w") as container:
         stream = container.add_stream("pcm_f32le", rate=RATE, layout="mono")
