@@ -132,8 +132,10 @@ def _find_end(file: BinaryFile, begin: int, size: int, *, block_samples: int, ex
     for at, end in seen:
         if _crc16(tail[at:]) == 0:
             return end, False
-    # A frame is real if another one ends where it begins.
-    breaks_off = any(_crc16(tail[before:at]) == 0 for (at, _), (before, _) in itertools.pairwise(seen))
+    # A frame is real if it is the first, or another one ends where it begins.
+    breaks_off = any(offset + at == begin for at, _ in seen) or any(
+        _crc16(tail[before:at]) == 0 for (at, _), (before, _) in itertools.pairwise(seen)
+    )
     return None, breaks_off
 
 

@@ -137,10 +137,10 @@ def _find_sphere(file: BinaryFile) -> SoundField | None:
 def _compare(file: BinaryFile, size: int, sound: SoundField, container: Chunks | None = None) -> Layout:
     """Compares the size of the sound with what the file holds."""
     there = size - sound.start
-    if there <= 0:
-        return Layout()
     promised = max(0, sound.stored - sound.excess)
     is_unknown = promised > there and any(sound.stored in sizes for sizes in _UNKNOWN_SIZES)
+    if there <= 0:
+        return Layout(breaks_off=promised > 0 and not is_unknown)
     held, next_file = there, None
     if promised < there:
         held, next_file = trailers.find_end(file, size, start=sound.start, promised=promised, container=container)

@@ -130,7 +130,7 @@ def _decode_with_ffmpeg(
     try:
         sound = ffmpeg.read(source, segment, sndfile_error=sndfile_error, loudest=loudest)
     except DecodeError as error:
-        if layout.breaks_off and error.cause == "unreadable":
+        if layout.breaks_off and error.cause in ("unreadable", "too short"):
             raise DecodeError("truncated", f"breaks off ({error})") from error
         raise
     checks.check_promise(sound, segment, promised_share=layout.promised_share)

@@ -166,4 +166,6 @@ def _held_and_promised(file: soundfile.SoundFile, source: Source, layout: Layout
         if counted > file.frames + checks.CODEC_SLACK_S * file.samplerate:
             raise SndfileError("longer than the bit rate of its first frame suggests")
         return file.frames, counted or file.frames
-    return file.frames, layout.promised_share * file.frames
+    # A file may hold a byte, which is no sample.
+    is_cut_short = layout.promised_share > 1
+    return file.frames, layout.promised_share * max(file.frames, is_cut_short)

@@ -7,6 +7,8 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beam_jobs import audio
 from beam_jobs.audio import headers, readers
@@ -81,6 +83,11 @@ def write(container, encoding="PCM_16", *, seconds=3.0, rate=RATE, channels=1):
     return file.getvalue()
 
 
+WHOLE = {
+    container: write(container, encoding, seconds=1.0) for container, encoding in (*SIZED.items(), ("FLAC", "PCM_16"))
+}
+
+
 def with_size(content, container, size):
     """Returns a file with another size of its sound, or none at all."""
     name, offset, form, extra = SIZES[container]
@@ -111,6 +118,18 @@ class TestCutShort:
             assert cause(content) == cause(str(tmp_path / "a")) == "truncated"
             assert cause(content, Segment(start_s=0.1, end_s=2.0)) == "truncated"
             assert seconds(content, Segment(start_s=0.1, end_s=0.4)) == pytest.approx(0.3, abs=0.001)
+
+
+@given(container=st.sampled_from(list(WHOLE)), share=st.floats(0.15, 0.89))
+def test_a_file_cut_short_anywhere_is_truncated(container, share):
+    assert cause(WHOLE[container][: round(share * len(WHOLE[container]))]) == "truncated"
+
+
+@pytest.mark.parametrize("container", ["WAV", "AIFF", "AU", "CAF", "W64"])
+def test_a_header_without_sound_that_promises_some_is_truncated(container):
+    header_bytes = len(write(container, seconds=0.0))
+    for extra in (0, 1, 2):
+        assert cause(WHOLE[container][: header_bytes + extra]) == "truncated"
 
 
 def test_rf64_with_the_magic_of_bw64_is_the_same():
