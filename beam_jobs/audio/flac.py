@@ -26,6 +26,8 @@ READ_AHEAD = 2**14
 
 # The last frame is looked for in so many bytes. Frames of music have 16,000 at most.
 _TAIL_BYTES = 2**17
+# So much is read to find a frame somewhere in a file.
+_PROBE_BYTES = 2**15
 # By chance, a few other bytes look like the header of a frame.
 _MOST_CANDIDATES = 16
 
@@ -82,6 +84,31 @@ def inspect(file: BinaryFile, *, start: int, size: int) -> Stream | None:
         breaks_off=breaks_off,
         promised_at=start + 8 + 13,
     )
+
+
+def is_in_order(file: BinaryFile, *, start: int) -> bool:
+    """Whether the frames are numbered in order, as far as some of them tell.
+
+    They are not if several files of one length were joined. libFLAC would find a sample in any of them.
+
+    Args:
+        file: The file.
+        start: Where "fLaC" is in it.
+    """
+    begin, size = _find_audio(file, start + 4), file.seek(0, os.SEEK_END)
+    first = read_at(file, begin, _LONGEST_HEADER)
+    if any(_START in read_at(file, offset, _TAIL_BYTES) for offset in (begin, max(begin, size - _TAIL_BYTES))):
+        return False
+    # Closer together towards both ends, because one of the files may be far smaller than the other.
+    distances = [size >> k for k in range(1, (size // _PROBE_BYTES).bit_length())]
+    numbers = []
+    for offset in sorted({*distances, *(size - distance for distance in distances)}):
+        probe = read_at(file, max(begin, offset), _PROBE_BYTES)
+        # The first bytes of a header are the same in most frames, so that few other bytes look like it.
+        at = probe.find(first[:3])
+        if at >= 0 and (header := _parse_header(probe[at : at + _LONGEST_HEADER], block_samples=1)):
+            numbers.append(header[0])
+    return numbers == sorted(numbers)
 
 
 def corrected_head(file: BinaryFile, stream: Stream) -> bytes:

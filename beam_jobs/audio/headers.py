@@ -45,10 +45,14 @@ class Layout:
     ends_whole: bool = False
 
 
-def inspect(file: BinaryFile) -> Layout:
+def inspect(file: BinaryFile, *, will_seek: bool = False) -> Layout:
     """Compares the header of a file with its content; all is well with formats whose header has no size.
 
     It reads a few hundred bytes, and 128 kB of a FLAC file.
+
+    Args:
+        file: The file.
+        will_seek: Whether the beginning of the file will not be read. It costs a closer look at FLAC.
 
     Raises:
         DecodeError: if the file holds several chunks of sound.
@@ -58,7 +62,7 @@ def inspect(file: BinaryFile) -> Layout:
     size = file.seek(0, os.SEEK_END)
     head = read_at(file, 0, 64)
     if head.startswith((b"fLaC", b"ID3")) and (start := flac.find_start(file)) is not None:
-        return _inspect_flac(file, start, size)
+        return _inspect_flac(file, start, size, will_seek=will_seek)
     if container := chunks.CONTAINERS.get((head[:4], head[8:12])):
         sound = chunks.find_sound(file, size, container)
         return _compare(file, size, sound, container) if sound else Layout()
@@ -88,16 +92,16 @@ def find_files(file: BinaryFile) -> list[int]:
     return starts
 
 
-def _inspect_flac(file: BinaryFile, start: int, size: int) -> Layout:
+def _inspect_flac(file: BinaryFile, start: int, size: int, *, will_seek: bool) -> Layout:
     stream = flac.inspect(file, start=start, size=size)
     if stream is None:
         return Layout()
-    if stream.held == stream.promised:
+    if stream.held == stream.promised and not (will_seek and not flac.is_in_order(file, start=start)):
         return Layout(is_sequential=stream.first > 0, ends_whole=True)
     if (next_file := flac.find_next(file, begin=start)) is not None:
         return Layout(next_file=next_file)
     # A header that promises more is right, unless the file was evidently cut out of another.
-    is_wrong = stream.held is not None and (stream.held > stream.promised or stream.first > 0)
+    is_wrong = stream.held is not None and (stream.held >= stream.promised or stream.first > 0)
     head = flac.corrected_head(file, stream) if is_wrong else b""
     return Layout(
         breaks_off=stream.breaks_off,

@@ -83,7 +83,7 @@ def read(source: Source, segment: Segment = _WHOLE_FILE, *, loudest: bool = Fals
 def _decode(source: Source, segment: Segment, *, loudest: bool) -> Sound:
     """Decodes a segment of a file that may consist of several, which were joined."""
     with open_file(source) as file:
-        layout = headers.inspect(file)
+        layout = headers.inspect(file, will_seek=segment.start_s > 0)
         if layout.next_file is not None:
             return _decode_joined(file, segment, loudest=loudest)
         if layout.head or layout.stop is not None:

@@ -93,6 +93,16 @@ def test_joined_files_are_read_to_the_end(tmp_path, lengths, quiet):
     np.testing.assert_array_equal(samples(content, Segment(start_s=end_s - 1, end_s=end_s + 1)), expected[-RATE:])
 
 
+@pytest.mark.parametrize("levels", [(1, 1), (1, 0.01), (0.01, 1), (1, 0), (0, 1), (0.3, 1, 0.3), (1,)])
+def test_seeking_in_joined_files_of_one_length(tmp_path, levels):
+    waves = [level * noise(20.0, seed=i) for i, level in enumerate(levels)]
+    (tmp_path / "a.flac").write_bytes(b"".join(map(encode, waves)))
+    for start_s in np.arange(1.0, 20.0 * len(levels), 4.0):
+        part = samples(str(tmp_path / "a.flac"), Segment(start_s=start_s, end_s=start_s + 0.1))
+        expected = np.concatenate(waves)[round(start_s * RATE) :][:1600, 0]
+        np.testing.assert_allclose(part, expected, atol=2**-15)
+
+
 def test_joined_files_of_several_rates_channels_and_tags(whole):
     content = ID3V2 + whole + ID3V2 + encode(noise(2.0, channels=2), rate=8000, subtype="PCM_24") + promising(whole, 0)
     sound = readers.read(content)
