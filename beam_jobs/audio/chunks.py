@@ -55,6 +55,8 @@ class SoundField:
     excess: int = 0
 
 
+# A file that was filled with zeros looks like millions of empty chunks.
+_MOST_CHUNKS = 10_000
 GUID = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 WAV = Chunks(size="<I", sound=b"data")
 _AIFF = Chunks(size=">I", sound=b"SSND", prefix=8)
@@ -79,7 +81,9 @@ def find_sound(file: BinaryFile, size: int, container: Chunks) -> SoundField | N
     """Follows the chunks to that with the sound; None if there is none."""
     at, long_size_at = container.first, None
     header = container.header
-    while at + header.size <= size:
+    for _ in range(_MOST_CHUNKS):
+        if at + header.size > size:
+            break
         name, stored = header.unpack(read_at(file, at, header.size))
         content = at + header.size
         if name == b"ds64":

@@ -126,7 +126,7 @@ def find_next(file: BinaryFile, *, begin: int) -> int | None:
         begin: Where to begin the search, in the file's frames.
     """
     size, step = file.seek(0, os.SEEK_END), 2**22
-    for offset in range(max(begin, find_start(file) + 1), size, step):
+    for offset in range(max(begin, (find_start(file) or 0) + 1), size, step):
         found = read_at(file, offset, step + len(_START) - 1).find(_START)
         if found >= 0:
             return offset + found

@@ -127,7 +127,7 @@ def _read_flac(
         raise JoinedError
     if samples.size < count and layout.ends_whole:
         reason = str(_sndfile_error(error)) if error else f"{count - samples.size:,} samples are missing"
-        raise DecodeError("truncated", f"is damaged before its end ({reason})")
+        raise DecodeError("truncated", f"some of its samples cannot be decoded ({reason})")
     if error:
         raise error
     return samples

@@ -120,7 +120,7 @@ def test_a_hole_is_named(tmp_path, whole, size, is_filled):
     (tmp_path / "a.flac").write_bytes(content)
     for source in (content, str(tmp_path / "a.flac")):
         cause, message = failure(source)
-        assert (cause, message[:29]) == ("truncated", "is damaged before its end (Er")
+        assert (cause, message[:37]) == ("truncated", "some of its samples cannot be decoded")
     assert samples(content, Segment(end_s=1.0)).size == RATE
 
 
