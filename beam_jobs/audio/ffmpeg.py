@@ -31,20 +31,21 @@ class _Decoded:
     broke_off: bool = False
 
 
-def read(source: Source, segment: Segment, *, sndfile_error: str) -> Sound:
+def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool) -> Sound:
     """Reads a segment of a file. Its times are those of the player's clock; a whole file starts with its sound.
 
     Args:
         source: The file.
         segment: What to read of it.
         sndfile_error: Why libsndfile cannot read the file, for the error message.
+        loudest: Whether to return the loudest channel's magnitude at each time, instead of the mean of the channels.
 
     Raises:
         DecodeError: if FFmpeg cannot read the file either, the file holds no audio, it ends well before its header
             says, a part of it is damaged, or its sample rate is impossible.
     """
     try:
-        decoded = _decode(source, needed_s=segment.needed_s)
+        decoded = _decode(source, needed_s=segment.needed_s, loudest=loudest)
     except (av.FFmpegError, ValueError) as error:
         raise _unreadable(sndfile_error, error) from error
     timeline = decoded.timeline
@@ -104,19 +105,21 @@ def _cut(samples: np.ndarray, *, start: int, stop: int) -> np.ndarray:
     return np.concatenate([np.zeros(silence, np.float32), part]) if silence else part
 
 
-def _decode(source: Source, *, needed_s: float) -> _Decoded:
+def _decode(source: Source, *, needed_s: float, loudest: bool) -> _Decoded:
     """Decodes the first audio track that holds sound until at least `needed_s` seconds are there or it ends."""
     index = 0
     while True:
         with containers.open_container(source) as container:
             tracks = containers.tracks(container, source)
-            decoded = _decode_track(container, tracks[index], needed_s=needed_s)
+            decoded = _decode_track(container, tracks[index], needed_s=needed_s, loudest=loudest)
         index += 1
         if decoded.timeline or index == len(tracks):
             return decoded
 
 
-def _decode_track(container: av.container.InputContainer, track: av.AudioStream, *, needed_s: float) -> _Decoded:
+def _decode_track(
+    container: av.container.InputContainer, track: av.AudioStream, *, needed_s: float, loudest: bool
+) -> _Decoded:
     decoded = _Decoded(
         codec=f"{containers.format_name(container)}/{track.codec_context.name}",
         promised_s=containers.promised_seconds(container, track),
@@ -131,7 +134,7 @@ def _decode_track(container: av.container.InputContainer, track: av.AudioStream,
             try:
                 for frame in packet.decode():
                     for block in to_float(frame):
-                        samples = to_mono(block, channel_axis=0)
+                        samples = to_mono(block, channel_axis=0, loudest=loudest)
                         timeline.add(samples, rate=frame.rate, time_s=frame.time, until_s=needed_s)
             except (av.FFmpegError, ValueError) as error:
                 losses.add_error(packet, error)

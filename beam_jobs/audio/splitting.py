@@ -11,7 +11,6 @@ Content = bytes | mmap.mmap
 
 _EBML = bytes.fromhex("1A45DFA3")
 _MATROSKA_SEGMENT = bytes.fromhex("18538067")
-_W64_HEADER_BYTES = 24
 _ASF = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
 _WAVPACK_FIRST = 0x800  # A flag of the first block of each moment.
 
@@ -55,8 +54,8 @@ def _starts_by_size(
         if end >= len(content):
             return
         if end <= start or not header.match(content, end):
-            # A live recording does not know its size, and of a broken one less is there than it says.
-            following = header.search(content, start + 1)
+            # A live recording does not know its size. Where less of a file is there than it says, the next lies inside.
+            following = header.search(content, start + 1, end if end > start else len(content))
             if following is None:
                 return
             end = following.start()
@@ -68,23 +67,9 @@ def _riff_end(content: Content, start: int) -> int:
     return start + 8 + size + size % 2
 
 
-def _rf64_end(content: Content, start: int) -> int:
-    return start + 8 + int.from_bytes(content[start + 20 : start + 28], "little")
-
-
 def _iff_end(content: Content, start: int) -> int:
     size = int.from_bytes(content[start + 4 : start + 8], "big")
     return start + 8 + size + size % 2
-
-
-def _w64_end(content: Content, start: int) -> int:
-    size = int.from_bytes(content[start + 16 : start + _W64_HEADER_BYTES], "little")
-    return start + size + -size % 8
-
-
-def _au_end(content: Content, start: int) -> int:
-    offset, size = (int.from_bytes(content[start + i : start + i + 4], "big") for i in (4, 8))
-    return start + offset + size
 
 
 def _asf_end(content: Content, start: int) -> int:
@@ -133,10 +118,7 @@ def _pattern(text: bytes) -> re.Pattern[bytes]:
 # What a file of each format starts with, and where it ends.
 _HEADERS: Sequence[tuple[re.Pattern[bytes], Callable[[Content, int], int]]] = (
     (_pattern(rb"RIFF.{4}(?:WAVE|AVI )"), _riff_end),
-    (_pattern(rb"RF64.{4}WAVEds64"), _rf64_end),
     (_pattern(rb"FORM.{4}AIF[CF]"), _iff_end),
-    (_pattern(rb"\.snd.{8}\x00\x00\x00."), _au_end),
-    (_pattern(rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"), _w64_end),
     (_pattern(re.escape(_ASF)), _asf_end),
     (_pattern(re.escape(_EBML) + rb".{1,60}?(?:matroska|webm)"), _matroska_end),
     (_pattern(rb"wvpk.{4}[\x02-\x10]\x04"), _wavpack_end),
@@ -144,10 +126,8 @@ _HEADERS: Sequence[tuple[re.Pattern[bytes], Callable[[Content, int], int]]] = (
 # The same for formats that do not say where a file ends.
 _SIGNATURES = (
     _pattern(rb"#!AMR(?:-WB)?\n"),
-    _pattern(rb"Creative Voice File\x1a"),
     _pattern(rb"FLV\x01[\x01\x04\x05]\x00\x00\x00\x09"),
     _pattern(rb"MAC .\x0f\x00\x00"),  # Monkey's Audio
     _pattern(rb"TTA[12][\x01-\x03]\x00"),
     _pattern(rb"nut/multimedia container\x00"),
-    _pattern(rb"caff\x00\x01\x00\x00desc"),
 )
