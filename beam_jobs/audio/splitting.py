@@ -55,8 +55,8 @@ def _starts_by_size(
         if end >= len(content):
             return
         if end <= start or not header.match(content, end):
-            # A live recording does not know its size, and of a broken one less is there than it says.
-            following = header.search(content, start + 1)
+            # A live recording does not know its size. Where less of a file is there than it says, the next lies inside.
+            following = header.search(content, start + 1, end if end > start else len(content))
             if following is None:
                 return
             end = following.start()
