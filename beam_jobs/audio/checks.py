@@ -1,7 +1,7 @@
 """Checks a decoded file against what its header promises."""
 
 from beam_jobs.audio import ogg
-from beam_jobs.audio.sound import DecodeError, Source
+from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source
 
 CODEC_SLACK_S = 0.1
 """How much sound a codec may add or remove at either end."""
@@ -20,10 +20,40 @@ def check_rate(rate: int) -> None:
         )
 
 
+def is_long_enough(seconds: float, *, promised_s: float) -> bool:
+    """Whether about as much sound was decoded as is promised."""
+    return promised_s - seconds <= max(CODEC_SLACK_S, (1 - _MIN_SHARE_OF_PROMISED) * promised_s)
+
+
 def check_length(seconds: float, *, promised_s: float) -> None:
     """Raises DecodeError if clearly less sound was decoded than the header promises."""
-    if promised_s - seconds > max(CODEC_SLACK_S, (1 - _MIN_SHARE_OF_PROMISED) * promised_s):
+    if not is_long_enough(seconds, promised_s=promised_s):
         raise DecodeError("truncated", f"holds {seconds:.2f} s of the {promised_s:.2f} s that its header promises")
+
+
+def check_promise(sound: Sound, segment: Segment, *, promised_share: float) -> None:
+    """Raises DecodeError if a segment ends before its time because its file was cut short.
+
+    Args:
+        sound: What was decoded of the segment.
+        segment: The segment.
+        promised_share: How much sound the file's header promises, as a multiple of what the file holds.
+    """
+    if promised_share > 1 and _ends_early(sound, segment):
+        seconds = sound.samples.size / sound.rate
+        start_s, end_s = segment.bounds(promised_share * (segment.start_s + seconds))
+        check_length(seconds, promised_s=end_s - start_s)
+
+
+def check_end(sound: Sound, segment: Segment) -> None:
+    """Raises DecodeError if a segment ends before its time. Its file breaks off."""
+    if _ends_early(sound, segment):
+        raise DecodeError("truncated", f"breaks off after {segment.start_s + sound.samples.size / sound.rate:.2f} s")
+
+
+def _ends_early(sound: Sound, segment: Segment) -> bool:
+    """Whether a segment reaches to the end of its file."""
+    return segment.end_s is None or (sound.samples.size + 1) / sound.rate < segment.end_s - segment.start_s
 
 
 def check_end_of_ogg(source: Source, *, seconds: float, granule_rate: int) -> None:

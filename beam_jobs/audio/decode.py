@@ -6,10 +6,13 @@ import numpy as np
 from etils import epath
 
 from beam_jobs.audio import levels, readers, resample
+from beam_jobs.audio.pcm import FULL_SCALE
 from beam_jobs.audio.sound import DecodeError, Segment, Source
 
 # Many videos end before the end of their listed segment. A clip is used if it has at least this share of the segment.
 _MIN_SHARE_OF_SEGMENT = 0.5
+# So much louder than their mean are channels that cancel each other. Unrelated sounds are 3 dB louder.
+_LEAST_CANCELLATION_DB = 30.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,12 +68,13 @@ def decode_file(
 
     Raises:
         DecodeError: if the file is missing or unreadable, ends well before its header says, has no sample in the
-            segment, or holds NaN or infinite samples.
+            segment, holds samples that are not finite or far beyond full scale, or if its channels cancel each other.
     """
-    sound = readers.read(readers.fetch(path), Segment(start_s=start_s or 0.0, end_s=end_s))
-    samples = resample.to_int16(sound, sample_rate=sample_rate)
+    source, segment = readers.fetch(path), Segment(start_s=start_s or 0.0, end_s=end_s)
+    samples = resample.to_int16(readers.read(source, segment), sample_rate=sample_rate)
     if not samples.size:
         raise DecodeError("too short", "no sample" if start_s is None else f"no sample after {start_s:g} s")
+    _check_phase(samples, source=source, segment=segment)
     return samples
 
 
@@ -105,6 +109,7 @@ def decode_clip(
     sound = readers.read(source, segment)
     samples = resample.to_int16(sound, sample_rate=sample_rate)
     _check_length(samples.size / sample_rate, min_seconds=rules.min_seconds, listed_s=listed_s)
+    _check_phase(samples, source=source, segment=segment)
     _check_level(samples, min_peak_dbfs=rules.min_peak_dbfs)
     return Decoded(samples=samples, rate=sound.rate, codec=sound.codec)
 
@@ -118,6 +123,21 @@ def _check_length(seconds: float, *, min_seconds: float, listed_s: float) -> Non
         raise DecodeError("truncated", f"holds {seconds:.2f} s of the {listed_s:.2f} s that the list promises")
     if seconds == 0:
         raise DecodeError("too short", "no sample")
+
+
+def _check_phase(samples: np.ndarray, *, source: Source, segment: Segment) -> None:
+    """Raises DecodeError if a clip is silent only because its channels cancel each other."""
+    peak_dbfs = levels.to_dbfs(levels.peak(samples))
+    if peak_dbfs >= levels.SILENT_DBFS:
+        return
+    # Reading the file again costs less than to watch the channels of every clip.
+    channel_peak = float(readers.read(source, segment, loudest=True).samples.max())
+    channel_dbfs = levels.to_dbfs(channel_peak * FULL_SCALE)
+    if channel_dbfs - peak_dbfs > _LEAST_CANCELLATION_DB:
+        raise DecodeError(
+            "opposite phase",
+            f"its channels peak at {channel_dbfs:.0f} dBFS and cancel each other; invert one of them",
+        )
 
 
 def _check_level(samples: np.ndarray, *, min_peak_dbfs: float | None) -> None:

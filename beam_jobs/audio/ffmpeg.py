@@ -1,17 +1,15 @@
 """Reads audio files with FFmpeg (PyAV): M4A, MP4, WebM and whatever else libsndfile cannot read."""
 
 import dataclasses
-import re
+from collections.abc import Iterator
 
 import av
 import numpy as np
 
-from beam_jobs.audio import checks
-from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source, open_source, to_mono
-
-# FFmpeg takes the duration of these formats from a header. It may guess that of the others from the bit rate.
-_FORMATS_WITH_LENGTH = ("aiff", "flac", "matroska", "mov", "wav")
-_DURATION_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)$")
+from beam_jobs.audio import checks, containers, mp4, splitting
+from beam_jobs.audio.losses import Losses
+from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source, to_mono
+from beam_jobs.audio.timeline import Timeline
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -19,115 +17,170 @@ class _Decoded:
     """What FFmpeg decodes from the beginning of a file.
 
     Attributes:
-        format: FFmpeg's name of the container, e.g. "matroska".
-        codec: FFmpeg's name of the codec, e.g. "opus".
-        rate: Sample rate in Hz.
+        codec: FFmpeg's names of the container and the codec, e.g. "matroska/opus".
         promised_s: How many seconds of audio the header promises; None if there is no reliable promise.
-        blocks: Mono samples in order, float32 (samples,) each.
-        damage: The error that ended the decoding early, if any.
+        timeline: The sound.
+        losses: What of it is damaged.
+        broke_off: Whether an error of the container ended it.
     """
 
-    format: str
     codec: str
-    rate: int
     promised_s: float | None
-    blocks: list[np.ndarray] = dataclasses.field(default_factory=list)
-    damage: Exception | None = None
+    timeline: Timeline
+    losses: Losses
+    broke_off: bool = False
 
 
-def read(source: Source, segment: Segment, *, sndfile_error: str) -> Sound:
-    """Reads a segment of a file.
+def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool) -> Sound:
+    """Reads a segment of a file. Its times are those of the player's clock; a whole file starts with its sound.
 
     Args:
         source: The file.
         segment: What to read of it.
         sndfile_error: Why libsndfile cannot read the file, for the error message.
+        loudest: Whether to return the loudest channel's magnitude at each time, instead of the mean of the channels.
 
     Raises:
         DecodeError: if FFmpeg cannot read the file either, the file holds no audio, it ends well before its header
-            says, or its sample rate is impossible.
+            says, a part of it is damaged, or its sample rate is impossible.
     """
     try:
-        decoded = _decode(source, needed_s=segment.needed_s)
-    except (av.FFmpegError, ValueError, IndexError) as error:
+        decoded = _decode(source, needed_s=segment.needed_s, loudest=loudest)
+    except (av.FFmpegError, ValueError) as error:
         raise _unreadable(sndfile_error, error) from error
-    if not decoded.blocks:
-        if decoded.damage:
-            raise _unreadable(sndfile_error, decoded.damage)
-        raise DecodeError("too short", "no sample")
-    rate = decoded.rate
+    timeline = decoded.timeline
+    _check_damage(decoded, needed_s=segment.needed_s, sndfile_error=sndfile_error)
+    samples, rate = timeline.samples()
     checks.check_rate(rate)
-    samples = np.concatenate(decoded.blocks)
-    decoded_s = samples.size / rate
-    promised_s = decoded.promised_s
-    if decoded.damage and decoded.format == "mp3":
-        # Often the "damage" is only rubbish after the last packet. The packets say how much sound there is.
-        promised_s = count_samples(source) / rate or None
-    if decoded.damage and promised_s is None and (segment.end_s is None or decoded_s < segment.end_s):
-        raise _unreadable(sndfile_error, decoded.damage)
-    start_s, end_s = segment.bounds(max(decoded_s, promised_s or 0.0))
-    part = samples[round(start_s * rate) : round(end_s * rate)]
+    start_s, end_s = segment.bounds(max(timeline.end_s, timeline.begin_s + (decoded.promised_s or 0.0)))
+    if segment == Segment():
+        start_s = timeline.begin_s
+    start, stop = (round((time_s - timeline.begin_s) * rate) for time_s in (start_s, end_s))
+    part = _cut(samples, start=start, stop=stop)
     checks.check_length(part.size / rate, promised_s=end_s - start_s)
-    if decoded.format == "ogg" and end_s >= decoded_s:
-        checks.check_end_of_ogg(source, seconds=decoded_s, granule_rate=rate)
-    return Sound(samples=part, rate=rate, codec=f"{decoded.format}/{decoded.codec}")
+    if end_s >= timeline.end_s:
+        _check_end(source, decoded.codec, seconds=timeline.end_s, rate=rate)
+    return Sound(samples=part, rate=rate, codec=decoded.codec)
 
 
 def count_samples(source: Source) -> float:
     """Returns how many samples the packets of a file hold, without decoding them; 0 if FFmpeg cannot tell."""
     try:
-        with av.open(open_source(source)) as container:
+        with containers.open_container(source) as container:
             stream = container.streams.audio[0]
             ticks = sum(packet.duration or 0 for packet in container.demux(stream))
             return float(ticks * stream.time_base * stream.rate)
-    except (av.FFmpegError, IndexError):
+    except (av.FFmpegError, DecodeError, IndexError):
         return 0.0
 
 
-def _decode(source: Source, *, needed_s: float) -> _Decoded:
-    """Decodes the first audio stream until at least `needed_s` seconds are there, the stream ends or it is damaged."""
-    with av.open(open_source(source)) as container:
-        if not container.streams.audio:
-            raise DecodeError("unreadable", "holds no audio stream")
-        stream = container.streams.audio[0]
-        format_name = container.format.name.split(",")[0]
-        decoded = _Decoded(
-            format=format_name,
-            codec=stream.codec_context.name,
-            rate=stream.rate,
-            promised_s=_promised_s(container, stream) if format_name in _FORMATS_WITH_LENGTH else None,
-        )
-        to_float = av.AudioResampler(format="fltp")
-        count = 0
+def _check_damage(decoded: _Decoded, *, needed_s: float, sndfile_error: str) -> None:
+    losses = decoded.losses
+    if not decoded.timeline:
+        if losses.error:
+            raise _unreadable(sndfile_error, losses.error)
+        checks.check_length(0.0, promised_s=decoded.promised_s or 0.0)
+        raise DecodeError("too short", "no sample")
+    if losses.inside_s > checks.CODEC_SLACK_S:
+        raise DecodeError("truncated", f"{losses.inside_s:.2f} s in the middle of it are damaged")
+    if decoded.broke_off and decoded.promised_s is None and decoded.timeline.end_s < needed_s:
+        raise _unreadable(sndfile_error, losses.error)
+
+
+def _check_end(source: Source, codec: str, *, seconds: float, rate: int) -> None:
+    """Raises DecodeError for a file that was cut short, where its header promises no number of seconds."""
+    if codec.startswith("ogg/"):
+        checks.check_end_of_ogg(source, seconds=seconds, granule_rate=rate)
+    elif codec.startswith("mov/") and mp4.ends_inside_a_fragment(source):
+        raise DecodeError("truncated", f"breaks off after {seconds:.2f} s, inside a fragment")
+    elif codec.startswith(("asf/", "avi/")):
+        missing_s = seconds * splitting.missing_share(source)
+        checks.check_length(seconds, promised_s=seconds + missing_s)
+
+
+def _cut(samples: np.ndarray, *, start: int, stop: int) -> np.ndarray:
+    """Returns a part of the sound. Before its beginning, where the numbers are negative, it is silent."""
+    part = samples[max(0, start) : max(0, stop)]
+    silence = max(0, min(0, stop) - start)
+    return np.concatenate([np.zeros(silence, np.float32), part]) if silence else part
+
+
+def _decode(source: Source, *, needed_s: float, loudest: bool) -> _Decoded:
+    """Decodes the first audio track that holds sound until at least `needed_s` seconds are there or it ends."""
+    index = 0
+    while True:
+        with containers.open_container(source) as container:
+            tracks = containers.tracks(container, source)
+            decoded = _decode_track(container, tracks[index], needed_s=needed_s, loudest=loudest)
+        index += 1
+        if decoded.timeline or index == len(tracks):
+            return decoded
+
+
+def _decode_track(
+    container: av.container.InputContainer, track: av.AudioStream, *, needed_s: float, loudest: bool
+) -> _Decoded:
+    decoded = _Decoded(
+        codec=f"{containers.format_name(container)}/{track.codec_context.name}",
+        promised_s=containers.promised_seconds(container, track),
+        timeline=Timeline(start_s=containers.start_of_clock(container), may_jump=containers.may_jump(container)),
+        losses=Losses(track, is_alone=len(container.streams) == 1),
+    )
+    timeline, losses = decoded.timeline, decoded.losses
+    to_float = _Converter()
+    try:
+        for packet in _packets(container, track):
+            pauses_s = timeline.pauses_s
+            try:
+                for frame in packet.decode():
+                    for block in to_float(frame):
+                        samples = to_mono(block, channel_axis=0, loudest=loudest)
+                        timeline.add(samples, rate=frame.rate, time_s=frame.time, until_s=needed_s)
+            except (av.FFmpegError, ValueError) as error:
+                losses.add_error(packet, error)
+                continue
+            losses.add_sound(packet, pause_s=timeline.pauses_s - pauses_s, seconds=timeline.sound_s)
+            if timeline.end_s > needed_s:
+                return decoded
+    except av.FFmpegError as error:
+        losses.error = losses.error or error
+        decoded.broke_off = True
+    if decoded.promised_s is None and losses.sizes:
+        # What is no sound, at the end or, in a format that holds nothing else, anywhere.
+        other_bytes = containers.bytes_beside_sound(container, losses.sizes)
+        missed_s = losses.at_end_s + timeline.sound_s * other_bytes / max(1, sum(losses.sizes))
+        decoded.promised_s = timeline.end_s - timeline.begin_s + missed_s if missed_s else None
+    return decoded
+
+
+class _Converter:
+    """Converts frames to float32 (channels, samples). Those of joined files may differ in form."""
+
+    def __init__(self):
+        self._resamplers: dict[tuple[str, str, int], av.AudioResampler] = {}
+
+    def __call__(self, frame: av.AudioFrame) -> list[np.ndarray]:
+        form = (frame.format.name, frame.layout.name, frame.rate)
+        if form not in self._resamplers:
+            self._resamplers[form] = av.AudioResampler(format="fltp")
+        return [block.to_ndarray() for block in self._resamplers[form].resample(frame)]
+
+
+def _packets(container: av.container.InputContainer, track: av.AudioStream) -> Iterator[av.Packet]:
+    """Yields the packets of a track, and at last an empty one, for which the decoder returns what it holds back."""
+    packets = container.demux(track)
+    while True:
         try:
-            for frame in container.decode(stream):
-                for block in to_float.resample(frame):
-                    decoded.blocks.append(to_mono(block.to_ndarray(), channel_axis=0))
-                count += frame.samples
-                if count > needed_s * decoded.rate:
-                    break
-        except (av.FFmpegError, ValueError) as error:
-            decoded.damage = error
-        return decoded
-
-
-def _promised_s(container: av.container.InputContainer, stream: av.AudioStream) -> float | None:
-    """Returns how many seconds of audio the header promises; None if it does not say.
-
-    In a video the sound may be shorter than the pictures.
-    """
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    for name, value in stream.metadata.items():
-        # Matroska has a tag that says when a stream ends. Some programs add a language to its name ("DURATION-eng").
-        if name.startswith("DURATION") and (tag := _DURATION_TAG.match(value)):
-            end_s = 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
-            return end_s - max(0.0, float((stream.start_time or 0) * stream.time_base))
-    # The container's duration is that of its longest stream, which need not be the sound.
-    if container.duration and len(container.streams) == 1:
-        return container.duration / av.time_base
-    return None
+            yield next(packets)
+        except StopIteration:
+            return
+        except IndexError:
+            # PyAV ends with this error, and without its last packet, if tracks appeared on the way.
+            last = av.Packet()
+            last.stream = track
+            yield last
+            return
 
 
 def _unreadable(sndfile_error: str, error: Exception) -> DecodeError:
-    return DecodeError("unreadable", f"{sndfile_error} / {getattr(error, 'strerror', error)}")
+    return DecodeError("unreadable", f"{sndfile_error} / {getattr(error, 'strerror', None) or error}")

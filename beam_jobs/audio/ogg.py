@@ -1,22 +1,29 @@
-"""Detects Ogg files that were cut short. Their header does not give a length, so only their end can tell.
+"""Finds what libsndfile and FFmpeg overlook in Ogg files: chains, cuts, and starts in the middle of a stream.
 
-The last page of a stream should carry an end-of-stream flag. A missing flag alone proves nothing, because recordings of
-radio streams and some encoders never set it. A file that ends inside a page was cut short, because programs write whole
-pages. A download that stops exactly between two pages, which are a few kilobytes long, is rare.
+Their header does not give a length, so only their end can tell whether they were cut short. The last page of a stream
+should carry an end-of-stream flag. A missing flag alone proves nothing, because recordings of radio streams and some
+encoders never set it. A file that ends inside a page was cut short, because programs write whole pages. A download that
+stops exactly between two pages, which are a few kilobytes long, is rare.
 
-Two kinds of damage go unnoticed: a cut between two pages, and a missing end that was filled up with zeros.
+A cut between two pages goes unnoticed.
 """
 
 import dataclasses
+import mmap
 import os
 import struct
+from collections.abc import Iterator
 
+from beam_jobs.audio import vorbis
 from beam_jobs.audio.sound import Source
+
+Content = bytes | mmap.mmap
 
 # RFC 3533, section 6: capture pattern, version, flags, granule position, stream's serial number, page number, checksum,
 # number of segments. A table with the size of each segment follows, and then the segments.
 _HEADER = struct.Struct("<4sBBqIIIB")
-_CAPTURE_PATTERN = b"OggS"
+CAPTURE_PATTERN = b"OggS"
+_BEGIN_OF_STREAM = 0x02
 _END_OF_STREAM = 0x04
 _LARGEST_PAGE_BYTES = _HEADER.size + 255 + 255 * 255
 
@@ -35,12 +42,67 @@ class IncompletePage:
     granule: int
 
 
+_UNFILLED = IncompletePage(is_last=False, granule=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Page:
+    """A page: where it starts and ends in the file, its header's fields, and the sizes of its segments."""
+
+    start: int
+    end: int
+    flags: int
+    granule: int
+    segments: bytes
+
+
+def starts_of_links(content: Content) -> list[int]:
+    """Returns where each link of a chain starts, beginning with 0. A file that is no chain has one link."""
+    starts = [0]
+    was_beginning = True
+    for page in _pages(content):
+        # All streams of a link, e.g. pictures and sound, begin before any of them goes on.
+        is_beginning = bool(page.flags & _BEGIN_OF_STREAM)
+        if is_beginning and not was_beginning:
+            starts.append(page.start)
+        was_beginning = is_beginning
+    return starts
+
+
+def needs_ffmpeg(content: Content) -> bool:
+    """Whether libsndfile would misread a link: it has several streams, or starts in the middle of a Vorbis stream.
+
+    libsndfile does not know the clock that several streams share. It takes the number of the last sample for the length
+    even if the first sample has another number than 0.
+    """
+    packets: list[bytes] = []
+    unfinished = b""
+    for index, page in enumerate(_pages(content)):
+        if index and page.flags & _BEGIN_OF_STREAM:
+            return True
+        position = page.end - sum(page.segments)
+        for size in page.segments:
+            unfinished += content[position : position + size]
+            position += size
+            if size < 255:
+                packets.append(unfinished)
+                unfinished = b""
+        if index and not packets[0].startswith(vorbis.IDENTIFICATION):
+            return False
+        if len(packets) > vorbis.HEADERS and page.granule >= 0:
+            samples = vorbis.count_samples(packets)
+            # The last page may hold more than it says, because its end is cut off.
+            is_end = bool(page.flags & _END_OF_STREAM)
+            return page.granule > samples if is_end else page.granule != samples
+    return False
+
+
 def find_incomplete_page(source: Source) -> IncompletePage | None:
     """Returns the page that a file ends inside of, or None if the file ends after a page or is not Ogg."""
     tail = _tail(source, size=2 * _LARGEST_PAGE_BYTES)
-    start = tail.rfind(_CAPTURE_PATTERN)
+    start = tail.rfind(CAPTURE_PATTERN)
     if start < 0:
-        return None
+        return _UNFILLED if tail and _is_zeros(tail) else None
     page = tail[start:]
     if len(page) < _HEADER.size:
         return IncompletePage(is_last=False, granule=0)
@@ -50,10 +112,33 @@ def find_incomplete_page(source: Source) -> IncompletePage | None:
     if len(sizes) < segments or len(page) < page_bytes:
         return IncompletePage(is_last=bool(flags & _END_OF_STREAM), granule=granule)
     rest = page[page_bytes:]
+    if rest and _is_zeros(rest) and not flags & _END_OF_STREAM:
+        return _UNFILLED
     # The rest may be the first letters of the next page's capture pattern, or something else, such as tags.
-    if rest and _CAPTURE_PATTERN.startswith(rest):
+    if rest and CAPTURE_PATTERN.startswith(rest):
         return IncompletePage(is_last=False, granule=0)
     return None
+
+
+def _pages(content: Content, *, start: int = 0) -> Iterator[_Page]:
+    """Yields the pages of a file. Whatever lies between two of them is passed over."""
+    while (start := content.find(CAPTURE_PATTERN, start)) >= 0 and start + _HEADER.size <= len(content):
+        _, version, flags, granule, *_, count = _HEADER.unpack_from(content, start)
+        segments = content[start + _HEADER.size : start + _HEADER.size + count]
+        end = start + _HEADER.size + count + sum(segments)
+        if version or (end < len(content) and content[end : end + 4] != CAPTURE_PATTERN):
+            # Either these letters are sound, or the page is incomplete and another link starts inside of it.
+            nearest = content.find(CAPTURE_PATTERN, start + 4)
+            if version or 0 <= nearest < end:
+                start += 4
+                continue
+        yield _Page(start=start, end=end, flags=flags, granule=granule, segments=segments)
+        start = end
+
+
+def _is_zeros(data: bytes) -> bool:
+    """Whether data is what an incomplete download leaves where nothing has arrived."""
+    return not data.strip(b"\0")
 
 
 def _tail(source: Source, *, size: int) -> bytes:

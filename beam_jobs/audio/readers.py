@@ -2,15 +2,19 @@
 
 import contextlib
 import errno
+import functools
+import itertools
 import os
 import queue
 import threading
 
+import numpy as np
 from etils import epath
 
 from beam_jobs import storage
-from beam_jobs.audio import ffmpeg, sndfile
-from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source
+from beam_jobs.audio import checks, ffmpeg, headers, joined, resample, sndfile
+from beam_jobs.audio.sound import BinaryFile, DecodeError, Segment, Sound, Source, open_file
+from beam_jobs.audio.views import View
 
 _WHOLE_FILE = Segment()
 
@@ -51,46 +55,100 @@ def fetch(path: epath.PathLike, *, timeout_s: float | None = None) -> Source:
     return result
 
 
-def read(source: Source, segment: Segment = _WHOLE_FILE) -> Sound:
+def read(source: Source, segment: Segment = _WHOLE_FILE, *, loudest: bool = False) -> Sound:
     """Reads a file, or a segment of it.
 
     Args:
         source: A local path or the content of a file, as `fetch` returns it.
         segment: What to read.
+        loudest: Whether to return the loudest channel's magnitude at each time, instead of the mean of the channels.
 
     Raises:
         DecodeError: if the file is missing or unreadable, or ends well before its header says. It is transient if the
             file cannot be read, and final if its content is damaged.
     """
     if isinstance(source, bytes):
-        return _decode(source, segment)
-    _check_opens(source)
+        return _decode(source, segment, loudest=loudest)
     try:
-        return _decode(source, segment)
+        return _decode(source, segment, loudest=loudest)
+    except OSError as error:
+        raise _cannot_read(error) from error
     except DecodeError:
         # The decoders do not tell a disk that fails from a file that is damaged. What has been read cannot fail.
         content = _read_bytes(source)
         with contextlib.suppress(DecodeError):
-            return _decode(content, segment)
+            return _decode(content, segment, loudest=loudest)
         raise
 
 
-def _decode(source: Source, segment: Segment) -> Sound:
+def _decode(source: Source, segment: Segment, *, loudest: bool) -> Sound:
+    """Decodes a segment of a file that may consist of several, which were joined."""
+    if files := joined.parts(source):
+        return joined.read(files, segment, decode=functools.partial(_decode_part, loudest=loudest))
+    return _decode_file(source, segment, loudest=loudest)
+
+
+def _decode_part(source: Source, segment: Segment, *, by_ffmpeg: bool, loudest: bool) -> Sound:
+    if by_ffmpeg:
+        reason = "starts in the middle of a stream, or holds several"
+        return ffmpeg.read(source, segment, sndfile_error=reason, loudest=loudest)
+    return _decode_file(source, segment, loudest=loudest)
+
+
+def _decode_file(source: Source, segment: Segment, *, loudest: bool) -> Sound:
+    with open_file(source) as file:
+        layout = headers.inspect(file, will_seek=segment.start_s > 0)
+        if layout.next_file is not None:
+            return _decode_joined(file, segment, loudest=loudest)
+        if layout.head or layout.stop is not None:
+            source = View(file, start=layout.skip, stop=layout.stop, head=layout.head)
+        try:
+            return _decode_one(source, segment, layout, loudest=loudest)
+        except sndfile.JoinedError:
+            return _decode_joined(file, segment, loudest=loudest)
+
+
+def _decode_joined(file: BinaryFile, segment: Segment, *, loudest: bool) -> Sound:
+    """Decodes a segment of several files that were joined, as one sound. Its rate is the highest of theirs."""
+    starts = headers.find_files(file)
+    sounds: list[Sound] = []
+    length_s = 0.0
+    for start, stop in itertools.pairwise([*starts, None]):
+        if length_s >= segment.needed_s:
+            break
+        sound = _decode_file(View(file, start=start, stop=stop), _WHOLE_FILE, loudest=loudest)
+        sounds.append(sound)
+        length_s += sound.samples.size / sound.rate
+    rate = max(sound.rate for sound in sounds)
+    samples = np.concatenate([resample.at_rate(sound, rate) for sound in sounds])
+    start_s, end_s = segment.bounds(length_s)
+    return Sound(samples=samples[round(start_s * rate) : round(end_s * rate)], rate=rate, codec=sounds[0].codec)
+
+
+def _decode_one(source: Source, segment: Segment, layout: headers.Layout, *, loudest: bool) -> Sound:
     """Decodes a segment with the decoder that can."""
     try:
-        return sndfile.read(source, segment)
+        sound = sndfile.read(source, segment, layout=layout, loudest=loudest)
+    except sndfile.JoinedError:
+        raise
     except sndfile.SndfileError as error:
-        sndfile_error = str(error)
-    return ffmpeg.read(source, segment, sndfile_error=sndfile_error)
+        sound = _decode_with_ffmpeg(source, segment, layout, loudest=loudest, sndfile_error=str(error))
+    if layout.breaks_off:
+        checks.check_end(sound, segment)
+    return sound
 
 
-def _check_opens(path: str) -> None:
-    """Raises DecodeError for a file that cannot be opened. The decoders do not tell missing and damaged files apart."""
+def _decode_with_ffmpeg(
+    source: Source, segment: Segment, layout: headers.Layout, *, loudest: bool, sndfile_error: str
+) -> Sound:
     try:
-        with open(path, "rb"):
-            pass
-    except OSError as error:
-        raise _cannot_read(error) from error
+        sound = ffmpeg.read(source, segment, sndfile_error=sndfile_error, loudest=loudest)
+    except DecodeError as error:
+        if layout.breaks_off and error.cause in ("unreadable", "too short"):
+            raise DecodeError("truncated", f"breaks off ({error})") from error
+        raise
+    checks.check_promise(sound, segment, promised_share=layout.promised_share)
+    return sound
 
 
 def _read_bytes(path: str) -> bytes:

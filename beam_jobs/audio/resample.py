@@ -1,10 +1,17 @@
 """Resamples decoded audio and converts it to 16 bits."""
 
+import math
+
 import numpy as np
 import soxr
 
 from beam_jobs.audio.pcm import FULL_SCALE
 from beam_jobs.audio.sound import DecodeError, Sound
+
+# 30 dB above full scale. No recorder leaves so much room, and a sound in the range of integers that stays below it
+# would be silent.
+_LARGEST = 32.0
+_INTEGER_SCALES = (2**15, 2**23, 2**31)
 
 
 def to_int16(sound: Sound, *, sample_rate: int) -> np.ndarray:
@@ -18,11 +25,33 @@ def to_int16(sound: Sound, *, sample_rate: int) -> np.ndarray:
         int16 (samples,).
 
     Raises:
-        DecodeError: The audio holds NaN or infinity.
+        DecodeError: The audio holds NaN or infinity, or exceeds full scale by far.
     """
-    samples = sound.samples
-    if not np.isfinite(samples).all():
+    samples = at_rate(sound, sample_rate)
+    if not samples.size:
+        return samples.astype(np.int16)
+    # Resampling keeps what is not finite. Unlike `np.isfinite`, `min` and `max` need no memory.
+    largest = max(float(samples.max()), -float(samples.min()))
+    _check_range(largest)
+    scaled = samples * FULL_SCALE
+    np.rint(scaled, out=scaled)
+    if largest >= 1 - 1 / FULL_SCALE:
+        np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled)
+    return scaled.astype(np.int16)
+
+
+def at_rate(sound: Sound, rate: int) -> np.ndarray:
+    """Returns the samples of a sound at another rate, in Hz."""
+    if sound.rate == rate:
+        return sound.samples
+    return soxr.resample(sound.samples, sound.rate, rate, quality="HQ")
+
+
+def _check_range(largest: float) -> None:
+    """Raises DecodeError for a largest magnitude that no sound in floating point has."""
+    if not math.isfinite(largest):
         raise DecodeError("non-finite", "holds NaN or infinite samples")
-    if sound.rate != sample_rate:
-        samples = soxr.resample(samples, sound.rate, sample_rate, quality="HQ")
-    return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    if largest > _LARGEST:
+        scale = next((scale for scale in _INTEGER_SCALES if largest <= scale), largest)
+        message = f"holds samples up to {largest:,.0f}, where full scale is 1; divide them by {scale:,.0f}"
+        raise DecodeError("out of range", message)

@@ -1,12 +1,20 @@
 """The values that the readers of audio files share."""
 
+import contextlib
 import dataclasses
 import io
+import mmap
+from collections.abc import Iterator
 
 import numpy as np
 
-Source = str | bytes
-"""What a reader takes: the path of a local file, or the content of a file."""
+from beam_jobs.audio.views import View
+
+Source = str | bytes | View
+"""What a reader takes: the path of a local file, the content of a file, or a view of a file."""
+
+BinaryFile = io.FileIO | io.BytesIO | View
+"""A source that was opened."""
 
 # A file at most this much longer than a segment holds only that segment, with the padding of its codec.
 _TRIMMED_SLACK_S = 1.0
@@ -17,7 +25,7 @@ class DecodeError(Exception):
 
     Attributes:
         cause: The kind of failure, under which it is counted: "missing", "unreadable", "truncated", "too short",
-            "silent", "non-finite", "timed out" or "crashed".
+            "silent", "opposite phase", "out of range", "non-finite", "timed out" or "crashed".
         transient: Whether another try may succeed, because the failure need not be damage of the file.
     """
 
@@ -79,13 +87,44 @@ class Segment:
         return self.end_s - self.start_s + _TRIMMED_SLACK_S
 
 
-def open_source(source: Source) -> str | io.BytesIO:
-    """Returns a source in the form that soundfile and PyAV open: a path, or a file in memory."""
-    return io.BytesIO(source) if isinstance(source, bytes) else source
+def open_file(source: Source) -> BinaryFile:
+    """Opens a source for reading its bytes."""
+    if isinstance(source, str):
+        return open(source, "rb", buffering=0)
+    return io.BytesIO(source) if isinstance(source, bytes) else View(source)
 
 
-def to_mono(block: np.ndarray, *, channel_axis: int) -> np.ndarray:
-    """Averages the channels of a two-dimensional block of samples."""
-    if block.shape[channel_axis] == 1:
-        return block.squeeze(channel_axis)
-    return block.mean(axis=channel_axis)
+def open_source(source: Source) -> str | io.BytesIO | View:
+    """Returns a source in the form that PyAV opens: a path, or an open file."""
+    return source if isinstance(source, str) else open_file(source)
+
+
+@contextlib.contextmanager
+def content_of(source: Source) -> Iterator[bytes | mmap.mmap]:
+    """Yields the bytes of a source. Those of a local file are mapped, so that only what is looked at is read."""
+    if not isinstance(source, str):
+        yield source if isinstance(source, bytes) else open_file(source).read()
+        return
+    with open(source, "rb") as file:
+        try:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):  # It is empty, or no regular file.
+            yield b""
+            return
+        with mapped:
+            yield mapped
+
+
+def to_mono(block: np.ndarray, *, channel_axis: int, loudest: bool = False) -> np.ndarray:
+    """Averages the channels of a two-dimensional block of samples, or returns the largest magnitude of them."""
+    channels = np.moveaxis(block, channel_axis, 0)
+    if loudest:
+        return np.abs(channels).max(axis=0)
+    if len(channels) == 1:
+        return channels[0]
+    # NumPy's own mean takes 20 times as long for interleaved channels.
+    total = channels[0] + channels[1]
+    for channel in channels[2:]:
+        total += channel
+    total /= len(channels)
+    return total

@@ -96,9 +96,9 @@ class TestSegmentOfAVideo:
         decoded = []
         to_mono = ffmpeg.to_mono
 
-        def count_samples(block, *, channel_axis):
+        def count_samples(block, *, channel_axis, loudest):
             decoded.append(block.shape[1])
-            return to_mono(block, channel_axis=channel_axis)
+            return to_mono(block, channel_axis=channel_axis, loudest=loudest)
 
         monkeypatch.setattr(ffmpeg, "to_mono", count_samples)
         segment = Segment(start_s=start_s, end_s=end_s, may_be_trimmed=may_be_trimmed)

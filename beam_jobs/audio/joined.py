@@ -1,0 +1,89 @@
+"""Reads files that hold several files one after the other, such as chained Ogg, as one sound.
+
+A decoder would stop at the end of the first, or take the next for more of the same.
+"""
+
+import dataclasses
+import mmap
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import soxr
+
+from beam_jobs.audio import mp3, ogg, splitting
+from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source, content_of
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """One of the files.
+
+    Attributes:
+        content: Its bytes, or the path of the whole file.
+        by_ffmpeg: Whether libsndfile would get its length wrong.
+        damaged_s: Where damage begins, in seconds from the beginning of the part; infinite if there is none.
+    """
+
+    content: Source
+    by_ffmpeg: bool = False
+    damaged_s: float = np.inf
+
+
+def parts(source: Source) -> list[Part]:
+    """Returns the files that a file holds; none if the decoders read the file as it is."""
+    with content_of(source) as content:
+        if content[:4] == ogg.CAPTURE_PATTERN:
+            links = ogg.starts_of_links(content)
+            if len(links) > 1:
+                return [Part(content=link, by_ffmpeg=ogg.needs_ffmpeg(link)) for link in _slices(content, links)]
+            return [Part(content=source, by_ffmpeg=True)] if ogg.needs_ffmpeg(content) else []
+        if streams := mp3.streams(content):
+            return [Part(content=stream.content, damaged_s=stream.damaged_s) for stream in streams]
+        starts = splitting.starts(content)
+        return [Part(content=piece) for piece in _slices(content, starts)] if len(starts) > 1 else []
+
+
+def read(files: Sequence[Part], segment: Segment, *, decode: Callable[..., Sound]) -> Sound:
+    """Reads a segment of the files as if they were one.
+
+    Args:
+        files: The files in order.
+        segment: What to read of the whole.
+        decode: Reads one of the files from its beginning to the end of a segment.
+
+    Raises:
+        DecodeError: if one of the files that the segment needs is unreadable, truncated or damaged.
+    """
+    if len(files) == 1 and segment.needed_s <= files[0].damaged_s:
+        return decode(files[0].content, segment, by_ffmpeg=files[0].by_ffmpeg)
+    sounds: list[Sound] = []
+    length_s = 0.0
+    for part in files:
+        left_s = segment.needed_s - length_s
+        if left_s <= 0:
+            break
+        if left_s > part.damaged_s:
+            raise DecodeError("truncated", f"is damaged {length_s + part.damaged_s:.2f} s after its beginning")
+        try:
+            sound = decode(part.content, Segment(end_s=left_s), by_ffmpeg=part.by_ffmpeg)
+        except DecodeError as error:
+            if error.cause == "too short":  # Radio stations send empty links between two songs.
+                continue
+            raise
+        sounds.append(sound)
+        length_s += sound.samples.size / sound.rate
+    if not sounds:
+        raise DecodeError("too short", "no sample")
+    rate = max(sound.rate for sound in sounds)
+    start_s, end_s = segment.bounds(length_s)
+    samples = np.concatenate([_at_rate(sound, rate) for sound in sounds])
+    return Sound(samples=samples[round(start_s * rate) : round(end_s * rate)], rate=rate, codec=sounds[0].codec)
+
+
+def _slices(content: bytes | mmap.mmap, starts: Sequence[int]) -> list[bytes]:
+    ends = [*starts[1:], len(content)]
+    return [content[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def _at_rate(sound: Sound, rate: int) -> np.ndarray:
+    return sound.samples if sound.rate == rate else soxr.resample(sound.samples, sound.rate, rate, quality="HQ")

@@ -1,0 +1,80 @@
+"""A copy with a hole, or cut short, is not passed for whole, in formats whose header gives no length."""
+
+import functools
+
+import pytest
+
+from beam_jobs import audio
+from tests.beam_jobs.audio import media
+
+FORMATS = {
+    "TS": ("mpegts", "aac", {}),
+    "ADTS": ("adts", "aac", {}),
+    "AC-3": ("ac3", "ac3", {}),
+    "E-AC-3": ("eac3", "eac3", {}),
+    "FLV": ("flv", "libmp3lame", {}),
+    "NUT": ("nut", "aac", {}),
+    "MKA": ("matroska", "libopus", {}),
+    "MKA, live": ("matroska", "libopus", {"live": "1"}),
+    "M4A": ("ipod", "aac", {}),
+    "MP4, fragments": ("mp4", "aac", {"movflags": "frag_keyframe+empty_moov", "frag_duration": "300000"}),
+    "Ogg Opus": ("ogg", "libopus", {}),
+    "Ogg FLAC": ("ogg", "flac", {}),
+    "CAF": ("caf", "alac", {}),
+}
+# These do not say how long they are, so that an end that is missing goes unnoticed.
+ENDLESS = {"TS", "ADTS", "AC-3", "E-AC-3", "NUT", "MKA, live"}
+RATE = 44100
+LENGTH_S = 2.5
+
+
+@functools.cache
+def encode(name, length_s=LENGTH_S):
+    container, codec, options = FORMATS[name]
+    rate = media.RATE if codec == "libopus" else RATE
+    return media.encode(media.noise(length_s, rate=rate), container=container, codec=codec, rate=rate, options=options)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_hole(name):
+    content = encode(name)
+    assert media.seconds(content) == pytest.approx(LENGTH_S, abs=0.1)
+    start, end = len(content) * 4 // 10, len(content) * 6 // 10
+    with pytest.raises(audio.DecodeError) as caught:
+        media.read(content[:start] + bytes(end - start) + content[end:])
+    assert caught.value.cause in ("truncated", "unreadable")
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - ENDLESS))
+@pytest.mark.parametrize("filling", [0, 1])
+def test_a_missing_end(name, filling):
+    content = encode(name)
+    kept = len(content) * 6 // 10
+    with pytest.raises(audio.DecodeError) as caught:
+        media.read(content[:kept] + filling * bytes(len(content) - kept))
+    assert caught.value.cause in ("truncated", "unreadable")
+
+
+@pytest.mark.parametrize(("container", "codec"), [("asf", "wmav2"), ("avi", "libmp3lame")])
+def test_a_file_that_is_smaller_than_its_header_says(container, codec):
+    content = media.encode(media.noise(LENGTH_S, rate=RATE), container=container, codec=codec, rate=RATE)
+    assert media.seconds(content) == pytest.approx(LENGTH_S, abs=0.1)
+    with pytest.raises(audio.DecodeError) as caught:
+        media.read(content[: len(content) * 6 // 10])
+    assert caught.value.cause == "truncated"
+
+
+def test_lost_packets_of_a_broadcast():
+    content = encode("TS", 4.0)
+    # FFmpeg sees that packets are missing in the middle of a frame.
+    for first, count in ((100, 10), (150, 37)):
+        with pytest.raises(audio.DecodeError, match=r"0\.\d\d s in the middle of it are damaged"):
+            media.read(content[: 188 * first] + content[188 * (first + count) :])
+
+
+@pytest.mark.parametrize("tag", [b"TAG" + bytes(125), b"ID3\x04\x00\x00\x00\x00\x02\x00" + bytes(256)])
+@pytest.mark.parametrize("name", ["ADTS", "AC-3", "E-AC-3"])
+def test_tags_are_no_damage(name, tag):
+    content = encode(name)
+    assert media.seconds(content + tag) == pytest.approx(LENGTH_S, abs=0.15)
+    assert media.seconds(content + tag + content) == pytest.approx(2 * LENGTH_S, abs=0.3)

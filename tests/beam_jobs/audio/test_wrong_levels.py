@@ -1,0 +1,129 @@
+"""Sound that cannot be stored as it is, although it is no silence: out of range, or with channels that cancel."""
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from beam_jobs import audio
+from tests import corpora
+
+RATE = 16000
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE)
+
+
+def failure(path, **segment):
+    """Returns cause and message, which are the same in ingest and when files are embedded."""
+    failures = []
+    for decode in (
+        lambda: audio.decode_file(path, **segment),
+        lambda: audio.decode_clip(str(path), sample_rate=RATE, rules=audio.Rules(), trimmed=False, **segment),
+    ):
+        with pytest.raises(audio.DecodeError) as caught:
+            decode()
+        failures.append((caught.value.cause, str(caught.value)))
+    assert failures[0] == failures[1]
+    return failures[0]
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize(
+    ("full_scale", "bits"), [(32767, 15), (12000, 15), (100, 15), (2**23 - 1, 23), (0.9 * 2**31, 31)]
+)
+def test_floats_in_the_range_of_integers_are_out_of_range(tmp_path, subtype, full_scale, bits):
+    soundfile.write(tmp_path / "a.wav", 2 * NOISE * full_scale, RATE, subtype=subtype)
+    cause, message = failure(tmp_path / "a.wav")
+    assert cause == "out of range"
+    assert message.endswith(f"where full scale is 1; divide them by {2**bits:,}")
+    assert failure(tmp_path / "a.wav", start_s=0.5, end_s=1.0)[0] == "out of range"
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 96000])
+@pytest.mark.parametrize(("bad", "cause"), [(np.nan, "non-finite"), (-np.inf, "non-finite"), (1e30, "out of range")])
+def test_one_sample_anywhere_is_found(tmp_path, rate, bad, cause):
+    for at in (0, 12345, -1):
+        wave = np.zeros(rate)
+        wave[at % rate] = bad
+        soundfile.write(tmp_path / "a.wav", wave, rate, subtype="FLOAT")
+        assert failure(tmp_path / "a.wav")[0] == cause
+
+
+def test_floats_of_a_format_that_only_ffmpeg_reads(tmp_path):
+    with av.open(str(tmp_path / "a.mka"), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=RATE, layout="mono")
+        block = (20000 * NOISE[None]).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(block, format="flt", layout="mono")
+        frame.sample_rate = RATE
+        container.mux(stream.encode(frame))
+    assert failure(tmp_path / "a.mka")[0] == "out of range"
+
+
+@pytest.mark.parametrize("peak", [1.0, 4.0, 31.0])
+def test_a_recording_above_full_scale_saturates(tmp_path, peak):
+    soundfile.write(tmp_path / "a.wav", 2 * NOISE * peak, RATE, subtype="FLOAT")
+    expected = np.clip(np.rint(2 * NOISE * peak * 32768), -32768, 32767)
+    assert np.abs(audio.decode_file(tmp_path / "a.wav") - expected).max() <= 1
+
+
+def write_av(path, codec, wave, *, options):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48000, layout="stereo", format="fltp", options=options)
+        for start in range(0, wave.shape[1], 1024):
+            block = np.ascontiguousarray(wave[:, start : start + 1024], np.float32)
+            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts = 48000, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+class TestOppositePhase:
+    @pytest.mark.parametrize("signs", [(1, -1), (-1, 1), (0, 0, 1, -1), (1, -0.5, -0.5)])
+    @pytest.mark.parametrize("form", [("wav", "PCM_16"), ("wav", "FLOAT"), ("flac", "PCM_16"), ("wav", "ULAW")])
+    def test_channels_that_cancel_are_named(self, tmp_path, signs, form):
+        path = tmp_path / f"a.{form[0]}"
+        wave = NOISE - NOISE % 2**-15
+        soundfile.write(path, np.stack([sign * wave for sign in signs], axis=1), RATE, subtype=form[1])
+        if form[1] == "ULAW" and 0.5 in np.abs(signs):
+            return  # The halves are rounded to other values than half of the whole.
+        assert failure(path) == (
+            "opposite phase",
+            "its channels peak at -6 dBFS and cancel each other; invert one of them",
+        )
+        assert failure(path, start_s=0.5, end_s=1.0)[0] == "opposite phase"
+
+    @pytest.mark.parametrize(("name", "codec"), [("a.mp3", "libmp3lame"), ("a.m4a", "aac"), ("a.webm", "libopus")])
+    def test_channels_that_cancel_in_lossy_formats(self, tmp_path, name, codec):
+        time = np.arange(96000) / 48000
+        wave = 0.4 * np.sin(2 * np.pi * 440 * time)
+        if codec == "libopus":
+            with av.open(str(tmp_path / name), "w") as container:
+                stream = container.add_stream(codec, rate=48000, layout="stereo", format="flt", options={"b": "256k"})
+                for start in range(0, 96000, 960):
+                    block = np.stack([wave, -wave])[:, start : start + 960].T.reshape(1, -1).astype(np.float32)
+                    frame = av.AudioFrame.from_ndarray(block, format="flt", layout="stereo")
+                    frame.sample_rate, frame.pts = 48000, start
+                    container.mux(stream.encode(frame))
+                container.mux(stream.encode(None))
+        else:
+            write_av(tmp_path / name, codec, np.stack([wave, -wave]), options={"b": "256k"})
+        assert failure(tmp_path / name)[0] == "opposite phase"
+
+    @pytest.mark.parametrize("channels", [1, 2])
+    def test_silence_of_all_channels_is_silence(self, tmp_path, channels):
+        soundfile.write(tmp_path / "a.wav", np.zeros((RATE, channels)), RATE)
+        with pytest.raises(audio.DecodeError, match="digital silence"):
+            audio.decode_clip(str(tmp_path / "a.wav"), sample_rate=RATE, rules=audio.Rules())
+        assert not audio.decode_file(tmp_path / "a.wav").any()
+
+    @pytest.mark.parametrize("level", [1.0, 10**-3.1])
+    def test_unrelated_channels_are_no_such_case(self, tmp_path, level):
+        soundfile.write(tmp_path / "a.wav", level * np.stack([NOISE, NOISE[::-1]], axis=1), RATE)
+        assert audio.decode_file(tmp_path / "a.wav").any()
+
+    def test_half_of_a_recording_may_cancel(self, tmp_path):
+        corpora.write_tone(tmp_path / "a.wav", seconds=1.0)
+        tone = soundfile.read(tmp_path / "a.wav")[0]
+        sides = np.stack([np.concatenate([tone, tone]), np.concatenate([tone, -tone])], axis=1)
+        soundfile.write(tmp_path / "a.wav", sides, RATE)
+        assert audio.decode_file(tmp_path / "a.wav").any()
+        assert failure(tmp_path / "a.wav", start_s=1.0, end_s=2.0)[0] == "opposite phase"
