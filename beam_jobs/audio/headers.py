@@ -27,9 +27,8 @@ class Layout:
         promised_share: How much sound the header promises, as a multiple of what the file holds. More than 1 if the
             file was cut short.
         breaks_off: Whether the file was cut short, whatever its header promises.
-        head: A header that is right, to show to the decoders in place of the first `skip` bytes; see `View`.
-        skip: How many bytes it replaces.
-        stop: Where to end the file for libsndfile, which takes the rest for sound; None if there is no rest.
+        corrected: The file with a header that is right, and without a rest that libsndfile would take for sound; None
+            if the decoders read the file as it is.
         next_file: Where another file begins that was joined to this one; None if there is none.
         is_sequential: Whether decoding must begin with the file, because its frames do not count from 0.
         ends_whole: Whether the end of the file is surely there, so that what is missing is missing inside.
@@ -37,9 +36,7 @@ class Layout:
 
     promised_share: float = 1.0
     breaks_off: bool = False
-    head: bytes = b""
-    skip: int = 0
-    stop: int | None = None
+    corrected: View | None = None
     next_file: int | None = None
     is_sequential: bool = False
     ends_whole: bool = False
@@ -105,8 +102,7 @@ def _inspect_flac(file: BinaryFile, start: int, size: int, *, will_seek: bool) -
     head = flac.corrected_head(file, stream) if is_wrong else b""
     return Layout(
         breaks_off=stream.breaks_off,
-        head=head,
-        skip=len(head),
+        corrected=View(file, start=len(head), head=head) if is_wrong else None,
         is_sequential=stream.first > 0,
         ends_whole=is_wrong,
     )
@@ -148,13 +144,16 @@ def _compare(file: BinaryFile, size: int, sound: SoundField, container: Chunks |
     held, next_file = there, None
     if promised < there:
         held, next_file = trailers.find_end(file, size, start=sound.start, promised=promised, container=container)
-    is_right = held == promised or sound.size_at is None
+    is_wrong = held != promised and sound.size_at is not None
     is_believed = container.is_believed if container else sound.size_at is not None
+    corrected = None
+    if is_wrong or (held < there and not is_believed):
+        head = _corrected_head(file, sound, held, container) if is_wrong else read_at(file, 0, sound.start)
+        stop = None if is_believed else sound.start + held
+        corrected = View(file, start=sound.start, stop=stop, head=head)
     return Layout(
         promised_share=1.0 if is_unknown else max(1.0, promised / max(1, held)),
-        head=b"" if is_right else _corrected_head(file, sound, held, container),
-        skip=0 if is_right else sound.start,
-        stop=None if is_believed or held == there else sound.start + held,
+        corrected=corrected,
         next_file=next_file,
     )
 

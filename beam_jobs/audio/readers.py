@@ -100,10 +100,8 @@ def _decode_file(source: Source, segment: Segment, *, loudest: bool) -> Sound:
         layout = headers.inspect(file, will_seek=segment.start_s > 0)
         if layout.next_file is not None:
             return _decode_joined(file, segment, loudest=loudest)
-        if layout.head or layout.stop is not None:
-            source = View(file, start=layout.skip, stop=layout.stop, head=layout.head)
         try:
-            return _decode_one(source, segment, layout, loudest=loudest)
+            return _decode_one(layout.corrected or source, segment, layout, loudest=loudest)
         except sndfile.JoinedError:
             return _decode_joined(file, segment, loudest=loudest)
 
