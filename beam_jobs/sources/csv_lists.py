@@ -25,14 +25,19 @@ class RowError(ValueError):
 class RowReader:
     """Turns the rows of one or more lists into clips. Every row ends up in one of the two attributes.
 
+    Args:
+        spelling: Returns the id that a clip would have if its file were spelled in the usual way. Clips that share it
+            are one clip.
+
     Attributes:
         clips: The clips that have a file, in the order of the rows.
         quarantined: The rows that are malformed, repeat an id or have no file.
     """
 
-    def __init__(self):
+    def __init__(self, *, spelling: Callable[[Clip], str] = lambda clip: clip.clip_id):
         self.clips: list[Clip] = []
         self.quarantined: list[Quarantined] = []
+        self._spelling = spelling
         self._lines: dict[epath.Path, dict[str, int]] = {}
 
     def read(
@@ -54,7 +59,7 @@ class RowReader:
                 clip = error.clip or Clip(clip_id=f"{table.name}:{line}", path="")
                 self.quarantined.append(Quarantined(clip, error.cause, f"{table}:{line}: {error}"))
                 continue
-            lines[clip.clip_id] = line
+            lines[clip.clip_id] = lines[self._spelling(clip)] = line
             if clip.path:
                 self.clips.append(clip)
             else:
@@ -68,9 +73,11 @@ class RowReader:
         return paths
 
     def _check_is_new(self, clip: Clip) -> None:
+        spelled = self._spelling(clip)
         for table, lines in self._lines.items():
-            if clip.clip_id in lines:
-                message = f"'{clip.clip_id}' is in {table}:{lines[clip.clip_id]} already; remove one of the rows"
+            line = lines.get(clip.clip_id) or lines.get(spelled)
+            if line:
+                message = f"'{clip.clip_id}' is in {table}:{line} already; remove one of the rows"
                 raise RowError(message, cause="duplicate id", clip=clip)
 
 
