@@ -253,3 +253,13 @@ def test_two_files_that_differ_only_in_such_letters_are_two_clips(tmp_path):
     for name in names:
         (tmp_path / name).touch()
     assert [clip.path for clip in sources.list_clips(write(tmp_path, "path\n" + "\n".join(names))).clips] == names
+
+
+def test_audio_that_a_manifest_in_the_folder_does_not_name_is_counted(tmp_path):
+    write(tmp_path, "path\n./a.wav\nsub/b.wav\n", name="manifest.csv")
+    (tmp_path / "sub").mkdir()
+    for name in ("a.wav", "sub/b.wav", "sub/c.wav", "notes.txt", "._a.wav"):
+        (tmp_path / name).touch()
+    listing = sources.list_clips(tmp_path)
+    assert listing.ignored == {"audio files that no row of manifest.csv names": 1, "files that end in .txt": 1}
+    assert listing.no_labels == f"no labels were found, because {tmp_path}/manifest.csv has no column labels"
