@@ -29,7 +29,7 @@ BY_FFMPEG = {
 BY_SNDFILE = {
     "wav": "WAV", "wave": "WAV", "bwf": "WAV", "rf64": "RF64", "w64": "W64", "aif": "AIFF", "aiff": "AIFF",
     "aifc": "AIFF", "au": "AU", "snd": "AU", "caf": "CAF", "voc": "VOC", "sf": "IRCAM", "ircam": "IRCAM", "paf": "PAF",
-    "pvf": "PVF", "svx": "SVX", "iff": "SVX", "sph": "NIST", "nist": "NIST", "avr": "AVR", "htk": "HTK", "flac": "FLAC",
+    "pvf": "PVF", "svx": "SVX", "iff": "SVX", "sph": "NIST", "nist": "NIST", "avr": "AVR", "flac": "FLAC",
     "ogg": "OGG", "opus": "OGG", "mp3": "MP3",
 }  # fmt: skip
 
