@@ -14,11 +14,11 @@ _AUDIO = """
     wav wave bwf wavex rf64 w64 aif aiff aifc afc au snd caf voc sf ircam paf fap pvf svx 8svx 16svx iff sph nist
     sds avr xi wve flac ogg oga opus spx mp1 mp2 mp3 mpa mpga m2a m4a m4b m4r m4p 3ga aac adts loas ac3 eac3 ec3 dts
     dtshd mlp thd truehd amr awb ape tta tak wv shn mpc mp+ mpp oma omg aa3 at3 dsf dff qcp wma xwma weba mka ra aa
-    aax dss vqf qoa osq adx hca brstm bfstm bcstm xa mmf sox hcom
+    aax dss vqf qoa osq bonk aea gsm iamf wsd rso xa mmf sox
 """
 _VIDEO = """
     mp4 m4v mov qt f4v f4a f4b 3gp 3gpp 3g2 3gpp2 ismv isma mj2 psp mkv mk3d webm ogv ogx ogm avi divx asf wmv flv
-    mpg mpeg mpe m2p vob mod tod ts m2t m2ts mts trp mxf gxf rm rmvb nut nsv nuv wtv dv dif swf
+    mpg mpeg mpe m2p vob mod tod ts m2t m2ts mts trp mxf gxf rm rmvb ivr kux pva nut nsv nuv wtv dv dif swf
 """
 
 AUDIO = tuple(_AUDIO.split())
