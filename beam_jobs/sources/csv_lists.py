@@ -54,12 +54,13 @@ class RowReader:
         for line, row in rows:
             try:
                 clip = to_clip(row)
-                self._check_is_new(clip)
+                spelled = self._spelling(clip)
+                self._check_is_new(clip, spelled)
             except RowError as error:
                 clip = error.clip or Clip(clip_id=f"{table.name}:{line}", path="")
                 self.quarantined.append(Quarantined(clip, error.cause, f"{table}:{line}: {error}"))
                 continue
-            lines[clip.clip_id] = lines[self._spelling(clip)] = line
+            lines[clip.clip_id] = lines[spelled] = line
             if clip.path:
                 self.clips.append(clip)
             else:
@@ -72,8 +73,7 @@ class RowReader:
         paths.discard("")
         return paths
 
-    def _check_is_new(self, clip: Clip) -> None:
-        spelled = self._spelling(clip)
+    def _check_is_new(self, clip: Clip, spelled: str) -> None:
         for table, lines in self._lines.items():
             line = lines.get(clip.clip_id) or lines.get(spelled)
             if line:

@@ -22,6 +22,9 @@ _COLUMNS = ("path", "start", "end", "labels", "split", "fold")
 _INDEX = re.compile(r"(Unnamed: \d+)?")
 """Name of the column of row numbers that pandas writes before the others."""
 
+_UNUSUAL = re.compile(r"^/|//|(^|/)\.{1,2}(/|$)")
+"""Absolute paths, URLs, and paths with empty parts, dots or two dots."""
+
 _BLANK = frozenset({"", "nan", "NaN", "NA", "N/A", "n/a", "<NA>", "None", "null", "NULL"})
 """What pandas, R and databases write where there is no value."""
 
@@ -67,7 +70,7 @@ def list_clips(table: epath.Path) -> Listing:
     header = csv_lists.header(rows)
     _check_header(table, header)
     root = str(table.parent)
-    reader = csv_lists.RowReader(spelling=lambda clip: _clip_id(spelling(root, clip.path), clip.start_s, clip.end_s))
+    reader = csv_lists.RowReader(spelling=functools.partial(_spelled_id, root))
     reader.read(table, rows, functools.partial(_parse_row, header, fold_shift=_fold_shift(table, header)))
     label_names = tuple(sorted({name for clip in reader.clips for name in clip.labels}))
     has_column = "labels" in header
@@ -89,14 +92,14 @@ def spelling(root: str, path: str) -> str:
         root: The folder of the manifest.
         path: The file as the manifest names it.
     """
-    is_local = not storage.is_remote(root) and not storage.is_remote(path)
-    if is_local and ".." in path:
-        path = os.path.relpath(os.path.realpath(os.path.join(root, path)), os.path.realpath(root))
-    elif is_local and not path.isascii():
-        path = os.path.abspath(locate(root, path))
-    elif not storage.is_remote(path) and ("./" in path or "//" in path):
-        path = os.fspath(pathlib.PurePosixPath(path))
-    return path.removeprefix(f"{os.path.abspath(root) if is_local else root}/")
+    if path.isascii() and not _UNUSUAL.search(path):
+        return path
+    is_url = storage.is_remote(path)
+    if is_url or storage.is_remote(root):
+        return (path if is_url else os.fspath(pathlib.PurePosixPath(path))).removeprefix(f"{root}/")
+    if ".." in path:
+        return os.path.relpath(os.path.realpath(os.path.join(root, path)), os.path.realpath(root))
+    return os.path.abspath(locate(root, path)).removeprefix(f"{os.path.abspath(root)}/")
 
 
 def paths(table: epath.Path) -> Iterator[str]:
@@ -165,6 +168,11 @@ def _parse_row(header: Sequence[str], row: Sequence[str], *, fold_shift: int = 0
 
 def _clip_id(path: str, start_s: float | None, end_s: float | None) -> str:
     return path if start_s is None else f"{path}@{start_s:.10g}-{end_s:.10g}"
+
+
+def _spelled_id(root: str, clip: Clip) -> str:
+    path = spelling(root, clip.path)
+    return clip.clip_id if path == clip.path else _clip_id(path, clip.start_s, clip.end_s)
 
 
 def _value(cell: str) -> str:
