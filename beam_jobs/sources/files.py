@@ -233,7 +233,8 @@ class _Walk:
             return False
 
     def _path(self, name: str) -> str:
-        return os.path.join(self._top, name) if name else self._top
+        # Not all file systems of TensorFlow list a folder whose name ends with a slash.
+        return os.path.join(self._top, name.rstrip("/")) if name else self._top
 
 
 def _is_passed_over(name: str) -> bool:
