@@ -23,7 +23,7 @@ _FINAL_ERRORS = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, er
 
 
 def fetch(path: epath.PathLike, *, timeout_s: float | None = None) -> Source:
-    """Returns a local path unchanged, and the content of a remote file.
+    """Returns a local path as an absolute one, and the content of a remote file.
 
     Raises:
         DecodeError: if the remote file is missing, is unreadable, or does not arrive within `timeout_s` seconds. All
@@ -31,7 +31,8 @@ def fetch(path: epath.PathLike, *, timeout_s: float | None = None) -> Source:
     """
     name = os.fspath(path)
     if not storage.is_remote(name):
-        return name
+        # Of a relative path like `12:30.m4a`, FFmpeg would take what precedes the colon for a protocol.
+        return os.path.abspath(name)
     results: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
 
     def download() -> None:

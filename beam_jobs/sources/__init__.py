@@ -4,8 +4,19 @@ Importing this package imports neither TensorFlow nor TFDS. `tfds_source` and `t
 imports the former when it meets a TFDS dataset, and the ingest job imports the latter.
 """
 
-from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, locate
-from beam_jobs.sources.listing import list_clips
+from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, describe, locate
+from beam_jobs.sources.listing import is_tfds_dataset, list_clips
 from beam_jobs.sources.splits import split_of
 
-__all__ = ["LAYOUTS", "Clip", "Listing", "Quarantined", "SourceError", "list_clips", "locate", "split_of"]
+__all__ = [
+    "LAYOUTS",
+    "Clip",
+    "Listing",
+    "Quarantined",
+    "SourceError",
+    "describe",
+    "is_tfds_dataset",
+    "list_clips",
+    "locate",
+    "split_of",
+]

@@ -15,6 +15,9 @@ from beam_jobs.sources.splits import split_of
 
 # YouTube's id of 11 characters, perhaps after a Y; then perhaps the start, and perhaps the end, in s or ms.
 _SEGMENT_NAME = re.compile(r"^Y?([\w-]{11})(?:_(\d+(?:\.\d+)?))?(?:[_-](\d+(?:\.\d+)?))?$", re.ASCII)
+CLASS_COLUMNS = ["index", "mid", "display_name"]
+"""The first line of the list of the classes."""
+
 _TOLERANCE_S = 0.01
 _TOLERANCE_MS = 1.5
 
@@ -26,7 +29,9 @@ def find_lists(tables: Sequence[str], ending: str = "_segments.csv") -> list[str
     return at_top or [name for name in matching if name.count("/") == 1]
 
 
-def list_clips(folder: epath.Path, audio: list[str], tables: Sequence[str]) -> Listing:
+def list_clips(
+    folder: epath.Path, audio: list[str], *, segment_lists: Sequence[str], class_lists: Sequence[str]
+) -> Listing:
     """Lists the segments of the official lists. A list with "eval" in its name is the eval split.
 
     If several files match a segment, a file named with the segment's start is preferred to a file named after the
@@ -35,20 +40,20 @@ def list_clips(folder: epath.Path, audio: list[str], tables: Sequence[str]) -> L
     Args:
         folder: The source.
         audio: Its audio files, sorted and relative to it.
-        tables: Its CSV files, relative to it.
+        segment_lists: The lists of segments, relative to it.
+        class_lists: The lists of the classes, of which the first is read.
 
     Raises:
         SourceError: there is no list of segments, or no well-formed list of the classes.
     """
-    lists = [folder / name for name in find_lists(tables)]
+    lists = [folder / name for name in segment_lists]
     if not lists:
         raise SourceError(
             f"there is no *_segments.csv in {folder}, which the audioset layout needs; give the folder of the lists"
         )
-    class_lists = [folder / name for name in find_lists(tables, "class_labels_indices.csv")]
     if not class_lists:
         raise SourceError(f"there is no class_labels_indices.csv in {folder}; put AudioSet's beside {lists[0].name}")
-    class_names = _read_class_names(class_lists[0])
+    class_names = _read_class_names(folder / class_lists[0])
     index = index_by_ytid(audio)
     parser = _RowParser(class_names, index)
     reader = csv_lists.RowReader()

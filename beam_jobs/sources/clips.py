@@ -1,6 +1,9 @@
 """Defines a clip, and the list of clips that every layout's reader returns."""
 
 import dataclasses
+import os
+import re
+import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -50,8 +53,8 @@ class Quarantined(NamedTuple):
 
     Attributes:
         clip: What the row tells about the clip. If it does not even tell an id, the id is "<list>:<line>".
-        cause: "missing", "malformed row", "wrong label", "duplicate id", or "unreadable" for a file whose name is not
-            UTF-8.
+        cause: "missing", "malformed row", "wrong label", "duplicate id", or "unreadable" for a folder that cannot be
+            read and for a file whose name is not UTF-8.
         message: One sentence. It names the list and the line if the row itself is wrong.
     """
 
@@ -71,6 +74,7 @@ class Listing:
         label_names: Display names of all classes in index order; empty for unlabeled audio.
         layout: One of `LAYOUTS`.
         ignored: Reason -> number of files or records that are not clips of this source.
+        no_labels: If there are no labels, why, as half a sentence that says what was looked for.
     """
 
     root: str
@@ -79,15 +83,44 @@ class Listing:
     label_names: tuple[str, ...] = ()
     layout: str
     ignored: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    no_labels: str = ""
 
 
 def locate(root: epath.PathLike, path: str) -> epath.Path:
-    """Returns the place of a clip's file: `path` itself if it is absolute or a URL, otherwise `path` below `root`."""
+    """Returns the place of a clip's file: `path` itself if it is absolute or a URL, otherwise `path` below `root`.
+
+    On this machine, the path may spell accented letters as one character (NFC) or as two (NFD, as macOS does): the
+    spelling that exists is taken.
+    """
     if storage.is_remote(path):
         return epath.Path(path)
-    return epath.Path(root) / path
+    place = epath.Path(root) / path
+    if path.isascii() or storage.is_remote(root) or os.path.exists(place):
+        return place
+    spellings = [epath.Path(root) / unicodedata.normalize(form, path) for form in ("NFC", "NFD")]
+    return next(filter(os.path.exists, spellings), place)
 
 
 def nonzero(counts: Mapping[str, int]) -> dict[str, int]:
     """Returns the entries of `counts` that are not zero, for `Listing.ignored`."""
     return {reason: count for reason, count in counts.items() if count}
+
+
+def describe(ignored: Mapping[str, int], *, most: int = 4) -> str:
+    """Lists what is left out, most frequent first: "12 files that end in .txt, 3 files without a suffix".
+
+    Args:
+        ignored: See `Listing.ignored`.
+        most: Number of reasons to name; the files of the others are added up.
+    """
+    ranked = sorted(ignored.items(), key=lambda item: -item[1])
+    parts = [f"{count:,} {_singular(reason) if count == 1 else reason}" for reason, count in ranked[:most]]
+    if ranked[most:]:
+        parts.append(f"{sum(count for _, count in ranked[most:]):,} others")
+    return ", ".join(parts)
+
+
+def _singular(reason: str) -> str:
+    return re.sub(r"\b(file|folder|list|record)s\b", r"\1", reason, count=1).replace(
+        "file that end ", "file that ends "
+    )

@@ -25,14 +25,19 @@ class RowError(ValueError):
 class RowReader:
     """Turns the rows of one or more lists into clips. Every row ends up in one of the two attributes.
 
+    Args:
+        spelling: Returns the id that a clip would have if its file were spelled in the usual way. Clips that share it
+            are one clip.
+
     Attributes:
         clips: The clips that have a file, in the order of the rows.
         quarantined: The rows that are malformed, repeat an id or have no file.
     """
 
-    def __init__(self):
+    def __init__(self, *, spelling: Callable[[Clip], str] = lambda clip: clip.clip_id):
         self.clips: list[Clip] = []
         self.quarantined: list[Quarantined] = []
+        self._spelling = spelling
         self._lines: dict[epath.Path, dict[str, int]] = {}
 
     def read(
@@ -49,12 +54,13 @@ class RowReader:
         for line, row in rows:
             try:
                 clip = to_clip(row)
-                self._check_is_new(clip)
+                spelled = self._spelling(clip)
+                self._check_is_new(clip, spelled)
             except RowError as error:
                 clip = error.clip or Clip(clip_id=f"{table.name}:{line}", path="")
                 self.quarantined.append(Quarantined(clip, error.cause, f"{table}:{line}: {error}"))
                 continue
-            lines[clip.clip_id] = line
+            lines[clip.clip_id] = lines[spelled] = line
             if clip.path:
                 self.clips.append(clip)
             else:
@@ -67,10 +73,11 @@ class RowReader:
         paths.discard("")
         return paths
 
-    def _check_is_new(self, clip: Clip) -> None:
+    def _check_is_new(self, clip: Clip, spelled: str) -> None:
         for table, lines in self._lines.items():
-            if clip.clip_id in lines:
-                message = f"'{clip.clip_id}' is in {table}:{lines[clip.clip_id]} already; remove one of the rows"
+            line = lines.get(clip.clip_id) or lines.get(spelled)
+            if line:
+                message = f"'{clip.clip_id}' is in {table}:{line} already; remove one of the rows"
                 raise RowError(message, cause="duplicate id", clip=clip)
 
 

@@ -1,6 +1,8 @@
 """Reads ESC-50 as it is distributed (Piczak 2015): `meta/esc50.csv` and `audio/`."""
 
 import dataclasses
+import unicodedata
+from collections.abc import Sequence
 
 from etils import epath
 
@@ -14,7 +16,12 @@ TABLE = "meta/esc50.csv"
 _COLUMNS = ("filename", "fold", "target", "category")
 
 
-def list_clips(folder: epath.Path, audio: list[str]) -> Listing:
+def has_columns(header: Sequence[str]) -> bool:
+    """Returns whether a list has the columns of `meta/esc50.csv`."""
+    return all(column in header for column in _COLUMNS)
+
+
+def list_clips(folder: epath.Path, audio: list[str], *, table_name: str = TABLE) -> Listing:
     """Lists the clips of `meta/esc50.csv`.
 
     Files are matched by their stem, so converted copies of the audio work too. The classes are numbered in the order
@@ -23,16 +30,17 @@ def list_clips(folder: epath.Path, audio: list[str]) -> Listing:
     Args:
         folder: The source.
         audio: Its audio files, sorted and relative to it.
+        table_name: The list, relative to it, if it lies elsewhere or has another name.
 
     Raises:
         SourceError: there is no such list, or its header lacks a column.
     """
-    table = folder / TABLE
+    table = folder / table_name
     if not table.exists():
         raise SourceError(f"there is no {table}, which the esc50 layout needs; give ESC-50's top folder")
     rows = csv_lists.rows(table)
     header = csv_lists.header(rows)
-    if any(column not in header for column in _COLUMNS):
+    if not has_columns(header):
         raise SourceError(
             f"{table}:1: the first line must name the columns {', '.join(_COLUMNS)}; put ESC-50's own file there"
         )
@@ -46,7 +54,7 @@ def list_clips(folder: epath.Path, audio: list[str]) -> Listing:
         quarantined=reader.quarantined,
         label_names=tuple(name for _, name in sorted(parser.categories.items())),
         layout="esc50",
-        ignored=nonzero({f"audio files that no row of {TABLE} needs": len(audio) - len(reader.files())}),
+        ignored=nonzero({f"audio files that no row of {table_name} needs": len(audio) - len(reader.files())}),
     )
 
 
@@ -62,7 +70,7 @@ class _RowParser:
         self._targets: dict[str, int] = {}
         self._header = header
         # Reversed, so that of several files with one stem the first by name is taken.
-        self._files = {stem(file): file for file in reversed(audio)}
+        self._files = {_clip_id(file): file for file in reversed(audio)}
 
     def parse(self, row: list[str]) -> Clip:
         try:
@@ -73,7 +81,7 @@ class _RowParser:
                 f"expected {', '.join(self._header)} with whole numbers for fold and target, not {', '.join(row)!r}; "
                 "correct the line"
             ) from None
-        clip_id, category = stem(cells["filename"]), cells["category"]
+        clip_id, category = _clip_id(cells["filename"]), cells["category"]
         path = self._files.get(clip_id, "")
         clip = Clip(clip_id=clip_id, path=path, labels=(category,), split=split_of(clip_id), fold=fold)
         known_category = self.categories.get(target, category)
@@ -87,3 +95,8 @@ class _RowParser:
         self.categories[target] = category
         self._targets[category] = target
         return clip
+
+
+def _clip_id(file: str) -> str:
+    # macOS and other systems spell accented letters differently, so the list and the files may, too.
+    return unicodedata.normalize("NFC", stem(file))

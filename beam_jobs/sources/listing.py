@@ -2,16 +2,20 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from etils import epath
 
-from beam_jobs.sources import audioset, esc50, files, manifest
-from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, nonzero
+from beam_jobs.sources import audioset, esc50, files, lists, manifest, suffixes
+from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, describe, nonzero
+from beam_jobs.sources.files import Found
+from beam_jobs.sources.lists import Lists
 from beam_jobs.sources.splits import split_of
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 """What Python decodes the bytes of a file name to if they are not UTF-8."""
+
+_NAMED_COLUMNS = 6
 
 
 def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
@@ -22,7 +26,8 @@ def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
         layout: One of `LAYOUTS`, or "auto" to recognize the layout by the files in the folder.
 
     Raises:
-        SourceError: the source is missing or empty, holds no audio, or has a list with a malformed header.
+        SourceError: the source is missing or empty, holds no audio, has a list with a malformed header, or has a
+            manifest that is neither `manifest.csv` in the folder itself nor given as the source.
     """
     path = epath.Path(source)
     if layout not in ("auto", *LAYOUTS):
@@ -33,47 +38,82 @@ def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
         if path.suffix.lower() == ".csv" and layout in ("auto", "manifest"):
             return manifest.list_clips(path)
         raise SourceError(f"{path} is a file; give the folder that holds the audio, or a CSV manifest")
-    if layout == "tfds" or (layout == "auto" and _is_tfds_dataset(path)):
+    if layout == "tfds" or (layout == "auto" and is_tfds_dataset(path)):
         # Imported here because it imports TensorFlow, which takes seconds and which no other layout needs.
         from beam_jobs.sources import tfds_source
 
         return tfds_source.list_clips(path)
     if layout == "manifest" or (layout == "auto" and manifest.is_manifest(path / manifest.NAME)):
-        return manifest.list_clips(path / manifest.NAME)
+        return _list_manifest(path)
     return _list_audio(path, layout=layout)
 
 
-def _is_tfds_dataset(folder: epath.Path) -> bool:
+def is_tfds_dataset(folder: epath.Path) -> bool:
+    """Returns whether a folder is that of a prepared TFDS dataset."""
     return (folder / "dataset_info.json").exists() and (folder / "features.json").exists()
+
+
+def _list_manifest(folder: epath.Path) -> Listing:
+    """Lists the clips of the manifest in a folder. The other files there are counted."""
+    listing = manifest.list_clips(folder / manifest.NAME)
+    found = files.walk(str(folder))
+    rows = [*listing.clips, *(row.clip for row in listing.quarantined)]
+    named = {manifest.spelling(listing.root, clip.path) for clip in rows}
+    ignored = {
+        f"audio files that no row of {manifest.NAME} names": sum(name not in named for name in found.audio),
+        "folders that cannot be read": len(found.unreadable),
+        **found.left_out(unread_tables=len(found.tables) - 1),
+    }
+    return dataclasses.replace(listing, ignored=nonzero(ignored))
 
 
 def _list_audio(folder: epath.Path, *, layout: str) -> Listing:
     """Lists a folder of audio files, with or without the lists of ESC-50 or AudioSet."""
-    audio, tables = files.find(str(folder))
-    if not audio:
-        raise SourceError(_no_audio(folder))
-    audio, misnamed_audio = _partition_utf8(audio)
-    tables, misnamed_tables = _partition_utf8(tables)
-    if layout == "esc50" or (layout == "auto" and esc50.TABLE in tables):
-        listing = esc50.list_clips(folder, audio)
-    elif layout == "audioset" or (layout == "auto" and audioset.find_lists(tables)):
-        listing = audioset.list_clips(folder, audio, tables)
+    found = files.walk(str(folder))
+    if not found.audio:
+        raise SourceError(_no_audio(folder, found))
+    audio, misnamed_audio = _partition_utf8(found.audio)
+    tables, misnamed_tables = _partition_utf8(found.tables)
+    of = Lists((), (), ()) if layout == "folder" else lists.find(folder, tables)
+    ignored = nonzero({"CSV lists whose name is not UTF-8": len(misnamed_tables)})
+    if layout == "esc50" or (layout == "auto" and of.esc50):
+        used = _only(folder, of.esc50) if of.esc50 else esc50.TABLE
+        listing, read = esc50.list_clips(folder, audio, table_name=used), [used]
+    elif layout == "audioset" or (layout == "auto" and of.segments):
+        listing = audioset.list_clips(folder, audio, segment_lists=of.segments, class_lists=of.classes)
+        read = [*of.segments, *of.classes[:1]]
     else:
-        listing = _list_bare_folder(folder, audio, tables)
+        if of.manifests:
+            raise SourceError(_misplaced_manifest(folder, of.manifests))
+        listing = _list_bare_folder(folder, audio, repeated=found.repeated)
+        listing = dataclasses.replace(listing, no_labels=_no_labels(folder, tables, layout=layout))
+        ignored |= nonzero({f"{manifest.NAME} without a column 'path'": tables.count(manifest.NAME)})
+        read = [name for name in tables if name == manifest.NAME]
+    unreadable = [_quarantine_unreadable(name, reason) for name, reason in found.unreadable.items()]
+    left_out = found.left_out(unread_tables=len(set(tables).difference(read)))
     return dataclasses.replace(
         listing,
-        quarantined=[*listing.quarantined, *map(_quarantine_misnamed, misnamed_audio)],
-        ignored={**listing.ignored, **nonzero({"CSV lists whose name is not UTF-8": len(misnamed_tables)})},
+        quarantined=[*listing.quarantined, *map(_quarantine_misnamed, misnamed_audio), *unreadable],
+        ignored={**listing.ignored, **ignored, **left_out},
     )
 
 
-def _list_bare_folder(folder: epath.Path, audio: list[str], tables: list[str]) -> Listing:
+def _list_bare_folder(folder: epath.Path, audio: Sequence[str], *, repeated: frozenset[str]) -> Listing:
     return Listing(
         root=str(folder),
-        clips=[Clip(clip_id=name, path=name, split=split_of(name)) for name in audio],
+        clips=[Clip(clip_id=name, path=name, split=split_of(name)) for name in audio if name not in repeated],
         layout="folder",
-        ignored=nonzero({f"{manifest.NAME} without a column 'path'": tables.count(manifest.NAME)}),
+        ignored=nonzero({files.REPEATED: len(repeated)}),
     )
+
+
+def _only(folder: epath.Path, names: Sequence[str]) -> str:
+    if len(names) > 1:
+        raise SourceError(
+            f"{names[0]} and {names[1]} in {folder} both have the columns of ESC-50's list; give the folder of one of "
+            "them"
+        )
+    return names[0]
 
 
 def _partition_utf8(names: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -88,18 +128,56 @@ def _partition_utf8(names: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _quarantine_misnamed(name: str) -> Quarantined:
-    printable = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return Quarantined(Clip(clip_id=printable, path=printable), "unreadable", "its name is not UTF-8; rename the file")
+    clip = Clip(clip_id=_printable(name), path=_printable(name))
+    return Quarantined(clip, "unreadable", "its name is not UTF-8; rename the file")
 
 
-def _no_audio(folder: epath.Path) -> str:
+def _quarantine_unreadable(name: str, reason: str) -> Quarantined:
+    clip = Clip(clip_id=_printable(name), path=_printable(name))
+    return Quarantined(clip, "unreadable", f"{reason}; repair it or give this user the right to read it")
+
+
+def _printable(name: str) -> str:
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _no_labels(folder: epath.Path, tables: Sequence[str], *, layout: str) -> str:
+    """Says why a folder of audio has no labels. `Listing.no_labels` is the place for it."""
+    if layout == "folder":
+        return "no labels were looked for, because audio_example_gen.layout is folder"
+    sought = f"no labels were found: {folder} holds no {manifest.NAME}, {esc50.TABLE} or *_segments.csv"
+    if not tables:
+        return sought
+    first = min(tables, key=lambda name: (name.count("/"), name))
+    columns = ", ".join(lists.columns(folder / first)[:_NAMED_COLUMNS]) or "no readable line"
+    return f"{sought}, and no other CSV file with their columns ({first} has {columns})"
+
+
+def _misplaced_manifest(folder: epath.Path, manifests: Sequence[str]) -> str:
+    first = folder / manifests[0]
+    others = f" (and {len(manifests) - 1:,} more)" if manifests[1:] else ""
+    return (
+        f"{first}{others} lists clips, but only {manifest.NAME} in the folder itself is read; give {first} as the "
+        "source (--data), or set audio_example_gen.layout=folder to read the audio without labels"
+    )
+
+
+def _no_audio(folder: epath.Path, found: Found) -> str:
     """Says in one sentence what is wrong with a folder without audio."""
+    if found.unreadable:
+        name, reason = next(iter(found.unreadable.items()))
+        return (
+            f"there is no audio in {folder} that can be read ({_printable(name)}: {reason}); give this user the right "
+            "to read it"
+        )
     if not any(folder.iterdir()):
         return f"the folder {folder} is empty; give one that holds audio"
     # TFDS keeps each version of a dataset in a folder of its own, and users easily give the folder above.
     datasets = sorted(str(path.parent) for path in folder.glob("*/dataset_info.json"))
     hint = f", or the TFDS dataset in {datasets[-1]}" if datasets else ""
+    left_out = describe(found.left_out(unread_tables=len(found.tables)))
+    holds = f", only {left_out}" if left_out else ""
     return (
-        f"there is no audio in {folder} or its sub-folders; give a folder with files ending in one of "
-        f"{files.AUDIO_FORMATS}{hint}"
+        f"there is no audio in {folder} or its sub-folders{holds}; give a folder with files ending in one of "
+        f"{' '.join(suffixes.AUDIO + suffixes.VIDEO)}{hint}"
     )

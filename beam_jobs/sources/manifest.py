@@ -1,21 +1,36 @@
 """Reads a plain CSV manifest: `path[,start,end][,labels][,split][,fold]`."""
 
+import ast
 import functools
 import math
+import os
+import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
 from absl import logging
 from etils import epath
 
-from beam_jobs import examples
+from beam_jobs import examples, storage
 from beam_jobs.sources import csv_lists
-from beam_jobs.sources.clips import Clip, Listing, SourceError
+from beam_jobs.sources.clips import Clip, Listing, SourceError, locate
 from beam_jobs.sources.csv_lists import RowError
 from beam_jobs.sources.splits import split_of
 
 NAME = "manifest.csv"
 _COLUMNS = ("path", "start", "end", "labels", "split", "fold")
+_INDEX = re.compile(r"(Unnamed: \d+)?")
+"""Name of the column of row numbers that pandas writes before the others."""
+
+_UNUSUAL = re.compile(r"^/|//|(^|/)\.{1,2}(/|$)")
+"""Absolute paths, URLs, and paths with empty parts, dots or two dots."""
+
+_BLANK = frozenset({"", "nan", "NaN", "NA", "N/A", "n/a", "<NA>", "None", "null", "NULL"})
+"""What pandas, R and databases write where there is no value."""
+
+_NO_LABEL = frozenset({"", "nan", "NaN", "<NA>"})
+"""The same for labels, because a class may be called "None"."""
+
 _FOLD = re.compile(r"(-?\d{1,9})(\.0*)?")
 """A whole number. Spreadsheets and pandas write 1.0 where other cells of the column are empty."""
 
@@ -23,6 +38,11 @@ _FOLD = re.compile(r"(-?\d{1,9})(\.0*)?")
 def is_manifest(table: epath.Path) -> bool:
     """Returns whether the file exists and has a column `path`; other programs also write lists of this name."""
     return table.exists() and "path" in csv_lists.header(csv_lists.rows(table))
+
+
+def is_header(header: Sequence[str]) -> bool:
+    """Returns whether a first line names the columns of a manifest and no others."""
+    return "path" in header and all(column in _COLUMNS or _INDEX.fullmatch(column) for column in header)
 
 
 def list_clips(table: epath.Path) -> Listing:
@@ -38,6 +58,9 @@ def list_clips(table: epath.Path) -> Listing:
         fold: Cross-validation fold, a whole number; empty if there is none. Folds that count from 0, or from less, are
             stored from 1 on, because 0 stands for none there.
 
+    `nan` and the like are empty, and the column of row numbers that pandas writes is passed over. Rows that spell a
+    file differently, such as `a.wav` and `./a.wav`, are the same clip.
+
     Raises:
         SourceError: there is no such file, or its header is malformed.
     """
@@ -46,15 +69,37 @@ def list_clips(table: epath.Path) -> Listing:
     rows = csv_lists.rows(table)
     header = csv_lists.header(rows)
     _check_header(table, header)
-    reader = csv_lists.RowReader()
+    root = str(table.parent)
+    reader = csv_lists.RowReader(spelling=functools.partial(_spelled_id, root))
     reader.read(table, rows, functools.partial(_parse_row, header, fold_shift=_fold_shift(table, header)))
+    label_names = tuple(sorted({name for clip in reader.clips for name in clip.labels}))
+    has_column = "labels" in header
+    why = f"no label is in the column labels of {table}" if has_column else f"{table} has no column labels"
     return Listing(
-        root=str(table.parent),
+        root=root,
         clips=reader.clips,
         quarantined=reader.quarantined,
-        label_names=tuple(sorted({name for clip in reader.clips for name in clip.labels})),
+        label_names=label_names,
         layout="manifest",
+        no_labels="" if label_names else f"no labels were found, because {why}",
     )
+
+
+def spelling(root: str, path: str) -> str:
+    """Returns one spelling for all spellings of a file's path: relative to `root` if it can be, without `./` and `..`.
+
+    Args:
+        root: The folder of the manifest.
+        path: The file as the manifest names it.
+    """
+    if path.isascii() and not _UNUSUAL.search(path):
+        return path
+    is_url = storage.is_remote(path)
+    if is_url or storage.is_remote(root):
+        return (path if is_url else os.fspath(pathlib.PurePosixPath(path))).removeprefix(f"{root}/")
+    if ".." in path:
+        return os.path.relpath(os.path.realpath(os.path.join(root, path)), os.path.realpath(root))
+    return os.path.abspath(locate(root, path)).removeprefix(f"{os.path.abspath(root)}/")
 
 
 def paths(table: epath.Path) -> Iterator[str]:
@@ -70,7 +115,7 @@ def paths(table: epath.Path) -> Iterator[str]:
 
 
 def _check_header(table: epath.Path, header: list[str]) -> None:
-    unknown = [column for column in header if column not in _COLUMNS]
+    unknown = [column for column in header if column not in _COLUMNS and not _INDEX.fullmatch(column)]
     if "path" not in header or len(set(header)) < len(header):
         raise SourceError(
             f"{table}:1: the first line must name the columns, 'path' among them and none twice, not "
@@ -102,23 +147,37 @@ def _parse_row(header: Sequence[str], row: Sequence[str], *, fold_shift: int = 0
     if len(row) != len(header):
         raise RowError(f"expected {','.join(header)}, not {', '.join(row)!r}; correct the line")
     cells = dict(zip(header, row, strict=True))
-    path, split = cells["path"], cells.get("split", "")
-    if not path:
+    path, split = cells["path"], _value(cells.get("split", ""))
+    if path in _BLANK:
         raise RowError("the path is empty; give one or remove the line")
     if split not in ("", *examples.SPLITS):
         raise RowError(f"'{split}' is not a split; give one of {', '.join(examples.SPLITS)} or nothing")
     start_s, end_s = _parse_segment(cells.get("start", ""), cells.get("end", ""))
-    clip_id = path if start_s is None else f"{path}@{start_s:.10g}-{end_s:.10g}"
+    clip_id = _clip_id(path, start_s, end_s)
     return Clip(
         clip_id=clip_id,
         path=path,
         start_s=start_s,
         end_s=end_s,
         trimmed=False,
-        labels=_parse_labels(cells.get("labels", "")),
+        labels=_labels(cells.get("labels", "")),
         split=split or split_of(clip_id),
-        fold=_parse_fold(cells.get("fold", ""), shift=fold_shift),
+        fold=_parse_fold(_value(cells.get("fold", "")), shift=fold_shift),
     )
+
+
+def _clip_id(path: str, start_s: float | None, end_s: float | None) -> str:
+    return path if start_s is None else f"{path}@{start_s:.10g}-{end_s:.10g}"
+
+
+def _spelled_id(root: str, clip: Clip) -> str:
+    path = spelling(root, clip.path)
+    return clip.clip_id if path == clip.path else _clip_id(path, clip.start_s, clip.end_s)
+
+
+def _value(cell: str) -> str:
+    """Returns a cell, empty if it says that there is no value."""
+    return "" if cell in _BLANK else cell
 
 
 def _parse_fold(cell: str, *, shift: int) -> int:
@@ -131,13 +190,25 @@ def _parse_fold(cell: str, *, shift: int) -> int:
 
 
 @functools.lru_cache(maxsize=2**16)
+def _labels(cell: str) -> tuple[str, ...]:
+    """Parses a cell of labels, in the way of a manifest or as a list that pandas has written: `['dog', 'cat']`."""
+    if cell in _NO_LABEL:
+        return ()
+    if cell.startswith(("['", '["')) and cell.endswith("]"):
+        try:
+            cell = ";".join(ast.literal_eval(cell)) + ";"
+        except (SyntaxError, TypeError, ValueError):
+            raise RowError(f"{cell} is not a list of labels; separate labels by ;") from None
+    return _parse_labels(cell)
+
+
 def _parse_labels(cell: str) -> tuple[str, ...]:
     names = (name.strip() for name in cell.split(";" if ";" in cell else ","))
     return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _parse_segment(start: str, end: str) -> tuple[float, float] | tuple[None, None]:
-    if not start and not end:
+    if start in _BLANK and end in _BLANK:
         return None, None
     try:
         start_s, end_s = float(start), float(end)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from etils import epath
 
-from beam_jobs import error_text
+from beam_jobs import error_text, storage
 from components import base, text
 from components.audio_example_gen import quarantine
 from components.audio_example_gen.config import AudioExampleGenConfig
@@ -31,7 +31,8 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
             return
         try:
             path = epath.Path(source)
-            exists, is_folder = path.exists(), path.is_dir()
+            # It says, other than epath, that a folder above cannot be read.
+            exists, is_folder = path.exists(), storage.is_folder(source)
             is_empty = is_folder and not any(path.iterdir())
         except Exception as error:  # Each remote file system raises errors of its own types.
             reason = error_text.first_line(error)

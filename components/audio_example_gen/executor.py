@@ -60,10 +60,10 @@ def execute(
     publishing.publish(shards, listing=listing, config=config, work=context.work_dir, output=output)
     quarantine.write_report(output, quarantined)
     info = examples.read_info(output)
-    summaries.write_clips(info, quarantined=counts.total(), ignored=listing.ignored, directory=context.tensorboard_dir)
+    summaries.write_clips(info, listing=listing, quarantined=counts.total(), directory=context.tensorboard_dir)
     last_listing.keep(output, listing)
     shards = records.count_run(context.work_dir, shards)
-    return _result(info, shards=shards, counts=counts, listed=listed, changes=changes)
+    return _result(info, listing=listing, shards=shards, counts=counts, changes=changes)
 
 
 def _source(config: AudioExampleGenConfig, inputs: Mapping[str, epath.Path]) -> epath.Path:
@@ -158,12 +158,13 @@ def _check_not_all_quarantined(
 def _result(
     info: examples.ExamplesInfo,
     *,
+    listing: sources.Listing,
     shards: Sequence[records.ShardRecord],
     counts: Counter[str],
-    listed: int,
     changes: str,
 ) -> base.StageResult:
     clips, files = sum(info.splits.values()), sum(info.shards.values())
+    listed = len(listing.clips) + len(listing.quarantined)
     figures: dict[str, float | int | str] = {"listed": listed, "clips": clips, "shards": files}
     for split, count in info.splits.items():
         figures[f"clips_{split}"] = count
@@ -186,4 +187,8 @@ def _result(
         summary += f"; {given_up:,} failed in {records.MAX_RUNS} runs, and only --force tries {them} again"
     if changes:
         summary += f"; {changes}"
+    if listing.ignored:
+        summary += f"; left out {sources.describe(listing.ignored)}"
+    if listing.no_labels:
+        summary += f"; {listing.no_labels}, so no probe will run"
     return base.StageResult(summary=summary, figures=figures)

@@ -29,13 +29,17 @@ def read(source: epath.Path, *, layout: str) -> sources.Listing:
     causes = quarantine.describe(count_quarantined(listing)) or "none"
     if not listing.clips:
         first = listing.quarantined[0]
+        if listing.layout == "folder":
+            raise UserError(f"no file of {source} can be used ({causes}), e.g. {first.clip.clip_id}: {first.message}")
         raise UserError(
             f"no clip of the lists in {source} can be used ({causes}), e.g. {first.clip.clip_id}: {first.message}; "
             "name the files <ytid>.wav or <ytid>_<start>.wav (AudioSet), or as the list names them"
         )
     logging.info("%s: layout %s, %d clips, quarantined: %s", source, listing.layout, len(listing.clips), causes)
-    for reason, count in listing.ignored.items():
-        logging.warning("%s: ignored %d %s", source, count, reason)
+    if listing.ignored:
+        logging.warning("%s: left out %s", source, sources.describe(listing.ignored))
+    if listing.no_labels:
+        logging.warning("%s", listing.no_labels)
     return listing
 
 

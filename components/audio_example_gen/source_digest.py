@@ -1,12 +1,14 @@
 """Digests a source, so that the runner notices when it has changed.
 
-The digest covers the names of the files and, on this machine, their sizes and times. A bucket returns a thousand names
-per call, but sizes and times only file by file, which would take hours for AudioSet. The digest of a bucket therefore
-covers its name, the names of the files and the content of the lists. It does not change if a file is replaced under
-the same name. The path of a local source does not count, so that it may be spelled otherwise or moved.
+The digest covers the files that the listing finds: audio and CSV files, and all files of a TFDS dataset. It covers
+their names and, on this machine, their sizes and times. A bucket returns a thousand names per call, but sizes and times
+only file by file, which would take hours for AudioSet. The digest of a bucket therefore covers its name, the names of
+the files and the content of the lists. It does not change if a file is replaced under the same name. The path of a
+local source does not count, so that it may be spelled otherwise or moved.
 """
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -21,12 +23,7 @@ _LISTS = (".csv", ".json")
 def digest(source: str) -> str:
     """Returns the digest of a folder or a CSV manifest, local or gs://, in hexadecimal."""
     path = epath.Path(source)
-    if not path.is_dir():
-        parts = _manifest_parts(path)
-    elif storage.is_remote(source):
-        parts = _bucket_parts(path)
-    else:
-        parts = sorted(_folder_parts(source))
+    parts = _folder_parts(path) if path.is_dir() else _manifest_parts(path)
     sha256 = hashlib.sha256()
     if storage.is_remote(source):
         sha256.update(f"{storage.canonical(source)}\n".encode())
@@ -35,23 +32,29 @@ def digest(source: str) -> str:
     return sha256.hexdigest()
 
 
-def _folder_parts(folder: str) -> Iterator[str]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            file = os.path.join(parent, name)
-            yield _name_size_time(os.path.relpath(file, folder), file)
-
-
-def _bucket_parts(folder: epath.Path) -> Iterator[str]:
-    for name in files.names(str(folder)):
-        yield f"{name}\0{_content(folder / name)}" if name.endswith(_LISTS) else name
+def _folder_parts(folder: epath.Path) -> Iterator[str]:
+    top = os.fspath(folder)
+    is_remote = storage.is_remote(top)
+    found = files.walk(top)
+    of_dataset = found.others if sources.is_tfds_dataset(folder) else []
+    for name in itertools.chain(found.audio, found.tables, of_dataset):
+        if not is_remote:
+            yield _name_size_time(name, os.path.join(top, name))
+        elif name.lower().endswith(_LISTS):
+            yield f"{name}\0{_content(folder / name)}"
+        else:
+            yield name
+    for name in found.unreadable:
+        yield f"{name}\0unreadable"
+    if manifest.NAME in found.tables:
+        yield from _manifest_parts(folder / manifest.NAME)  # It may name files that are elsewhere.
 
 
 def _manifest_parts(table: epath.Path) -> Iterator[str]:
-    yield _content(table)
     try:
+        yield _content(table)
         paths = sorted(set(manifest.paths(table)))
-    except clips.SourceError:  # The stage reports a malformed manifest.
+    except (OSError, clips.SourceError):  # The stage reports a malformed or unreadable manifest.
         return
     for name in paths:
         file = str(sources.locate(table.parent, name))

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from beam_jobs import examples
+from beam_jobs import examples, sources
 from components import tensorboard
 from components.audio_example_gen import quarantine
 
@@ -16,20 +16,21 @@ _SHOWN_ROWS = 100
 
 
 def write_clips(
-    info: examples.ExamplesInfo, *, quarantined: int, ignored: Mapping[str, int], directory: epath.Path
+    info: examples.ExamplesInfo, *, listing: sources.Listing, quarantined: int, directory: epath.Path
 ) -> None:
     """Writes the number of clips of each split, and the first clips of the first split as players and pictures.
 
     Args:
         info: The published examples.
+        listing: The source. What is left out of it is counted, and missing labels are explained.
         quarantined: Number of quarantined clips.
-        ignored: Reason -> number of files or records of the source that are not clips.
         directory: Where the event files go.
     """
-    counts = [*info.splits.items(), ("quarantined", quarantined), *ignored.items()]
-    rows = [(name, f"{count:,}") for name, count in counts]
+    left_out = [(f"left out: {reason}", count) for reason, count in listing.ignored.items()]
+    counts = [*info.splits.items(), ("quarantined", quarantined), *left_out]
+    table = tensorboard.markdown_table(("what", "clips"), [(name, f"{count:,}") for name, count in counts])
     with tensorboard.writer(directory).as_default(step=0):
-        tf.summary.text("clips", tensorboard.markdown_table(("what", "clips"), rows))
+        tf.summary.text("clips", f"{table}\n\n{listing.no_labels}".strip())
         for split, count in info.splits.items():
             tf.summary.scalar(f"clips/{split}", count)
         split = next(iter(info.splits))

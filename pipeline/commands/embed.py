@@ -10,7 +10,8 @@ SUMMARY = "embed audio files with an exported model"
 DESCRIPTION = """\
 Embeds audio files with an exported SavedModel and writes a NumPy archive with the arrays path, embedding,
 and one per format. The files may have any length, any sample rate and any common codec. The embedding of a
-file is the mean over its sub-clips."""
+file is the mean over its sub-clips. Below a folder, the files are embedded whose suffix is that of audio or
+video, at any depth; hidden files are passed over, and what else is left out is counted."""
 
 EPILOG = """\
 example:
@@ -31,10 +32,13 @@ def execute(arguments: argparse.Namespace) -> int:
         UserError: There is no such model or file, or the output cannot be written.
     """
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from beam_jobs import sources
     from pipeline.serving import embed_files
 
     embedded = embed_files.embed_files(arguments.model, arguments.files, output=arguments.output)
     for path, reason in embedded.quarantined.items():
         print(f"diptych: {path} quarantined: {reason}", file=sys.stderr)
+    if embedded.left_out:
+        print(f"diptych: left out {sources.describe(embedded.left_out)}", file=sys.stderr)
     print(f"{embedded.count} files embedded, {len(embedded.quarantined)} quarantined, in {arguments.output}")
     return exit_status.OK

@@ -4,14 +4,15 @@ import errno
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from etils import epath
 
-from beam_jobs import audio, error_text, storage
+from beam_jobs import audio, error_text, sources, storage
 from beam_jobs.audio import pcm
+from beam_jobs.sources import given
 from components import file_errors
 from components.embedding_info import EmbeddingInfo
 from components.errors import DamagedFile, UserError
@@ -25,11 +26,13 @@ class EmbeddedFiles(NamedTuple):
 
     Attributes:
         count: Number of files that were embedded.
-        quarantined: Path of a file that could not be decoded -> the reason.
+        quarantined: Path of a file that could not be decoded, or of a folder that cannot be read -> the reason.
+        left_out: What it is -> number of files below the folders that are not audio, see `sources.describe`.
     """
 
     count: int
     quarantined: dict[str, str]
+    left_out: dict[str, int]
 
 
 def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> EmbeddedFiles:
@@ -48,9 +51,7 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
         UserError: The model or a file does not exist, no file could be decoded, or the output cannot be written.
     """
     info = _read_info(pathlib.Path(saved_model))
-    paths = list(_expand(files))
-    if not paths:
-        raise UserError(f"There is no file in {', '.join(files)}: give audio files, or folders of them.")
+    found = _find(files)
     if not os.path.isdir(os.path.dirname(os.path.abspath(output))) or os.path.isdir(output):
         raise UserError(f"--output {output} is not a file in a folder that exists: name another.")
     # Imported here so that wrong arguments are reported before the seconds that TensorFlow takes to load.
@@ -67,26 +68,26 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
         return {name: values.numpy()[0] for name, values in outputs.items()}
 
     columns: dict[str, list[str | np.ndarray]] = {"path": []}
-    quarantined: dict[str, str] = {}
-    for path in paths:
+    quarantined = found.unreadable
+    for path in found.files:
         try:
             samples = audio.decode_file(path, sample_rate=info.sample_rate)
         except audio.DecodeError as error:
-            quarantined[os.fspath(path)] = str(error)
+            quarantined[path] = str(error)
             continue
         embeddings = _embed_in_parts(samples, embed=embed, info=info)
-        columns["path"].append(os.fspath(path))
+        columns["path"].append(path)
         for name, values in embeddings.items():
             columns.setdefault(name, []).append(values)
     count = len(columns["path"])
     if not count:
-        raise UserError(f"None of the {len(paths)} files could be decoded: give at least one audio file.")
+        raise UserError(f"None of the {len(found.files)} files could be decoded: give at least one audio file.")
     try:
         with open(output, "wb") as file:
             np.savez(file, **{name: np.stack(values) for name, values in columns.items()})
     except OSError as error:
         raise UserError(f"--output {output} cannot be written ({error.strerror}): name another file.") from error
-    return EmbeddedFiles(count=count, quarantined=quarantined)
+    return EmbeddedFiles(count=count, quarantined=quarantined, left_out=found.left_out)
 
 
 def _embed_in_parts(
@@ -166,18 +167,22 @@ def _load_error(saved_model: str, error: Exception) -> UserError:
     return unreadable or _damaged(f"{saved_model} cannot be loaded ({reason})", path=saved_model)
 
 
-def _expand(files: Sequence[str]) -> Iterator[pathlib.Path]:
-    """Yields the given files, and all files below the given folders in sorted order.
+def _find(files: Sequence[str]) -> given.Given:
+    """Finds the audio files among the given files and folders.
 
     Raises:
-        UserError: A file or folder does not exist.
+        UserError: A file or folder does not exist, or there is no audio.
     """
-    for name in files:
-        path = pathlib.Path(name)
-        # Functions of `os.path`, because those of `pathlib` raise errors for a name that is too long.
-        if os.path.isdir(path):
-            yield from sorted(child for child in path.rglob("*") if child.is_file())
-        elif os.path.exists(path):
-            yield path
-        else:
-            raise UserError(f"There is no file {name}: give audio files, or folders of them.")
+    try:
+        found = given.find(files)
+    except FileNotFoundError as error:
+        raise UserError(f"There is no file {error.args[0]}: give audio files, or folders of them.") from error
+    if not found.files:
+        left_out = f"only {sources.describe(found.left_out)}" if found.left_out else ""
+        unreadable = "; ".join(f"{path}: {reason}" for path, reason in found.unreadable.items())
+        why = "; ".join(filter(None, (left_out, unreadable)))
+        raise UserError(
+            f"There is no file in {', '.join(files)} that is audio{f' ({why})' if why else ''}: give audio files, or "
+            "folders of them."
+        )
+    return found

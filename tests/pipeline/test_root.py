@@ -11,6 +11,7 @@ import pytest
 from etils import epath
 
 from beam_jobs import storage
+from beam_jobs.sources import files
 from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
 from components.errors import UserError
 from pipeline import cli
@@ -204,3 +205,14 @@ def test_a_file_system_without_record_locks_is_named(tmp_path, monkeypatch, caps
         stages.run(tmp_path, stages.build())
     assert not Root(epath.Path(tmp_path)).is_locked()
     assert "has no record locks" in refusal(capsys, "run", "--preset", "quickstart", "--root", tmp_path)
+
+
+def test_the_walk_over_sources_knows_what_is_in_a_root(tmp_path):
+    root = Root(epath.Path(tmp_path))
+    of_execution = [root.published(stage="S", output="o", execution_id=1), root.staging(1)]
+    of_stage = [root.work(stage="S", cache_key="c" * 20), root.events(stage="S", cache_key="c" * 20)]
+    others = [root.report, root.log_file("1"), pathlib.Path(root.metadata_uri())]
+    names = {os.path.relpath(path, tmp_path).split("/")[0] for path in (*of_execution, *of_stage, *others)}
+    assert names == files.ROOT_ENTRIES
+    with root.lock():
+        assert (tmp_path / files.ROOT_MARK).is_file()

@@ -1,4 +1,5 @@
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -181,3 +182,84 @@ def test_every_line_is_a_clip_or_quarantined(tmp_path_factory, lines):
 def test_labels_may_be_any_text(names):
     clean = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     assert list(manifest._parse_labels(";".join(names))) == clean
+
+
+PANDAS = """\
+,path,start,end,labels,split,fold
+0,a.wav,nan,nan,dog,train,1.0
+1,b.wav,0.0,2.5,"['cat', 'bird']",NaN,2.0
+2,c.wav,nan,NaN,nan,nan,nan
+3,nan,nan,nan,dog,train,1.0
+"""
+
+
+def test_a_manifest_that_pandas_wrote(tmp_path):
+    listing = sources.list_clips(write(tmp_path, PANDAS))
+    assert [(clip.path, clip.start_s, clip.end_s, clip.labels, clip.fold) for clip in listing.clips] == [
+        ("a.wav", None, None, ("dog",), 1),
+        ("b.wav", 0.0, 2.5, ("cat", "bird"), 2),
+        ("c.wav", None, None, (), 0),
+    ]
+    assert listing.label_names == ("bird", "cat", "dog")
+    assert [clip.split for clip in listing.clips[1:]] == [sources.split_of("b.wav@0-2.5"), sources.split_of("c.wav")]
+    assert [row.message for row in listing.quarantined] == [
+        f"{tmp_path}/clips.csv:5: the path is empty; give one or remove the line"
+    ]
+
+
+def test_a_class_may_be_called_none(tmp_path):
+    assert sources.list_clips(write(tmp_path, "path,labels\na.wav,None\n")).label_names == ("None",)
+
+
+SPELLINGS = ["./a.wav", ".//a.wav", "sub/../a.wav", "sub/./../a.wav", "{folder}/a.wav", "{folder}/./a.wav", "a.wav"]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_two_spellings_of_a_file_are_one_clip(tmp_path, spelling):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.wav").touch()
+    other = spelling.format(folder=tmp_path)
+    listing = sources.list_clips(write(tmp_path, f"path,start,end\na.wav,,\n{other},,\n{other},0,1\n"))
+    assert [(clip.path, clip.start_s) for clip in listing.clips] == [("a.wav", None), (other, 0.0)]
+    (row,) = listing.quarantined
+    assert (row.cause, row.clip.clip_id) == ("duplicate id", other)
+    assert "clips.csv:2 already; remove one of the rows" in row.message
+
+
+def test_a_path_with_dots_through_a_link_is_another_file(tmp_path):
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    for name in ("a.wav", "elsewhere/a.wav"):
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to("elsewhere/deep")
+    listing = sources.list_clips(write(tmp_path, "path\na.wav\nlink/../a.wav\n"))
+    assert (len(listing.clips), listing.quarantined) == (2, [])
+
+
+@pytest.mark.parametrize(("listed", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
+def test_accented_letters_may_be_spelled_in_two_ways(tmp_path, listed, on_disk):
+    name = unicodedata.normalize(on_disk, "caf\u00e9/\u00fc.wav")
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).touch()
+    row = unicodedata.normalize(listed, name)
+    listing = sources.list_clips(write(tmp_path, f"path\n{row}\n", name="manifest.csv").parent)
+    assert (listing.quarantined, listing.ignored) == ([], {})
+    assert str(sources.locate(tmp_path, listing.clips[0].path)) == str(tmp_path / name)
+    both = sources.list_clips(write(tmp_path, f"path\n{row}\n{name}\n"))
+    assert len(both.clips) == 1
+
+
+def test_two_files_that_differ_only_in_such_letters_are_two_clips(tmp_path):
+    names = [unicodedata.normalize(form, "\u00fc.wav") for form in ("NFC", "NFD")]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [clip.path for clip in sources.list_clips(write(tmp_path, "path\n" + "\n".join(names))).clips] == names
+
+
+def test_audio_that_a_manifest_in_the_folder_does_not_name_is_counted(tmp_path):
+    write(tmp_path, "path\n./a.wav\nsub/b.wav\n", name="manifest.csv")
+    (tmp_path / "sub").mkdir()
+    for name in ("a.wav", "sub/b.wav", "sub/c.wav", "notes.txt", "._a.wav"):
+        (tmp_path / name).touch()
+    listing = sources.list_clips(tmp_path)
+    assert listing.ignored == {"audio files that no row of manifest.csv names": 1, "files that end in .txt": 1}
+    assert listing.no_labels == f"no labels were found, because {tmp_path}/manifest.csv has no column labels"

@@ -4,7 +4,7 @@ import csv
 import os
 
 from components.audio_example_gen import source_digest
-from tests import corpora
+from tests import bucket, corpora
 from tests.components import harness
 from tests.components.audio_example_gen.stage import audio_example_gen
 
@@ -59,12 +59,36 @@ def test_digest_of_a_manifest_depends_on_its_content_and_on_its_files(tmp_path):
     assert len(set(digests)) == 6
 
 
+def test_digest_of_a_folder_covers_what_its_manifest_names_elsewhere(tmp_path):
+    corpora.write_tone(tmp_path / "elsewhere" / "a.wav")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "manifest.csv").write_text(f"path\n{tmp_path}/elsewhere/a.wav\n")
+    before = digest(tmp_path / "d")
+    os.utime(tmp_path / "elsewhere" / "a.wav", (1, 1))
+    assert digest(tmp_path / "d") != before
+
+
+def test_digest_of_a_dataset_covers_all_its_files(tmp_path):
+    for name in ("dataset_info.json", "features.json", "x-train.tfrecord-00000-of-00001", "label.labels.txt"):
+        (tmp_path / name).write_text("{}")
+    digests = {digest(tmp_path)}
+    for name in ("x-train.tfrecord-00000-of-00001", "label.labels.txt", "features.json"):
+        (tmp_path / name).write_text("{...}")
+        digests.add(digest(tmp_path))
+    assert len(digests) == 4
+
+
+def test_other_files_do_not_change_the_digest(tmp_path):
+    folder = corpora.esc50(tmp_path / "esc", clips=2)
+    before = digest(folder)
+    (folder / "README.md").write_text("an embedding and notes")
+    assert digest(folder) == before
+
+
 def test_digest_of_a_bucket_depends_on_names_and_lists_only(tmp_path, monkeypatch):
-    folder = corpora.audioset(tmp_path / "as", train=4)
+    folder = corpora.audioset(tmp_path / "bucket" / "as", train=4)
     audio = folder / "audio" / f"{corpora.ytid(0)}_0.wav"
-    list_names, path = source_digest.files.names, source_digest.epath.Path
-    monkeypatch.setattr(source_digest.epath, "Path", lambda name: folder if name == "gs://bucket/as" else path(name))
-    monkeypatch.setattr(source_digest.files, "names", lambda url: list_names(str(folder)))
+    bucket.Bucket(tmp_path).install(monkeypatch)
     digests = [source_digest.digest("gs://bucket/as")]
     audio.write_bytes(b"another sound")  # Changes size and time, which the digest of a bucket does not cover.
     assert source_digest.digest("gs://bucket/as") == digests[0]

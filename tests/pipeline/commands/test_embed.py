@@ -1,3 +1,4 @@
+import os
 import pathlib
 import shutil
 
@@ -37,7 +38,9 @@ def test_each_file_becomes_a_row(model, exported, tmp_path, capsys):
     (tmp_path / "in" / "notes.txt").write_text("no audio")
     output = tmp_path / "out.npz"
     assert cli.main(["embed", "--model", exported, "--output", str(output), str(tmp_path / "in")]) == 0
-    assert "2 files embedded, 1 quarantined" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "2 files embedded, 0 quarantined" in printed.out
+    assert printed.err == "diptych: left out 1 file that ends in .txt\n"
     with np.load(output) as rows:
         assert [path.rsplit("/", 1)[1] for path in rows["path"]] == ["a.wav", "b.flac"]
         assert rows["embedding"].shape == (2, 32)
@@ -198,3 +201,30 @@ def test_files_without_a_sample_are_quarantined(exported, tmp_path, capsys):
     assert "1 files embedded, 2 quarantined" in printed.out
     for name in ("empty.wav", "no_samples.wav"):
         assert f"diptych: {sounds / name} quarantined: " in printed.err
+
+
+@users.needs_root
+def test_a_folder_that_may_not_be_read_is_named_and_the_others_are_embedded(exported, tmp_path, capsys):
+    sounds = tmp_path / "in"
+    corpora.write_tone(sounds / "a.wav")
+    corpora.write_tone(sounds / "closed" / "b.wav")
+    (sounds / "latest").symlink_to(".")
+    arguments = ["embed", "--model", exported, "--output", str(tmp_path / "x.npz"), str(sounds)]
+    os.chmod(tmp_path, 0o777)
+    os.chmod(exported, 0o755)
+    with users.permissions(sounds / "closed", 0):
+        assert cli.main(arguments) == 0
+    printed = capsys.readouterr()
+    assert "1 files embedded, 1 quarantined" in printed.out
+    assert f"diptych: {sounds}/closed/ quarantined: Permission denied" in printed.err
+
+
+def test_a_folder_without_audio_says_what_it_holds(exported, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for name in ("a.txt", "b.txt", "c.pdf"):
+        (tmp_path / "in" / name).touch()
+    assert cli.main(["embed", "--model", exported, str(tmp_path / "in")]) == 2
+    expected = (
+        f"There is no file in {tmp_path}/in that is audio (only 2 files that end in .txt, 1 file that ends in .pdf)"
+    )
+    assert expected in capsys.readouterr().err

@@ -18,6 +18,7 @@ from pipeline.commands import run
 from pipeline.console import report
 from pipeline.root import Root
 from pipeline.runner.local import LocalRunner
+from tests import corpora
 from tests.pipeline.refusals import refusal
 from tests.pipeline.runner import stages
 
@@ -148,3 +149,27 @@ class TestPlan:
             )
         assert (done.returncode, done.stderr) == (0, "")
         assert "SyntheticAudioGen" in done.stdout
+
+
+def test_a_source_that_holds_the_root_is_read_once_and_then_skipped(capsys, tmp_path, monkeypatch):
+    """Runs `diptych run --data .`, which writes its root below the source, twice."""
+    for name in ("a.wav", "1/2/3/4/b.flac"):
+        corpora.write_tone(tmp_path / name)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "latest").symlink_to(".")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "--preset", "tiny", "--data", ".", "--until", "AudioExampleGen"]
+    assert cli.main(arguments) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "2 clips in " in printed
+    assert "; left out 1 file that ends in .txt; no labels were found: " in printed
+    for folder in ("work", "artifacts", "logs"):
+        (tmp_path / "runs" / "tiny" / folder).mkdir(exist_ok=True)
+        (tmp_path / "runs" / "tiny" / folder / "quarantine.csv").touch()
+    assert cli.main(arguments) == 0
+    assert "AudioExampleGen: skipped, nothing changed since" in capsys.readouterr().out
+    (tmp_path / "latest").unlink()
+    corpora.write_tone(tmp_path.parent / f"{tmp_path.name} elsewhere" / "c.wav")
+    (tmp_path / "more").symlink_to(tmp_path.parent / f"{tmp_path.name} elsewhere")
+    assert cli.main(arguments) == 0
+    assert "3 clips in " in capsys.readouterr().out
