@@ -5,7 +5,7 @@ import pytest
 from models import catalog, encoders, panns
 from tests.models.gradients import double_precision, value_and_gradients
 from tests.models.plain import twin
-from tests.reference import fixture, needs_reference, relative_distance, relative_error, torch_weights
+from tests.reference import fixture, relative_distance, relative_error, torch_weights
 
 # Numbers of parameters with 80 mel bands, counted by PyTorch on the published networks.
 PARAMETERS = {
@@ -71,7 +71,6 @@ def _with_reference_weights(key):
     return model, expected
 
 
-@needs_reference
 def test_output_equals_the_reference(reference):
     model, expected = reference
     lengths = [key.removeprefix("input_") for key in expected if key.startswith("input_")]
@@ -80,7 +79,6 @@ def test_output_equals_the_reference(reference):
         assert relative_error(model(expected[f"input_{length}"]), expected[f"eval_f64_{length}"]) < 1e-5
 
 
-@needs_reference
 @pytest.mark.parametrize("name", [name for name in REFERENCES if not name.startswith("conv")])
 def test_gradients_equal_the_reference(name):
     with double_precision():
@@ -99,7 +97,6 @@ def test_gradients_equal_the_reference(name):
     assert sorted(norms) == pytest.approx(sorted(expected["grad_norm"]), rel=1e-6)
 
 
-@needs_reference
 def test_training_updates_the_running_statistics_like_pytorch(reference):
     model, expected = reference
     updated = {key.removeprefix("train_running/"): value for key, value in expected.items() if "train_running" in key}
