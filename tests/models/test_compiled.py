@@ -12,9 +12,12 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("tf.function is what these tests compile", allow_module_level=True)
 import tensorflow as tf
 
-# One encoder of each family, and every format. XLA takes long to compile the deep encoders.
+# One encoder of each family, and every format. XLA takes long to compile the deep encoders. The Trainer's test of its
+# step also compiles the first pair.
 PAIRS = [
-    pytest.param({"encoders": {"waveform": "conv160", "log_mel": "cnn6"}}, id="conv stack and CNN"),
+    pytest.param(
+        {"encoders": {"waveform": "conv160", "log_mel": "cnn6"}}, id="conv stack and CNN", marks=pytest.mark.slow
+    ),
     pytest.param({"formats": "spectrogram+mfcc", "encoders": {"spectrogram": "cnn6", "mfcc": "cnn6"}}, id="spectra"),
     pytest.param(
         {"formats": "log_mel+log_mel", "encoders": {"log_mel": "resnet22"}}, id="ResNet", marks=pytest.mark.slow
