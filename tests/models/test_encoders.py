@@ -35,6 +35,14 @@ def _noise(name, *, batch=2, seconds=1.0):
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
+@pytest.fixture
+def freed():
+    """Keras' models are cyclic, and these take gigabytes."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("freed")
 @pytest.mark.parametrize("name", catalog.ENCODERS)
 def test_parameters_and_output_size(name):
     model = encoders.build(name)
@@ -64,7 +72,7 @@ def weights(request):
     if request.param.startswith("conv"):  # This reference names its modules differently from Diptych's layers.
         arrays = {key.replace("convs.", "conv").replace("norms.", "norm"): value for key, value in arrays.items()}
     yield request.param, arrays
-    gc.collect()  # Keras' models are cyclic, and these take gigabytes.
+    gc.collect()  # The encoder of `reference` is free now.
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +100,7 @@ def test_output_equals_the_reference(reference):
         assert relative_error(model(expected[f"input_{length}"]), expected[f"eval_f64_{length}"]) < 1e-5
 
 
+@pytest.mark.usefixtures("freed")
 @pytest.mark.parametrize("weights", WITH_GRADIENTS, indirect=True, scope="module")
 def test_gradients_equal_the_reference(weights):
     with double_precision():
