@@ -1,5 +1,6 @@
 """Settings for all tests."""
 
+import gc
 import os
 import pathlib
 import tempfile
@@ -15,6 +16,19 @@ tensorflow_settings.apply()
 # Without a deadline, because the first call of a Keras operation takes far longer than later ones.
 settings.register_profile("diptych", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("diptych")
+
+
+def pytest_collection_finish():
+    """Lets the garbage collector pass over what the imports have made, half a million objects, so that it is cheap."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def free_models():
+    """Frees the models and graphs of a module's tests. They are cyclic, and hold gigabytes in few Python objects."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

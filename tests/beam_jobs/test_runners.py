@@ -108,13 +108,16 @@ def compute_statistics(folder, beam_args):
 JOBS = pytest.mark.parametrize("job", [ingest, compute_statistics])
 
 
-@JOBS
-def test_a_process_that_has_imported_only_beam_can_load_the_job(job, tmp_path):
-    command, serialized = [sys.executable, "-m", load_job.__name__], build(job, tmp_path).SerializeToString()
-    loaded = subprocess.run(command, input=serialized, stdout=subprocess.PIPE, check=True)
-    modules = loaded.stdout.decode().split()
-    assert any(name.startswith("beam_jobs.") for name in modules)
-    assert not any(name.startswith(("__main__", "tests.")) for name in modules)
+def test_a_process_that_has_imported_only_beam_can_load_the_jobs(tmp_path):
+    files = {tmp_path / "job of ingest": "beam_jobs.ingest.", tmp_path / "job of statistics": "beam_jobs.statistics."}
+    for file, job in zip(files, (ingest, compute_statistics), strict=True):
+        file.write_bytes(build(job, tmp_path).SerializeToString())
+    command = [sys.executable, "-m", load_job.__name__, *map(str, files)]
+    loaded = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    for file, package in files.items():
+        modules = [line.removeprefix(f"{file} ") for line in loaded if line.startswith(f"{file} ")]
+        assert any(name.startswith(package) for name in modules)
+        assert not any(name.startswith(("__main__", "tests.")) for name in modules)
 
 
 @JOBS

@@ -12,18 +12,12 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("tf.function is what these tests compile", allow_module_level=True)
 import tensorflow as tf
 
-# One encoder of each family, and every format. XLA takes long to compile the deep encoders.
+# One encoder of each family, and every format. XLA takes long to compile an encoder.
 PAIRS = [
     pytest.param({"encoders": {"waveform": "conv160", "log_mel": "cnn6"}}, id="conv stack and CNN"),
     pytest.param({"formats": "spectrogram+mfcc", "encoders": {"spectrogram": "cnn6", "mfcc": "cnn6"}}, id="spectra"),
-    pytest.param(
-        {"formats": "log_mel+log_mel", "encoders": {"log_mel": "resnet22"}}, id="ResNet", marks=pytest.mark.slow
-    ),
-    pytest.param(
-        {"formats": "waveform+waveform", "encoders": {"waveform": "res1dnet31"}},
-        id="Res1dNet",
-        marks=pytest.mark.slow,
-    ),
+    pytest.param({"formats": "log_mel+log_mel", "encoders": {"log_mel": "resnet22"}}, id="ResNet"),
+    pytest.param({"formats": "waveform+waveform", "encoders": {"waveform": "res1dnet31"}}, id="Res1dNet"),
 ]
 
 
@@ -71,11 +65,11 @@ def _step(pair, *, jit_compile):
     return [float(x) for x in step(*_audio())], model
 
 
-@pytest.mark.parametrize(
-    ("policy", "tolerance"), [("float32", 1e-3), pytest.param("mixed_bfloat16", 0.1, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-3), ("mixed_bfloat16", 0.1)])
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_compiled_step_equals_the_uncompiled_step(pair, policy, tolerance, set_policy):
+    """Of the fast tests, that of the Trainer's step compares a compiled one, and the next test compiles all formats."""
     expected, uncompiled = _step(pair, jit_compile=False)
     set_policy(policy)
     result, compiled = _step(pair, jit_compile=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from beam_jobs.audio import log_mel as numpy_log_mel
 from models import formats, frontends
 from models.config import FrontEndConfig, ModelConfig
-from tests.reference import fixture, needs_reference, relative_error
+from tests.reference import fixture, relative_error
 
 SPECTRAL = {name: frontends.build(name, ModelConfig()) for name in formats.SPECTRA}
 PANNS = FrontEndConfig(
@@ -76,7 +76,6 @@ def test_a_window_shorter_than_the_fft_equals_librosas(window, fft_length, centr
     assert relative_error(log_mel, expected) < 1e-4
 
 
-@needs_reference
 @pytest.mark.parametrize("logarithm", ["ln_plus1e-6", "dB_max1e-10"])
 @pytest.mark.parametrize("mel_scale", ["tf", "slaney"])
 @pytest.mark.parametrize("centring", ["nocentre", "centre"])
@@ -97,9 +96,9 @@ def test_log_mel_equals_the_reference(fft_length, centring, mel_scale, logarithm
             frontends.LogMel(options)
         return
     log_mel = frontends.LogMel(options)(vectors["wave"][None])[0]
-    expected = vectors[f"logmel/{fft_length}/{centring}/p2/{mel_scale}/{logarithm}"]
-    assert log_mel.shape == expected.shape
-    assert relative_error(log_mel, expected) < 1e-4
+    name = f"logmel/{fft_length}/{centring}/p2/{mel_scale}/{logarithm}"
+    assert log_mel.shape == tuple(vectors[f"{name}/shape"])
+    assert relative_error(log_mel[:: int(vectors["frame_step"])], vectors[name]) < 1e-4
 
 
 @pytest.mark.parametrize(("log", "centre"), [("natural", False), ("decibel", True)])

@@ -1,11 +1,9 @@
-import json
-
 import keras
 import numpy as np
 import pytest
 
 from models import encoders, panns
-from tests.reference import FOLDER, needs_reference
+from tests import reference
 
 NETWORKS = ("cnn6", "cnn10", "cnn14", "resnet22", "resnet38", "resnet54", "res1dnet31", "res1dnet51")
 WIDTH = 1 / 16
@@ -17,13 +15,13 @@ KERAS_AXES = {1: (0,), 3: (2, 1, 0), 4: (2, 3, 1, 0)}
 def _published(name):
     """Returns tensors as in a published checkpoint, with a 16th of the channels, and the number of bands."""
     rng, arrays = np.random.default_rng(0), {}
-    for tensor in json.loads((FOLDER / "manifest" / f"{name}.json").read_text())["tensors"]:
-        shape = list(tensor["torch_shape"])
-        if tensor["name"].startswith("bn0") and not name.startswith("res1d"):
+    for tensor, _, full_shape in reference.tensors(name):
+        shape = list(full_shape)
+        if tensor.startswith("bn0") and not name.startswith("res1d"):
             bands = shape[0]
         else:
             shape[:2] = [max(1, round(size * WIDTH)) for size in shape[:2]]
-        arrays[tensor["name"]] = rng.normal(size=shape).astype("float32")
+        arrays[tensor] = rng.normal(size=shape).astype("float32")
     front_end = {"spectrogram_extractor.stft.conv_real.weight": (513, 1, 1024), "logmel_extractor.melW": (513, 64)}
     head = {"fc1.weight": (128, 128), "fc1.bias": (128,), "fc_audioset.weight": (527, 128), "fc_audioset.bias": (527,)}
     arrays |= {key: np.zeros(shape, "float32") for key, shape in {**front_end, **head}.items()}
@@ -35,7 +33,6 @@ def _build(name, bands=80):
     return encoders.build(name, n_mels=bands, norm="batch", padding="same", width=WIDTH)
 
 
-@needs_reference
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_tensor_is_assigned_to_its_layer(name):
     arrays, bands = _published(name)
@@ -54,7 +51,6 @@ def test_every_tensor_is_assigned_to_its_layer(name):
     assert assigned == encoder.count_params()
 
 
-@needs_reference
 def test_all_tensors_that_do_not_fit_are_listed_and_none_is_assigned():
     arrays, bands = _published("cnn6")
     encoder = _build("cnn6", bands)
@@ -71,14 +67,12 @@ def test_all_tensors_that_do_not_fit_are_listed_and_none_is_assigned():
         np.testing.assert_array_equal(weight, value)
 
 
-@needs_reference
 def test_a_long_list_of_tensors_is_truncated():
     arrays, bands = _published("cnn10")
     with pytest.raises(ValueError, match=r"unexpected (conv_block\S+ ){10}and \d+ more"):
         panns.assign(_build("cnn6", bands), arrays)
 
 
-@needs_reference
 def test_weights_without_running_statistics_fit_group_norm_only():
     arrays, _ = _published("res1dnet31")
     arrays = {key: array for key, array in arrays.items() if "running" not in key}

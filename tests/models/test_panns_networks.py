@@ -1,15 +1,12 @@
 """Compares PANNs' networks, layer by layer, with a second implementation and, for three networks, with its vectors."""
 
-import json
-import runpy
-
 import keras
 import numpy as np
 import pytest
 
 from models import catalog, encoders, panns
 from tests.models.panns_reference import embed
-from tests.reference import FOLDER, fixture, needs_reference, relative_error, torch_weights
+from tests.reference import draws, fixture, relative_error, tensors, torch_weights
 
 NETWORKS = ("cnn6", "cnn10", "cnn14", "resnet22", "resnet38", "resnet54", "res1dnet31", "res1dnet51")
 NARROW = 1 / 16
@@ -21,7 +18,6 @@ def _slow_unless_small(names):
     return [pytest.param(name, marks=() if name in SMALL else pytest.mark.slow) for name in names]
 
 
-@needs_reference
 @pytest.mark.parametrize("vectors", _slow_unless_small(VECTORS))
 def test_the_second_implementation_equals_the_vectors(vectors):
     arrays, expected = torch_weights(vectors), fixture(vectors)
@@ -35,12 +31,11 @@ def test_the_second_implementation_equals_the_vectors(vectors):
 
 def _weights(name, width):
     """Returns the reference weights, or weights of fewer channels from the same distribution."""
-    draw = runpy.run_path(str(FOLDER / "weights.py"))["draw"]
     arrays = {}
-    for tensor in json.loads((FOLDER / "manifest" / f"{name}.json").read_text())["tensors"]:
+    for tensor, kind, full_shape in tensors(name):
         # The numbers of channels are multiples of 64. No other sizes are.
-        shape = [size if size % 64 else round(size * width) for size in tensor["torch_shape"]]
-        arrays[tensor["name"]] = draw(name, tensor["name"], tensor["kind"], shape)
+        shape = [size if size % 64 else round(size * width) for size in full_shape]
+        arrays[tensor] = draws.draw(name, tensor, kind, shape)
     return arrays
 
 
@@ -63,14 +58,12 @@ def _check(name, *, width, padding):
         assert relative_error(output, embedding) <= 1e-4, f"{name} first differs after its last layer"
 
 
-@needs_reference
 @pytest.mark.parametrize("padding", catalog.PADDINGS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_layer_of_a_narrow_network_equals_the_second_implementation(name, padding):
     _check(name, width=NARROW, padding=padding)
 
 
-@needs_reference
 @pytest.mark.parametrize("name", _slow_unless_small(NETWORKS))
 def test_every_layer_of_the_full_network_equals_the_second_implementation(name):
     _check(name, width=1.0, padding="valid")

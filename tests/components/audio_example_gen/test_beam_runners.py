@@ -36,6 +36,7 @@ def expected(source, tmp_path_factory):
     return digests, quarantine, statistics
 
 
+@pytest.mark.slow
 def test_job_service_that_starts_its_own_workers(source, expected, tmp_path):
     """The job does not depend on the launching process, because the service starts the workers from a command."""
     with job_service.running(tmp_path) as flags:

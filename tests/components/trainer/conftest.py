@@ -5,7 +5,9 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples as stored
+from components.trainer import memory
 from tests.components import stored_examples
+from tests.components.trainer import reuse
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,22 @@ def info(examples):
 @pytest.fixture(scope="session")
 def one_device():
     return tf.distribute.OneDeviceStrategy("cpu:0")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced_passes():
+    """The passes of which the memory is estimated are traced once for each model and micro-batch."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(memory, "_trace_passes", reuse.TracedPasses())
+        yield
+
+
+@pytest.fixture(scope="session")
+def trainings():
+    return reuse.Trainings()
+
+
+@pytest.fixture
+def built_once(trainings, monkeypatch):
+    """Trainings of the same model and optimizer get one step, one compiled loop and one validation."""
+    trainings.install(monkeypatch)

@@ -57,9 +57,14 @@ def _assert_same_weights(run, expected):
         pytest.param("in a validation", 0.9, marks=pytest.mark.slow),
     ],
 )
-def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch, where, ema):
-    config = trainer_runs.config(model__augment_b__frequency_shift=10, model__augment_a__mixing=True, ema=ema)
-    whole = trainer_runs.execute(config, inputs, tmp_path / "whole")
+def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch, trainings, where, ema):
+    """The stopped and the resumed run build the model and the optimizer themselves."""
+    config = trainer_runs.config(ema=ema)
+    assert config.model.augment_a.mixing
+    assert config.model.augment_b.frequency_shift
+    with monkeypatch.context() as patched:
+        trainings.install(patched)
+        whole = trainer_runs.execute(config, inputs, tmp_path / "whole")
     progress = None
     with monkeypatch.context() as patched:
         if where == "in the compiled loop":
@@ -77,6 +82,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch
     assert [last_rows[0][name] for name in ("step", "loss")] == [last_rows[1][name] for name in ("step", "loss")]
 
 
+@pytest.mark.usefixtures("built_once")
 def test_a_state_that_is_not_finite_is_not_saved_when_a_run_is_stopped(inputs, tmp_path, monkeypatch):
     _interrupt_the_third_step(monkeypatch, spoil=True)
     with pytest.raises(KeyboardInterrupt):
