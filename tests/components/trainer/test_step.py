@@ -13,26 +13,35 @@ from tests.components import stored_examples
 from tests.components.trainer import cluster, training
 
 
-@pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_device, tmp_path, replicas):
-    """This includes augmentation, mixing partners, dropout, synchronized batch norm, gradient caching and the norms."""
+@pytest.mark.parametrize(
+    ("way", "replicas"),
+    [
+        ("in whole batches", 2),
+        pytest.param("in whole batches", 4, marks=pytest.mark.slow),
+        pytest.param("in micro-batches", 2, marks=pytest.mark.slow),
+        pytest.param("in micro-batches", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_device, tmp_path, way, replicas):
+    """This includes augmentation, mixing partners, dropout, synchronized batch norm, the norms and gradient caching."""
     output = tmp_path / "result"
-    arguments = [str(examples), str(output), str(replicas)]
+    arguments = [way, str(examples), str(output), str(replicas)]
     command = [sys.executable, "-m", "tests.components.trainer.train_replicas", *arguments]
     process = subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
-    expected = training.replica_runs(examples, strategy=one_device)
+    expected = training.train_on_replicas(way, examples, strategy=one_device)
     assert process.wait() == 0
     replicated = pickle.loads(output.read_bytes())
-    for on_replicas, on_one in zip(replicated, expected, strict=True):
-        np.testing.assert_allclose(on_replicas.losses, on_one.losses, rtol=1e-4)
-        assert training.distance(on_replicas.weights, on_one.weights) < 1e-4
-        for name in step.NORM_LOGS:
-            assert on_replicas.logs[name] == pytest.approx(on_one.logs[name], rel=1e-3), name
-    _check_validated_alike(replicated[0], expected[0])
+    np.testing.assert_allclose(replicated.losses, expected.losses, rtol=1e-4)
+    assert training.distance(replicated.weights, expected.weights) < 1e-4
+    for name in step.NORM_LOGS:
+        assert replicated.logs[name] == pytest.approx(expected.logs[name], rel=1e-3), name
+    if expected.validated:
+        _check_validated_alike(replicated, expected)
     # One device resumes from the checkpoint of several replicas.
-    setup = training.set_up(training.config(model__dropout=0.5), strategy=one_device, optimizer=training.sgd)
+    settings = training.config(**training.REPLICA_CONFIGS[way])
+    setup = training.set_up(settings, strategy=one_device, optimizer=training.sgd)
     assert training.checkpoints(setup, f"{output}.checkpoints").step == training.REPLICA_STEPS
-    for restored, saved in zip(setup.model.get_weights(), replicated[0].weights, strict=True):
+    for restored, saved in zip(setup.model.get_weights(), replicated.weights, strict=True):
         np.testing.assert_array_equal(restored, saved)
 
 

@@ -1,7 +1,7 @@
-"""Trains on several logical devices: `python -m tests.components.trainer.train_replicas EXAMPLES OUTPUT REPLICAS`.
+"""Trains on several logical devices: `python -m tests.components.trainer.train_replicas WAY EXAMPLES OUTPUT REPLICAS`.
 
-It is a program, because logical devices must be configured before TensorFlow is used. It pickles the `Trained` of each
-of `training.replica_runs` to OUTPUT, and saves a checkpoint of the first to OUTPUT.checkpoints.
+It is a program, because logical devices must be configured before TensorFlow is used. It pickles the
+`Trained` of `training.train_on_replicas` to OUTPUT, and saves a checkpoint to OUTPUT.checkpoints.
 """
 
 import pickle
@@ -13,11 +13,11 @@ from tests.components.trainer import training
 
 
 def main():
-    examples, output, replicas = sys.argv[1:]
+    way, examples, output, replicas = sys.argv[1:]
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(replicas))
     strategy = tf.distribute.MirroredStrategy([f"cpu:{i}" for i in range(int(replicas))])
-    trained = training.replica_runs(examples, strategy=strategy, checkpoint_dir=f"{output}.checkpoints")
+    trained = training.train_on_replicas(way, examples, strategy=strategy, checkpoint_dir=f"{output}.checkpoints")
     with open(output, "wb") as file:
         pickle.dump(trained, file)
 

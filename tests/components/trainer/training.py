@@ -43,6 +43,10 @@ ANY_ORDER = {
 }
 STEPS = 20
 REPLICA_STEPS = 3
+REPLICA_CONFIGS = {
+    "in whole batches": {"model__dropout": 0.5},
+    "in micro-batches": {"model__dropout": 0.5, "model__formats": "log_mel+log_mel", **IN_MICRO_BATCHES},
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -176,14 +180,18 @@ def _validate(setup, examples):
     ).run()
 
 
-def replica_runs(examples, *, strategy, checkpoint_dir=None):
-    """Trains two encoders in whole batches, with a checkpoint, and one encoder in micro-batches."""
-    arguments = {"strategy": strategy, "steps": REPLICA_STEPS, "optimizer": sgd}
-    in_micro_batches = config(model__dropout=0.5, model__formats="log_mel+log_mel", **IN_MICRO_BATCHES)
-    return [
-        train(config(model__dropout=0.5), examples, checkpoint_dir=checkpoint_dir, validates=True, **arguments),
-        train(in_micro_batches, examples, **arguments),
-    ]
+def train_on_replicas(way, examples, *, strategy, checkpoint_dir=None):
+    """Trains two encoders "in whole batches" and validates them, or one encoder "in micro-batches"."""
+    settings = config(**REPLICA_CONFIGS[way])
+    return train(
+        settings,
+        examples,
+        strategy=strategy,
+        steps=REPLICA_STEPS,
+        optimizer=sgd,
+        checkpoint_dir=checkpoint_dir,
+        validates=way == "in whole batches",
+    )
 
 
 def distance(weights, expected):
