@@ -21,12 +21,14 @@ class Limit:
     Attributes:
         place: What it is, as the subject of a sentence, e.g. "this machine".
         total: Bytes in all.
-        free: Bytes that may still be taken.
+        free: Bytes that may still be taken now.
+        most: Bytes that this process could still take if no other one took any. They are at least `free`.
     """
 
     place: str
     total: int
     free: int
+    most: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,15 +49,18 @@ def limits() -> list[Limit]:
     """Returns the memory of the machine, and every limit of a container or of this process that is set."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     free = _fields(_PROC / "meminfo").get("MemAvailable", total)
-    found = [Limit(place="this machine", total=total, free=free)]
-    found += _container_limits()
-    found += _process_limits()
-    return found
+    return [_shared_limit("this machine", total=total, free=free), *_container_limits(), *_process_limits()]
 
 
 def total_bytes() -> int:
     """Returns the memory of the machine, or the lowest limit of a container or of this process."""
     return min(limit.total for limit in limits())
+
+
+def _shared_limit(place: str, *, total: int, free: int) -> Limit:
+    """Returns the limit of memory that other processes take, too."""
+    held = _fields(_PROC / "self" / "status").get("VmRSS", 0)
+    return Limit(place=place, total=total, free=free, most=max(total - held, free))
 
 
 def _container_limits() -> Iterator[Limit]:
@@ -79,7 +84,7 @@ def _group_limit(folder: pathlib.Path, version: _Version) -> Iterator[Limit]:
     # The kernel drops cached files before it ends a process.
     files = _fields(folder / "memory.stat")
     cached = sum(files.get(f"{version.files_prefix}{kind}_file", 0) for kind in ("active", "inactive"))
-    yield Limit(place="this container", total=limit, free=max(limit - usage + cached, 0))
+    yield _shared_limit("this container", total=limit, free=max(limit - usage + cached, 0))
 
 
 def _process_limits() -> Iterator[Limit]:
@@ -88,7 +93,8 @@ def _process_limits() -> Iterator[Limit]:
     for kind, used, flag in ((resource.RLIMIT_AS, "VmSize", "-v"), (resource.RLIMIT_DATA, "VmData", "-d")):
         soft, _ = resource.getrlimit(kind)
         if soft != resource.RLIM_INFINITY and used in status:
-            yield Limit(place=f"this process (ulimit {flag})", total=soft, free=max(soft - status[used], 0))
+            free = max(soft - status[used], 0)
+            yield Limit(place=f"this process (ulimit {flag})", total=soft, free=free, most=free)
 
 
 def _lines(file: pathlib.Path) -> list[str]:

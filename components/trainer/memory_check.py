@@ -3,6 +3,8 @@
 The check does not rest on TensorFlow's own "out of memory": on a CPU, an allocation that fails within a kernel may end
 the process with SIGSEGV, and the system may kill it before an allocation fails. `components.trainer.memory` estimates
 what training takes; this module knows what there is.
+
+What can never fit is refused. What other programs leave no room for now is a warning, because they may end.
 """
 
 import dataclasses
@@ -34,51 +36,72 @@ class _Budget:
 
     Attributes:
         place: What has this memory, as the subject of a sentence.
-        free: Bytes that may still be taken.
+        most: Bytes that training could have of it if no other process took any.
+        free: Bytes of it that may be taken now.
         needs: Micro-batch, clips of a replica's share of a batch -> bytes that training takes of it.
     """
 
     place: str
+    most: int
     free: int
     needs: Callable[[int, int], float]
 
 
-def check(training_step: TrainingStep, *, config: TrainerConfig, info: ExamplesInfo) -> None:
+def check(training_step: TrainingStep, *, config: TrainerConfig, info: ExamplesInfo, resumed: bool) -> None:
     """Checks that a step fits into the memory of its device, of the machine and of its container.
 
+    It warns if a step does not fit now because of what other processes hold.
+
+    Args:
+        training_step: The step. Its variables need no memory any more.
+        config: The config.
+        info: The examples.
+        resumed: Whether the training has taken steps before, which is better evidence than an estimate: it is never
+            refused.
+
     Raises:
-        UserError: It does not. The message names the largest micro-batch that fits, or another way out.
+        UserError: It can never fit. The message names the largest micro-batch that does, or another way out.
     """
     try:
-        refusal = _refusal(training_step, config=config, info=info)
+        budgets = _budgets(training_step, config=config, info=info)
+        refusal = _shortage(budgets, training_step, config=config, now=False)
+        shortage = refusal or _shortage(budgets, training_step, config=config, now=True)
     except Exception as error:  # Without an estimate, training is as good as ever.
         reason = error_text.first_line(error)
         logging.warning("memory is not checked before training (%s: %s)", type(error).__name__, reason)
         return
-    if refusal:
+    if refusal and not resumed:
         raise UserError(refusal)
+    if shortage:
+        logging.warning("%s", shortage)
 
 
-def _refusal(training_step: TrainingStep, *, config: TrainerConfig, info: ExamplesInfo) -> str | None:
-    """Returns why a step does not fit, and the way out; None if it fits."""
-    budgets = _budgets(training_step, config=config, info=info)
+def _shortage(
+    budgets: Sequence[_Budget], training_step: TrainingStep, *, config: TrainerConfig, now: bool
+) -> str | None:
+    """Returns why a step does not fit into what is free now, or into what there is, and the way out.
+
+    Returns None if it fits.
+    """
+    given = [(budget, budget.free if now else budget.most) for budget in budgets]
     replicas = training_step.strategy.num_replicas_in_sync
     micro_batch, share = training_step.micro_batch, config.batch_size // replicas
-    lacking = [budget for budget in budgets if budget.needs(micro_batch, share) > budget.free]
+    lacking = [(budget, count) for budget, count in given if budget.needs(micro_batch, share) > count]
     if not lacking:
         return None
-    worst = max(lacking, key=lambda budget: budget.needs(micro_batch, share) - budget.free)
-    needs, free = (host_memory.text(count) for count in (worst.needs(micro_batch, share), worst.free))
+    worst, count = max(lacking, key=lambda pair: pair[0].needs(micro_batch, share) - pair[1])
+    needs, has = host_memory.text(worst.needs(micro_batch, share)), host_memory.text(count)
     least = host_memory.text(worst.needs(_SMALLEST, share))  # All sizes between these two follow.
-    problem = f"Training needs about {needs} for a micro-batch of {micro_batch:,}, and {worst.place} has {free} free"
+    problem = f"Training needs about {needs} for a micro-batch of {micro_batch:,}, and {worst.place} has "
+    problem += f"only {has} free now: end other programs, or" if now else f"at most {has} for it:"
     for changes in _smaller_steps(config, replicas=replicas):
         sizes = changes["micro_batch"], changes.get("batch_size", config.batch_size) // replicas
-        if all(budget.needs(*sizes) <= _SHARE_TO_USE * budget.free for budget in budgets):
-            return f"{problem}: use {_assignments(changes)}{_explain(changes)}."
+        if all(budget.needs(*sizes) <= _SHARE_TO_USE * count for budget, count in given):
+            return f"{problem} use {_assignments(changes)}{_explain(changes)}."
     return (
-        f"{problem}; even trainer.micro_batch={_SMALLEST} needs about {least}: choose a lower trainer.model.width, a "
-        "shorter trainer.model.crop_seconds, or a smaller trainer.batch_size or trainer.shuffle_buffer, or train where "
-        "there is more memory."
+        f"{problem} choose a lower trainer.model.width, a shorter trainer.model.crop_seconds, or a smaller "
+        f"trainer.batch_size or trainer.shuffle_buffer (even trainer.micro_batch={_SMALLEST} needs about {least}), or "
+        "train where there is more memory."
     )
 
 
@@ -130,15 +153,19 @@ def _budgets(training_step: TrainingStep, *, config: TrainerConfig, info: Exampl
         return _tpu_budgets(training_step, live)
     if gpus := _gpus(strategy):
         of_gpus = [
-            _Budget(place=name, free=free, needs=lambda *sizes: memory.pool_bytes(live=live(*sizes)))
+            _Budget(place=name, most=free, free=free, needs=lambda *sizes: memory.pool_bytes(live=live(*sizes)))
             for name, free in _free_bytes_of_devices(gpus).items()
         ]
-        return [*of_gpus, *(_Budget(place=limit.place, free=limit.free, needs=host.input_bytes) for limit in limits)]
-    budgets = [_Budget(place=limit.place, free=limit.free, needs=host.needs) for limit in limits]
+        return [*of_gpus, *(_budget(limit, needs=host.input_bytes) for limit in limits)]
+    budgets = [_budget(limit, needs=host.needs) for limit in limits]
     if (pool := _free_pool_bytes()) is not None:
         place = "TensorFlow's pool (TF_CPU_BFC_MEM_LIMIT_IN_MB)"
-        budgets.append(_Budget(place=place, free=pool, needs=host.needs_of_pool))
+        budgets.append(_Budget(place=place, most=pool, free=pool, needs=host.needs_of_pool))
     return budgets
+
+
+def _budget(limit: host_memory.Limit, *, needs: Callable[[int, int], float]) -> _Budget:
+    return _Budget(place=limit.place, most=limit.most, free=limit.free, needs=needs)
 
 
 def _free_pool_bytes() -> int | None:
@@ -184,4 +211,5 @@ def _tpu_budgets(training_step: TrainingStep, live: Callable[[int, int], float])
         return []
     variables = (*training_step.model.variables, *training_step.optimizer.variables)
     held = sum(4 * math.prod(variable.shape) for variable in variables)
-    return [_Budget(place=f"a core of a TPU {generation}", free=_TPU_GIB[generation] * 2**30 - held, needs=live)]
+    free = _TPU_GIB[generation] * 2**30 - held
+    return [_Budget(place=f"a core of a TPU {generation}", most=free, free=free, needs=live)]

@@ -56,13 +56,13 @@ def train(
     # Model.
     training_step = _build_step(config, strategy=strategy)
     model = training_step.model
-    memory_check.check(training_step, config=config, info=info)
     checks.check_crops(config, info, crop_samples=model.crop_samples)
     if is_chief:
         _save_model(model, outputs["model"] / "initial.keras")
 
     # Checkpoints. The newest one is restored.
     checkpoints = _restore_checkpoints(config, training_step, folder=context.work_dir / "checkpoints", writes=is_chief)
+    memory_check.check(training_step, config=config, info=info, resumed=checkpoints.step > 0)
 
     # Data.
     options = _input_options(config, crop_samples=model.crop_samples)

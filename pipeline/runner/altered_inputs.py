@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from absl import logging
 from etils import epath
@@ -12,6 +12,8 @@ from components import file_errors
 from components.base import ArtifactType
 from components.errors import DamagedFile
 from pipeline import checksums
+from pipeline.metadata.executions import Artifact
+from pipeline.runner.graph import Node
 
 _CORPORA = (ArtifactType.AUDIO_CLIPS, ArtifactType.EXAMPLES)
 """Too large to be hashed before every stage. Their readers find damage: TFRecords have checksums of their own."""
@@ -32,8 +34,17 @@ class Input:
     writer: str
 
 
+def of(node: Node, artifacts: Mapping[str, Artifact], *, channels: Collection[str]) -> list[Input]:
+    """Returns what other stages have written for some of the input channels of a stage."""
+    return [
+        Input(folder=artifacts[name].folder, type=node.component.inputs[name], writer=source.stage)
+        for name, source in node.inputs.items()
+        if name in channels
+    ]
+
+
 @contextlib.contextmanager
-def explained(inputs: Sequence[Input], *, way_out: str, say: Callable[[str], None]) -> Iterator[None]:
+def explained(inputs: Sequence[Input], *, say: Callable[[str], None]) -> Iterator[None]:
     """Compares inputs with what was published: all but corpora before the block, and all if an error ends it.
 
     A folder that was altered is marked, so that the stage that wrote it runs again. Errors that the user can correct
@@ -41,7 +52,6 @@ def explained(inputs: Sequence[Input], *, way_out: str, say: Callable[[str], Non
 
     Args:
         inputs: What the block reads.
-        way_out: What the user is told to do. `{stage}` stands for the stage that wrote the altered file.
         say: Called with a sentence when the inputs are read because of an error, which may take a while.
 
     Raises:
@@ -50,7 +60,7 @@ def explained(inputs: Sequence[Input], *, way_out: str, say: Callable[[str], Non
     for read in inputs:
         name = None if read.type in _CORPORA else checksums.altered_file(read.folder, budget=checksums.INPUT_BYTES)
         if name:
-            raise _altered(read, name, way_out=way_out)
+            raise _altered(read, name)
     try:
         yield
     except Exception as error:
@@ -61,17 +71,17 @@ def explained(inputs: Sequence[Input], *, way_out: str, say: Callable[[str], Non
         for read in inputs:
             name = _altered_file(read, error)
             if name:
-                raise _altered(read, name, way_out=way_out) from error
+                raise _altered(read, name) from error
         raise
 
 
-def _altered(read: Input, name: str, *, way_out: str) -> DamagedFile:
+def _altered(read: Input, name: str) -> DamagedFile:
     """Marks a folder as altered and returns the error that says so."""
     checksums.mark_as_altered(read.folder, name)
     file = read.folder / name
     what = "was altered" if file.exists() else "was removed"
-    message = f"{file} {what} after {read.writer} wrote it: {way_out.format(stage=read.writer)}."
-    return DamagedFile(message, path=os.fspath(file))
+    way_out = f"run the same command again (without --from), and {read.writer} runs again"
+    return DamagedFile(f"{file} {what} after {read.writer} wrote it: {way_out}.", path=os.fspath(file))
 
 
 def _altered_file(read: Input, error: Exception) -> str | None:

@@ -11,7 +11,7 @@ from pipeline.console.progress import Display
 from pipeline.metadata.executions import REFUSED, Artifact, CacheKey, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
-from pipeline.runner import preparation, selection
+from pipeline.runner import altered_inputs, preparation, selection
 from pipeline.runner.graph import Node, Pipeline
 from pipeline.runner.selection import Selection
 from pipeline.runner.stage_runner import StageRunner
@@ -96,9 +96,11 @@ class LocalRunner:
     def _check_gates(
         self, node: Node, *, key: CacheKey, run: Run, inputs: Mapping[str, Artifact], frozen: Collection[str]
     ) -> None:
-        """Records that a stage was refused if one of its gates is closed, and raises the error."""
+        """Records that a stage was refused if one of its gates is closed or damaged, and raises the error."""
+        gates = altered_inputs.of(node, inputs, channels=node.component.gates)
         try:
-            preparation.check_gates(node, inputs=inputs, frozen=frozen)
+            with altered_inputs.explained(gates, say=self._display.say):
+                preparation.check_gates(node, inputs=inputs, frozen=frozen)
         except UserError as error:
             refused = Execution(cache_key=key, state=State.FAILED, why=REFUSED, summary=str(error))
             self._store.put(refused, run=run, inputs=inputs)

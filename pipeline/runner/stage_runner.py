@@ -28,8 +28,6 @@ from pipeline.runner.graph import Node
 MAX_ERROR_LENGTH = 200
 """Number of characters of an unexpected error that the summary of an execution keeps."""
 
-ALTERED_WAY_OUT = "run the same command again (without --from), and {stage} runs again"
-
 
 class StageRunner:
     """Runs single stages under one root.
@@ -109,13 +107,8 @@ class StageRunner:
                 earlier_work_dirs=earlier_work_dirs,
             )
             input_folders = {channel: artifact.folder for channel, artifact in inputs.items()}
-            published = [
-                altered_inputs.Input(
-                    folder=input_folders[channel], type=node.component.inputs[channel], writer=source.stage
-                )
-                for channel, source in node.inputs.items()
-            ]
-            with altered_inputs.explained(published, way_out=ALTERED_WAY_OUT, say=self._display.say):
+            published = altered_inputs.of(node, inputs, channels=node.inputs)
+            with altered_inputs.explained(published, say=self._display.say):
                 return node.component.execute(inputs=input_folders, outputs=outputs, context=context)
 
     def _publish(self, node: Node, execution: Execution, result: StageResult, *, run: Run, started: float) -> None:

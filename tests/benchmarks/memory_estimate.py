@@ -74,7 +74,7 @@ def _measure(corpus: str, case: str) -> dict:
         fields["strategy"] = "mirrored"
     row = {}
 
-    def note_parts(training_step: TrainingStep, *, config: TrainerConfig, info: ExamplesInfo) -> None:
+    def note_parts(training_step: TrainingStep, *, config: TrainerConfig, info: ExamplesInfo, resumed: bool) -> None:
         row.update(held_mib=round(measuring.memory_kib("VmRSS") / 1024), pool_held_mib=_pool_mib("current"))
         started, replicas = time.process_time(), training_step.strategy.num_replicas_in_sync
         host = memory.HostMemory(training_step, config=config, info=info)

@@ -7,17 +7,22 @@ from components import host_memory
 from components.errors import UserError
 from components.trainer import checks, memory, memory_check
 from pipeline.configs import overrides, presets
-from tests.components.trainer import training
+from tests.components.trainer import trainer_runs, training
 
 
-def _limited(monkeypatch, free):
-    limit = host_memory.Limit(place="this machine", total=free, free=free)
+def _limited(monkeypatch, *, most, free=None):
+    """Bounds the memory: what other processes hold is `most - free`."""
+    limit = host_memory.Limit(place="this machine", total=most, free=most if free is None else free, most=most)
     monkeypatch.setattr(host_memory, "limits", lambda: [limit])
+
+
+def _check(config, *, strategy, info, resumed=False):
+    memory_check.check(training.set_up(config, strategy=strategy), config=config, info=info, resumed=resumed)
 
 
 def _refusal(config, *, strategy, info):
     with pytest.raises(UserError) as error:
-        memory_check.check(training.set_up(config, strategy=strategy), config=config, info=info)
+        _check(config, strategy=strategy, info=info)
     return str(error.value)
 
 
@@ -41,7 +46,7 @@ def test_the_refusal_names_fields_that_fit_and_are_valid(one_device, info, monke
     setup = training.set_up(config, strategy=one_device)
     host = memory.HostMemory(setup, config=config, info=info)
     least, needs = (host.needs(micro_batch, config.batch_size) for micro_batch in (2, setup.micro_batch))
-    _limited(monkeypatch, int(least + share * (needs - least)))
+    _limited(monkeypatch, most=int(least + share * (needs - least)))
     message = _refusal(config, strategy=one_device, info=info)
     assert message.count("\n") == 0
     assert message.startswith("Training needs about ")
@@ -49,14 +54,50 @@ def test_the_refusal_names_fields_that_fit_and_are_valid(one_device, info, monke
     assignments = re.findall(r"trainer\.([a-z_.]+)=(\d+)", message)
     changed = overrides.replace(config, {name: int(value) for name, value in assignments})
     checks.check_batch_size(changed, replicas=1)
-    memory_check.check(training.set_up(changed, strategy=one_device), config=changed, info=info)
+    _check(changed, strategy=one_device, info=info)
 
 
-def test_what_no_micro_batch_makes_fit_has_another_way_out(one_device, info, monkeypatch):
-    _limited(monkeypatch, 2**20)
-    message = _refusal(training.config(), strategy=one_device, info=info)
-    assert "and this machine has 1 MiB free; even trainer.micro_batch=2 needs about" in message
-    assert message.endswith("or train where there is more memory.")
+def test_what_no_micro_batch_makes_fit_is_refused_at_the_start_and_else_a_warning(
+    one_device, info, monkeypatch, caplog
+):
+    config = training.config()
+    setup = training.set_up(config, strategy=one_device)
+    advice = (
+        r"choose a lower trainer.model.width, .* \(even trainer.micro_batch=2 needs about .*\), or train where .*\."
+    )
+    _limited(monkeypatch, most=2**20)
+    with pytest.raises(UserError, match=f"and this machine has at most 1 MiB for it: {advice}"):
+        memory_check.check(setup, config=config, info=info, resumed=False)
+    with caplog.at_level("WARNING", logger="absl"):
+        memory_check.check(setup, config=config, info=info, resumed=True)
+        _limited(monkeypatch, most=2**50, free=2**20)
+        memory_check.check(setup, config=config, info=info, resumed=False)
+    of_resumed, now = caplog.messages
+    assert re.search(f"and this machine has at most 1 MiB for it: {advice}", of_resumed)
+    assert re.search(f"and this machine has only 1 MiB free now: end other programs, or {advice}", now)
+
+
+@pytest.mark.slow
+def test_memory_that_other_programs_hold_is_a_warning_with_a_smaller_micro_batch(one_device, info, monkeypatch, caplog):
+    _limited(monkeypatch, most=2**50, free=2**32)
+    config = training.config(batch_size=4096, precision="float32", model__width=0.125)
+    with caplog.at_level("WARNING", logger="absl"):
+        _check(config, strategy=one_device, info=info)
+    (message,) = caplog.messages
+    assert "and this machine has only 4.0 GiB free now: end other programs, or use trainer.micro_batch=" in message
+
+
+@pytest.mark.slow
+def test_a_training_that_has_taken_steps_is_warned_and_goes_on(inputs, tmp_path, monkeypatch, caplog):
+    with pytest.raises(KeyboardInterrupt):
+        trainer_runs.execute(trainer_runs.config(), inputs, tmp_path, progress=trainer_runs.StopsAt(3))
+    _limited(monkeypatch, most=2**20)
+    with caplog.at_level("WARNING", logger="absl"):
+        resumed = trainer_runs.execute(trainer_runs.config(), inputs, tmp_path)
+    assert resumed.progress.updates[0][0] == 4
+    assert any("and this machine has at most 1 MiB for it" in message for message in caplog.messages)
+    with pytest.raises(UserError, match="and this machine has at most 1 MiB for it"):
+        trainer_runs.execute(trainer_runs.config(), inputs, tmp_path / "new")
 
 
 def test_training_goes_on_without_an_estimate(one_device, info, monkeypatch, caplog):
@@ -66,7 +107,7 @@ def test_training_goes_on_without_an_estimate(one_device, info, monkeypatch, cap
     monkeypatch.setattr(host_memory, "limits", fail)
     config = training.config()
     with caplog.at_level("WARNING", logger="absl"):
-        memory_check.check(training.set_up(config, strategy=one_device), config=config, info=info)
+        _check(config, strategy=one_device, info=info)
     assert caplog.messages == ["memory is not checked before training (FileNotFoundError: /proc/meminfo)"]
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from components.errors import UserError
+from components.errors import DamagedFile, UserError
+from pipeline import checksums
 from pipeline.metadata import store
 from pipeline.metadata.executions import State
 from pipeline.metadata.store import MetadataStore
@@ -68,6 +69,23 @@ def test_a_closed_gate_holds_with_from(tmp_path, stage):
     with pytest.raises(UserError, match=f"too short; {way_out}"):
         run(tmp_path, from_stage=stage)
     assert run(tmp_path)["Training"].state == SKIPPED
+
+
+@pytest.mark.parametrize("flags", [{}, {"force": ["Training"]}, {"from_stage": "Training"}], ids=str)
+def test_a_damaged_gate_is_one_sentence_and_its_writer_runs_again(tmp_path, monkeypatch, flags):
+    """It is too large to be looked at whenever it is reused."""
+    run(tmp_path)
+    monkeypatch.setattr(checksums, "CHEAP_BYTES", 0)
+    monkeypatch.setattr(checksums, "INPUT_BYTES", 0)
+    (file,) = tmp_path.glob("artifacts/Inspection/anomalies/*/anomalies.json")
+    file.write_text("{" + file.read_text()[1:].replace(":", ";"))
+    with pytest.raises(DamagedFile) as caught:
+        run(tmp_path, **flags)
+    assert str(caught.value) == (
+        f"{file} was altered after Inspection wrote it: run the same command again (without --from), and Inspection "
+        "runs again."
+    )
+    assert run(tmp_path)["Inspection"].state == RAN
 
 
 def test_a_changed_remark_does_not_throw_away_an_interrupted_training(tmp_path, monkeypatch):
