@@ -1,6 +1,8 @@
 """Helpers for tests of processes that hang, crash or are killed."""
 
+import os
 import pathlib
+import re
 import time
 
 
@@ -41,3 +43,20 @@ def wait_until(condition, *, seconds=60):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return result
+
+
+def readers_of(path):
+    """Returns the process ids of this process' decoders that have a file open."""
+    return [pid for pid in decoders_of(os.getpid()) if str(path) in _open_files(pid)]
+
+
+def peak_kib(pid):
+    """Returns the peak resident memory of a process so far, in KiB."""
+    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+
+
+def _open_files(pid):
+    try:
+        return {os.readlink(file) for file in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    except FileNotFoundError:  # It has ended, or has just closed a file.
+        return set()

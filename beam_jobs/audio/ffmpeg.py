@@ -4,10 +4,9 @@ import dataclasses
 import re
 
 import av
-import numpy as np
 
 from beam_jobs.audio import checks
-from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source, open_source, to_mono
+from beam_jobs.audio.sound import DecodeError, Samples, Segment, Sound, Source, open_source, to_mono
 
 # FFmpeg takes the duration of these formats from a header. It may guess that of the others from the bit rate.
 _FORMATS_WITH_LENGTH = ("aiff", "flac", "matroska", "mov", "wav")
@@ -23,7 +22,7 @@ class _Decoded:
         codec: FFmpeg's name of the codec, e.g. "opus".
         rate: Sample rate in Hz.
         promised_s: How many seconds of audio the header promises; None if there is no reliable promise.
-        blocks: Mono samples in order, float32 (samples,) each.
+        samples: The mono samples.
         damage: The error that ended the decoding early, if any.
     """
 
@@ -31,7 +30,7 @@ class _Decoded:
     codec: str
     rate: int
     promised_s: float | None
-    blocks: list[np.ndarray] = dataclasses.field(default_factory=list)
+    samples: Samples
     damage: Exception | None = None
 
 
@@ -48,16 +47,16 @@ def read(source: Source, segment: Segment, *, sndfile_error: str) -> Sound:
             says, or its sample rate is impossible.
     """
     try:
-        decoded = _decode(source, needed_s=segment.needed_s)
+        decoded = _decode(source, segment)
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise _unreadable(sndfile_error, error) from error
-    if not decoded.blocks:
+    if not len(decoded.samples):
         if decoded.damage:
             raise _unreadable(sndfile_error, decoded.damage)
         raise DecodeError("too short", "no sample")
     rate = decoded.rate
     checks.check_rate(rate)
-    samples = np.concatenate(decoded.blocks)
+    samples = decoded.samples.join()
     decoded_s = samples.size / rate
     promised_s = decoded.promised_s
     if decoded.damage and decoded.format == "mp3":
@@ -84,8 +83,8 @@ def count_samples(source: Source) -> float:
         return 0.0
 
 
-def _decode(source: Source, *, needed_s: float) -> _Decoded:
-    """Decodes the first audio stream until at least `needed_s` seconds are there, the stream ends or it is damaged."""
+def _decode(source: Source, segment: Segment) -> _Decoded:
+    """Decodes the first audio stream until all that the segment needs is there, the stream ends or it is damaged."""
     with av.open(open_source(source)) as container:
         if not container.streams.audio:
             raise DecodeError("unreadable", "holds no audio stream")
@@ -96,15 +95,16 @@ def _decode(source: Source, *, needed_s: float) -> _Decoded:
             codec=stream.codec_context.name,
             rate=stream.rate,
             promised_s=_promised_s(container, stream) if format_name in _FORMATS_WITH_LENGTH else None,
+            samples=segment.collect(),
         )
         to_float = av.AudioResampler(format="fltp")
         count = 0
         try:
             for frame in container.decode(stream):
                 for block in to_float.resample(frame):
-                    decoded.blocks.append(to_mono(block.to_ndarray(), channel_axis=0))
+                    decoded.samples.append(to_mono(block.to_ndarray(), channel_axis=0), rate=decoded.rate)
                 count += frame.samples
-                if count > needed_s * decoded.rate:
+                if count > segment.needed_s * decoded.rate:
                     break
         except (av.FFmpegError, ValueError) as error:
             decoded.damage = error

@@ -6,7 +6,7 @@ import numpy as np
 import soundfile
 
 from beam_jobs.audio import checks, ffmpeg
-from beam_jobs.audio.sound import Segment, Sound, Source, open_source, to_mono
+from beam_jobs.audio.sound import Samples, Segment, Sound, Source, open_source, to_mono
 
 # What libsndfile logs about a WAV or AIFF file that ends before its header says.
 _SHORT_CHUNK = re.compile(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -45,7 +45,7 @@ def _read(file: soundfile.SoundFile, segment: Segment, *, source: Source) -> Sou
     start_s, end_s = segment.bounds(promised_s)
     start = min(round(start_s * rate), file.frames)
     file.seek(start)
-    samples = _read_mono(file, max(0, round(end_s * rate) - start))
+    samples = _read_mono(file, max(0, round(end_s * rate) - start), collected=segment.collect())
     checks.check_length(samples.size / rate, promised_s=end_s - start_s)
     if file.format == "OGG" and end_s >= promised_s:
         granule_rate = _OPUS_GRANULE_RATE if file.subtype == "OPUS" else rate
@@ -53,20 +53,18 @@ def _read(file: soundfile.SoundFile, segment: Segment, *, source: Source) -> Sou
     return Sound(samples=samples, rate=rate, codec=f"{file.format}/{file.subtype}".lower())
 
 
-def _read_mono(file: soundfile.SoundFile, count: int) -> np.ndarray:
+def _read_mono(file: soundfile.SoundFile, count: int, *, collected: Samples) -> np.ndarray:
     """Reads up to `count` samples and averages the channels.
 
     Reads block by block, so that a recording of hours is never in memory with all its channels.
     """
-    samples = np.empty(count, np.float32)
-    filled = 0
-    while filled < count:
-        block = file.read(min(_BLOCK_SAMPLES, count - filled), dtype="float32", always_2d=True)
+    block_samples = max(1, _BLOCK_SAMPLES // file.channels)
+    while len(collected) < count:
+        block = file.read(min(block_samples, count - len(collected)), dtype="float32", always_2d=True)
         if not len(block):
             break
-        samples[filled : filled + len(block)] = to_mono(block, channel_axis=1)
-        filled += len(block)
-    return samples[:filled]
+        collected.append(to_mono(block, channel_axis=1), rate=file.samplerate)
+    return collected.join()
 
 
 def _promised_samples(file: soundfile.SoundFile, source: Source) -> float:

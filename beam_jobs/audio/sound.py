@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,7 +18,7 @@ class DecodeError(Exception):
 
     Attributes:
         cause: The kind of failure, under which it is counted: "missing", "unreadable", "truncated", "too short",
-            "silent", "non-finite", "timed out" or "crashed".
+            "silent", "non-finite", "timed out", "crashed" or "too long".
         transient: Whether another try may succeed, because the failure need not be damage of the file.
     """
 
@@ -42,6 +43,33 @@ class Sound:
     codec: str
 
 
+class Samples:
+    """Collects the mono samples that a reader decodes block by block."""
+
+    def __init__(self):
+        self._blocks: list[np.ndarray] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def append(self, block: np.ndarray, *, rate: int) -> None:
+        """Adds a block.
+
+        Args:
+            block: float32 (samples,).
+            rate: Sample rate of the file in Hz.
+        """
+        self._blocks.append(block)
+        self._size += block.size
+
+    def join(self) -> np.ndarray:
+        """Returns all blocks as one array, float32 (samples,)."""
+        if len(self._blocks) == 1:
+            return self._blocks[0]
+        return np.concatenate([np.zeros(0, np.float32), *self._blocks])
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Segment:
     """The part of a recording to read.
@@ -51,11 +79,13 @@ class Segment:
         end_s: Where it ends, in seconds; None for the end of the file.
         may_be_trimmed: Whether the file may have been trimmed to the segment already. If so, a file that is hardly
             longer than the segment is read as a whole.
+        collect: Makes what a reader appends its blocks to. A reader that starts over makes another one.
     """
 
     start_s: float = 0.0
     end_s: float | None = None
     may_be_trimmed: bool = False
+    collect: Callable[[], Samples] = dataclasses.field(default=Samples, compare=False)
 
     def bounds(self, length_s: float) -> tuple[float, float]:
         """Returns where to start and stop reading a file of the given length, all in seconds."""

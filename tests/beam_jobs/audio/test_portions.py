@@ -1,0 +1,106 @@
+import av
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from beam_jobs import audio
+from beam_jobs.audio import portions, sndfile
+from tests import corpora
+
+
+def decode(path, *, sample_rate=16000):
+    """Returns the samples of a file that was decoded in portions, how many portions there were, and how many starts."""
+    decoded, starts = [], []
+
+    def begin():
+        starts.append(True)
+        decoded.clear()
+
+    portions.decode_in_portions(str(path), sample_rate=sample_rate, begin=begin, send=decoded.append)
+    return np.concatenate(decoded), len(decoded), len(starts)
+
+
+@pytest.fixture
+def small_portions(monkeypatch):
+    monkeypatch.setattr(portions, "_PORTION_SAMPLES", 1000)
+    monkeypatch.setattr(sndfile, "_BLOCK_SAMPLES", 700)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    samples=st.integers(1, 9000),
+    rate=st.sampled_from([8000, 11025, 16000, 44100, 96000]),
+    channels=st.integers(1, 8),
+    subtype=st.sampled_from(["PCM_16", "PCM_24", "FLOAT"]),
+)
+def test_portions_are_the_whole(tmp_path, small_portions, samples, rate, channels, subtype):
+    noise = np.random.default_rng(samples).uniform(-1, 1, (samples, channels))
+    soundfile.write(tmp_path / "a.wav", noise, rate, subtype=subtype)
+    if round(samples * 16000 / rate) == 0:
+        return
+    decoded, count, starts = decode(tmp_path / "a.wav")
+    np.testing.assert_array_equal(decoded, audio.decode_file(tmp_path / "a.wav"))
+    assert starts == 1
+    assert count > samples // 2000
+
+
+@pytest.mark.parametrize("suffix", corpora.FORMATS)
+def test_each_format_is_decoded_in_portions(tmp_path, small_portions, suffix):
+    corpora.write_format(tmp_path / f"a.{suffix}", seconds=2.0)
+    decoded, count, _ = decode(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(decoded, audio.decode_file(tmp_path / f"a.{suffix}"))
+    assert count > 10
+
+
+@pytest.mark.parametrize("suffix", corpora.FORMATS)
+def test_a_file_that_was_cut_short_has_the_same_cause_as_at_once(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    corpora.write_format(path, seconds=5.0)
+    corpora.cut_short(path)
+    with pytest.raises(audio.DecodeError) as at_once:
+        audio.decode_file(path)
+    with pytest.raises(audio.DecodeError) as in_portions:
+        decode(path)
+    assert (in_portions.value.cause, str(in_portions.value)) == (at_once.value.cause, str(at_once.value))
+
+
+def test_portions_of_a_decoder_that_fails_do_not_count(tmp_path, small_portions):
+    """libsndfile gives up where a FLAC file is damaged; FFmpeg goes on behind it."""
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, 20 * 16000), 16000)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 3000] = bytes(3000)
+    path.write_bytes(content)
+    decoded, _, starts = decode(path)
+    np.testing.assert_array_equal(decoded, audio.decode_file(path))
+    assert starts == 2
+
+
+def test_a_nan_in_a_late_portion_is_found(tmp_path, small_portions):
+    wave = np.zeros(50_000, np.float32)
+    wave[40_000] = np.nan
+    soundfile.write(tmp_path / "a.wav", wave, 16000, subtype="FLOAT")
+    with pytest.raises(audio.DecodeError, match="holds NaN or infinite samples") as caught:
+        decode(tmp_path / "a.wav")
+    assert caught.value.cause == "non-finite"
+
+
+def test_a_file_that_claims_more_than_a_day_is_given_up(tmp_path, small_portions, monkeypatch):
+    monkeypatch.setattr(portions, "_LONGEST_S", 60)
+    soundfile.write(tmp_path / "bomb.flac", np.zeros(61 * 8000, np.int16), 8000)
+    with pytest.raises(audio.DecodeError, match="h of sound; cut it into pieces") as caught:
+        decode(tmp_path / "bomb.flac")
+    assert caught.value.cause == "too long"
+
+
+def test_an_impossible_rate_is_refused_before_it_is_resampled(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=10, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 10
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(audio.DecodeError, match="claims 10 samples a second"):
+        decode(tmp_path / "a.mkv")
