@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import threading
 import time
 
 
@@ -48,6 +49,20 @@ def wait_until(condition, *, seconds=60):
 def readers_of(path):
     """Returns the process ids of this process' decoders that have a file open."""
     return [pid for pid in decoders_of(os.getpid()) if str(path) in _open_files(pid)]
+
+
+def signal_readers(path, number, *, times=1):
+    """Starts a thread that sends a signal to the decoders that open a file, one after the other, and returns it."""
+
+    def send():
+        for _ in range(times):
+            (pid,) = wait_until(lambda: readers_of(path), seconds=600)
+            os.kill(pid, number)
+            wait_until(lambda pid=pid: not is_decoder(pid))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
 
 
 def peak_kib(pid):

@@ -13,7 +13,7 @@ import soundfile
 from beam_jobs import audio
 from beam_jobs.audio import decoder, portions, spool
 from tests import corpora
-from tests.processes import decoders_of, is_decoder, peak_kib, readers_of, wait_until
+from tests.processes import decoders_of, is_decoder, peak_kib, signal_readers, wait_until
 
 
 @pytest.fixture
@@ -199,20 +199,6 @@ def test_a_bad_whole_file_does_not_cost_the_next(tmp_path, make, tone):
             whole(child, str(tmp_path / name))
         assert caught.value.cause == cause
     assert whole(child, tone).size == child.decode(tone).samples.size == 8000
-
-
-def signal_readers(path, number, *, times=1):
-    """Starts a thread that sends a signal to the decoders that open a file, one after the other."""
-
-    def send():
-        for _ in range(times):
-            (pid,) = wait_until(lambda: readers_of(path))
-            os.kill(pid, number)
-            wait_until(lambda pid=pid: not is_decoder(pid))
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    return thread
 
 
 def test_a_whole_file_that_kills_two_decoders_is_given_up(make, hours, tone):

@@ -78,6 +78,7 @@ def test_a_valid_model_is_blessed_and_every_check_is_listed(exported):
         "same_as_keras",
         "mean_of_windows",
         "alone_as_in_a_batch",
+        "long_clip",
         "silence",
         "short_clip",
     }
