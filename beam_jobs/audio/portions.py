@@ -38,12 +38,13 @@ def decode_in_portions(
     sound = readers.read(path, Segment(collect=collect))
     if not sound.samples.size:
         raise DecodeError("too short", "no sample")
-    if latest is None or not latest.are_all_of(sound.samples):
-        # A reader pieces together the samples of rare files, such as several files that were joined, and keeps them.
-        begin()
-        send(resample.to_int16(readers.read(path), sample_rate=sample_rate))
-    else:
+    if latest is not None and latest.are_all_of(sound.samples):
         latest.finish()
+        return
+    # Readers piece together the samples of rare files, such as several files that were joined, and keep them.
+    begin()
+    sound = sound if latest is None else readers.read(path)
+    send(resample.to_int16(sound, sample_rate=sample_rate))
 
 
 class _Portions(Samples):
