@@ -111,9 +111,9 @@ def peak_of_session(process: subprocess.Popen) -> int:
 
 def _resident_bytes(session: int) -> Iterator[int]:
     """Yields the memory of each process in a session, from Linux' /proc; shared pages count in every process."""
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    for process in filter(str.isdigit, os.listdir("/proc")):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = pathlib.Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
             if int(fields[3]) == session:
                 yield int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
         except (FileNotFoundError, ProcessLookupError):  # the process has ended since the listing
