@@ -1,5 +1,6 @@
 """Helpers for tests of processes that hang, crash or are killed."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -9,8 +10,10 @@ import time
 
 def decoders_of(pid):
     """Returns the process ids of the decoders that a process has started."""
-    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
-    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    children = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # The thread has ended meanwhile.
+            children += [int(child) for child in (task / "children").read_text().split()]
     return [child for child in children if is_decoder(child)]
 
 
@@ -18,7 +21,7 @@ def is_decoder(pid):
     """Returns whether a process is a running decoder. A zombie is not, because it has no command line."""
     try:
         return b"decoder_process" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -73,5 +76,5 @@ def peak_kib(pid):
 def _open_files(pid):
     try:
         return {os.readlink(file) for file in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
-    except FileNotFoundError:  # It has ended, or has just closed a file.
+    except (FileNotFoundError, ProcessLookupError):  # It has ended, or has just closed a file.
         return set()

@@ -82,6 +82,7 @@ def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeyp
 def test_a_file_without_permission_to_read_costs_only_itself(exported, tmp_path, capsys):
     for name in ("a.wav", "b.wav"):
         corpora.write_tone(tmp_path / "in" / name)
+    os.chmod(exported, 0o755)
     (tmp_path / "out").mkdir()
     (tmp_path / "out").chmod(0o777)
     arguments = ["embed", "--model", exported, "--output", tmp_path / "out" / "x.npz", tmp_path / "in"]
