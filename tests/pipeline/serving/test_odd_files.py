@@ -1,6 +1,7 @@
 """Odd files among good ones: none costs `diptych embed` the others."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -79,18 +80,17 @@ def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeyp
 
 
 @users.needs_root
-def test_a_file_without_permission_to_read_costs_only_itself(exported, tmp_path, capsys):
+def test_a_file_without_permission_to_read_costs_only_itself(exported, open_path):
+    shutil.copytree(exported, open_path / "model")
+    (open_path / "model").chmod(0o755)
     for name in ("a.wav", "b.wav"):
-        corpora.write_tone(tmp_path / "in" / name)
-    os.chmod(exported, 0o755)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out").chmod(0o777)
-    arguments = ["embed", "--model", exported, "--output", tmp_path / "out" / "x.npz", tmp_path / "in"]
-    with users.permissions(tmp_path / "in" / "a.wav", 0):
-        assert cli.main([*map(str, arguments)]) == 0
-    printed = capsys.readouterr()
-    assert "1 files embedded, 1 quarantined" in printed.out
-    assert f"diptych: {tmp_path}/in/a.wav quarantined: unreadable: [Errno 13] Permission denied" in printed.err
+        corpora.write_tone(open_path / "in" / name)
+    (open_path / "in" / "a.wav").chmod(0)
+    output = users.folder_of_unknown(open_path / "out") / "x.npz"
+    done = users.run_as_unknown("embed", "--model", open_path / "model", "--output", output, open_path / "in")
+    assert done.returncode == 0, done.stderr
+    assert "1 files embedded, 1 quarantined" in done.stdout
+    assert f"diptych: {open_path}/in/a.wav quarantined: unreadable: [Errno 13] Permission denied" in done.stderr
 
 
 _PROGRAM = """
