@@ -1,6 +1,7 @@
 """Writes tiny corpora for tests."""
 
 import pathlib
+import struct
 
 import av
 import numpy as np
@@ -17,6 +18,17 @@ def tone(*, seconds: float = 0.5, sample_rate: int = 16000, hertz: float = 440.0
 def write_tone(path: pathlib.Path, *, sample_rate: int = 16000, **parameters) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, tone(sample_rate=sample_rate, **parameters), sample_rate)
+
+
+def write_silence(path: pathlib.Path, *, hours: float, sample_rate: int = 44100) -> str:
+    """Writes a WAV file of digital silence, 16-bit mono, that takes no room on a disk, and returns its path."""
+    size = 2 * round(3600 * hours * sample_rate)
+    with open(path, "wb") as file:
+        file.write(b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt ")
+        file.write(struct.pack("<IHHIIHH", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16))
+        file.write(b"data" + struct.pack("<I", size))
+        file.truncate(44 + size)
+    return str(path)
 
 
 # Formats that libsndfile cannot write: suffix -> (codec, rate in Hz) for PyAV.

@@ -1,13 +1,19 @@
 """Helpers for tests of processes that hang, crash or are killed."""
 
+import contextlib
+import os
 import pathlib
+import re
+import threading
 import time
 
 
 def decoders_of(pid):
     """Returns the process ids of the decoders that a process has started."""
-    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
-    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    children = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # The thread has ended meanwhile.
+            children += [int(child) for child in (task / "children").read_text().split()]
     return [child for child in children if is_decoder(child)]
 
 
@@ -15,7 +21,7 @@ def is_decoder(pid):
     """Returns whether a process is a running decoder. A zombie is not, because it has no command line."""
     try:
         return b"decoder_process" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -41,3 +47,34 @@ def wait_until(condition, *, seconds=60):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return result
+
+
+def readers_of(path):
+    """Returns the process ids of this process' decoders that have a file open."""
+    return [pid for pid in decoders_of(os.getpid()) if str(path) in _open_files(pid)]
+
+
+def signal_readers(path, number, *, times=1):
+    """Starts a thread that sends a signal to the decoders that open a file, one after the other, and returns it."""
+
+    def send():
+        for _ in range(times):
+            (pid,) = wait_until(lambda: readers_of(path), seconds=600)
+            os.kill(pid, number)
+            wait_until(lambda pid=pid: not is_decoder(pid))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def peak_kib(pid):
+    """Returns the peak resident memory of a process so far, in KiB."""
+    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+
+
+def _open_files(pid):
+    try:
+        return {os.readlink(file) for file in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    except (FileNotFoundError, ProcessLookupError):  # It has ended, or has just closed a file.
+        return set()

@@ -1,6 +1,7 @@
 """Decodes any audio file to 16-bit mono at a given rate, and checks that a clip is worth storing."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from etils import epath
@@ -126,13 +127,24 @@ def _check_length(seconds: float, *, min_seconds: float, listed_s: float) -> Non
 
 
 def _check_phase(samples: np.ndarray, *, source: Source, segment: Segment) -> None:
-    """Raises DecodeError if a clip is silent only because its channels cancel each other."""
-    peak_dbfs = levels.to_dbfs(levels.peak(samples))
+    # Reading the file again costs less than to watch the channels of every clip.
+    check_phase(
+        levels.peak(samples),
+        channel_peak=lambda: float(readers.read(source, segment, loudest=True).samples.max()),
+    )
+
+
+def check_phase(peak: int, *, channel_peak: Callable[[], float]) -> None:
+    """Raises DecodeError if a clip is silent only because its channels cancel each other.
+
+    Args:
+        peak: The largest magnitude of its int16 samples.
+        channel_peak: Returns the largest magnitude in its channels, where full scale is 1; called for silent clips.
+    """
+    peak_dbfs = levels.to_dbfs(peak)
     if peak_dbfs >= levels.SILENT_DBFS:
         return
-    # Reading the file again costs less than to watch the channels of every clip.
-    channel_peak = float(readers.read(source, segment, loudest=True).samples.max())
-    channel_dbfs = levels.to_dbfs(channel_peak * FULL_SCALE)
+    channel_dbfs = levels.to_dbfs(channel_peak() * FULL_SCALE)
     if channel_dbfs - peak_dbfs > _LEAST_CANCELLATION_DB:
         raise DecodeError(
             "opposite phase",

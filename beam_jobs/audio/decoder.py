@@ -17,8 +17,9 @@ import numpy as np
 
 from beam_jobs import audio
 from beam_jobs.audio import decoder_process
-from beam_jobs.audio.decoder_process import Reply, Request
+from beam_jobs.audio.decoder_process import Reply, Request, SegmentFields
 from beam_jobs.audio.sound import Source
+from beam_jobs.audio.spool import Spool
 
 _START_S = 120.0
 # An hour at 44.1 kHz takes 1.3 GB, so this is enough for six hours. Without a limit, one odd file could use up the
@@ -41,11 +42,13 @@ class Decoder:
     Args:
         sample_rate: Rate to resample to, in Hz.
         rules: The limits that clips must meet.
+        memory_bytes: How much memory decoding may allocate; by default 8 GiB.
     """
 
-    def __init__(self, *, sample_rate: int, rules: audio.Rules):
+    def __init__(self, *, sample_rate: int, rules: audio.Rules, memory_bytes: int | None = None):
         self._sample_rate = sample_rate
         self._rules = rules
+        self._memory_bytes = memory_bytes or _MEMORY_BYTES
         self._child: subprocess.Popen | None = None
         self._finalizer: weakref.finalize | None = None
 
@@ -62,21 +65,25 @@ class Decoder:
         Raises:
             DecodeError: as `audio.decode_clip` does, and with the causes "timed out" and "crashed".
         """
-        request: Request = {
-            "path": source if isinstance(source, str) else None,
-            "sample_rate": self._sample_rate,
-            "rules": dataclasses.asdict(self._rules),
-            "segment": {"start_s": start_s, "end_s": end_s, "trimmed": trimmed},
-        }
-        payload = source if isinstance(source, bytes) else b""
-        try:
-            reply, samples = self._ask(request, payload)
-        except _ChildDiedError:
-            # Perhaps the clip is not to blame, e.g. if the kernel was short of memory. It gets a second try.
-            reply, samples = self._ask_again(request, payload)
-        if "cause" in reply:
-            raise audio.DecodeError(reply["cause"], reply["message"], transient=reply["transient"])
+        segment: SegmentFields = {"start_s": start_s, "end_s": end_s, "trimmed": trimmed}
+        path, content = (source, b"") if isinstance(source, str) else (None, source)
+        reply, samples = self._ask_twice(self._request(path, segment), content)
         return audio.Decoded(samples=samples, rate=reply["rate"], codec=reply["codec"])
+
+    def decode_file(self, path: str, spool: Spool) -> None:
+        """Decodes a whole local file to the samples that `audio.decode_file` returns, and appends them to a spool.
+
+        Memory does not grow with the length of the file. Of the rules only `timeout_s` counts: a file is given up after
+        that time without a new portion, or if it takes as much longer than its sound.
+
+        Args:
+            path: The file.
+            spool: An empty spool. After an error it may hold some samples.
+
+        Raises:
+            DecodeError: as `audio.decode_file` does, and with the causes "too long", "timed out" and "crashed".
+        """
+        self._ask_twice(self._request(path, None), b"", spool=spool)
 
     def close(self) -> None:
         """Ends the child process."""
@@ -85,30 +92,56 @@ class Decoder:
         self._child = None
         self._finalizer = None
 
-    def _ask_again(self, request: Request, payload: bytes) -> tuple[Reply, np.ndarray]:
+    def _request(self, path: str | None, segment: SegmentFields | None) -> Request:
+        return {
+            "path": path,
+            "sample_rate": self._sample_rate,
+            "rules": dataclasses.asdict(self._rules),
+            "segment": segment,
+        }
+
+    def _ask_twice(self, request: Request, content: bytes, *, spool: Spool | None = None) -> tuple[Reply, np.ndarray]:
+        """Asks the child, and asks another one if it dies. Returns the last reply, unless that is an error."""
         try:
-            return self._ask(request, payload)
+            reply, samples = self._ask(request, content, spool=spool)
+        except _ChildDiedError:
+            # Perhaps the clip is not to blame, e.g. if the kernel was short of memory. It gets a second try.
+            reply, samples = self._ask_again(request, content, spool=spool)
+        if "cause" in reply:
+            raise audio.DecodeError(reply["cause"], reply["message"], transient=reply["transient"])
+        return reply, samples
+
+    def _ask_again(self, request: Request, content: bytes, *, spool: Spool | None) -> tuple[Reply, np.ndarray]:
+        try:
+            return self._ask(request, content, spool=spool)
         except _ChildDiedError as error:
             raise audio.DecodeError("crashed", f"the decoder crashed twice on it: {error}", transient=True) from error
 
-    def _ask(self, request: Request, payload: bytes) -> tuple[Reply, np.ndarray]:
-        """Sends one request to the child, and returns its reply with the decoded samples."""
+    def _ask(self, request: Request, content: bytes, *, spool: Spool | None) -> tuple[Reply, np.ndarray]:
+        """Sends one request to the child, and returns its last reply with the decoded samples."""
         child = self._child or self._start()
-        deadline = time.monotonic() + self._rules.timeout_s
+        patience_s = self._rules.timeout_s
+        deadline = latest = time.monotonic() + patience_s
         try:
-            decoder_process.send(child.stdin, request, payload)
-            lengths = _read(child, decoder_process.LENGTHS.size, deadline=deadline)
-            header_size, payload_size = decoder_process.LENGTHS.unpack(lengths)
-            reply: Reply = json.loads(bytes(_read(child, header_size, deadline=deadline)))
-            samples = np.frombuffer(_read(child, payload_size, deadline=deadline), np.int16)
+            decoder_process.send(child.stdin, request, content)
+            while True:
+                reply, samples = _receive(child, deadline=deadline)
+                part = reply.get("part")
+                if part is None:
+                    return reply, samples
+                if part == "begin":
+                    spool.clear()
+                spool.append(samples)
+                latest += samples.size / self._sample_rate
+                deadline = min(time.monotonic() + patience_s, latest)
         except TimeoutError:
             self.close()
-            raise audio.DecodeError(
-                "timed out", f"no result after {self._rules.timeout_s:g} s", transient=True
-            ) from None
+            raise audio.DecodeError("timed out", f"no result after {patience_s:g} s", transient=True) from None
         except (EOFError, BrokenPipeError):
             raise self._bury(child) from None
-        return reply, samples
+        except audio.DecodeError:  # The spool is full, but the child goes on.
+            self.close()
+            raise
 
     def _bury(self, child: subprocess.Popen) -> _ChildDiedError:
         """Returns how a child ended that has closed its output."""
@@ -121,7 +154,7 @@ class Decoder:
         folder = str(pathlib.Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
         child = subprocess.Popen(
-            [sys.executable, "-m", decoder_process.__name__, str(_MEMORY_BYTES)],
+            [sys.executable, "-m", decoder_process.__name__, str(self._memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
@@ -142,6 +175,14 @@ class Decoder:
             self.close()
             raise RuntimeError(f"the decoder process does not start within {_START_S:g} s") from error
         return child
+
+
+def _receive(child: subprocess.Popen, *, deadline: float) -> tuple[Reply, np.ndarray]:
+    """Reads one reply with its samples; see `_read`."""
+    lengths = _read(child, decoder_process.LENGTHS.size, deadline=deadline)
+    header_size, payload_size = decoder_process.LENGTHS.unpack(lengths)
+    reply: Reply = json.loads(bytes(_read(child, header_size, deadline=deadline)))
+    return reply, np.frombuffer(_read(child, payload_size, deadline=deadline), np.int16)
 
 
 def _read(child: subprocess.Popen, size: int, *, deadline: float) -> memoryview:

@@ -1,8 +1,8 @@
-"""The child process of `beam_jobs.audio.decoder`: decodes one clip per request.
+"""The child process of `beam_jobs.audio.decoder`: decodes one clip or one whole file per request.
 
 Requests arrive on standard input and replies leave on standard output. Both are messages of two lengths, a JSON header
 and a payload. The payload of a request is the content of a file, or empty if the header has a path. The payload of a
-reply is the decoded samples, int16.
+reply is the decoded samples, int16. A whole file has any number of replies with a `part` before the last one.
 
     python -m beam_jobs.audio.decoder_process BYTES     BYTES: how much memory decoding may allocate
 
@@ -18,18 +18,21 @@ import signal
 import struct
 import sys
 import threading
-from collections.abc import Mapping
-from typing import BinaryIO, TypedDict
+from collections.abc import Callable, Mapping
+from typing import BinaryIO, Literal, TypedDict
 
 import numpy as np
 
 from beam_jobs import audio
+from beam_jobs.audio import portions
 
 LENGTHS = struct.Struct("<IQ")
 """The lengths of a message's header and payload, in bytes."""
 
 READY = b"ready\n"
 """What the process writes once it takes requests."""
+
+_NO_SAMPLES = np.zeros(0, np.int16)
 
 
 class SegmentFields(TypedDict):
@@ -41,17 +44,26 @@ class SegmentFields(TypedDict):
 
 
 class Request(TypedDict):
-    """The header of a request; `rules` are the fields of `audio.Rules`."""
+    """The header of a request.
+
+    `rules` are the fields of `audio.Rules`. `segment` is None for a whole file, whatever its length, which is not
+    checked against the rules.
+    """
 
     path: str | None
     sample_rate: int
     rules: Mapping[str, float | None]
-    segment: SegmentFields
+    segment: SegmentFields | None
 
 
 class Reply(TypedDict, total=False):
-    """The header of a reply: `rate` and `codec` of a decoded clip, or the other fields, which are of a DecodeError."""
+    """The header of a reply.
 
+    It has `rate` and `codec` of a decoded clip, or `part` of a file, or the other fields, which are of a DecodeError.
+    The last reply on a whole file that was decoded is empty. `part` is "begin" if the parts before do not count.
+    """
+
+    part: Literal["begin", "more"]
     rate: int
     codec: str
     cause: str
@@ -87,28 +99,41 @@ def main(*, memory_bytes: int) -> None:
         header_size, payload_size = LENGTHS.unpack(lengths)
         request: Request = json.loads(requests.read(header_size))
         payload = requests.read(payload_size)
-        # The parent ends a decoder that hangs. If the parent is gone and the decoder holds the interpreter lock,
-        # `_exit_with_parent` cannot run. Then the alarm ends the process.
-        signal.alarm(int(request["rules"]["timeout_s"]) + 2)
-        reply, samples = _answer(request, payload)
-        signal.alarm(0)
-        send(replies, reply, memoryview(samples).cast("B"))
+        patience_s = int(request["rules"]["timeout_s"]) + 2
+
+        def reply(header: Reply, samples: np.ndarray = _NO_SAMPLES, *, patience_s: int = patience_s) -> None:
+            # The parent ends a decoder that hangs. If the parent is gone and the decoder holds the interpreter lock,
+            # `_exit_with_parent` cannot run. Then the alarm ends the process.
+            signal.alarm(patience_s)
+            send(replies, header, memoryview(samples).cast("B"))
+
+        signal.alarm(patience_s)
+        reply(*_answer(request, payload, reply=reply), patience_s=0)
 
 
-def _answer(request: Request, payload: bytes) -> tuple[Reply, np.ndarray]:
+def _answer(request: Request, payload: bytes, *, reply: Callable[..., None]) -> tuple[Reply, np.ndarray]:
+    """Decodes what is requested, and returns the last reply; `reply` sends those before."""
     source = payload if request["path"] is None else request["path"]
     rules = audio.Rules(**request["rules"])
-    no_samples = np.zeros(0, np.int16)
+    sample_rate, segment = request["sample_rate"], request["segment"]
     try:
-        clip = audio.decode_clip(source, sample_rate=request["sample_rate"], rules=rules, **request["segment"])
+        if segment is None:
+            portions.decode_in_portions(
+                source,
+                sample_rate=sample_rate,
+                begin=lambda: reply({"part": "begin"}),
+                send=lambda samples: reply({"part": "more"}, samples),
+            )
+            return {}, _NO_SAMPLES
+        clip = audio.decode_clip(source, sample_rate=sample_rate, rules=rules, **segment)
     except audio.DecodeError as error:
-        return {"cause": error.cause, "message": str(error), "transient": error.transient}, no_samples
+        return {"cause": error.cause, "message": str(error), "transient": error.transient}, _NO_SAMPLES
     except MemoryError:
         # The limit is our own, so the file exceeds it each time.
-        message = "too long to decode at once; cut it into pieces"
-        return {"cause": "crashed", "message": message, "transient": False}, no_samples
+        message = "needs too much memory" if segment is None else "too long to decode at once; cut it into pieces"
+        return {"cause": "crashed", "message": message, "transient": False}, _NO_SAMPLES
     except Exception as error:
-        return {"cause": "crashed", "message": f"{type(error).__name__}: {error}", "transient": True}, no_samples
+        return {"cause": "crashed", "message": f"{type(error).__name__}: {error}", "transient": True}, _NO_SAMPLES
     return {"rate": clip.rate, "codec": clip.codec}, clip.samples
 
 

@@ -45,7 +45,7 @@ def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool)
             says, a part of it is damaged, or its sample rate is impossible.
     """
     try:
-        decoded = _decode(source, needed_s=segment.needed_s, loudest=loudest)
+        decoded = _decode(source, segment, loudest=loudest)
     except (av.FFmpegError, ValueError) as error:
         raise _unreadable(sndfile_error, error) from error
     timeline = decoded.timeline
@@ -105,25 +105,29 @@ def _cut(samples: np.ndarray, *, start: int, stop: int) -> np.ndarray:
     return np.concatenate([np.zeros(silence, np.float32), part]) if silence else part
 
 
-def _decode(source: Source, *, needed_s: float, loudest: bool) -> _Decoded:
-    """Decodes the first audio track that holds sound until at least `needed_s` seconds are there or it ends."""
+def _decode(source: Source, segment: Segment, *, loudest: bool) -> _Decoded:
+    """Decodes the first audio track that holds sound until all that the segment needs is there or it ends."""
     index = 0
     while True:
         with containers.open_container(source) as container:
             tracks = containers.tracks(container, source)
-            decoded = _decode_track(container, tracks[index], needed_s=needed_s, loudest=loudest)
+            decoded = _decode_track(container, tracks[index], segment, loudest=loudest)
         index += 1
         if decoded.timeline or index == len(tracks):
             return decoded
 
 
 def _decode_track(
-    container: av.container.InputContainer, track: av.AudioStream, *, needed_s: float, loudest: bool
+    container: av.container.InputContainer, track: av.AudioStream, segment: Segment, *, loudest: bool
 ) -> _Decoded:
     decoded = _Decoded(
         codec=f"{containers.format_name(container)}/{track.codec_context.name}",
         promised_s=containers.promised_seconds(container, track),
-        timeline=Timeline(start_s=containers.start_of_clock(container), may_jump=containers.may_jump(container)),
+        timeline=Timeline(
+            start_s=containers.start_of_clock(container),
+            may_jump=containers.may_jump(container),
+            collected=segment.collect(),
+        ),
         losses=Losses(track, is_alone=len(container.streams) == 1),
     )
     timeline, losses = decoded.timeline, decoded.losses
@@ -135,12 +139,12 @@ def _decode_track(
                 for frame in packet.decode():
                     for block in to_float(frame):
                         samples = to_mono(block, channel_axis=0, loudest=loudest)
-                        timeline.add(samples, rate=frame.rate, time_s=frame.time, until_s=needed_s)
+                        timeline.add(samples, rate=frame.rate, time_s=frame.time, until_s=segment.needed_s)
             except (av.FFmpegError, ValueError) as error:
                 losses.add_error(packet, error)
                 continue
             losses.add_sound(packet, pause_s=timeline.pauses_s - pauses_s, seconds=timeline.sound_s)
-            if timeline.end_s > needed_s:
+            if timeline.end_s > segment.needed_s:
                 return decoded
     except av.FFmpegError as error:
         losses.error = losses.error or error

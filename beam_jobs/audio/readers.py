@@ -13,10 +13,11 @@ from etils import epath
 
 from beam_jobs import storage
 from beam_jobs.audio import checks, ffmpeg, headers, joined, resample, sndfile
-from beam_jobs.audio.sound import BinaryFile, DecodeError, Segment, Sound, Source, open_file
+from beam_jobs.audio.sound import BinaryFile, DecodeError, Samples, Segment, Sound, Source, open_file
 from beam_jobs.audio.views import View
 
 _WHOLE_FILE = Segment()
+_BLOCK_BYTES = 2**20
 
 # Errors that say what is at a path. All others, such as EIO, ESTALE or ETIMEDOUT, may pass.
 _FINAL_ERRORS = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ENXIO}
@@ -76,6 +77,9 @@ def read(source: Source, segment: Segment = _WHOLE_FILE, *, loudest: bool = Fals
         raise _cannot_read(error) from error
     except DecodeError:
         # The decoders do not tell a disk that fails from a file that is damaged. What has been read cannot fail.
+        if segment.collect is not Samples:
+            _check_reads(source)
+            raise
         content = _read_bytes(source)
         with contextlib.suppress(DecodeError):
             return _decode(content, segment, loudest=loudest)
@@ -154,6 +158,16 @@ def _read_bytes(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read()
+    except OSError as error:
+        raise _cannot_read(error) from error
+
+
+def _check_reads(path: str) -> None:
+    """Raises DecodeError for a file that cannot be read to its end; never holds more than a block of it."""
+    try:
+        with open(path, "rb") as file:
+            while file.read(_BLOCK_BYTES):
+                pass
     except OSError as error:
         raise _cannot_read(error) from error
 

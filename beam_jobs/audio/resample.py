@@ -27,7 +27,10 @@ def to_int16(sound: Sound, *, sample_rate: int) -> np.ndarray:
     Raises:
         DecodeError: The audio holds NaN or infinity, or exceeds full scale by far.
     """
-    samples = at_rate(sound, sample_rate)
+    return _in_16_bits(at_rate(sound, sample_rate))
+
+
+def _in_16_bits(samples: np.ndarray) -> np.ndarray:
     if not samples.size:
         return samples.astype(np.int16)
     # Resampling keeps what is not finite. Unlike `np.isfinite`, `min` and `max` need no memory.
@@ -38,6 +41,35 @@ def to_int16(sound: Sound, *, sample_rate: int) -> np.ndarray:
     if largest >= 1 - 1 / FULL_SCALE:
         np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled)
     return scaled.astype(np.int16)
+
+
+class Stream:
+    """Resamples the blocks of a recording one by one, to the same samples as `to_int16` of the whole.
+
+    Args:
+        rate: The sample rate of the blocks in Hz.
+        sample_rate: The sample rate of the result in Hz.
+    """
+
+    def __init__(self, rate: int, *, sample_rate: int):
+        self._soxr: soxr.ResampleStream | None = None
+        if rate != sample_rate:
+            self._soxr = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+
+    def add(self, block: np.ndarray, *, is_last: bool = False) -> np.ndarray:
+        """Returns what the next block adds to the result, int16 (samples,). The filter holds back the newest samples.
+
+        Args:
+            block: float32 (samples,), possibly empty.
+            is_last: Whether no block follows.
+
+        Raises:
+            DecodeError: as `to_int16` does.
+        """
+        samples = block
+        if self._soxr is not None:
+            samples = self._soxr.resample_chunk(np.ascontiguousarray(samples), last=is_last)
+        return _in_16_bits(samples)
 
 
 def at_rate(sound: Sound, rate: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import soundfile
 
 from beam_jobs.audio import checks, ffmpeg, flac
 from beam_jobs.audio.headers import Layout
-from beam_jobs.audio.sound import BinaryFile, DecodeError, Segment, Sound, Source, open_file, to_mono
+from beam_jobs.audio.sound import BinaryFile, DecodeError, Samples, Segment, Sound, Source, open_file, to_mono
 
 # What libsndfile logs about an MP3 file without a Xing header. It then guesses the length from the size of the file and
 # the bit rate of the first frame, which is wrong if the bit rate varies.
@@ -84,9 +84,11 @@ def _read(
     start = min(round(start_s * rate), held)
     count = max(0, min(round(end_s * rate), held) - start)
     if file.format == "FLAC":
-        samples = _read_flac(file, start, count, binary=binary, layout=layout, loudest=loudest)
+        samples = _read_flac(
+            file, start, count, binary=binary, layout=layout, collected=segment.collect(), loudest=loudest
+        )
     else:
-        samples = _read_mono(file, start, count, loudest=loudest)
+        samples = _read_mono(file, start, count, collected=segment.collect(), loudest=loudest)
     checks.check_length(samples.size / rate, promised_s=end_s - start_s)
     if file.format == "OGG" and end_s >= promised_s:
         granule_rate = _OPUS_GRANULE_RATE if file.subtype == "OPUS" else rate
@@ -107,7 +109,14 @@ def _seek(file: soundfile.SoundFile, start: int) -> None:
 
 
 def _read_flac(
-    file: soundfile.SoundFile, start: int, count: int, *, binary: BinaryFile, layout: Layout, loudest: bool
+    file: soundfile.SoundFile,
+    start: int,
+    count: int,
+    *,
+    binary: BinaryFile,
+    layout: Layout,
+    collected: Samples,
+    loudest: bool,
 ) -> np.ndarray:
     """Reads samples as `_read_mono` does, and finds out why some are missing, and whether another file follows.
 
@@ -117,7 +126,7 @@ def _read_flac(
     """
     error, samples = None, np.zeros(0, np.float32)
     try:
-        samples = _read_mono(file, start, count, loudest=loudest)
+        samples = _read_mono(file, start, count, collected=collected, loudest=loudest)
     except soundfile.SoundFileError as caught:
         error = caught
     # What libsndfile has read is passed over, so that the search costs nothing if nothing follows.
@@ -133,21 +142,19 @@ def _read_flac(
     return samples
 
 
-def _read_mono(file: soundfile.SoundFile, start: int, count: int, *, loudest: bool) -> np.ndarray:
+def _read_mono(file: soundfile.SoundFile, start: int, count: int, *, collected: Samples, loudest: bool) -> np.ndarray:
     """Reads up to `count` samples from a sample on, and mixes the channels.
 
     Reads block by block, so that a recording of hours is never in memory with all its channels.
     """
     _seek(file, start)
-    samples = np.empty(count, np.float32)
-    filled = 0
-    while filled < count:
-        block = file.read(min(_BLOCK_SAMPLES, count - filled), dtype="float32", always_2d=True)
+    block_samples = max(1, _BLOCK_SAMPLES // file.channels)
+    while len(collected) < count:
+        block = file.read(min(block_samples, count - len(collected)), dtype="float32", always_2d=True)
         if not len(block):
             break
-        samples[filled : filled + len(block)] = to_mono(block, channel_axis=1, loudest=loudest)
-        filled += len(block)
-    return samples[:filled]
+        collected.append(to_mono(block, channel_axis=1, loudest=loudest), rate=file.samplerate)
+    return collected.join()
 
 
 def _held_and_promised(file: soundfile.SoundFile, source: Source, layout: Layout) -> tuple[int, float]:

@@ -3,10 +3,12 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import soxr
 
 from beam_jobs.audio.views import View
 
@@ -25,7 +27,7 @@ class DecodeError(Exception):
 
     Attributes:
         cause: The kind of failure, under which it is counted: "missing", "unreadable", "truncated", "too short",
-            "silent", "opposite phase", "out of range", "non-finite", "timed out" or "crashed".
+            "silent", "opposite phase", "out of range", "non-finite", "timed out", "crashed" or "too long".
         transient: Whether another try may succeed, because the failure need not be damage of the file.
     """
 
@@ -50,6 +52,42 @@ class Sound:
     codec: str
 
 
+class Samples:
+    """Collects the mono samples that a reader decodes block by block.
+
+    Attributes:
+        rate: The highest rate of a block, in Hz.
+    """
+
+    def __init__(self):
+        self._blocks: list[tuple[int, np.ndarray]] = []
+        self._size = 0
+        self.rate = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def append(self, block: np.ndarray, *, rate: int) -> None:
+        """Adds a block.
+
+        Args:
+            block: float32 (samples,).
+            rate: Its sample rate in Hz.
+        """
+        self._blocks.append((rate, block))
+        self._size += block.size
+        self.rate = max(self.rate, rate)
+
+    def join(self) -> np.ndarray:
+        """Returns all blocks as one array, float32 (samples,), at the highest rate of a block."""
+        runs = [np.zeros(0, np.float32)]
+        for rate, blocks in itertools.groupby(self._blocks, key=lambda block: block[0]):
+            samples = [block for _, block in blocks]
+            run = np.concatenate(samples) if len(samples) > 1 else samples[0]
+            runs.append(run if rate == self.rate else soxr.resample(run, rate, self.rate, quality="HQ"))
+        return np.concatenate(runs) if len(runs) > 2 else runs[-1]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Segment:
     """The part of a recording to read.
@@ -59,11 +97,13 @@ class Segment:
         end_s: Where it ends, in seconds; None for the end of the file.
         may_be_trimmed: Whether the file may have been trimmed to the segment already. If so, a file that is hardly
             longer than the segment is read as a whole.
+        collect: Makes what a reader appends its blocks to. A reader that starts over makes another one.
     """
 
     start_s: float = 0.0
     end_s: float | None = None
     may_be_trimmed: bool = False
+    collect: Callable[[], Samples] = dataclasses.field(default=Samples, compare=False)
 
     def bounds(self, length_s: float) -> tuple[float, float]:
         """Returns where to start and stop reading a file of the given length, all in seconds."""

@@ -1,9 +1,8 @@
 """Puts decoded sound where it belongs in time, and gives it one sample rate."""
 
-import itertools
-
 import numpy as np
-import soxr
+
+from beam_jobs.audio.sound import Samples
 
 # Containers round times, to milliseconds at worst. A larger step is a pause.
 _TOLERANCE_S = 0.02
@@ -12,6 +11,8 @@ _LONGEST_PAUSE_S = 6 * 3600.0
 _LONGEST_PAUSE_WITH_JUMPS_S = 60.0
 # A larger step back is a new start of the clock. Smaller ones are errors of a frame or two.
 _LONGEST_STEP_BACK_S = 1.0
+# Silence is collected in blocks of this size, so that a long pause takes no memory where its samples are not kept.
+_SILENCE_SAMPLES = 2**18
 
 
 class Timeline:
@@ -23,6 +24,7 @@ class Timeline:
         start_s: When the player's clock starts, as frames count time. None: they do not tell the time, and each
             follows on the one before.
         may_jump: Whether a step of a minute is a jump of the clock and no pause.
+        collected: Gets the samples.
 
     Attributes:
         begin_s: When the sound begins on the player's clock, in seconds.
@@ -30,16 +32,16 @@ class Timeline:
         pauses_s: How long all pauses in it are together.
     """
 
-    def __init__(self, *, start_s: float | None, may_jump: bool):
+    def __init__(self, *, start_s: float | None, may_jump: bool, collected: Samples):
         self._start_s = start_s
         self._longest_pause_s = _LONGEST_PAUSE_WITH_JUMPS_S if may_jump else _LONGEST_PAUSE_S
-        self._blocks: list[tuple[int, np.ndarray]] = []
+        self._collected = collected
         self.begin_s = 0.0
         self.end_s = 0.0
         self.pauses_s = 0.0
 
     def __bool__(self) -> bool:
-        return bool(self._blocks)
+        return len(self._collected) > 0
 
     @property
     def sound_s(self) -> float:
@@ -57,21 +59,20 @@ class Timeline:
         """
         if self._start_s is not None and time_s is not None:
             self._go_to(time_s - self._start_s, rate=rate, until_s=until_s)
-        self._blocks.append((rate, samples))
+        self._collected.append(samples, rate=rate)
         self.end_s += samples.size / rate
 
     def samples(self) -> tuple[np.ndarray, int]:
         """Returns all samples, float32 (samples,), and their rate: the highest rate of a frame."""
-        rate = max(rate for rate, _ in self._blocks)
-        runs = []
-        for run_rate, blocks in itertools.groupby(self._blocks, key=lambda block: block[0]):
-            samples = np.concatenate([samples for _, samples in blocks])
-            runs.append(samples if run_rate == rate else soxr.resample(samples, run_rate, rate, quality="HQ"))
-        return np.concatenate(runs) if len(runs) > 1 else runs[0], rate
+        return self._collected.join(), self._collected.rate
+
+    def _add_silence(self, count: int, *, rate: int) -> None:
+        for size in [*[_SILENCE_SAMPLES] * (count // _SILENCE_SAMPLES), count % _SILENCE_SAMPLES]:
+            self._collected.append(np.broadcast_to(np.float32(0), size), rate=rate)
 
     def _go_to(self, time_s: float, *, rate: int, until_s: float) -> None:
         """Goes forward to the time of the next frame, or sets the clock if that is no pause."""
-        if not self._blocks:
+        if not self:
             self.begin_s = self.end_s = max(0.0, time_s)
             return
         pause_s = time_s - self.end_s
@@ -79,6 +80,6 @@ class Timeline:
             self._start_s += pause_s
         elif pause_s > _TOLERANCE_S:
             needed_s = max(0.0, min(pause_s, until_s - self.end_s))
-            self._blocks.append((rate, np.zeros(round(needed_s * rate), np.float32)))
+            self._add_silence(round(needed_s * rate), rate=rate)
             self.pauses_s += pause_s
             self.end_s = time_s

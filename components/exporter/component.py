@@ -24,6 +24,6 @@ class Exporter(base.Component[ExporterConfig]):
     }
     Config = ExporterConfig
     executor = "components.exporter.executor"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     # They write the SavedModel.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")

@@ -5,8 +5,9 @@ Its embeddings are compared with those of the Keras model in this process. Both 
 holds the memory of the GPUs, and a TPU belongs to one process at a time.
 
 The clips are cut to a few sub-clips and embedded a few at a time, so that the check takes the same memory for clips of
-an hour. What the model does wrong is a failed check. A process that was killed, took too long or ran out of memory says
-nothing about the model: this is an error, and the next run checks again.
+an hour. They are also put together to one clip with more sub-clips than the SavedModel embeds at once. What the model
+does wrong is a failed check. A process that was killed, took too long or ran out of memory says nothing about the
+model: this is an error, and the next run checks again.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from etils import epath
 from beam_jobs import examples, storage
 from beam_jobs.audio import pcm
 from components.errors import UserError
-from components.exporter import serve_once
+from components.exporter import endpoints, serve_once
 from models import subclips
 from models.dual import DualEncoder
 
@@ -126,15 +127,18 @@ def validate(saved_model: epath.Path, *, audio: np.ndarray, reference: DualEncod
     Raises:
         UserError: The fresh process could not do its work, which says nothing about the model.
     """
+    stride = subclips.half_crop(reference.crop_samples)
+    long_samples = reference.crop_samples + endpoints.SUBCLIPS_AT_A_TIME * stride
     loads = Check(True, "in a fresh process, without our code")
     try:
-        served = _serve_once(saved_model, audio)
+        served = _serve_once(saved_model, audio, long_samples=long_samples)
     except _ModelError as error:
         return InfraBlessing(checks={"loads": loads, error.check: Check(False, str(error))})
     with tf.device("CPU:0"):  # As the fresh process: a GPU's own rounding would count as a difference.
         expected = _embed_in_batches(reference, audio)
+        expected_of_long = _embed_subclips(reference, np.resize(audio, (1, long_samples)))
     checks = {"loads": loads}
-    checks.update(_compare(served, expected, tolerance=tolerance))
+    checks.update(_compare(served, expected, expected_of_long=expected_of_long, tolerance=tolerance))
     latency_ms = {
         name.removeprefix("ms/"): round(float(value), 2) for name, value in served.items() if name.startswith("ms/")
     }
@@ -147,7 +151,19 @@ def _embed_in_batches(model: DualEncoder, audio: np.ndarray) -> dict[str, np.nda
     return {name: np.concatenate([np.asarray(batch[name]) for batch in batches]) for name in batches[0]}
 
 
-def _serve_once(saved_model: epath.Path, audio: np.ndarray) -> dict[str, np.ndarray]:
+def _embed_subclips(model: DualEncoder, audio: np.ndarray) -> dict[str, np.ndarray]:
+    """Embeds a long clip, a few of its sub-clips at a time.
+
+    Returns:
+        Name of the embedding -> (1, dim), the mean over the sub-clips.
+    """
+    crop = model.crop_samples
+    parts = subclips.split_into_subclips(audio, crop=crop, stride=subclips.half_crop(crop))  # (1, subclips, crop)
+    embedded = _embed_in_batches(model, np.asarray(parts)[0])
+    return {name: values.mean(axis=0, keepdims=True) for name, values in embedded.items()}
+
+
+def _serve_once(saved_model: epath.Path, audio: np.ndarray, *, long_samples: int) -> dict[str, np.ndarray]:
     """Runs `serve_once.py` and returns its results.
 
     Raises:
@@ -157,7 +173,7 @@ def _serve_once(saved_model: epath.Path, audio: np.ndarray) -> dict[str, np.ndar
     with tempfile.TemporaryDirectory() as folder, storage.without_wildcards(saved_model) as readable:
         audio_file, results_file = f"{folder}/audio.npy", f"{folder}/results.npz"
         np.save(audio_file, audio)
-        command = [sys.executable, os.fspath(_SCRIPT), readable, audio_file, results_file]
+        command = [sys.executable, os.fspath(_SCRIPT), readable, audio_file, str(long_samples), results_file]
         try:
             process = subprocess.run(
                 command,
@@ -196,13 +212,18 @@ def _check_process(process: subprocess.CompletedProcess[str]) -> None:
 
 
 def _compare(
-    served: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], *, tolerance: float
+    served: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    *,
+    expected_of_long: Mapping[str, np.ndarray],
+    tolerance: float,
 ) -> dict[str, Check]:
     """Checks the results of `serve_once.py`.
 
     Args:
         served: The results, see `serve_once.py`.
         expected: Name of an embedding -> (clips, dim), from the Keras model.
+        expected_of_long: The same of the long clip, (1, dim).
         tolerance: See `validate`.
     """
     names = {name.removeprefix("clips/") for name in served if name.startswith("clips/")}
@@ -218,6 +239,9 @@ def _compare(
         [(embedding, served["windows/embedding"].mean(axis=1))], scale=scale, tolerance=tolerance
     )
     checks["alone_as_in_a_batch"] = _check_close([(served["alone"], embedding)], scale=scale, tolerance=tolerance)
+    checks["long_clip"] = _check_close(
+        [(served[f"long_clip/{name}"], expected_of_long[name]) for name in expected], scale=scale, tolerance=tolerance
+    )
     dim = expected["embedding"].shape[-1]
     for name in ("silence", "short_clip"):
         checks[name] = _check_embedding(served[name], dim=dim)

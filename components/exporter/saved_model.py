@@ -9,6 +9,7 @@ import tensorflow as tf
 from etils import epath
 
 from components.embedding_info import EmbeddingInfo
+from components.exporter import endpoints
 from models import subclips
 from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
 
@@ -24,7 +25,8 @@ def export(model: DualEncoder, directory: epath.Path) -> EmbeddingInfo:
     Both signatures take `audio`, float32 (batch, samples) in [-1, 1] at the model's sample rate, with at least one
     sample. Another number of dimensions, or clips without samples, is an InvalidArgumentError that says so. An empty
     batch has empty outputs. A clip with a NaN or an infinity has an embedding of NaN, and the others of its batch are
-    not affected. The outputs are:
+    not affected. Apart from the audio and the outputs, the memory of a call does not grow with the length of the clips.
+    The outputs are:
 
     * serving_default: `embedding` (batch, dim), the mean over the sub-clips with all encoders concatenated, and the
       embedding of each encoder under its name, e.g. `log_mel` or `log_mel_a`, (batch, its dim).
@@ -40,7 +42,7 @@ def export(model: DualEncoder, directory: epath.Path) -> EmbeddingInfo:
     archive = keras.export.ExportArchive()
     archive.track(model)
     audio = [tf.TensorSpec((None, None), tf.float32, name="audio")]
-    for name, embed in (("serving_default", subclips.embed_clips), ("windows", subclips.embed_subclips)):
+    for name, embed in (("serving_default", endpoints.embed_clips), ("windows", endpoints.embed_subclips)):
         archive.add_endpoint(name, functools.partial(_serve, embed, model), input_signature=audio)
     archive.write_out(os.fspath(directory), verbose=False)
     info = describe(model)
@@ -98,4 +100,6 @@ def _checked(audio: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         batch, samples = tf.identity(shape[0]), tf.identity(shape[-1])
     # All that follows takes the shape from here, so that nothing else fails before the checks.
     audio = tf.reshape(audio, (batch, samples))
-    return tf.pad(audio, [[0, tf.cast(batch == 0, tf.int32)], [0, tf.cast(samples == 0, tf.int32)]]), batch
+    missing = [[0, tf.cast(batch == 0, tf.int32)], [0, tf.cast(samples == 0, tf.int32)]]
+    # Only if needed, because it copies the audio.
+    return tf.cond(tf.reduce_any(tf.equal(missing, 1)), lambda: tf.pad(audio, missing), lambda: audio), batch

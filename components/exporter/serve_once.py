@@ -2,9 +2,10 @@
 
 The InfraValidator runs this file as a script in a fresh process. It imports TensorFlow and NumPy only:
 
-    python serve_once.py SAVED_MODEL AUDIO.npy RESULTS.npz
+    python serve_once.py SAVED_MODEL AUDIO.npy LONG_SAMPLES RESULTS.npz
 
 AUDIO.npy holds float32 (clips, samples) in [-1, 1]. At most `CLIPS_AT_A_TIME` of them are embedded in one batch.
+LONG_SAMPLES is the length of a clip with more sub-clips than the model embeds at once.
 RESULTS.npz gets these arrays:
 
     clips/NAME     each output of the signature serving_default
@@ -12,6 +13,7 @@ RESULTS.npz gets these arrays:
     alone          `embedding` of each clip in a batch of its own
     silence        `embedding` of one silent clip
     short_clip     `embedding` of the first samples of the first clip
+    long_clip/NAME each output of serving_default for all clips one after the other, repeated to LONG_SAMPLES
     ms/BATCH       latency in milliseconds of one_clip and of batch_of_N
 
 If the model fails, the last line of stdout says how, as `CHECK: reason` with the name of the check that it fails, and
@@ -33,7 +35,7 @@ _SHORT_SAMPLES = 1000
 _REPEATS = 5
 
 
-def main(saved_model: str, audio_file: str, results_file: str) -> None:
+def main(saved_model: str, audio_file: str, long_samples: str, results_file: str) -> None:
     """Loads the SavedModel, calls its signatures and writes the results."""
     with _failing("loads", "it cannot be loaded"):
         signatures = tf.saved_model.load(saved_model).signatures
@@ -58,6 +60,10 @@ def main(saved_model: str, audio_file: str, results_file: str) -> None:
             results["silence"] = embedding(np.zeros_like(audio[:1]))
         with _failing("short_clip", f"a clip of {_SHORT_SAMPLES} samples fails"):
             results["short_clip"] = embedding(audio[:1, :_SHORT_SAMPLES])
+        with _failing("long_clip", f"a clip of {long_samples} samples fails"):
+            long_clip = np.resize(audio, (1, int(long_samples)))
+            for output, values in _in_batches(signatures["serving_default"], long_clip).items():
+                results[f"long_clip/{output}"] = values
         results["ms/one_clip"] = _latency_ms(embedding, audio[:1])
         results[f"ms/batch_of_{len(batch)}"] = _latency_ms(embedding, batch)
     np.savez(results_file, **results)

@@ -1,9 +1,11 @@
 """Embeds audio files with an exported SavedModel."""
 
+import contextlib
 import errno
 import math
 import os
 import pathlib
+import stat
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -12,6 +14,8 @@ from etils import epath
 
 from beam_jobs import audio, error_text, sources, storage
 from beam_jobs.audio import pcm
+from beam_jobs.audio.decoder import Decoder
+from beam_jobs.audio.spool import Spool
 from beam_jobs.sources import given
 from components import file_errors
 from components.embedding_info import EmbeddingInfo
@@ -19,6 +23,15 @@ from components.errors import DamagedFile, UserError
 from pipeline import checksums
 
 _SUBCLIPS_AT_A_TIME = 32
+_RULES = audio.Rules(timeout_s=60.0)
+# Decoding takes 0.1 GiB for files of any length, and more for a few rare ones.
+_DECODER_BYTES = 4 * 2**30
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class EmbeddedFiles(NamedTuple):
@@ -41,6 +54,9 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
     The archive, which `numpy.load` opens, holds `path` (n,), `embedding` (n, dim) with the embeddings of all encoders
     concatenated, and one array for each encoder under its name, (n, its dim). Each embedding is the mean over the
     sub-clips of a file. Files that cannot be decoded have no row.
+
+    A process of its own decodes the files, with limits on time and memory. Long files are decoded in portions to a
+    temporary file, and embedded in portions, so that memory does not grow with their length.
 
     Args:
         saved_model: A folder that the Exporter wrote or the Pusher copied.
@@ -69,16 +85,20 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
 
     columns: dict[str, list[str | np.ndarray]] = {"path": []}
     quarantined = found.unreadable
-    for path in found.files:
-        try:
-            samples = audio.decode_file(path, sample_rate=info.sample_rate)
-        except audio.DecodeError as error:
-            quarantined[path] = str(error)
-            continue
-        embeddings = _embed_in_parts(samples, embed=embed, info=info)
-        columns["path"].append(path)
-        for name, values in embeddings.items():
-            columns.setdefault(name, []).append(values)
+    decoder = Decoder(sample_rate=info.sample_rate, rules=_RULES, memory_bytes=_DECODER_BYTES)
+    with contextlib.closing(decoder):
+        for path in found.files:
+            try:
+                with Spool() as spool:
+                    _check_is_file(path)
+                    decoder.decode_file(path, spool)
+                    embeddings = _embed_in_parts(spool, embed=embed, info=info)
+            except audio.DecodeError as error:
+                quarantined[path] = f"{error.cause}: {error}"
+                continue
+            columns["path"].append(path)
+            for name, values in embeddings.items():
+                columns.setdefault(name, []).append(values)
     count = len(columns["path"])
     if not count:
         raise UserError(f"None of the {len(found.files)} files could be decoded: give at least one audio file.")
@@ -90,14 +110,22 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
     return EmbeddedFiles(count=count, quarantined=quarantined, left_out=found.left_out)
 
 
+def _check_is_file(path: str) -> None:
+    """Raises DecodeError for what is no file, e.g. a pipe, which would never end."""
+    with contextlib.suppress(OSError):  # The decoder says what is wrong.
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+        if kind in _KINDS:
+            raise audio.DecodeError("unreadable", f"it is {_KINDS[kind]}, not a file")
+
+
 def _embed_in_parts(
-    samples: np.ndarray, *, embed: Callable[..., dict[str, np.ndarray]], info: EmbeddingInfo
+    samples: Spool, *, embed: Callable[..., dict[str, np.ndarray]], info: EmbeddingInfo
 ) -> dict[str, np.ndarray]:
-    """Embeds a file, a few of its sub-clips at a time, because a signature embeds all that it gets at once.
+    """Embeds a file, a few of its sub-clips at a time, because a SavedModel may embed all that it gets at once.
 
     Args:
-        samples: int16 (samples,).
-        embed: Calls a signature of the model on samples and returns its outputs.
+        samples: The samples of the file.
+        embed: Calls a signature of the model on int16 (samples,) and returns its outputs.
         info: Describes the model.
 
     Returns:
@@ -107,12 +135,12 @@ def _embed_in_parts(
     last = max(len(samples) - crop, 0)
     count = 1 + math.ceil(last / stride)
     if count <= _SUBCLIPS_AT_A_TIME:
-        return embed(samples, signature="serving_default")
+        return embed(samples.read(0, len(samples)), signature="serving_default")
     sums: dict[str, np.ndarray] = {}
     for first in range(0, count, _SUBCLIPS_AT_A_TIME):
         # The model cuts a part that starts and ends with sub-clips into the same sub-clips as the whole.
         start, end = min(first * stride, last), (first + _SUBCLIPS_AT_A_TIME - 1) * stride + crop
-        for name, values in embed(samples[start:end], signature="windows").items():
+        for name, values in embed(samples.read(start, end), signature="windows").items():
             sums[name] = sums.get(name, 0.0) + values.sum(axis=0)
     return {name: values / count for name, values in sums.items()}
 

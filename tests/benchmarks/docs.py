@@ -21,6 +21,7 @@ RENDERERS = {
     "train_step": tables.train_step,
     "train_memory": tables.train_memory,
     "memory_estimate": tables.memory_estimate,
+    "embed_memory": tables.embed_memory,
     "memory_pool": tables.memory_pool,
     "validation_rank": tables.validation_rank,
 }

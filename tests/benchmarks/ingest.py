@@ -29,7 +29,6 @@ from tests.benchmarks.record import RESULTS
 SOURCE_RATE = 44100
 CLIP_S, SMALL_CLIP_S = 10.0, 1.0
 MEMORY_CLIPS = (1_000, 10_000, 100_000)
-_POLL_S = 0.2
 
 
 def main() -> None:
@@ -91,23 +90,9 @@ def _seconds(process: subprocess.Popen) -> float:
 
 def _peak_mib(source: pathlib.Path, *, clips: int) -> int:
     process = _start("beam", source, clips=clips, cores=sorted(os.sched_getaffinity(0)))
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, sum(_resident_bytes(process.pid)))
-        time.sleep(_POLL_S)
+    peak = measuring.peak_of_session(process)
     _seconds(process)
-    return round(peak / 2**20)
-
-
-def _resident_bytes(session: int) -> Iterator[int]:
-    """Yields the memory of each process in a session, from Linux' /proc; shared pages count in every process."""
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session:
-                yield int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-        except (FileNotFoundError, ProcessLookupError):  # the process has ended since the listing
-            continue
+    return peak
 
 
 @contextlib.contextmanager

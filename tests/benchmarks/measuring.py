@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from etils import epath
@@ -18,6 +18,7 @@ from tests.benchmarks.record import RESULTS, machine
 
 SAMPLE_RATE = 16000
 _DIFFERENT_SOUNDS = 64
+_POLL_S = 0.2
 
 
 def sounds(*, seconds: float, sample_rate: int = SAMPLE_RATE) -> list[np.ndarray]:
@@ -93,6 +94,30 @@ def peak_kib() -> int:
 def memory_kib(field: str) -> int:
     """Returns a field of this process' status, e.g. VmRSS, its resident memory, in KiB. Linux only."""
     return int(re.search(rf"{field}:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+
+
+def peak_of_session(process: subprocess.Popen) -> int:
+    """Waits for a process, and returns the peak memory in MiB of all processes of its session together.
+
+    Args:
+        process: It was started with `start_new_session=True`.
+    """
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, sum(_resident_bytes(process.pid)))
+        time.sleep(_POLL_S)
+    return round(peak / 2**20)
+
+
+def _resident_bytes(session: int) -> Iterator[int]:
+    """Yields the memory of each process in a session, from Linux' /proc; shared pages count in every process."""
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fields = pathlib.Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                yield int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+        except (FileNotFoundError, ProcessLookupError):  # the process has ended since the listing
+            continue
 
 
 def rate(batches: Iterable, *, clips_each: int, seconds: float, warm_up: int = 8) -> float:

@@ -108,6 +108,25 @@ def memory_estimate(result: dict) -> str:
     return table(header, rows) + "\n" + paragraph(note)
 
 
+def embed_memory(result: dict) -> str:
+    """Renders the peak memory of `diptych embed` and of a signature over the length of a recording."""
+    lengths = result["embed"]
+    called = result["call"]
+    header = ["one recording, minutes", *(f"{int(minutes):,}" for minutes in lengths)]
+    rows = [
+        ["`diptych embed`, all its processes, MiB", *(f"{row['peak_mib']:,}" for row in lengths.values())],
+        ["its time, s", *(f"{row['seconds']:,}" for row in lengths.values())],
+        ["a call of `serving_default`, MiB", *(_mib(called.get(minutes), "peak_mib") for minutes in lengths)],
+        ["of that the audio, MiB", *(_mib(called.get(minutes), "audio_mib") for minutes in lengths)],
+    ]
+    note = f"Peaks with {result['model']} and {result['source']}, measured on {_where(result)}"
+    return table(header, rows) + "\n" + paragraph(note)
+
+
+def _mib(row: dict | None, field: str) -> str:
+    return f"{row[field]:,}" if row else "not measured"
+
+
 def memory_pool(result: dict) -> str:
     """Renders the effect of TensorFlow's memory pool on training."""
     header = [

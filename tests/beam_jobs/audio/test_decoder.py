@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -10,9 +11,9 @@ import pytest
 import soundfile
 
 from beam_jobs import audio
-from beam_jobs.audio import decoder
+from beam_jobs.audio import decoder, portions, spool
 from tests import corpora
-from tests.processes import decoders_of, is_decoder, wait_until
+from tests.processes import decoders_of, is_decoder, peak_kib, signal_readers, wait_until
 
 
 @pytest.fixture
@@ -34,6 +35,12 @@ def endless(tmp_path):
     """A named pipe without a writer, so that whoever opens it waits."""
     os.mkfifo(tmp_path / "endless.wav")
     return str(tmp_path / "endless.wav")
+
+
+@pytest.fixture
+def hours(tmp_path):
+    """A file that takes a while to decode."""
+    return corpora.write_silence(tmp_path / "hours.wav", hours=6)
 
 
 @pytest.fixture
@@ -158,6 +165,93 @@ def test_a_file_larger_than_the_memory_is_given_up(make, tone, monkeypatch):
         child.decode(bytes(300 * 2**20))
     assert caught.value.cause == "crashed"
     assert child.decode(tone).samples.size == 8000
+
+
+def whole(child, path):
+    """Returns the samples of a whole file."""
+    with spool.Spool() as held:
+        child.decode_file(path, held)
+        return held.read(0, len(held))
+
+
+@pytest.mark.parametrize("suffix", corpora.FORMATS)
+def test_a_whole_file_is_the_same_as_in_this_process(tmp_path, make, suffix):
+    corpora.write_format(tmp_path / f"a.{suffix}", seconds=2.0)
+    expected = audio.decode_file(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(whole(make(), str(tmp_path / f"a.{suffix}")), expected)
+
+
+def test_a_long_file_is_the_same_as_in_this_process(tmp_path, make, monkeypatch):
+    monkeypatch.setattr(spool, "_BYTES_IN_MEMORY", 2**16)
+    noise = np.random.default_rng(0).uniform(-1, 1, (90 * 44100, 2))
+    soundfile.write(tmp_path / "a.flac", noise, 44100)
+    expected = audio.decode_file(tmp_path / "a.flac")
+    child = make(min_seconds=1000.0)  # This rule is for clips.
+    np.testing.assert_array_equal(whole(child, str(tmp_path / "a.flac")), expected)
+    assert noise.shape[0] > 10 * portions._PORTION_SAMPLES
+
+
+def test_a_bad_whole_file_does_not_cost_the_next(tmp_path, make, tone):
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    child = make()
+    for name, cause in (("bad.wav", "unreadable"), ("none.wav", "missing")):
+        with pytest.raises(audio.DecodeError) as caught:
+            whole(child, str(tmp_path / name))
+        assert caught.value.cause == cause
+    assert whole(child, tone).size == child.decode(tone).samples.size == 8000
+
+
+def test_a_whole_file_that_kills_two_decoders_is_given_up(make, hours, tone):
+    child = make()
+    thread = signal_readers(hours, signal.SIGSEGV, times=2)
+    with pytest.raises(audio.DecodeError, match="the decoder crashed twice on it: Segmentation fault") as caught:
+        whole(child, hours)
+    thread.join()
+    assert caught.value.cause == "crashed"
+    assert whole(child, tone).size == 8000
+
+
+def test_a_decoder_that_is_killed_once_in_the_middle_of_a_file_loses_nothing(tmp_path, make):
+    path = corpora.write_silence(tmp_path / "half.wav", hours=0.5)
+    thread = signal_readers(path, signal.SIGKILL)
+    assert whole(make(), path).size == 1800 * 16000
+    thread.join()
+
+
+def test_a_decoder_that_hangs_in_the_middle_of_a_file_is_replaced(make, hours, tone):
+    child = make(timeout_s=1.0)
+    thread = signal_readers(hours, signal.SIGSTOP)
+    with pytest.raises(audio.DecodeError, match="no result after 1 s") as caught:
+        whole(child, hours)
+    thread.join()
+    assert caught.value.cause == "timed out"
+    assert whole(child, tone).size == 8000
+
+
+def test_what_the_temporary_folder_does_not_hold_costs_only_its_file(make, hours, tone, monkeypatch):
+    monkeypatch.setattr(spool, "_BYTES_IN_MEMORY", 1000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    child = make()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**22, before[1]))  # A write beyond it fails as one to a full disk.
+    try:
+        with pytest.raises(audio.DecodeError, match="its sound does not fit into") as caught:
+            whole(child, hours)
+        assert whole(child, tone).size == 8000
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.cause == "too long"
+
+
+@pytest.mark.parametrize("suffix", ["flac", pytest.param("m4a", marks=pytest.mark.slow)])
+def test_the_memory_of_the_child_does_not_grow_with_the_length_of_a_file(tmp_path, make, suffix):
+    peaks = []
+    for minutes in (1, 10):
+        corpora.write_format(tmp_path / f"{minutes}.{suffix}", seconds=60.0 * minutes)
+        child = make()
+        assert whole(child, str(tmp_path / f"{minutes}.{suffix}")).size > 0.99 * minutes * 60 * 16000
+        peaks += [peak_kib(pid) for pid in decoders_of(os.getpid())]
+        child.close()
+    assert peaks[1] - peaks[0] < 10_000
 
 
 @pytest.mark.slow

@@ -78,6 +78,7 @@ def test_a_valid_model_is_blessed_and_every_check_is_listed(exported):
         "same_as_keras",
         "mean_of_windows",
         "alone_as_in_a_batch",
+        "long_clip",
         "silence",
         "short_clip",
     }
@@ -156,11 +157,11 @@ class TestUnusualAudio:
 def test_the_fresh_process_finds_no_accelerator(tmp_path, monkeypatch):
     """A GPU's memory belongs to the process that trained, and a TPU to one process at a time."""
     script = tmp_path / "child.py"
-    script.write_text("import os, sys, numpy\nnumpy.savez(sys.argv[3], **{k: v for k, v in os.environ.items()})\n")
+    script.write_text("import os, sys, numpy\nnumpy.savez(sys.argv[-1], **{k: v for k, v in os.environ.items()})\n")
     monkeypatch.setattr(infra_validator, "_SCRIPT", script)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("DIPTYCH_TEST", "kept")
-    child = infra_validator._serve_once(tmp_path, np.zeros((1, 1), np.float32))
+    child = infra_validator._serve_once(tmp_path, np.zeros((1, 1), np.float32), long_samples=1)
     assert {
         name: str(child[name]) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
     } == {

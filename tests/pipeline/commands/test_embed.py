@@ -9,6 +9,7 @@ import soundfile
 import tensorflow as tf
 from etils import epath
 
+from beam_jobs.audio.spool import Spool
 from components.embedding_info import EmbeddingInfo
 from components.exporter import saved_model
 from models import dual, subclips
@@ -71,7 +72,9 @@ def test_a_long_file_is_embedded_in_parts_with_the_same_mean(model, exported, sa
         outputs = signatures[signature](audio=tf.constant(part[None] / 32768, tf.float32))
         return {name: values.numpy()[0] for name, values in outputs.items()}
 
-    embedded = embed_files._embed_in_parts(noise, embed=embed, info=info)
+    with Spool() as spool:
+        spool.append(noise)
+        embedded = embed_files._embed_in_parts(spool, embed=embed, info=info)
     assert max(seen) <= 8000 + 31 * 4000
     expected = subclips.embed_clips(model, noise[None].astype(np.float32) / 32768)
     np.testing.assert_allclose(embedded["embedding"], expected["embedding"][0], rtol=1e-3, atol=1e-4)

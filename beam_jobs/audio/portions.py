@@ -1,0 +1,113 @@
+"""Decodes recordings of any length portion by portion, so that memory does not grow with the length."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from beam_jobs.audio import checks, decode, levels, readers, resample
+from beam_jobs.audio.sound import DecodeError, Samples, Segment
+
+# A day and a little more. Without a limit, a file of a few megabytes could claim years of silence.
+_LONGEST_S = 25 * 3600
+# A portion has about this many samples before resampling. The blocks of codecs are much shorter.
+_PORTION_SAMPLES = 2**18
+
+
+def decode_in_portions(
+    path: str, *, sample_rate: int, begin: Callable[[], None], send: Callable[[np.ndarray], None]
+) -> None:
+    """Decodes a whole file to the samples that `audio.decode_file` returns, and passes them on in portions.
+
+    Args:
+        path: A local path.
+        sample_rate: Rate to resample to, in Hz.
+        begin: Called when a decoder begins. The portions of one that has failed before do not count.
+        send: Called with each portion, int16 (samples,).
+
+    Raises:
+        DecodeError: as `audio.decode_file` does, possibly after some portions, and if the file holds more than 25 h.
+    """
+    latest: _Portions | None = None
+    peak = 0
+
+    def collect() -> Samples:
+        nonlocal latest, peak
+        begin()
+        latest, peak = _Portions(sample_rate=sample_rate, send=pass_on), 0
+        return latest
+
+    def pass_on(samples: np.ndarray) -> None:
+        nonlocal peak
+        peak = max(peak, levels.peak(samples)) if samples.size else peak
+        send(samples)
+
+    sound = readers.read(path, Segment(collect=collect))
+    if not sound.samples.size:
+        raise DecodeError("too short", "no sample")
+    if latest is not None and latest.are_all_of(sound.samples):
+        latest.finish()
+    else:
+        # Readers piece together the samples of rare files, such as several files that were joined, and keep them.
+        begin()
+        sound = sound if latest is None else readers.read(path)
+        pass_on(resample.to_int16(sound, sample_rate=sample_rate))
+    decode.check_phase(peak, channel_peak=lambda: _channel_peak(path))
+
+
+def _channel_peak(path: str) -> float:
+    """Returns the largest magnitude in the channels of a file."""
+    peaks = [0.0]
+
+    class Peaks(_Unkept):
+        def append(self, block: np.ndarray, *, rate: int) -> None:
+            self._size += block.size
+            peaks.append(float(block.max()))
+
+    sound = readers.read(path, Segment(collect=Peaks), loudest=True)
+    return max(*peaks, float(sound.samples.max()))
+
+
+class _Unkept(Samples):
+    """Counts samples."""
+
+    def join(self) -> np.ndarray:
+        """Returns zeros that take no memory. The readers only look at the size."""
+        return np.broadcast_to(np.float32(0), self._size)
+
+
+class _Portions(_Unkept):
+    """Resamples the samples of a reader and passes them on, instead of keeping them."""
+
+    def __init__(self, *, sample_rate: int, send: Callable[[np.ndarray], None]):
+        super().__init__()
+        self._sample_rate = sample_rate
+        self._send = send
+        self.rate = 0
+        self._resampler: resample.Stream | None = None
+        self._has_one_rate = True
+        self._waiting = Samples()
+
+    def append(self, block: np.ndarray, *, rate: int) -> None:
+        if self._resampler is None:
+            checks.check_rate(rate)
+            self.rate = rate
+            self._resampler = resample.Stream(rate, sample_rate=self._sample_rate)
+        self._has_one_rate &= rate == self.rate
+        self._waiting.append(block, rate=rate)
+        self._size += block.size
+        if len(self._waiting) >= _PORTION_SAMPLES:
+            self._pass_on()
+        if self._size > _LONGEST_S * rate:
+            raise DecodeError("too long", f"holds more than {_LONGEST_S // 3600} h of sound; cut it into pieces")
+
+    def are_all_of(self, samples: np.ndarray) -> bool:
+        """Returns whether the samples that a reader returns are `join` of all that it has collected."""
+        return self._has_one_rate and samples.size == self._size and samples.strides == (0,)
+
+    def finish(self) -> None:
+        """Passes on the rest."""
+        self._pass_on(is_last=True)
+
+    def _pass_on(self, *, is_last: bool = False) -> None:
+        block, self._waiting = self._waiting.join(), Samples()
+        self._send(self._resampler.add(block, is_last=is_last))

@@ -1,0 +1,63 @@
+"""Holds the decoded samples of a recording of any length."""
+
+import contextlib
+import tempfile
+
+import numpy as np
+
+from beam_jobs.audio.sound import DecodeError
+
+# 17 minutes at 16 kHz. A longer recording goes to the temporary folder, 115 MB an hour.
+_BYTES_IN_MEMORY = 2**25
+_SAMPLE_BYTES = np.dtype(np.int16).itemsize
+
+
+class Spool:
+    """The int16 samples of a recording, in memory if it is short and otherwise in a temporary file.
+
+    The file has no name and vanishes with the process.
+    """
+
+    def __init__(self):
+        self._file = tempfile.SpooledTemporaryFile(max_size=_BYTES_IN_MEMORY)  # noqa: SIM115 - closed by `__exit__`
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # What did not fit is written once more, and fails once more.
+            self._file.close()
+
+    def clear(self) -> None:
+        """Removes all samples."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._size = 0
+
+    def append(self, samples: np.ndarray) -> None:
+        """Adds samples, int16 (samples,).
+
+        Raises:
+            DecodeError: if the temporary folder has no room for them.
+        """
+        try:
+            self._file.seek(self._size * _SAMPLE_BYTES)
+            self._file.write(memoryview(samples).cast("B"))
+            self._file.flush()
+        except OSError as error:
+            folder = tempfile.tempdir or "the temporary folder"
+            raise DecodeError(
+                "too long",
+                f"its sound does not fit into {folder} ({error.strerror}); let TMPDIR name a folder with room",
+                transient=True,
+            ) from error
+        self._size += samples.size
+
+    def read(self, start: int, end: int) -> np.ndarray:
+        """Returns the samples from `start` up to `end` or up to the last one, int16 (samples,)."""
+        self._file.seek(start * _SAMPLE_BYTES)
+        return np.frombuffer(self._file.read((min(end, self._size) - start) * _SAMPLE_BYTES), np.int16)

@@ -1,0 +1,120 @@
+"""Odd files among good ones: none costs `diptych embed` the others."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+
+from beam_jobs import audio
+from components.exporter import saved_model
+from models import dual, subclips
+from models.config import ModelConfig
+from pipeline import cli
+from pipeline.serving import embed_files
+from tests import corpora, users
+from tests.processes import decoders_of, signal_readers
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return dual.DualEncoder(ModelConfig(width=1 / 32, crop_seconds=0.5))
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    saved_model.export(model, folder)
+    return str(folder)
+
+
+def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(embed_files, "_RULES", audio.Rules(timeout_s=2.0))
+    folder = tmp_path / "in"
+    corpora.write_tone(folder / "1.wav", seconds=0.7)
+    reasons = {}
+
+    def odd(name, reason):
+        reasons[str(folder / name)] = reason
+        return folder / name
+
+    odd("a.wav", "unreadable: ").write_bytes(b"")
+    odd("b.wav", "unreadable: ").write_bytes(b"<html>not found</html>")
+    corpora.write_format(odd("c.flac", "truncated: "), seconds=5.0)
+    corpora.cut_short(folder / "c.flac")
+    os.mkfifo(odd("d.wav", "unreadable: it is a named pipe, not a file"))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(odd("e.wav", "unreadable: it is a socket, not a file")))
+    soundfile.write(odd("f.wav", "non-finite: holds NaN"), np.full(8000, np.nan), 16000, subtype="FLOAT")
+    corpora.write_silence(odd("g.wav", "crashed: the decoder crashed twice on it: Segmentation fault"), hours=6)
+    corpora.write_silence(odd("h.wav", "timed out: no result after 2 s"), hours=6)
+    wave = np.stack(8 * [corpora.tone(seconds=0.7, sample_rate=96000)], axis=1)
+    soundfile.write(folder / "i.wav", wave, 96000)
+    corpora.write_tone(folder / "j.wav", seconds=0.7)
+    threads = [
+        signal_readers(folder / "g.wav", signal.SIGSEGV, times=2),
+        signal_readers(folder / "h.wav", signal.SIGSTOP, times=1),
+    ]
+    paths = [str(path) for path in sorted(folder.iterdir())]
+    assert cli.main(["embed", "--model", exported, "--output", str(tmp_path / "x.npz"), *paths]) == 0
+    for thread in threads:
+        thread.join()
+    printed = capsys.readouterr()
+    assert printed.out == f"3 files embedded, 8 quarantined, in {tmp_path / 'x.npz'}\n"
+    lines = [line for line in printed.err.splitlines() if " quarantined: " in line]
+    for (path, reason), line in zip(sorted(reasons.items()), lines, strict=True):
+        assert line.startswith(f"diptych: {path} quarantined: {reason}")
+    with np.load(tmp_path / "x.npz") as rows:
+        assert [path.rsplit("/")[-1] for path in rows["path"]] == ["1.wav", "i.wav", "j.wav"]
+        np.testing.assert_array_equal(rows["embedding"][0], rows["embedding"][2])
+        expected = subclips.embed_clips(model, corpora.tone(seconds=0.7).astype(np.float32)[None])["waveform"][0]
+        np.testing.assert_allclose(rows["waveform"], np.stack(3 * [expected]), atol=2e-3)
+    assert not decoders_of(os.getpid())
+
+
+@users.needs_root
+def test_a_file_without_permission_to_read_costs_only_itself(exported, open_path):
+    shutil.copytree(exported, open_path / "model")
+    (open_path / "model").chmod(0o755)
+    for name in ("a.wav", "b.wav"):
+        corpora.write_tone(open_path / "in" / name)
+    (open_path / "in" / "a.wav").chmod(0)
+    output = users.folder_of_unknown(open_path / "out") / "x.npz"
+    done = users.run_as_unknown("embed", "--model", open_path / "model", "--output", output, open_path / "in")
+    assert done.returncode == 0, done.stderr
+    assert "1 files embedded, 1 quarantined" in done.stdout
+    assert f"diptych: {open_path}/in/a.wav quarantined: unreadable: [Errno 13] Permission denied" in done.stderr
+
+
+_PROGRAM = """
+import sys
+from pipeline import cli
+from tests.benchmarks import measuring
+status = cli.main(sys.argv[1:])
+print(measuring.peak_kib())
+sys.exit(status)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["flac", "m4a"])
+def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path, suffix):
+    saved_model.export(dual.DualEncoder(ModelConfig(width=1 / 16, crop_seconds=2.0)), tmp_path / "model")
+    peaks = []
+    for minutes in (3, 30):
+        path = tmp_path / f"{minutes}.{suffix}"
+        corpora.write_format(path, seconds=60.0 * minutes)
+        command = ["embed", "--model", tmp_path / "model", "--output", tmp_path / "x.npz", path]
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, *map(str, command)], capture_output=True, text=True, check=True
+        )
+        peaks.append(int(done.stdout.split()[-1]))
+    # The samples of 27 more minutes take 51 MiB as int16, and 102 MiB as float32.
+    assert peaks[1] - peaks[0] < 40 * 1024
