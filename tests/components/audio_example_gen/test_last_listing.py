@@ -69,7 +69,7 @@ def changed_source(tmp_path):
 
 def test_change_since_an_interrupted_run_in_the_same_work_folder(changed_source, tmp_path):
     again = run(changed_source, tmp_path / "failed")
-    assert again.result.summary.endswith("quarantined; 1 clip added, 2 removed since the last interrupted run")
+    assert "quarantined; 1 clip added, 2 removed since the last interrupted run; " in again.result.summary
     fresh = run(changed_source, tmp_path / "fresh")
     assert corpora.contents(again.outputs["examples"]) == corpora.contents(fresh.outputs["examples"])
 
@@ -77,7 +77,7 @@ def test_change_since_an_interrupted_run_in_the_same_work_folder(changed_source,
 def test_change_since_an_interrupted_run_in_another_work_folder(changed_source, tmp_path):
     interrupted = epath.Path(tmp_path / "failed" / "work")
     changed = run(changed_source, tmp_path / "run", earlier_work_dirs=[interrupted])
-    assert changed.result.summary.endswith("quarantined; 1 clip added, 2 removed since the last interrupted run")
+    assert "quarantined; 1 clip added, 2 removed since the last interrupted run; " in changed.result.summary
 
 
 def test_a_damaged_list_of_the_last_run_does_not_end_the_next_one(tmp_path):

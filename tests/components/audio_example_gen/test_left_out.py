@@ -14,7 +14,7 @@ from tests.components.audio_example_gen.stage import audio_example_gen
 def clips_table(run):
     accumulator = event_accumulator.EventAccumulator(str(run.context.tensorboard_dir), size_guidance={"tensors": 0})
     accumulator.Reload()
-    return accumulator.Tensors("clips/text_summary")[0].tensor_proto.string_val[0].decode()
+    return accumulator.Tensors("clips")[0].tensor_proto.string_val[0].decode()
 
 
 def test_the_summary_and_tensorboard_name_what_is_left_out_and_the_missing_labels(tmp_path):

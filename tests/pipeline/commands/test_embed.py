@@ -1,4 +1,3 @@
-import os
 import pathlib
 import shutil
 
@@ -204,22 +203,6 @@ def test_files_without_a_sample_are_quarantined(exported, tmp_path, capsys):
     assert "1 files embedded, 2 quarantined" in printed.out
     for name in ("empty.wav", "no_samples.wav"):
         assert f"diptych: {sounds / name} quarantined: " in printed.err
-
-
-@users.needs_root
-def test_a_folder_that_may_not_be_read_is_named_and_the_others_are_embedded(exported, tmp_path, capsys):
-    sounds = tmp_path / "in"
-    corpora.write_tone(sounds / "a.wav")
-    corpora.write_tone(sounds / "closed" / "b.wav")
-    (sounds / "latest").symlink_to(".")
-    arguments = ["embed", "--model", exported, "--output", str(tmp_path / "x.npz"), str(sounds)]
-    os.chmod(tmp_path, 0o777)
-    os.chmod(exported, 0o755)
-    with users.permissions(sounds / "closed", 0):
-        assert cli.main(arguments) == 0
-    printed = capsys.readouterr()
-    assert "1 files embedded, 1 quarantined" in printed.out
-    assert f"diptych: {sounds}/closed/ quarantined: Permission denied" in printed.err
 
 
 def test_a_folder_without_audio_says_what_it_holds(exported, tmp_path, capsys):

@@ -80,17 +80,20 @@ def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeyp
 
 
 @users.needs_root
-def test_a_file_without_permission_to_read_costs_only_itself(exported, open_path):
+def test_a_file_and_a_folder_without_permission_to_read_cost_only_themselves(exported, open_path):
     shutil.copytree(exported, open_path / "model")
     (open_path / "model").chmod(0o755)
     for name in ("a.wav", "b.wav"):
         corpora.write_tone(open_path / "in" / name)
-    (open_path / "in" / "a.wav").chmod(0)
+    corpora.write_tone(open_path / "in" / "closed" / "c.wav")
+    for name in ("a.wav", "closed"):
+        (open_path / "in" / name).chmod(0)
     output = users.folder_of_unknown(open_path / "out") / "x.npz"
     done = users.run_as_unknown("embed", "--model", open_path / "model", "--output", output, open_path / "in")
     assert done.returncode == 0, done.stderr
-    assert "1 files embedded, 1 quarantined" in done.stdout
+    assert "1 files embedded, 2 quarantined" in done.stdout
     assert f"diptych: {open_path}/in/a.wav quarantined: unreadable: [Errno 13] Permission denied" in done.stderr
+    assert f"diptych: {open_path}/in/closed/ quarantined: Permission denied" in done.stderr
 
 
 _PROGRAM = """
