@@ -1,6 +1,5 @@
 import collections
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -122,14 +121,13 @@ def test_counters_cover_the_clips_quarantined_during_listing(tmp_path):
 
 
 def test_a_job_that_is_killed_and_run_again_writes_the_same_shards(tmp_path):
-    """One clip is a named pipe. Its shard cannot finish, so the job is always killed halfway."""
+    """One clip is half a day of silence. Decoding it takes so long that the job is always killed halfway."""
     source = corpora.esc50(tmp_path / "esc", clips=12)
     expected = [(record.file, record.sha256) for record in ingest(source, tmp_path / "uninterrupted")]
     last = plan_shards(sources.list_clips(source).clips, sample_rate=SAMPLE_RATE, shards=3)[-1]
     blocked = source / last.clips[-1].path
     content = blocked.read_bytes()
-    blocked.unlink()
-    os.mkfifo(blocked)
+    corpora.write_silence(blocked, hours=12)
     work = tmp_path / "work"
     process = subprocess.Popen([sys.executable, "-m", ingest_source.__name__, str(source), str(work)])
     try:
@@ -144,7 +142,6 @@ def test_a_job_that_is_killed_and_run_again_writes_the_same_shards(tmp_path):
     assert last.file not in {record.shard for record in records.finished(work)}
     survivors = {record.file: (work / record.file).stat().st_mtime_ns for record in records.finished(work)}
     assert survivors
-    blocked.unlink()
     blocked.write_bytes(content)
     assert [(record.file, record.sha256) for record in ingest(source, work)] == expected
     assert {name: (work / name).stat().st_mtime_ns for name in survivors} == survivors

@@ -39,9 +39,8 @@ def quarantine(written):
     return {entry["path"]: entry["cause"] for record in written for entry in record.quarantined}
 
 
-def hang(file):
-    file.unlink()
-    os.mkfifo(file)
+def take_too_long(file):
+    corpora.write_silence(file, hours=12)
 
 
 def fail_to_read(file):
@@ -52,7 +51,7 @@ def fail_to_read(file):
 RULES = audio.Rules(timeout_s=0.5)
 
 
-@pytest.mark.parametrize(("fault", "cause"), [(hang, "timed out"), (fail_to_read, "unreadable")])
+@pytest.mark.parametrize(("fault", "cause"), [(take_too_long, "timed out"), (fail_to_read, "unreadable")])
 def test_a_clip_that_fails_for_a_passing_reason_is_quarantined_and_tried_again_by_the_next_run(
     source, tmp_path, pauses, fault, cause
 ):
@@ -93,7 +92,7 @@ def test_runs_that_end_in_an_error_do_not_count(source, tmp_path, pauses):
 def test_a_clip_that_is_readable_again_after_a_pause_is_written(source, tmp_path, monkeypatch):
     clip = source / "3.wav"
     content = clip.read_bytes()
-    hang(clip)
+    take_too_long(clip)
 
     def repair(seconds):
         clip.unlink()

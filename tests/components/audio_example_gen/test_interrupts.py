@@ -1,6 +1,5 @@
 """Ctrl-C during the Beam job."""
 
-import os
 import pathlib
 import signal
 import subprocess
@@ -19,11 +18,10 @@ ROOT = pathlib.Path(__file__).parents[3]
     "beam_args", [(), pytest.param(("--direct_running_mode=multi_processing",), marks=pytest.mark.slow)], ids=str
 )
 def test_interrupt_ends_the_job_and_its_processes_soon_and_nothing_is_published(tmp_path, beam_args):
-    """One clip is a named pipe without a writer, so the job is waiting for it when the signal arrives."""
+    """One clip is half a day of silence, so the job is waiting for it when the signal arrives."""
     source = corpora.esc50(tmp_path / "esc", clips=6)
     blocked = next((source / "audio").iterdir())
-    blocked.unlink()
-    os.mkfifo(blocked)
+    corpora.write_silence(blocked, hours=12)
     command = [sys.executable, "-m", "tests.components.audio_example_gen.program", source, tmp_path / "run"]
     command += ["--shards=2", *beam_args]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)

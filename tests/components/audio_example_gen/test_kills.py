@@ -25,21 +25,22 @@ ROOT = pathlib.Path(__file__).parents[3]
 GOOD = 300
 CAUSES = {
     "missing": 9,
-    "unreadable": 8,
+    "unreadable": 10,
     "truncated": 9,
     "too short": 8,
     "silent": 8,
     "non-finite": 6,
     "wrong label": 5,
     "duplicate id": 5,
-    "timed out": 2,
 }
 
 
 def write_bad_file(stem, cause, *, number):
     """Writes a file that is quarantined for the given cause. `number` varies its format."""
     wav = stem.with_name(f"{stem.name}.wav")
-    if cause == "unreadable":
+    if cause == "unreadable" and number % 5 == 4:
+        os.mkfifo(wav)
+    elif cause == "unreadable":
         wav.with_suffix((".wav", ".mp3", ".m4a", ".webm")[number % 4]).write_bytes(bytes([number % 256]) * 5000)
     elif cause == "truncated":
         file = wav.with_suffix((".wav", ".flac", ".mp4")[number % 3])
@@ -51,8 +52,6 @@ def write_bad_file(stem, cause, *, number):
         soundfile.write(wav, np.zeros(8000), 16000)
     elif cause == "non-finite":
         soundfile.write(wav, np.array([0.1] * 8000 + [(np.nan, np.inf)[number % 2]]), 16000, subtype="FLOAT")
-    elif cause == "timed out":
-        os.mkfifo(wav)
     elif cause == "wrong label":
         corpora.write_tone(wav)
 
