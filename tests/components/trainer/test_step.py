@@ -45,7 +45,8 @@ def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_dev
         np.testing.assert_array_equal(restored, saved)
 
 
-@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_step_of_a_replica_compiles_under_xla(examples, one_device, precision):
     """A TPU needs static shapes, no strings, and only operations that XLA has. XLA draws other random numbers."""
     setup = training.set_up(training.config(**training.ANY_ORDER, precision=precision), strategy=one_device)

@@ -84,6 +84,7 @@ def test_the_trained_model_can_be_imported_into_the_pipeline(trained):
     assert list((trained / "tensorboard").glob("events*"))
 
 
+@pytest.mark.slow
 def test_after_sigterm_the_same_command_continues_and_ends_in_the_same_weights(examples, trained, tmp_path, capfd):
     output = tmp_path / "stopped"
     command = [sys.executable, "-m", "pipeline.cli", *train(examples, output)]
