@@ -64,8 +64,7 @@ def inspect(file: BinaryFile, *, will_seek: bool = False) -> Layout:
         sound = chunks.find_sound(file, size, container)
         return _compare(file, size, sound, container) if sound else Layout()
     if head.startswith((trailers.AU, trailers.AU_LITTLE_ENDIAN)):
-        order = ">" if head.startswith(trailers.AU) else "<"
-        start, stored = struct.unpack_from(order + "II", head.ljust(12, b"\0"), 4)
+        order, (start, stored, *_) = trailers.parse_au(head)
         return _compare(file, size, SoundField(start=start, stored=stored, size_at=8, size=order + "I"))
     if head.startswith(b"ALawSoundFile**"):
         return _compare(file, size, SoundField(start=32, stored=int.from_bytes(head[18:22], "big")))

@@ -8,11 +8,10 @@ import os
 import queue
 import threading
 
-import numpy as np
 from etils import epath
 
 from beam_jobs import storage
-from beam_jobs.audio import checks, ffmpeg, headers, joined, resample, sndfile
+from beam_jobs.audio import checks, ffmpeg, headers, joined, sndfile
 from beam_jobs.audio.sound import BinaryFile, DecodeError, Samples, Segment, Sound, Source, open_file
 from beam_jobs.audio.views import View
 
@@ -112,20 +111,9 @@ def _decode_file(source: Source, segment: Segment, *, loudest: bool) -> Sound:
 
 
 def _decode_joined(file: BinaryFile, segment: Segment, *, loudest: bool) -> Sound:
-    """Decodes a segment of several files that were joined, as one sound. Its rate is the highest of theirs."""
-    starts = headers.find_files(file)
-    sounds: list[Sound] = []
-    length_s = 0.0
-    for start, stop in itertools.pairwise([*starts, None]):
-        if length_s >= segment.needed_s:
-            break
-        sound = _decode_file(View(file, start=start, stop=stop), _WHOLE_FILE, loudest=loudest)
-        sounds.append(sound)
-        length_s += sound.samples.size / sound.rate
-    rate = max(sound.rate for sound in sounds)
-    samples = np.concatenate([resample.at_rate(sound, rate) for sound in sounds])
-    start_s, end_s = segment.bounds(length_s)
-    return Sound(samples=samples[round(start_s * rate) : round(end_s * rate)], rate=rate, codec=sounds[0].codec)
+    bounds = itertools.pairwise([*headers.find_files(file), None])
+    files = [joined.Part(content=View(file, start=start, stop=stop)) for start, stop in bounds]
+    return joined.read(files, segment, decode=functools.partial(_decode_part, loudest=loudest))
 
 
 def _decode_one(source: Source, segment: Segment, layout: headers.Layout, *, loudest: bool) -> Sound:

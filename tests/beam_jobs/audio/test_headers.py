@@ -282,6 +282,12 @@ class TestJoined:
         assert cause(content[:150000]) == "truncated"
         assert seconds(content[:150000], Segment(end_s=3.0)) == 3.0
 
+    @pytest.mark.parametrize("container", ["WAV", "RIFX", "RF64", "W64", "AIFF", "AU", "CAF", "SVX", "NIST"])
+    def test_the_first_is_cut_short(self, container):
+        content = write(container)
+        assert cause(content[: len(content) // 2] + content) == "truncated"
+        assert seconds(content[: len(content) // 2] + content, Segment(end_s=1.0)) == 1.0
+
     def test_several_chunks_of_sound_are_named(self):
         content = write("WAV")
         with pytest.raises(audio.DecodeError, match="several chunks of sound"):
