@@ -23,9 +23,11 @@ ROOT_ENTRIES = frozenset({"artifacts", "logs", "metadata.sqlite", "report.json",
 REPEATED = "files under a second name, by a link"
 """Reason for leaving out what is in `Found.repeated`."""
 
+NO_FILE = "it is a pipe, a socket or a device, not a file"
+"""Reason for not reading what need not end and could make a decoder wait."""
+
 _MACOS_FOLDER = "__MACOSX"  # Archives of macOS keep there what is no content of the files.
 _MOST_SUFFIXES = 20
-_NO_FILE = "neither a file nor a folder"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -182,7 +184,7 @@ class _Walk:
                     names.audio.append(name)
                     self._note_file(name, inode=entry.inode(), inodes=inodes)
                 else:
-                    self._unreadable[name] = _NO_FILE
+                    self._unreadable[name] = NO_FILE
         return names.without_root(folder) if is_root else names
 
     def _follow(self, links: list[str]) -> list[str]:
@@ -207,7 +209,7 @@ class _Walk:
                 inodes = self._files.setdefault(status.st_dev, {})
                 self._note_file(name, inode=status.st_ino, inodes=inodes, is_link=True)
             else:
-                self._unreadable[name] = _NO_FILE
+                self._unreadable[name] = NO_FILE
         return folders[::-1]
 
     def _is_known_folder(self, status: os.stat_result, folder: str) -> bool:

@@ -5,7 +5,6 @@ import errno
 import math
 import os
 import pathlib
-import stat
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -26,12 +25,6 @@ _SUBCLIPS_AT_A_TIME = 32
 _RULES = audio.Rules(timeout_s=60.0)
 # Decoding takes 0.1 GiB for files of any length, and more for a few rare ones.
 _DECODER_BYTES = 4 * 2**30
-_KINDS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 
 class EmbeddedFiles(NamedTuple):
@@ -39,7 +32,7 @@ class EmbeddedFiles(NamedTuple):
 
     Attributes:
         count: Number of files that were embedded.
-        quarantined: Path of a file that could not be decoded, or of a folder that cannot be read -> the reason.
+        quarantined: Path of a file that could not be decoded, or of a folder that cannot be read -> cause and reason.
         left_out: What it is -> number of files below the folders that are not audio, see `sources.describe`.
     """
 
@@ -84,13 +77,12 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
         return {name: values.numpy()[0] for name, values in outputs.items()}
 
     columns: dict[str, list[str | np.ndarray]] = {"path": []}
-    quarantined = found.unreadable
+    quarantined = {path: f"unreadable: {reason}" for path, reason in found.unreadable.items()}
     decoder = Decoder(sample_rate=info.sample_rate, rules=_RULES, memory_bytes=_DECODER_BYTES)
     with contextlib.closing(decoder):
         for path in found.files:
             try:
                 with Spool() as spool:
-                    _check_is_file(path)
                     decoder.decode_file(path, spool)
                     embeddings = _embed_in_parts(spool, embed=embed, info=info)
             except audio.DecodeError as error:
@@ -108,14 +100,6 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
     except OSError as error:
         raise UserError(f"--output {output} cannot be written ({error.strerror}): name another file.") from error
     return EmbeddedFiles(count=count, quarantined=quarantined, left_out=found.left_out)
-
-
-def _check_is_file(path: str) -> None:
-    """Raises DecodeError for what is no file, e.g. a pipe, which would never end."""
-    with contextlib.suppress(OSError):  # The decoder says what is wrong.
-        kind = stat.S_IFMT(os.stat(path).st_mode)
-        if kind in _KINDS:
-            raise audio.DecodeError("unreadable", f"it is {_KINDS[kind]}, not a file")
 
 
 def _embed_in_parts(
