@@ -32,7 +32,7 @@ _WITH_JUMPS = frozenset({"mpeg", "mpegts"})
 _WITH_LENGTH = frozenset(
     {"aiff", "ape", "asf", "caf", "flac", "flv", "matroska", "mov", "nut", "ogg", "tak", "tta", "wav", "wv"}
 )
-# These know the length of the longest track alone, or count it from the beginning of the pictures.
+# These tell the length of the longest track, or count it from the beginning of the pictures.
 _WITH_LENGTH_OF_ALL = frozenset({"asf", "flv", "nut", "ogg"})
 # These consist of nothing but packets. ID3 tags, which may come first, are small.
 _NOTHING_BUT_PACKETS = frozenset({"aac", "ac3", "dts", "eac3"})

@@ -1,8 +1,8 @@
 """Finds out how much sound a file holds, and corrects a header that says something else.
 
 The decoders believe the header. It is wrong in files of recorders that crashed, of programs that write to a pipe, and
-with sound beyond 4 GiB, and it does not count what was joined to the file later. Sound goes on there where a decoder
-would stop. A header that promises more than there is tells that the file was cut short.
+with sound beyond 4 GiB, and it does not count what was joined to the file later. In all of these, sound goes on where a
+decoder would stop. A header that promises more than there is tells that the file was cut short.
 """
 
 import dataclasses

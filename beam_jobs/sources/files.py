@@ -71,8 +71,8 @@ class Found:
 def walk(folder: str) -> Found:
     """Finds the files below a folder, local or remote.
 
-    On this machine no file is looked at except links, and on Cloud Storage it takes one call per folder and thousand
-    files, and no call per file. Of the names of a file, the first by name counts, and a link never before a real name.
+    On this machine it looks at links, but at no file. On Cloud Storage it takes a call for each folder and each
+    thousand files. Of several names of a file, the first in order counts; a link only if there is no other name.
 
     Raises:
         OSError: The folder itself cannot be read.
@@ -113,9 +113,10 @@ class _Walk:
         self._others: list[str] = []
         self._repeated: set[str] = set()
         self._unreadable: dict[str, str] = {}
-        # Device and inode -> the name. Of files only audio, and by device, because a pair takes more memory.
         self._folders: dict[tuple[int, int], str] = {}
+        """Device and inode -> name."""
         self._files: dict[int, dict[int, str]] = {}
+        """Device -> inode -> name, of the audio files; pairs would take more memory."""
 
     def found(self) -> Found:
         folders, links = [""], []

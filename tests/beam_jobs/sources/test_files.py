@@ -175,7 +175,7 @@ class TestPermissions:
             (row,) = sources.list_clips(tmp_path).quarantined
             assert digest(tmp_path) != readable
         assert (row.clip.path, row.cause) == ("closed/", "unreadable")
-        assert row.message == "Permission denied; repair it or give this user the right to read it"
+        assert row.message == "Permission denied; repair or remove it, or give this user the right to read it"
         assert digest(tmp_path) == readable
 
     def test_a_source_whose_audio_is_all_in_such_a_folder(self, tmp_path):
