@@ -101,11 +101,11 @@ def _decode_part(source: Source, segment: Segment, *, by_ffmpeg: bool, loudest: 
 
 def _decode_file(source: Source, segment: Segment, *, loudest: bool) -> Sound:
     with open_file(source) as file:
-        layout = headers.inspect(file, will_seek=segment.start_s > 0)
-        if layout.next_file is not None:
+        extent = headers.inspect(file, will_seek=segment.start_s > 0)
+        if extent.next_file is not None:
             return _decode_joined(file, segment, loudest=loudest)
         try:
-            return _decode_one(layout.corrected or source, segment, layout, loudest=loudest)
+            return _decode_one(extent.corrected or source, segment, extent, loudest=loudest)
         except sndfile.JoinedError:
             return _decode_joined(file, segment, loudest=loudest)
 
@@ -116,29 +116,29 @@ def _decode_joined(file: BinaryFile, segment: Segment, *, loudest: bool) -> Soun
     return joined.read(files, segment, decode=functools.partial(_decode_part, loudest=loudest))
 
 
-def _decode_one(source: Source, segment: Segment, layout: headers.Layout, *, loudest: bool) -> Sound:
+def _decode_one(source: Source, segment: Segment, extent: headers.Extent, *, loudest: bool) -> Sound:
     """Decodes a segment with the decoder that can."""
     try:
-        sound = sndfile.read(source, segment, layout=layout, loudest=loudest)
+        sound = sndfile.read(source, segment, extent=extent, loudest=loudest)
     except sndfile.JoinedError:
         raise
     except sndfile.SndfileError as error:
-        sound = _decode_with_ffmpeg(source, segment, layout, loudest=loudest, sndfile_error=str(error))
-    if layout.breaks_off:
+        sound = _decode_with_ffmpeg(source, segment, extent, loudest=loudest, sndfile_error=str(error))
+    if extent.breaks_off:
         checks.check_end(sound, segment)
     return sound
 
 
 def _decode_with_ffmpeg(
-    source: Source, segment: Segment, layout: headers.Layout, *, loudest: bool, sndfile_error: str
+    source: Source, segment: Segment, extent: headers.Extent, *, loudest: bool, sndfile_error: str
 ) -> Sound:
     try:
         sound = ffmpeg.read(source, segment, sndfile_error=sndfile_error, loudest=loudest)
     except DecodeError as error:
-        if layout.breaks_off and error.cause in ("unreadable", "too short"):
+        if extent.breaks_off and error.cause in ("unreadable", "too short"):
             raise DecodeError("truncated", f"breaks off ({error})") from error
         raise
-    checks.check_promise(sound, segment, promised_share=layout.promised_share)
+    checks.check_promise(sound, segment, promised_share=extent.promised_share)
     return sound
 
 

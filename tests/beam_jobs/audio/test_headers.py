@@ -142,9 +142,9 @@ def test_rf64_with_the_magic_of_bw64_is_the_same():
 def test_cut_file_of_a_codec_that_libsndfile_lacks(tmp_path):
     path = tmp_path / "a.wav"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("adpcm_swf", rate=22050, layout="mono")
+        stream = container.add_stream("adpcm_swf", rate=22050, extent="mono")
         for start in range(0, 66150, 4096):
-            frame = av.AudioFrame.from_ndarray(np.ones((1, 4096), np.int16), format="s16", layout="mono")
+            frame = av.AudioFrame.from_ndarray(np.ones((1, 4096), np.int16), format="s16", extent="mono")
             frame.sample_rate, frame.pts = 22050, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -296,4 +296,4 @@ class TestJoined:
 
 def test_a_healthy_file_is_read_as_it_is():
     for container, encoding in SIZED.items():
-        assert headers.inspect(io.BytesIO(write(container, encoding))) == headers.Layout()
+        assert headers.inspect(io.BytesIO(write(container, encoding))) == headers.Extent()
