@@ -45,7 +45,7 @@ class Extent:
 def inspect(file: BinaryFile, *, will_seek: bool = False) -> Extent:
     """Compares the header of a file with its content; all is well with formats whose header has no size.
 
-    It reads a few hundred bytes, and 128 kB of a FLAC file.
+    It reads a few hundred bytes, 128 kB of a FLAC file, and all of a file that does not know its size.
 
     Args:
         file: The file.
@@ -143,6 +143,8 @@ def _compare(file: BinaryFile, size: int, sound: SoundField, container: Chunks |
     held, next_file = there, None
     if promised < there:
         held, next_file = trailers.find_end(file, size, start=sound.start, promised=promised, container=container)
+    elif is_unknown and (next_file := trailers.find_next(file, sound.start, size)) is not None:
+        held = next_file - sound.start
     is_wrong = held != promised and sound.size_at is not None
     is_believed = container.is_believed if container else sound.size_at is not None
     corrected = None

@@ -51,9 +51,9 @@ def find_end(
             goes_on, next_file = follow(file, size, at=at, container=container)
             if not goes_on:
                 return end - start, next_file
-    # If this file breaks off, and another was joined to it, that lies inside of what the header promises.
-    inside = _find_next(file, start, min(size, start + promised))
-    return (size if inside is None else inside) - start, inside
+    # This file does not know its size, or breaks off. In both cases another one may have been joined to it.
+    next_file = find_next(file, start, size)
+    return (size if next_file is None else next_file) - start, next_file
 
 
 def follow(file: BinaryFile, size: int, *, at: int, container: Chunks | None) -> tuple[bool, int | None]:
@@ -87,10 +87,16 @@ def parse_au(head: bytes) -> tuple[str, tuple[int, ...]]:
     return order, struct.unpack_from(f"{order}5I", head.ljust(_HEADER_BYTES, b"\0"), 4)
 
 
-def _find_next(file: BinaryFile, begin: int, end: int) -> int | None:
-    """Returns where the next file of the same format begins in a part of a file; None if there is none."""
+def find_next(file: BinaryFile, begin: int, size: int) -> int | None:
+    """Returns where the next file of the same format begins that was joined to a file; None if there is none.
+
+    Args:
+        file: The file.
+        begin: Where to begin the search, in the file's sound.
+        size: The size of the file in bytes.
+    """
     magic = read_at(file, 0, _MAGIC_BYTES)
-    for offset in range(begin, end, _BLOCK):
+    for offset in range(begin, size, _BLOCK):
         block = read_at(file, offset, _BLOCK + _HEADER_BYTES)
         at = block.find(magic)
         while at >= 0:

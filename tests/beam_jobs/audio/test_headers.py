@@ -142,9 +142,9 @@ def test_rf64_with_the_magic_of_bw64_is_the_same():
 def test_cut_file_of_a_codec_that_libsndfile_lacks(tmp_path):
     path = tmp_path / "a.wav"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("adpcm_swf", rate=22050, extent="mono")
+        stream = container.add_stream("adpcm_swf", rate=22050, layout="mono")
         for start in range(0, 66150, 4096):
-            frame = av.AudioFrame.from_ndarray(np.ones((1, 4096), np.int16), format="s16", extent="mono")
+            frame = av.AudioFrame.from_ndarray(np.ones((1, 4096), np.int16), format="s16", layout="mono")
             frame.sample_rate, frame.pts = 22050, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -287,6 +287,16 @@ class TestJoined:
         content = write(container)
         assert cause(content[: len(content) // 2] + content) == "truncated"
         assert seconds(content[: len(content) // 2] + content, Segment(end_s=1.0)) == 1.0
+
+    @pytest.mark.parametrize("container", SIZES)
+    @pytest.mark.parametrize("unknown", [0, 2000, "largest"])
+    def test_files_that_do_not_know_their_sizes(self, container, unknown):
+        _, _, form, extra = SIZES[container]
+        size = 256 ** struct.calcsize(form) - 1 - extra if unknown == "largest" else unknown
+        first = with_size(write(container, seconds=1.0), container, size)
+        second = with_size(write(container, seconds=2.0, rate=8000), container, size)
+        sound = readers.read(first + second)
+        assert sound.samples.size / sound.rate == pytest.approx(1 + 4, abs=0.001)
 
     def test_several_chunks_of_sound_are_named(self):
         content = write("WAV")
