@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import pathlib
+import re
 
 import pytest
 
@@ -80,6 +81,12 @@ def test_no_stage_imports_another():
 def test_there_is_no_import_cycle():
     graph = {name: {module for module, _ in _imports(file)} - {name} for name, file in MODULES.items()}
     graphlib.TopologicalSorter(graph).prepare()  # raises a CycleError that names the modules of a cycle
+
+
+def test_the_map_of_the_audio_package_names_each_of_its_modules():
+    folder = REPOSITORY / "beam_jobs" / "audio"
+    named = set(re.findall(r"\w+", ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))))
+    assert {file.stem for file in folder.glob("*.py")} - {"__init__"} <= named
 
 
 def test_an_import_within_a_function_says_why():

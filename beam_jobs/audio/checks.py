@@ -52,7 +52,7 @@ def check_end(sound: Sound, segment: Segment) -> None:
 
 
 def _ends_early(sound: Sound, segment: Segment) -> bool:
-    """Whether a segment reaches to the end of its file."""
+    """Whether a segment ends where its file does, and perhaps too early."""
     return segment.end_s is None or (sound.samples.size + 1) / sound.rate < segment.end_s - segment.start_s
 
 

@@ -9,14 +9,19 @@ from av.stream import Disposition
 
 from beam_jobs.audio.sound import DecodeError, Source, content_of, open_source
 
-# FFmpeg's names of the formats that may be read. Left out are those that name other files or addresses (playlists,
-# image sequences, network sessions, devices), and those that FFmpeg recognizes only by the name of the file, such as
-# raw PCM: any file can be called `a.ul`.
 _FORMATS = """
     aa aac aax ac3 ac4 aea aiff amr amrnb amrwb ape asf au avi bonk caf dsf dss dts dtshd dv eac3 flac flv gsm gxf iamf
     iff ircam ivr kux loas matroska mlp mmf mov mp3 mpc mpc8 mpeg mpegts mxf nistsphere nsv nut nuv ogg oma osq paf pva
     qcp qoa rm rso sds shn smjpeg sol sox spdif swf tak truehd tta voc vqf w64 wav wavarc wsd wtv wv wve xa xwma
 """
+FORMATS = tuple(_FORMATS.split())
+"""FFmpeg's names of the formats that may be read.
+
+Left out are those that name other files or addresses (playlists, image sequences, network sessions, devices), and those
+that FFmpeg recognizes only by the name of the file, such as raw PCM: any file can be called `a.ul`. The suffixes of the
+files are in `beam_jobs.sources.suffixes`.
+"""
+
 # Formats with the player's clock: each packet says when it sounds, and pauses are not stored. In the others, sound
 # follows on sound.
 _WITH_CLOCK = frozenset({"asf", "avi", "flv", "gxf", "kux", "matroska", "mov", "mpeg", "mpegts", "mxf", "nut", "wtv"})
@@ -27,13 +32,13 @@ _WITH_JUMPS = frozenset({"mpeg", "mpegts"})
 _WITH_LENGTH = frozenset(
     {"aiff", "ape", "asf", "caf", "flac", "flv", "matroska", "mov", "nut", "ogg", "tak", "tta", "wav", "wv"}
 )
-# These know the length of the longest track alone, or count it from the beginning of the pictures.
+# These tell the length of the longest track, or count it from the beginning of the pictures.
 _WITH_LENGTH_OF_ALL = frozenset({"asf", "flv", "nut", "ogg"})
 # These consist of nothing but packets. ID3 tags, which may come first, are small.
 _NOTHING_BUT_PACKETS = frozenset({"aac", "ac3", "dts", "eac3"})
 _EQUAL_PACKETS = frozenset({"ac3", "dts", "eac3"})
 _OPTIONS = {
-    "format_whitelist": ",".join(_FORMATS.split()),
+    "format_whitelist": ",".join(FORMATS),
     # Nothing but the file itself is ever opened.
     "protocol_whitelist": "file",
 }

@@ -73,8 +73,8 @@ class Decoder:
     def decode_file(self, path: str, spool: Spool) -> None:
         """Decodes a whole local file to the samples that `audio.decode_file` returns, and appends them to a spool.
 
-        Memory does not grow with the length of the file. Of the rules only `timeout_s` counts: a file is given up after
-        that time without a new portion, or if it takes as much longer than its sound.
+        Memory does not grow with the length of the file. Of the rules only `timeout_s` counts: a file is given up if no
+        portion arrives in that time, or if decoding takes so much longer than it would take to listen.
 
         Args:
             path: The file.
@@ -126,10 +126,10 @@ class Decoder:
             decoder_process.send(child.stdin, request, content)
             while True:
                 reply, samples = _receive(child, deadline=deadline)
-                part = reply.get("part")
-                if part is None:
+                portion = reply.get("portion")
+                if portion is None:
                     return reply, samples
-                if part == "begin":
+                if portion == "begin":
                     spool.clear()
                 spool.append(samples)
                 latest += samples.size / self._sample_rate

@@ -2,7 +2,7 @@
 
 Requests arrive on standard input and replies leave on standard output. Both are messages of two lengths, a JSON header
 and a payload. The payload of a request is the content of a file, or empty if the header has a path. The payload of a
-reply is the decoded samples, int16. A whole file has any number of replies with a `part` before the last one.
+reply is the decoded samples, int16. A whole file has any number of replies with a `portion` before the last one.
 
     python -m beam_jobs.audio.decoder_process BYTES     BYTES: how much memory decoding may allocate
 
@@ -59,11 +59,11 @@ class Request(TypedDict):
 class Reply(TypedDict, total=False):
     """The header of a reply.
 
-    It has `rate` and `codec` of a decoded clip, or `part` of a file, or the other fields, which are of a DecodeError.
-    The last reply on a whole file that was decoded is empty. `part` is "begin" if the parts before do not count.
+    For a decoded clip it has `rate` and `codec`; for a portion of a whole file `portion`, which is "begin" if those
+    before do not count; for a DecodeError its fields. It is empty after the last portion.
     """
 
-    part: Literal["begin", "more"]
+    portion: Literal["begin", "more"]
     rate: int
     codec: str
     cause: str
@@ -121,8 +121,8 @@ def _answer(request: Request, payload: bytes, *, reply: Callable[..., None]) -> 
             portions.decode_in_portions(
                 source,
                 sample_rate=sample_rate,
-                begin=lambda: reply({"part": "begin"}),
-                send=lambda samples: reply({"part": "more"}, samples),
+                begin=lambda: reply({"portion": "begin"}),
+                send=lambda samples: reply({"portion": "more"}, samples),
             )
             return {}, _NO_SAMPLES
         clip = audio.decode_clip(source, sample_rate=sample_rate, rules=rules, **segment)

@@ -10,6 +10,7 @@ import os
 import struct
 from collections.abc import Iterator
 
+from beam_jobs.audio import tags
 from beam_jobs.audio.sound import BinaryFile
 from beam_jobs.audio.views import read_at
 
@@ -52,11 +53,8 @@ class Stream:
 
 
 def find_start(file: BinaryFile) -> int | None:
-    """Returns where a FLAC file begins, which is after an ID3v2 tag if there is one. None if it is no FLAC file."""
-    head = read_at(file, 0, 10)
-    start = 0
-    if head.startswith(b"ID3") and len(head) == 10:
-        start = 10 + sum(byte << 7 * i for i, byte in enumerate(reversed(head[6:])))
+    """Returns where a FLAC file begins, which is after a tag if there is one. None if it is no FLAC file."""
+    start = tags.size(read_at(file, 0, tags.LONGEST_HEADER))
     return start if read_at(file, start, 4) == b"fLaC" else None
 
 

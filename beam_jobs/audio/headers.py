@@ -1,8 +1,8 @@
 """Finds out how much sound a file holds, and corrects a header that says something else.
 
 The decoders believe the header. It is wrong in files of recorders that crashed, of programs that write to a pipe, and
-with sound beyond 4 GiB, and it does not count what was joined to the file later. Sound goes on there where a decoder
-would stop. A header that promises more than there is tells that the file was cut short.
+with sound beyond 4 GiB, and it does not count what was joined to the file later. In all of these, sound goes on where a
+decoder would stop. A header that promises more than there is tells that the file was cut short.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ _UNKNOWN_SIZES = (range(2**31 - 2**16, 2**31 + 2**16), range(2**32 - 2**16, 2**3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Layout:
-    """How much sound a file holds, and what its header says.
+class Extent:
+    """How far the sound of a file goes, and what its header says.
 
     Attributes:
         promised_share: How much sound the header promises, as a multiple of what the file holds. More than 1 if the
@@ -42,10 +42,10 @@ class Layout:
     ends_whole: bool = False
 
 
-def inspect(file: BinaryFile, *, will_seek: bool = False) -> Layout:
+def inspect(file: BinaryFile, *, will_seek: bool = False) -> Extent:
     """Compares the header of a file with its content; all is well with formats whose header has no size.
 
-    It reads a few hundred bytes, and 128 kB of a FLAC file.
+    It reads a few hundred bytes, 128 kB of a FLAC file, and all of a file that does not know its size.
 
     Args:
         file: The file.
@@ -55,26 +55,25 @@ def inspect(file: BinaryFile, *, will_seek: bool = False) -> Layout:
         DecodeError: if the file holds several chunks of sound.
     """
     if not file.seekable():
-        return Layout()
+        return Extent()
     size = file.seek(0, os.SEEK_END)
     head = read_at(file, 0, 64)
     if head.startswith((b"fLaC", b"ID3")) and (start := flac.find_start(file)) is not None:
         return _inspect_flac(file, start, size, will_seek=will_seek)
     if container := chunks.CONTAINERS.get((head[:4], head[8:12])):
         sound = chunks.find_sound(file, size, container)
-        return _compare(file, size, sound, container) if sound else Layout()
+        return _compare(file, size, sound, container) if sound else Extent()
     if head.startswith((trailers.AU, trailers.AU_LITTLE_ENDIAN)):
-        order = ">" if head.startswith(trailers.AU) else "<"
-        start, stored = struct.unpack_from(order + "II", head.ljust(12, b"\0"), 4)
+        order, (start, stored, *_) = trailers.parse_au(head)
         return _compare(file, size, SoundField(start=start, stored=stored, size_at=8, size=order + "I"))
     if head.startswith(b"ALawSoundFile**"):
         return _compare(file, size, SoundField(start=32, stored=int.from_bytes(head[18:22], "big")))
     if head.startswith(trailers.SPHERE):
         sound = _find_sphere(file)
-        return _compare(file, size, sound) if sound else Layout()
+        return _compare(file, size, sound) if sound else Extent()
     if head.startswith(trailers.VOC):
         return _inspect_voc(file, int.from_bytes(head[20:22], "little"), size)
-    return Layout()
+    return Extent()
 
 
 def find_files(file: BinaryFile) -> list[int]:
@@ -89,18 +88,18 @@ def find_files(file: BinaryFile) -> list[int]:
     return starts
 
 
-def _inspect_flac(file: BinaryFile, start: int, size: int, *, will_seek: bool) -> Layout:
+def _inspect_flac(file: BinaryFile, start: int, size: int, *, will_seek: bool) -> Extent:
     stream = flac.inspect(file, start=start, size=size)
     if stream is None:
-        return Layout()
+        return Extent()
     if stream.held == stream.promised and not (will_seek and not flac.is_in_order(file, start=start)):
-        return Layout(is_sequential=stream.first > 0, ends_whole=True)
+        return Extent(is_sequential=stream.first > 0, ends_whole=True)
     if (next_file := flac.find_next(file, begin=start)) is not None:
-        return Layout(next_file=next_file)
+        return Extent(next_file=next_file)
     # A header that promises more is right, unless the file was evidently cut out of another.
     is_wrong = stream.held is not None and (stream.held >= stream.promised or stream.first > 0)
     head = flac.corrected_head(file, stream) if is_wrong else b""
-    return Layout(
+    return Extent(
         breaks_off=stream.breaks_off,
         corrected=View(file, start=len(head), head=head) if is_wrong else None,
         is_sequential=stream.first > 0,
@@ -108,14 +107,14 @@ def _inspect_flac(file: BinaryFile, start: int, size: int, *, will_seek: bool) -
     )
 
 
-def _inspect_voc(file: BinaryFile, at: int, size: int) -> Layout:
+def _inspect_voc(file: BinaryFile, at: int, size: int) -> Extent:
     """Follows the blocks of a Creative Voice File: one byte for the type, 0 at the end, and three for the size."""
     while at < size:
         header = read_at(file, at, 4)
         if header[0] == 0:
-            return Layout(next_file=trailers.follow(file, size, at=at + 1, container=None)[1])
+            return Extent(next_file=trailers.follow(file, size, at=at + 1, container=None)[1])
         at += 4 + int.from_bytes(header[1:], "little")
-    return Layout(breaks_off=at > size)
+    return Extent(breaks_off=at > size)
 
 
 def _find_sphere(file: BinaryFile) -> SoundField | None:
@@ -134,16 +133,18 @@ def _find_sphere(file: BinaryFile) -> SoundField | None:
     return SoundField(start=header_bytes, stored=count * channels * sample_bytes)
 
 
-def _compare(file: BinaryFile, size: int, sound: SoundField, container: Chunks | None = None) -> Layout:
+def _compare(file: BinaryFile, size: int, sound: SoundField, container: Chunks | None = None) -> Extent:
     """Compares the size of the sound with what the file holds."""
     there = size - sound.start
     promised = max(0, sound.stored - sound.excess)
     is_unknown = promised > there and any(sound.stored in sizes for sizes in _UNKNOWN_SIZES)
     if there <= 0:
-        return Layout(breaks_off=promised > 0 and not is_unknown)
+        return Extent(breaks_off=promised > 0 and not is_unknown)
     held, next_file = there, None
     if promised < there:
         held, next_file = trailers.find_end(file, size, start=sound.start, promised=promised, container=container)
+    elif is_unknown and (next_file := trailers.find_next(file, sound.start, size)) is not None:
+        held = next_file - sound.start
     is_wrong = held != promised and sound.size_at is not None
     is_believed = container.is_believed if container else sound.size_at is not None
     corrected = None
@@ -151,7 +152,7 @@ def _compare(file: BinaryFile, size: int, sound: SoundField, container: Chunks |
         head = _corrected_head(file, sound, held, container) if is_wrong else read_at(file, 0, sound.start)
         stop = None if is_believed else sound.start + held
         corrected = View(file, start=sound.start, stop=stop, head=head)
-    return Layout(
+    return Extent(
         promised_share=1.0 if is_unknown else max(1.0, promised / max(1, held)),
         corrected=corrected,
         next_file=next_file,

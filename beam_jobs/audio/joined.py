@@ -1,17 +1,17 @@
 """Reads files that hold several files one after the other, such as chained Ogg, as one sound.
 
-A decoder would stop at the end of the first, or take the next for more of the same.
+A decoder would stop at the end of the first, or take the next for more of the same. `parts` splits Ogg, MP3 and what
+only FFmpeg reads. `headers` splits the rest, such as WAV, AIFF and FLAC, because it compares the sizes in their headers
+anyway.
 """
 
 import dataclasses
-import mmap
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import soxr
 
 from beam_jobs.audio import mp3, ogg, splitting
-from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source, content_of
+from beam_jobs.audio.sound import Content, DecodeError, Samples, Segment, Sound, Source, content_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def parts(source: Source) -> list[Part]:
 
 
 def read(files: Sequence[Part], segment: Segment, *, decode: Callable[..., Sound]) -> Sound:
-    """Reads a segment of the files as if they were one.
+    """Reads a segment of the files as if they were one, at the highest of their rates.
 
     Args:
         files: The files in order.
@@ -56,8 +56,8 @@ def read(files: Sequence[Part], segment: Segment, *, decode: Callable[..., Sound
     """
     if len(files) == 1 and segment.needed_s <= files[0].damaged_s:
         return decode(files[0].content, segment, by_ffmpeg=files[0].by_ffmpeg)
-    sounds: list[Sound] = []
-    length_s = 0.0
+    collected = Samples()
+    codec, length_s = "", 0.0
     for part in files:
         left_s = segment.needed_s - length_s
         if left_s <= 0:
@@ -70,20 +70,16 @@ def read(files: Sequence[Part], segment: Segment, *, decode: Callable[..., Sound
             if error.cause == "too short":  # Radio stations send empty links between two songs.
                 continue
             raise
-        sounds.append(sound)
+        collected.append(sound.samples, rate=sound.rate)
+        codec = codec or sound.codec
         length_s += sound.samples.size / sound.rate
-    if not sounds:
+    if not collected:
         raise DecodeError("too short", "no sample")
-    rate = max(sound.rate for sound in sounds)
+    samples, rate = collected.join(), collected.rate
     start_s, end_s = segment.bounds(length_s)
-    samples = np.concatenate([_at_rate(sound, rate) for sound in sounds])
-    return Sound(samples=samples[round(start_s * rate) : round(end_s * rate)], rate=rate, codec=sounds[0].codec)
+    return Sound(samples=samples[round(start_s * rate) : round(end_s * rate)], rate=rate, codec=codec)
 
 
-def _slices(content: bytes | mmap.mmap, starts: Sequence[int]) -> list[bytes]:
+def _slices(content: Content, starts: Sequence[int]) -> list[bytes]:
     ends = [*starts[1:], len(content)]
     return [content[start:end] for start, end in zip(starts, ends, strict=True)]
-
-
-def _at_rate(sound: Sound, rate: int) -> np.ndarray:
-    return sound.samples if sound.rate == rate else soxr.resample(sound.samples, sound.rate, rate, quality="HQ")

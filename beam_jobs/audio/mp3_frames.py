@@ -1,10 +1,10 @@
 """Finds the frames of an MP3 file without decoding them."""
 
 import dataclasses
-import mmap
 from typing import NamedTuple
 
-Content = bytes | bytearray | mmap.mmap
+from beam_jobs.audio import tags
+from beam_jobs.audio.sound import Content
 
 # Bit rates in kbit/s by MPEG version and layer; ISO 11172-3, section 2.4.2.3, and ISO 13818-3, section 2.4.2.3.
 _KBITS = {
@@ -21,11 +21,9 @@ _MONO = 0xC0  # From here on, the fourth byte of a header means one channel.
 _FRAMES_TO_BE_SURE = 3
 # Before the first frame there may be some rubbish.
 _SEARCH_BYTES = 2**16
-# Tags of several kinds. They may lie before, after and between the frames.
-_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
-_TAGS_THAT_END = (b"APETAGEX", b"LYRICS200")
-_ID3_HEADER_BYTES = 10
-_APE_HEADER_BYTES = 32
+_ENDS_OF_TAGS = (b"APETAGEX", b"LYRICS200")
+# A tag is looked for in so many bytes after the last frame.
+_TAG_SEARCH_BYTES = 10
 
 
 class Form(NamedTuple):
@@ -77,7 +75,7 @@ class Frames:
     gaps: list[Gap]
 
 
-def form_at(content: Content, start: int) -> Form | None:
+def form_at(content: Content | bytearray, start: int) -> Form | None:
     """Returns what the header of the frame at `start` says; None if no frame starts there."""
     if start + _HEADER_BYTES > len(content) or content[start] != 0xFF:
         return None
@@ -129,12 +127,13 @@ def _pass_gap(content: Content, start: int, frames: Frames) -> int:
     """Notes what lies between two frames, and returns where the next one starts."""
     # A tag may come in the middle of a frame, where a file was cut before another was appended.
     last = frames.starts[-1]
-    tags = [found for tag in _TAGS if (found := content.find(tag, last, start + _ID3_HEADER_BYTES)) >= 0]
-    if tags and min(tags) < start:
+    until = start + _TAG_SEARCH_BYTES
+    found = [at for tag in tags.BEGINNINGS if (at := content.find(tag, last, until)) >= 0]
+    if found and min(found) < start:
         frames.starts.pop()
-    first = min(tags, default=start)
+    first = min(found, default=start)
     after = _next_frame(content, _end_of_tag(content, first), until=len(content), sure=_FRAMES_TO_BE_SURE - 1)
-    is_tag = bool(tags) or any(content.find(tag, first, after) >= 0 for tag in _TAGS_THAT_END)
+    is_tag = bool(found) or any(content.find(tag, first, after) >= 0 for tag in _ENDS_OF_TAGS)
     frames.gaps.append(Gap(index=len(frames.starts), size=after - first, is_tag=is_tag))
     return after
 
@@ -153,7 +152,7 @@ def _is_frame(content: Content, start: int, *, sure: int) -> bool:
     """Whether `sure` frames of the same kind follow one another, unless a tag or the end comes before."""
     kind = None
     for _ in range(sure):
-        if kind is not None and (start >= len(content) or content[start : start + 16].startswith(_TAGS)):
+        if kind is not None and (start >= len(content) or content[start : start + 16].startswith(tags.BEGINNINGS)):
             return True
         form = form_at(content, start)
         if form is None or kind not in (None, (form.kind, is_mono(content, start))):
@@ -164,15 +163,8 @@ def _is_frame(content: Content, start: int, *, sure: int) -> bool:
 
 
 def _end_of_tag(content: Content, start: int) -> int:
-    """Returns where an ID3v2 or APE tag ends, which says how long it is; `start` for everything else."""
-    if content[start : start + 3] == b"ID3":
-        size = 0
-        for byte in content[start + 6 : start + 10]:
-            size = size << 7 | byte & 0x7F
-        return start + _ID3_HEADER_BYTES + size
-    if content[start : start + 8] == b"APETAGEX":
-        return start + _APE_HEADER_BYTES + int.from_bytes(content[start + 12 : start + 16], "little")
-    return start
+    """Returns where the tag that starts at `start` ends, if it says how long it is; `start` for everything else."""
+    return start + tags.size(content[start : start + tags.LONGEST_HEADER])
 
 
 def _forms() -> dict[int, Form]:

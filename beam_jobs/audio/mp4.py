@@ -1,11 +1,8 @@
 """Walks over the boxes of MP4 and QuickTime files. ISO/IEC 14496-12, section 4.2."""
 
-import mmap
 from collections.abc import Iterator
 
-from beam_jobs.audio.sound import Source, content_of
-
-Content = bytes | mmap.mmap
+from beam_jobs.audio.sound import Content, Source, content_of
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")
 _FILE = b"ftyp"

@@ -2,22 +2,18 @@
 
 Their header does not give a length, so only their end can tell whether they were cut short. The last page of a stream
 should carry an end-of-stream flag. A missing flag alone proves nothing, because recordings of radio streams and some
-encoders never set it. A file that ends inside a page was cut short, because programs write whole pages. A download that
-stops exactly between two pages, which are a few kilobytes long, is rare.
-
-A cut between two pages goes unnoticed.
+encoders never set it. A file that ends inside a page was cut short, because programs write whole pages. A cut exactly
+between two pages goes unnoticed; it is rare, because pages are a few kilobytes long.
 """
 
 import dataclasses
-import mmap
 import os
 import struct
 from collections.abc import Iterator
 
 from beam_jobs.audio import vorbis
-from beam_jobs.audio.sound import Source
-
-Content = bytes | mmap.mmap
+from beam_jobs.audio.sound import Content, Source, open_file
+from beam_jobs.audio.views import read_at
 
 # RFC 3533, section 6: capture pattern, version, flags, granule position, stream's serial number, page number, checksum,
 # number of segments. A table with the size of each segment follows, and then the segments.
@@ -42,7 +38,7 @@ class IncompletePage:
     granule: int
 
 
-_UNFILLED = IncompletePage(is_last=False, granule=0)
+_NOT_THE_LAST = IncompletePage(is_last=False, granule=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,10 +98,10 @@ def find_incomplete_page(source: Source) -> IncompletePage | None:
     tail = _tail(source, size=2 * _LARGEST_PAGE_BYTES)
     start = tail.rfind(CAPTURE_PATTERN)
     if start < 0:
-        return _UNFILLED if tail and _is_zeros(tail) else None
+        return _NOT_THE_LAST if tail and _is_zeros(tail) else None
     page = tail[start:]
     if len(page) < _HEADER.size:
-        return IncompletePage(is_last=False, granule=0)
+        return _NOT_THE_LAST
     _, _, flags, granule, *_, segments = _HEADER.unpack_from(page)
     sizes = page[_HEADER.size : _HEADER.size + segments]
     page_bytes = _HEADER.size + segments + sum(sizes)
@@ -113,10 +109,10 @@ def find_incomplete_page(source: Source) -> IncompletePage | None:
         return IncompletePage(is_last=bool(flags & _END_OF_STREAM), granule=granule)
     rest = page[page_bytes:]
     if rest and _is_zeros(rest) and not flags & _END_OF_STREAM:
-        return _UNFILLED
+        return _NOT_THE_LAST
     # The rest may be the first letters of the next page's capture pattern, or something else, such as tags.
     if rest and CAPTURE_PATTERN.startswith(rest):
-        return IncompletePage(is_last=False, granule=0)
+        return _NOT_THE_LAST
     return None
 
 
@@ -142,8 +138,5 @@ def _is_zeros(data: bytes) -> bool:
 
 
 def _tail(source: Source, *, size: int) -> bytes:
-    if isinstance(source, bytes):
-        return source[-size:]
-    with open(source, "rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-        return file.read()
+    with open_file(source) as file:
+        return read_at(file, max(0, file.seek(0, os.SEEK_END) - size), size)

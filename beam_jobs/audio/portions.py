@@ -21,7 +21,7 @@ def decode_in_portions(
     Args:
         path: A local path.
         sample_rate: Rate to resample to, in Hz.
-        begin: Called when a decoder begins. The portions of one that has failed before do not count.
+        begin: Called when a decoder begins. What another one sent before it failed does not count.
         send: Called with each portion, int16 (samples,).
 
     Raises:

@@ -8,11 +8,10 @@ import os
 import queue
 import threading
 
-import numpy as np
 from etils import epath
 
 from beam_jobs import storage
-from beam_jobs.audio import checks, ffmpeg, headers, joined, resample, sndfile
+from beam_jobs.audio import checks, ffmpeg, headers, joined, sndfile
 from beam_jobs.audio.sound import BinaryFile, DecodeError, Samples, Segment, Sound, Source, open_file
 from beam_jobs.audio.views import View
 
@@ -102,55 +101,44 @@ def _decode_part(source: Source, segment: Segment, *, by_ffmpeg: bool, loudest: 
 
 def _decode_file(source: Source, segment: Segment, *, loudest: bool) -> Sound:
     with open_file(source) as file:
-        layout = headers.inspect(file, will_seek=segment.start_s > 0)
-        if layout.next_file is not None:
+        extent = headers.inspect(file, will_seek=segment.start_s > 0)
+        if extent.next_file is not None:
             return _decode_joined(file, segment, loudest=loudest)
         try:
-            return _decode_one(layout.corrected or source, segment, layout, loudest=loudest)
+            return _decode_one(extent.corrected or source, segment, extent, loudest=loudest)
         except sndfile.JoinedError:
             return _decode_joined(file, segment, loudest=loudest)
 
 
 def _decode_joined(file: BinaryFile, segment: Segment, *, loudest: bool) -> Sound:
-    """Decodes a segment of several files that were joined, as one sound. Its rate is the highest of theirs."""
-    starts = headers.find_files(file)
-    sounds: list[Sound] = []
-    length_s = 0.0
-    for start, stop in itertools.pairwise([*starts, None]):
-        if length_s >= segment.needed_s:
-            break
-        sound = _decode_file(View(file, start=start, stop=stop), _WHOLE_FILE, loudest=loudest)
-        sounds.append(sound)
-        length_s += sound.samples.size / sound.rate
-    rate = max(sound.rate for sound in sounds)
-    samples = np.concatenate([resample.at_rate(sound, rate) for sound in sounds])
-    start_s, end_s = segment.bounds(length_s)
-    return Sound(samples=samples[round(start_s * rate) : round(end_s * rate)], rate=rate, codec=sounds[0].codec)
+    bounds = itertools.pairwise([*headers.find_files(file), None])
+    files = [joined.Part(content=View(file, start=start, stop=stop)) for start, stop in bounds]
+    return joined.read(files, segment, decode=functools.partial(_decode_part, loudest=loudest))
 
 
-def _decode_one(source: Source, segment: Segment, layout: headers.Layout, *, loudest: bool) -> Sound:
+def _decode_one(source: Source, segment: Segment, extent: headers.Extent, *, loudest: bool) -> Sound:
     """Decodes a segment with the decoder that can."""
     try:
-        sound = sndfile.read(source, segment, layout=layout, loudest=loudest)
+        sound = sndfile.read(source, segment, extent=extent, loudest=loudest)
     except sndfile.JoinedError:
         raise
     except sndfile.SndfileError as error:
-        sound = _decode_with_ffmpeg(source, segment, layout, loudest=loudest, sndfile_error=str(error))
-    if layout.breaks_off:
+        sound = _decode_with_ffmpeg(source, segment, extent, loudest=loudest, sndfile_error=str(error))
+    if extent.breaks_off:
         checks.check_end(sound, segment)
     return sound
 
 
 def _decode_with_ffmpeg(
-    source: Source, segment: Segment, layout: headers.Layout, *, loudest: bool, sndfile_error: str
+    source: Source, segment: Segment, extent: headers.Extent, *, loudest: bool, sndfile_error: str
 ) -> Sound:
     try:
         sound = ffmpeg.read(source, segment, sndfile_error=sndfile_error, loudest=loudest)
     except DecodeError as error:
-        if layout.breaks_off and error.cause in ("unreadable", "too short"):
+        if extent.breaks_off and error.cause in ("unreadable", "too short"):
             raise DecodeError("truncated", f"breaks off ({error})") from error
         raise
-    checks.check_promise(sound, segment, promised_share=layout.promised_share)
+    checks.check_promise(sound, segment, promised_share=extent.promised_share)
     return sound
 
 

@@ -27,7 +27,10 @@ def to_int16(sound: Sound, *, sample_rate: int) -> np.ndarray:
     Raises:
         DecodeError: The audio holds NaN or infinity, or exceeds full scale by far.
     """
-    return _in_16_bits(at_rate(sound, sample_rate))
+    samples = sound.samples
+    if sound.rate != sample_rate:
+        samples = soxr.resample(samples, sound.rate, sample_rate, quality="HQ")
+    return _in_16_bits(samples)
 
 
 def _in_16_bits(samples: np.ndarray) -> np.ndarray:
@@ -70,13 +73,6 @@ class Stream:
         if self._soxr is not None:
             samples = self._soxr.resample_chunk(np.ascontiguousarray(samples), last=is_last)
         return _in_16_bits(samples)
-
-
-def at_rate(sound: Sound, rate: int) -> np.ndarray:
-    """Returns the samples of a sound at another rate, in Hz."""
-    if sound.rate == rate:
-        return sound.samples
-    return soxr.resample(sound.samples, sound.rate, rate, quality="HQ")
 
 
 def _check_range(largest: float) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from beam_jobs.audio import checks, ffmpeg, flac
-from beam_jobs.audio.headers import Layout
+from beam_jobs.audio.headers import Extent
 from beam_jobs.audio.sound import BinaryFile, DecodeError, Samples, Segment, Sound, Source, open_file, to_mono
 
 # What libsndfile logs about an MP3 file without a Xing header. It then guesses the length from the size of the file and
@@ -29,13 +29,13 @@ class JoinedError(SndfileError):
     """The file is several that were joined to one, and libsndfile reads only the first."""
 
 
-def read(source: Source, segment: Segment, *, layout: Layout, loudest: bool) -> Sound:
+def read(source: Source, segment: Segment, *, extent: Extent, loudest: bool) -> Sound:
     """Reads a segment of a file.
 
     Args:
         source: The file.
         segment: What to read of it.
-        layout: What `headers.inspect` found out about the file.
+        extent: What `headers.inspect` found out about the file.
         loudest: Whether to return the loudest channel's magnitude at each time, instead of the mean of the channels.
 
     Raises:
@@ -45,7 +45,7 @@ def read(source: Source, segment: Segment, *, layout: Layout, loudest: bool) -> 
     """
     try:
         with open_file(source) as binary, _open(binary) as file:
-            return _read(file, segment, binary=binary, source=source, layout=layout, loudest=loudest)
+            return _read(file, segment, binary=binary, source=source, extent=extent, loudest=loudest)
     except (soundfile.SoundFileError, RuntimeError, MemoryError, ValueError, OSError) as error:
         raise _sndfile_error(error) from error
 
@@ -69,23 +69,23 @@ def _read(
     *,
     binary: BinaryFile,
     source: Source,
-    layout: Layout,
+    extent: Extent,
     loudest: bool,
 ) -> Sound:
     rate = file.samplerate
     checks.check_rate(rate)
     if file.format == "VOC":
         raise SndfileError("may have several blocks, whose headers libsndfile takes for sound")
-    if layout.is_sequential:
+    if extent.is_sequential:
         raise SndfileError("does not count its samples from 0")
-    held, promised = _held_and_promised(file, source, layout)
+    held, promised = _held_and_promised(file, source, extent)
     promised_s = promised / rate
     start_s, end_s = segment.bounds(promised_s)
     start = min(round(start_s * rate), held)
     count = max(0, min(round(end_s * rate), held) - start)
     if file.format == "FLAC":
         samples = _read_flac(
-            file, start, count, binary=binary, layout=layout, collected=segment.collect(), loudest=loudest
+            file, start, count, binary=binary, extent=extent, collected=segment.collect(), loudest=loudest
         )
     else:
         samples = _read_mono(file, start, count, collected=segment.collect(), loudest=loudest)
@@ -114,7 +114,7 @@ def _read_flac(
     count: int,
     *,
     binary: BinaryFile,
-    layout: Layout,
+    extent: Extent,
     collected: Samples,
     loudest: bool,
 ) -> np.ndarray:
@@ -134,7 +134,7 @@ def _read_flac(
     is_at_end = start + count >= file.frames
     if (is_at_end or samples.size < count) and flac.find_next(binary, begin=begin) is not None:
         raise JoinedError
-    if samples.size < count and layout.ends_whole:
+    if samples.size < count and extent.ends_whole:
         reason = str(_sndfile_error(error)) if error else f"{count - samples.size:,} samples are missing"
         raise DecodeError("truncated", f"some of its samples cannot be decoded ({reason})")
     if error:
@@ -157,7 +157,7 @@ def _read_mono(file: soundfile.SoundFile, start: int, count: int, *, collected: 
     return collected.join()
 
 
-def _held_and_promised(file: soundfile.SoundFile, source: Source, layout: Layout) -> tuple[int, float]:
+def _held_and_promised(file: soundfile.SoundFile, source: Source, extent: Extent) -> tuple[int, float]:
     """Returns how many samples the file holds, and how many it should.
 
     Raises:
@@ -165,7 +165,7 @@ def _held_and_promised(file: soundfile.SoundFile, source: Source, layout: Layout
     """
     if file.subtype.startswith("ALAC"):
         # The header counts the samples itself. Beyond the end of a file that was cut short, libsndfile invents some.
-        return int(file.frames / layout.promised_share), file.frames
+        return int(file.frames / extent.promised_share), file.frames
     if file.format in _FORMATS_WITH_LOGGED_LENGTH and (logged := _LOGGED_LENGTH.findall(file.extra_info)):
         return file.frames, max(file.frames, int(logged[-1]))
     if file.format == "MP3" and _GUESSED_LENGTH.search(file.extra_info):
@@ -174,5 +174,5 @@ def _held_and_promised(file: soundfile.SoundFile, source: Source, layout: Layout
             raise SndfileError("longer than the bit rate of its first frame suggests")
         return file.frames, counted or file.frames
     # A file may hold a byte, which is no sample.
-    is_cut_short = layout.promised_share > 1
-    return file.frames, layout.promised_share * max(file.frames, is_cut_short)
+    is_cut_short = extent.promised_share > 1
+    return file.frames, extent.promised_share * max(file.frames, is_cut_short)

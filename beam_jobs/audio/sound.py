@@ -15,6 +15,9 @@ from beam_jobs.audio.views import View
 Source = str | bytes | View
 """What a reader takes: the path of a local file, the content of a file, or a view of a file."""
 
+Content = bytes | mmap.mmap
+"""The bytes of a source, as `content_of` yields them."""
+
 BinaryFile = io.FileIO | io.BytesIO | View
 """A source that was opened."""
 
@@ -140,7 +143,7 @@ def open_source(source: Source) -> str | io.BytesIO | View:
 
 
 @contextlib.contextmanager
-def content_of(source: Source) -> Iterator[bytes | mmap.mmap]:
+def content_of(source: Source) -> Iterator[Content]:
     """Yields the bytes of a source. Those of a local file are mapped, so that only what is looked at is read."""
     if not isinstance(source, str):
         yield source if isinstance(source, bytes) else open_file(source).read()

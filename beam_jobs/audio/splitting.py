@@ -1,13 +1,10 @@
 """Finds where each file starts in a file that joins several, e.g. with `cat`."""
 
-import mmap
 import re
 from collections.abc import Callable, Iterator, Sequence
 
 from beam_jobs.audio import mp4, transport_stream
-from beam_jobs.audio.sound import Source, content_of
-
-Content = bytes | mmap.mmap
+from beam_jobs.audio.sound import Content, Source, content_of
 
 _EBML = bytes.fromhex("1A45DFA3")
 _MATROSKA_SEGMENT = bytes.fromhex("18538067")
@@ -67,11 +64,6 @@ def _riff_end(content: Content, start: int) -> int:
     return start + 8 + size + size % 2
 
 
-def _iff_end(content: Content, start: int) -> int:
-    size = int.from_bytes(content[start + 4 : start + 8], "big")
-    return start + 8 + size + size % 2
-
-
 def _asf_end(content: Content, start: int) -> int:
     """Returns where a WMA or WMV file ends: before the next header, or where its last object does."""
     end = start
@@ -117,8 +109,7 @@ def _pattern(text: bytes) -> re.Pattern[bytes]:
 
 # What a file of each format starts with, and where it ends.
 _HEADERS: Sequence[tuple[re.Pattern[bytes], Callable[[Content, int], int]]] = (
-    (_pattern(rb"RIFF.{4}(?:WAVE|AVI )"), _riff_end),
-    (_pattern(rb"FORM.{4}AIF[CF]"), _iff_end),
+    (_pattern(rb"RIFF.{4}AVI "), _riff_end),
     (_pattern(re.escape(_ASF)), _asf_end),
     (_pattern(re.escape(_EBML) + rb".{1,60}?(?:matroska|webm)"), _matroska_end),
     (_pattern(rb"wvpk.{4}[\x02-\x10]\x04"), _wavpack_end),

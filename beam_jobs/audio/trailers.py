@@ -1,8 +1,9 @@
 """Tells sound from what may follow the sound in a file, to find where it ends."""
 
 import re
+import struct
 
-from beam_jobs.audio import chunks
+from beam_jobs.audio import chunks, tags
 from beam_jobs.audio.chunks import Chunks
 from beam_jobs.audio.sound import BinaryFile, DecodeError
 from beam_jobs.audio.views import read_at
@@ -11,12 +12,15 @@ AU = b".snd"
 AU_LITTLE_ENDIAN = b"dns."
 SPHERE = b"NIST_1A\n"
 VOC = b"Creative Voice File\x1a"
-# How files begin that may be joined to another, besides those of `chunks.CONTAINERS`.
-_MAGIC = (AU, AU_LITTLE_ENDIAN, SPHERE, VOC, b"fLaC")
+# How files begin that may be joined to another, besides AU and those of `chunks.CONTAINERS`.
+_MAGIC = (SPHERE, VOC, b"fLaC\0\0\0\x22")
+_MAGIC_BYTES = 4
+_HEADER_BYTES = 32
+_MOST_AU_ENCODINGS = 27
+_BLOCK = 2**22
 # A size of more than 32 bits is stored without its upper bits.
 _WRAP = 2**32
-# What may follow the sound: tags, a few bytes of anything, and chunks, even if the file was cut short inside of one.
-_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
+# Besides tags, a few bytes of anything may follow the sound, and chunks, even if the file was cut short inside of one.
 _JUNK_BYTES = 1024
 _CHUNK_NAME = re.compile(rb"[A-Za-z0-9_.+() \xa9-]{4}")
 _USUAL_CHUNKS = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"_PMX", b"cue ", b"smpl", b"JUNK", b"PAD ", b"FLLR")
@@ -47,16 +51,18 @@ def find_end(
             goes_on, next_file = follow(file, size, at=at, container=container)
             if not goes_on:
                 return end - start, next_file
-    return size - start, None
+    # This file does not know its size, or breaks off. In both cases another one may have been joined to it.
+    next_file = find_next(file, start, size)
+    return (size if next_file is None else next_file) - start, next_file
 
 
 def follow(file: BinaryFile, size: int, *, at: int, container: Chunks | None) -> tuple[bool, int | None]:
     """Returns whether sound goes on at an offset, and where another file begins, or None; see `find_end`."""
     while size - at > _JUNK_BYTES:
-        head = read_at(file, at, 32)
-        if (head[:4], head[8:12]) in chunks.CONTAINERS or head.startswith(_MAGIC):
+        head = read_at(file, at, _HEADER_BYTES)
+        if _is_header(head):
             return False, at
-        if head.startswith(_TAGS) or _is_zero(file, at, size):
+        if head.startswith(tags.BEGINNINGS) or _is_zero(file, at, size):
             return False, None
         if container is None:
             return True, None
@@ -69,6 +75,43 @@ def follow(file: BinaryFile, size: int, *, at: int, container: Chunks | None) ->
             return True, None
         at = after
     return False, None
+
+
+def parse_au(head: bytes) -> tuple[str, tuple[int, ...]]:
+    """Reads the header of an AU file.
+
+    Returns:
+        The byte order, see `struct`; and where the sound begins, its size, its encoding, its rate and its channels.
+    """
+    order = ">" if head.startswith(AU) else "<"
+    return order, struct.unpack_from(f"{order}5I", head.ljust(_HEADER_BYTES, b"\0"), 4)
+
+
+def find_next(file: BinaryFile, begin: int, size: int) -> int | None:
+    """Returns where the next file of the same format begins that was joined to a file; None if there is none.
+
+    Args:
+        file: The file.
+        begin: Where to begin the search, in the file's sound.
+        size: The size of the file in bytes.
+    """
+    magic = read_at(file, 0, _MAGIC_BYTES)
+    for offset in range(begin, size, _BLOCK):
+        block = read_at(file, offset, _BLOCK + _HEADER_BYTES)
+        at = block.find(magic)
+        while at >= 0:
+            if _is_header(block[at : at + _HEADER_BYTES]):
+                return offset + at
+            at = block.find(magic, at + 1)
+    return None
+
+
+def _is_header(head: bytes) -> bool:
+    """Whether a file begins with these bytes. The four letters of AU alone may be sound."""
+    if not head.startswith((AU, AU_LITTLE_ENDIAN)):
+        return (head[:4], head[8:12]) in chunks.CONTAINERS or head.startswith(_MAGIC)
+    _, (start, _, encoding, _, channels) = parse_au(head)
+    return 24 <= start < 2**16 and 0 < encoding <= _MOST_AU_ENCODINGS and 0 < channels < 2**8
 
 
 def _is_zero(file: BinaryFile, at: int, size: int) -> bool:

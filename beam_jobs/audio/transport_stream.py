@@ -3,12 +3,11 @@
 FFmpeg goes on with the numbers of the first. ISO/IEC 13818-1, sections 2.4.3 and 2.4.4.
 """
 
-import mmap
 from collections.abc import Iterator
 
 import numpy as np
 
-Content = bytes | mmap.mmap
+from beam_jobs.audio.sound import Content
 
 _SYNC = b"G"
 _BYTES = 188

@@ -53,8 +53,8 @@ class Quarantined(NamedTuple):
 
     Attributes:
         clip: What the row tells about the clip. If it does not even tell an id, the id is "<list>:<line>".
-        cause: "missing", "malformed row", "wrong label", "duplicate id", or "unreadable" for a folder that cannot be
-            read and for a file whose name is not UTF-8.
+        cause: "missing", "malformed row", "wrong label", "duplicate id", or "unreadable" for a folder, link or pipe
+            that cannot be read and for a file whose name is not UTF-8.
         message: One sentence. It names the list and the line if the row itself is wrong.
     """
 

@@ -23,9 +23,11 @@ ROOT_ENTRIES = frozenset({"artifacts", "logs", "metadata.sqlite", "report.json",
 REPEATED = "files under a second name, by a link"
 """Reason for leaving out what is in `Found.repeated`."""
 
+NO_FILE = "it is a pipe, a socket or a device, not a file"
+"""Reason for not reading what need not end and could make a decoder wait."""
+
 _MACOS_FOLDER = "__MACOSX"  # Archives of macOS keep there what is no content of the files.
 _MOST_SUFFIXES = 20
-_NO_FILE = "neither a file nor a folder"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,8 +71,8 @@ class Found:
 def walk(folder: str) -> Found:
     """Finds the files below a folder, local or remote.
 
-    On this machine no file is looked at except links, and on Cloud Storage it takes one call per folder and thousand
-    files, and no call per file. Of the names of a file, the first by name counts, and a link never before a real name.
+    On this machine it looks at links, but at no file. On Cloud Storage it takes a call for each folder and each
+    thousand files. Of several names of a file, the first in order counts; a link only if there is no other name.
 
     Raises:
         OSError: The folder itself cannot be read.
@@ -111,9 +113,10 @@ class _Walk:
         self._others: list[str] = []
         self._repeated: set[str] = set()
         self._unreadable: dict[str, str] = {}
-        # Device and inode -> the name. Of files only audio, and by device, because a pair takes more memory.
         self._folders: dict[tuple[int, int], str] = {}
+        """Device and inode -> name."""
         self._files: dict[int, dict[int, str]] = {}
+        """Device -> inode -> name, of the audio files; pairs would take more memory."""
 
     def found(self) -> Found:
         folders, links = [""], []
@@ -182,7 +185,7 @@ class _Walk:
                     names.audio.append(name)
                     self._note_file(name, inode=entry.inode(), inodes=inodes)
                 else:
-                    self._unreadable[name] = _NO_FILE
+                    self._unreadable[name] = NO_FILE
         return names.without_root(folder) if is_root else names
 
     def _follow(self, links: list[str]) -> list[str]:
@@ -207,7 +210,7 @@ class _Walk:
                 inodes = self._files.setdefault(status.st_dev, {})
                 self._note_file(name, inode=status.st_ino, inodes=inodes, is_link=True)
             else:
-                self._unreadable[name] = _NO_FILE
+                self._unreadable[name] = NO_FILE
         return folders[::-1]
 
     def _is_known_folder(self, status: os.stat_result, folder: str) -> bool:

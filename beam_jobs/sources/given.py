@@ -18,7 +18,7 @@ class Given(NamedTuple):
 
     Attributes:
         files: Paths of the files to read: what was given itself, whatever its suffix, and the audio below folders.
-        unreadable: Path of a folder, a link or the like that cannot be read -> the reason.
+        unreadable: Path of a folder, a link, a pipe or the like that cannot be read -> the reason.
         left_out: What it is -> number of files below the folders that are not read.
     """
 
@@ -42,7 +42,10 @@ def find(paths: Sequence[str]) -> Given:
     left_out: Counter[str] = Counter()
     for path in paths:
         if not _is_folder(path):
-            found.append(path)
+            if storage.is_remote(path) or os.path.isfile(path):
+                found.append(path)
+            else:
+                unreadable[path] = files.NO_FILE
             continue
         try:
             below = files.walk(path)

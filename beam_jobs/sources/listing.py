@@ -134,7 +134,7 @@ def _quarantine_misnamed(name: str) -> Quarantined:
 
 def _quarantine_unreadable(name: str, reason: str) -> Quarantined:
     clip = Clip(clip_id=_printable(name), path=_printable(name))
-    return Quarantined(clip, "unreadable", f"{reason}; repair it or give this user the right to read it")
+    return Quarantined(clip, "unreadable", f"{reason}; repair or remove it, or give this user the right to read it")
 
 
 def _printable(name: str) -> str:

@@ -20,7 +20,7 @@ _SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 class Lists(NamedTuple):
-    """The lists of each kind, relative to the source. By their first lines, only those of the uppermost folders count.
+    """The lists of each kind, relative to the source. Those known by their first lines are of the uppermost folders.
 
     Attributes:
         esc50: Lists of ESC-50's clips.

@@ -1,4 +1,4 @@
-"""The functions behind the SavedModel's signatures. They embed the sub-clips of long clips a few at a time."""
+"""The functions behind the SavedModel's signatures. They embed long clips in portions of a few sub-clips."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +17,7 @@ _State = Mapping[str, tf.Tensor | tf.TensorArray]
 def embed_subclips(model: DualEncoder, audio: tf.Tensor) -> dict[str, tf.Tensor]:
     """Embeds all sub-clips like `models.subclips.embed_subclips`.
 
-    The memory that it takes grows with the number of clips. Of their length, only the result and the audio depend.
+    Its memory grows with the number of clips, but not with their length, apart from that of the audio and the result.
 
     Args:
         model: The model.
@@ -27,15 +27,15 @@ def embed_subclips(model: DualEncoder, audio: tf.Tensor) -> dict[str, tf.Tensor]
         Name of the embedding -> (batch, subclips, dim).
     """
 
-    def write(part: tf.Tensor, embedded: Mapping[str, tf.Tensor], arrays: _State) -> _State:
+    def write(portion: tf.Tensor, embedded: Mapping[str, tf.Tensor], arrays: _State) -> _State:
         # `concat` joins along the first axis.
-        return {name: array.write(part, tf.transpose(embedded[name], (1, 0, 2))) for name, array in arrays.items()}
+        return {name: array.write(portion, tf.transpose(embedded[name], (1, 0, 2))) for name, array in arrays.items()}
 
     arrays = {
         name: tf.TensorArray(tf.float32, size=0, dynamic_size=True, infer_shape=False, element_shape=(None, None, dim))
         for name, dim in _dims(model).items()
     }
-    arrays = _embed_in_parts(model, audio, write, arrays)
+    arrays = _embed_in_portions(model, audio, write, arrays)
     return {name: tf.transpose(array.concat(), (1, 0, 2)) for name, array in arrays.items()}
 
 
@@ -46,28 +46,28 @@ def embed_clips(model: DualEncoder, audio: tf.Tensor) -> dict[str, tf.Tensor]:
         return {name: total + tf.reduce_sum(embedded[name], axis=1) for name, total in sums.items()}
 
     sums = {name: tf.zeros((tf.shape(audio)[0], dim)) for name, dim in _dims(model).items()}
-    sums = _embed_in_parts(model, audio, add, sums)
+    sums = _embed_in_portions(model, audio, add, sums)
     count = tf.cast(_count(model, audio), tf.float32)
     return {name: total / count for name, total in sums.items()}
 
 
-def _embed_in_parts(
+def _embed_in_portions(
     model: DualEncoder,
     audio: tf.Tensor,
     take: Callable[[tf.Tensor, Mapping[str, tf.Tensor], _State], _State],
     state: _State,
 ) -> _State:
-    """Embeds the sub-clips of all clips part by part; `take` adds the part of a given number to the state."""
+    """Embeds the sub-clips of all clips portion by portion; `take` adds the portion of a given number to the state."""
     count = _count(model, audio)
-    size = tf.maximum(1, SUBCLIPS_AT_A_TIME // tf.shape(audio)[0])  # Sub-clips of each clip in a part.
+    size = tf.maximum(1, SUBCLIPS_AT_A_TIME // tf.shape(audio)[0])  # Sub-clips of each clip in a portion.
 
-    def embed_part(part: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
-        numbers = tf.range(part * size, tf.minimum((part + 1) * size, count))
-        return part + 1, take(part, subclips.embed_subclips(model, audio, numbers), state)
+    def embed_portion(portion: tf.Tensor, state: _State) -> tuple[tf.Tensor, _State]:
+        numbers = tf.range(portion * size, tf.minimum((portion + 1) * size, count))
+        return portion + 1, take(portion, subclips.embed_subclips(model, audio, numbers), state)
 
-    # Parallel iterations would have several parts in memory.
+    # Parallel iterations would have several portions in memory.
     _, state = tf.while_loop(
-        lambda part, _: part * size < count, embed_part, (tf.constant(0), state), parallel_iterations=1
+        lambda portion, _: portion * size < count, embed_portion, (tf.constant(0), state), parallel_iterations=1
     )
     return state
 

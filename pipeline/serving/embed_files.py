@@ -5,7 +5,6 @@ import errno
 import math
 import os
 import pathlib
-import stat
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -22,16 +21,11 @@ from components.embedding_info import EmbeddingInfo
 from components.errors import DamagedFile, UserError
 from pipeline import checksums
 
+# As in `components.exporter.endpoints`, which would import TensorFlow.
 _SUBCLIPS_AT_A_TIME = 32
 _RULES = audio.Rules(timeout_s=60.0)
 # Decoding takes 0.1 GiB for files of any length, and more for a few rare ones.
 _DECODER_BYTES = 4 * 2**30
-_KINDS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 
 class EmbeddedFiles(NamedTuple):
@@ -39,7 +33,7 @@ class EmbeddedFiles(NamedTuple):
 
     Attributes:
         count: Number of files that were embedded.
-        quarantined: Path of a file that could not be decoded, or of a folder that cannot be read -> the reason.
+        quarantined: Path of a file that could not be decoded, or of a folder that cannot be read -> cause and reason.
         left_out: What it is -> number of files below the folders that are not audio, see `sources.describe`.
     """
 
@@ -70,29 +64,16 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
     found = _find(files)
     if not os.path.isdir(os.path.dirname(os.path.abspath(output))) or os.path.isdir(output):
         raise UserError(f"--output {output} is not a file in a folder that exists: name another.")
-    # Imported here so that wrong arguments are reported before the seconds that TensorFlow takes to load.
-    import tensorflow as tf
-
-    try:
-        with storage.without_wildcards(saved_model) as readable:
-            signatures = tf.saved_model.load(readable).signatures
-    except Exception as error:  # TensorFlow raises errors of many types for damaged files.
-        raise _load_error(saved_model, error) from error
-
-    def embed(samples: np.ndarray, *, signature: str) -> dict[str, np.ndarray]:
-        outputs = signatures[signature](audio=tf.constant(pcm.to_float(samples[None])))
-        return {name: values.numpy()[0] for name, values in outputs.items()}
-
+    embed = _load(saved_model)
     columns: dict[str, list[str | np.ndarray]] = {"path": []}
-    quarantined = found.unreadable
+    quarantined = {path: f"unreadable: {reason}" for path, reason in found.unreadable.items()}
     decoder = Decoder(sample_rate=info.sample_rate, rules=_RULES, memory_bytes=_DECODER_BYTES)
     with contextlib.closing(decoder):
         for path in found.files:
             try:
                 with Spool() as spool:
-                    _check_is_file(path)
                     decoder.decode_file(path, spool)
-                    embeddings = _embed_in_parts(spool, embed=embed, info=info)
+                    embeddings = _embed_in_portions(spool, embed=embed, info=info)
             except audio.DecodeError as error:
                 quarantined[path] = f"{error.cause}: {error}"
                 continue
@@ -110,22 +91,32 @@ def embed_files(saved_model: str, files: Sequence[str], *, output: str) -> Embed
     return EmbeddedFiles(count=count, quarantined=quarantined, left_out=found.left_out)
 
 
-def _check_is_file(path: str) -> None:
-    """Raises DecodeError for what is no file, e.g. a pipe, which would never end."""
-    with contextlib.suppress(OSError):  # The decoder says what is wrong.
-        kind = stat.S_IFMT(os.stat(path).st_mode)
-        if kind in _KINDS:
-            raise audio.DecodeError("unreadable", f"it is {_KINDS[kind]}, not a file")
+def _load(saved_model: str) -> Callable[..., dict[str, np.ndarray]]:
+    """Returns a function that calls a signature of a SavedModel on int16 (samples,) and returns its outputs."""
+    # Imported here so that wrong arguments are reported before the seconds that TensorFlow takes to load.
+    import tensorflow as tf
+
+    try:
+        with storage.without_wildcards(saved_model) as readable:
+            signatures = tf.saved_model.load(readable).signatures
+    except Exception as error:  # TensorFlow raises errors of many types for damaged files.
+        raise _load_error(saved_model, error) from error
+
+    def embed(samples: np.ndarray, *, signature: str) -> dict[str, np.ndarray]:
+        outputs = signatures[signature](audio=tf.constant(pcm.to_float(samples[None])))
+        return {name: values.numpy()[0] for name, values in outputs.items()}
+
+    return embed
 
 
-def _embed_in_parts(
+def _embed_in_portions(
     samples: Spool, *, embed: Callable[..., dict[str, np.ndarray]], info: EmbeddingInfo
 ) -> dict[str, np.ndarray]:
-    """Embeds a file, a few of its sub-clips at a time, because a SavedModel may embed all that it gets at once.
+    """Embeds a file in portions of a few sub-clips, because SavedModels of earlier versions embed all at once.
 
     Args:
         samples: The samples of the file.
-        embed: Calls a signature of the model on int16 (samples,) and returns its outputs.
+        embed: See `_load`.
         info: Describes the model.
 
     Returns:
@@ -138,7 +129,7 @@ def _embed_in_parts(
         return embed(samples.read(0, len(samples)), signature="serving_default")
     sums: dict[str, np.ndarray] = {}
     for first in range(0, count, _SUBCLIPS_AT_A_TIME):
-        # The model cuts a part that starts and ends with sub-clips into the same sub-clips as the whole.
+        # The model cuts a portion that starts and ends with a sub-clip into the same sub-clips as the whole.
         start, end = min(first * stride, last), (first + _SUBCLIPS_AT_A_TIME - 1) * stride + crop
         for name, values in embed(samples.read(start, end), signature="windows").items():
             sums[name] = sums.get(name, 0.0) + values.sum(axis=0)
@@ -178,7 +169,7 @@ def _damaged(what: str, *, path: str) -> DamagedFile:
 
 def _load_error(saved_model: str, error: Exception) -> UserError:
     """Returns the error of a SavedModel that TensorFlow cannot load: it is damaged, unless the error says otherwise."""
-    # Imported here for the reason in `embed_files`; it is loaded by now.
+    # Imported here for the reason in `_load`; it is loaded by now.
     import tensorflow as tf
 
     reason = error_text.first_line(error)

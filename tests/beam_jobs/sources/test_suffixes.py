@@ -1,5 +1,7 @@
 """The suffixes by which audio is found, against what libsndfile and FFmpeg write and the decoder reads."""
 
+import contextlib
+import itertools
 import os
 import pathlib
 
@@ -8,6 +10,7 @@ import numpy as np
 import soundfile
 
 from beam_jobs import audio, sources
+from beam_jobs.audio import containers
 from beam_jobs.sources import given, suffixes
 from tests.beam_jobs.sources.folders import read_by_both
 
@@ -32,6 +35,45 @@ BY_SNDFILE = {
     "pvf": "PVF", "svx": "SVX", "iff": "SVX", "sph": "NIST", "nist": "NIST", "avr": "AVR", "flac": "FLAC",
     "ogg": "OGG", "opus": "OGG", "mp3": "MP3",
 }  # fmt: skip
+
+# Format -> suffixes that are usual for it, although neither FFmpeg nor libsndfile lists them.
+UNLISTED = {
+    "wav": "wave bwf",
+    "au": "snd",
+    "paf": "fap",
+    "svx": "8svx 16svx",
+    "ogg": "oga ogv ogx ogm opus spx",
+    "mp3": "mp1 mpga",
+    "mov": "m4v m4r m4p 3ga 3gpp 3gpp2 qt f4a f4b",
+    "aac": "adts",
+    "amr": "awb",
+    "mpc": "mp+ mpp",
+    "oma": "at3",
+    "iff": "dff",
+    "matroska": "weba",
+    "avi": "divx",
+    "mpeg": "mpe m2p vob mod tod",
+    "mpegts": "trp",
+    "rm": "rmvb",
+}
+# Names of formats that are no suffix; suffixes that usually mean pictures, text or numbers; and what FFmpeg has no
+# decoder for.
+NOT_SEARCHED = """
+    amrnb amrwb matroska mpc8 mpegts nistsphere smjpeg spdif wavarc
+    apl avif heic heif htk ism mac mat4 mat5 mjpg mks mpc2k raw sd2 sol vqe vql wa
+    ac4
+"""
+
+
+def listed_suffixes():
+    """Returns the suffixes that FFmpeg and libsndfile list for the formats that are read, and the formats' names."""
+    found = {name.lower() for name in soundfile.available_formats()} | set(containers.FORMATS)
+    for name, mode in itertools.product(av.formats_available, "rw"):
+        with contextlib.suppress(ValueError):  # Some formats are only read, others only written.
+            container_format = av.format.ContainerFormat(name, mode)
+            if set(container_format.name.split(",")) & set(containers.FORMATS):
+                found |= container_format.extensions
+    return found
 
 
 def write(path, noise):
@@ -71,6 +113,13 @@ def test_files_of_every_common_format_are_found_and_decoded(tmp_path):
     assert read_by_both(tmp_path) == sorted(written)
     lengths = {name: len(audio.decode_file(tmp_path / name)) for name in written}
     assert all(15000 <= length <= 18500 for length in lengths.values()), lengths
+
+
+def test_the_suffixes_are_those_of_the_formats_that_are_read():
+    listed, unlisted = listed_suffixes(), set(" ".join(UNLISTED.values()).split())
+    assert set(UNLISTED) <= listed
+    assert set(suffixes.AUDIO + suffixes.VIDEO) <= listed | unlisted
+    assert listed - set(suffixes.AUDIO + suffixes.VIDEO) <= set(NOT_SEARCHED.split())
 
 
 def test_a_relative_name_with_a_colon_is_no_protocol(tmp_path, monkeypatch):

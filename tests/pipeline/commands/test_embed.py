@@ -73,7 +73,7 @@ def test_a_long_file_is_embedded_in_parts_with_the_same_mean(model, exported, sa
 
     with Spool() as spool:
         spool.append(noise)
-        embedded = embed_files._embed_in_parts(spool, embed=embed, info=info)
+        embedded = embed_files._embed_in_portions(spool, embed=embed, info=info)
     assert max(seen) <= 8000 + 31 * 4000
     expected = subclips.embed_clips(model, noise[None].astype(np.float32) / 32768)
     np.testing.assert_allclose(embedded["embedding"], expected["embedding"][0], rtol=1e-3, atol=1e-4)
