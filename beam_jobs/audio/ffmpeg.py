@@ -128,7 +128,11 @@ def _decode_track(
             may_jump=containers.may_jump(container),
             collected=segment.collect(),
         ),
-        losses=Losses(track, is_alone=len(container.streams) == 1),
+        losses=Losses(
+            track,
+            is_alone=len(container.streams) == 1,
+            is_resumed=containers.format_name(container) == "matroska",
+        ),
     )
     timeline, losses = decoded.timeline, decoded.losses
     to_float = _Converter()
