@@ -13,9 +13,9 @@ from beam_jobs.audio.sound import DecodeError, Source, content_of, open_source
 # image sequences, network sessions, devices), and those that FFmpeg recognizes only by the name of the file, such as
 # raw PCM: any file can be called `a.ul`.
 _FORMATS = """
-    aa aac aax ac3 ac4 aea aiff amr amrnb amrwb ape asf au avi bonk caf dsf dss dts dtshd dv eac3 flac flv gsm gxf iamf
-    iff ircam ivr kux loas matroska mlp mmf mov mp3 mpc mpc8 mpeg mpegts mxf nistsphere nsv nut nuv ogg oma osq paf pva
-    qcp qoa rm rso sds shn smjpeg sol sox spdif swf tak truehd tta voc vqf w64 wav wavarc wsd wtv wv wve xa xwma
+    aa aac aax ac3 ac4 aea aiff amr amrnb amrwb ape asf au avi bonk caf dsf dss dts dtshd dv eac3 flac flv gsm gxf hcom
+    iamf iff ircam ivr kux loas matroska mlp mmf mov mp3 mpc mpc8 mpeg mpegts mxf nistsphere nsv nut nuv ogg oma osq paf
+    pva qcp qoa rm rso sds shn smjpeg sol sox spdif swf tak truehd tta voc vqf w64 wav wavarc wsd wtv wv wve xa xwma
 """
 # Formats with the player's clock: each packet says when it sounds, and pauses are not stored. In the others, sound
 # follows on sound.
