@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import av
 from av.stream import Disposition
 
-from beam_jobs.audio.sound import DecodeError, Source, content_of, open_source
+from beam_jobs.audio.sound import DecodeError, Source, content_of, open_file, open_source
+from beam_jobs.audio.views import View
 
 # FFmpeg's names of the formats that may be read. Left out are those that name other files or addresses (playlists,
 # image sequences, network sessions, devices), and those that FFmpeg recognizes only by the name of the file, such as
@@ -61,6 +62,12 @@ def open_container(source: Source) -> av.container.InputContainer:
         if error.errno == errno.EINVAL:
             raise DecodeError("unreadable", "is in no known format of sound or video") from error
         raise
+
+
+def check_content(source: Source) -> None:
+    """Raises the errors of `open_container` for a file that FFmpeg only opens because of its suffix."""
+    with open_file(source) as file, open_container(View(file)):
+        pass
 
 
 def format_name(container: av.container.InputContainer) -> str:

@@ -49,6 +49,8 @@ def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool)
     """
     try:
         decoded = _decode(source, segment, loudest=loudest)
+        if not decoded.timeline:
+            containers.check_content(source)
     except (av.FFmpegError, ValueError) as error:
         raise _unreadable(sndfile_error, error) from error
     timeline = decoded.timeline

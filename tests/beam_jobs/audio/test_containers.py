@@ -188,3 +188,11 @@ def test_amr_of_a_telephone_that_sends_little_in_a_pause():
     assert len(paused) < 0.8 * len(whole)
     assert media.seconds(paused) == media.seconds(whole)
     assert media.seconds(paused * 2) == 2 * media.seconds(whole)
+
+
+@pytest.mark.parametrize("suffix", ["flac", "mlp", "thd", "qoa"])
+def test_a_page_that_is_named_as_sound_is_of_no_known_format(tmp_path, suffix):
+    """FFmpeg opens it for its suffix, and finds no frame in it."""
+    (tmp_path / f"a.{suffix}").write_bytes(b"<!DOCTYPE html><html><body>404 Not Found</body></html>\n" * 400)
+    cause, _ = failure(str(tmp_path / f"a.{suffix}"))
+    assert cause == "unreadable"
