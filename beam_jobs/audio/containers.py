@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import av
 from av.stream import Disposition
 
-from beam_jobs.audio.sound import DecodeError, Source, content_of, open_source
+from beam_jobs.audio.sound import DecodeError, Source, content_of, open_file, open_source
+from beam_jobs.audio.views import View
 
 _FORMATS = """
-    aa aac aax ac3 ac4 aea aiff amr amrnb amrwb ape asf au avi bonk caf dsf dss dts dtshd dv eac3 flac flv gsm gxf iamf
-    iff ircam ivr kux loas matroska mlp mmf mov mp3 mpc mpc8 mpeg mpegts mxf nistsphere nsv nut nuv ogg oma osq paf pva
-    qcp qoa rm rso sds shn smjpeg sol sox spdif swf tak truehd tta voc vqf w64 wav wavarc wsd wtv wv wve xa xwma
+    aa aac aax ac3 ac4 aea aiff amr amrnb amrwb ape asf au avi bonk caf dsf dss dts dtshd dv eac3 flac flv gsm gxf hcom
+    iamf iff ircam ivr kux loas matroska mlp mmf mov mp3 mpc mpc8 mpeg mpegts mxf nistsphere nsv nut nuv ogg oma osq paf
+    pva qcp qoa rm rso sds shn smjpeg sol sox spdif swf tak truehd tta voc vqf w64 wav wavarc wsd wtv wv wve xa xwma
 """
 FORMATS = tuple(_FORMATS.split())
 """FFmpeg's names of the formats that may be read.
@@ -66,6 +67,12 @@ def open_container(source: Source) -> av.container.InputContainer:
         if error.errno == errno.EINVAL:
             raise DecodeError("unreadable", "is in no known format of sound or video") from error
         raise
+
+
+def check_content(source: Source) -> None:
+    """Raises the errors of `open_container` for a file that FFmpeg only opens because of its suffix."""
+    with open_file(source) as file, open_container(View(file)):
+        pass
 
 
 def format_name(container: av.container.InputContainer) -> str:

@@ -11,6 +11,9 @@ from beam_jobs.audio.losses import Losses
 from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source, to_mono
 from beam_jobs.audio.timeline import Timeline
 
+# FFmpeg's own decoders of AMR do not know the frames that telephones send instead of silence.
+_OTHER_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
+
 
 @dataclasses.dataclass(kw_only=True)
 class _Decoded:
@@ -46,6 +49,8 @@ def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool)
     """
     try:
         decoded = _decode(source, segment, loudest=loudest)
+        if not decoded.timeline:
+            containers.check_content(source)
     except (av.FFmpegError, ValueError) as error:
         raise _unreadable(sndfile_error, error) from error
     timeline = decoded.timeline
@@ -111,14 +116,30 @@ def _decode(source: Source, segment: Segment, *, loudest: bool) -> _Decoded:
     while True:
         with containers.open_container(source) as container:
             tracks = containers.tracks(container, source)
+            name = tracks[index].codec_context.name
             decoded = _decode_track(container, tracks[index], segment, loudest=loudest)
+        if name in _OTHER_DECODERS and isinstance(decoded.losses.error, av.error.PatchWelcomeError):
+            with containers.open_container(source) as container:
+                track = containers.tracks(container, source)[index]
+                decoded = _decode_track(container, track, segment, loudest=loudest, decoder=_other_decoder(track))
         index += 1
         if decoded.timeline or index == len(tracks):
             return decoded
 
 
+def _other_decoder(track: av.AudioStream) -> av.AudioCodecContext:
+    decoder = av.CodecContext.create(_OTHER_DECODERS[track.codec_context.name], "r")
+    decoder.sample_rate, decoder.layout = track.rate, track.layout
+    return decoder
+
+
 def _decode_track(
-    container: av.container.InputContainer, track: av.AudioStream, segment: Segment, *, loudest: bool
+    container: av.container.InputContainer,
+    track: av.AudioStream,
+    segment: Segment,
+    *,
+    loudest: bool,
+    decoder: av.AudioCodecContext | None = None,
 ) -> _Decoded:
     decoded = _Decoded(
         codec=f"{containers.format_name(container)}/{track.codec_context.name}",
@@ -128,7 +149,11 @@ def _decode_track(
             may_jump=containers.may_jump(container),
             collected=segment.collect(),
         ),
-        losses=Losses(track, is_alone=len(container.streams) == 1),
+        losses=Losses(
+            track,
+            is_alone=len(container.streams) == 1,
+            is_resumed=containers.format_name(container) == "matroska",
+        ),
     )
     timeline, losses = decoded.timeline, decoded.losses
     to_float = _Converter()
@@ -136,7 +161,7 @@ def _decode_track(
         for packet in _packets(container, track):
             pauses_s = timeline.pauses_s
             try:
-                for frame in packet.decode():
+                for frame in decoder.decode(packet) if decoder else packet.decode():
                     for block in to_float(frame):
                         samples = to_mono(block, channel_axis=0, loudest=loudest)
                         timeline.add(samples, rate=frame.rate, time_s=frame.time, until_s=segment.needed_s)

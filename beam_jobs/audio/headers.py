@@ -17,6 +17,10 @@ from beam_jobs.audio.views import View, read_at
 
 # Programs that write to a pipe do not know the size. They leave the largest number, or one that is a little less.
 _UNKNOWN_SIZES = (range(2**31 - 2**16, 2**31 + 2**16), range(2**32 - 2**16, 2**32), range(2**63 - 2**16, 2**64))
+# The type of a block of sound in a Creative Voice File, whose size sox gives 8 bytes too small.
+_VOC_SOUND = 9
+_SOX_ERROR = 8
+_VOC_ENDS = (b"\0", b"\0" + trailers.VOC)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,6 +118,8 @@ def _inspect_voc(file: BinaryFile, at: int, size: int) -> Extent:
         if header[0] == 0:
             return Extent(next_file=trailers.follow(file, size, at=at + 1, container=None)[1])
         at += 4 + int.from_bytes(header[1:], "little")
+        if header[0] == _VOC_SOUND and read_at(file, at + _SOX_ERROR, 1 + len(trailers.VOC)) in _VOC_ENDS:
+            at += _SOX_ERROR
     return Extent(breaks_off=at > size)
 
 

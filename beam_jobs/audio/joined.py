@@ -35,8 +35,9 @@ def parts(source: Source) -> list[Part]:
         if content[:4] == ogg.CAPTURE_PATTERN:
             links = ogg.starts_of_links(content)
             if len(links) > 1:
-                return [Part(content=link, by_ffmpeg=ogg.needs_ffmpeg(link)) for link in _slices(content, links)]
-            return [Part(content=source, by_ffmpeg=True)] if ogg.needs_ffmpeg(content) else []
+                return [_ogg_part(link, link) for link in _slices(content, links)]
+            part = _ogg_part(content, source)
+            return [part] if part.by_ffmpeg or part.damaged_s < np.inf else []
         if streams := mp3.streams(content):
             return [Part(content=stream.content, damaged_s=stream.damaged_s) for stream in streams]
         starts = splitting.starts(content)
@@ -63,7 +64,9 @@ def read(files: Sequence[Part], segment: Segment, *, decode: Callable[..., Sound
         if left_s <= 0:
             break
         if left_s > part.damaged_s:
-            raise DecodeError("truncated", f"is damaged {length_s + part.damaged_s:.2f} s after its beginning")
+            raise DecodeError(
+                "truncated", f"is damaged or breaks off {length_s + part.damaged_s:.2f} s after its beginning"
+            )
         try:
             sound = decode(part.content, Segment(end_s=left_s), by_ffmpeg=part.by_ffmpeg)
         except DecodeError as error:
@@ -78,6 +81,10 @@ def read(files: Sequence[Part], segment: Segment, *, decode: Callable[..., Sound
     samples, rate = collected.join(), collected.rate
     start_s, end_s = segment.bounds(length_s)
     return Sound(samples=samples[round(start_s * rate) : round(end_s * rate)], rate=rate, codec=codec)
+
+
+def _ogg_part(link: Content, source: Source) -> Part:
+    return Part(content=source, by_ffmpeg=ogg.needs_ffmpeg(link), damaged_s=ogg.start_of_hole(link))
 
 
 def _slices(content: Content, starts: Sequence[int]) -> list[bytes]:

@@ -4,6 +4,7 @@ import av
 
 # A pause is stored in few bytes. One with this share of the bytes that sound takes was sound.
 _SHARE_OF_BYTES_IN_A_HOLE = 0.5
+_LONG_HOLE_S = 0.5
 
 
 class Losses:
@@ -12,6 +13,7 @@ class Losses:
     Args:
         track: The track.
         is_alone: Whether its file holds nothing else.
+        is_resumed: Whether FFmpeg leaves out what follows on damage, until it is sure again where a packet begins.
 
     Attributes:
         error: The first error, if any.
@@ -20,9 +22,10 @@ class Losses:
         sizes: Bytes of each packet.
     """
 
-    def __init__(self, track: av.AudioStream, *, is_alone: bool):
+    def __init__(self, track: av.AudioStream, *, is_alone: bool, is_resumed: bool):
         self._time_base = track.time_base
         self._is_alone = is_alone
+        self._is_resumed = is_resumed
         self._before: av.Packet | None = None
         self._is_suspect = False
         self._sound_s = 0.0
@@ -64,5 +67,7 @@ class Losses:
         before = self._before
         if not self._is_alone or packet.pos is None or before.pos is None:
             return False
+        if self._is_resumed:  # What is left out may be far shorter than what is missing.
+            pause_s = min(pause_s, _LONG_HOLE_S)
         usual = pause_s * sum(self.sizes) / self._sound_s
         return packet.pos - before.pos - before.size > _SHARE_OF_BYTES_IN_A_HOLE * usual

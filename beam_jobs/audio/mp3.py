@@ -60,8 +60,10 @@ def streams(content: Content) -> list[Stream]:
     # The tag has a frame of its own, and that may be of another kind.
     parts = [(a, b) for a, b in itertools.pairwise(bounds) if b - a > (a in tags)]
     counts = {a: b - a - (a in tags) for a, b in parts}
-    damages = {a: _damage(content, frames, start=a, stop=b) for a, b in parts}
     is_right = {a: a not in tags or _is_right(tags[a], counts[a], total=total, parts=len(parts)) for a, _ in parts}
+    # A right tag that counts more frames than there are tells that the file was cut short.
+    promised = {a: tags[a].count if a in tags and is_right[a] else 0 for a, _ in parts}
+    damages = {a: _damage(content, frames, start=a, stop=b, promised=promised[a]) for a, b in parts}
     is_joined = len(parts) > 1 or any(gap.index < total for gap in frames.gaps)
     if not is_joined and all(is_right.values()) and set(damages.values()) == {np.inf}:
         return []
@@ -110,7 +112,7 @@ def _count(content: Content, position: int, name: bytes) -> int | None:
 
 
 def _is_right(tag: _Tag, count: int, *, total: int, parts: int) -> bool:
-    """Whether a decoder may believe a tag. If it counts more frames than there are, the file was cut short.
+    """Whether a decoder may believe a tag, which may also count more frames than there are.
 
     Args:
         tag: The tag.
@@ -147,10 +149,11 @@ def _join(content: Content, starts: Sequence[int]) -> bytearray:
     return data + content[run:end]
 
 
-def _damage(content: Content, frames: mp3_frames.Frames, *, start: int, stop: int) -> float:
+def _damage(content: Content, frames: mp3_frames.Frames, *, start: int, stop: int, promised: int) -> float:
     """Returns when the first damage begins in the frames from `start` to `stop`, in seconds; infinity if there is none.
 
-    Bytes that are no frames are damage if they would hold sound that is missed.
+    Bytes that are no frames are damage if they would hold sound that is missed, and so is an end before the number of
+    frames that is promised.
     """
     form = mp3_frames.form_at(content, frames.starts[start])
     frame_s = form.samples / form.rate
@@ -159,8 +162,6 @@ def _damage(content: Content, frames: mp3_frames.Frames, *, start: int, stop: in
     inside = [gap for gap in gaps if gap.index < stop]
     if byte_s * sum(gap.size for gap in inside) > checks.CODEC_SLACK_S:
         return frame_s * (inside[0].index - start)
-    if not checks.is_long_enough(
-        frame_s * (stop - start), promised_s=frame_s * (stop - start) + byte_s * sum(gap.size for gap in gaps)
-    ):
-        return frame_s * (stop - start)
-    return np.inf
+    length_s = frame_s * (stop - start)
+    promised_s = max(length_s + byte_s * sum(gap.size for gap in gaps), frame_s * promised)
+    return np.inf if checks.is_long_enough(length_s, promised_s=promised_s) else length_s

@@ -7,6 +7,7 @@ between two pages goes unnoticed; it is rare, because pages are a few kilobytes 
 """
 
 import dataclasses
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ class _Page:
     end: int
     flags: int
     granule: int
+    stream: int
+    number: int
     segments: bytes
 
 
@@ -63,6 +66,40 @@ def starts_of_links(content: Content) -> list[int]:
             starts.append(page.start)
         was_beginning = is_beginning
     return starts
+
+
+def start_of_hole(content: Content) -> float:
+    """Returns when a page of sound is missing in a link, in seconds from its beginning; infinity if none is.
+
+    libsndfile would repeat what comes after the hole. Recordings of radio streams lack the pages between the headers
+    and where they begin, which is no hole.
+    """
+    rates: dict[int, int] = {}
+    numbers: dict[int, int] = {}
+    granules: dict[int, int] = {}
+    for page in _pages(content):
+        stream = page.stream
+        if page.flags & _BEGIN_OF_STREAM:
+            rates[stream] = _granules_per_second(content[page.end - sum(page.segments) : page.end])
+        is_hole = page.number > numbers.get(stream, page.number) + 1 and granules.get(stream, 0) > 0
+        if is_hole and rates.get(stream):
+            return granules[stream] / rates[stream]
+        numbers[stream] = page.number
+        if page.granule >= 0:  # Others are pages on which no packet ends.
+            granules[stream] = page.granule
+    return math.inf
+
+
+def _granules_per_second(header: bytes) -> int:
+    """Returns what the first packet of a stream says about its clock; 0 for pictures, text and unknown codecs."""
+    if header.startswith(b"OpusHead"):
+        return 48000
+    if header.startswith(b"\x7fFLAC"):
+        return int.from_bytes(header[27:30], "big") >> 4
+    for name, at in ((vorbis.IDENTIFICATION, 12), (b"Speex   ", 36)):
+        if header.startswith(name):
+            return int.from_bytes(header[at : at + 4], "little")
+    return 0
 
 
 def needs_ffmpeg(content: Content) -> bool:
@@ -119,7 +156,7 @@ def find_incomplete_page(source: Source) -> IncompletePage | None:
 def _pages(content: Content, *, start: int = 0) -> Iterator[_Page]:
     """Yields the pages of a file. Whatever lies between two of them is passed over."""
     while (start := content.find(CAPTURE_PATTERN, start)) >= 0 and start + _HEADER.size <= len(content):
-        _, version, flags, granule, *_, count = _HEADER.unpack_from(content, start)
+        _, version, flags, granule, stream, number, _, count = _HEADER.unpack_from(content, start)
         segments = content[start + _HEADER.size : start + _HEADER.size + count]
         end = start + _HEADER.size + count + sum(segments)
         if version or (end < len(content) and content[end : end + 4] != CAPTURE_PATTERN):
@@ -128,7 +165,7 @@ def _pages(content: Content, *, start: int = 0) -> Iterator[_Page]:
             if version or 0 <= nearest < end:
                 start += 4
                 continue
-        yield _Page(start=start, end=end, flags=flags, granule=granule, segments=segments)
+        yield _Page(start=start, end=end, flags=flags, granule=granule, stream=stream, number=number, segments=segments)
         start = end
 
 

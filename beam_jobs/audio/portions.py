@@ -1,5 +1,6 @@
 """Decodes recordings of any length portion by portion, so that memory does not grow with the length."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -60,7 +61,7 @@ def _channel_peak(path: str) -> float:
 
     class Peaks(_Unkept):
         def append(self, block: np.ndarray, *, rate: int) -> None:
-            self._size += block.size
+            self._count(block, rate=rate)
             peaks.append(float(block.max()))
 
     sound = readers.read(path, Segment(collect=Peaks), loudest=True)
@@ -70,9 +71,20 @@ def _channel_peak(path: str) -> float:
 class _Unkept(Samples):
     """Counts samples."""
 
+    def __init__(self):
+        super().__init__()
+        self._sizes: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return sum(round(size * self.rate / rate) for rate, size in self._sizes.items())
+
+    def _count(self, block: np.ndarray, *, rate: int) -> None:
+        self._sizes[rate] += block.size
+        self.rate = max(self.rate, rate)
+
     def join(self) -> np.ndarray:
         """Returns zeros that take no memory. The readers only look at the size."""
-        return np.broadcast_to(np.float32(0), self._size)
+        return np.broadcast_to(np.float32(0), len(self))
 
 
 class _Portions(_Unkept):
@@ -82,27 +94,23 @@ class _Portions(_Unkept):
         super().__init__()
         self._sample_rate = sample_rate
         self._send = send
-        self.rate = 0
         self._resampler: resample.Stream | None = None
-        self._has_one_rate = True
         self._waiting = Samples()
 
     def append(self, block: np.ndarray, *, rate: int) -> None:
         if self._resampler is None:
             checks.check_rate(rate)
-            self.rate = rate
             self._resampler = resample.Stream(rate, sample_rate=self._sample_rate)
-        self._has_one_rate &= rate == self.rate
+        self._count(block, rate=rate)
         self._waiting.append(block, rate=rate)
-        self._size += block.size
         if len(self._waiting) >= _PORTION_SAMPLES:
             self._pass_on()
-        if self._size > _LONGEST_S * rate:
+        if len(self) > _LONGEST_S * self.rate:
             raise DecodeError("too long", f"holds more than {_LONGEST_S // 3600} h of sound; cut it into pieces")
 
     def are_all_of(self, samples: np.ndarray) -> bool:
         """Returns whether the samples that a reader returns are `join` of all that it has collected."""
-        return self._has_one_rate and samples.size == self._size and samples.strides == (0,)
+        return len(self._sizes) == 1 and samples.size == len(self) and samples.strides == (0,)
 
     def finish(self) -> None:
         """Passes on the rest."""

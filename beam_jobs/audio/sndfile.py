@@ -76,6 +76,8 @@ def _read(
     checks.check_rate(rate)
     if file.format == "VOC":
         raise SndfileError("may have several blocks, whose headers libsndfile takes for sound")
+    if file.format == "WAV" and file.subtype == "GSM610":
+        raise SndfileError("may end with a byte of padding, which libsndfile takes for a block of sound")
     if extent.is_sequential:
         raise SndfileError("does not count its samples from 0")
     held, promised = _held_and_promised(file, source, extent)

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 _AUDIO = """
     wav wave bwf wavex rf64 w64 aif aiff aifc afc au snd caf voc sf ircam paf fap pvf svx 8svx 16svx iff sph nist
-    sds avr xi wve flac ogg oga opus spx mp1 mp2 mp3 mpa mpga m2a m4a m4b m4r m4p 3ga aac adts loas ac3 eac3 ec3 dts
-    dtshd mlp thd truehd amr awb ape tta tak wv shn mpc mp+ mpp oma omg aa3 at3 dsf dff qcp wma xwma weba mka ra aa
+    sds avr xi wve hcom flac ogg oga opus spx mp1 mp2 mp3 mpa mpga m2a m4a m4b m4r m4p 3ga aac adts loas ac3 eac3 ec3
+    dts dtshd mlp thd truehd amr awb ape tta tak wv shn mpc mp+ mpp oma omg aa3 at3 dsf dff qcp wma xwma weba mka ra aa
     aax dss vqf qoa osq bonk aea gsm iamf wsd rso xa mmf sox
 """
 _VIDEO = """

@@ -177,3 +177,22 @@ def test_tags_in_old_encodings_are_no_reason_to_refuse_the_sound(encoding):
     )
     content = tagged({"TITLE": "X" * len(title)})
     assert media.seconds(content.replace(b"X" * len(title), title)) == pytest.approx(1.0, abs=0.03)
+
+
+def test_amr_of_a_telephone_that_sends_little_in_a_pause():
+    wave = np.concatenate([media.noise(1.0, rate=8000), np.zeros(16000, np.float32), media.noise(1.0, rate=8000)])
+    whole, paused = (
+        media.encode(wave, container="amr", codec="libopencore_amrnb", rate=8000, codec_options={"dtx": dtx})
+        for dtx in "01"
+    )
+    assert len(paused) < 0.8 * len(whole)
+    assert media.seconds(paused) == media.seconds(whole)
+    assert media.seconds(paused * 2) == 2 * media.seconds(whole)
+
+
+@pytest.mark.parametrize("suffix", ["flac", "mlp", "thd", "qoa"])
+def test_a_page_that_is_named_as_sound_is_of_no_known_format(tmp_path, suffix):
+    """FFmpeg opens it for its suffix, and finds no frame in it."""
+    (tmp_path / f"a.{suffix}").write_bytes(b"<!DOCTYPE html><html><body>404 Not Found</body></html>\n" * 400)
+    cause, _ = failure(str(tmp_path / f"a.{suffix}"))
+    assert cause == "unreadable"

@@ -1,8 +1,11 @@
 """A copy with a hole, or cut short, is not passed for whole, in formats whose header gives no length."""
 
 import functools
+import io
+import re
 
 import pytest
+import soundfile
 
 from beam_jobs import audio
 from tests.beam_jobs.audio import media
@@ -78,3 +81,39 @@ def test_tags_are_no_damage(name, tag):
     content = encode(name)
     assert media.seconds(content + tag) == pytest.approx(LENGTH_S, abs=0.15)
     assert media.seconds(content + tag + content) == pytest.approx(2 * LENGTH_S, abs=0.3)
+
+
+@pytest.mark.parametrize(("subtype", "pages"), [("VORBIS", 1), ("OPUS", 2)])
+def test_a_missing_page_of_ogg_is_a_hole(subtype, pages):
+    """libsndfile would repeat what follows, to the promised length."""
+    file = io.BytesIO()
+    soundfile.write(file, media.noise(6.0, rate=48000), 48000, format="OGG", subtype=subtype)
+    starts = [match.start() for match in re.finditer(b"OggS", file.getvalue())]
+    middle = len(starts) // 2
+    broken = file.getvalue()[: starts[middle]] + file.getvalue()[starts[middle + pages] :]
+    for content in (broken, file.getvalue() + broken):
+        with pytest.raises(audio.DecodeError, match="is damaged or breaks off") as caught:
+            media.read(content)
+        assert caught.value.cause == "truncated"
+    assert media.read(broken, 0.5, 1.0).samples.size == 24000
+
+
+def test_a_recording_of_a_radio_stream_lacks_no_page():
+    """Its first pages are the headers of the stream, which had been sent for hours."""
+    file = io.BytesIO()
+    soundfile.write(file, media.noise(6.0, rate=48000), 48000, format="OGG", subtype="VORBIS")
+    starts = [match.start() for match in re.finditer(b"OggS", file.getvalue())]
+    assert media.seconds(file.getvalue()[: starts[2]] + file.getvalue()[starts[4] :]) > 3.0
+
+
+def test_bytes_that_are_missing_in_matroska_are_no_pause():
+    """FFmpeg goes on with the next cluster, where the clock has advanced."""
+    content = media.encode(
+        media.noise(12.0),
+        container="matroska",
+        codec="libopus",
+        options={"cluster_time_limit": "5000"},
+    )
+    with pytest.raises(audio.DecodeError, match="in the middle of it are damaged") as caught:
+        media.read(content[: len(content) * 2 // 10] + content[len(content) * 7 // 10 :])
+    assert caught.value.cause == "truncated"

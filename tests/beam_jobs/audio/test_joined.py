@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import struct
 
 import numpy as np
 import pytest
@@ -158,3 +159,12 @@ def test_a_path_and_the_content_of_a_file_are_read_alike(tmp_path):
     content = part("Ogg Vorbis", 500.0, seconds=0.6, rate=48000, channels=1) * 2
     (tmp_path / "a.ogg").write_bytes(content)
     np.testing.assert_array_equal(media.read(str(tmp_path / "a.ogg")).samples, media.read(content).samples)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_sox_gives_a_block_of_voc_eight_bytes_too_few(count):
+    head = b"Creative Voice File\x1a\x1a\x00\x0a\x01\x29\x11"
+    wave = (32767 * media.noise(1.0, rate=44100)).astype("<i2")
+    block = b"\x09" + (wave.nbytes + 4).to_bytes(3, "little") + struct.pack("<IBBH4x", 44100, 16, 1, 4)
+    content = (head + block + wave.tobytes() + b"\0") * count
+    assert media.read(content).samples.size == pytest.approx(count * 44100, abs=4 * count)

@@ -117,7 +117,7 @@ def test_a_hole_is_damage_if_it_could_hold_sound(size, is_damage):
     content = encode(500.0, bit_rate="constant")
     broken = content[:4000] + bytes(size) + content[4000 + size :]
     if is_damage:
-        with pytest.raises(audio.DecodeError, match="is damaged 0.5. s after its beginning") as caught:
+        with pytest.raises(audio.DecodeError, match="is damaged or breaks off 0.5. s after its beginning") as caught:
             media.read(broken)
         assert caught.value.cause == "truncated"
         assert media.read(broken, 0.0, 0.4).samples.size == round(0.4 * RATE)
@@ -150,3 +150,16 @@ def test_frames_of_every_rate_are_found(rate, codec):
 @pytest.mark.parametrize("content", [b"", b"\xff", b"ID3", ID3, b"\xff\xfb\x90\x64", b"\xff" * 1000, bytes(1000)])
 def test_no_mp3(content):
     assert mp3.streams(content) == []
+
+
+@pytest.mark.parametrize("method", [1, 4])
+def test_a_file_that_was_cut_short_holds_fewer_frames_than_its_tag_counts(method):
+    """LAME's part of the tag says whether the bit rate is constant. For libsndfile the count is then a guess."""
+    content = bytearray(encode(500.0, seconds=3.0, bit_rate="constant"))
+    content[content.index(b"Info") + 129] = method
+    cut = bytes(content[: len(content) // 2])
+    for source in (cut, bytes(content) + cut):
+        with pytest.raises(audio.DecodeError) as caught:
+            media.read(source)
+        assert caught.value.cause == "truncated"
+    assert media.read(cut, 0.1, 0.6).samples.size == RATE // 2

@@ -11,6 +11,7 @@ from beam_jobs import audio
 from beam_jobs.audio import portions, readers, sndfile
 from beam_jobs.audio.sound import Segment
 from tests import corpora
+from tests.beam_jobs.audio import media
 
 
 def decode(path, *, sample_rate=16000):
@@ -129,3 +130,11 @@ def test_what_a_reader_pieces_together_itself_is_complete(tmp_path, small_portio
 
     monkeypatch.setattr(readers, "read", read_and_join)
     np.testing.assert_array_equal(decode(path)[0], audio.decode_file(path))
+
+
+@pytest.mark.parametrize("rates", [(22050, 44100), (44100, 22050)])
+def test_a_rate_that_changes(tmp_path, small_portions, rates):
+    """The program stream of a film, in which FFmpeg itself finds the second part."""
+    files = [media.encode(media.noise(1.0, rate=rate), container="mpeg", codec="mp2", rate=rate) for rate in rates]
+    (tmp_path / "a.mpg").write_bytes(b"".join(files))
+    np.testing.assert_array_equal(decode(tmp_path / "a.mpg")[0], audio.decode_file(tmp_path / "a.mpg"))

@@ -149,3 +149,12 @@ class TestLog:
         assert not sndfile._GUESSED_LENGTH.search(soundfile.info(path).extra_info)
         path.write_bytes(content.replace(b"Xing", b"none").replace(b"Info", b"none"))
         assert sndfile._GUESSED_LENGTH.search(soundfile.info(path).extra_info)
+
+
+@pytest.mark.parametrize("blocks", [50, 51])
+def test_the_padding_of_gsm_is_no_sound(tmp_path, blocks):
+    """A block has 65 bytes. libsndfile itself decodes the byte after an odd number of them to noise at full scale."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(320 * blocks), 8000, subtype="GSM610")
+    sound = readers.read(str(tmp_path / "a.wav"))
+    assert sound.samples.size == 320 * blocks
+    assert np.abs(sound.samples).max() < 0.01
