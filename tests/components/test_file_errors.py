@@ -15,12 +15,13 @@ FULL = "no space left on the device"
 HTTP = "Error executing an HTTP request: HTTP response code"
 
 
-def google_error(module, name):
-    """Returns an error of Google's client, which comes with the extra `gcp`."""
+def google_error(module, name, *, base="GoogleAuthError"):
+    """Returns an error of Google's client, or an imitation with a base class where the extra `gcp` is missing."""
     try:
-        return getattr(importlib.import_module(module), name)("403 it says no")
+        kind = getattr(importlib.import_module(module), name)
     except ImportError:
-        return type(name, (Exception,), {"__module__": module})("403 it says no")
+        kind = type(name, (type(base, (Exception,), {}),), {"__module__": module})
+    return kind("403 it says no")
 
 
 def wrapped(cause, error):
@@ -90,8 +91,16 @@ def of_unfinished_archive(cause):
         (google_error("google.auth.exceptions", "DefaultCredentialsError"), "/root", "there are no credentials"),
         (google_error("google.auth.exceptions", "RefreshError"), "/root", "refuses these credentials"),
         (google_error("google.api_core.exceptions", "Forbidden"), "/root", "refuses these credentials"),
-        (google_error("google.api_core.exceptions", "ServiceUnavailable"), "/root", "does not answer"),
-        (google_error("google.api_core.exceptions", "BadRequest"), "/root", "refuses the request"),
+        (
+            google_error("google.api_core.exceptions", "ServiceUnavailable", base="ServerError"),
+            "/root",
+            "does not answer",
+        ),
+        (
+            google_error("google.api_core.exceptions", "BadRequest", base="GoogleAPIError"),
+            "/root",
+            "refuses the request",
+        ),
     ],
     ids=lambda value: getattr(type(value), "__name__", "") if isinstance(value, Exception) else None,
 )
