@@ -66,11 +66,17 @@ def test_an_interrupt_cancels_the_job_and_the_same_command_starts_another_one(se
     messages = interrupt(service, tmp_path / "work", number)
     assert states(service) == {"job0": "CANCELLED"}
     assert "KeyboardInterrupt" in messages
-    ender = threading.Thread(target=lambda: wait_until(lambda: len(states(service)) == 2) and end(service, "job1"))
+    ender = threading.Thread(target=end_when_running, args=(service, "job1"))
     ender.start()
     run(tmp_path / "work")
     ender.join()
     assert not (tmp_path / "work" / "beam_job.json").exists()
+
+
+def end_when_running(service, job):
+    # The file is there before its content. What is written in between would be overwritten.
+    wait_until(lambda: states(service).get(job) == "RUNNING")
+    end(service, job)
 
 
 def end(service, job, state="DONE"):
