@@ -1,7 +1,6 @@
 import pathlib
 import shutil
 
-import keras
 import numpy as np
 import pytest
 import soundfile
@@ -10,26 +9,11 @@ from etils import epath
 
 from beam_jobs.audio.spool import Spool
 from components.embedding_info import EmbeddingInfo
-from components.exporter import saved_model
-from models import dual, subclips
-from models.config import ModelConfig
+from models import subclips
 from pipeline import checksums, cli
 from pipeline.serving import embed_files
 from tests import corpora, users
 from tests.corpora import ODD_NAME
-
-
-@pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(0)
-    return dual.DualEncoder(ModelConfig(width=1 / 32, crop_seconds=0.5))
-
-
-@pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    saved_model.export(model, folder)
-    return str(folder)
 
 
 def test_each_file_becomes_a_row(model, exported, tmp_path, capsys):

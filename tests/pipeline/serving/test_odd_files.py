@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 import soundfile
@@ -20,19 +19,6 @@ from pipeline import cli
 from pipeline.serving import embed_files
 from tests import corpora, users
 from tests.processes import decoders_of, signal_readers
-
-
-@pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(0)
-    return dual.DualEncoder(ModelConfig(width=1 / 32, crop_seconds=0.5))
-
-
-@pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    saved_model.export(model, folder)
-    return str(folder)
 
 
 def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeypatch):
