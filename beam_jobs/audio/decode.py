@@ -75,7 +75,7 @@ def decode_file(
     samples = resample.to_int16(readers.read(source, segment), sample_rate=sample_rate)
     if not samples.size:
         raise DecodeError("too short", "no sample" if start_s is None else f"no sample after {start_s:g} s")
-    _check_phase(samples, source=source, segment=segment)
+    _check_phase(levels.peak(samples), source=source, segment=segment)
     return samples
 
 
@@ -110,8 +110,9 @@ def decode_clip(
     sound = readers.read(source, segment)
     samples = resample.to_int16(sound, sample_rate=sample_rate)
     _check_length(samples.size / sample_rate, min_seconds=rules.min_seconds, listed_s=listed_s)
-    _check_phase(samples, source=source, segment=segment)
-    _check_level(samples, min_peak_dbfs=rules.min_peak_dbfs)
+    peak = levels.peak(samples)
+    _check_phase(peak, source=source, segment=segment)
+    _check_level(peak, min_peak_dbfs=rules.min_peak_dbfs)
     return Decoded(samples=samples, rate=sound.rate, codec=sound.codec)
 
 
@@ -126,12 +127,9 @@ def _check_length(seconds: float, *, min_seconds: float, listed_s: float) -> Non
         raise DecodeError("too short", "no sample")
 
 
-def _check_phase(samples: np.ndarray, *, source: Source, segment: Segment) -> None:
+def _check_phase(peak: int, *, source: Source, segment: Segment) -> None:
     # Reading the file again costs less than to watch the channels of every clip.
-    check_phase(
-        levels.peak(samples),
-        channel_peak=lambda: float(readers.read(source, segment, loudest=True).samples.max()),
-    )
+    check_phase(peak, channel_peak=lambda: float(readers.read(source, segment, loudest=True).samples.max()))
 
 
 def check_phase(peak: int, *, channel_peak: Callable[[], float]) -> None:
@@ -152,8 +150,7 @@ def check_phase(peak: int, *, channel_peak: Callable[[], float]) -> None:
         )
 
 
-def _check_level(samples: np.ndarray, *, min_peak_dbfs: float | None) -> None:
-    peak = levels.peak(samples)
+def _check_level(peak: int, *, min_peak_dbfs: float | None) -> None:
     if peak == 0:
         raise DecodeError("silent", "digital silence")
     peak_dbfs = levels.to_dbfs(peak)

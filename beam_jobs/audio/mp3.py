@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_jobs.audio import checks, mp3_frames
-from beam_jobs.audio.mp3_frames import Content
+from beam_jobs.audio.sound import Content
 
 _XING, _INFO, _VBRI = b"Xing", b"Info", b"VBRI"
 _HEADER_BYTES = 4

@@ -6,7 +6,7 @@ import numpy as np
 import soxr
 
 from beam_jobs.audio.pcm import FULL_SCALE
-from beam_jobs.audio.sound import DecodeError, Sound
+from beam_jobs.audio.sound import SOXR_QUALITY, DecodeError, Sound, at_rate
 
 # 30 dB above full scale. No recorder leaves so much room, and a sound in the range of integers that stays below it
 # would be silent.
@@ -27,10 +27,7 @@ def to_int16(sound: Sound, *, sample_rate: int) -> np.ndarray:
     Raises:
         DecodeError: The audio holds NaN or infinity, or exceeds full scale by far.
     """
-    samples = sound.samples
-    if sound.rate != sample_rate:
-        samples = soxr.resample(samples, sound.rate, sample_rate, quality="HQ")
-    return _in_16_bits(samples)
+    return _in_16_bits(at_rate(sound.samples, sound.rate, sample_rate=sample_rate))
 
 
 def _in_16_bits(samples: np.ndarray) -> np.ndarray:
@@ -57,7 +54,7 @@ class Stream:
     def __init__(self, rate: int, *, sample_rate: int):
         self._soxr: soxr.ResampleStream | None = None
         if rate != sample_rate:
-            self._soxr = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+            self._soxr = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality=SOXR_QUALITY)
 
     def add(self, block: np.ndarray, *, is_last: bool = False) -> np.ndarray:
         """Returns what the next block adds to the result, int16 (samples,). The filter holds back the newest samples.

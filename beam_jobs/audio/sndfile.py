@@ -120,7 +120,7 @@ def _read_flac(
     collected: Samples,
     loudest: bool,
 ) -> np.ndarray:
-    """Reads samples as `_read_mono` does, and finds out why some are missing, and whether another file follows.
+    """Reads samples like `_read_mono`, and raises an error if some are missing or another file follows.
 
     Raises:
         JoinedError: if another file follows on what was read.
@@ -175,6 +175,6 @@ def _held_and_promised(file: soundfile.SoundFile, source: Source, extent: Extent
         if counted > file.frames + checks.CODEC_SLACK_S * file.samplerate:
             raise SndfileError("longer than the bit rate of its first frame suggests")
         return file.frames, counted or file.frames
-    # A file may hold a byte, which is no sample.
-    is_cut_short = extent.promised_share > 1
-    return file.frames, extent.promised_share * max(file.frames, is_cut_short)
+    # What was cut short before its first sample should hold one at least.
+    least = 1 if extent.promised_share > 1 else 0
+    return file.frames, extent.promised_share * max(file.frames, least)

@@ -21,6 +21,9 @@ Content = bytes | mmap.mmap
 BinaryFile = io.FileIO | io.BytesIO | View
 """A source that was opened."""
 
+SOXR_QUALITY = "HQ"
+"""soxr's recipe for all resampling."""
+
 # A file at most this much longer than a segment holds only that segment, with the padding of its codec.
 _TRIMMED_SLACK_S = 1.0
 
@@ -87,8 +90,15 @@ class Samples:
         for rate, blocks in itertools.groupby(self._blocks, key=lambda block: block[0]):
             samples = [block for _, block in blocks]
             run = np.concatenate(samples) if len(samples) > 1 else samples[0]
-            runs.append(run if rate == self.rate else soxr.resample(run, rate, self.rate, quality="HQ"))
+            runs.append(at_rate(run, rate, sample_rate=self.rate))
         return np.concatenate(runs) if len(runs) > 2 else runs[-1]
+
+
+def at_rate(samples: np.ndarray, rate: int, *, sample_rate: int) -> np.ndarray:
+    """Resamples float32 (samples,) from `rate` to `sample_rate`, both in Hz."""
+    if rate == sample_rate:
+        return samples
+    return soxr.resample(samples, rate, sample_rate, quality=SOXR_QUALITY)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
