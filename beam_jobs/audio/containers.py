@@ -132,7 +132,7 @@ def promised_seconds(container: av.container.InputContainer, track: av.AudioStre
     start_s = max(0.0, float((track.start_time or 0) * track.time_base))
     whole_s = container.duration / av.time_base if container.duration else None
     if (end_s := _tagged_end(track.metadata)) is not None:
-        # No track ends after its file. A tag that says so was copied from a longer one.
+        # If the tag names a time after the end of the file, it was copied from a longer file.
         return min(end_s, whole_s or end_s) - start_s
     # The container's duration is that of its longest track, which need not be the sound.
     return whole_s - start_s if whole_s and len(container.streams) == 1 else None

@@ -5,7 +5,7 @@ The InfraValidator runs this file as a script in a fresh process. It imports Ten
     python serve_once.py SAVED_MODEL AUDIO.npy LONG_SAMPLES RESULTS.npz
 
 AUDIO.npy holds float32 (clips, samples) in [-1, 1]. At most `CLIPS_AT_A_TIME` of them are embedded in one batch.
-LONG_SAMPLES is the length of a clip with more sub-clips than the model embeds at once.
+LONG_SAMPLES is the length, in samples, of a clip so long that the model embeds its sub-clips in several portions.
 RESULTS.npz gets these arrays:
 
     clips/NAME     each output of the signature serving_default

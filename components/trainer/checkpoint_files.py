@@ -85,7 +85,7 @@ class CheckpointFiles:
 
 
 def is_unfinished(folder: epath.Path) -> bool:
-    """Returns whether a checkpoint is still being written, or whoever wrote it was killed.
+    """Returns whether a checkpoint is unfinished: it is still being written, or its writer was killed.
 
     Raises:
         UserError: The storage does not say.

@@ -1,4 +1,4 @@
-"""A copy with a hole, or cut short, is not passed for whole, in formats whose header gives no length."""
+"""A copy that has a hole or was cut short is refused, even if the header of its format gives no length."""
 
 import functools
 import io

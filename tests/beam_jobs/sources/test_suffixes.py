@@ -56,8 +56,8 @@ UNLISTED = {
     "mpegts": "trp",
     "rm": "rmvb",
 }
-# Names of formats that are no suffix; suffixes that usually mean pictures, text or numbers; and what FFmpeg has no
-# decoder for.
+# Not searched: names of formats that no file has as its suffix, suffixes of files that are usually
+# pictures, text or numbers, and formats for which FFmpeg has no decoder.
 NOT_SEARCHED = """
     amrnb amrwb matroska mpc8 mpegts nistsphere smjpeg spdif wavarc
     apl avif heic heif htk ism mac mat4 mat5 mjpg mks mpc2k raw sd2 sol vqe vql wa
