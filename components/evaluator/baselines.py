@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from models import frontends, subclips
+from models import frontends, subclip_starts, subclips
 from models.config import FrontEndConfig
 
 _DEFAULTS = FrontEndConfig()
@@ -41,7 +41,7 @@ class MfccStatistics:
         Returns:
             (batch, subclips, 26): 13 means, then 13 standard deviations.
         """
-        stride = subclips.half_crop(self.crop)
+        stride = subclip_starts.half_crop(self.crop)
         waveforms = subclips.split_into_subclips(audio, crop=self.crop, stride=stride)  # (batch, subclips, crop)
         mfcc = self.mfcc(tf.reshape(waveforms, (-1, self.crop)))  # (batch * subclips, frames, 13)
         statistics = tf.concat([tf.reduce_mean(mfcc, axis=1), tf.math.reduce_std(mfcc, axis=1)], axis=-1)

@@ -13,7 +13,7 @@ from beam_jobs import storage
 from beam_jobs.audio import pcm
 from components.evaluator import baselines
 from components.evaluator.clips import Clips, StoredClip
-from models import subclips
+from models import subclip_starts, subclips
 from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
 
 BOTH = "both"
@@ -136,7 +136,7 @@ def _batches_of_equal_length(clips: Iterable[StoredClip], *, crop: int) -> Itera
         samples = clip.audio.size
         waiting.setdefault(samples, []).append((index, clip))
         waiting_clips += 1
-        subclip_count = len(subclips.subclip_starts(samples, crop=crop, stride=subclips.half_crop(crop)))
+        subclip_count = len(subclip_starts.subclip_starts(samples, crop=crop, stride=subclip_starts.half_crop(crop)))
         if len(waiting[samples]) >= max(1, _SUBCLIPS_PER_BATCH // subclip_count):
             batch = waiting.pop(samples)
         elif waiting_clips >= _MAX_WAITING_CLIPS:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from models import subclips
+from models import subclip_starts, subclips
 from models.dual import DualEncoder
 
 SUBCLIPS_AT_A_TIME = 32
@@ -74,7 +74,7 @@ def _embed_in_portions(
 
 def _count(model: DualEncoder, audio: tf.Tensor) -> tf.Tensor:
     crop = model.crop_samples
-    return subclips.count_subclips(tf.shape(audio)[1], crop=crop, stride=subclips.half_crop(crop))
+    return subclips.count_subclips(tf.shape(audio)[1], crop=crop, stride=subclip_starts.half_crop(crop))
 
 
 def _dims(model: DualEncoder) -> dict[str, int]:

@@ -27,7 +27,7 @@ from beam_jobs import examples, storage
 from beam_jobs.audio import pcm
 from components.errors import UserError
 from components.exporter import endpoints, serve_once
-from models import subclips
+from models import subclip_starts, subclips
 from models.dual import DualEncoder
 
 _SCRIPT = pathlib.Path(serve_once.__file__)
@@ -105,7 +105,7 @@ def read_clips(examples_dir: epath.Path, *, count: int, crop_samples: int) -> np
     Returns:
         float32 (clips, samples) in [-1, 1].
     """
-    longest = crop_samples + (_SUBCLIPS - 1) * subclips.half_crop(crop_samples)
+    longest = crop_samples + (_SUBCLIPS - 1) * subclip_starts.half_crop(crop_samples)
     clips: list[np.ndarray] = []
     for split in examples.read_info(examples_dir).splits:
         dataset = examples.dataset(examples_dir, split).take(count - len(clips))
@@ -127,7 +127,7 @@ def validate(saved_model: epath.Path, *, audio: np.ndarray, reference: DualEncod
     Raises:
         UserError: The fresh process could not do its work, which says nothing about the model.
     """
-    stride = subclips.half_crop(reference.crop_samples)
+    stride = subclip_starts.half_crop(reference.crop_samples)
     long_samples = reference.crop_samples + endpoints.SUBCLIPS_AT_A_TIME * stride
     loads = Check(True, "in a fresh process, without our code")
     try:
@@ -158,7 +158,7 @@ def _embed_subclips(model: DualEncoder, audio: np.ndarray) -> dict[str, np.ndarr
         Name of the embedding -> (1, dim), the mean over the sub-clips.
     """
     crop = model.crop_samples
-    parts = subclips.split_into_subclips(audio, crop=crop, stride=subclips.half_crop(crop))  # (1, subclips, crop)
+    parts = subclips.split_into_subclips(audio, crop=crop, stride=subclip_starts.half_crop(crop))  # (1, subclips, crop)
     embedded = _embed_in_batches(model, np.asarray(parts)[0])
     return {name: values.mean(axis=0, keepdims=True) for name, values in embedded.items()}
 

@@ -10,7 +10,7 @@ from etils import epath
 
 from components.embedding_info import EmbeddingInfo
 from components.exporter import endpoints
-from models import subclips
+from models import subclip_starts
 from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
 
 
@@ -61,7 +61,7 @@ def describe(model: DualEncoder) -> EmbeddingInfo:
         dim=total,
         sample_rate=model.sample_rate,
         crop_samples=model.crop_samples,
-        stride_samples=subclips.half_crop(model.crop_samples),
+        stride_samples=subclip_starts.half_crop(model.crop_samples),
         input="audio float32 (batch, samples) in [-1, 1]",
         signatures={
             "serving_default": {name: f"float32 (batch, {dim})" for name, dim in output_dims.items()},

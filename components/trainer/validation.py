@@ -14,7 +14,7 @@ from beam_jobs.audio import pcm
 from components import text
 from components.trainer import collapse, input_pipeline, probe_sample, ridge_probe
 from components.trainer.step import Logs
-from models import contrastive, subclips
+from models import contrastive, subclip_starts
 from models.dual import DualEncoder
 
 MIN_PROBE_CLIPS = 200
@@ -204,7 +204,7 @@ def _chunks(audio: Iterator[np.ndarray], *, crop: int, size: int) -> Iterator[tu
     """
     clips, waveforms = [], []
     for clip, samples in enumerate(audio):
-        starts = subclips.subclip_starts(samples.size, crop=crop, stride=subclips.half_crop(crop))
+        starts = subclip_starts.subclip_starts(samples.size, crop=crop, stride=subclip_starts.half_crop(crop))
         samples = np.resize(samples, max(crop, samples.size))  # A shorter clip is repeated.
         for start in probe_sample.evenly_spaced(starts):
             clips.append(clip)

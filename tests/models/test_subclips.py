@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import dual, subclips
+from models import dual, subclip_starts, subclips
 from models.config import ModelConfig
 
 
@@ -19,7 +19,7 @@ def model():
     [(2.0, [0.0]), (3.0, [0.0]), (3.5, [0.0, 0.5]), (5.0, [0.0, 1.5, 2.0]), (10.0, [0.0, 1.5, 3.0, 4.5, 6.0, 7.0])],
 )
 def test_subclips_start_every_stride_and_the_last_ends_with_the_clip(seconds, starts):
-    samples = subclips.subclip_starts(int(16000 * seconds), crop=48000, stride=24000)
+    samples = subclip_starts.subclip_starts(int(16000 * seconds), crop=48000, stride=24000)
     assert samples == [int(16000 * start) for start in starts]
 
 
@@ -27,7 +27,7 @@ def test_subclips_start_every_stride_and_the_last_ends_with_the_clip(seconds, st
 def test_clips_are_split_at_the_listed_starts_and_short_clips_are_repeated(samples, crop, stride):
     audio = np.random.default_rng(samples).normal(size=(2, samples)).astype(np.float32)
     split = np.asarray(subclips.split_into_subclips(audio, crop=crop, stride=stride))
-    starts = subclips.subclip_starts(samples, crop=crop, stride=stride)
+    starts = subclip_starts.subclip_starts(samples, crop=crop, stride=stride)
     repeated = np.stack([np.resize(clip, max(samples, crop)) for clip in audio])
     np.testing.assert_array_equal(split, np.stack([repeated[:, start : start + crop] for start in starts], axis=1))
     if samples >= crop >= stride:
@@ -39,7 +39,7 @@ def test_clips_are_split_at_the_listed_starts_and_short_clips_are_repeated(sampl
 def test_impossible_sizes_are_refused(arguments):
     samples, crop, stride = arguments
     with pytest.raises(ValueError, match="at least 1"):
-        subclips.subclip_starts(samples, crop=crop, stride=stride)
+        subclip_starts.subclip_starts(samples, crop=crop, stride=stride)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX traces every length separately")
@@ -57,7 +57,7 @@ def test_one_trace_serves_every_length():
 def test_a_clip_embedding_is_the_mean_of_its_sub_clips_embeddings(model):
     audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 17000)).astype(np.float32)
     embedded = subclips.embed_clips(model, audio)
-    starts = subclips.subclip_starts(17000, crop=8000, stride=4000)
+    starts = subclip_starts.subclip_starts(17000, crop=8000, stride=4000)
     for name in model.embedding_names:
         expected = np.mean([np.asarray(model.embed(audio[:, start : start + 8000])[name]) for start in starts], axis=0)
         np.testing.assert_allclose(np.asarray(embedded[name]), expected, atol=1e-5)

@@ -1,0 +1,122 @@
+"""Cuts sounds into windows and embeds them in batches, whatever the lengths of the sounds.
+
+All windows have the same length, so a batch takes windows of several sounds, or some of the windows of a long one.
+Memory depends on the size of a batch alone.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from beam_jobs.audio import pcm
+from beam_jobs.embedding.embedder import Embedder, Framing
+
+Key = TypeVar("Key")
+
+
+class Sound(Protocol):
+    """The samples of a sound; `beam_jobs.audio.spool.Spool` is one, and so is `ArraySound`."""
+
+    def __len__(self) -> int:
+        """Returns the number of samples."""
+
+    def read(self, start: int, end: int) -> np.ndarray:
+        """Returns the samples from `start` up to `end` or up to the last one, int16 (samples,)."""
+
+
+class ArraySound:
+    """A sound in memory, int16 (samples,)."""
+
+    def __init__(self, samples: np.ndarray):
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return self._samples.size
+
+    def read(self, start: int, end: int) -> np.ndarray:
+        return self._samples[start:end]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EmbeddedWindows(Generic[Key]):
+    """Consecutive windows of one sound after embedding.
+
+    Attributes:
+        key: The sound's.
+        starts: int (windows,), the first sample of each window.
+        samples: Length of the sound.
+        vectors: Name of the embedding -> float32 (windows, dim).
+        is_last: Whether the last window of the sound is among them.
+    """
+
+    key: Key
+    starts: np.ndarray
+    samples: int
+    vectors: Mapping[str, np.ndarray]
+    is_last: bool
+
+
+def embed(
+    sounds: Iterable[tuple[Key, Sound]], embedder: Embedder, *, batch_size: int
+) -> Iterator[EmbeddedWindows[Key]]:
+    """Embeds the windows of sounds in order. All batches but the last one are full.
+
+    Args:
+        sounds: Pairs of a key and a sound of at least one sample at the embedder's sample rate. A sound is read while
+            the next one is not asked for yet, so it may be closed then.
+        embedder: See `Embedder`.
+        batch_size: Windows in a batch.
+    """
+    batch = np.empty((batch_size, embedder.framing.window_samples), np.float32)
+    waiting: list[_Slice[Key]] = []
+    filled = 0
+    for key, sound in sounds:
+        starts = np.array(embedder.framing.starts(len(sound)))
+        first = 0
+        while first < len(starts):
+            count = min(batch_size - filled, len(starts) - first)
+            for row, start in enumerate(starts[first : first + count], filled):
+                batch[row] = read_window(sound, int(start), framing=embedder.framing)
+            taken = starts[first : first + count]
+            first, filled = first + count, filled + count
+            waiting.append(_Slice(key=key, starts=taken, samples=len(sound), is_last=first == len(starts)))
+            if filled == batch_size:
+                yield from _embed_batch(batch, waiting, embedder)
+                waiting, filled = [], 0
+    if filled:
+        yield from _embed_batch(batch[:filled], waiting, embedder)
+
+
+def read_window(sound: Sound, start: int, *, framing: Framing) -> np.ndarray:
+    """Returns a window, float32 (window_samples,) in [-1, 1]. A shorter sound is repeated to fill it."""
+    samples = pcm.to_float(sound.read(start, start + framing.window_samples))
+    return samples if samples.size == framing.window_samples else np.resize(samples, framing.window_samples)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Slice(Generic[Key]):
+    """The windows of a batch that are of one sound."""
+
+    key: Key
+    starts: np.ndarray
+    samples: int
+    is_last: bool
+
+
+def _embed_batch(
+    batch: np.ndarray, slices: Iterable[_Slice[Key]], embedder: Embedder
+) -> Iterator[EmbeddedWindows[Key]]:
+    vectors = embedder.embed(batch)
+    row = 0
+    for piece in slices:
+        rows = slice(row, row + len(piece.starts))
+        yield EmbeddedWindows(
+            key=piece.key,
+            starts=piece.starts,
+            samples=piece.samples,
+            vectors={name: values[rows] for name, values in vectors.items()},
+            is_last=piece.is_last,
+        )
+        row = rows.stop
