@@ -41,6 +41,11 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
             ) from error
         if not exists:
             raise UserError(f"audio_example_gen.source: there is no folder {source}; check the path (--data)")
+        if storage.is_no_file(source):
+            raise UserError(
+                f"audio_example_gen.source: {source} cannot be read, because {storage.NO_FILE}; give the folder that "
+                "holds the audio, or a CSV manifest (--data)"
+            )
         if not is_folder and path.suffix.lower() != ".csv":
             raise UserError(
                 f"audio_example_gen.source: {source} is a file; give the folder that holds the audio, or a CSV "
