@@ -99,6 +99,15 @@ def may_jump(container: av.container.InputContainer) -> bool:
     return format_name(container) in _WITH_JUMPS
 
 
+def time_of(frame: av.AudioFrame, packet: av.Packet, container: av.container.InputContainer) -> float | None:
+    """Returns when a frame sounds, in seconds; None if that is only guessed.
+
+    MPEG gives the time of a packet with several frames. FFmpeg counts on from there, with the first rate of the track
+    even where files of other rates were joined. The frames after the first have no position.
+    """
+    return None if may_jump(container) and packet.pos is None else frame.time
+
+
 def tracks(container: av.container.InputContainer, source: Source) -> list[av.AudioStream]:
     """Returns the audio tracks that FFmpeg can decode: first the default ones, then the others, in their order.
 

@@ -162,9 +162,10 @@ def _decode_track(
             pauses_s = timeline.pauses_s
             try:
                 for frame in decoder.decode(packet) if decoder else packet.decode():
+                    time_s = containers.time_of(frame, packet, container)
                     for block in to_float(frame):
                         samples = to_mono(block, channel_axis=0, loudest=loudest)
-                        timeline.add(samples, rate=frame.rate, time_s=frame.time, until_s=segment.needed_s)
+                        timeline.add(samples, rate=frame.rate, time_s=time_s, until_s=segment.needed_s)
             except (av.FFmpegError, ValueError) as error:
                 losses.add_error(packet, error)
                 continue
