@@ -37,7 +37,7 @@ def missing_share(source: Source) -> float:
             promised = _asf_end(content, 0)
         else:
             return 0.0
-        return max(0.0, 1 - len(content) / promised)
+        return max(0.0, 1 - len(content) / promised) if promised else 0.0
 
 
 def _starts_by_size(
