@@ -14,6 +14,8 @@ from beam_jobs.audio.zeros import Packets
 
 # FFmpeg's own decoders of AMR do not know the frames that telephones send instead of silence.
 _OTHER_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
+# With more planes, one for each channel, PyAV reads beyond the end of their list.
+_MOST_PLANES = 7
 # Their packets have checksums, which FFmpeg's decoders pass over by default.
 _WITH_CHECKSUMS = frozenset({"tta", "wavpack"})
 
@@ -230,9 +232,12 @@ class _Converter:
 
     def __call__(self, frame: av.AudioFrame) -> list[np.ndarray]:
         form = (frame.format.name, frame.layout.name, frame.rate)
+        channels = frame.layout.nb_channels
+        is_packed = channels > _MOST_PLANES
         if form not in self._resamplers:
-            self._resamplers[form] = av.AudioResampler(format="fltp")
-        return [block.to_ndarray() for block in self._resamplers[form].resample(frame)]
+            self._resamplers[form] = av.AudioResampler(format="flt" if is_packed else "fltp")
+        blocks = [block.to_ndarray() for block in self._resamplers[form].resample(frame)]
+        return [block.reshape(-1, channels).T for block in blocks] if is_packed else blocks
 
 
 def _packets(container: av.container.InputContainer, track: av.AudioStream) -> Iterator[av.Packet]:

@@ -22,8 +22,8 @@ _COMPRESSED = frozenset(_CODECS.split())
 _RAW_PICTURES = frozenset({"rawvideo", "bitpacked", "r10k", "r210", "v210", "v308", "v408", "v410", "y41p", "yuv4"})
 # Files may be filled up to the end of a sector, or of a block of the disk.
 _LARGEST_FILLING = 4096
-# Less lies between packets in any case, such as the headers of chunks.
-_SMALLEST_GAP = 256
+# Headers of packets and chunks may have some zeros, and 100 ms of speech may be fewer.
+_SMALLEST_HOLE = 256
 _BLOCK = 2**20
 
 
@@ -37,6 +37,8 @@ class Packets:
         self._distances: Counter[int] = Counter()
         self._start: int | None = None
         self._end = 0
+        self._position = 0
+        self._smallest_step = 0
 
     def add(self, packet: av.Packet) -> None:
         """Notes the next packet of the track. If it has no position, it follows on the one before."""
@@ -45,7 +47,9 @@ class Packets:
                 return
             self._start = self._end = packet.pos
         start = self._end if packet.pos is None else packet.pos
-        if self._has_zeros and start - self._end >= _SMALLEST_GAP:
+        if packet.pos is not None:
+            self._note_step(packet.pos)
+        if self._has_zeros and start - self._end >= _SMALLEST_HOLE:
             self._gaps.append((self._end, start))
         self._distances[max(packet.size, start + packet.size - self._end)] += 1
         self._end = max(self._end, start + packet.size)
@@ -65,7 +69,7 @@ class Packets:
         if self._start is None or not self._is_known or seconds <= 0:
             return 0
         slack = checks.CODEC_SLACK_S * (self._end - self._start) / seconds
-        least = 2 + max(round(slack), self._usual_distance())
+        least = max(_SMALLEST_HOLE, round(slack), self._usual_distance() + 1, self._smallest_step + 1)
         with content_of(source) as content:
             data = _without_filling(np.frombuffer(content, np.uint8))
             stop = data.size if is_all else self._end
@@ -75,10 +79,21 @@ class Packets:
         holes = ((start, end) for start, end in runs if start <= self._end or end == last)
         return sum(end - start for start, end in holes if self._is_hole(start, end, stop=stop))
 
+    def _note_step(self, position: int) -> None:
+        """Notes by how much the position has changed.
+
+        In ASF it is that of a block of the container, with several packets and zeros for the rest, and all steps are
+        multiples of its size.
+        """
+        step = position - self._position
+        if step > 0 and self._distances:
+            self._smallest_step = min(step, self._smallest_step or step)
+        self._position = position
+
     def _is_hole(self, start: int, end: int, *, stop: int) -> bool:
         """Whether zeros are no sound, which in some codecs only those between packets are."""
         gaps = [*self._gaps, (self._end, stop)]
-        return not self._has_zeros or any(min(end, b) - max(start, a) >= _SMALLEST_GAP for a, b in gaps)
+        return not self._has_zeros or any(min(end, b) - max(start, a) >= _SMALLEST_HOLE for a, b in gaps)
 
     def _usual_distance(self) -> int:
         """Returns a distance from packet to packet, in bytes, that most do not exceed.

@@ -109,6 +109,13 @@ def test_a_segment_before_a_hole_is_whole():
     assert media.read(content, 0.5, 1.5).samples.size == media.RATE
 
 
+def test_zeros_that_fill_the_blocks_of_asf():
+    wave = np.concatenate([media.noise(0.5), np.zeros(5 * media.RATE, np.float32)])
+    content = media.encode(wave, container="asf", codec="aac")
+    assert bytes(1500) in content
+    assert media.seconds(content) == pytest.approx(5.5, abs=0.1)
+
+
 def test_bursts_with_zeros_between_them():
     """S/PDIF carries compressed sound at the rate of PCM, and zeros for the rest."""
     content = media.encode(media.noise(LENGTH_S), container="spdif", codec="ac3")
