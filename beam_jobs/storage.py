@@ -9,6 +9,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ RECORDS_FOLDER = "_done"
 
 UNFINISHED = ".writing"
 """Suffix of files and folders that are still being written. Readers ignore them."""
+
+NO_FILE = "it is a pipe, a socket or a device, not a file"
+"""Reason for not reading what need not end and could make a reader wait."""
 
 _BLOCK_BYTES = 2**20
 
@@ -82,6 +86,15 @@ def is_folder(path: epath.PathLike) -> bool:
             what was published would be taken for gone.
     """
     return epath.Path(path).is_dir() if is_remote(path) else pathlib.Path(path).is_dir()
+
+
+def is_no_file(path: epath.PathLike) -> bool:
+    """Returns whether there is something on this machine that is neither a file nor a folder, see `NO_FILE`."""
+    try:
+        mode = 0 if is_remote(path) else os.stat(path).st_mode
+    except OSError:  # Who opens it gets a better error.
+        return False
+    return bool(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def canonical(path: str) -> str:

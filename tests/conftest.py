@@ -18,6 +18,16 @@ settings.register_profile("diptych", deadline=None, max_examples=30, derandomize
 settings.load_profile("diptych")
 
 
+_SLOW_TIMEOUT_S = 1800
+
+
+def pytest_collection_modifyitems(items):
+    """Gives slow tests more time than the default of setup.cfg, which other load on the machine can use up."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT_S))
+
+
 def pytest_collection_finish():
     """Lets the garbage collector pass over what the imports have made, half a million objects, so that it is cheap."""
     gc.collect()

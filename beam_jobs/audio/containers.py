@@ -31,10 +31,10 @@ _WITH_JUMPS = frozenset({"mpeg", "mpegts"})
 # FFmpeg takes the duration of these from a header, or from the number of the last sample. It may guess that of the
 # others from the bit rate.
 _WITH_LENGTH = frozenset(
-    {"aiff", "ape", "asf", "caf", "flac", "flv", "matroska", "mov", "nut", "ogg", "tak", "tta", "wav", "wv"}
+    {"aiff", "ape", "asf", "caf", "flac", "flv", "matroska", "mov", "ogg", "tak", "tta", "wav", "wv"}
 )
 # These tell the length of the longest track, or count it from the beginning of the pictures.
-_WITH_LENGTH_OF_ALL = frozenset({"asf", "flv", "nut", "ogg"})
+_WITH_LENGTH_OF_ALL = frozenset({"asf", "flv", "ogg"})
 # These consist of nothing but packets. ID3 tags, which may come first, are small.
 _NOTHING_BUT_PACKETS = frozenset({"aac", "ac3", "dts", "eac3"})
 _EQUAL_PACKETS = frozenset({"ac3", "dts", "eac3"})
@@ -99,6 +99,15 @@ def may_jump(container: av.container.InputContainer) -> bool:
     return format_name(container) in _WITH_JUMPS
 
 
+def time_of(frame: av.AudioFrame, packet: av.Packet, container: av.container.InputContainer) -> float | None:
+    """Returns when a frame sounds, in seconds; None if that is only guessed.
+
+    MPEG gives the time of a packet with several frames. FFmpeg counts on from there, with the first rate of the track
+    even where files of other rates were joined. The frames after the first have no position.
+    """
+    return None if may_jump(container) and packet.pos is None else frame.time
+
+
 def tracks(container: av.container.InputContainer, source: Source) -> list[av.AudioStream]:
     """Returns the audio tracks that FFmpeg can decode: first the default ones, then the others, in their order.
 
@@ -117,6 +126,15 @@ def tracks(container: av.container.InputContainer, source: Source) -> list[av.Au
         name = _codec_codes(source) or "without a name"
         raise DecodeError("unreadable", f"unknown codec {name}: convert the file with the program that made it")
     return known
+
+
+def is_alone(track: av.AudioStream, container: av.container.InputContainer) -> bool:
+    """Whether a file holds nothing but a track, besides texts and a picture of its cover."""
+    others = [other for other in container.streams if other.index != track.index]
+    return not any(
+        other.type == "audio" or (other.type == "video" and Disposition.attached_pic not in other.disposition)
+        for other in others
+    )
 
 
 def promised_seconds(container: av.container.InputContainer, track: av.AudioStream) -> float | None:

@@ -10,9 +10,14 @@ from beam_jobs.audio import checks, containers, mp4, splitting
 from beam_jobs.audio.losses import Losses
 from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source, to_mono
 from beam_jobs.audio.timeline import Timeline
+from beam_jobs.audio.zeros import Packets
 
 # FFmpeg's own decoders of AMR do not know the frames that telephones send instead of silence.
 _OTHER_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
+# With more planes, one for each channel, PyAV reads beyond the end of their list.
+_MOST_PLANES = 7
+# Their packets have checksums, which FFmpeg's decoders pass over by default.
+_WITH_CHECKSUMS = frozenset({"tta", "wavpack"})
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -24,6 +29,7 @@ class _Decoded:
         promised_s: How many seconds of audio the header promises; None if there is no reliable promise.
         timeline: The sound.
         losses: What of it is damaged.
+        zeros: How many bytes are zeros instead of sound.
         broke_off: Whether an error of the container ended it.
     """
 
@@ -31,6 +37,7 @@ class _Decoded:
     promised_s: float | None
     timeline: Timeline
     losses: Losses
+    zeros: int = 0
     broke_off: bool = False
 
 
@@ -88,6 +95,8 @@ def _check_damage(decoded: _Decoded, *, needed_s: float, sndfile_error: str) -> 
         raise DecodeError("too short", "no sample")
     if losses.inside_s > checks.CODEC_SLACK_S:
         raise DecodeError("truncated", f"{losses.inside_s:.2f} s in the middle of it are damaged")
+    if decoded.zeros:
+        raise DecodeError("truncated", f"{decoded.zeros:,} bytes of it are zeros instead of sound")
     if decoded.broke_off and decoded.promised_s is None and decoded.timeline.end_s < needed_s:
         raise _unreadable(sndfile_error, losses.error)
 
@@ -117,11 +126,12 @@ def _decode(source: Source, segment: Segment, *, loudest: bool) -> _Decoded:
         with containers.open_container(source) as container:
             tracks = containers.tracks(container, source)
             name = tracks[index].codec_context.name
-            decoded = _decode_track(container, tracks[index], segment, loudest=loudest)
+            decoded = _decode_track(container, tracks[index], segment, source=source, loudest=loudest)
         if name in _OTHER_DECODERS and isinstance(decoded.losses.error, av.error.PatchWelcomeError):
             with containers.open_container(source) as container:
                 track = containers.tracks(container, source)[index]
-                decoded = _decode_track(container, track, segment, loudest=loudest, decoder=_other_decoder(track))
+                decoder = _other_decoder(track)
+                decoded = _decode_track(container, track, segment, source=source, loudest=loudest, decoder=decoder)
         index += 1
         if decoded.timeline or index == len(tracks):
             return decoded
@@ -138,11 +148,15 @@ def _decode_track(
     track: av.AudioStream,
     segment: Segment,
     *,
+    source: Source,
     loudest: bool,
     decoder: av.AudioCodecContext | None = None,
 ) -> _Decoded:
+    codec = track.codec_context.name
+    if codec in _WITH_CHECKSUMS:
+        track.codec_context.options = {"err_detect": "crccheck+explode"}
     decoded = _Decoded(
-        codec=f"{containers.format_name(container)}/{track.codec_context.name}",
+        codec=f"{containers.format_name(container)}/{codec}",
         promised_s=containers.promised_seconds(container, track),
         timeline=Timeline(
             start_s=containers.start_of_clock(container),
@@ -151,35 +165,63 @@ def _decode_track(
         ),
         losses=Losses(
             track,
-            is_alone=len(container.streams) == 1,
+            is_alone=containers.is_alone(track, container),
             is_resumed=containers.format_name(container) == "matroska",
         ),
     )
+    packets = Packets(track, container)
+    is_all = _fill(decoded, container, track, segment, packets=packets, loudest=loudest, decoder=decoder)
+    has_length = decoded.promised_s is not None
+    decoded.zeros = packets.count_zeros(source, seconds=decoded.timeline.sound_s, is_all=is_all, has_length=has_length)
+    if is_all and not has_length:
+        decoded.promised_s = _seconds_with_missing(container, decoded)
+    return decoded
+
+
+def _fill(
+    decoded: _Decoded,
+    container: av.container.InputContainer,
+    track: av.AudioStream,
+    segment: Segment,
+    *,
+    packets: Packets,
+    loudest: bool,
+    decoder: av.AudioCodecContext | None,
+) -> bool:
+    """Decodes a track until all that the segment needs is there, or it ends. Returns whether it ended."""
     timeline, losses = decoded.timeline, decoded.losses
     to_float = _Converter()
     try:
         for packet in _packets(container, track):
             pauses_s = timeline.pauses_s
+            packets.add(packet)
             try:
                 for frame in decoder.decode(packet) if decoder else packet.decode():
+                    time_s = containers.time_of(frame, packet, container)
                     for block in to_float(frame):
                         samples = to_mono(block, channel_axis=0, loudest=loudest)
-                        timeline.add(samples, rate=frame.rate, time_s=frame.time, until_s=segment.needed_s)
+                        timeline.add(samples, rate=frame.rate, time_s=time_s, until_s=segment.needed_s)
             except (av.FFmpegError, ValueError) as error:
                 losses.add_error(packet, error)
                 continue
             losses.add_sound(packet, pause_s=timeline.pauses_s - pauses_s, seconds=timeline.sound_s)
             if timeline.end_s > segment.needed_s:
-                return decoded
+                return False
     except av.FFmpegError as error:
         losses.error = losses.error or error
         decoded.broke_off = True
-    if decoded.promised_s is None and losses.sizes:
-        # What is no sound, at the end or, in a format that holds nothing else, anywhere.
-        other_bytes = containers.bytes_beside_sound(container, losses.sizes)
-        missed_s = losses.at_end_s + timeline.sound_s * other_bytes / max(1, sum(losses.sizes))
-        decoded.promised_s = timeline.end_s - timeline.begin_s + missed_s if missed_s else None
-    return decoded
+    return True
+
+
+def _seconds_with_missing(container: av.container.InputContainer, decoded: _Decoded) -> float | None:
+    """Returns how much sound there should be, where the header does not say; None if nothing seems to be missing."""
+    timeline, losses = decoded.timeline, decoded.losses
+    if not losses.sizes:
+        return None
+    # What is no sound, at the end or, in a format that holds nothing else, anywhere.
+    other_bytes = containers.bytes_beside_sound(container, losses.sizes)
+    missed_s = losses.at_end_s + timeline.sound_s * other_bytes / max(1, sum(losses.sizes))
+    return timeline.end_s - timeline.begin_s + missed_s if missed_s else None
 
 
 class _Converter:
@@ -190,9 +232,12 @@ class _Converter:
 
     def __call__(self, frame: av.AudioFrame) -> list[np.ndarray]:
         form = (frame.format.name, frame.layout.name, frame.rate)
+        channels = frame.layout.nb_channels
+        is_packed = channels > _MOST_PLANES
         if form not in self._resamplers:
-            self._resamplers[form] = av.AudioResampler(format="fltp")
-        return [block.to_ndarray() for block in self._resamplers[form].resample(frame)]
+            self._resamplers[form] = av.AudioResampler(format="flt" if is_packed else "fltp")
+        blocks = [block.to_ndarray() for block in self._resamplers[form].resample(frame)]
+        return [block.reshape(-1, channels).T for block in blocks] if is_packed else blocks
 
 
 def _packets(container: av.container.InputContainer, track: av.AudioStream) -> Iterator[av.Packet]:

@@ -7,7 +7,6 @@ The number is wrong if the encoder did not finish, or if files were joined.
 import bisect
 import dataclasses
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -55,7 +54,7 @@ def streams(content: Content) -> list[Stream]:
     if frames is None or not frames.starts:
         return []
     total = len(frames.starts)
-    tags = _tags(content, frames.starts)
+    tags = _tags(content, frames)
     bounds = sorted({0, *frames.changes, *tags, total})
     # The tag has a frame of its own, and that may be of another kind.
     parts = [(a, b) for a, b in itertools.pairwise(bounds) if b - a > (a in tags)]
@@ -69,35 +68,34 @@ def streams(content: Content) -> list[Stream]:
         return []
     result = []
     for start, stop in parts:
-        data = _join(content, frames.starts[start:stop])
+        data = _join(content, frames, start=start, stop=stop)
         if not is_right[start]:
-            _correct(data, tags[start], counts[start])
+            _correct(data, tags[start], counts[start], size=frames.forms[start].size)
         result.append(Stream(content=bytes(data), damaged_s=damages[start]))
     return result
 
 
-def _tags(content: Content, starts: Sequence[int]) -> dict[int, _Tag]:
+def _tags(content: Content, frames: mp3_frames.Frames) -> dict[int, _Tag]:
     """Returns the tags by the index of their frame."""
-    tags = {}
+    tags, starts = {}, frames.starts
     for name in (_XING, _INFO, _VBRI):
         position = content.find(name, starts[0])
         while position >= 0:
             index = bisect.bisect_right(starts, position) - 1
             offset = position - starts[index]
-            if offset == _tag_offset(content, starts[index], name):
+            is_mono = mp3_frames.is_mono(content, starts[index])
+            if offset == _tag_offset(frames.forms[index], name, is_mono=is_mono):
                 tags[index] = _Tag(name=name, offset=offset, count=_count(content, position, name))
             position = content.find(name, position + 1)
     return tags
 
 
-def _tag_offset(content: Content, start: int, name: bytes) -> int | None:
-    """Returns where a tag would start in the frame at `start`: after the side information, which is empty."""
-    form = mp3_frames.form_at(content, start)
+def _tag_offset(form: mp3_frames.Form, name: bytes, *, is_mono: bool) -> int | None:
+    """Returns where a tag would start in a frame: after the side information, which is empty."""
     if form.layer != 3:
         return None
     if name == _VBRI:
         return _HEADER_BYTES + 32
-    is_mono = mp3_frames.is_mono(content, start)
     return _HEADER_BYTES + ((17 if is_mono else 32) if form.version == 1 else (9 if is_mono else 17))
 
 
@@ -124,28 +122,27 @@ def _is_right(tag: _Tag, count: int, *, total: int, parts: int) -> bool:
     return tag.count is not None and tag.count >= count and not counts_all_parts
 
 
-def _correct(frames: bytearray, tag: _Tag, count: int) -> None:
-    """Writes the number of frames into a tag."""
+def _correct(frames: bytearray, tag: _Tag, count: int, *, size: int) -> None:
+    """Writes the number of frames into a tag, in the first frame, of a given size."""
     number = count.to_bytes(4, "big")
     start = tag.offset + (_VBRI_FRAMES_OFFSET if tag.name == _VBRI else _XING_FRAMES_OFFSET)
     if tag.count is not None:
         frames[start : start + 4] = number
         return
     # The number goes before what follows. The end of the frame is empty, so its last bytes make room.
-    end = mp3_frames.form_at(frames, 0).size
-    frames[start:end] = number + frames[start : end - 4]
+    frames[start:size] = number + frames[start : size - 4]
     frames[start - 1] |= _HAS_FRAMES
 
 
-def _join(content: Content, starts: Sequence[int]) -> bytearray:
-    """Returns frames without what lies between them."""
+def _join(content: Content, frames: mp3_frames.Frames, *, start: int, stop: int) -> bytearray:
+    """Returns the frames from `start` to `stop` without what lies between them."""
     data = bytearray()
-    run = end = starts[0]
-    for start in starts:
-        if start != end:
+    run = end = frames.starts[start]
+    for at, form in zip(frames.starts[start:stop], frames.forms[start:stop], strict=True):
+        if at != end:
             data += content[run:end]
-            run = start
-        end = start + mp3_frames.form_at(content, start).size
+            run = at
+        end = at + form.size
     return data + content[run:end]
 
 
@@ -155,7 +152,7 @@ def _damage(content: Content, frames: mp3_frames.Frames, *, start: int, stop: in
     Bytes that are no frames are damage if they would hold sound that is missed, and so is an end before the number of
     frames that is promised.
     """
-    form = mp3_frames.form_at(content, frames.starts[start])
+    form = frames.forms[start]
     frame_s = form.samples / form.rate
     byte_s = frame_s * (stop - start) / (frames.starts[stop - 1] - frames.starts[start] + form.size)
     gaps = [gap for gap in frames.gaps if start < gap.index <= stop and not gap.is_tag]

@@ -22,6 +22,10 @@ _FRAMES_TO_BE_SURE = 3
 # Before the first frame there may be some rubbish.
 _SEARCH_BYTES = 2**16
 _ENDS_OF_TAGS = (b"APETAGEX", b"LYRICS200")
+# Frames of free format have at most so many bytes.
+_LONGEST_FREE = 2**12
+_PADDING = 0x02  # A flag of the third byte: the frame has one byte more.
+_KIND_BITS = 24
 # A tag is looked for in so many bytes after the last frame.
 _TAG_SEARCH_BYTES = 10
 
@@ -35,7 +39,7 @@ class Form(NamedTuple):
         rate: Sample rate in Hz.
         version: 1, or 2 for MPEG-2 and 2.5.
         layer: 1, 2 or 3.
-        kind: A number that all frames of the same rate, version and layer share.
+        kind: A number that all frames of the same rate, version and layer share; in free format, of the same size, too.
     """
 
     size: int
@@ -66,11 +70,13 @@ class Frames:
 
     Attributes:
         starts: Where each frame starts.
+        forms: The form of each frame.
         changes: Indices of frames with another rate, layer or number of channels than the frame before.
         gaps: What lies between and after the frames.
     """
 
     starts: list[int]
+    forms: list[Form]
     changes: list[int]
     gaps: list[Gap]
 
@@ -79,7 +85,7 @@ def form_at(content: Content | bytearray, start: int) -> Form | None:
     """Returns what the header of the frame at `start` says; None if no frame starts there."""
     if start + _HEADER_BYTES > len(content) or content[start] != 0xFF:
         return None
-    return _FORMS.get(content[start + 1] << 8 | content[start + 2])
+    return _FORMS.get(content[start + 1] << 8 | content[start + 2]) or _free_form(content, start)
 
 
 def is_mono(content: Content, start: int) -> bool:
@@ -99,13 +105,15 @@ def find(content: Content) -> Frames | None:
 
 
 def _walk(content: Content, start: int) -> Frames:
-    frames = Frames(starts=[], changes=[], gaps=[])
-    starts = frames.starts
-    kind = None
+    frames = Frames(starts=[], forms=[], changes=[], gaps=[])
+    starts, forms = frames.starts, frames.forms
+    kind = free = None
     end = len(content) - _HEADER_BYTES
     # This loop runs once for each frame of an hour, 140,000 times, so it does little.
     while start <= end:
         form = _FORMS.get(content[start + 1] << 8 | content[start + 2]) if content[start] == 0xFF else None
+        if form is None and content[start] == 0xFF:
+            form = free = _free_form(content, start, like=free)
         if form and (form.kind, content[start + 3] >= _MONO) != kind:
             if not _is_frame(content, start, sure=_FRAMES_TO_BE_SURE - 1):
                 form = None
@@ -115,11 +123,13 @@ def _walk(content: Content, start: int) -> Frames:
                 kind = (form.kind, content[start + 3] >= _MONO)
         if form:
             starts.append(start)
+            forms.append(form)
             start += form.size
         else:
             start = _pass_gap(content, start, frames)
     if starts and start > len(content):  # The last frame is incomplete.
         starts.pop()
+        forms.pop()
     return frames
 
 
@@ -131,6 +141,7 @@ def _pass_gap(content: Content, start: int, frames: Frames) -> int:
     found = [at for tag in tags.BEGINNINGS if (at := content.find(tag, last, until)) >= 0]
     if found and min(found) < start:
         frames.starts.pop()
+        frames.forms.pop()
     first = min(found, default=start)
     after = _next_frame(content, _end_of_tag(content, first), until=len(content), sure=_FRAMES_TO_BE_SURE - 1)
     is_tag = bool(found) or any(content.find(tag, first, after) >= 0 for tag in _ENDS_OF_TAGS)
@@ -160,6 +171,54 @@ def _is_frame(content: Content, start: int, *, sure: int) -> bool:
         kind = (form.kind, is_mono(content, start))
         start += form.size
     return True
+
+
+def _free_form(content: Content, start: int, *, like: Form | None = None) -> Form | None:
+    """Returns the form of a frame of free format; None if there is none.
+
+    Its header gives no bit rate and so no size, which is that of the frames around it.
+
+    Args:
+        content: The file.
+        start: Where the frame starts.
+        like: The form of a frame before.
+    """
+    form = _free_without_size(content, start)
+    if form is None:
+        return None
+    padding = _padding(content, start)
+    if like is not None:
+        size = (like.kind >> _KIND_BITS) + padding
+        if start + size > len(content) - _HEADER_BYTES or _is_header_or_tag(content, start + size):
+            return _with_size(form, size, padding=padding)
+    sync, at = content[start : start + 2], start
+    while (at := content.find(sync, at + 2, start + _LONGEST_FREE)) >= 0:
+        after = at + at - start - padding + _padding(content, at)
+        if _free_without_size(content, at) == form == _free_without_size(content, after):
+            return _with_size(form, at - start, padding=padding)
+    return None
+
+
+def _free_without_size(content: Content, start: int) -> Form | None:
+    if start + _HEADER_BYTES > len(content) or content[start] != 0xFF or content[start + 2] >> 4:
+        return None
+    # A frame with any bit rate, and without padding, is otherwise the same.
+    form = _FORMS.get(content[start + 1] << 8 | (content[start + 2] & ~_PADDING) | 0x10)
+    return form if form and form.layer > 1 else None
+
+
+def _with_size(form: Form, size: int, *, padding: int) -> Form:
+    return form._replace(size=size, kind=size - padding << _KIND_BITS | form.kind)
+
+
+def _padding(content: Content, start: int) -> int:
+    return int(bool(content[start + 2] & _PADDING))
+
+
+def _is_header_or_tag(content: Content, start: int) -> bool:
+    is_known = (content[start + 1] << 8 | content[start + 2]) in _FORMS and content[start] == 0xFF
+    is_tag = content[start : start + _TAG_SEARCH_BYTES].startswith(tags.BEGINNINGS)
+    return is_known or is_tag or _free_without_size(content, start) is not None
 
 
 def _end_of_tag(content: Content, start: int) -> int:

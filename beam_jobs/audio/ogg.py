@@ -10,6 +10,7 @@ import dataclasses
 import math
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 
 from beam_jobs.audio import vorbis
@@ -22,6 +23,8 @@ _HEADER = struct.Struct("<4sBBqIIIB")
 CAPTURE_PATTERN = b"OggS"
 _BEGIN_OF_STREAM = 0x02
 _END_OF_STREAM = 0x04
+_CHECKSUM = slice(22, 26)
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _LARGEST_PAGE_BYTES = _HEADER.size + 255 + 255 * 255
 
 
@@ -69,10 +72,10 @@ def starts_of_links(content: Content) -> list[int]:
 
 
 def start_of_hole(content: Content) -> float:
-    """Returns when a page of sound is missing in a link, in seconds from its beginning; infinity if none is.
+    """Returns when a page of sound is missing or damaged in a link, in seconds from its beginning; infinity if none is.
 
-    libsndfile would repeat what comes after the hole. Recordings of radio streams lack the pages between the headers
-    and where they begin, which is no hole.
+    libsndfile passes over pages with a wrong checksum. It would repeat what comes after the hole. Recordings of radio
+    streams lack the pages between the headers and where they begin, which is no hole.
     """
     rates: dict[int, int] = {}
     numbers: dict[int, int] = {}
@@ -82,12 +85,25 @@ def start_of_hole(content: Content) -> float:
         if page.flags & _BEGIN_OF_STREAM:
             rates[stream] = _granules_per_second(content[page.end - sum(page.segments) : page.end])
         is_hole = page.number > numbers.get(stream, page.number) + 1 and granules.get(stream, 0) > 0
-        if is_hole and rates.get(stream):
-            return granules[stream] / rates[stream]
+        if rates.get(stream) and (is_hole or not _is_intact(content, page)):
+            return granules.get(stream, 0) / rates[stream]
         numbers[stream] = page.number
         if page.granule >= 0:  # Others are pages on which no packet ends.
             granules[stream] = page.granule
     return math.inf
+
+
+def _is_intact(content: Content, page: _Page) -> bool:
+    """Whether the checksum of a page is right, or the file ends inside of it."""
+    if page.end > len(content):
+        return True
+    data = (
+        content[page.start : page.start + _CHECKSUM.start] + bytes(4) + content[page.start + _CHECKSUM.stop : page.end]
+    )
+    # It is that of zlib without its inversions, and with the bits of each byte and of the result in reverse order.
+    checksum = zlib.crc32(data.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    stored = content[page.start + _CHECKSUM.start : page.start + _CHECKSUM.stop]
+    return checksum == int.from_bytes(stored.translate(_REVERSED), "big")
 
 
 def _granules_per_second(header: bytes) -> int:

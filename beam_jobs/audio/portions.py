@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from beam_jobs.audio import checks, decode, levels, readers, resample
-from beam_jobs.audio.sound import DecodeError, Samples, Segment
+from beam_jobs.audio.sound import DecodeError, Samples, Segment, Source
 
 # A day and a little more. Without a limit, a file of a few megabytes could claim years of silence.
 _LONGEST_S = 25 * 3600
@@ -28,6 +28,7 @@ def decode_in_portions(
     Raises:
         DecodeError: as `audio.decode_file` does, possibly after some portions, and if the file holds more than 25 h.
     """
+    source = readers.fetch(path)
     latest: _Portions | None = None
     peak = 0
 
@@ -42,7 +43,7 @@ def decode_in_portions(
         peak = max(peak, levels.peak(samples)) if samples.size else peak
         send(samples)
 
-    sound = readers.read(path, Segment(collect=collect))
+    sound = readers.read(source, Segment(collect=collect))
     if not sound.samples.size:
         raise DecodeError("too short", "no sample")
     if latest is not None and latest.are_all_of(sound.samples):
@@ -50,12 +51,12 @@ def decode_in_portions(
     else:
         # Readers piece together the samples of rare files, such as several files that were joined, and keep them.
         begin()
-        sound = sound if latest is None else readers.read(path)
+        sound = sound if latest is None else readers.read(source)
         pass_on(resample.to_int16(sound, sample_rate=sample_rate))
-    decode.check_phase(peak, channel_peak=lambda: _channel_peak(path))
+    decode.check_phase(peak, channel_peak=lambda: _channel_peak(source))
 
 
-def _channel_peak(path: str) -> float:
+def _channel_peak(source: Source) -> float:
     """Returns the largest magnitude in the channels of a file."""
     peaks = [0.0]
 
@@ -64,7 +65,7 @@ def _channel_peak(path: str) -> float:
             self._count(block, rate=rate)
             peaks.append(float(block.max()))
 
-    sound = readers.read(path, Segment(collect=Peaks), loudest=True)
+    sound = readers.read(source, Segment(collect=Peaks), loudest=True)
     return max(*peaks, float(sound.samples.max()))
 
 

@@ -26,10 +26,12 @@ def fetch(path: epath.PathLike, *, timeout_s: float | None = None) -> Source:
     """Returns a local path as an absolute one, and the content of a remote file.
 
     Raises:
-        DecodeError: if the remote file is missing, is unreadable, or does not arrive within `timeout_s` seconds. All
-            errors of a bucket are transient.
+        DecodeError: if there is a pipe or the like, which is never opened; if the remote file is missing, is
+            unreadable, or does not arrive within `timeout_s` seconds. All errors of a bucket are transient.
     """
     name = os.fspath(path)
+    if storage.is_no_file(name):
+        raise DecodeError("unreadable", storage.NO_FILE)
     if not storage.is_remote(name):
         # Of a relative path like `12:30.m4a`, FFmpeg would take what precedes the colon for a protocol.
         return os.path.abspath(name)

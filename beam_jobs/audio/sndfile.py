@@ -78,6 +78,8 @@ def _read(
         raise SndfileError("may have several blocks, whose headers libsndfile takes for sound")
     if file.format == "WAV" and file.subtype == "GSM610":
         raise SndfileError("may end with a byte of padding, which libsndfile takes for a block of sound")
+    if file.format != "MP3" and file.subtype.startswith("MPEG"):
+        raise SndfileError("may lack frames, which libsndfile passes over")
     if extent.is_sequential:
         raise SndfileError("does not count its samples from 0")
     held, promised = _held_and_promised(file, source, extent)

@@ -9,6 +9,9 @@ from beam_jobs.audio.sound import Content, Source, content_of
 _EBML = bytes.fromhex("1A45DFA3")
 _MATROSKA_SEGMENT = bytes.fromhex("18538067")
 _ASF = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
+_ASF_DATA = bytes.fromhex("3626B2758E66CF11A6D900AA0062CE6C")
+_ASF_DATA_HEADER_BYTES = 50
+_UNKNOWN_SIZE = 0xFFFFFFFF
 _WAVPACK_FIRST = 0x800  # A flag of the first block of each moment.
 
 
@@ -37,7 +40,7 @@ def missing_share(source: Source) -> float:
             promised = _asf_end(content, 0)
         else:
             return 0.0
-        return max(0.0, 1 - len(content) / promised)
+        return max(0.0, 1 - len(content) / promised) if promised else 0.0
 
 
 def _starts_by_size(
@@ -61,16 +64,23 @@ def _starts_by_size(
 
 def _riff_end(content: Content, start: int) -> int:
     size = int.from_bytes(content[start + 4 : start + 8], "little")
+    if size in (0, _UNKNOWN_SIZE):  # It was written to a pipe, or its recorder crashed.
+        return 0
     return start + 8 + size + size % 2
 
 
 def _asf_end(content: Content, start: int) -> int:
     """Returns where a WMA or WMV file ends: before the next header, or where its last object does."""
     end = start
+    has_sound = False
     while end + 24 <= len(content) and (end == start or content[end : end + 16] != _ASF):
         size = int.from_bytes(content[end + 16 : end + 24], "little")
-        if size < 24:  # A live recording.
+        is_sound = content[end : end + 16] == _ASF_DATA
+        if has_sound and end + size > len(content):  # An index that is cut short, or no object but tags.
+            break
+        if size < 24 or (is_sound and size <= _ASF_DATA_HEADER_BYTES):  # A live recording.
             return 0
+        has_sound |= is_sound
         end += size
     return end
 

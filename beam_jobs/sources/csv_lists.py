@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from etils import epath
 
+from beam_jobs import storage
 from beam_jobs.sources.clips import Clip, Quarantined, SourceError
 
 
@@ -92,8 +93,10 @@ def rows(table: epath.Path, *, comments: bool = False) -> Iterator[tuple[int, li
         The line number, counted from 1, and the cells. A line that is not valid CSV is a single cell.
 
     Raises:
-        SourceError: a line is not UTF-8.
+        SourceError: a line is not UTF-8, or there is no file but a pipe or the like.
     """
+    if storage.is_no_file(table):
+        raise SourceError(f"{table} cannot be read, because {storage.NO_FILE}; put a file in its place")
     with table.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             try:

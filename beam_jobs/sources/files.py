@@ -23,9 +23,6 @@ ROOT_ENTRIES = frozenset({"artifacts", "logs", "metadata.sqlite", "report.json",
 REPEATED = "files under a second name, by a link"
 """Reason for leaving out what is in `Found.repeated`."""
 
-NO_FILE = "it is a pipe, a socket or a device, not a file"
-"""Reason for not reading what need not end and could make a decoder wait."""
-
 _MACOS_FOLDER = "__MACOSX"  # Archives of macOS keep there what is no content of the files.
 _MOST_SUFFIXES = 20
 
@@ -40,7 +37,7 @@ class Found:
         tables: The CSV files.
         others: All other files.
         unreadable: What cannot be read, with the reason: folders, whose names end with a slash, links that lead
-            nowhere, and pipes and the like that are named as audio.
+            nowhere, and pipes and the like that are named as audio or as lists.
     """
 
     audio: list[str]
@@ -179,13 +176,13 @@ class _Walk:
                     names.links.append(name)
                 elif entry.is_dir(follow_symlinks=False):
                     names.folders.append(f"{name}/")
-                elif not suffixes.is_audio(name):
-                    names.others.append(name)
-                elif entry.is_file(follow_symlinks=False):
+                elif _is_opened(name) and not entry.is_file(follow_symlinks=False):
+                    self._unreadable[name] = storage.NO_FILE
+                elif suffixes.is_audio(name):
                     names.audio.append(name)
                     self._note_file(name, inode=entry.inode(), inodes=inodes)
                 else:
-                    self._unreadable[name] = NO_FILE
+                    names.others.append(name)
         return names.without_root(folder) if is_root else names
 
     def _follow(self, links: list[str]) -> list[str]:
@@ -203,14 +200,14 @@ class _Walk:
                 continue
             if stat.S_ISDIR(status.st_mode):
                 folders.append(f"{name}/")
-            elif not is_audio:
-                self._others.append(name)
-            elif stat.S_ISREG(status.st_mode):
+            elif _is_opened(name) and not stat.S_ISREG(status.st_mode):
+                self._unreadable[name] = storage.NO_FILE
+            elif is_audio:
                 self._audio.append(name)
                 inodes = self._files.setdefault(status.st_dev, {})
                 self._note_file(name, inode=status.st_ino, inodes=inodes, is_link=True)
             else:
-                self._unreadable[name] = NO_FILE
+                self._others.append(name)
         return folders[::-1]
 
     def _is_known_folder(self, status: os.stat_result, folder: str) -> bool:
@@ -238,6 +235,11 @@ class _Walk:
     def _path(self, name: str) -> str:
         # Not all file systems of TensorFlow list a folder whose name ends with a slash.
         return os.path.join(self._top, name.rstrip("/")) if name else self._top
+
+
+def _is_opened(name: str) -> bool:
+    """Whether a file of this name is read, if not by the decoder then as a list."""
+    return suffixes.is_audio(name) or suffixes.is_table(name)
 
 
 def _is_passed_over(name: str) -> bool:

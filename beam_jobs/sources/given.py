@@ -42,10 +42,10 @@ def find(paths: Sequence[str]) -> Given:
     left_out: Counter[str] = Counter()
     for path in paths:
         if not _is_folder(path):
-            if storage.is_remote(path) or os.path.isfile(path):
-                found.append(path)
+            if storage.is_no_file(path):
+                unreadable[path] = storage.NO_FILE
             else:
-                unreadable[path] = files.NO_FILE
+                found.append(path)
             continue
         try:
             below = files.walk(path)

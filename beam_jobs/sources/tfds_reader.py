@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from etils import epath
 
+from beam_jobs import storage
 from beam_jobs.audio import DecodeError
 from beam_jobs.sources import tfds_source
 from beam_jobs.sources.clips import Clip
@@ -44,9 +45,13 @@ def read(
     """
     dataset = tfds_source.open_dataset(folder)
     for split, members in itertools.groupby(clips, key=lambda clip: clip.path):
-        ends = list(itertools.accumulate(dataset.builder.info.splits[split].shard_lengths))
-        for _, part in itertools.groupby(members, key=lambda clip: bisect.bisect_right(ends, clip.record)):
-            yield from _read_file(dataset, list(part), wait=wait)
+        info = dataset.builder.info.splits[split]
+        ends = list(itertools.accumulate(info.shard_lengths))
+        for file, part in itertools.groupby(members, key=lambda clip: bisect.bisect_right(ends, clip.record)):
+            if storage.is_no_file(info.filepaths[file]):  # TensorFlow would wait for its content.
+                yield from ((_describe(clip), DecodeError("unreadable", storage.NO_FILE)) for clip in part)
+            else:
+                yield from _read_file(dataset, list(part), wait=wait)
 
 
 def _read_file(

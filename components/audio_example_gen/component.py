@@ -21,7 +21,7 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
     reports: ClassVar[frozenset[str]] = frozenset({quarantine.REPORT})
     Config = AudioExampleGenConfig
     executor = "components.audio_example_gen.executor"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     # They decode, resample and encode the samples.
     libraries: ClassVar[tuple[str, ...]] = ("av", "soundfile", "soxr")
 
@@ -41,6 +41,11 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
             ) from error
         if not exists:
             raise UserError(f"audio_example_gen.source: there is no folder {source}; check the path (--data)")
+        if storage.is_no_file(source):
+            raise UserError(
+                f"audio_example_gen.source: {source} cannot be read, because {storage.NO_FILE}; give the folder that "
+                "holds the audio, or a CSV manifest (--data)"
+            )
         if not is_folder and path.suffix.lower() != ".csv":
             raise UserError(
                 f"audio_example_gen.source: {source} is a file; give the folder that holds the audio, or a CSV "

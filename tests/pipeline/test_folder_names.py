@@ -9,7 +9,6 @@ from tests.corpora import ODD_NAME
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_the_data_and_the_root_may_have_any_name(tmp_path, capsys):
     data, root = tmp_path / ODD_NAME / "data", tmp_path / ODD_NAME / "root"
     rows = ["path,labels"]

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline import cli
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 
 def _run(root):

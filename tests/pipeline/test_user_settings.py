@@ -31,7 +31,6 @@ def test_a_user_without_a_name_and_without_a_home_runs_a_pipeline(open_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @users.needs_root
 @pytest.mark.parametrize("name", ["of unknown", "of [unknown]\\"])
 def test_all_commands_serve_a_user_without_a_name_and_without_a_home(open_path, home, name):

@@ -9,7 +9,7 @@ from pipeline import checksums
 from tests import tensorboard_server
 from tests.pipeline import tiny_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 EXAMPLES = "AudioExampleGen/examples/1/"
 SAVED_MODEL = "Exporter/saved_model/5/"

@@ -119,6 +119,17 @@ def test_ogg_vorbis_that_was_cut_out_of_a_longer_file(count):
     assert media.lag_s(sound.samples[:96000], WAVE) == pytest.approx(-(6.0 - samples / media.RATE), abs=0.05)
 
 
+def test_ogg_vorbis_that_was_cut_out_ends_where_its_last_page_says():
+    """The last packet holds more. oggdec leaves out up to a packet more, after the first page."""
+    file = io.BytesIO()
+    soundfile.write(file, WAVE, media.RATE, format="OGG", subtype="VORBIS")
+    cut, samples = _cut(file.getvalue(), start_s=2.7, end_s=100.0)
+    sound = media.read(cut)
+    assert sound.samples.size < samples
+    start = round(-media.RATE * media.lag_s(sound.samples, WAVE))
+    assert start + sound.samples.size == WAVE.size
+
+
 def _cut(content, *, start_s, end_s):
     """Does what `ffmpeg -ss start_s -t end_s -c copy` does.
 

@@ -196,3 +196,23 @@ def test_a_page_that_is_named_as_sound_is_of_no_known_format(tmp_path, suffix):
     (tmp_path / f"a.{suffix}").write_bytes(b"<!DOCTYPE html><html><body>404 Not Found</body></html>\n" * 400)
     cause, _ = failure(str(tmp_path / f"a.{suffix}"))
     assert cause == "unreadable"
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mov", "aac"), ("matroska", "pcm_f32le"), ("matroska", "libopus")])
+def test_eight_channels(container, codec):
+    """PyAV reads beyond the end of a list if each of eight channels has a plane of its own."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=48000, layout="7.1")
+        wave = np.repeat(media.dull_noise(1.0)[None], 8, axis=0)
+        for start in range(0, wave.shape[1], 960):
+            frame = av.AudioFrame.from_ndarray(
+                wave[:, start : start + 960].T.reshape(1, -1), format="flt", layout="7.1"
+            )
+            frame.sample_rate, frame.pts = 48000, start
+            for converted in av.AudioResampler(format=stream.format, layout="7.1", rate=48000).resample(frame):
+                output.mux(stream.encode(converted))
+        output.mux(stream.encode(None))
+    sound = media.read(file.getvalue())
+    assert sound.samples.size / sound.rate == pytest.approx(1.0, abs=0.05)
+    assert abs(media.lag_s(sound.samples, media.dull_noise(1.0))) < 0.03

@@ -67,6 +67,21 @@ def test_a_file_that_is_smaller_than_its_header_says(container, codec):
     assert caught.value.cause == "truncated"
 
 
+@pytest.mark.parametrize(("container", "codec"), [("asf", "wmav2"), ("avi", "libmp3lame")])
+def test_a_file_that_does_not_know_its_size_or_has_tags_behind_it_is_whole(container, codec):
+    wave = media.noise(LENGTH_S, rate=RATE)
+    content = media.encode(wave, container=container, codec=codec, rate=RATE)
+    data = content.find(bytes.fromhex("3626B2758E66CF11A6D900AA0062CE6C")) + 16
+    live = {
+        # What FFmpeg writes to a pipe.
+        "asf": content[:data] + (50).to_bytes(8, "little") + content[data + 8 :],
+        "avi": content[:4] + b"\xff\xff\xff\xff" + content[8:],
+    }[container]
+    for file in (live, content + b"TAG" + b"x" * 125, content + b"end of file " * 20):
+        assert media.seconds(file) == pytest.approx(LENGTH_S, abs=0.1)
+    assert media.seconds(live + live) == pytest.approx(2 * LENGTH_S, abs=0.2)
+
+
 def test_lost_packets_of_a_broadcast():
     content = encode("TS", 4.0)
     # FFmpeg sees that packets are missing in the middle of a frame.

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from beam_jobs import audio
-from beam_jobs.audio import readers, sndfile
+from beam_jobs.audio import portions, readers, sndfile
 from beam_jobs.audio.sound import Segment
 from tests import corpora
 
@@ -48,6 +48,10 @@ def test_reading_in_blocks_gives_the_same_samples_as_reading_at_once(tmp_path, m
     np.testing.assert_array_equal(readers.read(str(tmp_path / "a.wav"), segment).samples, at_once)
 
 
+def _decode_in_portions(path):
+    portions.decode_in_portions(path, sample_rate=16000, begin=lambda: None, send=lambda samples: None)
+
+
 class TestFetching:
     """A folder stands in for a bucket, and a named pipe in it for a download that hangs."""
 
@@ -57,6 +61,15 @@ class TestFetching:
 
     def test_the_path_of_a_local_file_is_returned(self):
         assert readers.fetch("/some/a.wav") == "/some/a.wav"
+
+    @pytest.mark.parametrize("read", [readers.fetch, audio.decode_file, _decode_in_portions])
+    def test_what_is_no_file_is_refused_and_never_opened(self, tmp_path, read):
+        os.mkfifo(tmp_path / "a.wav")
+        (tmp_path / "link.wav").symlink_to("a.wav")
+        for path in (str(tmp_path / "a.wav"), str(tmp_path / "link.wav"), "/dev/zero"):
+            with pytest.raises(audio.DecodeError, match="it is a pipe, a socket or a device, not a file") as caught:
+                read(path)
+            assert (caught.value.cause, caught.value.transient) == ("unreadable", False)
 
     def test_the_content_of_a_remote_file_is_returned(self, tmp_path):
         (tmp_path / "a.wav").write_bytes(b"sound")

@@ -105,6 +105,22 @@ def test_parts_with_other_rates_and_channels(name):
         assert sound.rate >= max(rates) / 2
 
 
+@pytest.mark.parametrize(("container", "codec"), [("mpegts", "aac"), ("mpegts", "mp2"), ("mpeg", "mp2")])
+def test_streams_of_rising_rates_gain_no_pause(container, codec):
+    """FFmpeg counts the time of frames with the first rate. Its MP2 decoder takes that for one more frame, too."""
+    # So long a delay lets a packet have many frames.
+    options = {"max_delay": "700000"}
+    files = [
+        media.encode(
+            media.tone(500.0, seconds=2.0, rate=rate), container=container, codec=codec, rate=rate, options=options
+        )
+        for rate in (22050, 32000, 48000)
+    ]
+    length_s = sum(media.seconds(file) for file in files)
+    assert media.seconds(b"".join(files)) == pytest.approx(length_s, abs=0.03)
+    assert media.seconds(b"".join(reversed(files))) == pytest.approx(length_s, abs=0.03)
+
+
 def test_fragments_of_mp4_with_other_rates():
     tones = [(500.0, 0.6), (900.0, 0.9)]
     files = [

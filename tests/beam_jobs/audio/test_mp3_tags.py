@@ -163,3 +163,27 @@ def test_a_file_that_was_cut_short_holds_fewer_frames_than_its_tag_counts(method
             media.read(source)
         assert caught.value.cause == "truncated"
     assert media.read(cut, 0.1, 0.6).samples.size == RATE // 2
+
+
+def in_free_format(content):
+    """Removes the bit rate from the headers. Then only the next frame tells the size of a frame."""
+    free = bytearray(content)
+    for start in mp3_frames.find(content).starts:
+        free[start + 2] &= 0x0F
+    return bytes(free)
+
+
+@pytest.mark.parametrize("between", [b"", ID3_AT_THE_END + ID3])
+def test_joined_files_of_free_format(between):
+    small = encode(500.0, bit_rate="constant", tagged=False)
+    large = encode(900.0, bit_rate="constant", tagged=False, channels=2)
+    other_rate = encode(1300.0, bit_rate="constant", tagged=False, rate=32000)
+    free = [in_free_format(small), in_free_format(large), in_free_format(other_rate)]
+    for parts in ((free[0], free[0]), free, (free[1], small, free[2]), (small, free[0])):
+        content = between.join(parts)
+        assert media.seconds(content) == pytest.approx(len(parts), abs=0.1 * len(parts))
+        with pytest.raises(audio.DecodeError) as caught:
+            media.read(content[: len(parts[0]) // 2] + bytes(len(parts[0]) // 4) + content[len(parts[0]) * 3 // 4 :])
+        assert caught.value.cause == "truncated"
+    np.testing.assert_array_equal(mp3_frames.find(free[1]).starts, mp3_frames.find(large).starts)
+    assert media.hertz(media.read(free[0] + free[1], 1.2, 1.8).samples, rate=RATE) == pytest.approx(900.0, abs=3)

@@ -99,7 +99,7 @@ class Turnstile:
 def test_record_and_file_are_of_one_attempt_in_whatever_order_two_attempts_write(
     source, work, monkeypatch, order, hanging
 ):
-    """Each letter is one step of an attempt, first its file and then its record. One meets a clip that hangs."""
+    """Each letter is one step of an attempt, first its file and then its record. One meets an endless clip."""
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     shard, job_ = plan_one_shard(source, work)
     clip = source / shard.clips[0].path
@@ -111,7 +111,7 @@ def test_record_and_file_are_of_one_attempt_in_whatever_order_two_attempts_write
             continue
         clip.unlink()
         if name == hanging:
-            os.mkfifo(clip)
+            corpora.write_silence(clip, hours=12)
         else:
             clip.write_bytes(content)
         if order != "aabb" or name == "a":
@@ -135,7 +135,7 @@ def test_attempt_that_finishes_after_the_job_has_ended_harms_neither_its_result_
     clip = source / shard.clips[0].path
     content = clip.read_bytes()
     clip.unlink()
-    os.mkfifo(clip)
+    corpora.write_silence(clip, hours=12)
     turnstile = Turnstile(monkeypatch)
     late = turnstile.start("late", work, shard, job_)
     clip.unlink()

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
-from beam_jobs import audio
+from beam_jobs import audio, storage
 from beam_jobs.audio import readers
 from beam_jobs.ingest import records, retries
 from beam_jobs.sources import tfds_reader, tfds_source
@@ -114,6 +114,18 @@ def test_damage_of_a_file_is_final(source, tmp_path, monkeypatch):
     times = {record.file: (tmp_path / "work" / record.file).stat().st_mtime_ns for record in written}
     ingest(source, tmp_path / "work")
     assert {name: (tmp_path / "work" / name).stat().st_mtime_ns for name in times} == times
+
+
+def test_what_is_no_file_is_final_if_a_list_names_it(source, tmp_path, monkeypatch):
+    """Whoever opened it would wait for somebody to write."""
+    monkeypatch.setattr(retries.time, "sleep", lambda seconds: pytest.fail("a retry"))
+    os.mkfifo(tmp_path / "pipe.wav")
+    (source / "link.wav").symlink_to(tmp_path / "pipe.wav")
+    names = ["0.wav", "../pipe.wav", "link.wav", "/dev/zero"]
+    (source / "manifest.csv").write_text("\n".join(["path", *names]))
+    written = ingest(source, tmp_path / "work")
+    assert quarantine(written) == dict.fromkeys(names[1:], "unreadable")
+    assert {entry["message"] for record in written for entry in record.quarantined} == {storage.NO_FILE}
 
 
 def test_a_decoder_that_the_kernel_kills_is_a_passing_failure(source, tmp_path, pauses):

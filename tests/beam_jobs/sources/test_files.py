@@ -164,6 +164,26 @@ class TestWhatIsPassedOver:
         assert rows.keys() == {"pipe.wav", "link.wav", "agent.wav"}
         assert all(message.startswith("it is a pipe, a socket or a device, not a file") for message in rows.values())
 
+    @pytest.mark.parametrize("is_link", [False, True])
+    def test_a_list_that_is_a_pipe_is_named_and_never_opened(self, tmp_path, is_link):
+        touch(tmp_path, "a.wav")
+        pipe = tmp_path / (".pipe" if is_link else "labels.csv")
+        os.mkfifo(pipe)
+        if is_link:
+            (tmp_path / "labels.csv").symlink_to(pipe)
+        assert read_by_both(tmp_path) == ["a.wav"]
+        (row,) = sources.list_clips(tmp_path).quarantined
+        assert (row.clip.path, row.cause) == ("labels.csv", "unreadable")
+        assert digest(tmp_path)
+
+    def test_a_manifest_that_is_a_pipe_is_refused(self, tmp_path):
+        touch(tmp_path, "a.wav")
+        os.mkfifo(tmp_path / "manifest.csv")
+        for source in (tmp_path, tmp_path / "manifest.csv"):
+            with pytest.raises(sources.SourceError, match=r"manifest.csv cannot be read, because it is a pipe"):
+                sources.list_clips(source)
+        assert digest(tmp_path)
+
 
 @users.needs_root
 class TestPermissions:

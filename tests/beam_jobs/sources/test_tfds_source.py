@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -120,6 +122,18 @@ def test_a_damaged_tfrecord_makes_the_clips_behind_the_damage_unreadable(tmp_pat
     assert unreadable == list(range(unreadable[0], PER_FILE))
     assert (unreadable[0] > 0) == (damage != "gone")
     assert {sound.cause for _, sound in read if isinstance(sound, audio.DecodeError)} == {"unreadable"}
+
+
+def test_a_tfrecord_that_is_a_pipe_is_never_opened(tmp_path):
+    folder = tfds_datasets.speech_commands(tmp_path / "ds", counts={"train": 2 * PER_FILE})
+    first, _ = sorted(folder.glob("*train*tfrecord*"))
+    first.unlink()
+    os.mkfifo(first)
+    clips = sorted(sources.list_clips(folder).clips, key=lambda clip: clip.record)
+    sounds = [sound for _, sound in tfds_reader.read(folder, clips)]
+    refused, read = sounds[:PER_FILE], sounds[PER_FILE:]
+    assert {str(error) for error in refused} == {"it is a pipe, a socket or a device, not a file"}
+    assert all(isinstance(sound, bytes) for sound in read)
 
 
 @pytest.mark.parametrize("storage", examples.STORAGES)

@@ -1,5 +1,7 @@
 """Sources and flags that AudioExampleGen refuses, each with one sentence."""
 
+import os
+
 import pytest
 
 from components.errors import UserError
@@ -9,11 +11,18 @@ from tests.components.audio_example_gen.stage import audio_example_gen
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("nowhere", "there is no folder"), ("empty", "is empty"), ("a.wav", "is a file")]
+    ("name", "message"),
+    [
+        ("nowhere", "there is no folder"),
+        ("empty", "is empty"),
+        ("a.wav", "is a file"),
+        ("pipe.csv", "it is a pipe, a socket or a device, not a file"),
+    ],
 )
 def test_source_that_is_no_folder_of_audio(tmp_path, name, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.wav").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(UserError, match=rf"audio_example_gen.source: .*{name}.*--data") as caught:
         audio_example_gen(source=str(tmp_path / name)).check()
     assert message in str(caught.value)

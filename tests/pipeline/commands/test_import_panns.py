@@ -144,7 +144,6 @@ def test_the_importer_runs_when_the_folder_changes(imported, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("sample_rate", [32000, 16000, 8000])
 def test_the_pipeline_compares_the_network_with_its_untrained_self(sample_rate, tmp_path):
     options = next(dict(zip(OPTIONS, rate, strict=True)) for rate in RATES if rate[0] == sample_rate)

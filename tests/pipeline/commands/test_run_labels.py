@@ -100,7 +100,6 @@ LEFT_OUT = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", NOT_PROBED)
 def test_auto_never_fails_a_run_for_its_labels(tmp_path, case):
     columns, row, reason = NOT_PROBED[case]
@@ -118,7 +117,6 @@ def test_auto_never_fails_a_run_for_its_labels(tmp_path, case):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", LEFT_OUT)
 def test_auto_leaves_out_what_cannot_be_probed_and_says_so(tmp_path, case):
     columns, row, probe, left_out = LEFT_OUT[case]
