@@ -57,8 +57,15 @@ class Call:
             return self.unnamed_embedding
         if len(vectors) == 1 or len(candidates) == 1:
             return (vectors if len(vectors) == 1 else candidates)[0]
-        # YAMNet gives scores, embeddings and the log-mel spectrogram, in this order and without names.
-        return _YAMNET[1] if sorted(outputs) == _YAMNET and vectors == _YAMNET else None
+        return _YAMNET[1] if self._is_yamnet(outputs) else None
+
+    def _is_yamnet(self, outputs: Mapping[str, np.ndarray]) -> bool:
+        """Whether the outputs are YAMNet's: scores, embeddings and the log-mel spectrogram, without names."""
+        if self.takes_batches or sorted(outputs) != _YAMNET:
+            return False
+        scores, embeddings, spectrogram = (outputs[name] for name in _YAMNET)
+        ranks = {values.ndim for values in (scores, embeddings, spectrogram)}
+        return ranks == {2} and len(scores) == len(embeddings) <= len(spectrogram)
 
     def is_vector(self, values: np.ndarray) -> bool:
         """Returns whether an output holds at least one vector for each window."""
@@ -117,13 +124,20 @@ def _vectors(call: Call, output: str, windows: np.ndarray, *, size: int) -> np.n
 
 
 def _keeps_windows_apart(call: Call, output: str, *, faint: np.ndarray) -> bool:
-    """Returns whether a faint window has the same vector alone and beside a loud one."""
+    """Returns whether faint windows have the same vectors alone and beside a loud one.
+
+    The faintest is 80 dB and more below the loud one, because some spectrograms are cut off there.
+    """
+    loud = faint / np.abs(faint).max()
     try:
-        alone = _vectors(call, output, faint, size=1)
-        together = _vectors(call, output, np.concatenate([faint, 50 * faint]), size=2)[:1]
+        for quiet in (faint, 1e-3 * faint):
+            alone = _vectors(call, output, quiet, size=1)
+            together = _vectors(call, output, np.concatenate([quiet, loud]), size=2)[:1]
+            if np.abs(alone - together).max() > _TOLERANCE * np.abs(alone).max():
+                return False
     except Exception:  # A model that fails for two windows may raise an error of any type.
         return False
-    return alone.shape == together.shape and np.allclose(alone, together, rtol=0, atol=_TOLERANCE * np.abs(alone).max())
+    return True
 
 
 def _with_perch_peak(windows: np.ndarray) -> np.ndarray:

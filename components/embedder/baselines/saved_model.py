@@ -68,7 +68,7 @@ def sample_rate(model: tf.Module) -> int | None:
         rate = int(value() if callable(value) else value)
     except Exception:  # Whatever it is, it is no number.
         return None
-    return rate if rate > 0 else None
+    return rate if rate >= 1000 else None  # Less is not in Hz.
 
 
 def _of_signature(name: str, function: Callable[..., Mapping[str, tf.Tensor]]) -> Iterator[calls.Call]:

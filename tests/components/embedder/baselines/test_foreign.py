@@ -6,18 +6,23 @@ import tensorflow as tf
 from beam_jobs.embedding.embedder import Framing
 from components.embedder import baselines
 from components.errors import UserError
+from components.exporter import saved_model as exporter
+from models import dual
+from models.config import AugmentConfig, EncodersConfig, ModelConfig
 from tests.components.embedder.baselines import checks
 from tests.reference import relative_error
 
 COMPARED = Framing(sample_rate=8000, window_samples=16000, hop_samples=6000)
+WEIGHTS = np.random.default_rng(0).uniform(size=(4000, 9)).astype(np.float32)
 SAMPLES = tf.TensorSpec((None,), tf.float32, name="waveform")
 BATCHES = tf.TensorSpec((None, None), tf.float32, name="audio")
 
 
-def frames(waveform, dim, *, hop=4000):
-    """Returns some numbers for each 0.5 s of a sound, (frames, dim)."""
-    cut = tf.signal.frame(waveform, 8000, hop)  # (..., frames, 8000)
-    return tf.stack([tf.reduce_mean(tf.abs(cut[..., i::dim]), axis=-1) for i in range(dim)], axis=-1)
+def frames(waveform, dim, *, size=4000):
+    """Returns some numbers for each part of a sound, (frames, dim)."""
+    whole = tf.shape(waveform)[-1] // size
+    shape = tf.concat([tf.shape(waveform)[:-1], [whole, size]], axis=0)
+    return tf.abs(tf.reshape(waveform[..., : whole * size], shape)) @ WEIGHTS[:size, :dim]
 
 
 class Yamnet(tf.Module):
@@ -25,7 +30,7 @@ class Yamnet(tf.Module):
 
     @tf.function(input_signature=[SAMPLES])
     def __call__(self, waveform):
-        return frames(waveform, 3), frames(waveform, 5), frames(waveform, 7, hop=1000)
+        return frames(waveform, 3), frames(waveform, 5), frames(waveform, 7, size=1000)
 
 
 class BatchedYamnet(tf.Module):
@@ -158,15 +163,54 @@ def test_any_signature_from_waveforms_to_vectors_will_do(kind, tmp_path):
     assert relative_error(vectors["embedding"], means(sounds, 5)) < 1e-4
 
 
-def test_a_model_that_mixes_the_windows_of_a_batch_gets_one_at_a_time(tmp_path):
-    """Such as one whose spectrogram is relative to the loudest of the batch."""
+MIXED = {
+    "loudness": lambda values, audio: values / tf.reduce_max(audio),
+    "range": lambda values, audio: tf.maximum(tf.math.log(values), tf.math.log(tf.reduce_max(values)) - np.log(1e4)),
+}
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_a_model_that_mixes_the_windows_of_a_batch_gets_one_at_a_time(kind, tmp_path):
+    """Such as one whose spectrogram is relative to the loudest of the batch, or ends 80 dB below it."""
+
+    def call(audio):
+        return {"y": MIXED[kind](tf.reduce_mean(frames(audio, 5), axis=1), audio)}
+
     module = tf.Module()
-    module.serve = tf.function(
-        lambda audio: {"y": tf.reduce_mean(frames(audio, 5), axis=1) / tf.reduce_max(audio)}, input_signature=[BATCHES]
-    )
+    module.serve = tf.function(call, input_signature=[BATCHES])
     embedder = load(f"mine={save(module, tmp_path / 'model', signatures=module.serve)}")
     sounds, vectors = checks.check(embedder, dims={"embedding": 5})
-    assert relative_error(vectors["embedding"], means(sounds, 5) / sounds.max(axis=1, keepdims=True)) < 1e-4
+    for sound, vector in zip(sounds, vectors["embedding"], strict=True):
+        assert relative_error(vector, call(sound[None])["y"][0]) < 1e-4
+
+
+def test_a_model_of_three_outputs_that_is_not_like_yamnet_needs_a_name(tmp_path):
+    class Model(tf.Module):
+        @tf.function(input_signature=[SAMPLES])
+        def __call__(self, waveform):
+            return frames(waveform, 5), frames(waveform, 3, size=1000), frames(waveform, 2)
+
+    save(Model(), tmp_path / "model")
+    with pytest.raises(UserError, match=r"output_0 \[8, 5\], output_1 \[32, 3\], output_2 \[8, 2\]"):
+        load(f"mine={tmp_path / 'model'}")
+
+
+@pytest.mark.slow
+def test_a_model_of_diptych_has_its_own_windows_and_embeddings(tmp_path):
+    encoders = EncodersConfig(waveform="conv160")
+    config = ModelConfig(
+        formats="waveform+waveform", share_encoder=False, encoders=encoders, width=1 / 64, crop_seconds=0.25,
+        augment_b=AugmentConfig(),
+    )  # fmt: skip
+    model = dual.DualEncoder(config)
+    exporter.export(model, tmp_path / "model")
+    embedder = load(f"other={tmp_path / 'model'}")
+    assert embedder.framing == Framing(sample_rate=16000, window_samples=4000, hop_samples=2000)
+    sounds, vectors = checks.check(embedder, dims=model.dims)
+    for name in ("waveform_a", "waveform_b"):
+        assert relative_error(vectors[name], np.asarray(model.embed(sounds)[name])) < 1e-4
+    with pytest.raises(UserError, match="model tells its outputs and its sample rate itself: give other=.*model"):
+        load(f"other@16000={tmp_path / 'model'}")
 
 
 def test_a_model_tells_its_sample_rate(tmp_path):
@@ -196,7 +240,7 @@ def test_a_keras_model_is_a_saved_model_like_any_other(tmp_path):
 REFUSED = {
     "several": (
         lambda audio: {"a": frames(audio, 3), "b": frames(audio, 5)},
-        r"has several outputs; the shapes for one window are a \[1, 7, 3\], b \[1, 7, 5\]: "
+        r"has several outputs; the shapes for one window are a \[1, 8, 3\], b \[1, 8, 5\]: "
         "choose one with mine:OUTPUT=.*model",
     ),
     "scalars": (lambda audio: {"a": tf.reduce_mean(audio, axis=1)}, r"has several outputs.* a \[1\]"),

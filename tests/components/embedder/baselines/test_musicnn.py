@@ -41,16 +41,16 @@ def _musicnn():
 
     inputs = keras.Input((None, 96))
     x = normalized(layers.Reshape((-1, 96, 1))(inputs))
-    maps = [convolved(x, 6, (7, height), "timbral") for height in (38, 67)]
-    maps += [convolved(x, 4, (width, 1), "same") for width in (128, 64, 32)]
+    maps = [convolved(x, 3, (7, height), "timbral") for height in (38, 67)]
+    maps += [convolved(x, 2, (width, 1), "same") for width in (128, 64, 32)]
     maps = [layers.MaxPooling2D((1, y.shape[2]))(y) for y in maps]
     front = layers.Permute((1, 3, 2))(layers.Concatenate(axis=-1)(maps))
     first = hidden(front)
     second = layers.Add()([hidden(first), first])
     third = layers.Add()([hidden(second), second])
-    features = layers.Reshape((-1, 39))(layers.Concatenate(axis=2)([front, first, second, third]))
+    features = layers.Reshape((-1, 27))(layers.Concatenate(axis=2)([front, first, second, third]))
     pools = [
-        layers.Reshape((39, 1))(pool()(features)) for pool in (layers.GlobalMaxPooling1D, layers.GlobalAveragePooling1D)
+        layers.Reshape((27, 1))(pool()(features)) for pool in (layers.GlobalMaxPooling1D, layers.GlobalAveragePooling1D)
     ]
     x = normalized(layers.Flatten()(layers.Concatenate(axis=-1)(pools)))
     return keras.Model(inputs, normalized(layers.Dense(7, activation="relu", name="dense")(x)))
