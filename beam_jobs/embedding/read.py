@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from etils import epath
 
+from beam_jobs import storage
 from beam_jobs.embedding import table
 from beam_jobs.embedding.info import DamagedEmbeddingsError, EmbeddingsInfo, read_info
 
@@ -57,7 +58,7 @@ def read_file(file: epath.Path, *, names: Sequence[str] = (), rows: int | None =
         DamagedEmbeddingsError: The file is missing, or does not hold what was written.
     """
     try:
-        with file.open("rb") as content, pq.ParquetFile(content) as parquet:
+        with storage.open_binary(file) as content, pq.ParquetFile(content) as parquet:
             if rows not in (None, parquet.metadata.num_rows):
                 raise DamagedEmbeddingsError(file, f"holds {parquet.metadata.num_rows:,} of its {rows:,} rows")
             for group in range(parquet.num_row_groups):
