@@ -60,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="exit with status 3 if a larger share of the files is quarantined, e.g. 0 or 5%%; the output is written "
         "all the same",
     )
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        default=8,
+        metavar="N",
+        help="windows that the model gets at a time; default: 8, which is fast on CPUs; GPUs need more, e.g. 128",
+    )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="what to embed, see above")
 
 
@@ -89,6 +96,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 row="window" if arguments.windows else "clip",
                 restart=arguments.restart,
                 progress=progress,
+                batch_size=arguments.batch_size,
             )
     except interrupts.Interrupted as interrupt:
         display.say(interrupt.message)
@@ -104,6 +112,17 @@ def execute(arguments: argparse.Namespace) -> int:
     print(f"{embedded.clips} files embedded, {len(embedded.quarantined)} quarantined, in {arguments.output}")
     is_within = len(embedded.quarantined) <= bound * (embedded.clips + len(embedded.quarantined))
     return exit_status.OK if is_within else exit_status.TOO_MANY_QUARANTINED
+
+
+def _positive(text: str) -> int:
+    """Parses a number of at least 1. Of a ValueError, the parser of the command line makes a sentence."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_positive.__name__ = "number"  # The sentence names the type by its function.
 
 
 def _share(text: str | None) -> float:

@@ -20,8 +20,8 @@ from pipeline.serving.embedding.journal import Journal, Parameters, Record
 from pipeline.serving.embedding.meter import Meter
 from pipeline.serving.embedding.quarantine import Entry
 
-BATCH_SIZE = 32
-"""Windows in a batch. It is part of what decides the bytes of the result: see `journal`."""
+BATCH_SIZE = 8
+"""Windows in a batch. On CPUs, where the caches hold what so few of them take, small encoders then are fastest."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,7 @@ def embed(
     row: RowKind,
     restart: bool,
     progress: base.Progress,
+    batch_size: int = BATCH_SIZE,
 ) -> Embedded:
     """Embeds what the paths name, and writes the embeddings to a file.
 
@@ -62,6 +63,7 @@ def embed(
         row: Whether each window becomes a row, or the mean over those of a clip.
         restart: Whether to forget what an earlier call with other arguments has finished.
         progress: Gets the progress.
+        batch_size: Windows that the model gets at a time.
 
     Raises:
         UserError: Something that is needed does not exist, nothing could be embedded, the output cannot be written, or
@@ -74,6 +76,7 @@ def embed(
         inputs=found.digest,
         clips=sum(map(len, found.groups)),
         row=row,
+        batch_size=batch_size,
         tensorflow=importlib.metadata.version("tensorflow"),
     )
     with (
@@ -81,7 +84,7 @@ def embed(
         journal.opened(target, parameters, restart=restart) as finished,
     ):
         if len(finished.records) < len(found.groups):
-            _embed_groups(found.groups, model.load(), finished, row=row, progress=progress)
+            _embed_groups(found.groups, model.load(), finished, parameters=parameters, progress=progress)
         embedded = _publish(target, found, finished)
         finished.remove()
     if not embedded.clips:
@@ -106,7 +109,7 @@ def _publish(target: pathlib.Path, found: Inputs, finished: Journal) -> Embedded
 
 
 def _embed_groups(
-    groups: Sequence[Group], embedder: Embedder, finished: Journal, *, row: RowKind, progress: base.Progress
+    groups: Sequence[Group], embedder: Embedder, finished: Journal, *, parameters: Parameters, progress: base.Progress
 ) -> None:
     """Embeds the groups that are not finished yet."""
     start = len(finished.records)
@@ -125,7 +128,8 @@ def _embed_groups(
     ):
         for number, group in enumerate(groups[start:], start):
             of_group = zip(group.sizes, itertools.islice(sounds, len(group)), strict=True)
-            finished.finish(_embed_group(of_group, embedder, finished.part(number), row=row, meter=meter))
+            record = _embed_group(of_group, embedder, finished.part(number), parameters=parameters, meter=meter)
+            finished.finish(record)
 
 
 _Sound = tuple[sources.Clip, windows.Sound | audio.DecodeError]
@@ -141,7 +145,12 @@ def _sounds(groups: Sequence[Group], decoders: Decoders, *, sample_rate: int) ->
 
 
 def _embed_group(
-    sounds: Iterator[tuple[int, _Sound]], embedder: Embedder, path: pathlib.Path, *, row: RowKind, meter: Meter
+    sounds: Iterator[tuple[int, _Sound]],
+    embedder: Embedder,
+    path: pathlib.Path,
+    *,
+    parameters: Parameters,
+    meter: Meter,
 ) -> Record:
     """Embeds the sounds of a group, each with its size in bytes, and writes their rows."""
     quarantined: list[Entry] = []
@@ -154,8 +163,8 @@ def _embed_group(
             else:
                 yield (clip, size), sound
 
-    with part.Writer(path, dims=embedder.dims, framing=embedder.framing, row=row) as writer:
-        for piece in windows.embed(decoded(), embedder, batch_size=BATCH_SIZE):
+    with part.Writer(path, dims=embedder.dims, framing=embedder.framing, row=parameters.row) as writer:
+        for piece in windows.embed(decoded(), embedder, batch_size=parameters.batch_size):
             clip, size = piece.key
             writer.add(clip, piece)
             if piece.is_last:

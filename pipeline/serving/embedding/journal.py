@@ -16,6 +16,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from beam_jobs.embedding.info import RowKind
 from components.errors import UserError
 from pipeline import file_lock
 from pipeline.serving.embedding.quarantine import Entry
@@ -35,6 +36,7 @@ class Parameters:
         inputs: Digest of what is embedded, see `Inputs.digest`.
         clips: Number of clips.
         row: See `RowKind`.
+        batch_size: Windows in a batch, because the vectors' last digits depend on it.
         tensorflow: Its version.
         version: See `_VERSION`.
     """
@@ -42,7 +44,8 @@ class Parameters:
     model: str
     inputs: str
     clips: int
-    row: str
+    row: RowKind
+    batch_size: int
     tensorflow: str
     version: int = _VERSION
 
@@ -52,6 +55,7 @@ _NAMES = {
     "inputs": "the files",
     "clips": "their number",
     "row": "--windows",
+    "batch_size": "--batch-size",
     "tensorflow": "the version of TensorFlow",
     "version": "the version of Diptych",
 }

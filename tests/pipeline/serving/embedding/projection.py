@@ -49,10 +49,11 @@ class NoProgress:
         """Does nothing."""
 
 
-def embed_with(loader, paths, output, *, row="clip", restart=False, progress=None):
+def embed_with(loader, paths, output, *, progress=None, **parameters):
     """Calls `embed.embed`."""
+    parameters = {"row": "clip", "restart": False, **parameters}
     return embed.embed(
-        loader, list(map(str, paths)), output=str(output), row=row, restart=restart, progress=progress or NoProgress()
+        loader, list(map(str, paths)), output=str(output), progress=progress or NoProgress(), **parameters
     )
 
 

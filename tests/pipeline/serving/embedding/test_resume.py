@@ -174,7 +174,7 @@ def test_a_line_that_was_not_written_to_its_end_does_not_count(stored, places):
 OTHERS = {
     "the model": lambda stored: {"loader": ProjectionLoader(seed=1)},
     "the files, their number": lambda stored: {"paths": [stored, stored]},
-    "--windows": lambda stored: {"row": "window"},
+    "--windows, --batch-size": lambda stored: {"row": "window", "batch_size": 3},
 }
 
 
@@ -246,4 +246,4 @@ def test_the_journal_names_its_parameters(stored, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         embed_with(ProjectionLoader(), [stored], tmp_path / "x.csv", progress=StopAfter(10))
     header = (tmp_path / "x.csv.parts" / "journal.jsonl").read_text().splitlines()[0]
-    assert list(json.loads(header)) == ["model", "inputs", "clips", "row", "tensorflow", "version"]
+    assert list(json.loads(header)) == ["model", "inputs", "clips", "row", "batch_size", "tensorflow", "version"]
