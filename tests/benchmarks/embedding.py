@@ -7,13 +7,15 @@ For the encoders of each preset it measures windows per second
 * of the same encoders called file by file.
 
 Each is measured between two measurements of the peak, because the speed of a machine changes while others use it. The
-peak memory is that of all processes of the command, over the number of files. `embed_memory` has it over their length.
+share of the peak in processor time hardly changes then, but leaves out what waits. The peak memory is that of all
+processes of the command, over the number of files. `embed_memory` has it over their length.
 """
 
 import argparse
 import dataclasses
 import itertools
 import json
+import os
 import pathlib
 import shutil
 import statistics
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -74,6 +77,8 @@ def main() -> None:
 def _speeds(folder: pathlib.Path, preset: str, *, seconds: float, rounds: int) -> dict[str, object]:
     """Measures one pair of encoders. The figures are medians over the rounds."""
     # Imported here because the parent process needs no TensorFlow.
+    import tensorflow as tf
+
     from pipeline.configs import presets
     from pipeline.serving.embedding.exported_model import ExportedModel
 
@@ -81,30 +86,34 @@ def _speeds(folder: pathlib.Path, preset: str, *, seconds: float, rounds: int) -
     _export(folder / "model", **config.model_dump())
     loader = ExportedModel(str(folder / "model"))
     loaded = _Counted(loader.load())
+    signature = tf.saved_model.load(loader.folder).signatures["serving_default"]
     peaks = [_peak(loaded, seconds=seconds / 8) for _ in range(2)]  # The first one warms up.
     in_equal = len(loaded.framing.starts(int(EQUAL_SECONDS * loaded.framing.sample_rate)))
-    clips = max(_FEWEST_CLIPS, round(seconds * peaks[-1] / in_equal))
+    clips = max(_FEWEST_CLIPS, round(seconds * peaks[-1].per_s / in_equal))
     _write_equal(folder / "equal", clips)
     _write_mixed(folder / "mixed", clips)
     ways: dict[str, Callable[[], tuple[int, float]]] = {
         "equal": lambda: _embed(_Loaded(loader, loaded), folder / "equal", folder / "x.npz"),
         "mixed": lambda: _embed(_Loaded(loader, loaded), folder / "mixed", folder / "x.npz"),
-        "file_by_file": lambda: _file_by_file(loader, folder / "equal", seconds=seconds),
+        "file_by_file": lambda: _file_by_file(signature, folder / "equal", seconds=seconds),
     }
     measured: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     before = peaks[-1]
     for _ in range(rounds):
         for name, way in ways.items():
-            loaded.windows, started = 0, time.perf_counter()
+            loaded.windows, started, processor_s = 0, time.perf_counter(), _processor_s()
             files, sound_s = way()
-            took = time.perf_counter() - started
+            took, processor_s = time.perf_counter() - started, _processor_s() - processor_s
             windows = loaded.windows or files * in_equal
-            peaks.append(_peak(loaded, seconds=seconds / 8))
-            share = windows / took / statistics.mean([before, peaks[-1]])
-            measured[name].append({"clips_per_s": files / took, "real_time": sound_s / took, "share": share})
-            before = peaks[-1]
+            after = _peak(loaded, seconds=seconds / 8)
+            row = {"clips_per_s": files / took, "real_time": sound_s / took}
+            row["share"] = windows / took / statistics.mean([before.per_s, after.per_s])
+            row["processor_share"] = statistics.mean([before.processor_s, after.processor_s]) * windows / processor_s
+            measured[name].append(row)
+            peaks.append(after)
+            before = after
     return {
-        "peak_windows_per_s": round(statistics.median(peaks[1:]), 2),
+        "peak_windows_per_s": round(statistics.median(peak.per_s for peak in peaks[1:]), 2),
         "window_s": loaded.framing.window_samples / loaded.framing.sample_rate,
         "clips": clips,
         **{name: _median(rows) for name, rows in measured.items()},
@@ -149,14 +158,30 @@ class _NoProgress:
         """Shows nothing."""
 
 
-def _peak(embedder: _Counted, *, seconds: float) -> float:
-    """Returns the windows per second of full batches."""
+class _Peak(NamedTuple):
+    """The speed of full batches: windows per second, and processor time of a window in seconds."""
+
+    per_s: float
+    processor_s: float
+
+
+def _peak(embedder: _Counted, *, seconds: float) -> _Peak:
     # Imported here for the same reason as above.
     from pipeline.serving.embedding.embed import BATCH_SIZE
 
     noise = np.random.default_rng(0).normal(size=(BATCH_SIZE, embedder.framing.window_samples)).astype(np.float32) / 8
-    batches = (embedder.embed(noise) for _ in itertools.count())
-    return measuring.rate(batches, clips_each=BATCH_SIZE, seconds=seconds, warm_up=1)
+    embedder.embed(noise)
+    started, processor_s, windows = time.perf_counter(), _processor_s(), 0
+    while (took := time.perf_counter() - started) < seconds or not windows:
+        embedder.embed(noise)
+        windows += BATCH_SIZE
+    return _Peak(per_s=windows / took, processor_s=(_processor_s() - processor_s) / windows)
+
+
+def _processor_s() -> float:
+    """Returns the processor time of this process and of those that it has ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _embed(loader: _Loaded, folder: pathlib.Path, output: pathlib.Path) -> tuple[int, float]:
@@ -171,7 +196,7 @@ def _embed(loader: _Loaded, folder: pathlib.Path, output: pathlib.Path) -> tuple
         return done.clips, float(rows["end_s"].sum())
 
 
-def _file_by_file(loader: object, folder: pathlib.Path, *, seconds: float) -> tuple[int, float]:
+def _file_by_file(signature: Callable[..., object], folder: pathlib.Path, *, seconds: float) -> tuple[int, float]:
     """Decodes and embeds one file after the other for some time. See `_embed` for what is returned."""
     # Imported here for the same reason as above.
     import tensorflow as tf
@@ -179,7 +204,6 @@ def _file_by_file(loader: object, folder: pathlib.Path, *, seconds: float) -> tu
     from beam_jobs import audio
     from beam_jobs.audio import decoder, pcm, spool
 
-    signature = tf.saved_model.load(loader.folder).signatures["serving_default"]
     rules = audio.Rules()
     files, samples, started = 0, 0, time.perf_counter()
     decoding = decoder.Decoder(sample_rate=measuring.SAMPLE_RATE, rules=rules)

@@ -227,3 +227,22 @@ def test_a_folder_without_audio_says_what_it_holds(exported, tmp_path, capsys):
         f"There is no file in {tmp_path}/in that is audio (only 2 files that end in .txt, 1 file that ends in .pdf)"
     )
     assert expected in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_killed_command_ends_with_the_same_bytes(exported, tmp_path):
+    for i in range(1100):  # Three groups.
+        corpora.write_tone(tmp_path / "in" / f"{i:04d}.wav", seconds=0.05 + i % 9 / 10, hertz=200.0 + i)
+    command = [sys.executable, "-m", "pipeline.cli", "embed", "--model", exported, "--windows", tmp_path / "in"]
+    outputs = [tmp_path / name / "x.parquet" for name in ("whole", "killed")]
+    for output in outputs:
+        output.parent.mkdir()
+    subprocess.run([*map(str, command), "--output", str(outputs[0])], check=True)
+    for lines in (2, 3):
+        process = subprocess.Popen([*map(str, command), "--output", str(outputs[1])])
+        journal = outputs[1].parent / "x.parquet.parts" / "journal.jsonl"
+        wait_until(lambda lines=lines, file=journal: file.exists() and file.read_bytes().count(b"\n") >= lines)
+        process.kill()
+        process.wait()
+    subprocess.run([*map(str, command), "--output", str(outputs[1])], check=True)
+    assert corpora.contents(outputs[0].parent) == corpora.contents(outputs[1].parent)
