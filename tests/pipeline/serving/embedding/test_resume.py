@@ -59,7 +59,7 @@ class StopAfter(NoProgress):
 
 def start(output, *paths):
     command = [sys.executable, "-m", "tests.pipeline.serving.embedding.projection", output, "4", *paths]
-    return subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE)
+    return subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
 
 
 def lines(output):
