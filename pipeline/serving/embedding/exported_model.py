@@ -4,21 +4,16 @@ import dataclasses
 import errno
 import os
 import pathlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-import numpy as np
 from etils import epath
 
-from beam_jobs import error_text, storage
-from beam_jobs.embedding.embedder import Embedder, Framing
+from beam_jobs import error_text
+from beam_jobs.embedding.embedder import Embedder
 from components import file_errors
+from components.embedder.loaders import TrainedLoader
 from components.embedding_info import EmbeddingInfo
 from components.errors import DamagedFile, UserError
 from pipeline import checksums, digests
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +47,11 @@ class ExportedModel:
         return digests.content_digest(epath.Path(self.folder))
 
     def load(self) -> Embedder:
-        # Imported here so that wrong arguments are reported before the seconds that TensorFlow takes to load.
-        import tensorflow as tf
-
+        self._info()
         try:
-            with storage.without_wildcards(self.folder) as readable:
-                loaded = tf.saved_model.load(readable)
+            return TrainedLoader(self.folder).load()
         except Exception as error:  # TensorFlow raises errors of many types for damaged files.
             raise _load_error(self.folder, error) from error
-        return _LoadedModel(loaded, info=self._info())
 
     def _info(self) -> EmbeddingInfo:
         folder = pathlib.Path(self.folder)
@@ -77,33 +68,13 @@ class ExportedModel:
         )
 
 
-class _LoadedModel:
-    """An `Embedder`."""
-
-    def __init__(self, loaded: "tf.Module", *, info: EmbeddingInfo):
-        self.framing = Framing(
-            sample_rate=info.sample_rate, window_samples=info.crop_samples, hop_samples=info.stride_samples
-        )
-        self.dims = info.dims
-        self._loaded = loaded  # Its variables live as long as it does.
-        self._signature = loaded.signatures["serving_default"]
-
-    def embed(self, windows: np.ndarray) -> Mapping[str, np.ndarray]:
-        # Imported here for the reason in `ExportedModel.load`; it is loaded by now.
-        import tensorflow as tf
-
-        # A window is as long as a crop, so that the mean over its only sub-clip is its embedding.
-        outputs = self._signature(audio=tf.constant(windows))
-        return {name: outputs[name].numpy() for name in self.dims}
-
-
 def _damaged(what: str, *, path: str) -> DamagedFile:
     return DamagedFile(f"--model: {what}: copy it again, or repeat the `diptych run` that wrote it.", path=path)
 
 
 def _load_error(saved_model: str, error: Exception) -> UserError:
     """Returns the error of a SavedModel that TensorFlow cannot load: it is damaged, unless the error says otherwise."""
-    # Imported here for the reason in `ExportedModel.load`; it is loaded by now.
+    # Imported here because TensorFlow takes seconds; it is loaded by now.
     import tensorflow as tf
 
     reason = error_text.first_line(error)
