@@ -108,6 +108,39 @@ def areas_under_roc(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return 1.0 - np.divide(wrong, pairs, out=np.full(len(wrong), np.nan), where=pairs > 0)
 
 
+def precision_at(targets: np.ndarray, scores: np.ndarray, *, recalls: np.ndarray) -> np.ndarray:
+    """Computes the interpolated precision-recall curve of each class: the best precision at a recall or a higher one.
+
+    Args:
+        targets: bool (clips, classes).
+        scores: float (clips, classes).
+        recalls: float (points,), from 0 to 1.
+
+    Returns:
+        float64 (classes, points), NaN for a class without a positive clip.
+
+    Raises:
+        ValueError: A score is not finite.
+    """
+    curves = np.full((targets.shape[1], len(recalls)), np.nan)
+    for ranked in _ranked(targets, scores):
+        for index in np.unique(ranked.classes):
+            in_class = ranked.classes == index
+            found = ranked.positives_down_to[in_class]  # In the order of falling scores.
+            precision = found / ranked.clips_down_to[in_class]
+            best_from = np.maximum.accumulate(precision[::-1])[::-1]
+            places = np.searchsorted(found, np.ceil(recalls * len(found) - 1e-9))
+            curves[index] = best_from[np.minimum(places, len(found) - 1)]
+    return curves
+
+
+def mean_precision_at(targets: np.ndarray, scores: np.ndarray, *, recalls: np.ndarray) -> np.ndarray:
+    """Returns the mean over the classes with a positive clip of `precision_at`, float64 (points,)."""
+    curves = precision_at(targets, scores, recalls=recalls)
+    known = curves[~np.isnan(curves[:, 0])]
+    return known.mean(axis=0) if len(known) else np.zeros(len(recalls))
+
+
 def d_prime(auc: float) -> float:
     """Returns d' = sqrt(2) * Phi^-1(AUC), where Phi^-1 is the quantile function of the standard normal distribution.
 

@@ -76,6 +76,22 @@ def test_metrics_agree_with_the_reference_with_and_without_ties():
     np.testing.assert_allclose(result["mAP"], vectors["subclip_mAP_logit_mean"], rtol=1e-9)
 
 
+@given(seed=st.integers(0, 1000), clips=st.integers(1, 40), levels=st.sampled_from([2, 5, 10**6]))
+def test_precision_recall_curves_agree_with_scikit_learn(seed, clips, levels):
+    rng = np.random.default_rng(seed)
+    targets, scores = rng.random((clips, 3)) < 0.3, rng.integers(levels, size=(clips, 3)).astype(float)
+    recalls = np.linspace(0, 1, 11)
+    curves = metrics.precision_at(targets, scores, recalls=recalls)
+    for k in range(3):
+        if not targets[:, k].any():
+            assert np.isnan(curves[k]).all()
+            continue
+        precision, recall, _ = sklearn.metrics.precision_recall_curve(targets[:, k], scores[:, k])
+        # The last point of scikit-learn's curve, a precision of 1 at a recall of 0, has no threshold.
+        expected = [precision[:-1][recall[:-1] >= point - 1e-9].max() for point in recalls]
+        np.testing.assert_allclose(curves[k], expected, rtol=1e-9)
+
+
 def test_clips_that_do_not_exist_have_no_score():
     result = metrics.multi_label(np.zeros((0, 3), bool), np.zeros((0, 3), np.float32))
     assert (result["mAP"], result["AUC"], result["d_prime"], result["classes_left_out"]) == (None, None, None, 3)
