@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
+from scipy import sparse
 
 from components.evaluator.probes.result import ProbeResult
 
@@ -87,7 +88,7 @@ def scores_on_shared(result: ProbeResult, other: ProbeResult, *, metric: Metric)
 
 
 def _whole(result: ProbeResult, metric: Metric) -> float:
-    return float(_scorer(result, metric)(np.ones((len(result.tested), 1), np.uint8))[0])
+    return float(_scorer(result, metric)(np.ones((len(result.tested), 1), np.float32))[0])
 
 
 def _compare(results: Mapping[str, ProbeResult], *, baseline: str, metric: Metric, seed: int) -> dict[str, Comparison]:
@@ -129,7 +130,7 @@ def resampled_scores(results: Mapping[str, ProbeResult], *, metric: Metric, seed
     for name, result in results.items():
         score = _scorer(result, metric)
         rng = np.random.default_rng(seed)
-        step = max(1, _WEIGHT_BYTES // max(1, len(result.tested)))
+        step = max(1, _WEIGHT_BYTES // (4 * max(1, len(result.tested))))
         parts = [
             score(draw(result.tested.folds, count=min(step, RESAMPLINGS - first), rng=rng))
             for first in range(0, RESAMPLINGS, step)
@@ -147,9 +148,9 @@ def draw(folds: np.ndarray, *, count: int, rng: np.random.Generator) -> np.ndarr
         rng: Draws.
 
     Returns:
-        uint8 (clips, resamplings), how often each clip is drawn.
+        float32 (clips, resamplings), how often each clip is drawn.
     """
-    weights = np.zeros((len(folds), count), np.uint8)
+    weights = np.zeros((len(folds), count), np.float32)
     for fold in np.unique(folds):
         members = np.flatnonzero(folds == fold)
         for resampling in range(count):
@@ -159,7 +160,7 @@ def draw(folds: np.ndarray, *, count: int, rng: np.random.Generator) -> np.ndarr
 
 
 def _scorer(result: ProbeResult, metric: Metric) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns what scores a result in resamplings: uint8 (clips, resamplings) -> float64 (resamplings,)."""
+    """Returns what scores a result in resamplings: float32 (clips, resamplings) -> float64 (resamplings,)."""
     if metric == "accuracy":
         correct = result.predictions == result.tested.label_values
         return lambda weights: _mean_accuracy(correct, result.tested.folds, weights)
@@ -173,12 +174,22 @@ def _with_positives(result: ProbeResult) -> list[int]:
 
 
 def _mean_accuracy(correct: np.ndarray, folds: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    of_folds = [weights[(folds == fold) & correct].sum(axis=0) / np.sum(folds == fold) for fold in np.unique(folds)]
+    of_folds = [
+        weights[(folds == fold) & correct].sum(axis=0, dtype=np.float64) / np.sum(folds == fold)
+        for fold in np.unique(folds)
+    ]
     return np.mean(of_folds, axis=0)
 
 
 class Ranking:
-    """The test clips of a class, best first, in runs that each end with equal scores of which one is positive."""
+    """The test clips of a class, best first, in runs that each end with equal scores of which one is positive.
+
+    A sparse matrix adds up the clips of each run in all resamplings, ten times as fast as NumPy does along rows.
+
+    Args:
+        truth: bool (clips,), with a positive clip.
+        scores: float (clips,).
+    """
 
     def __init__(self, truth: np.ndarray, scores: np.ndarray):
         order = np.argsort(-scores, kind="stable").astype(np.int32)
@@ -187,19 +198,28 @@ class Ranking:
         group = np.cumsum(last_of_equals) - last_of_equals  # The number of each clip's group of equal scores.
         with_positive = np.unique(group[positive])
         ends = np.flatnonzero(last_of_equals)[with_positive] + 1
-        self.run_starts = np.append(0, ends[:-1])
-        self.order = order[: ends[-1]]  # The clips after the last positive one do not count.
-        self.positives = order[positive]
-        self.positive_starts = np.searchsorted(group[positive], with_positive)
+        positives = np.searchsorted(group[positive], with_positive)
+        # The clips after the last positive one do not count.
+        self._runs = _adding(order[: ends[-1]], np.append(0, ends), clips=len(order))
+        self._positives = _adding(order[positive], np.append(positives, positive.sum()), clips=len(order))
 
     def average_precisions(self, weights: np.ndarray) -> np.ndarray:
-        """Returns the average precision in each resampling; NaN without a positive clip."""
-        down_to = np.cumsum(np.add.reduceat(weights[self.order], self.run_starts, axis=0, dtype=np.int32), axis=0)
-        found = np.add.reduceat(weights[self.positives], self.positive_starts, axis=0, dtype=np.int32)
+        """Returns the average precision in each resampling; NaN without a positive clip.
+
+        Args:
+            weights: float32 (clips, resamplings), see `draw`.
+        """
+        down_to, found = np.cumsum(self._runs @ weights, axis=0), self._positives @ weights  # (runs, resamplings)
         found_down_to = np.cumsum(found, axis=0)
-        precision = np.divide(found_down_to, down_to, out=np.zeros(down_to.shape), where=down_to > 0)
-        total = found_down_to[-1]
+        precision = np.divide(found_down_to, down_to, out=np.zeros(down_to.shape), where=down_to > 0, dtype=np.float64)
+        total = found_down_to[-1].astype(np.float64)
         return np.divide((found * precision).sum(axis=0), total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _adding(clips_in_order: np.ndarray, bounds: np.ndarray, *, clips: int) -> sparse.csr_matrix:
+    """Returns a matrix (runs, clips) that adds up the clips between each two bounds."""
+    ones = np.ones(len(clips_in_order), np.float32)
+    return sparse.csr_matrix((ones, clips_in_order, bounds), shape=(len(bounds) - 1, clips))
 
 
 def _mean_average_precision(rankings: list[Ranking], weights: np.ndarray) -> np.ndarray:

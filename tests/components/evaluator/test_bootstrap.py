@@ -23,7 +23,7 @@ def test_average_precisions_of_resamplings_agree_with_scikit_learn(seed, clips, 
     truth, scores = rng.random(clips) < 0.4, rng.integers(levels, size=clips).astype(np.float32)
     if not truth.any():
         return
-    weights = rng.integers(3, size=(clips, 5)).astype(np.uint8)
+    weights = rng.integers(3, size=(clips, 5)).astype(np.float32)
     found = bootstrap.Ranking(truth, scores).average_precisions(weights)
     for resampling in range(5):
         drawn = weights[:, resampling]
@@ -43,7 +43,7 @@ def test_the_scores_of_resamplings_are_those_of_the_drawn_clips():
     assert (weights.sum(axis=0) == 40).all()
     targets = result.tested.targets(4)
     for number in (0, 1, 500):
-        drawn = np.repeat(np.arange(40), weights[:, number])
+        drawn = np.repeat(np.arange(40), weights[:, number].astype(int))
         expected = metrics.multi_label(targets[drawn], result.logits[drawn])["mAP"]
         np.testing.assert_allclose(resampled[number], expected)
 
@@ -112,7 +112,7 @@ def test_the_clips_are_drawn_in_parts_so_that_memory_is_bounded(monkeypatch, met
     rng = np.random.default_rng(0)
     result = _result([(k % 2,) for k in range(20)], rng.normal(size=(20, 2)), folds=[1 + k % 2 for k in range(20)])
     whole = bootstrap.resampled_scores({"x": result}, metric=metric, seed=0)["x"]
-    monkeypatch.setattr(bootstrap, "_WEIGHT_BYTES", 20 * 7)
+    monkeypatch.setattr(bootstrap, "_WEIGHT_BYTES", 4 * 20 * 7)
     parts = bootstrap.resampled_scores({"x": result}, metric=metric, seed=0)["x"]
     assert len(parts) == len(whole) == bootstrap.RESAMPLINGS
     np.testing.assert_allclose(np.mean(parts), np.mean(whole), atol=0.02)
