@@ -7,31 +7,22 @@ import tensorflow as tf
 from etils import epath
 
 from components import tensorboard
-from components.evaluator.clips import Clips
-from components.evaluator.embeddings import BOTH, MFCC, UNTRAINED
+from components.evaluator.evaluation import Evaluation
+from components.evaluator.features import BOTH, MFCC, UNTRAINED
 from components.evaluator.probes.result import ProbeResult
 
-_PROJECTOR_CLIPS = 2000
 _SHOWN_CLASSES = 60
 
 
-def write(
-    clips: Clips,
-    results: Mapping[str, ProbeResult],
-    *,
-    metric: str,
-    label_names: Sequence[str],
-    directory: epath.Path,
-) -> None:
+def write(evaluation: Evaluation, *, label_names: Sequence[str], directory: epath.Path) -> None:
     """Writes the scalars, texts and images, and the files of the projector.
 
     Args:
-        clips: The embedded clips.
-        results: Set of features -> result of its probe.
-        metric: "accuracy" or "mAP".
+        evaluation: What to show.
         label_names: Class names in index order.
         directory: Folder of the event files and of the projector's files.
     """
+    results, metric = evaluation.results, evaluation.report.metric
     with tensorboard.writer(directory).as_default(step=0):
         for name, result in results.items():
             tf.summary.scalar(f"probe/{name}/{metric}", result.score)
@@ -42,9 +33,9 @@ def write(
         tf.summary.text("probe/table", tensorboard.markdown_table(("features", metric), rows))
         tf.summary.image("probe/scores", _score_bars(results, metric=metric))
         tf.summary.image("probe/classes", _class_bars(results, metric=metric, label_names=label_names))
-        if results[BOTH].predictions is not None:
-            tf.summary.image("probe/confusion", _confusion(clips, results[BOTH].predictions, label_names=label_names))
-    _write_projector(clips, label_names=label_names, directory=directory)
+        if metric == "accuracy":
+            tf.summary.image("probe/confusion", _confusion(results[BOTH], label_names=label_names))
+    _write_projector(evaluation, label_names=label_names, directory=directory)
 
 
 def write_note(note: str, *, directory: epath.Path) -> None:
@@ -53,14 +44,13 @@ def write_note(note: str, *, directory: epath.Path) -> None:
         tf.summary.text("probe/note", note)
 
 
-def _write_projector(clips: Clips, *, label_names: Sequence[str], directory: epath.Path) -> None:
-    """Writes embeddings and labels of at most 2,000 evenly spaced clips for TensorBoard's Projector tab."""
-    shown = np.unique(np.linspace(0, len(clips.clip_ids) - 1, _PROJECTOR_CLIPS).astype(int))
-    vectors = clips.clip_means(clips.features[BOTH])[shown]
-    vector_lines = ["\t".join(f"{value:.5g}" for value in vector) for vector in vectors]
+def _write_projector(evaluation: Evaluation, *, label_names: Sequence[str], directory: epath.Path) -> None:
+    """Writes embeddings and labels of some clips for TensorBoard's Projector tab."""
+    clips = evaluation.shown_clips
+    vector_lines = ["\t".join(f"{value:.5g}" for value in vector) for vector in evaluation.shown_vectors]
     label_lines = ["label\tclip\tsplit"]
-    for index in shown:
-        label = " + ".join(label_names[k] for k in clips.labels[index]) or "none"
+    for index in range(len(clips)):
+        label = " + ".join(label_names[k] for k in clips.labels(index)) or "none"
         fields = (label, clips.clip_ids[index], clips.splits[index])
         label_lines.append("\t".join(field.replace("\t", " ") for field in fields))
     directory.mkdir(parents=True, exist_ok=True)
@@ -97,7 +87,6 @@ def _class_bars(results: Mapping[str, ProbeResult], *, metric: str, label_names:
     Classes without test clips are not drawn. If there are more than 60 others, only the 30 best and the 30 worst are.
     """
     scores = results[BOTH].class_scores
-    untrained_scores = results[UNTRAINED + BOTH].class_scores
     tested = [k for k, score in enumerate(scores) if score is not None]
     order = sorted(tested, key=lambda k: -scores[k])
     if len(order) > _SHOWN_CLASSES:
@@ -106,7 +95,9 @@ def _class_bars(results: Mapping[str, ProbeResult], *, metric: str, label_names:
     axes = fig.add_subplot()
     names = [label_names[k] for k in order]
     axes.barh(names, [scores[k] for k in order], color="tab:blue", label="trained")
-    axes.plot([untrained_scores[k] for k in order], names, "o", color="tab:grey", markersize=4, label="untrained")
+    if UNTRAINED + BOTH in results:
+        untrained_scores = results[UNTRAINED + BOTH].class_scores
+        axes.plot([untrained_scores[k] for k in order], names, "o", color="tab:grey", markersize=4, label="untrained")
     axes.invert_yaxis()
     axes.margins(y=0.01)
     axes.set(xlim=(0, 1), xlabel="recall" if metric == "accuracy" else "average precision")
@@ -114,12 +105,10 @@ def _class_bars(results: Mapping[str, ProbeResult], *, metric: str, label_names:
     return tensorboard.figure_image(fig)
 
 
-def _confusion(clips: Clips, predictions: np.ndarray, *, label_names: Sequence[str]) -> np.ndarray:
+def _confusion(result: ProbeResult, *, label_names: Sequence[str]) -> np.ndarray:
     """Draws the confusion matrix. Each row is normalized to the number of test clips of its class."""
-    tested = np.flatnonzero(predictions >= 0)
-    labels = [clips.labels[index][0] for index in tested]
     counts = np.zeros((len(label_names), len(label_names)))
-    np.add.at(counts, (labels, predictions[tested]), 1)
+    np.add.at(counts, (result.tested.label_values, result.predictions), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = 3.0 + 0.18 * len(label_names)
     fig = tensorboard.figure(width=size, height=size)

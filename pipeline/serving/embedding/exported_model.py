@@ -41,23 +41,24 @@ class ExportedModel:
             checksums.mark_as_altered(folder, altered)  # So that `diptych run` writes it again.
             path = os.path.join(self.folder, altered)
             raise _damaged(f"{path} is not as the Exporter wrote it", path=path)
-        self._info()
+        self._check_info()
 
     def digest(self) -> str:
         return digests.content_digest(epath.Path(self.folder))
 
     def load(self) -> Embedder:
-        self._info()
+        self._check_info()
         try:
             return TrainedLoader(self.folder).load()
         except Exception as error:  # TensorFlow raises errors of many types for damaged files.
             raise _load_error(self.folder, error) from error
 
-    def _info(self) -> EmbeddingInfo:
+    def _check_info(self) -> None:
         folder = pathlib.Path(self.folder)
         try:
             os.stat(folder / "saved_model.pb")
-            return EmbeddingInfo.read(folder)
+            EmbeddingInfo.read(folder)
+            return
         except DamagedFile as error:
             raise _damaged(str(error), path=error.path) from error
         except OSError as error:

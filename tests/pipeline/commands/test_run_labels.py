@@ -48,7 +48,7 @@ def _split(index):
 @pytest.mark.parametrize(
     ("probe", "columns", "row", "reason"),
     [
-        ("linear", "labels", lambda i: "ab"[i % 2], "no clip with exactly one label has a fold"),
+        ("linear", "labels,split", lambda i: f"{'ab'[i % 2]},{_split(i)}", "no clip with exactly one label has a fold"),
         pytest.param(
             "mlp",
             "labels,split",
@@ -69,7 +69,7 @@ def test_a_probe_that_the_labels_do_not_allow_is_refused_before_training(tmp_pat
 NOT_PROBED = {
     "no labels": ("labels", lambda i: "", "not probed: no labels in the examples"),
     "an eval split without labels": (
-        "labels,split", lambda i: f"{'ab'[i % 2] if i % 5 < 4 else ''},{_split(i)}", "no clip of the split eval",
+        "labels,split", lambda i: f"{'a;b' if i % 5 < 4 else ''},{_split(i)}", "no clip of the split eval",
     ),
     "one class": ("labels,split", lambda i: f"a,{_split(i)}", "no class has clips, and is missing from others"),
     "one class a fold": ("labels,fold", lambda i: f"{'abc'[i % 3]},{i % 3 + 1}", "fewer than two classes have clips"),
@@ -81,6 +81,7 @@ NOT_PROBED = {
 }  # fmt: skip
 
 LEFT_OUT = {
+    "neither folds nor an eval split": ("labels", lambda i: "ab"[i % 2], "linear", ""),
     "folds from 0": ("labels,fold", lambda i: f"{'ab'[i % 2]},{i % 3}", "linear", ""),
     "gaps between folds": ("labels,fold", lambda i: f"{'ab'[i % 2]},{(1, 3, 7)[i % 3]}", "linear", ""),
     "an unlabeled clip among folds": (
