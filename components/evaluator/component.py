@@ -37,6 +37,12 @@ class Evaluator(base.Component[EvaluatorConfig]):
     version: ClassVar[int] = 1
     # The embeddings are TensorFlow's, the probes Keras' and scikit-learn's.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "scikit-learn", "tensorflow")
+    shows: ClassVar[Mapping[base.Tab, str]] = {
+        "text": "scores",
+        "images": "scores by class, confusion",
+        "scalars": "scores to compare runs",
+        "projector": "the embeddings",
+    }
 
     def check_inputs(self, inputs: Mapping[str, epath.Path]) -> None:
         chosen = choice.choose(self.config, inputs)

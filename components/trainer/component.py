@@ -35,6 +35,13 @@ class Trainer(base.Component[TrainerConfig]):
     version: ClassVar[int] = 1
     # scikit-learn scores the validations, which choose the model that is published.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "scikit-learn", "tensorflow")
+    shows: ClassVar[Mapping[base.Tab, str]] = {
+        "scalars": "loss, validation, time of a step, memory",
+        "images": "crops to see, similarities",
+        "audio": "crops to hear",
+        "text": "config",
+        "hparams": "config, to compare runs",
+    }
 
     def check(self) -> None:
         config, model = self.config, self.config.model

@@ -8,7 +8,7 @@ half-written is published, and the next run continues from the stage's work fold
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import logging
 from etils import epath
@@ -19,6 +19,7 @@ from components.base import Component, StageContext, StageResult
 from components.errors import UserError
 from pipeline import checksums, digests
 from pipeline.console.progress import Display, duration
+from pipeline.event_folders import EventFolders
 from pipeline.metadata.executions import Artifact, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
@@ -43,7 +44,15 @@ class StageRunner:
         self._store = store
         self._display = display
 
-    def run(self, node: Node, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> None:
+    def run(
+        self,
+        node: Node,
+        execution: Execution,
+        *,
+        run: Run,
+        inputs: Mapping[str, Artifact],
+        on_start: Callable[[], None],
+    ) -> None:
         """Runs a stage and publishes its outputs, or records that it failed or was stopped.
 
         Args:
@@ -51,6 +60,7 @@ class StageRunner:
             execution: A new execution of the stage. Gets an id, a state, a summary and outputs.
             run: The run that the execution belongs to.
             inputs: Input channel -> artifact.
+            on_start: Called when the execution is recorded as running.
 
         Raises:
             UserError: The user can correct the cause of the failure.
@@ -62,7 +72,8 @@ class StageRunner:
         try:
             with file_errors.as_user_errors(place=os.fspath(self._root.path)):
                 self._store.put(execution, run=run, inputs=inputs)
-                result = self._execute(node, execution, inputs=inputs)
+                on_start()
+                result = self._execute(node, execution, run=run, inputs=inputs)
                 self._publish(node, execution, result, run=run, started=started)
         except BaseException as error:
             if execution.state != State.COMPLETE and execution.id is not None:
@@ -79,11 +90,12 @@ class StageRunner:
             checksums.remove(folder)  # First, and also without a folder: they are written before it is published.
             storage.remove_tree(folder)
 
-    def _execute(self, node: Node, execution: Execution, *, inputs: Mapping[str, Artifact]) -> StageResult:
+    def _execute(self, node: Node, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> StageResult:
         """Creates the folders of an execution and calls the executor, which writes into staging."""
         history = self._store.executions(stage=node.name)
         work = self._work_folder(execution)
-        events = self._root.events(stage=execution.stage, cache_key=execution.cache_key.digest)
+        folders = EventFolders(self._root, run.stages)
+        events = folders.of(stage=execution.stage, cache_key=execution.cache_key.digest)
         if _is_left_over(history, execution, component=node.component):
             storage.remove_tree(work)
         if not work.exists():
