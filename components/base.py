@@ -25,7 +25,7 @@ Tab = Literal["audio", "hparams", "images", "pr_curves", "projector", "scalars",
 
 
 class ArtifactType(str, enum.Enum):
-    """Names of the artifact types in ML Metadata: those of TFX, and `AudioClips` for the generated corpus."""
+    """Names of the artifact types in ML Metadata: those of TFX, and `AudioClips` and `Embeddings`."""
 
     AUDIO_CLIPS = "AudioClips"
     EXAMPLES = "Examples"
@@ -33,6 +33,7 @@ class ArtifactType(str, enum.Enum):
     EXAMPLE_ANOMALIES = "ExampleAnomalies"
     MODEL = "Model"
     MODEL_RUN = "ModelRun"
+    EMBEDDINGS = "Embeddings"
     MODEL_EVALUATION = "ModelEvaluation"
     MODEL_BLESSING = "ModelBlessing"
     INFRA_BLESSING = "InfraBlessing"

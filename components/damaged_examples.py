@@ -1,4 +1,4 @@
-"""Names the damaged file if a stage fails because its examples do not hold what was written."""
+"""Names the damaged file if a stage fails because its examples or embeddings do not hold what was written."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -12,6 +12,9 @@ from components.errors import DamagedFile
 
 _ERRORS_OF_READING = ("DataLossError", "FailedPreconditionError", "NotFoundError", "OutOfRangeError")
 """TensorFlow's errors, by name because importing TensorFlow takes seconds. They do not name the file."""
+
+_DAMAGED_EMBEDDINGS = "DamagedEmbeddingsError"
+"""Its reader names the file. By name, because it imports PyArrow."""
 
 
 @contextlib.contextmanager
@@ -31,6 +34,8 @@ def named(folders: Iterable[epath.Path]) -> Iterator[None]:
     except examples.DamagedExamplesError as error:
         raise DamagedFile(str(error), path=error.path) from error
     except Exception as error:
+        if type(error).__name__ == _DAMAGED_EMBEDDINGS:
+            raise DamagedFile(str(error), path=error.path) from error
         if type(error).__name__ in _ERRORS_OF_READING and file_errors.as_user_error(error, place="") is None:
             for folder in folders:
                 _check(folder, error)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from etils import epath
 
+from beam_jobs.embedding.embedder import Framing
 from components.errors import DamagedFile
 
 FILE = "assets.extra/embedding_info.json"
@@ -36,6 +37,11 @@ class EmbeddingInfo:
     stride_samples: int
     input: str
     signatures: Mapping[str, Mapping[str, str]]
+
+    @property
+    def framing(self) -> Framing:
+        """The sub-clips of a sound."""
+        return Framing(sample_rate=self.sample_rate, window_samples=self.crop_samples, hop_samples=self.stride_samples)
 
     def to_json(self) -> str:
         """Returns the content of the file."""

@@ -1,6 +1,7 @@
 """Builds Diptych's pipeline from its components."""
 
 from components.audio_example_gen import AudioExampleGen
+from components.embedder import Embedder
 from components.errors import UserError
 from components.evaluator import Evaluator
 from components.example_validator import ExampleValidator
@@ -36,6 +37,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         model = pipeline.add(Importer(config.importer))["model"]
     exported = pipeline.add(Exporter(config.exporter), model=model, examples=examples)
     saved_model, infra_blessing = exported["saved_model"], exported["infra_blessing"]
+    pipeline.add(Embedder(config.embedder), examples=examples, model=model, saved_model=saved_model)
     evaluated = pipeline.add(
         Evaluator(config.evaluator), examples=examples, statistics=statistics, model=model, saved_model=saved_model
     )

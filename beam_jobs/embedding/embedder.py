@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from models import subclip_starts
+
+if TYPE_CHECKING:  # A stage's config and component, which import this module, do without NumPy.
+    import numpy as np
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Embedder(Protocol):
     framing: Framing
     dims: Mapping[str, int]
 
-    def embed(self, windows: np.ndarray) -> Mapping[str, np.ndarray]:
+    def embed(self, windows: "np.ndarray") -> "Mapping[str, np.ndarray]":
         """Embeds windows. The vector of a window does not depend on the other windows.
 
         Args:

@@ -89,6 +89,27 @@ def embed(
         yield from _embed_batch(batch[:filled], waiting, embedder)
 
 
+def clip_means(pieces: Iterable[EmbeddedWindows[Key]]) -> Iterator[EmbeddedWindows[Key]]:
+    """Averages the vectors of each sound over its windows.
+
+    Args:
+        pieces: What `embed` yields.
+
+    Yields:
+        One piece for each sound, with one start, 0, and the means.
+    """
+    sums: dict[str, np.ndarray] = {}
+    count = 0
+    for piece in pieces:
+        count += len(piece.starts)
+        for name, values in piece.vectors.items():
+            sums[name] = sums.get(name, 0.0) + values.sum(axis=0, dtype=np.float64)
+        if piece.is_last:
+            means = {name: (total / count)[None].astype(np.float32) for name, total in sums.items()}
+            yield dataclasses.replace(piece, starts=np.zeros(1, int), vectors=means)
+            sums, count = {}, 0
+
+
 def read_window(sound: Sound, start: int, *, framing: Framing) -> np.ndarray:
     """Returns a window, float32 (window_samples,) in [-1, 1]. A shorter sound is repeated to fill it."""
     samples = pcm.to_float(sound.read(start, start + framing.window_samples))

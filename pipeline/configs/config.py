@@ -4,6 +4,7 @@ import pydantic
 
 from components.audio_example_gen import AudioExampleGenConfig
 from components.base import StageConfig
+from components.embedder import EmbedderConfig
 from components.evaluator import EvaluatorConfig
 from components.example_validator import ExampleValidatorConfig
 from components.exporter import ExporterConfig
@@ -28,5 +29,6 @@ class PipelineConfig(StageConfig):
         None, description="A model that was trained elsewhere and replaces the Trainer's. --import sets it."
     )
     exporter: ExporterConfig = ExporterConfig()
+    embedder: EmbedderConfig = EmbedderConfig()
     evaluator: EvaluatorConfig = EvaluatorConfig()
     pusher: PusherConfig = PusherConfig()

@@ -7,6 +7,7 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pydantic
+from absl import logging
 
 from components.errors import UserError
 from pipeline.configs import explain
@@ -14,6 +15,9 @@ from pipeline.configs import explain
 Config = typing.TypeVar("Config", bound=pydantic.BaseModel)
 
 _PYTHON_SPELLINGS = {"True": True, "False": False, "None": None}
+
+_MOVED = {"evaluator.max_clips": "embedder.max_clips"}
+"""Names of fields in earlier versions -> their names now."""
 
 
 def override(config: Config, assignments: Iterable[str]) -> Config:
@@ -32,6 +36,9 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
         path = path.strip()
         if not equals or not path:
             raise UserError(f"{assignment!r} is not an override: write it as section.field=value.")
+        if path in _MOVED:
+            logging.warning("%s is %s now", path, _MOVED[path])
+            path = _MOVED[path]
         config = _assign(config, path, text)
     return config
 

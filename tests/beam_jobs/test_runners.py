@@ -15,10 +15,14 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.testing import util
 
 from beam_jobs import examples, runners, sources
+from beam_jobs.embedding import job as embedding_job
+from beam_jobs.embedding.shared import SharedEmbedders
 from beam_jobs.ingest.job import Job, write_shards
 from beam_jobs.ingest.plan import plan_shards
 from beam_jobs.statistics.job import compute
+from components.embedder.loaders import UntrainedLoader
 from tests.beam_jobs import graph_runner, load_job
+from tests.beam_jobs.statistics import stored_splits
 
 CORES = len(os.sched_getaffinity(0))
 PAGE = pathlib.Path(__file__).parents[2] / "deploy" / "dataflow" / "README.md"
@@ -105,12 +109,26 @@ def compute_statistics(folder, beam_args):
     compute(examples.read_info(folder), output=str(folder / "out.json"), beam_args=beam_args)
 
 
-JOBS = pytest.mark.parametrize("job", [ingest, compute_statistics])
+def embed(folder, beam_args):
+    loaders = [UntrainedLoader(str(folder))]
+    job = embedding_job.Job(
+        info=stored_splits.write(folder, {"train": [(np.zeros(1600, np.int16), [0])] * 4}),
+        embedders=SharedEmbedders(loaders),
+        digests={"untrained": "a"},
+        limits={"untrained": 3},
+        row="clip",
+        batch_size=4,
+    )
+    embedding_job.write_shards(job, work_dir=folder / "work", beam_args=beam_args)
+
+
+JOBS = pytest.mark.parametrize("job", [ingest, compute_statistics, embed])
 
 
 def test_a_process_that_has_imported_only_beam_can_load_the_jobs(tmp_path):
-    files = {tmp_path / "job of ingest": "beam_jobs.ingest.", tmp_path / "job of statistics": "beam_jobs.statistics."}
-    for file, job in zip(files, (ingest, compute_statistics), strict=True):
+    jobs = {"ingest": ingest, "statistics": compute_statistics, "embedding": embed}
+    files = {tmp_path / f"job of {name}": f"beam_jobs.{name}." for name in jobs}
+    for file, job in zip(files, jobs.values(), strict=True):
         file.write_bytes(build(job, tmp_path).SerializeToString())
     command = [sys.executable, "-m", load_job.__name__, *map(str, files)]
     loaded = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()

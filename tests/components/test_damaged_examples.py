@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import sys
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
+from beam_jobs.embedding.info import DamagedEmbeddingsError
 from components import base, damaged_examples, file_errors
 from components.errors import DamagedFile, UserError
 from components.evaluator import clips as evaluator_clips
@@ -184,15 +186,21 @@ def test_a_file_that_cannot_be_read_is_not_called_damaged(intact, tmp_path):
     assert not isinstance(caught.value, DamagedFile)
 
 
-def test_every_stage_that_reads_examples_names_damage(intact, monkeypatch):
+@pytest.mark.parametrize("error", [examples.DamagedExamplesError, DamagedEmbeddingsError])
+def test_every_stage_that_reads_examples_or_embeddings_names_damage(intact, monkeypatch, error):
     class Reader(base.Component):
         inputs = {"examples": base.ArtifactType.EXAMPLES}
         outputs = {}
         executor = __name__
 
-    with pytest.raises(DamagedFile, match="x is missing"):
+    monkeypatch.setattr(sys.modules[__name__], "damage", error("x", "is missing"))
+    with pytest.raises(DamagedFile, match="x is missing") as caught:
         Reader().execute(inputs={"examples": intact}, outputs={}, context=None)
+    assert caught.value.path == "x"
+
+
+damage = None
 
 
 def execute(config, *, inputs, outputs, context):
-    raise examples.DamagedExamplesError("x", "is missing")
+    raise damage

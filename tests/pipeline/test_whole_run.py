@@ -20,19 +20,19 @@ SAVED_MODEL = "Exporter/saved_model/5/"
 
 # A published file, and the stages that read it.
 READERS = [
-    (EXAMPLES + "audio-train.tfrecord-00000-of-*", ("StatisticsGen", "Trainer", "Exporter", "Evaluator")),
+    (EXAMPLES + "audio-train.tfrecord-00000-of-*", ("StatisticsGen", "Trainer", "Exporter", "Embedder", "Evaluator")),
     (EXAMPLES + "dataset_info.json", ("StatisticsGen", "Trainer")),
     (EXAMPLES + "features.json", ("StatisticsGen", "Trainer")),
     ("StatisticsGen/statistics/2/statistics.json", ("ExampleValidator",)),
     ("ExampleValidator/anomalies/3/anomalies.json", ("Trainer",)),
     ("Trainer/model/4/model.keras", ("Exporter",)),
-    ("Trainer/model/4/initial.keras", ("Evaluator",)),
-    (SAVED_MODEL + "saved_model.pb", ("Evaluator",)),
-    (SAVED_MODEL + "variables/variables.data-00000-of-00001", ("Evaluator",)),
-    (SAVED_MODEL + "variables/variables.index", ("Evaluator",)),
-    (SAVED_MODEL + "assets.extra/embedding_info.json", ("Evaluator",)),
+    ("Trainer/model/4/initial.keras", ("Embedder", "Evaluator")),
+    (SAVED_MODEL + "saved_model.pb", ("Embedder", "Evaluator")),
+    (SAVED_MODEL + "variables/variables.data-00000-of-00001", ("Embedder", "Evaluator")),
+    (SAVED_MODEL + "variables/variables.index", ("Embedder", "Evaluator")),
+    (SAVED_MODEL + "assets.extra/embedding_info.json", ("Embedder", "Evaluator")),
     ("Exporter/infra_blessing/5/infra_blessing.json", ("Pusher",)),
-    ("Evaluator/blessing/6/blessing.json", ("Pusher",)),
+    ("Evaluator/blessing/7/blessing.json", ("Pusher",)),
 ]
 
 
@@ -48,7 +48,7 @@ def finished(clips, tmp_path_factory):
     """A root whose run has finished, and a copy of it."""
     root = tmp_path_factory.mktemp("whole_run") / "root"
     status, ran, _ = tiny_run.run(clips, root)
-    assert (status, len(ran)) == (0, 7)
+    assert (status, len(ran)) == (0, 8)
     copy = root.with_name("copy")
     shutil.copytree(root, copy)
     return root, copy
@@ -90,8 +90,9 @@ def test_tensorboard_shows_every_tag_of_every_stage(finished):
         "3 ExampleValidator",
         "4 Trainer",
         "5 Exporter",
-        "6 Evaluator",
-        "7 Pusher",
+        "6 Embedder",
+        "7 Evaluator",
+        "8 Pusher",
     ]
 
 

@@ -94,6 +94,7 @@ def finished(tmp_path_factory):
         "ExampleValidator",
         "Trainer",
         "Exporter",
+        "Embedder",
         "Evaluator",
         "Pusher",
     ],

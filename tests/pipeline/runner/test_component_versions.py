@@ -15,13 +15,13 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 DECIDE_NOTHING = {
     *("absl", "etils", "grpc", "pydantic"),  # logging, paths, job services, configs
-    *("apache_beam", "tensorflow_datasets"),  # They carry records and describe them.
+    *("apache_beam", "pyarrow", "tensorflow_datasets"),  # They carry records and describe them.
     *("numpy", "scipy"),  # Elementary arithmetic; releases differ in rounding at most.
     *("google", "google_crc32c", "threadpoolctl"),  # Listings of buckets, checksums, and the number of threads.
 }
 DECIDE_NOTHING_IN = {
     # FLAC is lossless, so any decoder gives the same samples.
-    "soundfile": {"StatisticsGen", "Trainer", "Exporter", "Evaluator"},
+    "soundfile": {"StatisticsGen", "Trainer", "Exporter", "Embedder", "Evaluator"},
     # Reads and writes files and records.
     "tensorflow": {"AudioExampleGen", "StatisticsGen", "ExampleValidator", "Pusher", "Importer"},
 }
@@ -47,7 +47,7 @@ def test_each_imported_library_is_declared_or_known_to_decide_nothing(component)
     assert imported == set(component.libraries) - {"numpy"}
 
 
-@pytest.mark.parametrize("name", ["Evaluator", "Exporter", "Trainer"])
+@pytest.mark.parametrize("name", ["Embedder", "Evaluator", "Exporter", "Trainer"])
 def test_scaling_of_samples_belongs_to_each_stage_that_embeds(name):
     (component,) = [component for component in COMPONENTS if component.name == name]
     modules = code.files(component)

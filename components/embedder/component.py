@@ -1,0 +1,60 @@
+"""Embedder: turns the examples into embeddings, once for all that is asked of them later."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import ClassVar
+
+from etils import epath
+
+from beam_jobs import storage
+from beam_jobs.embedding.embedder import Framing
+from components import base
+from components.embedder import baselines
+from components.embedder.config import EmbedderConfig
+from components.embedder.loaders import TRAINED, UNTRAINED
+from components.errors import UserError
+
+_ANY_FRAMING = Framing(sample_rate=16000, window_samples=16000, hop_samples=8000)
+"""Stands for the model's windows, which are not known yet, where a baseline is only checked."""
+
+
+class Embedder(base.Component[EmbedderConfig]):
+    """Embeds the clips with the SavedModel, its untrained encoders and the baselines.
+
+    Writes a folder for each embedder and `embeddings.json`; see `beam_jobs.embedding`.
+    """
+
+    inputs: ClassVar[Mapping[str, base.ArtifactType]] = {
+        "examples": base.ArtifactType.EXAMPLES,
+        "model": base.ArtifactType.MODEL,
+        "saved_model": base.ArtifactType.MODEL,
+    }
+    outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"embeddings": base.ArtifactType.EMBEDDINGS}
+    Config = EmbedderConfig
+    executor = "components.embedder.executor"
+    version: ClassVar[int] = 1
+    # soxr resamples for embedders of another sample rate.
+    libraries: ClassVar[tuple[str, ...]] = ("keras", "soxr", "tensorflow")
+
+    def check(self) -> None:
+        names = Counter((TRAINED, UNTRAINED))
+        for spec in self.config.baselines:
+            try:
+                names[baselines.parse(spec, framing=_ANY_FRAMING).name] += 1
+            except UserError as error:
+                raise UserError(f"embedder.baselines: {error}") from error
+        for name, count in names.items():
+            if count > 1:
+                raise UserError(f"embedder.baselines: {name} is the name of two embedders: rename or remove one.")
+
+    def external_digests(self) -> Mapping[str, str]:
+        paths = {spec: spec.partition("=")[2] for spec in self.config.baselines}
+        return {spec: _listing_digest(path) for spec, path in paths.items() if path}
+
+
+def _listing_digest(path: str) -> str:
+    """Returns a cheap digest of a file, or of a folder and all below it: of names, sizes and times."""
+    place = epath.Path(storage.canonical(path))
+    sizes = storage.file_sizes(place) if storage.is_folder(place) else {"": storage.size(place)}
+    lines = (f"{name}\0{size}\0{storage.modified_s(place / name)}\n" for name, size in sizes.items())
+    return storage.text_digest("".join(lines))

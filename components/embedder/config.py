@@ -1,0 +1,39 @@
+"""The Embedder's config."""
+
+from typing import ClassVar, Literal
+
+import pydantic
+
+from components.base import StageConfig
+
+
+class EmbedderConfig(StageConfig):
+    """What to embed, and with what."""
+
+    # Another size of the batches moves the last digits at most, as another machine does.
+    incidental: ClassVar[frozenset[str]] = frozenset({"batch_size", "beam_args"})
+
+    row: Literal["window", "clip"] = pydantic.Field(
+        "window",
+        description="What a row holds: window: the embeddings of a sub-clip, so that probes average their scores as "
+        "the paper does; clip: their means over the sub-clips of a clip, which take a fraction of the space.",
+    )
+    baselines: tuple[str, ...] = pydantic.Field(
+        ("mfcc_mean_std",),
+        description="What to compare the model with, besides its own untrained encoders; each is a name or NAME=PATH.",
+    )
+    max_clips: int | None = pydantic.Field(
+        None, ge=1, description="Maximum number of clips to embed in each split, drawn from all of it; null: all."
+    )
+    baseline_max_clips: int | None = pydantic.Field(
+        None,
+        ge=1,
+        description="The same for all but the trained model. They embed the same clips, which are among those of the "
+        "trained model.",
+    )
+    batch_size: int = pydantic.Field(
+        64, ge=1, description="Sub-clips that are embedded at a time; decides memory and speed."
+    )
+    beam_args: tuple[str, ...] = pydantic.Field(
+        (), description="Beam's own flags, e.g. --runner=DataflowRunner. Without flags, the job runs in local threads."
+    )
