@@ -129,8 +129,8 @@ def _address(tab: Tab, *, run: str) -> str:
     only = urllib.parse.quote(f"^{run}$", safe="")
     if tab == "scalars":  # Time Series leaves out what other runs show. The tab Scalars would draw empty curves.
         return f"?runFilter={only}#timeseries"
-    if tab == "projector":
-        return f"#projector&run={urllib.parse.quote(run, safe='')}"
+    if tab == "projector":  # It takes no filter.
+        return "#projector"
     # A tag with any character: what matches is listed first.
     return f"#{tab}&regexInput={only}&tagFilter=."
 
