@@ -82,15 +82,21 @@ def test_the_untrained_vectors_are_those_of_the_initial_model(artifacts, finishe
             assert_close(values, expected[name].numpy()[0])
 
 
-def test_rows_of_clips_are_those_of_the_serving_signature(artifacts, clips, tmp_path):
+def test_rows_of_clips_are_those_of_the_serving_signature_and_baselines_embed_a_sample(artifacts, clips, tmp_path):
     signature = tf.saved_model.load(str(artifacts["saved_model"])).signatures["serving_default"]
-    embeddings, _ = embed(artifacts, tmp_path, row="clip", baselines=())
-    assert list(embeddings.info.embedders) == ["trained", "untrained"]
-    found = vectors_of_clips(embeddings, "trained", "train")
-    for clip_id, audio in clips["train"].items():
-        expected = signature(audio=tf.constant(audio))
-        for name, values in found[clip_id].items():
-            assert_close(values, expected[name].numpy())
+    embeddings, run = embed(artifacts, tmp_path, row="clip", baselines=(), max_clips=6, baseline_max_clips=3)
+    assert {name: dict(embedder.clips) for name, embedder in embeddings.info.embedders.items()} == {
+        "trained": {"train": 6, "eval": 6},
+        "untrained": {"train": 3, "eval": 3},
+    }
+    assert run.progress.updates[-1] == (18, 18, "clips")
+    for split, sounds in clips.items():
+        found = vectors_of_clips(embeddings, "trained", split)
+        assert set(vectors_of_clips(embeddings, "untrained", split)) < set(found)
+        for clip_id, vectors in found.items():
+            expected = signature(audio=tf.constant(sounds[clip_id]))
+            for name, values in vectors.items():
+                assert_close(values, expected[name].numpy())
 
 
 def test_the_artifact_says_what_it_holds(finished):
@@ -115,19 +121,6 @@ def test_progress_summary_and_tensorboard(finished):
     assert run.result.figures["trained_clips"] == 21
     assert {"embedders", "explained variance", "norms"} <= run.tags()
     tensorboard_server.check_tags(run.context.tensorboard_dir)
-
-
-def test_baselines_embed_a_sample_of_the_clips_of_the_model(artifacts, tmp_path):
-    embeddings, run = embed(artifacts, tmp_path, max_clips=6, baseline_max_clips=3)
-    assert {name: dict(embedder.clips) for name, embedder in embeddings.info.embedders.items()} == {
-        "trained": {"train": 6, "eval": 6},
-        "untrained": {"train": 3, "eval": 3},
-        "mfcc_mean_std": {"train": 3, "eval": 3},
-    }
-    for split in SPLITS:
-        drawn = [set(vectors_of_clips(embeddings, name, split)) for name in embeddings.info.embedders]
-        assert drawn[1] == drawn[2] < drawn[0]
-    assert run.progress.updates[-1] == (24, 24, "clips")
 
 
 def test_where_and_in_what_batches_it_runs_does_not_run_it_again():
