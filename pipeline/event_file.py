@@ -1,13 +1,17 @@
 """Writes texts for TensorBoard without TensorFlow, which would slow down a run that skips everything."""
 
+import io
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from etils import epath
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
 from tensorboard.plugins.text import metadata
+from tensorboard.summary.writer import record_writer
 
-from beam_jobs.examples import tfrecord
+from beam_jobs import storage
+
+_PLACE = "-tfevents-place"
 
 
 def write_texts(folder: epath.Path, texts: Mapping[str, str]) -> None:
@@ -25,16 +29,44 @@ def write_texts(folder: epath.Path, texts: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     earlier = list(folder.iterdir())
     file = folder / f"events.out.tfevents.{time.time_ns()}"  # TensorBoard reads files in the order of their names.
-    with tfrecord.Writer(file) as writer:
-        for event in _events(texts):
-            writer.write(event.SerializeToString())
+    file.write_bytes(_records(_events(texts)))
     for path in earlier:
         path.unlink()
 
 
+def write_place(folder: epath.Path, place: int) -> None:
+    """Writes at which place TensorBoard lists a folder of event files, counted from 1; the overview comes before.
+
+    Most tabs list folders by the time of their first event, so this one is in 1970.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
+    # This name comes first in the folder, and does not look like that of a file that the stage has written.
+    name = f"{place:02d}{_PLACE}"
+    written = [entry.name for entry in storage.entries(folder) if entry.name.endswith(_PLACE)]
+    if written == [name]:
+        return
+    for other in written:  # The pipeline had more stages, or fewer.
+        (folder / other).unlink()
+    (folder / name).write_bytes(_records([_version(wall_time=1.0 + place)]))
+
+
+def _records(events: Iterable[event_pb2.Event]) -> bytes:
+    """Returns the content of an event file."""
+    content = io.BytesIO()
+    writer = record_writer.RecordWriter(content)
+    for event in events:
+        writer.write(event.SerializeToString())
+    return content.getvalue()
+
+
+def _version(*, wall_time: float) -> event_pb2.Event:
+    return event_pb2.Event(file_version="brain.Event:2", wall_time=wall_time)
+
+
 def _events(texts: Mapping[str, str]) -> Iterator[event_pb2.Event]:
-    # Some tabs list the runs by the time of their first event, and this folder is to come first.
-    yield event_pb2.Event(file_version="brain.Event:2", wall_time=1.0)
+    yield _version(wall_time=1.0)  # See `write_place`.
     # TensorBoard drops what it has read before.
     yield event_pb2.Event(session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START), wall_time=time.time())
     for tag, text in texts.items():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from beam_jobs import storage
+from pipeline import event_file
 from pipeline.root import Root
 
 OVERVIEW = "0 overview"
@@ -32,7 +33,8 @@ class EventFolders:
     def __init__(self, root: Root, stages: Sequence[str]):
         digits = len(str(len(stages)))
         self._folder = root.tensorboard
-        self._names = {stage: f"{number:0{digits}} {stage}" for number, stage in enumerate(stages, start=1)}
+        self._places = {stage: place for place, stage in enumerate(stages, start=1)}
+        self._names = {stage: f"{place:0{digits}} {stage}" for stage, place in self._places.items()}
 
     @property
     def overview(self) -> epath.Path:
@@ -46,9 +48,16 @@ class EventFolders:
         """
         return f"{self._names[stage]}/{cache_key[:8]}"
 
-    def of(self, *, stage: str, cache_key: str) -> epath.Path:
-        """Returns the folder for the event files of an execution."""
-        return self._folder / self.run_name(stage=stage, cache_key=cache_key)
+    def create(self, *, stage: str, cache_key: str) -> epath.Path:
+        """Returns the folder for the event files of an execution, which is there afterwards."""
+        folder = self._folder / self.run_name(stage=stage, cache_key=cache_key)
+        folder.mkdir(parents=True, exist_ok=True)
+        event_file.write_place(folder, self._places[stage])
+        return folder
+
+    def remove(self, *, stage: str, cache_key: str) -> None:
+        """Removes the event files of an execution."""
+        storage.remove_tree(self._folder / self.run_name(stage=stage, cache_key=cache_key))
 
     def renumber(self) -> None:
         """Moves the event files of earlier runs to where this pipeline has them.
@@ -63,9 +72,15 @@ class EventFolders:
             return
         for entry in sorted(storage.entries(self._folder)):
             numbered = _NUMBERED.fullmatch(entry.name)
-            name = self._names.get(numbered.group(1)) if numbered and entry.is_folder else None
-            if name is not None and name != entry.name:
-                _move_files(self._folder / entry.name, self._folder / name)
+            stage = numbered.group(1) if numbered and entry.is_folder else ""
+            if stage not in self._names:
+                continue
+            folder = self._folder / self._names[stage]
+            if folder.name != entry.name:
+                _move_files(self._folder / entry.name, folder)
+            for execution in storage.entries(folder):
+                if execution.is_folder:
+                    event_file.write_place(folder / execution.name, self._places[stage])
 
 
 def _move_files(source: epath.Path, target: epath.Path) -> None:

@@ -26,7 +26,7 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
     libraries: ClassVar[tuple[str, ...]] = ("av", "soundfile", "soxr")
     shows: ClassVar[Mapping[base.Tab, str]] = {
         "text": "clips by split, quarantine",
-        "images": "first clips to see, causes of quarantine",
+        "images": "first clips, causes of quarantine",
         "audio": "first clips to hear",
         "scalars": "numbers of clips",
     }

@@ -37,7 +37,7 @@ class Embedder(base.Component[EmbedderConfig]):
     libraries: ClassVar[tuple[str, ...]] = ("keras", "soxr", "tensorflow")
     shows: ClassVar[Mapping[base.Tab, str]] = {
         "text": "what was embedded, neighbours",
-        "images": "norms, explained variance, neighbours to see",
+        "images": "norms, variance, neighbours",
         "audio": "neighbours to hear",
         "projector": "clips as points, with pictures",
     }

@@ -16,7 +16,7 @@ class StatisticsGen(base.Component[StatisticsGenConfig]):
     executor = "components.statistics_gen.executor"
     version: ClassVar[int] = 1
     shows: ClassVar[Mapping[base.Tab, str]] = {
-        "images": "levels, durations, class balance, clips to see",
+        "images": "levels, durations, classes, clips",
         "audio": "clips to hear",
         "text": "figures, codecs, near duplicates",
     }

@@ -36,8 +36,8 @@ class Trainer(base.Component[TrainerConfig]):
     # scikit-learn scores the validations, which choose the model that is published.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "scikit-learn", "tensorflow")
     shows: ClassVar[Mapping[base.Tab, str]] = {
-        "scalars": "loss, validation, time of a step, memory",
-        "images": "crops to see, similarities",
+        "scalars": "loss, validation, times, memory",
+        "images": "crops, similarities",
         "audio": "crops to hear",
         "text": "config",
         "hparams": "config, to compare runs",

@@ -22,7 +22,7 @@ from pipeline.runner.graph import Pipeline
 RUN = "0 overview/1 run"
 SCORES = "0 overview/2 scores"
 
-_LINE = 60
+_LINE = 48
 """Characters in a line of a cell."""
 
 State = Literal["in progress", "finished", "ended early"]

@@ -94,26 +94,26 @@ class StageRunner:
         """Creates the folders of an execution and calls the executor, which writes into staging."""
         history = self._store.executions(stage=node.name)
         work = self._work_folder(execution)
-        folders = EventFolders(self._root, run.stages)
-        events = folders.of(stage=execution.stage, cache_key=execution.cache_key.digest)
+        events = EventFolders(self._root, run.stages)
+        key = {"stage": execution.stage, "cache_key": execution.cache_key.digest}
         if _is_left_over(history, execution, component=node.component):
             storage.remove_tree(work)
         if not work.exists():
             # This execution does not continue an earlier one, so old curves would overlap the new ones.
-            storage.remove_tree(events)
+            events.remove(**key)
         self.discard_outputs(execution)  # Ids start again when the metadata is deleted, so they may exist already.
         outputs = {
             channel: self._root.unpublished(stage=node.name, output=channel, execution_id=execution.id)
             for channel in node.component.outputs
         }
-        for folder in (*outputs.values(), work, events):
+        for folder in (*outputs.values(), work):
             folder.mkdir(parents=True, exist_ok=True)
         earlier_work_dirs = _other_folders_beside(work)
         previous = decide.last_intact(history, reports=node.component.reports)
         with self._display.stage(node.name) as progress:
             context = StageContext(
                 work_dir=work,
-                tensorboard_dir=events,
+                tensorboard_dir=events.create(**key),
                 progress=progress,
                 previous={} if previous is None else previous.folders,
                 earlier_work_dirs=earlier_work_dirs,

@@ -6,7 +6,7 @@ from etils import epath
 from tensorboard.backend.event_processing import event_accumulator, plugin_event_multiplexer
 
 from pipeline import event_file
-from tests import tensorboard_server
+from tests import disks, tensorboard_server
 
 TAG = "0 overview"
 
@@ -56,14 +56,11 @@ def test_a_running_fast_tensorboard_forgets_the_earlier_text(tmp_path):
             assert shown == [f"<p>{text}</p>"]
 
 
-def test_the_last_text_stays_if_the_next_cannot_be_written(tmp_path, monkeypatch):
-    event_file.write_texts(epath.Path(tmp_path), {TAG: "one"})
-    before = os.listdir(tmp_path)
-
-    def fail(*arguments):
-        raise OSError("no space")
-
-    monkeypatch.setattr(event_file.tfrecord.Writer, "write", fail)
-    with pytest.raises(OSError, match="no space"):
-        event_file.write_texts(epath.Path(tmp_path), {TAG: "two"})
-    assert set(before) <= set(os.listdir(tmp_path))
+def test_the_last_text_stays_if_the_next_cannot_be_written(tmp_path):
+    with disks.small(tmp_path / "disk", size="64k") as disk:
+        event_file.write_texts(epath.Path(disk / "0 overview"), {TAG: "one"})
+        before = os.listdir(disk / "0 overview")
+        disks.fill(disk)
+        with pytest.raises(OSError, match="No space left"):
+            event_file.write_texts(epath.Path(disk / "0 overview"), {TAG: "two"})
+        assert set(before) <= set(os.listdir(disk / "0 overview"))

@@ -3,10 +3,13 @@ import pathlib
 import pytest
 from etils import epath
 
+from pipeline import event_file
 from pipeline.event_folders import EventFolders
 from pipeline.root import Root
+from tests import tensorboard_server
 from tests.bucket import Bucket
 from tests.pipeline.runner import stages
+from tests.processes import wait_until
 
 STAGES = ("SyntheticAudioGen", "AudioExampleGen", "Trainer")
 
@@ -23,6 +26,7 @@ def files(root):
         for stage in folder.iterdir()
         for key in stage.iterdir()
         for file in key.iterdir()
+        if "place" not in file.name
     }
 
 
@@ -37,8 +41,9 @@ def write(root, *names):
 def test_the_folders_sort_in_the_order_of_the_stages(tmp_path, count):
     names = [f"Stage{number:x}" for number in range(count, 0, -1)]
     made = folders(tmp_path, names)
-    paths = [made.overview, *(made.of(stage=name, cache_key="0123456789abcdef") for name in names)]
+    paths = [made.overview, *(made.create(stage=name, cache_key="0123456789abcdef") for name in names)]
     assert sorted(map(str, paths)) == list(map(str, paths))
+    assert all(path.is_dir() for path in paths[1:])
     assert made.run_name(stage=names[0], cache_key="0123456789abcdef").endswith("1 " + names[0] + "/01234567")
 
 
@@ -83,8 +88,25 @@ def test_a_stage_that_is_continued_finds_the_event_files_that_an_earlier_version
     (old / "of the first attempt").write_text("x")
     with pytest.raises(RuntimeError):
         stages.run(tmp_path, stages.build(total={"fail": True}))
-    assert {path.name for path in numbered.iterdir()} == {"events", "of the first attempt"}
+    assert {path.name for path in numbered.iterdir()} == {"03-tfevents-place", "events", "of the first attempt"}
     assert not old.parent.exists()
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_tensorboard_lists_the_stages_in_order_however_late_each_ran(tmp_path, fast):
+    stages_run = [("Trainer", "bb"), ("AudioExampleGen", "aa"), ("Trainer", "cc"), ("SyntheticAudioGen", "dd")]
+    for place, (stage, key) in enumerate(stages_run):
+        event_file.write_texts(epath.Path(tmp_path / "tensorboard" / stage / key), {"x": str(place)})
+    made = folders(tmp_path)
+    made.renumber()
+    event_file.write_texts(made.overview, {"0 overview": "x"})
+    serve = tensorboard_server.serve_fast if fast else tensorboard_server.serve
+    expected = ["0 overview", "1 SyntheticAudioGen/dd", "2 AudioExampleGen/aa", "3 Trainer/bb", "3 Trainer/cc"]
+    with serve(tmp_path / "tensorboard") as server:
+        wait_until(lambda: server.json("data/runs") == expected)
+    folders(tmp_path, ["Trainer", "AudioExampleGen"]).renumber()
+    (place,) = (tmp_path / "tensorboard" / "1 Trainer" / "bb").glob("*place")
+    assert place.name == "01-tfevents-place"
 
 
 def test_stages_lie_in_the_order_in_which_they_run(tmp_path):

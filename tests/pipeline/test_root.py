@@ -211,7 +211,7 @@ def test_a_file_system_without_record_locks_is_named(tmp_path, monkeypatch, caps
 def test_the_walk_over_sources_knows_what_is_in_a_root(tmp_path):
     root = Root(epath.Path(tmp_path))
     of_execution = [root.published(stage="S", output="o", execution_id=1), root.staging(1)]
-    events = EventFolders(root, ["S"]).of(stage="S", cache_key="c" * 20)
+    events = EventFolders(root, ["S"]).create(stage="S", cache_key="c" * 20)
     of_stage = [root.work(stage="S", cache_key="c" * 20), events]
     others = [root.report, root.log_file("1"), pathlib.Path(root.metadata_uri())]
     names = {os.path.relpath(path, tmp_path).split("/")[0] for path in (*of_execution, *of_stage, *others)}
