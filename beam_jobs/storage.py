@@ -1,22 +1,24 @@
 """Hashes, measures, lists, copies and publishes files, on this machine and on Cloud Storage.
 
-This module and `conditional_writes`, which has small files that several processes write at the same time, are where
-remote paths (`gs://...`) differ from local ones.
+This module is where remote paths (`gs://...`) differ from local ones, with `conditional_writes`, which has small files
+that several processes write at the same time, and `remote_file`.
 """
 
 import contextlib
+import errno
 import hashlib
+import io
 import os
 import pathlib
 import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from etils import epath
 
-from beam_jobs import conditional_writes
+from beam_jobs import conditional_writes, remote_file
 
 RECORDS_FOLDER = "_done"
 """Sub-folder with a record `<file name>.json` for each finished file, which holds its SHA-256 and its size."""
@@ -55,6 +57,20 @@ def file_digest(path: epath.PathLike) -> FileDigest:
             sha256.update(block)
             size += len(block)
     return FileDigest(sha256.hexdigest(), size)
+
+
+def open_binary(path: epath.PathLike) -> BinaryIO:
+    """Opens a file for libraries that read anywhere in it, such as PyArrow.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    file = epath.Path(path)
+    if not is_remote(path):
+        return file.open("rb")
+    if not file.exists():  # TensorFlow would only say so when it reads.
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+    return io.BufferedReader(remote_file.RemoteFile(file.open("rb")), _BLOCK_BYTES)
 
 
 def text_digest(text: str) -> str:

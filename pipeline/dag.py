@@ -37,10 +37,9 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         model = pipeline.add(Importer(config.importer))["model"]
     exported = pipeline.add(Exporter(config.exporter), model=model, examples=examples)
     saved_model, infra_blessing = exported["saved_model"], exported["infra_blessing"]
-    pipeline.add(Embedder(config.embedder), examples=examples, model=model, saved_model=saved_model)
-    evaluated = pipeline.add(
-        Evaluator(config.evaluator), examples=examples, statistics=statistics, model=model, saved_model=saved_model
-    )
+    embedder = Embedder(config.embedder)
+    embeddings = pipeline.add(embedder, examples=examples, model=model, saved_model=saved_model)["embeddings"]
+    evaluated = pipeline.add(Evaluator(config.evaluator), embeddings=embeddings, statistics=statistics)
     pipeline.add(
         Pusher(config.pusher), saved_model=saved_model, blessing=evaluated["blessing"], infra_blessing=infra_blessing
     )

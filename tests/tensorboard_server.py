@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.compat.proto.event_pb2 import Event
 
 PLUGINS = ("scalars", "images", "audio", "text")
-"""The plugins that list tags. The others that are used are hparams and the projector."""
+"""The plugins that list tags. The others that are used are hparams, PR curves and the projector."""
 
 
 def written(folder: pathlib.Path) -> dict[tuple[str, str], set[str]]:
@@ -86,7 +86,12 @@ def check_tags(folder: pathlib.Path) -> set[tuple[str, str]]:
             for run, tag in expected:
                 _check_content(server, plugin, run=run, tag=tag)
         others = {plugin for plugins in tags.values() for plugin in plugins} - set(PLUGINS)
-        assert others <= {"hparams"}
+        assert others <= {"hparams", "pr_curves"}
+        curves = {tag for tag, plugins in tags.items() if plugins == {"pr_curves"}}
+        assert (server.tags("pr_curves") if curves else set()) == curves
+        for run, tag in curves:
+            (curve,) = server.json("data/plugin/pr_curves/pr_curves", run=run, tag=tag)[run]
+            assert max(curve["recall"]) == 1
         for run in server.json("data/plugin/projector/runs"):
             assert server.json("data/plugin/projector/info", run=run)["embeddings"]
     return set(tags)

@@ -1,13 +1,40 @@
 """Reads folders of embeddings, file by file or row group by row group, so that no table has to fit into memory."""
 
+import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from etils import epath
 
+from beam_jobs import storage
 from beam_jobs.embedding import table
 from beam_jobs.embedding.info import DamagedEmbeddingsError, EmbeddingsInfo, read_info
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowGroup:
+    """A part of a file that can be read alone.
+
+    Attributes:
+        file: The file.
+        number: Which of its row groups this is, counted from 0.
+        rows: Number of its rows.
+    """
+
+    file: epath.Path
+    number: int
+    rows: int
+
+    def read(self, *, names: Sequence[str] = ()) -> table.Rows:
+        """Reads the rows, with the embeddings of the given names.
+
+        Raises:
+            DamagedEmbeddingsError: The file is missing or does not hold what was written.
+        """
+        with _opened(self.file) as parquet:
+            return _read_group(parquet, self.number, names=names)
 
 
 class Embeddings:
@@ -44,6 +71,20 @@ class Embeddings:
         for file in self.files(embedder, split):
             yield from read_file(file, names=names, rows=self.info.embedders[embedder].files[split][file.name])
 
+    def row_groups(self, embedder: str, split: str) -> list[RowGroup]:
+        """Returns the row groups of a split, in order, so that they can be read in another one.
+
+        Raises:
+            DamagedEmbeddingsError: A file is missing or does not hold what was written.
+        """
+        groups = []
+        for file in self.files(embedder, split):
+            with _opened(file, rows=self.info.embedders[embedder].files[split][file.name]) as parquet:
+                for number in range(parquet.num_row_groups):
+                    rows = parquet.metadata.row_group(number).num_rows
+                    groups.append(RowGroup(file=file, number=number, rows=rows))
+        return groups
+
 
 def read_file(file: epath.Path, *, names: Sequence[str] = (), rows: int | None = None) -> Iterator[table.Rows]:
     """Yields the rows of one file, a row group at a time.
@@ -56,14 +97,23 @@ def read_file(file: epath.Path, *, names: Sequence[str] = (), rows: int | None =
     Raises:
         DamagedEmbeddingsError: The file is missing, or does not hold what was written.
     """
+    with _opened(file, rows=rows) as parquet:
+        for group in range(parquet.num_row_groups):
+            yield _read_group(parquet, group, names=names)
+
+
+@contextlib.contextmanager
+def _opened(file: epath.Path, *, rows: int | None = None) -> Iterator[pq.ParquetFile]:
     try:
-        with file.open("rb") as content, pq.ParquetFile(content) as parquet:
+        with storage.open_binary(file) as content, pq.ParquetFile(content) as parquet:
             if rows not in (None, parquet.metadata.num_rows):
                 raise DamagedEmbeddingsError(file, f"holds {parquet.metadata.num_rows:,} of its {rows:,} rows")
-            for group in range(parquet.num_row_groups):
-                columns = [*table.METADATA_COLUMNS, *names]
-                yield table.from_arrow(parquet.read_row_group(group, columns=columns), names=names)
+            yield parquet
     except FileNotFoundError as error:
         raise DamagedEmbeddingsError(file, "is missing") from error
     except (pa.ArrowException, KeyError) as error:
         raise DamagedEmbeddingsError(file, f"is damaged ({type(error).__name__}: {error})") from error
+
+
+def _read_group(parquet: pq.ParquetFile, group: int, *, names: Sequence[str]) -> table.Rows:
+    return table.from_arrow(parquet.read_row_group(group, columns=[*table.METADATA_COLUMNS, *names]), names=names)

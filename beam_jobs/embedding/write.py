@@ -175,6 +175,7 @@ class _DigestingFile(io.RawIOBase):
     def write(self, content: bytes) -> int:
         if self.closed:  # PyArrow ends also a file that was given up, when it lets go of it.
             return len(content)
+        content = bytes(content)  # TensorFlow, which writes into buckets, takes nothing else.
         self._file.write(content)
         self._sha256.update(content)
         self._bytes += len(content)

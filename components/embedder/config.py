@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 import pydantic
 
 from components.base import StageConfig
+from components.embedder import baselines
 
 
 class EmbedderConfig(StageConfig):
@@ -20,7 +21,7 @@ class EmbedderConfig(StageConfig):
     )
     baselines: tuple[str, ...] = pydantic.Field(
         ("mfcc_mean_std",),
-        description="What to compare the model with, besides its own untrained encoders; each is a name or NAME=PATH.",
+        description=f"What to compare the model with, besides its own untrained encoders: {baselines.HELP}.",
     )
     max_clips: int | None = pydantic.Field(
         None, ge=1, description="Maximum number of clips to embed in each split, drawn from all of it; null: all."

@@ -3,7 +3,10 @@
 import dataclasses
 from collections.abc import Mapping
 
-from components.evaluator.embeddings import BOTH, MFCC, UNTRAINED
+from components.evaluator.features import BOTH, MFCC, UNTRAINED
+
+BASELINES = (UNTRAINED + BOTH, MFCC)
+"""The sets of features that the embedding has to beat."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,12 +23,17 @@ class Blessing:
 
 
 def bless(
-    scores: Mapping[str, float], *, min_margin: float, note: str | None = None, needs_score: bool = True
+    scores: Mapping[str, tuple[float, float]],
+    *,
+    min_margin: float,
+    note: str | None = None,
+    needs_score: bool = True,
 ) -> Blessing:
     """Blesses the embedding if its score exceeds those of the untrained encoders and of MFCCs by more than a margin.
 
     Args:
-        scores: Set of features -> score; empty if nothing was probed.
+        scores: Baseline -> the scores of the embedding and of the baseline, on the test clips that both have; empty if
+            nothing was probed.
         min_margin: The margin.
         note: The reason why nothing was probed.
         needs_score: Whether an embedding without a score is not blessed. Otherwise the InfraValidator alone decides.
@@ -35,10 +43,10 @@ def bless(
         if needs_score:
             reason += "; evaluator.probe=none pushes it without a score"
         return Blessing(blessed=not needs_score, reasons=[reason])
-    score = scores[BOTH]
     margin = f" by more than {min_margin:.3f}" if min_margin else ""
-    reasons = []
-    for baseline in (UNTRAINED + BOTH, MFCC):
-        if score - scores[baseline] <= min_margin:
-            reasons.append(f"its score {score:.3f} does not beat {baseline}'s {scores[baseline]:.3f}{margin}")
+    reasons = [
+        f"its score {score:.3f} does not beat {baseline}'s {other:.3f}{margin}"
+        for baseline, (score, other) in scores.items()
+        if not score - other > min_margin  # Nor if it is NaN, because no test clip is in both.
+    ]
     return Blessing(blessed=not reasons, reasons=reasons)

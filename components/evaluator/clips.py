@@ -1,132 +1,187 @@
-"""The clips that the Evaluator reads, and the same clips after embedding."""
+"""The clips of an embedder: what is known of them apart from their vectors."""
 
 import dataclasses
-import functools
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from etils import epath
 
-from beam_jobs import examples
-from beam_jobs.examples import sampling
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StoredClip:
-    """A clip to embed.
-
-    Attributes:
-        audio: int16 (samples,).
-        clip_id: Name of the clip.
-        labels: Class indices.
-        fold: Number of the official fold, or 0.
-        split: Split of the clip.
-    """
-
-    audio: np.ndarray
-    clip_id: str
-    labels: tuple[int, ...]
-    fold: int
-    split: str
+from beam_jobs.embedding.read import Embeddings
+from beam_jobs.embedding.table import Rows
+from components.evaluator.labels import LabelCounts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clips:
-    """Embedded clips, in the order of the examples. The sub-clips of a clip are consecutive.
+    """Clips in the order in which they are stored, split by split. The rows of a clip are consecutive.
 
     Attributes:
-        features: Set of features (e.g. "waveform", "untrained/both", "mfcc_mean_std") -> float32 (subclips, dim).
-        subclip_counts: int (clips,), the number of sub-clips of each clip.
-        clip_ids: Name of each clip.
-        labels: Class indices of each clip.
-        folds: int (clips,), the official fold of each clip, or 0.
-        splits: str (clips,), the split of each clip.
+        clip_ids: str (clips,), as objects.
+        splits: str (clips,).
+        folds: int (clips,), the fold of each clip, or 0.
+        label_values: int (labels,), the class indices of all clips, one clip after the other.
+        label_offsets: int (clips + 1,): clip i has `label_values[label_offsets[i] : label_offsets[i + 1]]`.
+        rows: int (clips,), the number of rows of each clip: its windows, or 1 if a row is a clip.
     """
 
-    features: Mapping[str, np.ndarray]
-    subclip_counts: np.ndarray
-    clip_ids: list[str]
-    labels: list[tuple[int, ...]]
-    folds: np.ndarray
+    clip_ids: np.ndarray
     splits: np.ndarray
+    folds: np.ndarray
+    label_values: np.ndarray
+    label_offsets: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
 
     @property
-    def clip_of_subclip(self) -> np.ndarray:
-        """Index of the clip that each sub-clip belongs to, int (subclips,)."""
-        return np.repeat(np.arange(len(self.clip_ids)), self.subclip_counts)
+    def clip_of_row(self) -> np.ndarray:
+        """Index of the clip that each row belongs to, int (rows,)."""
+        return np.repeat(np.arange(len(self)), self.rows)
 
-    def clip_means(self, values: np.ndarray) -> np.ndarray:
-        """Averages values over the sub-clips of each clip.
+    @property
+    def label_counts(self) -> np.ndarray:
+        """Number of labels of each clip, int (clips,)."""
+        return np.diff(self.label_offsets)
 
-        Args:
-            values: (subclips, k).
-
-        Returns:
-            (clips, k).
-        """
-        starts = np.cumsum(self.subclip_counts) - self.subclip_counts
-        return np.add.reduceat(values, starts, axis=0) / self.subclip_counts[:, None]
+    def labels(self, index: int) -> tuple[int, ...]:
+        """Returns the class indices of a clip."""
+        return tuple(self.label_values[self.label_offsets[index] : self.label_offsets[index + 1]].tolist())
 
     def targets(self, classes: int) -> np.ndarray:
         """Returns the labels as a multi-hot array, bool (clips, classes)."""
-        multi_hot = np.zeros((len(self.labels), classes), bool)
-        for row, labels in zip(multi_hot, self.labels, strict=True):
-            row[list(labels)] = True
+        multi_hot = np.zeros((len(self), classes), bool)
+        multi_hot[np.repeat(np.arange(len(self)), self.label_counts), self.label_values] = True
         return multi_hot
 
-    def take(self, chosen: np.ndarray, *, classes: Collection[int]) -> "Clips":
+    def alone_in(self, classes: Iterable[int]) -> np.ndarray:
+        """Returns which clips have one of these classes and no other label, bool (clips,)."""
+        alone = self.label_counts == 1
+        alone[alone] = np.isin(self.label_values[self.label_offsets[:-1][alone]], list(classes))
+        return alone
+
+    def take(self, chosen: np.ndarray, *, classes: Iterable[int]) -> "Clips":
         """Returns some of the clips, with some of their labels.
 
         Args:
             chosen: bool (clips,), the clips to keep.
             classes: The labels to keep.
         """
-        indices = np.flatnonzero(chosen)
-        features = self.features
-        if not chosen.all():
-            features = {name: values[chosen[self.clip_of_subclip]] for name, values in self.features.items()}
+        kept = np.repeat(chosen, self.label_counts) & np.isin(self.label_values, list(classes))
+        kept_before = np.append(0, np.cumsum(kept))[self.label_offsets]
         return Clips(
-            features=features,
-            subclip_counts=self.subclip_counts[chosen],
-            clip_ids=[self.clip_ids[index] for index in indices],
-            labels=[tuple(label for label in self.labels[index] if label in classes) for index in indices],
-            folds=self.folds[chosen],
+            clip_ids=self.clip_ids[chosen],
             splits=self.splits[chosen],
+            folds=self.folds[chosen],
+            label_values=self.label_values[kept],
+            label_offsets=np.append(0, np.cumsum(np.diff(kept_before)[chosen])),
+            rows=self.rows[chosen],
+        )
+
+    def reordered(self, places: np.ndarray) -> "Clips":
+        """Returns the clips at some places, in their order.
+
+        Args:
+            places: int (places,), indices of clips.
+        """
+        counts = self.label_counts[places]
+        ends = np.cumsum(counts)
+        values = np.arange(counts.sum()) - np.repeat(ends - counts - self.label_offsets[places], counts)
+        return Clips(
+            clip_ids=self.clip_ids[places],
+            splits=self.splits[places],
+            folds=self.folds[places],
+            label_values=self.label_values[values],
+            label_offsets=np.append(0, ends),
+            rows=self.rows[places],
         )
 
 
-def read_clips(directory: epath.Path, *, splits: Iterable[str], limit: int | None) -> Iterator[StoredClip]:
-    """Yields the clips of the given splits, in order.
+def read_clips(embeddings: Embeddings, embedder: str) -> Clips:
+    """Reads the clips of an embedder, without vectors."""
+    parts = [
+        _of_rows(rows) for split in embeddings.info.splits for rows in embeddings.blocks(embedder, split) if len(rows)
+    ]
+    return _joined(parts)
+
+
+def count_labels(clips: Clips, *, label_names: Sequence[str]) -> LabelCounts:
+    """Counts the labels of clips."""
+    classes = len(label_names)
+    splits = sorted(set(clips.splits.tolist()))
+    split_of_label = np.repeat(clips.splits, clips.label_counts)
+    is_alone = clips.label_counts == 1
+    alone_label = clips.label_values[clips.label_offsets[:-1][is_alone]]
+    return LabelCounts(
+        label_names=label_names,
+        unlabeled=int(np.sum(clips.label_counts == 0)),
+        several=int(np.sum(clips.label_counts > 1)),
+        labeled={split: int(np.sum((clips.splits == split) & (clips.label_counts > 0))) for split in splits},
+        positives={
+            split: np.bincount(clips.label_values[split_of_label == split], minlength=classes).tolist()
+            for split in splits
+        },
+        alone=Counter(zip(clips.folds[is_alone].tolist(), alone_label.tolist(), strict=True)),
+    )
+
+
+def sample(clips: Clips, chosen: np.ndarray, *, most: int) -> np.ndarray:
+    """Returns some of the chosen clips, bool (clips,): those whose names have the least hashes, so always the same."""
+    indices = np.flatnonzero(chosen)
+    if len(indices) <= most:
+        return chosen
+    digests = [hashlib.blake2b(str(clips.clip_ids[i]).encode(), digest_size=8).digest() for i in indices]
+    kept = np.zeros(len(clips), bool)
+    kept[indices[np.argsort(np.array(digests, "S8"), kind="stable")[:most]]] = True
+    return kept
+
+
+def means_over_clips(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Averages values over the rows of each clip.
 
     Args:
-        directory: The examples.
-        splits: Names of the splits to read.
-        limit: Maximum number of clips per split, which are drawn from the whole split, always the same; None reads all.
+        values: (rows, k).
+        rows: int (clips,), the number of rows of each clip, at least 1.
+
+    Returns:
+        (clips, k).
     """
-    info = examples.read_info(directory)
-    for split in splits:
-        for clip in read_split(info, split, limit=limit, parse=functools.partial(examples.parse, storage=info.storage)):
-            yield StoredClip(
-                audio=clip["audio"],
-                clip_id=clip["clip_id"].decode(),
-                labels=tuple(int(label) for label in clip["labels"]),
-                fold=int(clip["fold"]),
-                split=split,
-            )
+    return np.add.reduceat(values, np.cumsum(rows) - rows, axis=0) / rows[:, None].astype(values.dtype)
 
 
-def read_split(
-    info: examples.ExamplesInfo, split: str, *, limit: int | None, parse: sampling.Parser
-) -> Iterator[Mapping[str, np.ndarray]]:
-    """Yields the clips of a split, or a sample of them that is always the same, in order.
+def _of_rows(rows: Rows) -> Clips:
+    """Returns the clips of a block of rows."""
+    is_first = np.ones(len(rows), bool)
+    is_first[1:] = (rows.clip_ids[1:] != rows.clip_ids[:-1]) | (rows.splits[1:] != rows.splits[:-1])
+    first = np.flatnonzero(is_first)
+    counts = np.diff(rows.label_offsets)
+    return Clips(
+        clip_ids=rows.clip_ids[first],
+        splits=rows.splits[first].astype(str),
+        folds=rows.folds[first],
+        label_values=rows.label_values[np.repeat(is_first, counts)],
+        label_offsets=np.append(0, np.cumsum(counts[first])),
+        rows=np.diff(np.append(first, len(rows))),
+    )
 
-    Args:
-        info: The examples.
-        split: The split.
-        limit: Maximum number of clips; None reads all.
-        parse: Parses a serialized Example.
-    """
-    numbers = np.arange(info.splits[split])
-    if limit is not None and limit < len(numbers):
-        numbers = sampling.drawing_order(info, split, count=limit, seed=0)[:limit]
-    yield from sampling.read_clips(info, split, numbers=numbers, parse=parse).as_numpy_iterator()
+
+def _joined(parts: Sequence[Clips]) -> Clips:
+    """Joins the clips of consecutive blocks. A clip whose rows lie in two blocks is one clip."""
+    clip_ids = np.concatenate([part.clip_ids for part in parts]) if parts else np.array([], object)
+    splits = np.concatenate([part.splits for part in parts]) if parts else np.array([], str)
+    counts = np.concatenate([part.label_counts for part in parts]) if parts else np.array([], int)
+    values = np.concatenate([part.label_values for part in parts]) if parts else np.array([], int)
+    rows = np.concatenate([part.rows for part in parts]) if parts else np.array([], int)
+    folds = np.concatenate([part.folds for part in parts]) if parts else np.array([], int)
+    is_first = np.ones(len(clip_ids), bool)
+    is_first[1:] = (clip_ids[1:] != clip_ids[:-1]) | (splits[1:] != splits[:-1])
+    first = np.flatnonzero(is_first)
+    return Clips(
+        clip_ids=clip_ids[first],
+        splits=splits[first],
+        folds=folds[first],
+        label_values=values[np.repeat(is_first, counts)],
+        label_offsets=np.append(0, np.cumsum(counts[first])),
+        rows=np.add.reduceat(rows, first) if len(first) else rows,
+    )

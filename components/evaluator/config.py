@@ -12,8 +12,8 @@ class EvaluatorConfig(StageConfig):
 
     probe: Literal["auto", "linear", "mlp", "none"] = pydantic.Field(
         "auto",
-        description="linear: softmax regression over the official folds, accuracy (ESC-50); mlp: one hidden layer and "
-        "sigmoids, mAP on the eval split (AudioSet); auto: what the labels allow and, if they allow both, mlp if most "
+        description="linear: softmax regression over the folds, accuracy (ESC-50); mlp: one hidden layer and sigmoids, "
+        "mAP on the eval split (AudioSet); auto: what the labels allow and, if they allow both, mlp if most "
         "clips have several labels or it tests on more clips, otherwise linear; no probe on fewer than 5 test "
         "clips; none: no probe.",
     )
@@ -34,15 +34,18 @@ class EvaluatorConfig(StageConfig):
     mlp_patience: int = pydantic.Field(
         10,
         ge=1,
-        description="Epochs without a better validation mAP before the mlp probe stops; needs 200 validation clips.",
+        description="Looks at the validation clips without a better mAP before the mlp probe stops. It looks after "
+        "each epoch, and every 2,000 steps of a longer one.",
     )
     mlp_batch_size: int = pydantic.Field(256, ge=1, description="Sub-clips per training step of the mlp probe.")
     mlp_learning_rate: float = pydantic.Field(1e-3, gt=0, description="Adam's learning rate in the mlp probe.")
-    max_clips: int | None = pydantic.Field(
-        None, ge=1, description="Maximum number of clips to embed in each split, drawn from all of it; null: all."
+    baseline: str | None = pydantic.Field(
+        None,
+        description="The set of features that the others are compared with, clip by clip: the difference of the scores "
+        "with its 95 % interval; null: untrained/both or, where it is not embedded, mfcc_mean_std.",
     )
     seed: int = pydantic.Field(
-        0, ge=0, description="Fixes the initial weights and the order of training examples in the mlp probe."
+        0, ge=0, description="Fixes all that is drawn: initial weights, the order of training examples, resamplings."
     )
 
     @pydantic.field_validator("linear_c")

@@ -2,9 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from beam_jobs import examples
 from beam_jobs.statistics.example_statistics import ExampleStatistics
 
 
@@ -34,6 +33,11 @@ class LabelCounts:
         """Whether a clip with one label has a fold."""
         return any(fold for fold, _ in self.alone)
 
+    @property
+    def can_make_folds(self) -> bool:
+        """Whether clips with one label have to be divided into folds: there are no folds, and no eval split."""
+        return bool(self.alone) and not self.has_folds and not self.labeled.get("eval")
+
 
 def from_statistics(statistics: ExampleStatistics) -> LabelCounts:
     """Returns the counts of all clips, as StatisticsGen has found them.
@@ -53,48 +57,3 @@ def from_statistics(statistics: ExampleStatistics) -> LabelCounts:
         positives={name: split["label_counts"] for name, split in splits.items()},
         alone=alone,
     )
-
-
-def from_clips(clips: Iterable[tuple[Sequence[int], int, str]], *, label_names: Sequence[str]) -> LabelCounts:
-    """Counts clips, given by their class indices, fold and split."""
-    unlabeled = several = 0
-    labeled: Counter[str] = Counter()
-    positives: dict[str, list[int]] = {}
-    alone: Counter[tuple[int, int]] = Counter()
-    for labels, fold, split in clips:
-        counts = positives.setdefault(split, [0] * len(label_names))
-        for label in labels:
-            counts[label] += 1
-        unlabeled += not labels
-        labeled[split] += bool(labels)
-        several += len(labels) > 1
-        if len(labels) == 1:
-            alone[fold, labels[0]] += 1
-    return LabelCounts(
-        label_names=label_names,
-        unlabeled=unlabeled,
-        several=several,
-        labeled=labeled,
-        positives=positives,
-        alone=alone,
-    )
-
-
-def read(info: examples.ExamplesInfo, *, limit: int | None = None) -> LabelCounts:
-    """Counts the clips of stored examples, which are read for this, but whose audio is not decoded.
-
-    Args:
-        info: The examples.
-        limit: Maximum number of clips per split; None counts all.
-    """
-    if not info.label_names:
-        return from_clips((), label_names=())
-    # Imported here because it imports TensorFlow, which the statistics spare.
-    from components.evaluator.clips import read_split
-
-    clips = (
-        (clip["labels"].tolist(), int(clip["fold"]), split)
-        for split in info.splits
-        for clip in read_split(info, split, limit=limit, parse=examples.parse_labels)
-    )
-    return from_clips(clips, label_names=info.label_names)

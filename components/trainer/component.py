@@ -33,7 +33,7 @@ class Trainer(base.Component[TrainerConfig]):
     Config = TrainerConfig
     executor = "components.trainer.executor"
     version: ClassVar[int] = 1
-    # scikit-learn scores the validations, which choose the model that is published.
+    # scikit-learn scored the validations once. Without its name here, every Trainer would run again.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "scikit-learn", "tensorflow")
     shows: ClassVar[Mapping[base.Tab, str]] = {
         "scalars": "loss, validation, times, memory",

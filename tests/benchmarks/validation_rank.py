@@ -14,6 +14,7 @@ import argparse
 import csv
 import json
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -25,12 +26,16 @@ from etils import epath
 from scipy import stats
 
 from beam_jobs import examples
-from components.evaluator import EvaluatorConfig, embeddings
-from components.evaluator.clips import read_clips
-from components.evaluator.executor import probe_one
+from beam_jobs.embedding import job, publish
+from beam_jobs.embedding.read import Embeddings
+from beam_jobs.embedding.shared import SharedEmbedders
+from components.embedder.loaders import TRAINED, UntrainedLoader
+from components.evaluator import EvaluatorConfig
+from components.evaluator.evaluation import prepare, probe
+from components.evaluator.features import BOTH
 from components.synthetic_audio_gen import corpus
 from components.trainer import TrainerConfig, compiled_loop, input_pipeline, validation
-from models import dual, subclips
+from models import dual
 from pipeline.configs import overrides, presets
 from tests.benchmarks import measuring
 from tests.benchmarks.record import RESULTS
@@ -173,19 +178,37 @@ def score(path: pathlib.Path, *, config: TrainerConfig, folder: pathlib.Path) ->
         chunk=64,
         seed=config.seed,
     ).run()
-    return {"loss": result.figures["loss"], "probe": result.score, "evaluator": _evaluate(model, info)}
+    return {"loss": result.figures["loss"], "probe": result.score, "evaluator": _evaluate(path, info)}
 
 
-def _evaluate(model: dual.DualEncoder, info: examples.ExamplesInfo) -> float:
-    """Returns the Evaluator's score, the mAP of its mlp probe on the eval split."""
+class _CopyLoader(UntrainedLoader):
+    """Loads a copy, which the Evaluator takes for the exported model."""
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32)], autograph=False)
-    def embed(audio: tf.Tensor) -> dict[str, tf.Tensor]:
-        both = subclips.embed_subclips(model, audio)["embedding"]
-        return {embeddings.BOTH: both, embeddings.MFCC: both}  # The number of sub-clips is taken from the baseline.
+    name = TRAINED
 
-    clips = embeddings.embed(read_clips(info.directory, splits=info.splits, limit=None), embed, crop=model.crop_samples)
-    return probe_one(EvaluatorConfig(), "mlp", clips, embeddings.BOTH, classes=len(info.label_names)).score
+
+def _evaluate(path: pathlib.Path, info: examples.ExamplesInfo) -> float:
+    """Returns the Evaluator's score of a copy, the mAP of its mlp probe on the eval split."""
+    with tempfile.TemporaryDirectory() as temporary:
+        model, work, output = (epath.Path(temporary) / name for name in ("model", "work", "embeddings"))
+        for folder in (model, work, output):
+            folder.mkdir()
+        shutil.copy(path, model / "initial.keras")
+        loader = _CopyLoader(str(model))
+        embedding_job = job.Job(
+            info=info,
+            embedders=SharedEmbedders([loader]),
+            digests={TRAINED: loader.digest()},
+            limits={TRAINED: None},
+            row="window",
+            batch_size=64,
+        )
+        finished = job.write_shards(embedding_job, work_dir=work, beam_args=())
+        publish.publish(embedding_job, finished, work=work, output=output)
+        embeddings, config = Embeddings(output), EvaluatorConfig(probe="mlp")
+        prepared = prepare(embeddings, config)
+        both = [one for one in prepared.sets[TRAINED] if one.name == BOTH]
+        return probe(embeddings, both, prepared, config)[BOTH].score
 
 
 def _generated() -> tuple[dict[str, list[Clip]], Sequence[str]]:

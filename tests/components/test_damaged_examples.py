@@ -14,7 +14,6 @@ from beam_jobs import examples
 from beam_jobs.embedding.info import DamagedEmbeddingsError
 from components import base, damaged_examples, file_errors
 from components.errors import DamagedFile, UserError
-from components.evaluator import clips as evaluator_clips
 from components.exporter import infra_validator
 from components.statistics_gen import StatisticsGen, StatisticsGenConfig
 from components.trainer import input_pipeline
@@ -97,7 +96,6 @@ READERS = {
     "validation": lambda folder: input_pipeline.validation_batch(
         folder, input_pipeline.InputOptions(batch_size=4, crop_samples=8000, seed=0), max_clips=4
     ),
-    "evaluator": lambda folder: list(evaluator_clips.read_clips(folder, splits=["train"], limit=None)),
     "exporter": lambda folder: infra_validator.read_clips(folder, count=12, crop_samples=8000),
     "shuffled": lambda folder: list(examples.dataset(folder, "train", shuffle_files=True)),
 }
@@ -182,7 +180,7 @@ def test_a_file_that_cannot_be_read_is_not_called_damaged(intact, tmp_path):
             explained,
             damaged_examples.named([epath.Path(folder)]),
         ):
-            READERS["evaluator"](epath.Path(folder))
+            READERS["trainer"](epath.Path(folder))
     assert not isinstance(caught.value, DamagedFile)
 
 

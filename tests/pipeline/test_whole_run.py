@@ -20,17 +20,20 @@ SAVED_MODEL = "Exporter/saved_model/5/"
 
 # A published file, and the stages that read it.
 READERS = [
-    (EXAMPLES + "audio-train.tfrecord-00000-of-*", ("StatisticsGen", "Trainer", "Exporter", "Embedder", "Evaluator")),
+    (EXAMPLES + "audio-train.tfrecord-00000-of-*", ("StatisticsGen", "Trainer", "Exporter", "Embedder")),
     (EXAMPLES + "dataset_info.json", ("StatisticsGen", "Trainer")),
     (EXAMPLES + "features.json", ("StatisticsGen", "Trainer")),
     ("StatisticsGen/statistics/2/statistics.json", ("ExampleValidator",)),
     ("ExampleValidator/anomalies/3/anomalies.json", ("Trainer",)),
     ("Trainer/model/4/model.keras", ("Exporter",)),
-    ("Trainer/model/4/initial.keras", ("Embedder", "Evaluator")),
-    (SAVED_MODEL + "saved_model.pb", ("Embedder", "Evaluator")),
-    (SAVED_MODEL + "variables/variables.data-00000-of-00001", ("Embedder", "Evaluator")),
-    (SAVED_MODEL + "variables/variables.index", ("Embedder", "Evaluator")),
-    (SAVED_MODEL + "assets.extra/embedding_info.json", ("Embedder", "Evaluator")),
+    ("Trainer/model/4/initial.keras", ("Embedder",)),
+    (SAVED_MODEL + "saved_model.pb", ("Embedder",)),
+    (SAVED_MODEL + "variables/variables.data-00000-of-00001", ("Embedder",)),
+    (SAVED_MODEL + "variables/variables.index", ("Embedder",)),
+    (SAVED_MODEL + "assets.extra/embedding_info.json", ("Embedder",)),
+    ("Embedder/embeddings/6/embeddings.json", ("Evaluator",)),
+    ("Embedder/embeddings/6/trained/train-00000-of-*.parquet", ("Evaluator",)),
+    ("Embedder/embeddings/6/untrained/eval-00000-of-*.parquet", ("Evaluator",)),
     ("Exporter/infra_blessing/5/infra_blessing.json", ("Pusher",)),
     ("Evaluator/blessing/7/blessing.json", ("Pusher",)),
 ]

@@ -1,7 +1,8 @@
 """Vectors of the reference networks, losses and front ends, against which the tests compare ours.
 
 The vectors come from an implementation of its own in PyTorch, computed in float64: PANNs' published networks (Kong et
-al. 2020) up to their global pooling, the convolution stacks, NT-Xent, and log-mels of librosa and TensorFlow.
+al. 2020) up to their global pooling, the convolution stacks, NT-Xent, log-mels of librosa and TensorFlow, and average
+precisions and areas under ROC curves.
 `vectors/` holds what the tests compare, in float32 where they allow for its rounding. `python -m tests.reference.trim`
 has selected it. Weights and inputs of the networks are drawn again from their seeds (`draws.py`).
 """
@@ -18,7 +19,7 @@ VECTORS = pathlib.Path(__file__).parent / "vectors"
 
 
 def fixture(name: str) -> dict[str, np.ndarray]:
-    """Returns the vectors of a network with its inputs, or those of `logmel` or `ntxent`."""
+    """Returns the vectors of a network with its inputs, or those of `logmel`, `map` or `ntxent`."""
     with np.load(VECTORS / f"{name}.npz") as file:
         vectors = dict(file)
     lengths = [key.removeprefix("eval_f64_") for key in vectors if key.startswith("eval_f64_")]

@@ -16,6 +16,7 @@ NETWORKS = ("cnn6", "resnet22", "res1dnet31", "res1dnet31_gn32_samepool")
 STACKS = ("conv320_gn1_nobias_valid", "conv320_gn32_nobias_same")
 LARGE_CASE_ROWS = 8  # Of the gradient in the largest case of NT-Xent.
 FRAME_STEP = 8  # Of the log-mels.
+CLASS_STEP = 30  # Of the classes whose average precision is compared.
 
 
 def network(vectors, *, with_gradients):
@@ -55,9 +56,19 @@ def log_mels(vectors):
     return kept
 
 
+def mean_average_precision(vectors):
+    """Keeps every few classes of a ranking of many clips, and the whole small one with logits of sub-clips."""
+    classes = slice(None, None, CLASS_STEP)
+    targets = np.unpackbits(vectors["y_packed"], axis=1)[:, : vectors["C"]]
+    kept = {"targets": np.packbits(targets[:, classes], axis=0), "scores": vectors["scores"][:, classes]}
+    for key in ("ap", "auc", "tied_ap", "tied_auc"):
+        kept[key] = vectors[key][classes]
+    return kept | {key: array for key, array in vectors.items() if key.startswith("subclip_")}
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    trims = {"logmel": log_mels, "ntxent": ntxent}
+    trims = {"logmel": log_mels, "map": mean_average_precision, "ntxent": ntxent}
     for name in (*NETWORKS, *STACKS, *trims):
         with np.load(folder / "fixtures" / f"{name}.npz") as file:
             vectors = dict(file)

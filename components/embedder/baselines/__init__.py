@@ -1,22 +1,18 @@
-"""The embedders that a model is compared with."""
+"""The embedders that a model is compared with: statistics of spectra, and models that were trained elsewhere.
 
-from beam_jobs.embedding.embedder import Framing, Loader
-from components.embedder.baselines.mfcc_loader import MfccLoader
-from components.errors import UserError
+`parse` turns what a user gives, e.g. `musicnn=musicnn-0.1.0-py3-none-any.whl`, into a loader. This package imports
+neither TensorFlow nor Keras; a loader does, when it loads.
 
-__all__ = ["parse"]
+    parsing                              what a user may give
+    loaders                              the loaders
+    options                              settings of the spectra
+    packages                             files of a wheel, or of a folder
+    function_embedder                    makes an embedder of a function, and checks what the function returns
+    statistics, random_projection        baselines without a model
+    panns, musicnn, speech_embedding     known models; musicnn_networks has the layers of musicnn
+    foreign, saved_model, tflite, calls  any other model that maps waveforms to vectors
+"""
 
+from components.embedder.baselines.parsing import HELP, KNOWN, parse
 
-def parse(spec: str, *, framing: Framing) -> Loader:
-    """Returns the loader of a baseline.
-
-    Args:
-        spec: Its name, or NAME=PATH for one that is read from a file.
-        framing: The windows of the compared model, which a baseline without windows of its own takes over.
-
-    Raises:
-        UserError: There is no such baseline.
-    """
-    if spec != MfccLoader.name:
-        raise UserError(f"baseline {spec!r}: there is no such baseline, only {MfccLoader.name}.")
-    return MfccLoader(framing)
+__all__ = ["HELP", "KNOWN", "parse"]

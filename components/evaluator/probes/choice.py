@@ -1,18 +1,11 @@
 """Chooses the probe that the labels of a set of examples allow, and the classes that it can score."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-from etils import epath
-
-from beam_jobs import examples
-from beam_jobs.examples import ExamplesInfo
-from beam_jobs.statistics import example_statistics
 from components import text
 from components.errors import UserError
-from components.evaluator import labels
-from components.evaluator.config import EvaluatorConfig
 from components.evaluator.labels import LabelCounts
 
 Probe = Literal["linear", "mlp"]
@@ -30,6 +23,7 @@ class ProbeChoice:
     Attributes:
         probe: Name of the probe, or None to run no probe.
         classes: Indices of the classes that it scores.
+        makes_folds: Whether folds have to be made, because the examples have neither folds nor an eval split.
         left_out: What the probe leaves out, for messages; empty if nothing.
         note: The reason why no probe runs, or None.
         needs_score: Whether a model must not be blessed without a score. It needs none if the examples have no labels,
@@ -38,50 +32,24 @@ class ProbeChoice:
 
     probe: Probe | None
     classes: tuple[int, ...] = ()
+    makes_folds: bool = False
     left_out: str = ""
     note: str | None = None
     needs_score: bool = True
 
 
-def choose(config: EvaluatorConfig, inputs: Mapping[str, epath.Path]) -> ProbeChoice:
-    """Chooses a probe for the input folders of the Evaluator, of which `statistics` is optional.
-
-    Raises:
-        UserError: See `choose_probe`.
-    """
-    info = examples.read_info(inputs["examples"])
-    return choose_probe(config.probe, info=info, counts=_counts(config, info, inputs))
-
-
-def _counts(config: EvaluatorConfig, info: ExamplesInfo, inputs: Mapping[str, epath.Path]) -> LabelCounts | None:
-    """Counts the labels of the clips that will be embedded; None if the statistics do not tell."""
-    if config.max_clips is not None and config.probe != "none":
-        return labels.read(info, limit=config.max_clips)
-    if "statistics" not in inputs:
-        return None
-    try:
-        return labels.from_statistics(example_statistics.read(inputs["statistics"]))
-    except KeyError:  # An older version of Diptych wrote them.
-        return None
-
-
-def choose_probe(
-    requested: Literal["auto", "linear", "mlp", "none"], *, info: ExamplesInfo, counts: LabelCounts | None = None
-) -> ProbeChoice:
+def choose_probe(requested: Literal["auto", "linear", "mlp", "none"], *, counts: LabelCounts) -> ProbeChoice:
     """Chooses a probe.
 
     Args:
         requested: The field `probe` of the config.
-        info: The examples.
-        counts: Their labels; None reads them.
+        counts: The labels of the examples.
 
     Raises:
         UserError: The examples do not allow the probe that the config names. The way out, auto, allows any examples.
     """
     if requested == "none":
         return ProbeChoice(probe=None, note="evaluator.probe is none", needs_score=False)
-    if counts is None:
-        counts = labels.read(info)
     objections = {"linear": _objection_to_linear(counts), "mlp": _objection_to_mlp(counts)}
     if requested != "auto":
         if objections[requested]:
@@ -101,7 +69,7 @@ def choose_probe(
         if not objections[probe] and tested[probe] >= MIN_TEST_CLIPS:
             return _choice(probe, counts)
     reasons = {probe: objections[probe] or _too_few(tested[probe]) for probe in order}
-    note = f"{reasons['linear']}, and {reasons['mlp']}" if counts.has_folds else reasons["mlp"]
+    note = f"{reasons['linear']}, and {reasons['mlp']}" if counts.has_folds or counts.can_make_folds else reasons["mlp"]
     return ProbeChoice(probe=None, note=note)
 
 
@@ -109,8 +77,10 @@ def _objection_to_linear(counts: LabelCounts) -> str | None:
     """Returns the reason why the linear probe cannot work, or None if it can."""
     if not any(counts.labeled.values()):
         return "no clip has a label"
-    if not counts.has_folds:
+    if not counts.has_folds and not counts.can_make_folds:
         return "no clip with exactly one label has a fold"
+    if counts.can_make_folds and len(_linear_classes(counts)) < 2:
+        return "fewer than two classes have two clips, to train on one and to test on the other"
     if len(_linear_classes(counts)) < 2:
         return "fewer than two classes have clips in two folds, to train on one and to test on the other"
     return None
@@ -127,7 +97,12 @@ def _objection_to_mlp(counts: LabelCounts) -> str | None:
 
 
 def _linear_classes(counts: LabelCounts) -> tuple[int, ...]:
-    """Returns the classes that are in two folds, so that they can be trained on one and tested on the other."""
+    """Returns the classes that are in two folds, so that they can be trained on one and tested on the other.
+
+    Where folds have to be made, those are the classes with two clips.
+    """
+    if counts.can_make_folds:
+        return tuple(sorted(label for (_, label), clips in counts.alone.items() if clips > 1))
     folds: dict[int, set[int]] = {}
     for fold, label in counts.alone:
         if fold:
@@ -149,7 +124,8 @@ def _mlp_classes(counts: LabelCounts) -> tuple[int, ...]:
 def _linear_test_clips(counts: LabelCounts) -> int:
     """Returns how many clips the linear probe is tested on."""
     classes = set(_linear_classes(counts))
-    return sum(clips for (fold, label), clips in counts.alone.items() if fold and label in classes)
+    has_fold = counts.can_make_folds
+    return sum(clips for (fold, label), clips in counts.alone.items() if (fold or has_fold) and label in classes)
 
 
 def _mlp_test_clips(counts: LabelCounts) -> int:
@@ -168,7 +144,8 @@ def _choice(probe: Probe, counts: LabelCounts) -> ProbeChoice:
     if counts.unlabeled:
         parts.append(f"{text.plural(counts.unlabeled, 'clip')} without a label")
     if probe == "linear":
-        classes, condition = _linear_classes(counts), "not in two folds"
+        classes = _linear_classes(counts)
+        condition = "with fewer than two clips" if counts.can_make_folds else "not in two folds"
         if counts.several:
             parts.append(f"{text.plural(counts.several, 'clip')} with several labels")
     else:
@@ -176,7 +153,12 @@ def _choice(probe: Probe, counts: LabelCounts) -> ProbeChoice:
     others = [name for label, name in enumerate(counts.label_names) if label not in classes]
     if others:
         parts.append(f"{len(others):,} of {len(counts.label_names):,} classes, {condition} ({_first(others)})")
-    return ProbeChoice(probe=probe, classes=classes, left_out="; ".join(parts))
+    return ProbeChoice(
+        probe=probe,
+        classes=classes,
+        makes_folds=probe == "linear" and counts.can_make_folds,
+        left_out="; ".join(parts),
+    )
 
 
 def _first(names: Sequence[str]) -> str:

@@ -1,113 +1,203 @@
-"""The mlp probe: one hidden layer and a sigmoid per class, scored on the eval split."""
+"""The mlp probe: one hidden layer and a sigmoid per class, scored on the eval split (paper, section 3)."""
 
-import keras
+from collections.abc import Collection, Mapping, Sequence
+
 import numpy as np
 
+from beam_jobs.embedding.read import Embeddings
 from components import metrics
+from components.evaluator import vectors
 from components.evaluator.clips import Clips
+from components.evaluator.config import EvaluatorConfig
+from components.evaluator.features import FeatureSet
+from components.evaluator.folds import make_folds
+from components.evaluator.probes import cross_validated, streamed
+from components.evaluator.probes import networks as networks_module
+from components.evaluator.probes.cross_validated import Chosen
+from components.evaluator.probes.networks import Networks
+from components.evaluator.probes.pools import Pools
 from components.evaluator.probes.result import ProbeResult
-from components.evaluator.probes.standardizer import Standardizer
+from components.evaluator.probes.validation import Validation
 
-_PREDICT_BATCH = 4096
-_MIN_VALIDATION_CLIPS = 200
+MIN_VALIDATION_CLIPS = 200
+"""With fewer labeled clips in the valid split, the best step would be chosen by noise."""
+
+_CROSS_VALIDATED_ROWS = 30_000
+_CROSS_VALIDATED_LABELS = 2**21  # Rows times classes.
+_VALIDATION_BYTES = 2**29
+_HELD_OUT = 10  # Of this many folds of the train split, one validates if the valid split is too small.
+_RECALLS = np.linspace(0, 1, 21)
 
 
 def probe(
+    embeddings: Embeddings,
+    sets: Sequence[FeatureSet],
     clips: Clips,
-    name: str,
     *,
+    scored: Collection[int],
     classes: int,
-    hidden: int,
-    epochs: int,
-    patience: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-) -> ProbeResult:
-    """Trains a classifier with one hidden layer; the score is the mAP on the eval split (paper, section 3).
+    config: EvaluatorConfig,
+) -> dict[str, ProbeResult]:
+    """Trains a classifier for each set of features of one embedder; the score is the mAP on the eval split.
 
-    The classifier trains on each sub-clip of the train split with the labels of its clip. It averages the logits over
-    the sub-clips of a test clip.
+    The classifiers train on each sub-clip of the train split, with the labels of its clip and on standardized features;
+    the paper does not say whether it standardizes. They average the logits over the sub-clips of a test clip.
 
-    If the valid split has at least 200 clips, training stops early and keeps the weights of the epoch with the best
-    validation mAP. Otherwise it keeps the weights of the last epoch: on the generated corpus, which has 24 validation
-    clips, the best epoch was noise and selecting it cost up to 0.08 mAP.
+    Where at least 200 labeled clips validate, the step with the best validation mAP is kept. Otherwise a tenth of the
+    train split validates or, if the train split is small, cross-validation on it chooses the epoch, or a logistic
+    regression without a hidden layer: the best epoch on a few clips is noise, and a network is not the best classifier
+    of all features that few clips allow.
 
     Args:
-        clips: The embedded clips of the splits train and eval and, if it exists, valid.
-        name: The set of features to probe.
+        embeddings: The embeddings.
+        sets: The sets of features.
+        clips: All clips of the embedder.
+        scored: The classes that are learned and scored.
         classes: Number of classes.
-        hidden: Number of hidden units (paper: 512).
-        epochs: Maximum number of epochs.
-        patience: Number of epochs without a better validation mAP after which training stops.
-        batch_size: Sub-clips per training step.
-        learning_rate: Adam's learning rate.
-        seed: Fixes the initial weights and the order of training examples.
+        config: The settings.
+
+    Returns:
+        Name of the set -> result.
     """
-    keras.utils.set_random_seed(seed)
-    targets = clips.targets(classes)
-    in_training = (clips.splits == "train")[clips.clip_of_subclip]
-    x = clips.features[name]
-    x = Standardizer(x[in_training])(x)
-    model = keras.Sequential(
-        [
-            keras.Input((x.shape[1],)),
-            keras.layers.Dense(hidden, activation="relu"),
-            keras.layers.Dense(classes),
-        ]
+    labeled = clips.label_counts > 0
+    clips = clips.take(np.ones(len(clips), bool), classes=scored)
+    in_training, in_validation = labeled & (clips.splits == "train"), labeled & (clips.splits == "valid")
+    data = _Data(embeddings=embeddings, sets=sets, clips=clips, classes=classes, config=config)
+    has_valid = (
+        in_validation.sum() >= MIN_VALIDATION_CLIPS and clips.take(in_validation, classes=scored).label_values.size
     )
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate), loss=keras.losses.BinaryCrossentropy(from_logits=True)
+    rows = int(clips.rows[in_training].sum())
+    if not has_valid and rows <= _CROSS_VALIDATED_ROWS and rows * len(scored) <= _CROSS_VALIDATED_LABELS:
+        return data.cross_validate(in_training, tested=labeled & (clips.splits == "eval"))
+    chosen_by = "the valid split"
+    if not has_valid:
+        chosen_by = "a tenth of the train split"
+        train = clips.take(in_training, classes=scored)
+        in_validation = np.zeros(len(clips), bool)
+        in_validation[np.flatnonzero(in_training)[make_folds(train, folds=_HELD_OUT) == 1]] = True
+        in_training &= ~in_validation
+    return data.stream(
+        in_training, in_validation, tested=labeled & (clips.splits == "eval"), details={"chosen_by": chosen_by}
     )
-    history = model.fit(
-        x[in_training],
-        targets[clips.clip_of_subclip[in_training]].astype(np.float32),
-        batch_size=batch_size,
-        epochs=epochs,
-        callbacks=_early_stopping(clips, x, targets, patience=patience),
-        verbose=0,
-    ).history
-    scores = _score_split(model, clips, x, targets, split="eval")
-    details = {name: value for name, value in scores.items() if name != "average_precision"}
-    validation_scores = history.get("valid_mAP")
-    details["epochs"] = len(history["loss"])
-    details["best_epoch"] = int(np.argmax(validation_scores)) + 1 if validation_scores else None
-    return ProbeResult(score=scores["mAP"], class_scores=scores["average_precision"], details=details)
 
 
-def _early_stopping(
-    clips: Clips, x: np.ndarray, targets: np.ndarray, *, patience: int
-) -> list[keras.callbacks.Callback]:
-    """Returns the callbacks that select the best epoch, or none if the valid split is too small for that."""
-    in_valid = clips.splits == "valid"
-    if in_valid.sum() < _MIN_VALIDATION_CLIPS or not targets[in_valid].any():
-        return []
-    return [
-        _ScoreSplit(clips, x, targets, split="valid"),
-        keras.callbacks.EarlyStopping("valid_mAP", mode="max", patience=patience, restore_best_weights=True),
-    ]
+class _Data:
+    """The clips of an embedder, and how to train on some and to test on others."""
 
+    def __init__(
+        self,
+        *,
+        embeddings: Embeddings,
+        sets: Sequence[FeatureSet],
+        clips: Clips,
+        classes: int,
+        config: EvaluatorConfig,
+    ):
+        self._embeddings, self._sets, self._clips = embeddings, sets, clips
+        self._classes, self._config = classes, config
+        self._embedder = sets[0].embedder
+        self._columns = tuple(dict.fromkeys(column for one in sets for column in one.columns))
+        self._dims = embeddings.info.embedders[self._embedder].dims
 
-class _ScoreSplit(keras.callbacks.Callback):
-    """Adds `<split>_mAP` to the logs of each epoch, where `EarlyStopping` reads it."""
+    def stream(
+        self, training: np.ndarray, validation: np.ndarray, *, tested: np.ndarray, details: Mapping[str, object]
+    ) -> dict[str, ProbeResult]:
+        """Trains on some clips, which are read in every epoch, and keeps the step that is best on others."""
+        validation = self._bounded(validation)
+        kept = self._clips.take(validation, classes=range(self._classes))
+        groups = vectors.locate(self._embeddings, self._embedder, self._clips, chosen=training)
+        trained = streamed.train(
+            self._sets,
+            Pools(groups, columns=self._columns, dims=self._dims, seed=self._config.seed),
+            self._clips,
+            Validation(vectors=self._read(validation), rows=kept.rows, targets=kept.targets(self._classes)),
+            classes=self._classes,
+            config=self._config,
+        )
+        logits = self._classify(trained.networks, tested)
+        results = {}
+        for one in self._sets:
+            best_step = trained.best_steps[one.name]
+            results[one.name] = self._result(
+                tested,
+                logits[one.name],
+                {
+                    **details,
+                    "validation_clips": len(kept),
+                    "hidden": self._config.mlp_hidden,
+                    "steps": trained.steps,
+                    "best_step": best_step,
+                    "epochs": -(-trained.steps // trained.epoch_steps),
+                    "best_epoch": -(-best_step // trained.epoch_steps),
+                },
+            )
+        return results
 
-    def __init__(self, clips: Clips, x: np.ndarray, targets: np.ndarray, *, split: str):
-        super().__init__()
-        self._clips, self._x, self._targets, self._split = clips, x, targets, split
+    def cross_validate(self, training: np.ndarray, *, tested: np.ndarray) -> dict[str, ProbeResult]:
+        """Trains on a few clips, and chooses the classifier by cross-validation on them."""
+        train = self._clips.take(training, classes=range(self._classes))
+        read = self._read(training)
+        chosen = cross_validated.choose(self._sets, read, train, classes=self._classes, config=self._config)
+        logits = self._classify(self._networks(chosen, statistics=networks_module.measure(read)), tested)
+        means = vectors.read_means(self._embeddings, self._embedder, self._clips, chosen=tested, columns=self._columns)
+        for one in self._sets:
+            regression = chosen[one.name].regression
+            if regression is not None:
+                logits[one.name] = regression.logits(vectors.concatenated(means, one.columns), problem=0)
+        by = {"chosen_by": "cross-validation on the train split"}
+        return {name: self._result(tested, logits[name], {**by, **chosen[name].details}) for name in logits}
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        scores = _score_split(self.model, self._clips, self._x, self._targets, split=self._split)
-        logs[f"{self._split}_mAP"] = scores["mAP"]
+    def _networks(
+        self, chosen: Mapping[str, Chosen], *, statistics: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    ) -> Networks:
+        networks = Networks(
+            self._sets,
+            statistics=statistics,
+            hidden=self._config.mlp_hidden,
+            classes=self._classes,
+            learning_rate=self._config.mlp_learning_rate,
+            seed=self._config.seed,
+        )
+        for name, one in chosen.items():
+            networks.restore(name, one.weights)
+        return networks
 
+    def _read(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
+        return vectors.read_rows(self._embeddings, self._embedder, self._clips, chosen=chosen, columns=self._columns)
 
-def _score_split(
-    model: keras.Model, clips: Clips, x: np.ndarray, targets: np.ndarray, *, split: str
-) -> dict[str, float | int | list[float | None] | None]:
-    """Scores the clips of one split with `metrics.multi_label`."""
-    in_split = clips.splits == split
-    subclips = in_split[clips.clip_of_subclip]
-    chunks = np.array_split(x[subclips], subclips.sum() // _PREDICT_BATCH + 1)
-    logits = np.zeros((len(x), targets.shape[1]), np.float32)
-    # `predict` would build an input pipeline on every call, which takes longer than an epoch of a small probe.
-    logits[subclips] = np.concatenate([np.asarray(model(chunk)) for chunk in chunks])
-    return metrics.multi_label(targets[in_split], clips.clip_means(logits)[in_split])
+    def _bounded(self, validation: np.ndarray) -> np.ndarray:
+        """Returns as many of the validation clips as fit into memory. Files are hash samples, so the first are, too."""
+        row_bytes = 2 * sum(self._dims[name] for name in self._columns)
+        rows = np.cumsum(np.where(validation, self._clips.rows, 0))
+        return validation & (rows <= max(_VALIDATION_BYTES // row_bytes, rows[np.flatnonzero(validation)[0]]))
+
+    def _classify(self, networks: Networks, tested: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the logits of the tested clips, averaged over their rows: float32 (tested clips, classes)."""
+        number = np.cumsum(tested) - 1
+        sums = {one.name: np.zeros((int(tested.sum()), self._classes), np.float32) for one in self._sets}
+        for block in vectors.blocks(
+            self._embeddings, self._embedder, self._clips, chosen=tested, columns=self._columns
+        ):
+            first = np.flatnonzero(np.append(True, block.clip_of_row[1:] != block.clip_of_row[:-1]))
+            for name, logits in networks.logits(block.vectors).items():
+                sums[name][number[block.clip_of_row[first]]] += np.add.reduceat(logits[0], first, axis=0)
+        counts = self._clips.rows[tested, None].astype(np.float32)
+        return {name: values / counts for name, values in sums.items()}
+
+    def _result(self, tested: np.ndarray, logits: np.ndarray, details: Mapping[str, object]) -> ProbeResult:
+        clips = self._clips.take(tested, classes=range(self._classes))
+        targets = clips.targets(self._classes)
+        scores = metrics.multi_label(targets, logits)
+        curve = metrics.mean_precision_at(targets, logits, recalls=_RECALLS)
+        figures = {name: value for name, value in scores.items() if name != "average_precision"}
+        return ProbeResult(
+            score=scores["mAP"],
+            class_scores=scores["average_precision"],
+            details={
+                **figures,
+                **details,
+                "precision_recall": {"recall": _RECALLS.round(4).tolist(), "precision": curve.round(4).tolist()},
+            },
+            tested=clips,
+            logits=logits,
+        )

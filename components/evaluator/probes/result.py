@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from components.evaluator.clips import Clips
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProbeResult:
@@ -14,11 +16,18 @@ class ProbeResult:
         score: The headline score in [0, 1]: accuracy or mAP.
         class_scores: The score of each class (recall or average precision); None for a class without test clips.
         details: Other figures, as plain JSON values.
-        predictions: int (clips,), the class that was predicted for each clip as a test clip, or -1 for clips that were
-            only trained on or left out. None for the mlp probe.
+        tested: The clips that the probe was tested on, with the labels that it scores. In cross-validation, their folds
+            tell which classifier tested them: one that was not trained on them.
+        logits: float32 (tested clips, classes), higher where a class is more likely.
     """
 
     score: float
     class_scores: list[float | None]
     details: Mapping[str, object]
-    predictions: np.ndarray | None = None
+    tested: Clips
+    logits: np.ndarray
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """The most likely class of each tested clip, int (tested clips,)."""
+        return self.logits.argmax(axis=1)

@@ -1,12 +1,17 @@
+import os
+import pathlib
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 from etils import epath
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_jobs import storage
 from beam_jobs.embedding import read
+from beam_jobs.embedding.info import DamagedEmbeddingsError
 from beam_jobs.embedding.write import ROW_GROUP_ROWS, Clip, UnusableVectorsError, Writer
 
 
@@ -78,3 +83,16 @@ def test_the_largest_value_of_float16_is_stored(tmp_path):
     write(tmp_path / "x.parquet", [(Clip(clip_id="a", labels=(), fold=0), 0, {"a": vectors})], dims={"a": 3})
     (block,) = read.read_file(epath.Path(tmp_path / "x.parquet"), names=("a",))
     assert block.vectors["a"].tolist() == [[65504.0, -65504.0, 0.0]]
+
+
+def test_files_of_buckets_take_and_give_the_same(tmp_path, monkeypatch):
+    """TensorFlow's files, which epath opens in a bucket, differ from Python's."""
+    monkeypatch.setattr(pathlib.PosixPath, "open", lambda path, mode: tf.io.gfile.GFile(os.fspath(path), mode))
+    monkeypatch.setattr(storage, "is_remote", lambda path: True)
+    vectors = np.random.default_rng(0).normal(size=(3000, 64)).astype(np.float32)
+    file = epath.Path(tmp_path / "x.parquet")
+    write(file, [(Clip(clip_id="a", labels=(1,), fold=0), 0, {"a": vectors})], dims={"a": 64})
+    blocks = list(read.read_file(file, names=("a",), rows=3000))
+    np.testing.assert_array_equal(np.concatenate([b.vectors["a"] for b in blocks]), vectors.astype(np.float16))
+    with pytest.raises(DamagedEmbeddingsError, match="y.parquet is missing"):
+        list(read.read_file(file.with_name("y.parquet"), rows=3000))

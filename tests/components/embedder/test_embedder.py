@@ -131,6 +131,20 @@ def test_where_and_in_what_batches_it_runs_does_not_run_it_again():
     assert cache_key.build(Embedder(EmbedderConfig(row="clip")), inputs={}) != key
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_changed_file_of_a_baseline_runs_it_again(tmp_path, is_folder):
+    path = tmp_path / "model"
+    file = path / "below" / "weights" if is_folder else path
+    file.parent.mkdir(exist_ok=True, parents=True)
+    file.write_bytes(b"12")
+    component = Embedder(EmbedderConfig(baselines=("mfcc_mean_std", f"mine={path}")))
+    before = component.external_digests()
+    assert list(before) == [f"mine={path}"]
+    assert component.external_digests() == before
+    file.write_bytes(b"123")
+    assert component.external_digests() != before
+
+
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from components.evaluator.blessing import bless
@@ -6,12 +8,14 @@ from components.evaluator.blessing import bless
 @pytest.mark.parametrize(
     ("scores", "margin", "blessed", "named"),
     [
-        ({"both": 0.6, "untrained/both": 0.4, "mfcc_mean_std": 0.5}, 0.0, True, ""),
-        ({"both": 0.6, "untrained/both": 0.4, "mfcc_mean_std": 0.6}, 0.0, False, "mfcc_mean_std"),
-        ({"both": 0.6, "untrained/both": 0.55, "mfcc_mean_std": 0.4}, 0.1, False, "untrained/both"),
+        ({"untrained/both": (0.6, 0.4), "mfcc_mean_std": (0.6, 0.5)}, 0.0, True, ""),
+        ({"untrained/both": (0.6, 0.4), "mfcc_mean_std": (0.6, 0.6)}, 0.0, False, "mfcc_mean_std"),
+        ({"untrained/both": (0.6, 0.55), "mfcc_mean_std": (0.6, 0.4)}, 0.1, False, "untrained/both"),
+        ({"untrained/both": (0.6, 0.4), "mfcc_mean_std": (0.3, 0.4)}, 0.0, False, "mfcc_mean_std"),
+        ({"untrained/both": (math.nan, math.nan)}, 0.0, False, "untrained/both"),
     ],
 )
-def test_an_embedding_is_blessed_if_it_beats_both_baselines_by_the_margin(scores, margin, blessed, named):
+def test_an_embedding_is_blessed_if_it_beats_all_baselines_by_the_margin(scores, margin, blessed, named):
     blessing = bless(scores, min_margin=margin)
     assert blessing.blessed is blessed
     assert named in " ".join(blessing.reasons)

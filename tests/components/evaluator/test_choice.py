@@ -1,9 +1,9 @@
 import pytest
 
-from beam_jobs import examples
 from components.errors import UserError
-from components.evaluator import labels
+from components.evaluator.clips import count_labels
 from components.evaluator.probes.choice import choose_probe
+from tests.components.evaluator.scattered_clips import clips_of
 
 NAMES = ("a", "b", "c")
 A, B, C = (0,), (1,), (2,)
@@ -19,13 +19,9 @@ def _in_splits(**splits):
 
 
 def _counts(clips, names=NAMES):
-    return labels.from_clips(clips, label_names=names)
+    labels, folds, splits = zip(*clips, strict=True)
+    return count_labels(clips_of(labels, folds=folds, splits=splits), label_names=names)
 
-
-INFO = examples.ExamplesInfo(
-    directory=None, splits={}, shards={}, shard_lengths={}, label_names=NAMES, sample_rate=16000, has_folds=True,
-    storage="pcm",
-)  # fmt: skip
 
 BALANCED = [A, B, C]
 PROBED = {
@@ -76,8 +72,19 @@ PROBED = {
     ),
 }  # fmt: skip
 
+# Folds are made of the clips of a folder, without folds and without an eval split.
+MADE_FOLDS = {
+    "a class a folder": (_in_splits(train=BALANCED * 2, valid=BALANCED), (0, 1, 2), ""),
+    "an unlabeled eval split": (_in_splits(train=BALANCED * 2, eval=[()]), (0, 1, 2), "1 clip without a label"),
+    "a class with one clip": (
+        _in_splits(train=[A, A, B, B, B, C]), (0, 1), "1 of 3 classes, with fewer than two clips (c)",
+    ),
+    "a clip of two classes": (_in_splits(train=[*BALANCED * 2, (0, 1)]), (0, 1, 2), "1 clip with several labels"),
+}  # fmt: skip
+
 NOT_PROBED = {
-    "no eval split": (_in_splits(train=BALANCED, valid=BALANCED), "no clip of the split eval has a label"),
+    "no eval split": (_in_splits(train=BALANCED), "fewer than two classes have two clips"),
+    "several labels, no eval split": (_in_splits(train=[(0, 1), (1, 2)] * 3), "no clip of the split eval has a label"),
     "an unlabeled eval split": (_in_splits(train=BALANCED, eval=[(), ()]), "no clip of the split eval has a label"),
     "labels in eval only": (_in_splits(train=[(), ()], eval=BALANCED), "no clip of the split train has a label"),
     "one class": (_in_splits(train=[A, A], eval=[A, A]), "no class has clips, and is missing from others, in each"),
@@ -95,40 +102,52 @@ NOT_PROBED = {
 @pytest.mark.parametrize("case", PROBED)
 def test_auto_probes_what_can_be_probed_and_says_what_it_leaves_out(case):
     clips, probe, classes, left_out = PROBED[case]
-    choice = choose_probe("auto", info=INFO, counts=_counts(clips))
+    choice = choose_probe("auto", counts=_counts(clips))
     assert (choice.probe, choice.classes, choice.note) == (probe, classes, None)
     assert choice.left_out.startswith(left_out)
     assert bool(choice.left_out) == bool(left_out)
-    assert choose_probe(probe, info=INFO, counts=_counts(clips)) == choice
+    assert choose_probe(probe, counts=_counts(clips)) == choice
+
+
+@pytest.mark.parametrize("case", MADE_FOLDS)
+def test_folds_are_made_where_there_are_neither_folds_nor_an_eval_split(case):
+    clips, classes, left_out = MADE_FOLDS[case]
+    for probe in ("auto", "linear"):
+        choice = choose_probe(probe, counts=_counts(clips))
+        assert (choice.probe, choice.classes, choice.makes_folds) == ("linear", classes, True)
+        assert choice.left_out.startswith(left_out)
+        assert bool(choice.left_out) == bool(left_out)
+    for clips, _, _, _ in PROBED.values():
+        assert not choose_probe("auto", counts=_counts(clips)).makes_folds
 
 
 @pytest.mark.parametrize("case", NOT_PROBED)
 def test_what_cannot_be_probed_is_refused_but_by_auto_which_does_not_bless_it(case):
     clips, reason = NOT_PROBED[case]
     counts = _counts(clips)
-    choice = choose_probe("auto", info=INFO, counts=counts)
+    choice = choose_probe("auto", counts=counts)
     assert choice.probe is None
     assert reason in choice.note
     assert choice.needs_score
     for probe in ("linear", "mlp"):
         with pytest.raises(UserError, match=rf"evaluator\.probe={probe} cannot work, because .*evaluator.probe=auto"):
-            choose_probe(probe, info=INFO, counts=counts)
-    assert not choose_probe("none", info=INFO, counts=counts).needs_score
+            choose_probe(probe, counts=counts)
+    assert not choose_probe("none", counts=counts).needs_score
 
 
 @pytest.mark.parametrize(
     "clips", [_in_folds([A, B], [A, B]), _in_splits(train=BALANCED, eval=[A, B, C, A])], ids=["folds", "splits"]
 )
 def test_auto_gives_no_score_if_a_single_clip_would_decide_it(clips):
-    choice = choose_probe("auto", info=INFO, counts=_counts(clips))
+    choice = choose_probe("auto", counts=_counts(clips))
     assert (choice.probe, choice.needs_score) == (None, True)
     assert "a probe would be tested on 4 clips, which is fewer than 5" in choice.note
     probe = "linear" if clips[0][1] else "mlp"
-    assert choose_probe(probe, info=INFO, counts=_counts(clips)).probe == probe
+    assert choose_probe(probe, counts=_counts(clips)).probe == probe
 
 
 @pytest.mark.parametrize("names", [(), NAMES], ids=["no class", "classes without a clip"])
 def test_examples_without_labels_need_no_score(names):
     counts = _counts([((), 0, "train"), ((), 2, "train"), ((), 0, "eval")], names=names)
-    choice = choose_probe("auto", info=INFO, counts=counts)
+    choice = choose_probe("auto", counts=counts)
     assert (choice.probe, choice.note, choice.needs_score) == (None, "no labels in the examples", False)

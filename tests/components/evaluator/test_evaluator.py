@@ -1,154 +1,194 @@
 import json
 
-import keras
+import numpy as np
 import pytest
 from etils import epath
 
-from beam_jobs.examples import read_info
-from components.errors import UserError
+from components.errors import DamagedFile, UserError
 from components.evaluator import Evaluator, EvaluatorConfig
-from components.evaluator.probes.choice import choose_probe
-from components.exporter import saved_model
-from models import dual
-from models.config import ModelConfig
 from tests import tensorboard_server
-from tests.components import harness, stored_examples
+from tests.components import harness
+from tests.components.stored_embeddings import write_embeddings
 
-CROP = 0.5
-
-
-@pytest.fixture(scope="module")
-def artifacts(tmp_path_factory):
-    """Untrained models of two formats ("dual") and of one ("single"), and examples ("folds", "splits", "unlabelled").
-
-    The format of "single" is mfcc, whose name is close to that of the baseline.
-    """
-    folder = tmp_path_factory.mktemp("evaluator")
-    made = {}
-    for name, formats in {"dual": "waveform+log_mel", "single": "mfcc+mfcc"}.items():
-        made[name] = epath.Path(folder / name)
-        keras.utils.set_random_seed(0)
-        model = dual.DualEncoder(ModelConfig(formats=formats, width=0.03125, crop_seconds=CROP))
-        (made[name] / "model").mkdir(parents=True)
-        model.save(str(made[name] / "model" / "initial.keras"))
-        saved_model.export(model, made[name] / "saved_model")
-    clips = [(stored_examples.sound(k % 2, seed=k), (k % 2,), k % 5 + 1) for k in range(20)]
-    made["folds"] = stored_examples.write_examples(
-        folder / "folds", {"train": clips[:15], "valid": clips[15:]}, label_names=("tone", "noise"), has_folds=True
-    )
-    without_folds = [(audio, labels, 0) for audio, labels, _ in clips]
-    splits = {"train": without_folds[:10], "valid": without_folds[10:14], "eval": without_folds[14:]}
-    made["splits"] = stored_examples.write_examples(folder / "splits", splits, label_names=("tone", "noise", "never"))
-    made["unlabelled"] = stored_examples.write_examples(folder / "unlabelled", {"train": [(clips[0][0], (), 0)]})
-    return made
+EMBEDDERS = {
+    "trained": {"waveform": (8, 1.5), "log_mel": (6, 1.5)},
+    "untrained": {"waveform": (8, 0.3), "log_mel": (6, 0.3)},
+    "mfcc_mean_std": {"mfcc_mean_std": (4, 0.3)},
+}
+SETS = ["waveform", "log_mel", "both", "untrained/waveform", "untrained/log_mel", "untrained/both", "mfcc_mean_std"]
+NAMES = ("tone", "noise", "never")
 
 
-def _evaluate(artifacts, model, examples, folder, **config):
+def _clips(count, *, folds=0):
+    return [((k % 2,), k % folds + 1 if folds else 0, 2) for k in range(count)]
+
+
+FOLDS = {"train": _clips(30, folds=5), "valid": _clips(10, folds=5)}
+SPLITS = {"train": _clips(40), "valid": _clips(4), "eval": _clips(20)}
+
+
+def _evaluate(folder, clips, *, embedders=EMBEDDERS, has_folds=False, samples=None, names=NAMES, **config):
     """Executes the Evaluator and returns the content of `metrics.json` and of `blessing.json`, and the execution."""
-    inputs = {
-        "examples": artifacts[examples],
-        "model": artifacts[model] / "model",
-        "saved_model": artifacts[model] / "saved_model",
-    }
-    run = harness.execute(Evaluator(EvaluatorConfig(**config)), folder, **inputs)
+    stored = folder / "embeddings"
+    if not stored.exists():
+        write_embeddings(stored, clips, embedders, label_names=names, has_folds=has_folds, samples=samples)
+    config = EvaluatorConfig(**{"mlp_epochs": 2, "mlp_hidden": 8, **config})
+    run = harness.execute(Evaluator(config), folder / "run", embeddings=stored)
     report = json.loads((run.outputs["evaluation"] / "metrics.json").read_text())
     blessing = json.loads((run.outputs["blessing"] / "blessing.json").read_text())
     return report, blessing, run
 
 
-def test_examples_with_folds_get_the_linear_probe(artifacts, tmp_path):
-    report, blessing, run = _evaluate(artifacts, "dual", "folds", tmp_path)
-    assert (report["probe"], report["metric"]) == ("linear", "accuracy")
-    sets = ["waveform", "log_mel", "both", "untrained/waveform", "untrained/log_mel", "untrained/both", "mfcc_mean_std"]
-    assert list(report["scores"]) == sets
-    assert report["scores"]["both"] == report["scores"]["untrained/both"]  # The model is not trained.
-    assert report["scores"]["mfcc_mean_std"] > 0.9
-    assert not blessing["blessed"]
-    assert "NOT blessed" in run.result.summary
-    assert run.progress.updates[-1] == (7, 7, "probes")
-    folder = run.context.tensorboard_dir
-    assert list(folder.glob("events*"))
-    assert len((folder / "embedding.tsv").read_text().splitlines()) == 20
-    tensorboard_server.check_tags(folder)
-    assert len((folder / "labels.tsv").read_text().splitlines()) == 21
-
-
-def test_examples_with_an_eval_split_get_the_mlp_probe(artifacts, tmp_path):
-    report, _, _ = _evaluate(artifacts, "single", "splits", tmp_path, mlp_epochs=5, mlp_hidden=16)
-    assert (report["probe"], report["metric"]) == ("mlp", "mAP")
-    assert list(report["scores"]) == ["mfcc", "both", "untrained/mfcc", "untrained/both", "mfcc_mean_std"]
-    assert report["scores"]["mfcc"] == report["scores"]["both"]
+@pytest.mark.parametrize(("clips", "probe", "metric"), [(FOLDS, "linear", "accuracy"), (SPLITS, "mlp", "mAP")])
+def test_every_set_gets_every_score_with_its_interval(tmp_path, clips, probe, metric):
+    report, blessing, run = _evaluate(tmp_path, clips, has_folds=probe == "linear")
+    assert (report["probe"], report["metric"]) == (probe, metric)
+    for field in ("scores", "intervals", "knn", "few_shot", "retrieval"):
+        assert list(report[field]) == SETS, field
+    for name, score in report["scores"].items():
+        low, high = report["intervals"][name]
+        assert 0 <= low <= score <= high <= 1
+        for column in ("knn", "few_shot", "retrieval"):
+            low, high = report[column][name]["interval"]
+            assert 0 <= low <= report[column][name]["score"] <= high <= 1
+    assert report["scores"]["both"] > report["scores"]["untrained/both"]
+    assert list(report["comparison"]) == [name for name in SETS if name != "untrained/both"]
+    compared = report["comparison"]["both"]
+    assert compared["baseline"] == "untrained/both"
+    np.testing.assert_allclose(compared["difference"], report["scores"]["both"] - report["scores"]["untrained/both"])
+    assert report["few_shot"]["both"]["spread"] >= 0
     assert report["details"]["by_class"]["both"][2] is None
+    assert blessing["blessed"]
+    assert run.result.summary.startswith(f"{probe} probe {metric}: waveform ")
+    assert "; blessed; left out: 1 of 3 classes" in run.result.summary
+    assert run.progress.updates[-1] == (7, 7, "probes")
 
 
-def test_unlabelled_examples_are_blessed_without_a_probe(artifacts, tmp_path):
-    report, blessing, run = _evaluate(artifacts, "dual", "unlabelled", tmp_path)
-    assert run.progress.updates == []  # The clips are not even embedded.
+def test_tensorboard_shows_the_evaluation(tmp_path):
+    _, _, run = _evaluate(tmp_path, FOLDS, has_folds=True)
+    tensorboard_server.check_tags(run.context.tensorboard_dir)
+    assert {"probe/confusion", "pr/micro/pr_curves"} <= set(run.tags())
+
+
+def test_an_encoder_that_is_alone_is_both_too(tmp_path):
+    embedders = {
+        "trained": {"mfcc": (6, 2.0)},
+        "untrained": {"mfcc": (6, 0.2)},
+        "mfcc_mean_std": {"mfcc_mean_std": (3, 0.1)},
+    }
+    report, _, run = _evaluate(tmp_path, SPLITS, embedders=embedders)
+    assert list(report["scores"]) == ["mfcc", "both", "untrained/mfcc", "untrained/both", "mfcc_mean_std"]
+    for field in ("scores", "intervals", "knn"):
+        assert report[field]["mfcc"] == report[field]["both"]
+    assert report["comparison"]["untrained/mfcc"]["difference"] == 0.0
+    assert len(run.progress.updates) == 5
+
+
+def test_a_labeled_folder_gets_folds_and_says_so(tmp_path):
+    clips = {"train": _clips(38), "valid": _clips(2)}
+    report, _, run = _evaluate(tmp_path, clips)
+    assert (report["probe"], report["metric"]) == ("linear", "accuracy")
+    assert len(report["details"]["probes"]["both"]["folds"]) == 5
+    assert report["note"].startswith("5 folds were made, each recording in one")
+    assert report["note"] in run.result.summary
+
+
+def test_one_recording_a_class_cannot_be_divided(tmp_path):
+    clips = {"train": [((k % 2,), 0, 2, f"{k % 2}.wav@{k}.00") for k in range(20)]}
+    report, blessing, _ = _evaluate(tmp_path, clips)
     assert report["probe"] is None
-    assert report["scores"] == {}
+    assert "fewer than two classes" in report["note"]
+    assert not blessing["blessed"]
+
+
+def test_a_baseline_on_a_sample_is_compared_on_the_clips_that_both_have(tmp_path):
+    samples = {
+        "untrained": {"train": range(0, 30, 2), "valid": range(5)},
+        "mfcc_mean_std": {"train": range(12), "valid": []},
+    }
+    report, blessing, run = _evaluate(tmp_path, FOLDS, has_folds=True, samples=samples)
+    assert report["comparison"]["both"]["clips"] == 20
+    assert report["comparison"]["untrained/waveform"]["clips"] == 20
+    assert report["comparison"]["mfcc_mean_std"]["clips"] == 6
+    assert "untrained on a sample of 20 of 40 clips; mfcc_mean_std on a sample of 12 of 40 clips" in report["note"]
+    assert report["details"]["clips_by_embedder"] == {"trained": 40, "untrained": 20, "mfcc_mean_std": 12}
+    assert blessing["blessed"]
+    assert "sample of 20 of 40" in run.result.summary
+
+
+def test_the_baseline_of_the_comparison_can_be_chosen(tmp_path):
+    report, _, _ = _evaluate(tmp_path, FOLDS, has_folds=True, baseline="mfcc_mean_std")
+    assert {one["baseline"] for one in report["comparison"].values()} == {"mfcc_mean_std"}
+    with pytest.raises(
+        UserError, match=r"evaluator\.baseline=yamnet is not among the embeddings: set it to one of wave"
+    ):
+        _evaluate(tmp_path, FOLDS, baseline="yamnet")
+
+
+def test_a_model_alone_is_scored_without_a_comparison(tmp_path):
+    report, blessing, run = _evaluate(tmp_path, SPLITS, embedders={"trained": {"embedding": (5, 2.0)}})
+    assert list(report["scores"]) == ["embedding", "both"]
+    assert report["comparison"] == {}
+    assert not blessing["blessed"]  # There is nothing that it beats.
+    assert "untrained" not in run.result.summary
+
+
+def test_unlabeled_clips_are_blessed_without_a_probe(tmp_path):
+    report, blessing, run = _evaluate(tmp_path, {"train": [((), 0, 1)] * 3}, names=())
+    assert run.progress.updates == []
+    assert (report["probe"], report["scores"]) == (None, {})
     assert blessing["blessed"]
     assert "no labels" in run.result.summary
 
 
-def test_labels_that_cannot_be_probed_give_no_score_and_no_blessing(artifacts, tmp_path):
-    clips = [(stored_examples.sound(0), (0,), 0)]
-    examples = {"train": clips, "eval": [(stored_examples.sound(1), (), 0)]}
-    bare = stored_examples.write_examples(tmp_path / "bare", examples, label_names=("tone",))
-    artifacts = {**artifacts, "bare": bare}
-    report, blessing, run = _evaluate(artifacts, "single", "bare", tmp_path / "run")
+def test_labels_that_cannot_be_probed_give_no_score_and_no_blessing(tmp_path):
+    clips = {"train": [((0,), 0, 1)], "eval": [((), 0, 1)]}
+    report, blessing, run = _evaluate(tmp_path, clips, names=("tone",))
     assert (report["probe"], report["scores"]) == (None, {})
-    assert run.result.summary == "not probed: no clip of the split eval has a label; NOT blessed"
+    assert run.result.summary.endswith("no clip of the split eval has a label; NOT blessed")
     assert not blessing["blessed"]
     assert "evaluator.probe=none pushes it without a score" in blessing["reasons"][0]
-    _, blessing, _ = _evaluate(artifacts, "single", "bare", tmp_path / "advised", probe="none")
-    assert blessing["blessed"]
+    assert _evaluate(tmp_path, clips, probe="none")[1]["blessed"]
+    with pytest.raises(
+        UserError, match=r"evaluator\.probe=mlp cannot work, because no clip of the split eval has a label"
+    ):
+        _evaluate(tmp_path, clips, probe="mlp")
 
 
-def test_one_class_has_no_score(artifacts, tmp_path):
-    clips = [(stored_examples.sound(0, seed=k), (0,), 0) for k in range(4)]
-    one = stored_examples.write_examples(tmp_path / "one", {"train": clips, "eval": clips}, label_names=("tone",))
-    report, blessing, run = _evaluate({**artifacts, "one": one}, "single", "one", tmp_path / "run")
-    assert (report["probe"], report["scores"], blessing["blessed"]) == (None, {}, False)
-    assert "mAP" not in run.result.summary
-
-
-def test_clips_that_cannot_be_probed_are_left_out_and_counted(artifacts, tmp_path):
+def test_clips_that_cannot_be_probed_are_left_out_and_counted(tmp_path):
     """Among folds: a clip without a label, one with two labels, and a class of one clip."""
-    clips = [(stored_examples.sound(k % 2, seed=k), (k % 2,), k % 3 + 1) for k in range(18)]
-    odd = [(stored_examples.sound(0, seed=99 + k), labels, k + 1) for k, labels in enumerate([(), (0, 1), (2,)])]
-    examples = {"train": [odd[0], *clips[:9], odd[1], *clips[9:]], "valid": [odd[2]]}
-    mixed = stored_examples.write_examples(
-        tmp_path / "mixed", examples, label_names=("tone", "noise", "rare"), has_folds=True
+    odd = [((), 1, 2), ((0, 1), 2, 1), ((2,), 3, 2)]
+    report, _, run = _evaluate(
+        tmp_path, {"train": [odd[0], *_clips(18, folds=3), odd[1]], "valid": [odd[2]]}, has_folds=True
     )
-    report, _, run = _evaluate({**artifacts, "mixed": mixed}, "single", "mixed", tmp_path / "run")
-    assert report["probe"] == "linear"
-    assert report["scores"]["mfcc_mean_std"] > 0.9
     assert report["details"]["by_class"]["both"][2] is None
-    left_out = "1 clip without a label; 1 clip with several labels; 1 of 3 classes, not in two folds (rare)"
+    left_out = "1 clip without a label; 1 clip with several labels; 1 of 3 classes, not in two folds (never)"
     assert report["note"] == f"left out: {left_out}"
     assert run.result.summary.endswith(f"; left out: {left_out}")
-    assert "probe/confusion" in run.tags()
 
 
-def test_the_labels_are_checked_as_soon_as_the_statistics_are_there(artifacts, tmp_path):
+def test_a_damaged_file_is_named(tmp_path):
+    _evaluate(tmp_path, SPLITS, probe="none")
+    (tmp_path / "embeddings" / "untrained" / "eval-00001-of-00002.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DamagedFile, match="eval-00001-of-00002.parquet is damaged"):
+        _evaluate(tmp_path, SPLITS)
+
+
+def test_the_labels_are_checked_as_soon_as_the_statistics_are_there(tmp_path):
     counts = {"train": ([10, 0], 4), "eval": ([0, 6], 0)}
     splits = {
         name: {"clips": 14, "unlabelled_clips": none, "several_labels_clips": 0, "label_counts": by_class,
                "fold_labels": [[0, label, clips] for label, clips in enumerate(by_class) if clips]}
         for name, (by_class, none) in counts.items()
     }  # fmt: skip
-    (tmp_path / "statistics.json").write_text(json.dumps({"label_names": ["tone", "noise"], "splits": splits}))
-    inputs = {"examples": artifacts["splits"], "statistics": epath.Path(tmp_path)}
+    statistics = {"label_names": ["tone", "noise"], "splits": splits}
+    (tmp_path / "statistics.json").write_text(json.dumps(statistics))
+    inputs = {"statistics": epath.Path(tmp_path)}
     Evaluator(EvaluatorConfig()).check_inputs(inputs)
     with pytest.raises(UserError, match="evaluator.probe=mlp cannot work, because no class has clips, and is missing"):
         Evaluator(EvaluatorConfig(probe="mlp")).check_inputs(inputs)
-    # With a bound on the clips, only those clips count.
-    Evaluator(EvaluatorConfig(probe="mlp", max_clips=6)).check_inputs(inputs)
-    with pytest.raises(UserError, match="evaluator.probe=mlp cannot work"):
-        Evaluator(EvaluatorConfig(probe="mlp", max_clips=1)).check_inputs(inputs)
-
-
-@pytest.mark.parametrize(("probe", "examples"), [("linear", "splits"), ("mlp", "folds"), ("mlp", "unlabelled")])
-def test_a_probe_that_the_examples_do_not_allow_is_refused_in_one_sentence(artifacts, probe, examples):
-    with pytest.raises(UserError, match=r"evaluator\.probe"):
-        choose_probe(probe, info=read_info(artifacts[examples]))
+    del splits["eval"]
+    splits["train"]["fold_labels"].append([0, 1, 5])
+    (tmp_path / "statistics.json").write_text(json.dumps(statistics))
+    Evaluator(EvaluatorConfig(probe="linear")).check_inputs(inputs)
+    Evaluator(EvaluatorConfig(probe="mlp")).check_inputs({})

@@ -1,0 +1,211 @@
+"""Probes all sets of features of a folder of embeddings, and says how sure their scores are."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from beam_jobs.embedding.read import Embeddings
+from components import base, text
+from components.errors import UserError
+from components.evaluator import folds
+from components.evaluator.blessing import BASELINES
+from components.evaluator.clips import Clips, count_labels, read_clips
+from components.evaluator.config import EvaluatorConfig
+from components.evaluator.features import BOTH, TRAINED, FeatureSet, sets_by_embedder
+from components.evaluator.probes import bootstrap, linear, mlp, others
+from components.evaluator.probes.bootstrap import Comparison, Metric
+from components.evaluator.probes.choice import Probe, ProbeChoice, choose_probe
+from components.evaluator.probes.others import Columns
+from components.evaluator.probes.result import ProbeResult
+from components.evaluator.report import Report
+
+METRICS: Mapping[Probe, Metric] = {"linear": "accuracy", "mlp": "mAP"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What is known before anything is trained.
+
+    Attributes:
+        choice: The probe, and the classes that it scores.
+        sets: Embedder -> its sets of features.
+        clips: Embedder -> its clips. They have the folds that had to be made.
+        baseline: The set of features that the others are compared with, or None.
+    """
+
+    choice: ProbeChoice
+    sets: Mapping[str, list[FeatureSet]]
+    clips: Mapping[str, Clips]
+    baseline: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What the summaries show.
+
+    Attributes:
+        report: The content of `metrics.json`.
+        results: Set of features -> result of its probe, with the scores of each test clip.
+    """
+
+    report: Report
+    results: Mapping[str, ProbeResult]
+
+    def on_shared_clips(self, name: str, other: str) -> tuple[float, float]:
+        """Returns the scores of two sets of features on the test clips that both have."""
+        metric = METRICS[self.report.probe]
+        return bootstrap.scores_on_shared(self.results[name], self.results[other], metric=metric)
+
+
+def prepare(embeddings: Embeddings, config: EvaluatorConfig) -> Prepared:
+    """Chooses the probe by the labels of the clips that the model has embedded, and makes folds if it needs some.
+
+    Raises:
+        UserError: The labels do not allow the probe that the config names, or the baseline is not there.
+    """
+    sets = sets_by_embedder(embeddings.info.embedders)
+    clips = {embedder: read_clips(embeddings, embedder) for embedder in sets}
+    reference = clips[TRAINED]
+    names = embeddings.info.label_names
+    choice = choose_probe(config.probe, counts=count_labels(reference, label_names=names))
+    if choice.makes_folds:
+        alone = reference.alone_in(choice.classes)
+        numbers = np.zeros(len(reference), int)
+        numbers[alone] = folds.make_folds(reference.take(alone, classes=choice.classes))
+        fold_of = dict(zip(reference.clip_ids.tolist(), numbers.tolist(), strict=True))
+        clips = {
+            embedder: dataclasses.replace(
+                of_one, folds=np.array([fold_of.get(clip_id, 0) for clip_id in of_one.clip_ids], int)
+            )
+            for embedder, of_one in clips.items()
+        }
+        # Clips of one recording are in one fold, so that a class may be in fewer folds than it has clips.
+        made = choose_probe(config.probe, counts=count_labels(clips[TRAINED], label_names=names))
+        choice = dataclasses.replace(made, makes_folds=made.probe == "linear")
+    return Prepared(choice=choice, sets=sets, clips=clips, baseline=_baseline(config, sets))
+
+
+def evaluate(
+    embeddings: Embeddings, prepared: Prepared, config: EvaluatorConfig, *, progress: base.Progress
+) -> Evaluation:
+    """Probes every set of features, and compares each with the baseline."""
+    metric = METRICS[prepared.choice.probe]
+    total = sum(len(sets) for sets in prepared.sets.values())
+    results: dict[str, ProbeResult] = {}
+    columns: dict[str, Columns] = {}
+    for embedder, sets in prepared.sets.items():
+        different = list({one.columns: one for one in reversed(sets)}.values())[::-1]
+        probed = probe(embeddings, different, prepared, config)
+        compared = others.score(
+            embeddings,
+            different,
+            prepared.clips[embedder],
+            chosen=_probed_clips(prepared.choice, prepared.clips[embedder]),
+            scored=prepared.choice.classes,
+            classes=len(embeddings.info.label_names),
+            metric=metric,
+            seed=config.seed,
+        )
+        for one in sets:  # An encoder that is alone is `both`, too.
+            same = next(other.name for other in different if other.columns == one.columns)
+            results[one.name], columns[one.name] = probed[same], compared[same]
+            progress.update(len(results), total=total, unit="probes", **{one.name: round(results[one.name].score, 4)})
+    return Evaluation(
+        report=_report(embeddings, prepared, config, results, columns),
+        results=results,
+    )
+
+
+def probe(
+    embeddings: Embeddings, sets: list[FeatureSet], prepared: Prepared, config: EvaluatorConfig
+) -> dict[str, ProbeResult]:
+    """Probes sets of features of one embedder."""
+    clips, scored = prepared.clips[sets[0].embedder], prepared.choice.classes
+    classes = len(embeddings.info.label_names)
+    if prepared.choice.probe == "linear":
+        return linear.probe_all(embeddings, sets, clips, scored=scored, classes=classes, c_grid=config.linear_c)
+    return mlp.probe(embeddings, sets, clips, scored=scored, classes=classes, config=config)
+
+
+def _probed_clips(choice: ProbeChoice, clips: Clips) -> np.ndarray:
+    """Returns which clips the probe uses, bool (clips,): those with one of its classes alone, or all with a label."""
+    return clips.alone_in(choice.classes) if choice.probe == "linear" else clips.label_counts > 0
+
+
+def _report(
+    embeddings: Embeddings,
+    prepared: Prepared,
+    config: EvaluatorConfig,
+    results: Mapping[str, ProbeResult],
+    columns: Mapping[str, Columns],
+) -> Report:
+    info, metric = embeddings.info, METRICS[prepared.choice.probe]
+    clips = prepared.clips[TRAINED]
+    compared: dict[str, Comparison] = {}
+    if prepared.baseline is not None:
+        compared = bootstrap.compare(results, baseline=prepared.baseline, metric=metric, seed=config.seed)
+    return Report(
+        probe=prepared.choice.probe,
+        metric=metric,
+        scores={name: result.score for name, result in results.items()},
+        intervals=bootstrap.intervals(results, metric=metric, seed=config.seed),
+        comparison=compared,
+        knn={name: one.knn for name, one in columns.items()},
+        few_shot={name: one.few_shot for name, one in columns.items()},
+        retrieval={name: one.retrieval for name, one in columns.items() if one.retrieval},
+        details={
+            "classes": list(info.label_names),
+            "clips": len(clips),
+            "windows": int(clips.rows.sum()),
+            "clips_by_embedder": {embedder: len(of_one) for embedder, of_one in prepared.clips.items()},
+            "clips_by_class": _class_counts(results[BOTH].tested, clips, classes=len(info.label_names)),
+            "dims": {
+                one.name: sum(info.embedders[one.embedder].dims[column] for column in one.columns)
+                for sets in prepared.sets.values()
+                for one in sets
+            },
+            "by_class": {name: result.class_scores for name, result in results.items()},
+            "probes": {name: result.details for name, result in results.items()},
+        },
+        note=_note(prepared),
+    )
+
+
+def _class_counts(tested: Clips, clips: Clips, *, classes: int) -> dict[str, list[int]]:
+    """Returns the number of clips of each class: all of them, and those that are tested."""
+    return {
+        "all": np.bincount(clips.label_values, minlength=classes).tolist(),
+        "tested": np.bincount(tested.label_values, minlength=classes).tolist(),
+    }
+
+
+def _note(prepared: Prepared) -> str | None:
+    """Says what is not as a reader would expect."""
+    parts = []
+    if prepared.choice.makes_folds:
+        made = int(prepared.clips[TRAINED].folds.max())
+        parts.append(f"{made} folds were made, each recording in one, as there are neither folds nor an eval split")
+    if prepared.choice.left_out:
+        parts.append(f"left out: {prepared.choice.left_out}")
+    clips = len(prepared.clips[TRAINED])
+    for embedder, of_one in prepared.clips.items():
+        if len(of_one) < clips:
+            parts.append(f"{embedder} on a sample of {len(of_one):,} of {text.plural(clips, 'clip')}")
+    return "; ".join(parts) or None
+
+
+def _baseline(config: EvaluatorConfig, sets: Mapping[str, list[FeatureSet]]) -> str | None:
+    """Returns the set of features that the others are compared with, or None if there is nothing to compare.
+
+    Raises:
+        UserError: The config names a set that is not there.
+    """
+    names = [one.name for of_one in sets.values() for one in of_one]
+    if config.baseline is None:
+        return next((name for name in BASELINES if name in names), None)
+    if config.baseline not in names:
+        raise UserError(
+            f"evaluator.baseline={config.baseline} is not among the embeddings: set it to one of {', '.join(names)}."
+        )
+    return config.baseline

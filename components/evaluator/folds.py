@@ -1,0 +1,56 @@
+"""Folds for cross-validation where the examples have none of their own."""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from components.evaluator.clips import Clips
+
+FOLDS = 5
+
+# How ingest names a segment of a recording ("path@3-7.5") and a part of a long one ("path@60.00").
+_PART = re.compile(r"@\d+(\.\d+)?(-\d+(\.\d+)?)?$")
+
+
+def recording_of(clip_id: str) -> str:
+    """Returns the recording that a clip is a part of."""
+    return _PART.sub("", clip_id)
+
+
+def make_folds(clips: Clips, *, folds: int = FOLDS) -> np.ndarray:
+    """Divides clips into folds of about equal size that hold the classes in about equal shares.
+
+    All clips of a recording are in one fold, for they sound alike. The recordings of a class are dealt out in the order
+    of a hash of their names, so that the folds depend on neither the order of the clips nor a random number. A
+    recording with several labels counts as one of its rarest class.
+
+    Args:
+        clips: The clips.
+        folds: Number of folds; fewer if no class has as many recordings.
+
+    Returns:
+        int (clips,), counted from 1.
+    """
+    members: defaultdict[str, list[int]] = defaultdict(list)
+    for index, clip_id in enumerate(clips.clip_ids):
+        members[recording_of(clip_id)].append(index)
+    frequency = Counter(clips.label_values.tolist())
+    by_class: defaultdict[int, list[str]] = defaultdict(list)
+    for recording, indices in members.items():
+        labels = {label for index in indices for label in clips.labels(index)}
+        by_class[min(labels, key=lambda label: (frequency[label], label), default=-1)].append(recording)
+    folds = max(1, min(folds, max((len(recordings) for recordings in by_class.values()), default=1)))
+    fold_of_clip = np.zeros(len(clips), int)
+    dealt = 0
+    for label in sorted(by_class):
+        for recording in _in_stable_order(by_class[label]):
+            fold_of_clip[members[recording]] = dealt % folds + 1
+            dealt += 1
+    return fold_of_clip
+
+
+def _in_stable_order(recordings: Sequence[str]) -> list[str]:
+    return sorted(recordings, key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())

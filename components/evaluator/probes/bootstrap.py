@@ -1,0 +1,211 @@
+"""How sure a score is: its interval over resampled test clips, and that of its difference from a baseline's score.
+
+A resampling draws as many clips as there are, with replacement; every set of features gets the same ones, so that a
+difference is paired. In cross-validation the clips of each fold are drawn by themselves.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+
+from components.evaluator.probes.result import ProbeResult
+
+RESAMPLINGS = 1000
+_WEIGHT_BYTES = 2**25  # Of the weights of all clips in the resamplings that are scored at a time.
+
+Metric = Literal["accuracy", "mAP"]
+
+
+Interval = tuple[float, float]
+"""A 95 % interval: the 2.5th and the 97.5th percentile of the resamplings."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A paired comparison of a set of features with a baseline.
+
+    Attributes:
+        baseline: The set that it is compared with.
+        difference: Its score minus that of the baseline, on the clips that both have.
+        interval: 95 % interval of the difference.
+        above_zero: Share of the resamplings in which it is better.
+        clips: Number of clips that both have.
+    """
+
+    baseline: str
+    difference: float
+    interval: Interval
+    above_zero: float
+    clips: int
+
+
+def interval(scores: np.ndarray) -> Interval:
+    """Returns the 95 % interval of the scores of resamplings. One without a score, NaN, is passed over."""
+    low, high = np.nanpercentile(scores, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def intervals(results: Mapping[str, ProbeResult], *, metric: Metric, seed: int) -> dict[str, Interval]:
+    """Returns the interval of the score of each set of features, over its own test clips."""
+    return {name: interval(scores) for name, scores in resampled_scores(results, metric=metric, seed=seed).items()}
+
+
+def compare(results: Mapping[str, ProbeResult], *, baseline: str, metric: Metric, seed: int) -> dict[str, Comparison]:
+    """Compares every other set of features with a baseline, on the test clips that both have.
+
+    Args:
+        results: Set of features -> result of its probe.
+        baseline: One of the sets.
+        metric: What the scores are.
+        seed: Fixes the resamplings.
+    """
+    groups: dict[bytes, list[str]] = {}
+    shared: dict[bytes, np.ndarray] = {}
+    base_ids = results[baseline].tested.clip_ids
+    for name, result in results.items():
+        if name != baseline:
+            common = np.isin(base_ids, result.tested.clip_ids)  # bool (clips of the baseline,)
+            groups.setdefault(common.tobytes(), []).append(name)
+            shared[common.tobytes()] = common
+    compared: dict[str, Comparison] = {}
+    for key, names in groups.items():
+        ids = base_ids[shared[key]]
+        if len(ids):
+            on_both = {name: _restricted(results[name], ids) for name in (baseline, *names)}
+            compared.update(_compare(on_both, baseline=baseline, metric=metric, seed=seed))
+    return {name: compared[name] for name in results if name in compared}
+
+
+def scores_on_shared(result: ProbeResult, other: ProbeResult, *, metric: Metric) -> tuple[float, float]:
+    """Returns the scores of two sets of features on the test clips that both have; NaN if they have none."""
+    ids = result.tested.clip_ids[np.isin(result.tested.clip_ids, other.tested.clip_ids)]
+    if not len(ids):
+        return np.nan, np.nan
+    return _whole(_restricted(result, ids), metric), _whole(_restricted(other, ids), metric)
+
+
+def _whole(result: ProbeResult, metric: Metric) -> float:
+    return float(_scorer(result, metric)(np.ones((len(result.tested), 1), np.uint8))[0])
+
+
+def _compare(results: Mapping[str, ProbeResult], *, baseline: str, metric: Metric, seed: int) -> dict[str, Comparison]:
+    resampled = resampled_scores(results, metric=metric, seed=seed)
+    whole = {name: _whole(result, metric) for name, result in results.items()}
+    compared = {}
+    for name in results:
+        if name != baseline:
+            differences = resampled[name] - resampled[baseline]
+            compared[name] = Comparison(
+                baseline=baseline,
+                difference=whole[name] - whole[baseline],
+                interval=interval(differences),
+                above_zero=float(np.mean(differences > 0)),
+                clips=len(results[baseline].tested),
+            )
+    return compared
+
+
+def _restricted(result: ProbeResult, clip_ids: np.ndarray) -> ProbeResult:
+    """Returns a result on some of its test clips, in a given order."""
+    order = np.argsort(result.tested.clip_ids.astype(str), kind="stable")
+    places = order[np.searchsorted(result.tested.clip_ids[order].astype(str), clip_ids.astype(str))]
+    return dataclasses.replace(result, tested=result.tested.reordered(places), logits=result.logits[places])
+
+
+def resampled_scores(results: Mapping[str, ProbeResult], *, metric: Metric, seed: int) -> dict[str, np.ndarray]:
+    """Scores all sets of features in the same resamplings.
+
+    Args:
+        results: Set of features -> result. Sets with the same test clips get the same resamplings.
+        metric: What the scores are.
+        seed: Fixes the resamplings.
+
+    Returns:
+        Set of features -> float64 (resamplings,).
+    """
+    scores = {}
+    for name, result in results.items():
+        score = _scorer(result, metric)
+        rng = np.random.default_rng(seed)
+        step = max(1, _WEIGHT_BYTES // max(1, len(result.tested)))
+        parts = [
+            score(draw(result.tested.folds, count=min(step, RESAMPLINGS - first), rng=rng))
+            for first in range(0, RESAMPLINGS, step)
+        ]
+        scores[name] = np.concatenate(parts)
+    return scores
+
+
+def draw(folds: np.ndarray, *, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws clips with replacement, within each fold.
+
+    Args:
+        folds: int (clips,).
+        count: Number of resamplings.
+        rng: Draws.
+
+    Returns:
+        uint8 (clips, resamplings), how often each clip is drawn.
+    """
+    weights = np.zeros((len(folds), count), np.uint8)
+    for fold in np.unique(folds):
+        members = np.flatnonzero(folds == fold)
+        for resampling in range(count):
+            drawn = np.bincount(rng.integers(len(members), size=len(members)), minlength=len(members))
+            weights[members, resampling] = drawn
+    return weights
+
+
+def _scorer(result: ProbeResult, metric: Metric) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns what scores a result in resamplings: uint8 (clips, resamplings) -> float64 (resamplings,)."""
+    if metric == "accuracy":
+        correct = result.predictions == result.tested.label_values
+        return lambda weights: _mean_accuracy(correct, result.tested.folds, weights)
+    classes = result.logits.shape[1]
+    rankings = [Ranking(result.tested.targets(classes)[:, k], result.logits[:, k]) for k in _with_positives(result)]
+    return lambda weights: _mean_average_precision(rankings, weights)
+
+
+def _with_positives(result: ProbeResult) -> list[int]:
+    return np.unique(result.tested.label_values).tolist()
+
+
+def _mean_accuracy(correct: np.ndarray, folds: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    of_folds = [weights[(folds == fold) & correct].sum(axis=0) / np.sum(folds == fold) for fold in np.unique(folds)]
+    return np.mean(of_folds, axis=0)
+
+
+class Ranking:
+    """The test clips of a class, best first, in runs that each end with equal scores of which one is positive."""
+
+    def __init__(self, truth: np.ndarray, scores: np.ndarray):
+        order = np.argsort(-scores, kind="stable").astype(np.int32)
+        ranked, positive = scores[order], truth[order]
+        last_of_equals = np.append(ranked[1:] != ranked[:-1], True)
+        group = np.cumsum(last_of_equals) - last_of_equals  # The number of each clip's group of equal scores.
+        with_positive = np.unique(group[positive])
+        ends = np.flatnonzero(last_of_equals)[with_positive] + 1
+        self.run_starts = np.append(0, ends[:-1])
+        self.order = order[: ends[-1]]  # The clips after the last positive one do not count.
+        self.positives = order[positive]
+        self.positive_starts = np.searchsorted(group[positive], with_positive)
+
+    def average_precisions(self, weights: np.ndarray) -> np.ndarray:
+        """Returns the average precision in each resampling; NaN without a positive clip."""
+        down_to = np.cumsum(np.add.reduceat(weights[self.order], self.run_starts, axis=0, dtype=np.int32), axis=0)
+        found = np.add.reduceat(weights[self.positives], self.positive_starts, axis=0, dtype=np.int32)
+        found_down_to = np.cumsum(found, axis=0)
+        precision = np.divide(found_down_to, down_to, out=np.zeros(down_to.shape), where=down_to > 0)
+        total = found_down_to[-1]
+        return np.divide((found * precision).sum(axis=0), total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _mean_average_precision(rankings: list[Ranking], weights: np.ndarray) -> np.ndarray:
+    sums, known = np.zeros(weights.shape[1]), np.zeros(weights.shape[1], int)
+    for ranking in rankings:
+        values = ranking.average_precisions(weights)
+        sums += np.nan_to_num(values)
+        known += ~np.isnan(values)
+    return np.divide(sums, known, out=np.full(len(sums), np.nan), where=known > 0)

@@ -1,0 +1,67 @@
+"""Scores without training: classification by the nearest neighbors, and retrieval by example."""
+
+import numpy as np
+
+from components import metrics
+
+NEIGHBORS = 10
+TEMPERATURE = 0.07
+_CELLS = 2**24  # Similarities that are held at a time, 64 MB.
+
+
+def knn(train: np.ndarray, targets: np.ndarray, tested: np.ndarray) -> np.ndarray:
+    """Classifies clips by their 10 nearest training clips, as X-ARES does (arXiv 2505.16369, src/xares/trainer.py).
+
+    The nearest are those of the highest cosine similarity between mean vectors. Each votes for its classes; the votes
+    are the softmax of the similarities divided by 0.07. Nothing is standardized.
+
+    Args:
+        train: float32 (training clips, dim).
+        targets: bool (training clips, classes).
+        tested: float32 (tested clips, dim).
+
+    Returns:
+        float32 (tested clips, classes), the sum of the votes for each class.
+    """
+    train, tested = normalized(train), normalized(tested)
+    count = min(NEIGHBORS, len(train))
+    votes = np.empty((len(tested), targets.shape[1]), np.float32)
+    step = max(1, _CELLS // max(len(train), count * targets.shape[1]))
+    for first in range(0, len(tested), step):
+        similarity = tested[first : first + step] @ train.T
+        nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+        logits = np.take_along_axis(similarity, nearest, axis=1) / TEMPERATURE
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+        weights /= weights.sum(axis=1, keepdims=True)
+        votes[first : first + step] = np.einsum("qn,qnc->qc", weights, targets[nearest])
+    return votes
+
+
+def retrieval(vectors: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Ranks all other clips by their cosine similarity to each clip; those that share a label with it are relevant.
+
+    Args:
+        vectors: float32 (clips, dim), mean vectors.
+        targets: bool (clips, classes).
+
+    Returns:
+        float64 (clips,), the average precision of each query, NaN if no other clip is relevant.
+    """
+    vectors = normalized(vectors)
+    labels = targets.astype(np.float32)
+    precisions = np.empty(len(vectors))
+    step = max(1, _CELLS // max(1, len(vectors)))
+    for first in range(0, len(vectors), step):
+        queries = np.arange(first, min(first + step, len(vectors)))
+        similarity = vectors @ vectors[queries].T  # (clips, queries)
+        relevant = labels @ labels[queries].T > 0
+        places = queries, np.arange(len(queries))
+        similarity[places], relevant[places] = -2.0, False  # A query ranks below all, where it does not count.
+        precisions[queries] = metrics.average_precisions(relevant, similarity)
+    return precisions
+
+
+def normalized(x: np.ndarray) -> np.ndarray:
+    """Returns vectors (rows, dim) of length 1, float32. A vector of zeros stays one."""
+    lengths = np.linalg.norm(x.astype(np.float32), axis=1, keepdims=True)
+    return (x / np.maximum(lengths, 1e-12)).astype(np.float32)

@@ -1,0 +1,159 @@
+"""The columns that others publish, too: k-NN, 8-shot linear and retrieval, on the mean vector of each clip."""
+
+import dataclasses
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+
+from beam_jobs.embedding.read import Embeddings
+from components import metrics
+from components.evaluator import vectors
+from components.evaluator.clips import Clips, sample
+from components.evaluator.features import FeatureSet
+from components.evaluator.probes import bootstrap, few_shot, neighbors
+from components.evaluator.probes.bootstrap import Interval, Metric
+from components.evaluator.probes.result import ProbeResult
+
+MAX_CLIPS = 20_000
+"""Training clips, and test clips, that are compared; of more, a sample that is the same for every set of features."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Column:
+    """A score of one set of features.
+
+    Attributes:
+        score: The score.
+        interval: Its 95 % interval over resampled test clips.
+        spread: Standard deviation of the score over draws of training clips; None if nothing is drawn.
+    """
+
+    score: float
+    interval: Interval
+    spread: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The scores of one set of features.
+
+    Attributes:
+        knn: Accuracy or mAP of the nearest neighbors.
+        few_shot: Mean accuracy or mAP of linear classifiers on 8 clips a class.
+        retrieval: mAP of queries by example; None if no two test clips share a label.
+    """
+
+    knn: Column
+    few_shot: Column
+    retrieval: Column | None
+
+
+def score(
+    embeddings: Embeddings,
+    sets: Sequence[FeatureSet],
+    clips: Clips,
+    *,
+    chosen: np.ndarray,
+    scored: Collection[int],
+    classes: int,
+    metric: Metric,
+    seed: int,
+) -> dict[str, Columns]:
+    """Scores all sets of features of one embedder.
+
+    Args:
+        embeddings: The embeddings.
+        sets: The sets of features.
+        clips: All clips of the embedder.
+        chosen: bool (clips,), the clips that the probe uses.
+        scored: The classes that are scored.
+        classes: Number of classes.
+        metric: Accuracy if each clip has one label and the folds are tested in turn, otherwise mAP of the eval split.
+        seed: Fixes what is drawn.
+    """
+    chosen = _sample(clips, chosen, by_fold=metric == "accuracy")
+    columns = tuple(dict.fromkeys(column for one in sets for column in one.columns))
+    means = vectors.read_means(embeddings, sets[0].embedder, clips, chosen=chosen, columns=columns)
+    used = clips.take(chosen, classes=scored)
+    found = {}
+    for one in sets:
+        data = _Data(vectors.concatenated(means, one.columns), used, classes=classes, metric=metric, seed=seed)
+        found[one.name] = Columns(knn=data.knn(), few_shot=data.few_shot(), retrieval=data.retrieval())
+    return found
+
+
+def _sample(clips: Clips, chosen: np.ndarray, *, by_fold: bool) -> np.ndarray:
+    """Returns the chosen clips, of each part at most `MAX_CLIPS`."""
+    if by_fold:
+        return sample(clips, chosen, most=MAX_CLIPS)
+    train, tested = (sample(clips, chosen & (clips.splits == split), most=MAX_CLIPS) for split in ("train", "eval"))
+    return train | tested
+
+
+class _Data:
+    """The mean vectors of one set of features."""
+
+    def __init__(self, x: np.ndarray, clips: Clips, *, classes: int, metric: Metric, seed: int):
+        self._x, self._clips, self._metric, self._seed = x, clips, metric, seed
+        self._targets = clips.targets(classes)
+        self._is_tested = clips.folds > 0 if metric == "accuracy" else clips.splits == "eval"
+
+    def knn(self) -> Column:
+        return self._column(
+            [
+                self._result(neighbors.knn(self._x[train], self._targets[train], self._x[tested]), tested)
+                for train, tested in self._divisions()
+            ]
+        )
+
+    def few_shot(self) -> Column:
+        """Tests each draw on the eval split, or on one of the folds in turn."""
+        divisions = list(self._divisions())
+        results = []
+        for number in range(few_shot.DRAWS):
+            train, tested = divisions[number % len(divisions)]
+            train = train[few_shot.draw(self._targets[train], seed=(self._seed, number))]
+            logits = few_shot.classify(
+                self._x[train],
+                self._targets[train],
+                self._x[tested],
+                single_label=bool((self._clips.label_counts == 1).all()),
+            )
+            results.append(self._result(logits, tested))
+        return dataclasses.replace(
+            self._column(results), spread=float(np.std([result.score for result in results], ddof=1))
+        )
+
+    def retrieval(self) -> Column | None:
+        precisions = neighbors.retrieval(self._x[self._is_tested], self._targets[self._is_tested])
+        known = precisions[~np.isnan(precisions)]
+        if not len(known):
+            return None
+        rng = np.random.default_rng(self._seed)
+        drawn = [known[rng.integers(len(known), size=len(known))].mean() for _ in range(bootstrap.RESAMPLINGS)]
+        return Column(score=float(known.mean()), interval=bootstrap.interval(np.array(drawn)))
+
+    def _divisions(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the indices of the training and of the test clips: of each fold, or of the splits."""
+        if self._metric == "mAP":
+            yield np.flatnonzero(self._clips.splits == "train"), np.flatnonzero(self._is_tested)
+            return
+        for fold in sorted(set(self._clips.folds.tolist()) - {0}):
+            yield np.flatnonzero(self._clips.folds != fold), np.flatnonzero(self._clips.folds == fold)
+
+    def _result(self, logits: np.ndarray, tested: np.ndarray) -> ProbeResult:
+        clips = self._clips.reordered(tested)
+        if self._metric == "accuracy":
+            value = float(np.mean(logits.argmax(axis=1) == clips.label_values))
+        else:
+            value = metrics.mean(metrics.average_precisions(self._targets[tested], logits)) or 0.0
+        return ProbeResult(score=value, class_scores=[], details={}, tested=clips, logits=logits)
+
+    def _column(self, results: Sequence[ProbeResult]) -> Column:
+        """Returns the mean score, with the interval of the mean when the clips of each test are drawn again."""
+        numbered = {str(number): result for number, result in enumerate(results)}
+        resampled = bootstrap.resampled_scores(numbered, metric=self._metric, seed=self._seed)
+        return Column(
+            score=float(np.mean([result.score for result in results])),
+            interval=bootstrap.interval(np.mean(list(resampled.values()), axis=0)),
+        )

@@ -1,0 +1,126 @@
+"""Reads the vectors of chosen clips into memory."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from beam_jobs.embedding.read import Embeddings, RowGroup
+from components.evaluator.clips import Clips
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Block:
+    """Rows of some clips.
+
+    Attributes:
+        clip_of_row: int (rows,), the index of each row's clip.
+        vectors: Name of the embedding -> float16 (rows, dim).
+    """
+
+    clip_of_row: np.ndarray
+    vectors: Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LocatedGroup:
+    """A row group that holds rows of chosen clips.
+
+    Attributes:
+        group: The row group.
+        clip_of_row: int (rows of the group,), the index of each row's clip.
+        wanted: bool (rows of the group,), the rows of the chosen clips.
+    """
+
+    group: RowGroup
+    clip_of_row: np.ndarray
+    wanted: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of chosen clips."""
+        return int(np.count_nonzero(self.wanted))
+
+    def read(self, columns: Sequence[str]) -> Block:
+        """Reads the rows of the chosen clips."""
+        vectors = self.group.read(names=columns).vectors
+        if self.wanted.all():
+            return Block(clip_of_row=self.clip_of_row, vectors=vectors)
+        return Block(
+            clip_of_row=self.clip_of_row[self.wanted], vectors={name: vectors[name][self.wanted] for name in columns}
+        )
+
+
+def read_rows(
+    embeddings: Embeddings, embedder: str, clips: Clips, *, chosen: np.ndarray, columns: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Reads all rows of some clips.
+
+    Args:
+        embeddings: The embeddings.
+        embedder: Name of the embedder.
+        clips: All its clips, see `read_clips`.
+        chosen: bool (clips,), which of them to read.
+        columns: The embeddings to read.
+
+    Returns:
+        Name of the embedding -> float16 (rows, dim), in the order of the clips.
+    """
+    dims = embeddings.info.embedders[embedder].dims
+    total = int(clips.rows[chosen].sum())
+    vectors = {name: np.empty((total, dims[name]), np.float16) for name in columns}
+    done = 0
+    for block in blocks(embeddings, embedder, clips, chosen=chosen, columns=columns):
+        for name in columns:
+            vectors[name][done : done + len(block.clip_of_row)] = block.vectors[name]
+        done += len(block.clip_of_row)
+    return vectors
+
+
+def read_means(
+    embeddings: Embeddings, embedder: str, clips: Clips, *, chosen: np.ndarray, columns: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Reads the mean vectors of some clips; see `read_rows`.
+
+    Returns:
+        Name of the embedding -> float32 (clips, dim).
+    """
+    dims = embeddings.info.embedders[embedder].dims
+    means = {name: np.zeros((int(chosen.sum()), dims[name]), np.float32) for name in columns}
+    number = np.cumsum(chosen) - 1
+    for block in blocks(embeddings, embedder, clips, chosen=chosen, columns=columns):
+        first = np.flatnonzero(np.append(True, block.clip_of_row[1:] != block.clip_of_row[:-1]))
+        places = number[block.clip_of_row[first]]
+        for name in columns:  # A clip may go on in the next block.
+            means[name][places] += np.add.reduceat(block.vectors[name].astype(np.float32), first, axis=0)
+    for name in columns:
+        means[name] /= clips.rows[chosen, None].astype(np.float32)
+    return means
+
+
+def concatenated(vectors: Mapping[str, np.ndarray], columns: Sequence[str]) -> np.ndarray:
+    """Returns some embeddings side by side, float32 (rows, dim)."""
+    return np.concatenate([vectors[name].astype(np.float32) for name in columns], axis=1)
+
+
+def blocks(
+    embeddings: Embeddings, embedder: str, clips: Clips, *, chosen: np.ndarray, columns: Sequence[str]
+) -> Iterator[Block]:
+    """Yields the rows of the chosen clips in order, a row group at a time; see `read_rows`."""
+    for group in locate(embeddings, embedder, clips, chosen=chosen):
+        yield group.read(columns)
+
+
+def locate(embeddings: Embeddings, embedder: str, clips: Clips, *, chosen: np.ndarray) -> list[LocatedGroup]:
+    """Returns the row groups that hold rows of the chosen clips, in order; see `read_rows`."""
+    clip_of_row = clips.clip_of_row.astype(np.int32)
+    located = []
+    start = 0
+    for split in embeddings.info.splits:
+        for group in embeddings.row_groups(embedder, split):
+            within = clip_of_row[start : start + group.rows]
+            start += group.rows
+            wanted = chosen[within]
+            if wanted.any():
+                located.append(LocatedGroup(group=group, clip_of_row=within, wanted=wanted))
+    return located

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components import metrics
+from components.evaluator.probes import bootstrap
+from components.evaluator.probes.result import ProbeResult
+from tests.components.evaluator.scattered_clips import clips_of
+
+
+def _result(labels, logits, *, folds=None, ids=None):
+    return ProbeResult(
+        score=0.0, class_scores=[], details={}, tested=clips_of(labels, folds=folds, ids=ids),
+        logits=np.asarray(logits, np.float32),
+    )  # fmt: skip
+
+
+@given(seed=st.integers(0, 1000), clips=st.integers(1, 30), levels=st.sampled_from([1, 3, 10**6]))
+def test_average_precisions_of_resamplings_agree_with_scikit_learn(seed, clips, levels):
+    rng = np.random.default_rng(seed)
+    truth, scores = rng.random(clips) < 0.4, rng.integers(levels, size=clips).astype(np.float32)
+    if not truth.any():
+        return
+    weights = rng.integers(3, size=(clips, 5)).astype(np.uint8)
+    found = bootstrap.Ranking(truth, scores).average_precisions(weights)
+    for resampling in range(5):
+        drawn = weights[:, resampling]
+        if not drawn[truth].any():
+            assert np.isnan(found[resampling])
+            continue
+        expected = sklearn.metrics.average_precision_score(truth, scores, sample_weight=drawn)
+        np.testing.assert_allclose(found[resampling], expected, rtol=1e-9)
+
+
+def test_the_scores_of_resamplings_are_those_of_the_drawn_clips():
+    rng = np.random.default_rng(0)
+    labels = [tuple(np.flatnonzero(rng.random(3) < 0.5).tolist()) for _ in range(40)]
+    result = _result(labels, rng.normal(size=(40, 4)))
+    resampled = bootstrap.resampled_scores({"x": result}, metric="mAP", seed=3)["x"]
+    weights = bootstrap.draw(result.tested.folds, count=len(resampled), rng=np.random.default_rng(3))
+    assert (weights.sum(axis=0) == 40).all()
+    targets = result.tested.targets(4)
+    for number in (0, 1, 500):
+        drawn = np.repeat(np.arange(40), weights[:, number])
+        expected = metrics.multi_label(targets[drawn], result.logits[drawn])["mAP"]
+        np.testing.assert_allclose(resampled[number], expected)
+
+
+def test_the_clips_of_each_fold_are_drawn_by_themselves():
+    folds = np.array([1] * 30 + [2] * 10)
+    labels = [(0,)] * 40
+    logits = np.where(np.arange(40)[:, None] % 2 == [0, 1], 1.0, 0.0)  # Every second clip is classified correctly.
+    result = _result(labels, logits, folds=folds)
+    resampled = bootstrap.resampled_scores({"x": result}, metric="accuracy", seed=0)["x"]
+    weights = bootstrap.draw(folds, count=len(resampled), rng=np.random.default_rng(0))
+    assert (weights[:30].sum(axis=0) == 30).all()
+    correct = (np.arange(40) % 2 == 0)[:, None] * weights
+    np.testing.assert_allclose(resampled, (correct[:30].sum(axis=0) / 30 + correct[30:].sum(axis=0) / 10) / 2)
+    low, high = bootstrap.interval(resampled)
+    assert low < 0.5 < high
+    # The variance of the mean of two folds, each that of a binomial share.
+    np.testing.assert_allclose(resampled.std(), np.sqrt(0.25 / 30 + 0.25 / 10) / 2, rtol=0.1)
+
+
+def test_a_difference_is_far_surer_than_either_score():
+    """Both sets are right and wrong on the same clips, but for a few on which only the first one is right."""
+    rng = np.random.default_rng(0)
+    right = rng.random(400) < 0.7
+    better = right.copy()
+    better[np.flatnonzero(~right)[:12]] = True
+    results = {
+        name: _result([(0,)] * 400, np.stack([values, ~values], axis=1)) for name, values in
+        {"first": better, "second": right}.items()
+    }  # fmt: skip
+    compared = bootstrap.compare(results, baseline="second", metric="accuracy", seed=0)
+    assert list(compared) == ["first"]
+    one = compared["first"]
+    np.testing.assert_allclose(one.difference, 12 / 400)
+    low, high = one.interval
+    assert 0 < low < one.difference < high
+    assert one.above_zero == 1.0
+    (first_low, first_high), (second_low, _) = bootstrap.intervals(results, metric="accuracy", seed=0).values()
+    assert high - low < (first_high - first_low) / 2
+    assert first_low > second_low
+
+
+def test_sets_on_different_clips_are_compared_on_those_that_both_have():
+    rng = np.random.default_rng(1)
+    labels = [(int(label),) for label in rng.integers(2, size=30)]
+    logits = rng.normal(size=(30, 2))
+    whole = _result(labels, logits, ids=[f"c{k}" for k in range(30)])
+    part = [25, 3, 7, 20, 11, 12, 2, 28]  # In another order.
+    sampled = _result([labels[k] for k in part], -logits[part], ids=[f"c{k}" for k in part])
+    apart = _result(labels[:3], logits[:3], ids=["x", "y", "z"])
+    results = {"whole": whole, "sampled": sampled, "apart": apart}
+    compared = bootstrap.compare(results, baseline="sampled", metric="mAP", seed=0)
+    assert compared["whole"].clips == len(part)
+    assert "apart" not in compared  # It has no clip in common.
+    assert bootstrap.compare(results, baseline="whole", metric="mAP", seed=0)["sampled"].clips == len(part)
+    scores = bootstrap.scores_on_shared(whole, sampled, metric="mAP")
+    targets = whole.tested.targets(2)[part]
+    expected = [metrics.multi_label(targets, values)["mAP"] for values in (logits[part], -logits[part])]
+    np.testing.assert_allclose(scores, expected)
+    np.testing.assert_allclose(compared["whole"].difference, expected[0] - expected[1])
+    assert np.isnan(bootstrap.scores_on_shared(whole, apart, metric="mAP")).all()
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "mAP"])
+def test_the_clips_are_drawn_in_parts_so_that_memory_is_bounded(monkeypatch, metric):
+    rng = np.random.default_rng(0)
+    result = _result([(k % 2,) for k in range(20)], rng.normal(size=(20, 2)), folds=[1 + k % 2 for k in range(20)])
+    whole = bootstrap.resampled_scores({"x": result}, metric=metric, seed=0)["x"]
+    monkeypatch.setattr(bootstrap, "_WEIGHT_BYTES", 20 * 7)
+    parts = bootstrap.resampled_scores({"x": result}, metric=metric, seed=0)["x"]
+    assert len(parts) == len(whole) == bootstrap.RESAMPLINGS
+    np.testing.assert_allclose(np.mean(parts), np.mean(whole), atol=0.02)

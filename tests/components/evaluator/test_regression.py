@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from components.evaluator.probes import regression
+
+
+def _features(*, rows=150, dim=12, seed=0):
+    """Draws correlated features of very different variances and means."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(dim, dim)) * np.logspace(0, -2, dim)[:, None]
+    return (rng.normal(size=(rows, dim)) @ mixing + 3 * rng.normal(size=dim)).astype(np.float32), rng
+
+
+def _labels(x, rng, *, classes):
+    return np.argmax(
+        (x - x.mean(axis=0)) @ rng.normal(size=(x.shape[1], classes)) + rng.normal(size=(len(x), classes)), axis=1
+    )
+
+
+def _standardized(x, rows):
+    return (x - x[rows].mean(axis=0)) / x[rows].std(axis=0)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_softmax_regressions_agree_with_scikit_learn(standardize):
+    x, rng = _features()
+    labels = _labels(x, rng, classes=4)
+    strengths = [0.01, 1.0, 30.0, 1.0]
+    in_training = np.array([np.arange(150) % 5 != fold for fold in (0, 0, 0, 3)])
+    found = regression.fit(
+        x, np.eye(4, dtype=bool)[labels], in_training=in_training, strengths=strengths, kind="softmax",
+        standardize=standardize, tolerance=1e-10,
+    )  # fmt: skip
+    for problem, rows in enumerate(in_training):
+        features = _standardized(x.astype(np.float64), rows) if standardize else x.astype(np.float64)
+        reference = LogisticRegression(C=strengths[problem], tol=1e-8, max_iter=10_000).fit(
+            features[rows], labels[rows]
+        )
+        expected = reference.decision_function(features)
+        logits = found.logits(x, problem=problem)
+        np.testing.assert_array_equal(logits.argmax(axis=1), expected.argmax(axis=1))
+        logits -= logits.mean(axis=1, keepdims=True)
+        expected -= expected.mean(axis=1, keepdims=True)
+        assert np.abs(logits - expected).max() < 5e-3 * np.abs(expected).max()
+
+
+def test_sigmoid_regressions_agree_with_scikit_learn_class_by_class():
+    x, rng = _features(seed=1)
+    targets = (x - x.mean(axis=0)) @ rng.normal(size=(12, 3)) + rng.normal(size=(150, 3)) > [0, 1, 2]
+    in_training = np.array([np.arange(150) % 5 != fold for fold in (0, 4)])
+    found = regression.fit(x, targets, in_training=in_training, strengths=[0.3, 3.0], kind="sigmoid", tolerance=1e-10)
+    for problem, rows in enumerate(in_training):
+        features = _standardized(x.astype(np.float64), rows)
+        for k in range(3):
+            reference = LogisticRegression(C=[0.3, 3.0][problem], tol=1e-8, max_iter=10_000)
+            expected = reference.fit(features[rows], targets[rows, k]).decision_function(features)
+            assert np.abs(found.logits(x, problem=problem)[:, k] - expected).max() < 5e-3 * np.abs(expected).max()
+
+
+def test_the_default_tolerance_gives_the_same_classes():
+    x, rng = _features(rows=400)
+    labels = _labels(x, rng, classes=5)
+    data = {"in_training": np.ones((3, 400), bool), "strengths": [0.1, 1.0, 10.0], "kind": "softmax"}
+    exact = regression.fit(x, np.eye(5, dtype=bool)[labels], **data, tolerance=1e-10)
+    quick = regression.fit(x, np.eye(5, dtype=bool)[labels], **data)
+    assert quick.converged.all()
+    for problem in range(3):
+        same = exact.logits(x, problem=problem).argmax(axis=1) == quick.logits(x, problem=problem).argmax(axis=1)
+        assert same.mean() > 0.985
+
+
+def test_constant_features_and_absent_classes_do_no_harm():
+    x, _ = _features(rows=40, dim=3)
+    x[:, 1] = 7.0
+    targets = np.eye(4, dtype=bool)[np.arange(40) % 3]  # The last class has no row.
+    found = regression.fit(x, targets, in_training=np.ones((1, 40), bool), strengths=[1.0], kind="softmax")
+    assert (found.weights[:, :, 1] == 0).all()
+    logits = found.logits(x, problem=0)
+    assert np.isfinite(logits).all()
+    assert (logits.argmax(axis=1) < 3).all()
+
+
+def test_memory_is_bounded_by_evaluating_rows_in_parts(monkeypatch):
+    x, rng = _features()
+    targets = np.eye(3, dtype=bool)[rng.integers(3, size=150)]
+    data = {"in_training": np.ones((2, 150), bool), "strengths": [0.1, 1.0], "kind": "softmax", "tolerance": 1e-9}
+    whole = regression.fit(x, targets, **data)
+    monkeypatch.setattr(regression, "_CELLS", 40)
+    parts = regression.fit(x, targets, **data)
+    np.testing.assert_allclose(parts.weights, whole.weights, rtol=0.02, atol=1e-3 * np.abs(whole.weights).max())
