@@ -10,7 +10,7 @@ import enum
 import importlib
 import types
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 import pydantic
 from etils import epath
@@ -19,6 +19,9 @@ from components import damaged_examples
 
 Figures = Mapping[str, float | int | str]
 """Named results of an execution, kept as its properties in ML Metadata."""
+
+Tab = Literal["audio", "hparams", "images", "pr_curves", "projector", "scalars", "text"]
+"""A tab of TensorBoard, as its address names it."""
 
 
 class ArtifactType(str, enum.Enum):
@@ -144,6 +147,7 @@ class Component(Generic[ConfigT]):
         version: Version of the code. Raise it when the same config and inputs give other outputs than before: every
             user's stage then runs again. A test fails if the code changes and nobody has decided, see CONTRIBUTING.md.
         libraries: Names of the distributions whose versions decide the outputs. Another version runs the stage again.
+        shows: Name of a tab of TensorBoard -> what the stage shows there, in a few words for the overview of the run.
     """
 
     inputs: ClassVar[Mapping[str, ArtifactType]] = types.MappingProxyType({})
@@ -157,6 +161,7 @@ class Component(Generic[ConfigT]):
     executor: ClassVar[str]
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ()
+    shows: ClassVar[Mapping[Tab, str]] = types.MappingProxyType({})
 
     def __init__(self, config: ConfigT | None = None):
         self.config: ConfigT = self.Config() if config is None else config

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from beam_jobs import storage
 from beam_jobs.audio import log_mel, pcm
+from components import markdown
 
 _DPI = 100
 
@@ -146,9 +147,4 @@ def clip(name: str, samples: np.ndarray, *, sample_rate: int, title: str) -> Non
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Returns a Markdown table for `tf.summary.text`."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return markdown.table(header, rows)

@@ -40,7 +40,7 @@ class Root:
 
     @property
     def tensorboard(self) -> epath.Path:
-        """The folder for `tensorboard --logdir`."""
+        """The folder for `tensorboard --logdir`; see `pipeline.event_folders`."""
         return self.path / "tensorboard"
 
     @property
@@ -91,10 +91,6 @@ class Root:
     def work(self, *, stage: str, cache_key: str) -> epath.Path:
         """Returns the scratch folder of a stage. Executions with the same cache key have the same folder."""
         return self.path / "work" / stage / cache_key[:16]
-
-    def events(self, *, stage: str, cache_key: str) -> epath.Path:
-        """Returns the folder for the event files of an execution."""
-        return self.tensorboard / stage / cache_key[:8]
 
     def check_folder(self) -> None:
         """Checks, without a change, that the root is a folder or can become one.

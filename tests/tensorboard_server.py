@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.compat.proto.event_pb2 import Event
 
 PLUGINS = ("scalars", "images", "audio", "text")
-"""The plugins that list tags. The others that are used are hparams and the projector."""
+"""The plugins that list tags. The others that are used are hparams, PR curves and the projector."""
 
 
 def written(folder: pathlib.Path) -> dict[tuple[str, str], set[str]]:
@@ -61,6 +61,14 @@ def serve(folder: pathlib.Path) -> Iterator[Server]:
     yield Server(board.launch())
 
 
+@contextlib.contextmanager
+def serve_fast(folder: pathlib.Path) -> Iterator[Server]:
+    """Starts TensorBoard as users do: a server of its own reads the event files, again every second."""
+    board = program.TensorBoard()
+    board.configure(argv=[None, "--logdir", str(folder), "--port", "0", "--load_fast=true", "--reload_interval=1"])
+    yield Server(board.launch())
+
+
 def check_tags(folder: pathlib.Path) -> set[tuple[str, str]]:
     """Checks that TensorBoard shows all that was written, under the plugin that it was written for.
 
@@ -78,7 +86,12 @@ def check_tags(folder: pathlib.Path) -> set[tuple[str, str]]:
             for run, tag in expected:
                 _check_content(server, plugin, run=run, tag=tag)
         others = {plugin for plugins in tags.values() for plugin in plugins} - set(PLUGINS)
-        assert others <= {"hparams"}
+        assert others <= {"hparams", "pr_curves"}
+        curves = {tag for tag, plugins in tags.items() if plugins == {"pr_curves"}}
+        assert (server.tags("pr_curves") if curves else set()) == curves
+        for run, tag in curves:
+            (curve,) = server.json("data/plugin/pr_curves/pr_curves", run=run, tag=tag)[run]
+            assert max(curve["recall"]) == 1
         for run in server.json("data/plugin/projector/runs"):
             assert server.json("data/plugin/projector/info", run=run)["embeddings"]
     return set(tags)

@@ -24,6 +24,12 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
     version: ClassVar[int] = 3
     # They decode, resample and encode the samples.
     libraries: ClassVar[tuple[str, ...]] = ("av", "soundfile", "soxr")
+    shows: ClassVar[Mapping[base.Tab, str]] = {
+        "text": "clips by split, quarantine",
+        "images": "first clips, causes of quarantine",
+        "audio": "first clips to hear",
+        "scalars": "numbers of clips",
+    }
 
     def check(self) -> None:
         source = self.config.source

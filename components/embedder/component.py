@@ -35,6 +35,12 @@ class Embedder(base.Component[EmbedderConfig]):
     version: ClassVar[int] = 1
     # soxr resamples for embedders of another sample rate.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "soxr", "tensorflow")
+    shows: ClassVar[Mapping[base.Tab, str]] = {
+        "text": "what was embedded, neighbours",
+        "images": "norms, variance, neighbours",
+        "audio": "neighbours to hear",
+        "projector": "clips as points, with pictures",
+    }
 
     def check(self) -> None:
         names = Counter((TRAINED, UNTRAINED))

@@ -51,7 +51,7 @@ def execute(
         raise UserError(str(error)) from error
     finally:
         embedders.close()
-    summaries.write(outputs["embeddings"], directory=context.tensorboard_dir)
+    summaries.write(outputs["embeddings"], embedding_job, directory=context.tensorboard_dir)
     return _result(embeddings)
 
 

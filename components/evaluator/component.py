@@ -36,6 +36,12 @@ class Evaluator(base.Component[EvaluatorConfig]):
     executor = "components.evaluator.executor"
     version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")
+    shows: ClassVar[Mapping[base.Tab, str]] = {
+        "text": "scores, also by class",
+        "images": "scores, also by class; confusion",
+        "pr_curves": "precision and recall",
+        "scalars": "scores, to compare runs",
+    }
 
     def check_inputs(self, inputs: Mapping[str, epath.Path]) -> None:
         if "statistics" not in inputs:

@@ -8,7 +8,7 @@ import numpy as np
 from beam_jobs.embedding.read import Embeddings
 from components import base, text
 from components.errors import UserError
-from components.evaluator import folds, vectors
+from components.evaluator import folds
 from components.evaluator.blessing import BASELINES
 from components.evaluator.clips import Clips, count_labels, read_clips
 from components.evaluator.config import EvaluatorConfig
@@ -21,7 +21,6 @@ from components.evaluator.probes.result import ProbeResult
 from components.evaluator.report import Report
 
 METRICS: Mapping[Probe, Metric] = {"linear": "accuracy", "mlp": "mAP"}
-_SHOWN_CLIPS = 2000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,14 +47,10 @@ class Evaluation:
     Attributes:
         report: The content of `metrics.json`.
         results: Set of features -> result of its probe, with the scores of each test clip.
-        shown_clips: At most 2,000 evenly spaced clips.
-        shown_vectors: Their mean vectors of the set `both`, float32 (clips, dim).
     """
 
     report: Report
     results: Mapping[str, ProbeResult]
-    shown_clips: Clips
-    shown_vectors: np.ndarray
 
     def on_shared_clips(self, name: str, other: str) -> tuple[float, float]:
         """Returns the scores of two sets of features on the test clips that both have."""
@@ -116,15 +111,9 @@ def evaluate(
             same = next(other.name for other in different if other.columns == one.columns)
             results[one.name], columns[one.name] = probed[same], compared[same]
             progress.update(len(results), total=total, unit="probes", **{one.name: round(results[one.name].score, 4)})
-    shown = np.zeros(len(prepared.clips[TRAINED]), bool)
-    shown[np.unique(np.linspace(0, len(shown) - 1, _SHOWN_CLIPS).astype(int))] = True
-    both = next(one for one in prepared.sets[TRAINED] if one.name == BOTH)
-    means = vectors.read_means(embeddings, TRAINED, prepared.clips[TRAINED], chosen=shown, columns=both.columns)
     return Evaluation(
         report=_report(embeddings, prepared, config, results, columns),
         results=results,
-        shown_clips=prepared.clips[TRAINED].take(shown, classes=range(len(embeddings.info.label_names))),
-        shown_vectors=vectors.concatenated(means, both.columns),
     )
 
 

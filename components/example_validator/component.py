@@ -29,6 +29,7 @@ class ExampleValidator(base.Component[ExampleValidatorConfig]):
     Config = ExampleValidatorConfig
     executor = "components.example_validator.executor"
     version: ClassVar[int] = 1
+    shows: ClassVar[Mapping[base.Tab, str]] = {"text": "anomalies", "scalars": "their number"}
 
     def check(self) -> None:
         if self.config.schema_path is not None:

@@ -27,3 +27,4 @@ class Exporter(base.Component[ExporterConfig]):
     version: ClassVar[int] = 2
     # They write the SavedModel.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")
+    shows: ClassVar[Mapping[base.Tab, str]] = {"text": "signatures, checks", "scalars": "latency"}

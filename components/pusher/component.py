@@ -29,6 +29,7 @@ class Pusher(base.Component[PusherConfig]):
     Config = PusherConfig
     executor = "components.pusher.executor"
     version: ClassVar[int] = 1
+    shows: ClassVar[Mapping[base.Tab, str]] = {"text": "what was pushed, or why not"}
 
     def check(self) -> None:
         destination = self.config.destination

@@ -15,3 +15,8 @@ class StatisticsGen(base.Component[StatisticsGenConfig]):
     Config = StatisticsGenConfig
     executor = "components.statistics_gen.executor"
     version: ClassVar[int] = 1
+    shows: ClassVar[Mapping[base.Tab, str]] = {
+        "images": "levels, durations, classes, clips",
+        "audio": "clips to hear",
+        "text": "figures, codecs, near duplicates",
+    }

@@ -19,3 +19,4 @@ class SyntheticAudioGen(base.Component[SyntheticAudioGenConfig]):
     version: ClassVar[int] = 1
     # NumPy draws the sounds, and its generators may draw others in another release. soundfile writes FLAC.
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "soundfile")
+    shows: ClassVar[Mapping[base.Tab, str]] = {"images": "a clip of each class to see", "audio": "and to hear"}

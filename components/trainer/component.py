@@ -35,6 +35,13 @@ class Trainer(base.Component[TrainerConfig]):
     version: ClassVar[int] = 1
     # scikit-learn scored the validations once. Without its name here, every Trainer would run again.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "scikit-learn", "tensorflow")
+    shows: ClassVar[Mapping[base.Tab, str]] = {
+        "scalars": "loss, validation, times, memory",
+        "images": "crops, similarities",
+        "audio": "crops to hear",
+        "text": "config",
+        "hparams": "config, to compare runs",
+    }
 
     def check(self) -> None:
         config, model = self.config, self.config.model

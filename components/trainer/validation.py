@@ -13,6 +13,7 @@ from beam_jobs import examples
 from beam_jobs.audio import pcm
 from components import text
 from components.trainer import collapse, input_pipeline, probe_sample, ridge_probe
+from components.trainer.modality_gap import modality_gap
 from components.trainer.step import Logs
 from models import contrastive, subclip_starts
 from models.dual import DualEncoder
@@ -133,9 +134,9 @@ class Validation:
 def make_loss(model: DualEncoder, *, temperature: float) -> Callable[[tf.Tensor, tf.Tensor], tuple[Logs, tf.Tensor]]:
     """Builds the compiled loss, `loss(embeddings_a, embeddings_b) -> (logs, similarities)`.
 
-    It takes the `(clips, dim)` embeddings of both branches. `logs` has the contrastive loss and the logs of
-    `contrastive.nt_xent_with_logs`. `similarities` are `(n, n)` cosines of the first clips' projections: branch A in
-    rows, branch B in columns.
+    It takes the `(clips, dim)` embeddings of both branches. `logs` has the contrastive loss, the logs of
+    `contrastive.nt_xent_with_logs` and the modality gap of the projections. `similarities` are `(n, n)` cosines of the
+    first clips' projections: branch A in rows, branch B in columns.
     """
     projector = model.projector
 
@@ -153,7 +154,7 @@ def make_loss(model: DualEncoder, *, temperature: float) -> Callable[[tf.Tensor,
         z_a, z_b = project(embeddings_a), project(embeddings_b)
         losses, logs = contrastive.nt_xent_with_logs(z_a, z_b, temperature=temperature)
         similarities = tf.matmul(unit_rows(z_a), unit_rows(z_b), transpose_b=True)
-        return {"loss": tf.reduce_mean(losses), **logs}, similarities
+        return {"loss": tf.reduce_mean(losses), **logs, "modality_gap": modality_gap(z_a, z_b)}, similarities
 
     return loss
 

@@ -30,12 +30,16 @@ OUTCOMES = {
 }
 STYLES = {"ran": "green", "skipped": "cyan", "failed": "red", "stopped": "yellow", "running": "bold", "not run": "dim"}
 TIMED_OUTCOMES = ("ran", "failed", "stopped")
+OBVIOUS = ("", "first run")
+"""Reasons why a stage ran that are not shown."""
 
 BORDERS_WIDTH = 13
 """Columns that the lines of a table of four columns take, with the space beside them."""
 
 MIN_RESULT_WIDTH = 32
 """With less room for the results, the table is hard to read."""
+
+SCORE_HEADER = ("Embedding", "trained", "untrained")
 
 WIDE = 1000
 """Columns in which any table of scores fits."""
@@ -139,7 +143,7 @@ def _print_line(console: Console, label: str, value: str) -> None:
 
 def _show_stages(report: Report, console: Console) -> None:
     titles = (f"Run {report.run}", f"preset {report.preset}")
-    rows = [(row.stage, row.outcome, _time(row), _result(row)) for row in report.stages]
+    rows = [(row.stage, row.outcome, time_of(row), _result(row)) for row in report.stages]
     header = ("Stage", "Outcome", "Time")
     fixed_width = sum(max(cell_len(cells[column]) for cells in (header, *rows)) for column in range(len(header)))
     if console.width < fixed_width + BORDERS_WIDTH + MIN_RESULT_WIDTH:
@@ -157,7 +161,8 @@ def _show_stages(report: Report, console: Console) -> None:
     console.print(table)
 
 
-def _time(row: StageRow) -> str:
+def time_of(row: StageRow) -> str:
+    """Returns how long a stage took, for people; "" if it did not run or is running."""
     return duration(row.seconds) if row.outcome in TIMED_OUTCOMES else ""
 
 
@@ -166,7 +171,7 @@ def _result(row: StageRow) -> str:
     lines = []
     if row.summary:
         lines.append(escape(row.summary))
-    if row.why not in ("", "first run"):
+    if row.why not in OBVIOUS:
         lines.append(f"[dim]{escape(row.why)}[/]")
     return "\n".join(lines)
 
@@ -181,12 +186,10 @@ def _print_indented(console: Console, text: str) -> None:
 
 
 def _show_scores(evaluation: Mapping[str, object], console: Console) -> None:
-    title = f"{evaluation.get('probe', 'linear')} probe, {evaluation.get('metric', 'score')}"
+    title, rows = score_title(evaluation), score_rows(evaluation)
     table = Table(title=title, title_justify="left", box=box.ROUNDED)
-    table.add_column("Embedding")
-    table.add_column("trained", justify="right")
-    table.add_column("untrained", justify="right")
-    rows = _score_rows(dict(evaluation["scores"]))
+    for name in SCORE_HEADER:
+        table.add_column(name, justify="left" if name == "Embedding" else "right")
     for row in rows:
         table.add_row(*row)
     if console.width >= console.measure(table, options=console.options.update_width(WIDE)).maximum:
@@ -199,8 +202,14 @@ def _show_scores(evaluation: Mapping[str, object], console: Console) -> None:
         _print_indented(console, "\n".join(scores))
 
 
-def _score_rows(scores: Mapping[str, object]) -> list[tuple[str, str, str]]:
+def score_title(evaluation: Mapping[str, object]) -> str:
+    """Returns the title of the table of scores, e.g. "mlp probe, mAP"."""
+    return f"{evaluation.get('probe', 'linear')} probe, {evaluation.get('metric', 'score')}"
+
+
+def score_rows(evaluation: Mapping[str, object]) -> list[tuple[str, str, str]]:
     """Returns what is shown of each set of features: its name, and its score when trained and when untrained."""
+    scores = dict(evaluation["scores"])
     rows = []
     # Single formats come first, then their combination, then the baselines.
     names = list(dict.fromkeys(name.removeprefix(UNTRAINED_PREFIX) for name in scores))

@@ -50,8 +50,8 @@ def digests(component: Component) -> dict[str, str]:
     """Returns a digest of each module that a component runs.
 
     Returns:
-        Path of a module, e.g. "models/contrastive.py" -> SHA-256 of its syntax tree. Comments, layout, docstrings and
-        the descriptions of config fields do not count.
+        Path of a module, e.g. "models/contrastive.py" -> SHA-256 of its syntax tree. Comments, layout, docstrings,
+        the descriptions of config fields and `Component.shows` do not count.
     """
     found = {}
     for name, module in _modules(component).items():
@@ -152,7 +152,7 @@ def _meaning(node: object) -> object:
     `ast.dump` would also show fields that only some versions have.
     """
     if isinstance(node, list):
-        return tuple(_meaning(item) for item in node if not _is_docstring(item))
+        return tuple(_meaning(item) for item in node if not (_is_docstring(item) or _names_pictures(item)))
     if not isinstance(node, ast.AST):
         return node
     if isinstance(node, ast.Call) and _is_config_field(node.func):
@@ -164,6 +164,11 @@ def _meaning(node: object) -> object:
 
 def _is_docstring(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _names_pictures(node: object) -> bool:
+    """Returns whether a statement is that of `Component.shows`."""
+    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "shows"
 
 
 def _is_config_field(function: ast.expr) -> bool:

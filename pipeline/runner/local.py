@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from absl import logging
 
 from components.errors import UserError
+from pipeline.console.overview import Overview
 from pipeline.console.progress import Display
 from pipeline.metadata.executions import REFUSED, Artifact, CacheKey, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
@@ -27,6 +28,7 @@ class LocalRunner:
     """
 
     def __init__(self, root: Root, *, store: MetadataStore, display: Display):
+        self._root = root
         self._store = store
         self._display = display
         self._stage_runner = StageRunner(root, store=store, display=display)
@@ -60,6 +62,17 @@ class LocalRunner:
         self._cancel_killed_executions()
         run = Run(name=_new_name(), stages=tuple(pipeline.stages), preset=preset)
         self._store.start_run(run)
+        overview = Overview(self._root, store=self._store, pipeline=pipeline, run=run)
+        overview.begin()
+        try:
+            self._run_stages(pipeline, run=run, selected=selected, overview=overview)
+        except BaseException:
+            overview.write("ended early")
+            raise
+        overview.write("finished")
+        return run
+
+    def _run_stages(self, pipeline: Pipeline, *, run: Run, selected: Selection, overview: Overview) -> None:
         published: dict[str, dict[str, Artifact]] = {}
         for node in pipeline.nodes:
             if node.name not in selected.stages:
@@ -68,19 +81,21 @@ class LocalRunner:
             if node.name in selected.frozen:
                 execution = self._take_last_outputs(node, run=run, inputs=inputs, selected=selected)
             else:
-                execution = self._run_or_reuse(node, run=run, inputs=inputs, selected=selected)
+                execution = self._run_or_reuse(node, run=run, inputs=inputs, selected=selected, overview=overview)
             published[node.name] = execution.outputs
             preparation.check_inputs(pipeline, selected=selected, published=published, newest=node.name)
-        return run
 
-    def _run_or_reuse(self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], selected: Selection) -> Execution:
+    def _run_or_reuse(
+        self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], selected: Selection, overview: Overview
+    ) -> Execution:
         """Runs a stage unless an earlier execution with the same cache key can be reused."""
         prepared = preparation.prepare(node, inputs=inputs, store=self._store)
         self._check_gates(node, key=prepared.key, run=run, inputs=inputs, frozen=selected.frozen)
         decision = prepared.decide(forced_by=selected.forced_by.get(node.name, ""))
         if decision.reuse is None:
             execution = Execution(cache_key=prepared.key, code=prepared.code, why=decision.why)
-            self._stage_runner.run(node, execution, run=run, inputs=inputs)
+            self._stage_runner.run(node, execution, run=run, inputs=inputs, on_start=overview.write)
+            overview.write()
             return execution
         node.component.check_reused(outputs=decision.reuse.folders, figures=decision.reuse.figures)
         return self._record_reuse(decision.reuse, why=decision.why, key=prepared.key, run=run, inputs=inputs)

@@ -8,7 +8,7 @@ half-written is published, and the next run continues from the stage's work fold
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import logging
 from etils import epath
@@ -19,6 +19,7 @@ from components.base import Component, StageContext, StageResult
 from components.errors import UserError
 from pipeline import checksums, digests
 from pipeline.console.progress import Display, duration
+from pipeline.event_folders import EventFolders
 from pipeline.metadata.executions import Artifact, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
@@ -43,7 +44,15 @@ class StageRunner:
         self._store = store
         self._display = display
 
-    def run(self, node: Node, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> None:
+    def run(
+        self,
+        node: Node,
+        execution: Execution,
+        *,
+        run: Run,
+        inputs: Mapping[str, Artifact],
+        on_start: Callable[[], None],
+    ) -> None:
         """Runs a stage and publishes its outputs, or records that it failed or was stopped.
 
         Args:
@@ -51,6 +60,7 @@ class StageRunner:
             execution: A new execution of the stage. Gets an id, a state, a summary and outputs.
             run: The run that the execution belongs to.
             inputs: Input channel -> artifact.
+            on_start: Called when the execution is recorded as running.
 
         Raises:
             UserError: The user can correct the cause of the failure.
@@ -62,7 +72,8 @@ class StageRunner:
         try:
             with file_errors.as_user_errors(place=os.fspath(self._root.path)):
                 self._store.put(execution, run=run, inputs=inputs)
-                result = self._execute(node, execution, inputs=inputs)
+                on_start()
+                result = self._execute(node, execution, run=run, inputs=inputs)
                 self._publish(node, execution, result, run=run, started=started)
         except BaseException as error:
             if execution.state != State.COMPLETE and execution.id is not None:
@@ -79,29 +90,30 @@ class StageRunner:
             checksums.remove(folder)  # First, and also without a folder: they are written before it is published.
             storage.remove_tree(folder)
 
-    def _execute(self, node: Node, execution: Execution, *, inputs: Mapping[str, Artifact]) -> StageResult:
+    def _execute(self, node: Node, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> StageResult:
         """Creates the folders of an execution and calls the executor, which writes into staging."""
         history = self._store.executions(stage=node.name)
         work = self._work_folder(execution)
-        events = self._root.events(stage=execution.stage, cache_key=execution.cache_key.digest)
+        events = EventFolders(self._root, run.stages)
+        key = {"stage": execution.stage, "cache_key": execution.cache_key.digest}
         if _is_left_over(history, execution, component=node.component):
             storage.remove_tree(work)
         if not work.exists():
             # This execution does not continue an earlier one, so old curves would overlap the new ones.
-            storage.remove_tree(events)
+            events.remove(**key)
         self.discard_outputs(execution)  # Ids start again when the metadata is deleted, so they may exist already.
         outputs = {
             channel: self._root.unpublished(stage=node.name, output=channel, execution_id=execution.id)
             for channel in node.component.outputs
         }
-        for folder in (*outputs.values(), work, events):
+        for folder in (*outputs.values(), work):
             folder.mkdir(parents=True, exist_ok=True)
         earlier_work_dirs = _other_folders_beside(work)
         previous = decide.last_intact(history, reports=node.component.reports)
         with self._display.stage(node.name) as progress:
             context = StageContext(
                 work_dir=work,
-                tensorboard_dir=events,
+                tensorboard_dir=events.create(**key),
                 progress=progress,
                 previous={} if previous is None else previous.folders,
                 earlier_work_dirs=earlier_work_dirs,

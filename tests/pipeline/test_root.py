@@ -15,6 +15,7 @@ from beam_jobs.sources import files
 from components.audio_example_gen import AudioExampleGen, AudioExampleGenConfig
 from components.errors import UserError
 from pipeline import cli
+from pipeline.event_folders import EventFolders
 from pipeline.metadata.executions import State
 from pipeline.root import Root
 from pipeline.runner import cache_key
@@ -210,7 +211,8 @@ def test_a_file_system_without_record_locks_is_named(tmp_path, monkeypatch, caps
 def test_the_walk_over_sources_knows_what_is_in_a_root(tmp_path):
     root = Root(epath.Path(tmp_path))
     of_execution = [root.published(stage="S", output="o", execution_id=1), root.staging(1)]
-    of_stage = [root.work(stage="S", cache_key="c" * 20), root.events(stage="S", cache_key="c" * 20)]
+    events = EventFolders(root, ["S"]).create(stage="S", cache_key="c" * 20)
+    of_stage = [root.work(stage="S", cache_key="c" * 20), events]
     others = [root.report, root.log_file("1"), pathlib.Path(root.metadata_uri())]
     names = {os.path.relpath(path, tmp_path).split("/")[0] for path in (*of_execution, *of_stage, *others)}
     assert names == files.ROOT_ENTRIES

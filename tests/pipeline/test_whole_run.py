@@ -1,11 +1,15 @@
 """A whole run of all stages: what TensorBoard shows of it, and what happens when its files are damaged."""
 
+import html
 import pathlib
+import re
 import shutil
+import urllib.parse
 
 import pytest
 
 from pipeline import checksums
+from pipeline.console import overview
 from tests import tensorboard_server
 from tests.pipeline import tiny_run
 
@@ -82,16 +86,38 @@ def find(root: pathlib.Path, pattern: str) -> pathlib.Path:
 
 def test_tensorboard_shows_every_tag_of_every_stage(finished):
     tags = tensorboard_server.check_tags(finished[0] / "tensorboard")
-    assert {run.partition("/")[0] for run, _ in tags} == {
-        "AudioExampleGen",
-        "StatisticsGen",
-        "ExampleValidator",
-        "Trainer",
-        "Exporter",
-        "Embedder",
-        "Evaluator",
-        "Pusher",
-    }
+    assert sorted({run.partition("/")[0] for run, _ in tags}) == [
+        "0 overview",
+        "1 AudioExampleGen",
+        "2 StatisticsGen",
+        "3 ExampleValidator",
+        "4 Trainer",
+        "5 Exporter",
+        "6 Embedder",
+        "7 Evaluator",
+        "8 Pusher",
+    ]
+
+
+def test_the_links_of_the_overview_lead_to_what_the_stages_show(finished):
+    folder = finished[0] / "tensorboard"
+    with tensorboard_server.serve(folder) as server:
+        (page,) = server.json("data/plugin/text/text", run="0 overview", tag=overview.RUN)
+        projected = server.json("data/plugin/projector/runs")
+        assert server.json("data/runs")[0] == "0 overview"
+    links = [html.unescape(link) for link in re.findall(r'href="([^"]+)"', page["text"])]
+    linked = {_run_and_tab(link) for link in links if link != "#projector"}
+    shown = {(run, plugin) for (run, _), plugins in tensorboard_server.written(folder).items() for plugin in plugins}
+    assert linked == {(run, tab) for run, tab in shown if run != "0 overview"}
+    assert len(projected) == links.count("#projector")
+
+
+def _run_and_tab(link):
+    """Returns what TensorBoard shows at an address: the run and its kind of summary."""
+    query = dict(urllib.parse.parse_qsl(link.strip("?#").replace("#", "&")))
+    run = next(query[name] for name in ("runFilter", "regexInput") if name in query)
+    tab = re.search(r"#(\w+)", link).group(1)
+    return run.strip("^$"), "scalars" if tab == "timeseries" else tab
 
 
 @pytest.mark.parametrize("damage", [flip, empty, pathlib.Path.unlink])

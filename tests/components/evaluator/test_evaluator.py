@@ -66,11 +66,8 @@ def test_every_set_gets_every_score_with_its_interval(tmp_path, clips, probe, me
 
 def test_tensorboard_shows_the_evaluation(tmp_path):
     _, _, run = _evaluate(tmp_path, FOLDS, has_folds=True)
-    folder = run.context.tensorboard_dir
-    assert len((folder / "embedding.tsv").read_text().splitlines()) == 40
-    assert len((folder / "labels.tsv").read_text().splitlines()) == 41
-    tensorboard_server.check_tags(folder)
-    assert "probe/confusion" in run.tags()
+    tensorboard_server.check_tags(run.context.tensorboard_dir)
+    assert {"probe/confusion", "pr/micro/pr_curves"} <= set(run.tags())
 
 
 def test_an_encoder_that_is_alone_is_both_too(tmp_path):

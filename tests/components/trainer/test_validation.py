@@ -74,6 +74,7 @@ def test_the_probe_chooses_the_best_model_if_there_are_enough_labels(caplog, tmp
     result, log = _choice(caplog, tmp_path, clips=200, labels_of=lambda i: (i % 2,))
     assert (result.score, result.metric) == (result.figures["probe_accuracy"], "probe_accuracy")
     assert result.figures["seconds"] > 0
+    assert 0 <= result.figures["modality_gap"] <= 2
     assert result.figures["probe_classes"] == 2
     assert "the accuracy of a probe on 200 clips and 2 classes of the valid split chooses the best model" in log
 

@@ -53,6 +53,13 @@ def test_outputs_become_visible_with_the_record_of_the_execution(run, executions
     assert done["Total"].outputs["model"].uri == f"{ROOT}/artifacts/Total/model/{done['Total'].id}"
     assert (done["Total"].outputs["model"].folder / "total.json").read_text() == "3"
     assert not (ROOT / "staging").exists()
+    assert sorted(path.name for path in (ROOT / "tensorboard").iterdir()) == [
+        "0 overview",
+        "1 Numbers",
+        "2 Census",
+        "3 Total",
+        "4 Verdict",
+    ]
     assert {execution.state for execution in run().values()} == {State.CACHED}
 
 

@@ -1,10 +1,9 @@
-"""Shows in TensorBoard what was embedded, how long the vectors are, and over how many directions they spread."""
+"""What was embedded, how long the vectors are, and over how many directions they spread."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
-from etils import epath
 
 from beam_jobs.embedding.read import Embeddings
 from components import tensorboard
@@ -13,22 +12,15 @@ _SAMPLE_ROWS = 512
 _MOST_OF_THE_VARIANCE = 0.9
 
 
-def write(folder: epath.Path, *, directory: epath.Path) -> None:
-    """Writes the table of the embedders, and the norms and the variances of some of their vectors.
-
-    Args:
-        folder: The embeddings.
-        directory: Folder of the event files.
-    """
-    embeddings = Embeddings(folder)
+def write(embeddings: Embeddings) -> None:
+    """Writes the table of the embedders, and the norms and the variances of some of their vectors."""
     norms, shares = {}, {}
     for label, vectors in _samples(embeddings):
         norms[label] = np.linalg.norm(vectors, axis=1)
         shares[label] = _variance_shares(vectors)
-    with tensorboard.writer(directory).as_default(step=0):
-        tf.summary.text("embedders", _table(embeddings))
-        tf.summary.image("norms", _norms(norms))
-        tf.summary.image("explained variance", _variances(shares))
+    tf.summary.text("embedders", _table(embeddings))
+    tf.summary.image("norms", _norms(norms))
+    tf.summary.image("explained variance", _variances(shares))
 
 
 def _table(embeddings: Embeddings) -> str:

@@ -1,0 +1,78 @@
+"""Writes texts for TensorBoard without TensorFlow, which would slow down a run that skips everything."""
+
+import io
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from etils import epath
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
+from tensorboard.plugins.text import metadata
+from tensorboard.summary.writer import record_writer
+
+from beam_jobs import storage
+
+_PLACE = "-tfevents-place"
+
+
+def write_texts(folder: epath.Path, texts: Mapping[str, str]) -> None:
+    """Writes texts as all that a folder of event files holds.
+
+    A TensorBoard that is running forgets the texts of the last call when it reads these.
+
+    Args:
+        folder: The folder, which nobody else writes into.
+        texts: Tag -> Markdown.
+
+    Raises:
+        OSError: The folder cannot be written to. The last texts are still there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    earlier = list(folder.iterdir())
+    file = folder / f"events.out.tfevents.{time.time_ns()}"  # TensorBoard reads files in the order of their names.
+    file.write_bytes(_records(_events(texts)))
+    for path in earlier:
+        path.unlink()
+
+
+def write_place(folder: epath.Path, place: int) -> None:
+    """Writes at which place TensorBoard lists a folder of event files, counted from 1; the overview comes before.
+
+    Most tabs list folders by the time of their first event, so this one is in 1970.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
+    # This name comes first in the folder, and does not look like that of a file that the stage has written.
+    name = f"{place:02d}{_PLACE}"
+    written = [entry.name for entry in storage.entries(folder) if entry.name.endswith(_PLACE)]
+    if written == [name]:
+        return
+    for other in written:  # The pipeline had more stages, or fewer.
+        (folder / other).unlink()
+    (folder / name).write_bytes(_records([_version(wall_time=1.0 + place)]))
+
+
+def _records(events: Iterable[event_pb2.Event]) -> bytes:
+    """Returns the content of an event file."""
+    content = io.BytesIO()
+    writer = record_writer.RecordWriter(content)
+    for event in events:
+        writer.write(event.SerializeToString())
+    return content.getvalue()
+
+
+def _version(*, wall_time: float) -> event_pb2.Event:
+    return event_pb2.Event(file_version="brain.Event:2", wall_time=wall_time)
+
+
+def _events(texts: Mapping[str, str]) -> Iterator[event_pb2.Event]:
+    yield _version(wall_time=1.0)  # See `write_place`.
+    # TensorBoard drops what it has read before.
+    yield event_pb2.Event(session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START), wall_time=time.time())
+    for tag, text in texts.items():
+        value = summary_pb2.Summary.Value(
+            tag=tag,
+            metadata=metadata.create_summary_metadata(display_name=tag, description=""),
+            tensor=tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape={}, string_val=[text.encode()]),
+        )
+        yield event_pb2.Event(summary=summary_pb2.Summary(value=[value]), wall_time=time.time())
