@@ -18,13 +18,13 @@ def scores(result: dict) -> str:
     metric, values = result["evaluation"]["metric"], result["evaluation"]["scores"]
     rows = []
     for name in values:
-        if "/" in name:  # e.g. untrained/both, which goes into the row of `both`
+        if name.startswith("untrained/"):  # e.g. untrained/both, which goes into the row of `both`
             continue
-        score = score_text(values[name], metric)
-        if name == "mfcc_mean_std":
-            rows.append([_FEATURES[name], "", score])
+        score, untrained = score_text(values[name], metric), values.get(f"untrained/{name}")
+        if untrained is None:  # A baseline, which nobody has trained here.
+            rows.append([_FEATURES.get(name, name), "", score])
         else:
-            rows.append([_FEATURES.get(name, name), score, score_text(values[f"untrained/{name}"], metric)])
+            rows.append([_FEATURES.get(name, name), score, score_text(untrained, metric)])
     header = [f"{result['evaluation']['probe']} probe, {metric}", "trained", "untrained"]
     return table(header, rows) + "\n" + _run(result)
 

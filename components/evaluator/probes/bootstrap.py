@@ -67,7 +67,7 @@ def compare(results: Mapping[str, ProbeResult], *, baseline: str, metric: Metric
     base_ids = results[baseline].tested.clip_ids
     for name, result in results.items():
         if name != baseline:
-            common = np.isin(base_ids, result.tested.clip_ids)  # bool (clips of the baseline,)
+            common = _are_among(base_ids, result.tested.clip_ids)
             groups.setdefault(common.tobytes(), []).append(name)
             shared[common.tobytes()] = common
     compared: dict[str, Comparison] = {}
@@ -79,9 +79,15 @@ def compare(results: Mapping[str, ProbeResult], *, baseline: str, metric: Metric
     return {name: compared[name] for name in results if name in compared}
 
 
+def _are_among(clip_ids: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns which names are among others, bool (clip_ids,). `np.isin` compares each two of Python's strings."""
+    known = set(others.tolist())
+    return np.fromiter((clip_id in known for clip_id in clip_ids.tolist()), bool, len(clip_ids))
+
+
 def scores_on_shared(result: ProbeResult, other: ProbeResult, *, metric: Metric) -> tuple[float, float]:
     """Returns the scores of two sets of features on the test clips that both have; NaN if they have none."""
-    ids = result.tested.clip_ids[np.isin(result.tested.clip_ids, other.tested.clip_ids)]
+    ids = result.tested.clip_ids[_are_among(result.tested.clip_ids, other.tested.clip_ids)]
     if not len(ids):
         return np.nan, np.nan
     return _whole(_restricted(result, ids), metric), _whole(_restricted(other, ids), metric)
