@@ -5,9 +5,7 @@ that several processes write at the same time, and `remote_file`.
 """
 
 import contextlib
-import errno
 import hashlib
-import io
 import os
 import pathlib
 import shutil
@@ -70,11 +68,7 @@ def open_binary(path: epath.PathLike) -> BinaryIO:
         FileNotFoundError: There is no such file.
     """
     file = epath.Path(path)
-    if not is_remote(path):
-        return file.open("rb")
-    if not file.exists():  # TensorFlow would only say so when it reads.
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
-    return io.BufferedReader(remote_file.RemoteFile(file.open("rb")), _BLOCK_BYTES)
+    return remote_file.open_buffered(file) if is_remote(path) else file.open("rb")
 
 
 def text_digest(text: str) -> str:
