@@ -51,9 +51,9 @@ class FunctionEmbedder:
             return {name: np.asarray(values, np.float32) for name, values in self._function(windows).items()}
 
 
-def faint_noise(framing: Framing, *, scale: float = 0.01) -> np.ndarray:
+def faint_noise(framing: Framing) -> np.ndarray:
     """Returns a window of noise to try a function with, float32 (1, window_samples)."""
-    return np.random.default_rng(0).normal(scale=scale, size=(1, framing.window_samples)).astype(np.float32)
+    return np.random.default_rng(0).normal(scale=0.01, size=(1, framing.window_samples)).astype(np.float32)
 
 
 def at_sample_rate(framing: Framing, sample_rate: int) -> Framing:
