@@ -7,6 +7,7 @@ import os
 import pathlib
 import socket
 from collections.abc import Iterator
+from typing import TextIO
 
 _HELD_BY_ANOTHER = (errno.EACCES, errno.EAGAIN)
 """What `fcntl.lockf` reports of a lock that another process holds. Anything else means that there are no locks."""
@@ -29,20 +30,32 @@ def held(file: pathlib.Path) -> Iterator[None]:
         NoLocksError: The file system has no record locks.
         OSError: The file cannot be written.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a+") as stream:
-        try:
-            # A record lock, because children that outlive a killed process would inherit a lock of flock().
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _HELD_BY_ANOTHER:
-                raise NoLocksError(error.strerror) from error
-            stream.seek(0)
-            raise HeldError(stream.read().strip() or "process unknown") from error
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()} on {socket.gethostname()}")
-        stream.flush()
-        yield
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a+") as stream:
+            try:
+                # A record lock, because children that outlive a killed process would inherit a lock of flock().
+                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in _HELD_BY_ANOTHER:
+                    raise NoLocksError(error.strerror) from error
+                stream.seek(0)
+                raise HeldError(stream.read().strip() or "process unknown") from error
+            if not _is_at(stream, file):
+                continue  # Who held the lock has removed the file meanwhile, as one may do before letting go.
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}")
+            stream.flush()
+            yield
+            return
+
+
+def _is_at(stream: TextIO, file: pathlib.Path) -> bool:
+    """Returns whether an open file is the one that a path names."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), os.stat(file))
+    except FileNotFoundError:
+        return False
 
 
 def is_held_by_another(file: pathlib.Path) -> bool:

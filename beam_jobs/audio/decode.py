@@ -103,10 +103,7 @@ def decode_clip(
             is silent.
     """
     listed_s = 0.0 if start_s is None else end_s - start_s
-    if start_s is None or trimmed:
-        segment = Segment()
-    else:
-        segment = Segment(start_s=start_s, end_s=end_s, may_be_trimmed=trimmed is None)
+    segment = Segment.listed(start_s, end_s, trimmed=trimmed)
     sound = readers.read(source, segment)
     samples = resample.to_int16(sound, sample_rate=sample_rate)
     _check_length(samples.size / sample_rate, min_seconds=rules.min_seconds, listed_s=listed_s)

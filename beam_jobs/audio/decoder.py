@@ -66,24 +66,34 @@ class Decoder:
             DecodeError: as `audio.decode_clip` does, and with the causes "timed out" and "crashed".
         """
         segment: SegmentFields = {"start_s": start_s, "end_s": end_s, "trimmed": trimmed}
-        path, content = (source, b"") if isinstance(source, str) else (None, source)
-        reply, samples = self._ask_twice(self._request(path, segment), content)
+        reply, samples = self._ask_twice(source, segment)
         return audio.Decoded(samples=samples, rate=reply["rate"], codec=reply["codec"])
 
-    def decode_file(self, path: str, spool: Spool) -> None:
-        """Decodes a whole local file to the samples that `audio.decode_file` returns, and appends them to a spool.
+    def decode_file(
+        self,
+        source: Source,
+        spool: Spool,
+        *,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        trimmed: bool | None = None,
+    ) -> None:
+        """Decodes a file, or a segment, to the samples that `audio.decode_file` returns, and appends them to a spool.
 
         Memory does not grow with the length of the file. Of the rules only `timeout_s` counts: a file is given up if no
         portion arrives in that time, or if decoding takes so much longer than it would take to listen.
 
         Args:
-            path: The file.
+            source: A local path or the content of a file, as `readers.fetch` returns it.
             spool: An empty spool. After an error it may hold some samples.
+            start_s: See `audio.decode_clip`, also for the other two.
+            end_s: See there.
+            trimmed: See there.
 
         Raises:
             DecodeError: as `audio.decode_file` does, and with the causes "too long", "timed out" and "crashed".
         """
-        self._ask_twice(self._request(path, None), b"", spool=spool)
+        self._ask_twice(source, {"start_s": start_s, "end_s": end_s, "trimmed": trimmed}, spool=spool)
 
     def close(self) -> None:
         """Ends the child process."""
@@ -92,16 +102,18 @@ class Decoder:
         self._child = None
         self._finalizer = None
 
-    def _request(self, path: str | None, segment: SegmentFields | None) -> Request:
-        return {
+    def _ask_twice(
+        self, source: Source, segment: SegmentFields, *, spool: Spool | None = None
+    ) -> tuple[Reply, np.ndarray]:
+        """Asks the child, and asks another one if it dies. Returns the last reply, unless that is an error."""
+        path, content = (source, b"") if isinstance(source, str) else (None, source)
+        request: Request = {
             "path": path,
             "sample_rate": self._sample_rate,
             "rules": dataclasses.asdict(self._rules),
             "segment": segment,
+            "in_portions": spool is not None,
         }
-
-    def _ask_twice(self, request: Request, content: bytes, *, spool: Spool | None = None) -> tuple[Reply, np.ndarray]:
-        """Asks the child, and asks another one if it dies. Returns the last reply, unless that is an error."""
         try:
             reply, samples = self._ask(request, content, spool=spool)
         except _ChildDiedError:

@@ -1,8 +1,8 @@
-"""The child process of `beam_jobs.audio.decoder`: decodes one clip or one whole file per request.
+"""The child process of `beam_jobs.audio.decoder`: decodes one clip per request, at once or in portions.
 
 Requests arrive on standard input and replies leave on standard output. Both are messages of two lengths, a JSON header
 and a payload. The payload of a request is the content of a file, or empty if the header has a path. The payload of a
-reply is the decoded samples, int16. A whole file has any number of replies with a `portion` before the last one.
+reply is the decoded samples, int16. In portions, any number of replies with a `portion` precede the last one.
 
     python -m beam_jobs.audio.decoder_process BYTES     BYTES: how much memory decoding may allocate
 
@@ -25,6 +25,7 @@ import numpy as np
 
 from beam_jobs import audio
 from beam_jobs.audio import portions
+from beam_jobs.audio.sound import Segment
 
 LENGTHS = struct.Struct("<IQ")
 """The lengths of a message's header and payload, in bytes."""
@@ -46,21 +47,22 @@ class SegmentFields(TypedDict):
 class Request(TypedDict):
     """The header of a request.
 
-    `rules` are the fields of `audio.Rules`. `segment` is None for a whole file, whatever its length, which is not
-    checked against the rules.
+    `rules` are the fields of `audio.Rules`. What is decoded in portions, whatever its length, is not checked against
+    them.
     """
 
     path: str | None
     sample_rate: int
     rules: Mapping[str, float | None]
-    segment: SegmentFields | None
+    segment: SegmentFields
+    in_portions: bool
 
 
 class Reply(TypedDict, total=False):
     """The header of a reply.
 
-    For a decoded clip it has `rate` and `codec`; for a portion of a whole file `portion`, which is "begin" if those
-    before do not count; for a DecodeError its fields. It is empty after the last portion.
+    For a decoded clip it has `rate` and `codec`; for a portion `portion`, which is "begin" if those before do not
+    count; for a DecodeError its fields. It is empty after the last portion.
     """
 
     portion: Literal["begin", "more"]
@@ -88,11 +90,11 @@ def main(*, memory_bytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C.
     requests = sys.stdin.buffer
     replies = os.fdopen(os.dup(1), "wb")
-    os.write(1, READY)
-    # The decoding libraries print warnings about every damaged file.
+    # The decoding libraries print warnings about every damaged file. A parent that is gone by now is no news either.
     devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 1)
     os.dup2(devnull, 2)
+    os.write(1, READY)
+    os.dup2(devnull, 1)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     _limit_memory(memory_bytes)
     while lengths := requests.read(LENGTHS.size):
@@ -117,9 +119,10 @@ def _answer(request: Request, payload: bytes, *, reply: Callable[..., None]) -> 
     rules = audio.Rules(**request["rules"])
     sample_rate, segment = request["sample_rate"], request["segment"]
     try:
-        if segment is None:
+        if request["in_portions"]:
             portions.decode_in_portions(
                 source,
+                Segment.listed(**segment),
                 sample_rate=sample_rate,
                 begin=lambda: reply({"portion": "begin"}),
                 send=lambda samples: reply({"portion": "more"}, samples),
@@ -130,7 +133,8 @@ def _answer(request: Request, payload: bytes, *, reply: Callable[..., None]) -> 
         return {"cause": error.cause, "message": str(error), "transient": error.transient}, _NO_SAMPLES
     except MemoryError:
         # The limit is our own, so the file exceeds it each time.
-        message = "needs too much memory" if segment is None else "too long to decode at once; cut it into pieces"
+        at_once = "too long to decode at once; cut it into pieces"
+        message = "needs too much memory" if request["in_portions"] else at_once
         return {"cause": "crashed", "message": message, "transient": False}, _NO_SAMPLES
     except Exception as error:
         return {"cause": "crashed", "message": f"{type(error).__name__}: {error}", "transient": True}, _NO_SAMPLES

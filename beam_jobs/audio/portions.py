@@ -1,26 +1,36 @@
 """Decodes recordings of any length portion by portion, so that memory does not grow with the length."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
 from beam_jobs.audio import checks, decode, levels, readers, resample
-from beam_jobs.audio.sound import DecodeError, Samples, Segment
+from beam_jobs.audio.sound import DecodeError, Samples, Segment, Source
 
 # A day and a little more. Without a limit, a file of a few megabytes could claim years of silence.
 _LONGEST_S = 25 * 3600
 # A portion has about this many samples before resampling. The blocks of codecs are much shorter.
 _PORTION_SAMPLES = 2**18
+# FFmpeg's reader keeps what it decodes for a segment. A shorter one is not decoded a second time for that reason.
+_SHORT_SEGMENT_S = 600.0
+_WHOLE_FILE = Segment()
 
 
 def decode_in_portions(
-    path: str, *, sample_rate: int, begin: Callable[[], None], send: Callable[[np.ndarray], None]
+    source: Source,
+    segment: Segment = _WHOLE_FILE,
+    *,
+    sample_rate: int,
+    begin: Callable[[], None],
+    send: Callable[[np.ndarray], None],
 ) -> None:
-    """Decodes a whole file to the samples that `audio.decode_file` returns, and passes them on in portions.
+    """Decodes a file, or a segment of it, to the samples that `audio.decode_file` returns, and passes on portions.
 
     Args:
-        path: A local path.
+        source: A local path or the content of a file, as `readers.fetch` returns it.
+        segment: What to read of it.
         sample_rate: Rate to resample to, in Hz.
         begin: Called when a decoder begins. What another one sent before it failed does not count.
         send: Called with each portion, int16 (samples,).
@@ -42,21 +52,24 @@ def decode_in_portions(
         peak = max(peak, levels.peak(samples)) if samples.size else peak
         send(samples)
 
-    sound = readers.read(path, Segment(collect=collect))
+    is_short = segment.end_s is not None and segment.end_s - segment.start_s <= _SHORT_SEGMENT_S
+    sound = readers.read(source, segment if is_short else dataclasses.replace(segment, collect=collect))
     if not sound.samples.size:
-        raise DecodeError("too short", "no sample")
+        raise DecodeError("too short", f"no sample after {segment.start_s:g} s" if segment.start_s else "no sample")
     if latest is not None and latest.are_all_of(sound.samples):
         latest.finish()
     else:
         # Readers piece together the samples of rare files, such as several files that were joined, and keep them.
         begin()
-        sound = sound if latest is None else readers.read(path)
+        sound = sound if latest is None else readers.read(source, segment)
         pass_on(resample.to_int16(sound, sample_rate=sample_rate))
-    decode.check_phase(peak, channel_peak=lambda: _channel_peak(path))
+    decode.check_phase(peak, channel_peak=lambda: _channel_peak(source, segment))
 
 
-def _channel_peak(path: str) -> float:
-    """Returns the largest magnitude in the channels of a file."""
+def _channel_peak(source: Source, segment: Segment) -> float:
+    """Returns the largest magnitude in the channels of a segment."""
+    if segment.end_s is not None:
+        return float(readers.read(source, segment, loudest=True).samples.max())
     peaks = [0.0]
 
     class Peaks(_Unkept):
@@ -64,7 +77,7 @@ def _channel_peak(path: str) -> float:
             self._count(block, rate=rate)
             peaks.append(float(block.max()))
 
-    sound = readers.read(path, Segment(collect=Peaks), loudest=True)
+    sound = readers.read(source, dataclasses.replace(segment, collect=Peaks), loudest=True)
     return max(*peaks, float(sound.samples.max()))
 
 

@@ -118,6 +118,13 @@ class Segment:
     may_be_trimmed: bool = False
     collect: Callable[[], Samples] = dataclasses.field(default=Samples, compare=False)
 
+    @classmethod
+    def listed(cls, start_s: float | None, end_s: float | None, *, trimmed: bool | None) -> "Segment":
+        """Returns what to read of the file of a listed clip; see `beam_jobs.sources.Clip` for the arguments."""
+        if start_s is None or trimmed:
+            return cls()
+        return cls(start_s=start_s, end_s=end_s, may_be_trimmed=trimmed is None)
+
     def bounds(self, length_s: float) -> tuple[float, float]:
         """Returns where to start and stop reading a file of the given length, all in seconds."""
         if self.end_s is None:

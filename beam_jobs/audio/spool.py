@@ -16,10 +16,14 @@ class Spool:
     """The int16 samples of a recording, in memory if it is short and otherwise in a temporary file.
 
     The file has no name and vanishes with the process.
+
+    Args:
+        bytes_in_memory: A recording that takes more goes to the file; None for 32 MiB.
     """
 
-    def __init__(self):
-        self._file = tempfile.SpooledTemporaryFile(max_size=_BYTES_IN_MEMORY)  # noqa: SIM115 - closed by `__exit__`
+    def __init__(self, *, bytes_in_memory: int | None = None):
+        size = bytes_in_memory or _BYTES_IN_MEMORY
+        self._file = tempfile.SpooledTemporaryFile(max_size=size)  # noqa: SIM115 - closed by `close`
         self._size = 0
 
     def __len__(self) -> int:
@@ -29,6 +33,10 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forgets the samples."""
         with contextlib.suppress(OSError):  # What did not fit is written once more, and fails once more.
             self._file.close()
 

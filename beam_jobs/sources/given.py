@@ -41,7 +41,7 @@ def find(paths: Sequence[str]) -> Given:
     unreadable: dict[str, str] = {}
     left_out: Counter[str] = Counter()
     for path in paths:
-        if not _is_folder(path):
+        if not is_folder(path):
             if storage.is_remote(path) or os.path.isfile(path):
                 found.append(path)
             else:
@@ -59,7 +59,13 @@ def find(paths: Sequence[str]) -> Given:
     return Given(found, unreadable, nonzero(left_out))
 
 
-def _is_folder(path: str) -> bool:
+def is_folder(path: str) -> bool:
+    """Returns whether a path is that of a folder, not of a file.
+
+    Raises:
+        FileNotFoundError: There is nothing. The path is the only argument of the error.
+        OSError: The file system does not say.
+    """
     try:
         if storage.is_folder(path):
             return True

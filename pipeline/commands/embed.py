@@ -3,42 +3,140 @@
 import argparse
 import sys
 
+from components.errors import UserError
 from pipeline.commands import exit_status
 
 SUMMARY = "embed audio files with an exported model"
 
 DESCRIPTION = """\
-Embeds audio files with an exported SavedModel and writes a NumPy archive with the arrays path, embedding,
-and one per format. The files may have any length, any sample rate and any common codec. The embedding of a
-file is the mean over its sub-clips. Below a folder, the files are embedded whose suffix is that of audio or
-video, at any depth; hidden files are passed over, and what else is left out is counted."""
+Embeds sounds with an exported SavedModel and writes a table, a row a file or a window: file, start_s, end_s,
+embedding, and one embedding per format. The files may have any length, any sample rate and any common codec.
+
+A PATH is one of
+  * an audio file, whatever its suffix
+  * a folder: the files in it, at any depth, whose suffix is that of audio or video; hidden files are passed
+    over, and what else is left out is counted
+  * a manifest, path[,start,end][,labels] in CSV, or a folder with a manifest.csv: its rows, with their labels
+  * a folder with the lists of ESC-50 or AudioSet, or with examples of AudioExampleGen: their clips and labels
+
+A command that was stopped, even by SIGKILL, is continued by the same command, and then writes the same bytes as
+one that was not. Until the end, what is finished is in the folder FILE.parts.
+
+Files that cannot be decoded are named at the end and listed in a table beside the output, NAME.quarantined.csv.
+
+exit status: 0 if at least one file was embedded; 2 if none was, or if an argument is wrong; 3 if more were
+quarantined than --max-quarantine allows; 130, 143 or 129 if Ctrl-C, SIGTERM or SIGHUP stopped it."""
 
 EPILOG = """\
-example:
-  diptych embed --model runs/quickstart/artifacts/Exporter/saved_model/6 *.wav"""
+examples:
+  diptych embed --model runs/quickstart/artifacts/Exporter/saved_model/6 *.wav
+  diptych embed --model runs/tiny/artifacts/Exporter/saved_model/5 ~/recordings --windows --output windows.parquet"""
+
+_MOST_NAMED = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("--model", required=True, metavar="DIR", help="the SavedModel that `diptych run` named")
-    parser.add_argument("--output", default="embeddings.npz", metavar="FILE", help="default: embeddings.npz")
-    parser.add_argument("files", nargs="+", metavar="PATH", help="audio files, or folders of them")
+    parser.add_argument(
+        "--output",
+        default="embeddings.npz",
+        metavar="FILE",
+        help="a .parquet, .npz or .csv file; default: embeddings.npz",
+    )
+    parser.add_argument(
+        "--windows",
+        action="store_true",
+        help="write a row for each window of a file; by default one for each file, the mean over its windows",
+    )
+    parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="forget what a command that was stopped has finished of this output, and begin again",
+    )
+    parser.add_argument(
+        "--max-quarantine",
+        metavar="SHARE",
+        help="exit with status 3 if a larger share of the files is quarantined, e.g. 0 or 5%%; the output is written "
+        "all the same",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        default=8,
+        metavar="N",
+        help="windows that the model gets at a time; default: 8, which is fast on CPUs; GPUs need more, e.g. 128",
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="what to embed, see above")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Embeds the files and returns the exit status.
 
     Raises:
-        UserError: There is no such model or file, or the output cannot be written.
+        UserError: There is no such model or file, the output cannot be written, or nothing could be embedded.
     """
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     from beam_jobs import sources
-    from pipeline.serving import embed_files
+    from pipeline.console.progress import Display
+    from pipeline.runner import interrupts
+    from pipeline.serving.embedding import embed
+    from pipeline.serving.embedding.exported_model import ExportedModel
 
-    embedded = embed_files.embed_files(arguments.model, arguments.files, output=arguments.output)
-    for path, reason in embedded.quarantined.items():
-        print(f"diptych: {path} quarantined: {reason}", file=sys.stderr)
+    bound = _share(arguments.max_quarantine)
+    model = ExportedModel(arguments.model)
+    model.check()
+    display = Display(stderr=True)
+    try:
+        with interrupts.as_exceptions(), display.stage("embed") as progress:
+            embedded = embed.embed(
+                model,
+                arguments.paths,
+                output=arguments.output,
+                row="window" if arguments.windows else "clip",
+                restart=arguments.restart,
+                progress=progress,
+                batch_size=arguments.batch_size,
+            )
+    except interrupts.Interrupted as interrupt:
+        display.say(interrupt.message)
+        return interrupt.exit_status
+    for entry in embedded.quarantined[:_MOST_NAMED]:
+        print(f"diptych: {entry.sentence}", file=sys.stderr)
+    if len(embedded.quarantined) > _MOST_NAMED:
+        print(f"diptych: and {len(embedded.quarantined) - _MOST_NAMED:,} more", file=sys.stderr)
+    if embedded.quarantined:
+        print(f"diptych: {embedded.table} lists what was quarantined", file=sys.stderr)
     if embedded.left_out:
         print(f"diptych: left out {sources.describe(embedded.left_out)}", file=sys.stderr)
-    print(f"{embedded.count} files embedded, {len(embedded.quarantined)} quarantined, in {arguments.output}")
-    return exit_status.OK
+    print(f"{embedded.clips} files embedded, {len(embedded.quarantined)} quarantined, in {arguments.output}")
+    is_within = len(embedded.quarantined) <= bound * (embedded.clips + len(embedded.quarantined))
+    return exit_status.OK if is_within else exit_status.TOO_MANY_QUARANTINED
+
+
+def _positive(text: str) -> int:
+    """Parses a number of at least 1. Of a ValueError, the parser of the command line makes a sentence."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_positive.__name__ = "number"  # The sentence names the type by its function.
+
+
+def _share(text: str | None) -> float:
+    """Parses a share of the files: "0.05" or "5%"; None allows any.
+
+    Raises:
+        UserError: It is none.
+    """
+    if text is None:
+        return 1.0
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UserError(f"--max-quarantine {text} is not a share: give one from 0 to 1, or e.g. 5%.")
+    return share

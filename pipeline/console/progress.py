@@ -149,10 +149,11 @@ class Display:
 
     Args:
         console: Where to. Anything but a terminal gets plain lines.
+        stderr: Whether standard error is the default, and not standard output.
     """
 
-    def __init__(self, console: Console | None = None):
-        self.console = console or _TerminalConsole()
+    def __init__(self, console: Console | None = None, *, stderr: bool = False):
+        self.console = console or _TerminalConsole(stderr=stderr)
 
     def say(self, text: str) -> None:
         """Writes one line to the console and to the log file."""

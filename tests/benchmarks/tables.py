@@ -123,6 +123,30 @@ def embed_memory(result: dict) -> str:
     return table(header, rows) + "\n" + paragraph(note)
 
 
+def embedding(result: dict) -> str:
+    """Renders the speed of `diptych embed` next to that of its encoders alone, and its memory over the files."""
+    ways = {"equal": "equal clips", "mixed": "mixed files", "file_by_file": "equal clips, file by file"}
+    header = ["encoders of", "clips/s", "times real time", "share of the encoders' peak", "in processor time"]
+    rows = [
+        [
+            f"`{preset}`, {name}",
+            f"{speeds[way]['clips_per_s']:.3g}",
+            f"{speeds[way]['real_time']:,.0f}",
+            f"{100 * speeds[way]['share']:.0f} %",
+            f"{100 * speeds[way]['processor_share']:.0f} %",
+        ]
+        for preset, speeds in result["presets"].items()
+        for way, name in ways.items()
+    ]
+    peaks = (f"{row['peak_mib']:,} MiB for {int(files):,}" for files, row in result["memory"].items())
+    note = (
+        f"*Equal*: {result['equal']}. *Mixed*: {result['mixed']}. *Peak*: the encoders alone, full batches of windows "
+        f"in a loop. Peak memory of all processes with a small model and files of 1 s: {', '.join(peaks)} files. "
+        f"Measured on {_where(result)}"
+    )
+    return table(header, rows) + "\n" + paragraph(note)
+
+
 def _mib(row: dict | None, field: str) -> str:
     return f"{row[field]:,}" if row else "not measured"
 

@@ -13,8 +13,10 @@ from beam_jobs.audio.sound import Segment
 from tests import corpora
 from tests.beam_jobs.audio import media
 
+WHOLE_FILE = Segment()
 
-def decode(path, *, sample_rate=16000):
+
+def decode(path, segment=WHOLE_FILE, *, sample_rate=16000):
     """Returns the samples of a file that was decoded in portions, how many portions there were, and how many starts."""
     decoded, starts = [], []
 
@@ -22,7 +24,7 @@ def decode(path, *, sample_rate=16000):
         starts.append(True)
         decoded.clear()
 
-    portions.decode_in_portions(str(path), sample_rate=sample_rate, begin=begin, send=decoded.append)
+    portions.decode_in_portions(str(path), segment, sample_rate=sample_rate, begin=begin, send=decoded.append)
     return np.concatenate(decoded), len(decoded), len(starts)
 
 
@@ -56,6 +58,23 @@ def test_each_format_is_decoded_in_portions(tmp_path, small_portions, suffix):
     decoded, count, _ = decode(tmp_path / f"a.{suffix}")
     np.testing.assert_array_equal(decoded, audio.decode_file(tmp_path / f"a.{suffix}"))
     assert count > 10
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+@pytest.mark.parametrize("suffix", corpora.FORMATS)
+def test_a_segment_of_each_format(tmp_path, small_portions, monkeypatch, suffix, is_long):
+    monkeypatch.setattr(portions, "_SHORT_SEGMENT_S", 0.1 if is_long else 10.0)
+    corpora.write_format(tmp_path / f"a.{suffix}", seconds=2.0)
+    for start_s, end_s in ((0.0, 0.5), (0.7, 1.6), (1.5, 9.0)):
+        decoded, _, _ = decode(tmp_path / f"a.{suffix}", Segment.listed(start_s, end_s, trimmed=False))
+        expected = audio.decode_file(tmp_path / f"a.{suffix}", start_s=start_s, end_s=end_s)
+        np.testing.assert_array_equal(decoded, expected)
+
+
+def test_a_segment_behind_the_end_has_no_sample(tmp_path):
+    corpora.write_tone(tmp_path / "a.wav")
+    with pytest.raises(audio.DecodeError, match="no sample after 5 s"):
+        decode(tmp_path / "a.wav", Segment.listed(5.0, 6.0, trimmed=False))
 
 
 @pytest.mark.parametrize("suffix", corpora.FORMATS)

@@ -1,5 +1,8 @@
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,13 +10,11 @@ import soundfile
 import tensorflow as tf
 from etils import epath
 
-from beam_jobs.audio.spool import Spool
-from components.embedding_info import EmbeddingInfo
 from models import subclips
 from pipeline import checksums, cli
-from pipeline.serving import embed_files
 from tests import corpora, users
 from tests.corpora import ODD_NAME
+from tests.processes import decoders_of, wait_until
 
 
 def test_each_file_becomes_a_row(model, exported, tmp_path, capsys):
@@ -24,7 +25,8 @@ def test_each_file_becomes_a_row(model, exported, tmp_path, capsys):
     assert cli.main(["embed", "--model", exported, "--output", str(output), str(tmp_path / "in")]) == 0
     printed = capsys.readouterr()
     assert "2 files embedded, 0 quarantined" in printed.out
-    assert printed.err == "diptych: left out 1 file that ends in .txt\n"
+    assert printed.err.endswith("diptych: left out 1 file that ends in .txt\n")
+    assert ", files 2/2, speed " in printed.err
     with np.load(output) as rows:
         assert [path.rsplit("/", 1)[1] for path in rows["path"]] == ["a.wav", "b.flac"]
         assert rows["embedding"].shape == (2, 32)
@@ -44,23 +46,40 @@ def test_the_model_the_files_and_the_output_may_have_any_name(exported, tmp_path
         assert rows["path"].tolist() == [str(folder / "in" / "[a]*.wav")]
 
 
-@pytest.mark.parametrize("samples", [8000 + 31 * 4000, 8000 + 32 * 4000, 8000 + 32 * 4000 + 1, 300_000])
-def test_a_long_file_is_embedded_in_parts_with_the_same_mean(model, exported, samples):
-    info = EmbeddingInfo.read(epath.Path(exported))
-    noise = np.random.default_rng(0).integers(-3000, 3000, samples).astype(np.int16)
-    signatures, seen = tf.saved_model.load(exported).signatures, []
+def test_long_files_have_the_embeddings_of_the_signatures(exported, tmp_path):
+    sounds = {}
+    for samples in (8000 + 31 * 4000, 8000 + 32 * 4000, 8000 + 32 * 4000 + 1, 300_000):
+        noise = np.random.default_rng(samples).integers(-3000, 3000, samples).astype(np.int16)
+        sounds[str(tmp_path / f"{samples}.wav")] = tf.constant(noise[None] / 32768, tf.float32)
+        soundfile.write(tmp_path / f"{samples}.wav", noise, 16000)
+    signatures = tf.saved_model.load(exported).signatures
+    for output, flags in (("clips.npz", []), ("windows.npz", ["--windows"])):
+        arguments = ["--model", exported, "--output", tmp_path / output, *sounds, *flags]
+        assert cli.main(["embed", *map(str, arguments)]) == 0
+        signature = signatures["windows" if flags else "serving_default"]
+        with np.load(tmp_path / output) as rows:
+            for path, sound in sounds.items():
+                expected = signature(audio=sound)
+                for name in ("embedding", "waveform", "log_mel"):
+                    values = expected[name][0] if flags else expected[name]
+                    np.testing.assert_allclose(rows[name][rows["path"] == path], values, rtol=1e-3, atol=1e-4)
 
-    def embed(part, *, signature):
-        seen.append(len(part))
-        outputs = signatures[signature](audio=tf.constant(part[None] / 32768, tf.float32))
-        return {name: values.numpy()[0] for name, values in outputs.items()}
 
-    with Spool() as spool:
-        spool.append(noise)
-        embedded = embed_files._embed_in_portions(spool, embed=embed, info=info)
-    assert max(seen) <= 8000 + 31 * 4000
-    expected = subclips.embed_clips(model, noise[None].astype(np.float32) / 32768)
-    np.testing.assert_allclose(embedded["embedding"], expected["embedding"][0], rtol=1e-3, atol=1e-4)
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
+def test_a_stopped_command_says_that_the_same_command_continues(exported, tmp_path, number, status):
+    long = corpora.write_silence(tmp_path / "long.wav", hours=6)
+    output = tmp_path / "x.csv"
+    command = [sys.executable, "-m", "pipeline.cli", "embed", "--model", exported, "--output", output, long]
+    process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: decoders_of(process.pid))
+    process.send_signal(number)
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == status
+    assert "nothing incomplete was published, and the same command continues from here" in error
+    assert "Traceback" not in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.wav", "x.csv.parts"]
 
 
 @pytest.mark.parametrize(
@@ -74,10 +93,20 @@ def test_a_long_file_is_embedded_in_parts_with_the_same_mean(model, exported, sa
         (["--model", "{model}", "--output", "{empty}", "{audio}"], "is not a file in a folder that"),
         (["--model", "/" + 300 * "x", "{audio}"], "is not a SavedModel from Diptych"),
         (["--model", "{model}", "/" + 300 * "x"], "There is no file /xxx"),
-        (["--model", "{model}", "--output", "{empty}/" + 300 * "x", "{audio}"], "cannot be written (File name too"),
+        (
+            ["--model", "{model}", "--output", "{empty}/" + 300 * "x" + ".npz", "{audio}"],
+            "cannot be written (File name too",
+        ),
+        (
+            ["--model", "{model}", "--output", "x.pkl", "{audio}"],
+            "x.pkl: give a name that ends in one of .parquet, .npz",
+        ),
+        (["--model", "{model}", "--max-quarantine", "7", "{audio}"], "--max-quarantine 7 is not a share"),
+        (["--model", "{model}", "--max-quarantine", "%", "{audio}"], "--max-quarantine % is not a share"),
     ],
 )
-def test_wrong_input_is_one_sentence(exported, tmp_path, capsys, arguments, message):
+def test_wrong_input_is_one_sentence(exported, tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("no audio")
     corpora.write_tone(tmp_path / "a.wav")
@@ -88,9 +117,9 @@ def test_wrong_input_is_one_sentence(exported, tmp_path, capsys, arguments, mess
         "audio": tmp_path / "a.wav",
     }
     assert cli.main(["embed", *(argument.format(**places) for argument in arguments)]) == 2
-    error = capsys.readouterr().err.strip()
-    assert message in error
-    assert error.count("\n") == 0
+    error = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("embed: ")]
+    assert len(error) == 1
+    assert message in error[0]
 
 
 def flip(file):
@@ -198,3 +227,22 @@ def test_a_folder_without_audio_says_what_it_holds(exported, tmp_path, capsys):
         f"There is no file in {tmp_path}/in that is audio (only 2 files that end in .txt, 1 file that ends in .pdf)"
     )
     assert expected in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_killed_command_ends_with_the_same_bytes(exported, tmp_path):
+    for i in range(1100):  # Three groups.
+        corpora.write_tone(tmp_path / "in" / f"{i:04d}.wav", seconds=0.05 + i % 9 / 10, hertz=200.0 + i)
+    command = [sys.executable, "-m", "pipeline.cli", "embed", "--model", exported, "--windows", tmp_path / "in"]
+    outputs = [tmp_path / name / "x.parquet" for name in ("whole", "killed")]
+    for output in outputs:
+        output.parent.mkdir()
+    subprocess.run([*map(str, command), "--output", str(outputs[0])], check=True)
+    for lines in (2, 3):
+        process = subprocess.Popen([*map(str, command), "--output", str(outputs[1])])
+        journal = outputs[1].parent / "x.parquet.parts" / "journal.jsonl"
+        wait_until(lambda lines=lines, file=journal: file.exists() and file.read_bytes().count(b"\n") >= lines)
+        process.kill()
+        process.wait()
+    subprocess.run([*map(str, command), "--output", str(outputs[1])], check=True)
+    assert corpora.contents(outputs[0].parent) == corpora.contents(outputs[1].parent)

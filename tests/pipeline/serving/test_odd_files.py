@@ -1,5 +1,6 @@
 """Odd files among good ones: none costs `diptych embed` the others."""
 
+import csv
 import os
 import shutil
 import signal
@@ -16,13 +17,14 @@ from components.exporter import saved_model
 from models import dual, subclips
 from models.config import ModelConfig
 from pipeline import cli
-from pipeline.serving import embed_files
+from pipeline.commands import exit_status
+from pipeline.serving.embedding import decoding
 from tests import corpora, users
 from tests.processes import decoders_of, signal_readers
 
 
 def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(embed_files, "_RULES", audio.Rules(timeout_s=2.0))
+    monkeypatch.setattr(decoding, "RULES", audio.Rules(timeout_s=2.0))
     folder = tmp_path / "in"
     corpora.write_tone(folder / "1.wav", seconds=0.7)
     reasons = {}
@@ -49,7 +51,8 @@ def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeyp
         signal_readers(folder / "h.wav", signal.SIGSTOP, times=1),
     ]
     paths = [str(path) for path in sorted(folder.iterdir())]
-    assert cli.main(["embed", "--model", exported, "--output", str(tmp_path / "x.npz"), *paths]) == 0
+    command = ["embed", "--model", exported, "--output", str(tmp_path / "x.npz"), "--max-quarantine", "72%", *paths]
+    assert cli.main(command) == exit_status.TOO_MANY_QUARANTINED
     for thread in threads:
         thread.join()
     printed = capsys.readouterr()
@@ -57,6 +60,11 @@ def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeyp
     lines = [line for line in printed.err.splitlines() if " quarantined: " in line]
     for (path, reason), line in zip(sorted(reasons.items()), sorted(lines), strict=True):
         assert line.startswith(f"diptych: {path} quarantined: {reason}")
+    assert f"diptych: {tmp_path}/x.quarantined.csv lists what was quarantined" in printed.err
+    with (tmp_path / "x.quarantined.csv").open() as file:
+        table = {row["file"]: f"{row['cause']}: {row['message']}" for row in csv.DictReader(file)}
+    assert table.keys() == reasons.keys()
+    assert all(table[path].startswith(reason) for path, reason in reasons.items())
     with np.load(tmp_path / "x.npz") as rows:
         assert [path.rsplit("/")[-1] for path in rows["path"]] == ["1.wav", "i.wav", "j.wav"]
         np.testing.assert_array_equal(rows["embedding"][0], rows["embedding"][2])

@@ -1,0 +1,120 @@
+"""Decodes files in several processes, ahead of who embeds them, and hands them on in order."""
+
+import collections
+import concurrent.futures
+import os
+import threading
+from collections.abc import Iterable, Iterator
+
+from beam_jobs import audio, sources
+from beam_jobs.audio import readers
+from beam_jobs.audio.decoder import Decoder
+from beam_jobs.audio.spool import Spool
+
+RULES = audio.Rules(timeout_s=60.0)
+# Decoding takes 0.1 GiB for files of any length, and more for a few rare ones.
+_DECODER_BYTES = 4 * 2**30
+_MOST_PROCESSES = 8
+# So many files are waiting or being decoded, which is enough for a batch of files of one window each.
+_FILES_AHEAD = 64
+# While so much decoded sound waits, none but the next file is begun. A recording of more than 4 minutes goes to the
+# temporary folder.
+_BYTES_AHEAD = 2**25
+_SPOOL_BYTES = 2**23
+_SAMPLE_BYTES = 2
+
+
+class Decoders:
+    """Decodes clips in several child processes. Close it, or use it as a context manager.
+
+    Args:
+        sample_rate: Rate to resample to, in Hz.
+        processes: Their number; None for half the cores, which leaves the others to the model.
+    """
+
+    def __init__(self, *, sample_rate: int, processes: int | None = None):
+        cores = len(os.sched_getaffinity(0))
+        self._threads = concurrent.futures.ThreadPoolExecutor(
+            processes or min(_MOST_PROCESSES, max(2, cores // 2)), thread_name_prefix="decode"
+        )
+        self._sample_rate = sample_rate
+        self._of_thread = threading.local()
+        self._decoders: list[Decoder] = []
+        self._changed = threading.Condition()
+        self._bytes = 0
+        self._next = 0
+        self._is_closed = False
+
+    def __enter__(self) -> "Decoders":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        # A process that is asked to stop does not wait for the files that are being decoded.
+        wait = kind is None or issubclass(kind, Exception)
+        self._threads.shutdown(wait=wait, cancel_futures=True)
+        if wait:
+            for decoder in self._decoders:
+                decoder.close()
+
+    def decode(self, clips: Iterable[sources.Clip]) -> Iterator[tuple[sources.Clip, Spool | audio.DecodeError]]:
+        """Yields every clip with its sound, or with the error if it cannot be decoded, in order.
+
+        A sound is closed when the next one is asked for. Call it once at a time.
+
+        Args:
+            clips: Each with the place of its file as `path`.
+        """
+        self._next = 0
+        waiting: collections.deque[tuple[sources.Clip, concurrent.futures.Future]] = collections.deque()
+        for number, clip in enumerate(clips):
+            waiting.append((clip, self._threads.submit(self._decode_in_turn, clip, number)))
+            if len(waiting) == _FILES_AHEAD:
+                yield from self._take(*waiting.popleft())
+        while waiting:
+            yield from self._take(*waiting.popleft())
+
+    def _take(
+        self, clip: sources.Clip, future: concurrent.futures.Future
+    ) -> Iterator[tuple[sources.Clip, Spool | audio.DecodeError]]:
+        sound = future.result()
+        try:
+            yield clip, sound
+        finally:
+            with self._changed:
+                self._next += 1
+                if isinstance(sound, Spool):
+                    self._bytes -= len(sound) * _SAMPLE_BYTES
+                    sound.close()
+                self._changed.notify_all()
+
+    def _decode_in_turn(self, clip: sources.Clip, number: int) -> Spool | audio.DecodeError | None:
+        """Decodes a clip when there is room for it, or when it is the next one that is needed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed or self._bytes < _BYTES_AHEAD or number == self._next)
+            if self._is_closed:
+                return None
+        sound = self._decode(clip)
+        if isinstance(sound, Spool):
+            with self._changed:
+                self._bytes += len(sound) * _SAMPLE_BYTES
+        return sound
+
+    def _decode(self, clip: sources.Clip) -> Spool | audio.DecodeError:
+        spool = Spool(bytes_in_memory=_SPOOL_BYTES)
+        try:
+            source = readers.fetch(clip.path, timeout_s=RULES.timeout_s)
+            self._decoder().decode_file(source, spool, start_s=clip.start_s, end_s=clip.end_s, trimmed=clip.trimmed)
+            return spool
+        except audio.DecodeError as error:
+            spool.close()
+            return error
+
+    def _decoder(self) -> Decoder:
+        """Returns the decoder of this thread."""
+        if not hasattr(self._of_thread, "decoder"):
+            self._of_thread.decoder = Decoder(sample_rate=self._sample_rate, rules=RULES, memory_bytes=_DECODER_BYTES)
+            self._decoders.append(self._of_thread.decoder)
+        return self._of_thread.decoder

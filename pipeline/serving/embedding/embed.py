@@ -1,0 +1,176 @@
+"""Embeds sounds group by group, and writes the embeddings to one file."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import itertools
+import pathlib
+from collections.abc import Generator, Iterator, Sequence
+
+from beam_jobs import audio, sources
+from beam_jobs.embedding import windows
+from beam_jobs.embedding.embedder import Embedder, Loader
+from beam_jobs.embedding.info import RowKind
+from components import base, file_errors
+from components.errors import UserError
+from pipeline.serving.embedding import inputs, journal, outputs, part, quarantine, stored
+from pipeline.serving.embedding.decoding import Decoders
+from pipeline.serving.embedding.inputs import Group, Inputs
+from pipeline.serving.embedding.journal import Journal, Parameters, Record
+from pipeline.serving.embedding.meter import Meter
+from pipeline.serving.embedding.quarantine import Entry
+
+BATCH_SIZE = 8
+"""Windows in a batch. On CPUs, where the caches hold what so few of them take, small encoders then are fastest."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """The result of `embed`.
+
+    Attributes:
+        clips: Number of files, segments and stored clips that were embedded.
+        quarantined: What could not be embedded.
+        table: The file that lists it.
+        left_out: What it is -> number of files below the folders that are not read, see `sources.describe`.
+    """
+
+    clips: int
+    quarantined: Sequence[Entry]
+    table: pathlib.Path
+    left_out: dict[str, int]
+
+
+def embed(
+    model: Loader,
+    paths: Sequence[str],
+    *,
+    output: str,
+    row: RowKind,
+    restart: bool,
+    progress: base.Progress,
+    batch_size: int = BATCH_SIZE,
+) -> Embedded:
+    """Embeds what the paths name, and writes the embeddings to a file.
+
+    A call that was stopped at any moment is continued by the same call, which then writes the same bytes as one that
+    was not stopped.
+
+    Args:
+        model: What embeds.
+        paths: See `inputs.find`.
+        output: The file; its suffix is one of `outputs.WRITERS`.
+        row: Whether each window becomes a row, or the mean over those of a clip.
+        restart: Whether to forget what an earlier call with other arguments has finished.
+        progress: Gets the progress.
+        batch_size: Windows that the model gets at a time.
+
+    Raises:
+        UserError: Something that is needed does not exist, nothing could be embedded, the output cannot be written, or
+            an earlier call with other arguments has begun to write it.
+    """
+    target = outputs.check(output, inputs=paths)
+    found = inputs.find(paths)
+    parameters = Parameters(
+        model=model.digest(),
+        inputs=found.digest,
+        clips=sum(map(len, found.groups)),
+        row=row,
+        batch_size=batch_size,
+        tensorflow=importlib.metadata.version("tensorflow"),
+    )
+    with (
+        file_errors.as_user_errors(place=output),
+        journal.opened(target, parameters, restart=restart) as finished,
+    ):
+        if len(finished.records) < len(found.groups):
+            _embed_groups(found.groups, model.load(), finished, parameters=parameters, progress=progress)
+        embedded = _publish(target, found, finished)
+        finished.remove()
+    if not embedded.clips:
+        raise UserError(
+            f"None of the {parameters.clips:,} files could be decoded ({embedded.table} says why): give at least one "
+            "audio file."
+        )
+    return embedded
+
+
+def _publish(target: pathlib.Path, found: Inputs, finished: Journal) -> Embedded:
+    """Writes the output and the table of what could not be embedded."""
+    clips = sum(record.clips for record in finished.records)
+    of_groups = (entry for record in finished.records for entry in record.quarantined)
+    quarantined = [*map(quarantine.of_listing, found.quarantined), *of_groups]
+    table = quarantine.table_of(target)
+    quarantine.write(table, quarantined)
+    if clips:
+        parts = part.Parts(files=finished.parts, rows=sum(record.rows for record in finished.records))
+        outputs.write(target, parts, temporary=finished.temporary, has_labels=found.has_labels)
+    return Embedded(clips=clips, quarantined=quarantined, table=table, left_out=found.left_out)
+
+
+def _embed_groups(
+    groups: Sequence[Group], embedder: Embedder, finished: Journal, *, parameters: Parameters, progress: base.Progress
+) -> None:
+    """Embeds the groups that are not finished yet."""
+    start = len(finished.records)
+    rate = embedder.framing.sample_rate
+    meter = Meter(
+        progress,
+        total_bytes=sum(sum(group.sizes) for group in groups),
+        done_bytes=sum(sum(group.sizes) for group in groups[:start]),
+        clips=sum(map(len, groups)),
+        done_clips=sum(map(len, groups[:start])),
+        sample_rate=rate,
+    )
+    with (
+        Decoders(sample_rate=rate) as decoders,
+        contextlib.closing(_sounds(groups[start:], decoders, sample_rate=rate)) as sounds,
+    ):
+        for number, group in enumerate(groups[start:], start):
+            of_group = zip(group.sizes, itertools.islice(sounds, len(group)), strict=True)
+            record = _embed_group(of_group, embedder, finished.part(number), parameters=parameters, meter=meter)
+            finished.finish(record)
+
+
+_Sound = tuple[sources.Clip, windows.Sound | audio.DecodeError]
+
+
+def _sounds(groups: Sequence[Group], decoders: Decoders, *, sample_rate: int) -> Generator[_Sound, None, None]:
+    """Yields the sounds of all groups in order. Files are decoded ahead, also those of the next group."""
+    for file, run in itertools.groupby(groups, key=lambda group: group.file):
+        if file:
+            yield from stored.read(list(run), sample_rate=sample_rate)
+        else:
+            yield from decoders.decode(itertools.chain.from_iterable(group.clips for group in run))
+
+
+def _embed_group(
+    sounds: Iterator[tuple[int, _Sound]],
+    embedder: Embedder,
+    path: pathlib.Path,
+    *,
+    parameters: Parameters,
+    meter: Meter,
+) -> Record:
+    """Embeds the sounds of a group, each with its size in bytes, and writes their rows."""
+    quarantined: list[Entry] = []
+
+    def decoded() -> Iterator[tuple[tuple[sources.Clip, int], windows.Sound]]:
+        for size, (clip, sound) in sounds:
+            if isinstance(sound, audio.DecodeError):
+                quarantined.append(quarantine.of_error(clip, sound))
+                meter.add(size=size, samples=0)
+            else:
+                yield (clip, size), sound
+
+    with part.Writer(path, dims=embedder.dims, framing=embedder.framing, row=parameters.row) as writer:
+        for piece in windows.embed(decoded(), embedder, batch_size=parameters.batch_size):
+            clip, size = piece.key
+            writer.add(clip, piece)
+            if piece.is_last:
+                meter.add(size=size, samples=piece.samples)
+            else:
+                samples = int(piece.starts[-1])
+                meter.show(bytes_within=size * samples / piece.samples, samples_within=samples)
+    seconds = writer.samples / embedder.framing.sample_rate
+    return Record(rows=writer.rows, clips=writer.clips, seconds=seconds, quarantined=tuple(quarantined))

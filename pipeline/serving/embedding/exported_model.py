@@ -1,0 +1,120 @@
+"""Loads a SavedModel that the Exporter wrote, and says what is wrong with it."""
+
+import dataclasses
+import errno
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from etils import epath
+
+from beam_jobs import error_text, storage
+from beam_jobs.embedding.embedder import Embedder, Framing
+from components import file_errors
+from components.embedding_info import EmbeddingInfo
+from components.errors import DamagedFile, UserError
+from pipeline import checksums, digests
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportedModel:
+    """A `beam_jobs.embedding.embedder.Loader` of a SavedModel that the Exporter wrote or the Pusher copied.
+
+    Attributes:
+        folder: The SavedModel.
+    """
+
+    folder: str
+    name: str = "trained"
+
+    def check(self) -> None:
+        """Compares all its files with their checksums, if it has any. Imports no TensorFlow.
+
+        Raises:
+            UserError: The folder is not a SavedModel that the Exporter wrote.
+            DamagedFile: It was one.
+            OSError: It cannot be read.
+        """
+        folder = epath.Path(os.path.abspath(self.folder))
+        altered = checksums.altered_file(folder)
+        if altered:
+            checksums.mark_as_altered(folder, altered)  # So that `diptych run` writes it again.
+            path = os.path.join(self.folder, altered)
+            raise _damaged(f"{path} is not as the Exporter wrote it", path=path)
+        self._info()
+
+    def digest(self) -> str:
+        return digests.content_digest(epath.Path(self.folder))
+
+    def load(self) -> Embedder:
+        # Imported here so that wrong arguments are reported before the seconds that TensorFlow takes to load.
+        import tensorflow as tf
+
+        try:
+            with storage.without_wildcards(self.folder) as readable:
+                loaded = tf.saved_model.load(readable)
+        except Exception as error:  # TensorFlow raises errors of many types for damaged files.
+            raise _load_error(self.folder, error) from error
+        return _LoadedModel(loaded, info=self._info())
+
+    def _info(self) -> EmbeddingInfo:
+        folder = pathlib.Path(self.folder)
+        try:
+            os.stat(folder / "saved_model.pb")
+            return EmbeddingInfo.read(folder)
+        except DamagedFile as error:
+            raise _damaged(str(error), path=error.path) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                raise
+        raise UserError(
+            f"--model {folder} is not a SavedModel from Diptych: give the folder that `diptych run` prints last."
+        )
+
+
+class _LoadedModel:
+    """An `Embedder`."""
+
+    def __init__(self, loaded: "tf.Module", *, info: EmbeddingInfo):
+        self.framing = Framing(
+            sample_rate=info.sample_rate, window_samples=info.crop_samples, hop_samples=info.stride_samples
+        )
+        self.dims = info.dims
+        self._loaded = loaded  # Its variables live as long as it does.
+        self._signature = loaded.signatures["serving_default"]
+
+    def embed(self, windows: np.ndarray) -> Mapping[str, np.ndarray]:
+        # Imported here for the reason in `ExportedModel.load`; it is loaded by now.
+        import tensorflow as tf
+
+        # A window is as long as a crop, so that the mean over its only sub-clip is its embedding.
+        outputs = self._signature(audio=tf.constant(windows))
+        return {name: outputs[name].numpy() for name in self.dims}
+
+
+def _damaged(what: str, *, path: str) -> DamagedFile:
+    return DamagedFile(f"--model: {what}: copy it again, or repeat the `diptych run` that wrote it.", path=path)
+
+
+def _load_error(saved_model: str, error: Exception) -> UserError:
+    """Returns the error of a SavedModel that TensorFlow cannot load: it is damaged, unless the error says otherwise."""
+    # Imported here for the reason in `ExportedModel.load`; it is loaded by now.
+    import tensorflow as tf
+
+    reason = error_text.first_line(error)
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        return UserError(
+            f"--model {saved_model} does not fit into memory ({reason}): free some, or use another machine."
+        )
+    if "Op type not registered" in str(error):
+        return UserError(
+            f"--model {saved_model} has an operation that TensorFlow {tf.__version__} lacks ({reason}): install the "
+            "version that `diptych run` exported it with, or copy it again."
+        )
+    unreadable = file_errors.as_user_error(error, place=saved_model)
+    return unreadable or _damaged(f"{saved_model} cannot be loaded ({reason})", path=saved_model)

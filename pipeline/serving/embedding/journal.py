@@ -1,0 +1,207 @@
+"""The finished groups of an output, in the folder `OUTPUT.parts` beside it.
+
+    journal.jsonl    what decides the result, then a line for each finished group, in order
+    00000.arrow ...  the rows of a group, see `part`
+    lock             keeps a second process out
+
+A group is finished once its line is written, which is after its rows are. Whatever else is in the folder is written
+again.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+from beam_jobs.embedding.info import RowKind
+from components.errors import UserError
+from pipeline import file_lock
+from pipeline.serving.embedding.quarantine import Entry
+
+_FILE = "journal.jsonl"
+_LOCK = "lock"
+_VERSION = 1
+"""Raised when the same command would give other rows than before."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """What decides the result.
+
+    Attributes:
+        model: Digest of the embedder.
+        inputs: Digest of what is embedded, see `Inputs.digest`.
+        clips: Number of clips.
+        row: See `RowKind`.
+        batch_size: Windows in a batch, because the vectors' last digits depend on it.
+        tensorflow: Its version.
+        version: See `_VERSION`.
+    """
+
+    model: str
+    inputs: str
+    clips: int
+    row: RowKind
+    batch_size: int
+    tensorflow: str
+    version: int = _VERSION
+
+
+_NAMES = {
+    "model": "the model",
+    "inputs": "the files",
+    "clips": "their number",
+    "row": "--windows",
+    "batch_size": "--batch-size",
+    "tensorflow": "the version of TensorFlow",
+    "version": "the version of Diptych",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """A finished group.
+
+    Attributes:
+        rows: Number of its rows.
+        clips: Number of clips in them.
+        seconds: How long these clips are together.
+        quarantined: What could not be embedded.
+    """
+
+    rows: int
+    clips: int
+    seconds: float
+    quarantined: tuple[Entry, ...] = ()
+
+
+class Journal:
+    """The finished groups of an output. `opened` opens it.
+
+    Attributes:
+        folder: Where it is.
+        records: Those of the finished groups.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, records: Sequence[Record]):
+        self.folder = folder
+        self.records = list(records)
+
+    @property
+    def parts(self) -> list[pathlib.Path]:
+        """The files of the finished groups."""
+        return [self.part(number) for number in range(len(self.records))]
+
+    @property
+    def temporary(self) -> pathlib.Path:
+        """Where to write the output until it is whole."""
+        return self.folder / "output.new"
+
+    def part(self, number: int) -> pathlib.Path:
+        """Returns where the rows of a group are."""
+        return self.folder / f"{number:05d}.arrow"
+
+    def finish(self, record: Record) -> None:
+        """Notes that the next group is finished, whose part is on the disk."""
+        with (self.folder / _FILE).open("ab") as file:
+            file.write(json.dumps(dataclasses.asdict(record)).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.records.append(record)
+
+    def remove(self) -> None:
+        """Removes all files and the folder. First the journal, so that no half of it is ever taken for the whole."""
+        (self.folder / _FILE).unlink()
+        _clear(self.folder)
+        (self.folder / _LOCK).unlink()
+        with contextlib.suppress(OSError):  # Another process already waits there, or a user has put a file there.
+            self.folder.rmdir()
+
+
+@contextlib.contextmanager
+def opened(output: pathlib.Path, parameters: Parameters, *, restart: bool) -> Iterator[Journal]:
+    """Yields the journal of an output, and keeps other processes out until the block ends.
+
+    Args:
+        output: What is to be written.
+        parameters: What decides the result.
+        restart: Whether to forget what a command with other parameters has finished.
+
+    Raises:
+        UserError: Another process writes the output, or another command has begun to and was stopped.
+    """
+    folder = output.with_name(f"{output.name}.parts")
+    with _locked(folder / _LOCK, output=output):
+        journal = folder / _FILE
+        lines = [] if restart else _lines(journal)
+        if lines:
+            _check_same(lines[0], parameters, folder=folder)
+            records = [_record(line) for line in lines[1:]]
+            # What a killed process has not written to its end must not precede the next line.
+            os.truncate(journal, sum(len(line) + 1 for line in lines))
+        else:
+            records = []
+            _clear(folder)
+            unfinished = journal.with_suffix(".new")
+            unfinished.write_text(json.dumps(dataclasses.asdict(parameters)) + "\n")
+            unfinished.replace(journal)
+        yield Journal(folder, records=records)
+
+
+def _lines(journal: pathlib.Path) -> list[bytes]:
+    """Returns the lines of a journal that are written to their end."""
+    try:
+        return journal.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+
+
+def _record(line: bytes) -> Record:
+    fields = json.loads(line)
+    return Record(**{**fields, "quarantined": tuple(Entry(*entry) for entry in fields["quarantined"])})
+
+
+def _check_same(line: bytes, parameters: Parameters, *, folder: pathlib.Path) -> None:
+    try:
+        found = dict(json.loads(line))
+    except (TypeError, ValueError):
+        raise UserError(f"{folder / _FILE} is damaged: give --restart to discard {folder} and begin again.") from None
+    expected = dataclasses.asdict(parameters)
+    other = [_NAMES[name] for name in expected if found.get(name) != expected[name]]
+    if other:
+        raise UserError(
+            f"{folder} holds what another command has finished of this output, with other parameters "
+            f"({', '.join(other)}): repeat that command to continue it, or give --restart to discard it."
+        )
+
+
+def _clear(folder: pathlib.Path) -> None:
+    """Removes the parts and what a killed process left unfinished."""
+    for path in folder.iterdir():
+        if path.suffix in (".arrow", ".new"):
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _locked(file: pathlib.Path, *, output: pathlib.Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock.held(file))
+        except file_lock.HeldError as error:
+            raise UserError(
+                f"Another diptych embed ({error}) is writing {output}: wait for it, stop it, or give this one another "
+                "--output."
+            ) from error
+        except file_lock.NoLocksError as error:
+            raise UserError(
+                f"The file system of --output {output} has no record locks ({error}), which keep a second process "
+                "out: give a file on a local disk, or mount the file system with locks."
+            ) from error
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            raise UserError(f"--output {output} cannot be written ({error.strerror}): name another file.") from error
+        yield
