@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from components import file_errors
 from components.errors import UserError
 from pipeline import tensorflow_settings, user_settings
-from pipeline.commands import config, embed, exit_status, import_panns, run, status, train
+from pipeline.commands import classify, config, embed, evaluate, exit_status, import_panns, run, search, status, train
 
 COMMANDS: Mapping[str, types.ModuleType] = {
     "run": run,
@@ -18,6 +18,9 @@ COMMANDS: Mapping[str, types.ModuleType] = {
     "config": config,
     "status": status,
     "embed": embed,
+    "evaluate": evaluate,
+    "search": search,
+    "classify": classify,
     "import-panns": import_panns,
 }
 """The modules of the commands in the order of `diptych --help`; see `pipeline.commands`."""

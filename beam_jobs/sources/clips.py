@@ -11,7 +11,7 @@ from etils import epath
 
 from beam_jobs import storage
 
-LAYOUTS = ("tfds", "manifest", "esc50", "audioset", "folder")
+LAYOUTS = ("tfds", "manifest", "esc50", "audioset", "folder", "class_folders")
 
 
 class SourceError(ValueError):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from etils import epath
 
-from beam_jobs.sources import audioset, esc50, files, lists, manifest, suffixes
+from beam_jobs.sources import audioset, class_folders, esc50, files, lists, manifest, suffixes
 from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, describe, nonzero
 from beam_jobs.sources.files import Found
 from beam_jobs.sources.lists import Lists
@@ -74,7 +74,7 @@ def _list_audio(folder: epath.Path, *, layout: str) -> Listing:
         raise SourceError(_no_audio(folder, found))
     audio, misnamed_audio = _partition_utf8(found.audio)
     tables, misnamed_tables = _partition_utf8(found.tables)
-    of = Lists((), (), ()) if layout == "folder" else lists.find(folder, tables)
+    of = Lists((), (), ()) if layout in ("folder", class_folders.LAYOUT) else lists.find(folder, tables)
     ignored = nonzero({"CSV lists whose name is not UTF-8": len(misnamed_tables)})
     if layout == "esc50" or (layout == "auto" and of.esc50):
         used = _only(folder, of.esc50) if of.esc50 else esc50.TABLE
@@ -82,11 +82,13 @@ def _list_audio(folder: epath.Path, *, layout: str) -> Listing:
     elif layout == "audioset" or (layout == "auto" and of.segments):
         listing = audioset.list_clips(folder, audio, segment_lists=of.segments, class_lists=of.classes)
         read = [*of.segments, *of.classes[:1]]
+    elif layout == class_folders.LAYOUT:
+        listing, read = class_folders.list_clips(folder, audio, repeated=found.repeated), []
     else:
         if of.manifests:
             raise SourceError(_misplaced_manifest(folder, of.manifests))
         listing = _list_bare_folder(folder, audio, repeated=found.repeated)
-        listing = dataclasses.replace(listing, no_labels=_no_labels(folder, tables, layout=layout))
+        listing = dataclasses.replace(listing, no_labels=_no_labels(folder, audio, tables, layout=layout))
         ignored |= nonzero({f"{manifest.NAME} without a column 'path'": tables.count(manifest.NAME)})
         read = [name for name in tables if name == manifest.NAME]
     unreadable = [_quarantine_unreadable(name, reason) for name, reason in found.unreadable.items()]
@@ -141,11 +143,14 @@ def _printable(name: str) -> str:
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
-def _no_labels(folder: epath.Path, tables: Sequence[str], *, layout: str) -> str:
+def _no_labels(folder: epath.Path, audio: Sequence[str], tables: Sequence[str], *, layout: str) -> str:
     """Says why a folder of audio has no labels. `Listing.no_labels` is the place for it."""
     if layout == "folder":
         return "no labels were looked for, because audio_example_gen.layout is folder"
     sought = f"no labels were found: {folder} holds no {manifest.NAME}, {esc50.TABLE} or *_segments.csv"
+    classes = len(class_folders.names(audio))
+    if classes > 1:
+        sought += f" (audio_example_gen.layout={class_folders.LAYOUT} takes its {classes:,} sub-folders for classes)"
     if not tables:
         return sought
     first = min(tables, key=lambda name: (name.count("/"), name))

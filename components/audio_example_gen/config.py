@@ -25,8 +25,10 @@ class AudioExampleGenConfig(base.StageConfig):
         description="Folder of the audio, or a CSV manifest that lists it; local or gs:// (--data sets it). null uses "
         "the generated corpus.",
     )
-    layout: Literal["auto", "tfds", "manifest", "esc50", "audioset", "folder"] = pydantic.Field(
-        "auto", description="Layout of the source. auto detects it from the lists in the source."
+    layout: Literal["auto", "tfds", "manifest", "esc50", "audioset", "folder", "class_folders"] = pydantic.Field(
+        "auto",
+        description="Layout of the source. auto detects it from the lists in the source, and takes audio without lists "
+        "for a folder without labels; class_folders takes the names of its sub-folders for classes.",
     )
     sample_rate: int = pydantic.Field(
         16000, ge=8000, le=48000, description="Sample rate of the stored clips, in Hz; all audio is resampled to it."

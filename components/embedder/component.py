@@ -1,5 +1,6 @@
 """Embedder: turns the examples into embeddings, once for all that is asked of them later."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import ClassVar
@@ -7,15 +8,11 @@ from typing import ClassVar
 from etils import epath
 
 from beam_jobs import storage
-from beam_jobs.embedding.embedder import Framing
 from components import base
-from components.embedder import baselines
+from components.embedder import baselines, evaluated
 from components.embedder.config import EmbedderConfig
 from components.embedder.loaders import TRAINED, UNTRAINED
 from components.errors import UserError
-
-_ANY_FRAMING = Framing(sample_rate=16000, window_samples=16000, hop_samples=8000)
-"""Stands for the model's windows, which are not known yet, where a baseline is only checked."""
 
 
 class Embedder(base.Component[EmbedderConfig]):
@@ -29,6 +26,7 @@ class Embedder(base.Component[EmbedderConfig]):
         "model": base.ArtifactType.MODEL,
         "saved_model": base.ArtifactType.MODEL,
     }
+    optional_inputs: ClassVar[frozenset[str]] = frozenset({"model", "saved_model"})
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"embeddings": base.ArtifactType.EMBEDDINGS}
     Config = EmbedderConfig
     executor = "components.embedder.executor"
@@ -43,10 +41,15 @@ class Embedder(base.Component[EmbedderConfig]):
     }
 
     def check(self) -> None:
+        if self.config.model is not None:
+            try:
+                evaluated.loader(self.config.model)
+            except UserError as error:
+                raise UserError(f"embedder.model: {error}") from error
         names = Counter((TRAINED, UNTRAINED))
         for spec in self.config.baselines:
             try:
-                names[baselines.parse(spec, framing=_ANY_FRAMING).name] += 1
+                names[baselines.parse(spec, framing=evaluated.ANY_FRAMING).name] += 1
             except UserError as error:
                 raise UserError(f"embedder.baselines: {error}") from error
         for name, count in names.items():
@@ -55,7 +58,15 @@ class Embedder(base.Component[EmbedderConfig]):
 
     def external_digests(self) -> Mapping[str, str]:
         paths = {spec: spec.partition("=")[2] for spec in self.config.baselines}
+        paths |= {"model": _path_of(self.config.model), "untrained_model": self.config.untrained_model or ""}
         return {spec: _listing_digest(path) for spec, path in paths.items() if path}
+
+
+def _path_of(model: str | None) -> str:
+    """Returns the path in what a user gave to name a model."""
+    if model is None:
+        return ""
+    return model if os.path.exists(model) else model.partition("=")[2]
 
 
 def _listing_digest(path: str) -> str:

@@ -32,6 +32,15 @@ class EmbedderConfig(StageConfig):
         description="The same for all but the trained model. They embed the same clips, which are among those of the "
         "trained model.",
     )
+    model: str | None = pydantic.Field(
+        None,
+        description="The model to embed with in place of the exported one: the folder of a SavedModel, or NAME=PATH as "
+        "for baselines. `diptych evaluate` sets it.",
+    )
+    untrained_model: str | None = pydantic.Field(
+        None,
+        description="With model, the Trainer's folder that holds its encoders before training; null: there is none.",
+    )
     batch_size: int = pydantic.Field(
         64, ge=1, description="Sub-clips that are embedded at a time; decides memory and speed."
     )

@@ -11,10 +11,9 @@ from beam_jobs.embedding.info import EmbeddingsInfo
 from beam_jobs.embedding.shared import SharedEmbedders
 from beam_jobs.embedding.write import UnusableVectorsError
 from components import base, text, watching
-from components.embedder import baselines, summaries
+from components.embedder import baselines, evaluated, summaries
 from components.embedder.config import EmbedderConfig
 from components.embedder.loaders import TRAINED, TrainedLoader, UntrainedLoader
-from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
 
 
@@ -56,10 +55,15 @@ def execute(
 
 
 def _loaders(config: EmbedderConfig, inputs: Mapping[str, epath.Path]) -> list[Loader]:
-    trained = TrainedLoader(str(inputs["saved_model"]))
-    framing = EmbeddingInfo.read(inputs["saved_model"]).framing
+    if config.model is None:
+        trained: Loader = TrainedLoader(str(inputs["saved_model"]))
+        untrained = str(inputs["model"])
+    else:
+        trained = evaluated.loader(config.model)
+        untrained = config.untrained_model
+    framing = evaluated.framing(trained)
     others = [baselines.parse(spec, framing=framing) for spec in config.baselines]
-    return [trained, UntrainedLoader(str(inputs["model"])), *others]
+    return [trained, *([UntrainedLoader(untrained)] if untrained else []), *others]
 
 
 def _limit(config: EmbedderConfig, embedder: str) -> int | None:

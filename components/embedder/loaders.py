@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from etils import epath
 
-from beam_jobs import storage
-from beam_jobs.embedding.embedder import Embedder
+from beam_jobs import error_text, storage
+from beam_jobs.embedding.embedder import Embedder, Loader
+from components.errors import UserError
 
 TRAINED = "trained"
 UNTRAINED = "untrained"
@@ -34,6 +35,33 @@ class TrainedLoader:
         folder = epath.Path(self.saved_model)
         digests = (f"{name}\0{storage.file_digest(folder / name).sha256}\n" for name in storage.file_sizes(folder))
         return storage.text_digest("".join(digests))
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluatedLoader:
+    """Loads another model in place of the exported one.
+
+    Args:
+        loader: Loads it.
+        model: What the user named.
+    """
+
+    name: ClassVar[str] = TRAINED
+
+    loader: Loader
+    model: str
+
+    def load(self) -> Embedder:
+        try:
+            return self.loader.load()
+        except UserError:
+            raise
+        except Exception as error:  # TensorFlow raises errors of many types for damaged files.
+            reason = error_text.first_line(error)
+            raise UserError(f"{self.model} cannot be loaded ({reason}): copy or export it again.") from error
+
+    def digest(self) -> str:
+        return self.loader.digest()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,10 +16,11 @@ from components.evaluator.probes import choice
 class Evaluator(base.Component[EvaluatorConfig]):
     """Probes the embeddings, and blesses the model if it is better than the baselines.
 
-    Writes `metrics.json`, see `components.evaluator.report`, and `blessing.json` (`blessed`, `reasons`). The sets of
-    features are the embedding of each encoder, `both` (all of them concatenated), the same sets of the untrained
-    encoders with the prefix `untrained/`, and those of the baselines, e.g. `mfcc_mean_std`. A probe that the labels do
-    not allow is refused before a model is trained, by what `statistics` tells about them.
+    Writes `metrics.json`, see `components.evaluator.report`, `predictions.parquet`, which holds what the probe of the
+    set `both` says of each test clip, and `blessing.json` (`blessed`, `reasons`). The sets of features are the
+    embedding of each encoder, `both` (all of them concatenated), the same sets of the untrained encoders with the
+    prefix `untrained/`, and those of the baselines, e.g. `mfcc_mean_std`. A probe that the labels do not allow is
+    refused before a model is trained, by what `statistics` tells about them.
     """
 
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {

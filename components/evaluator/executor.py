@@ -9,7 +9,7 @@ from etils import epath
 
 from beam_jobs.embedding.read import Embeddings
 from components import base
-from components.evaluator import summaries
+from components.evaluator import predictions, summaries
 from components.evaluator.blessing import BASELINES, Blessing, bless
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.evaluation import Evaluation, evaluate, prepare
@@ -36,6 +36,8 @@ def execute(
             logging.warning("the %s probe leaves out %s", chosen.probe, chosen.left_out)
         evaluation = evaluate(embeddings, prepared, config, progress=context.progress)
         report, pairs = evaluation.report, _pairs(evaluation)
+        whole = evaluation.results[BOTH]
+        predictions.write(outputs["evaluation"], whole.tested, whole.logits)
         summaries.write(evaluation, label_names=embeddings.info.label_names, directory=context.tensorboard_dir)
     blessing = bless(pairs, min_margin=config.min_margin, note=report.note, needs_score=chosen.needs_score)
     metrics_json = json.dumps(dataclasses.asdict(report), indent=2, allow_nan=False)

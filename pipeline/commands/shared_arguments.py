@@ -51,3 +51,20 @@ def add_root(parser: argparse.ArgumentParser) -> None:
         metavar="STORE",
         help="mysql://user:password@host/database or a SQLite file (default: <root>/metadata.sqlite)",
     )
+
+
+def add_embeddings(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Adds the arguments that `pipeline.vectors.stored.open_vectors` opens."""
+    parser.add_argument(
+        "--embeddings",
+        required=required,
+        metavar="E",
+        help="a Parquet file of `diptych embed`, or a folder that the Embedder published",
+    )
+    parser.add_argument(
+        "--features",
+        default="",
+        metavar="NAME",
+        help="which vectors: a column of the file (default: embedding), or a set of features of the folder as in "
+        "metrics.json, e.g. log_mel or untrained/both (default: both)",
+    )

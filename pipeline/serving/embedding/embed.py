@@ -85,7 +85,7 @@ def embed(
     ):
         if len(finished.records) < len(found.groups):
             _embed_groups(found.groups, model.load(), finished, parameters=parameters, progress=progress)
-        embedded = _publish(target, found, finished)
+        embedded = _publish(target, found, finished, model=parameters.model)
         finished.remove()
     if not embedded.clips:
         raise UserError(
@@ -95,7 +95,7 @@ def embed(
     return embedded
 
 
-def _publish(target: pathlib.Path, found: Inputs, finished: Journal) -> Embedded:
+def _publish(target: pathlib.Path, found: Inputs, finished: Journal, *, model: str) -> Embedded:
     """Writes the output and the table of what could not be embedded."""
     clips = sum(record.clips for record in finished.records)
     of_groups = (entry for record in finished.records for entry in record.quarantined)
@@ -103,7 +103,8 @@ def _publish(target: pathlib.Path, found: Inputs, finished: Journal) -> Embedded
     table = quarantine.table_of(target)
     quarantine.write(table, quarantined)
     if clips:
-        parts = part.Parts(files=finished.parts, rows=sum(record.rows for record in finished.records))
+        rows = sum(record.rows for record in finished.records)
+        parts = part.Parts(files=finished.parts, rows=rows, model=model)
         outputs.write(target, parts, temporary=finished.temporary, has_labels=found.has_labels)
     return Embedded(clips=clips, quarantined=quarantined, table=table, left_out=found.left_out)
 

@@ -21,6 +21,9 @@ from pipeline.serving.embedding import npz, part
 from pipeline.serving.embedding.part import Parts
 from pipeline.serving.embedding.quarantine import printable
 
+MODEL = "diptych.model"
+"""Key of the digest of the model in the metadata of a Parquet file."""
+
 WHOLE = "embedding"
 """Name of the column with all embeddings of the embedder, one after the other."""
 
@@ -74,7 +77,8 @@ def _write_parquet(file: BinaryIO, parts: Parts, *, has_labels: bool) -> None:
     dims = _dims(parts.dims())
     fields = [("file", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())]
     fields += [("labels", pa.list_(pa.string()))] if has_labels else []
-    schema = pa.schema(fields + [(name, pa.list_(pa.float32(), dim)) for name, dim in dims.items()])
+    vectors = [(name, pa.list_(pa.float32(), dim)) for name, dim in dims.items()]
+    schema = pa.schema(fields + vectors, metadata={MODEL: parts.model})
     rows = max(1, _ROW_GROUP_BYTES // (_FLOAT_BYTES * sum(dims.values())))
     texts = ["file", "labels.list.element"] if has_labels else ["file"]
     with pq.ParquetWriter(file, schema, use_dictionary=texts, write_statistics=texts) as writer:

@@ -156,10 +156,12 @@ class Parts:
     Attributes:
         files: The files.
         rows: Number of all rows.
+        model: Digest of the model that made them.
     """
 
     files: Sequence[pathlib.Path]
     rows: int
+    model: str
 
     def dims(self) -> dict[str, int]:
         """Returns the name of each embedding with its size."""

@@ -14,7 +14,7 @@ import pytest
 from etils import epath
 
 from pipeline import cli
-from pipeline.commands import run
+from pipeline.commands import running
 from pipeline.console import report
 from pipeline.root import Root
 from pipeline.runner.local import LocalRunner
@@ -70,7 +70,7 @@ class TestRefusals:
 
 def test_passwords_are_not_logged():
     typed = ["run", "--metadata", "mysql://me:s3:cr@t@host/db", "trainer.steps=1"]
-    assert run.without_passwords(typed) == "run --metadata mysql://me:...@host/db trainer.steps=1"
+    assert running.without_passwords(typed) == "run --metadata mysql://me:...@host/db trainer.steps=1"
 
 
 def test_the_first_stages_run_once_and_are_then_skipped(capsys, tmp_path):

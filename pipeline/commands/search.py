@@ -1,0 +1,98 @@
+"""`diptych search`: finds the sounds that are nearest to a sound."""
+
+import argparse
+import sys
+
+from components.errors import UserError
+from pipeline.commands import exit_status
+from pipeline.commands import shared_arguments as shared
+
+SUMMARY = "find the sounds nearest to a sound among embeddings"
+
+DESCRIPTION = """\
+Finds the stored embeddings with the largest cosine to that of a sound, exactly: every one is compared. The
+sound is an audio file (give the model that made the embeddings) or, with --like, a file that they hold.
+Embeddings of more than 64 MiB are kept as memory-mapped float16 for the next search; it says where."""
+
+EPILOG = """\
+examples:
+  diptych embed --model MODEL ~/recordings --output sounds.parquet
+  diptych search --embeddings sounds.parquet --model MODEL query.wav
+  diptych search --embeddings sounds.parquet --like ~/recordings/dog.wav -k 20 --output hits.csv"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    shared.add_embeddings(parser)
+    parser.add_argument("--model", metavar="MODEL", help="the SavedModel that made them; needed for audio files")
+    parser.add_argument(
+        "--like", metavar="FILE", action="append", default=[], help="search for a file that they hold (repeatable)"
+    )
+    parser.add_argument("-k", type=int, default=10, metavar="N", help="hits for each query (default: 10)")
+    parser.add_argument(
+        "--windows",
+        action="store_true",
+        help="search for each window of a sound instead of their mean, and list windows instead of files",
+    )
+    parser.add_argument("--output", metavar="FILE", help="also write the hits to a CSV file")
+    parser.add_argument("--cache", metavar="DIR", help="folder for the float16 vectors")
+    parser.add_argument("queries", nargs="*", metavar="QUERY", help="audio files to search for, or folders of them")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Searches, prints the hits and returns the exit status.
+
+    Raises:
+        UserError: The arguments do not fit, or there are no such embeddings, model or file.
+    """
+    _check(arguments)
+    # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    import numpy as np
+
+    from pipeline.console.progress import Display
+    from pipeline.vectors import hits, index, models, nearest, queries
+    from pipeline.vectors.stored import open_vectors
+
+    stored = open_vectors(arguments.embeddings, features=arguments.features)
+    files = queries.find(arguments.queries) if arguments.queries else []
+    embedder = models.load(arguments.model, stored=stored) if files else None
+    display = Display()
+    with display.stage("Index") as progress:
+        vectors = index.load(stored, cache=arguments.cache or "", progress=progress)
+    if vectors.folder is not None:
+        verb = "written to" if vectors.is_new else "read from"
+        display.say(f"float16 vectors ({vectors.vectors.nbytes / 2**20:,.0f} MiB) {verb} {vectors.folder}")
+    asked = queries.like(stored, vectors, arguments.like, each_window=arguments.windows)
+    if embedder is not None:
+        columns = models.columns(embedder.dims, stored=stored)
+        of_files, failed = queries.embedded(arguments.queries, embedder, columns=columns, each_window=arguments.windows)
+        asked += of_files
+        for file, reason in failed.items():
+            print(f"diptych: {file} left out: {reason}", file=sys.stderr)
+    if not asked:
+        raise UserError("None of the queries could be decoded: give at least one audio file.")
+    queries.check(asked)
+    found = nearest.search(
+        vectors,
+        np.stack([query.vector for query in asked]),
+        k=arguments.k,
+        one_per_file=not arguments.windows,
+        but=[query.but for query in asked],
+    )
+    result = hits.join(stored, asked, found)
+    if arguments.output:
+        hits.write(result, arguments.output)
+    hits.show(result, display.console)
+    return exit_status.OK
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.k < 1:
+        raise UserError(f"-k {arguments.k}: ask for at least one hit.")
+    if not arguments.queries and not arguments.like:
+        raise UserError("There is nothing to search for: give audio files, or --like FILE for one of the embeddings.")
+    if arguments.queries and not arguments.model:
+        raise UserError(
+            "Audio files are embedded first: give the SavedModel that made the embeddings with --model, or search for "
+            "a file that they hold with --like."
+        )

@@ -1,0 +1,1 @@
+"""Evaluates any model on any labeled audio: `diptych evaluate`."""

@@ -1,0 +1,66 @@
+"""Describes a saved head, in its file `head.json`."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+
+from etils import epath
+
+from beam_jobs import storage
+from components.errors import UserError
+
+FILE = "head.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeadDescription:
+    """What the caller of a head needs to know. `model` and `score` are for people.
+
+    Attributes:
+        classes: Names of the classes, in the order of the scores.
+        activation: softmax, if a file has one class: the scores are probabilities that add up to 1. sigmoid, if it may
+            have several: each score is a probability of its own.
+        dim: Size of the embedding that is classified.
+        embeddings: Names of the model's outputs that this embedding concatenates.
+        sample_rate: Sample rate of the audio, in Hz.
+        window_samples: Length of a window.
+        hop_samples: Distance between the starts of two windows.
+        model: The SavedModel that the head is on top of.
+        score: The cross-validated score, see `training.CrossValidation`.
+    """
+
+    classes: tuple[str, ...]
+    activation: str
+    dim: int
+    embeddings: tuple[str, ...]
+    sample_rate: int
+    window_samples: int
+    hop_samples: int
+    model: str
+    score: Mapping[str, object]
+
+    def write(self, folder: epath.PathLike) -> None:
+        """Writes the file into the folder of a head."""
+        storage.write_text(epath.Path(folder) / FILE, json.dumps(dataclasses.asdict(self), indent=1))
+
+
+def read(folder: str) -> HeadDescription:
+    """Reads the description of a head.
+
+    Raises:
+        UserError: The folder is not that of a head, or the file is damaged.
+    """
+    file = epath.Path(folder) / FILE
+    try:
+        fields = json.loads(file.read_bytes())
+        lists = {name: tuple(fields[name]) for name in ("classes", "embeddings")}
+        return HeadDescription(**{**fields, **lists})
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(
+            f"--head {folder} is not a head: give the folder that `diptych classify --output` wrote."
+        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{os.fspath(file)} is damaged ({type(error).__name__}: {error}): train the head again."
+        ) from error

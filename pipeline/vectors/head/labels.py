@@ -1,0 +1,173 @@
+"""Reads the classes of files, and finds the stored vectors of these files."""
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from etils import epath
+
+from beam_jobs import sources
+from beam_jobs.sources import class_folders, csv_lists, suffixes
+from components.errors import UserError
+
+_FILE_COLUMNS = ("file", "path", "filename", "file_name", "fname", "clip_id")
+_LABEL_COLUMNS = ("label", "labels", "class", "classes", "category")
+_SEGMENT_COLUMNS = ("start", "start_s", "start_seconds")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The classes of files.
+
+    Attributes:
+        place: What the user named.
+        root: The folder that paths are relative to.
+        classes: Path of a file -> its classes.
+    """
+
+    place: str
+    root: str
+    classes: Mapping[str, tuple[str, ...]]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all classes in alphabetical order."""
+        return sorted({name for classes in self.classes.values() for name in classes})
+
+
+def read(place: str) -> Labels:
+    """Reads the classes of files.
+
+    Args:
+        place: A folder with a sub-folder for each class, or with lists that `diptych run` reads; or a CSV file with a
+            column of files and one of their classes, which are separated by `;`.
+
+    Raises:
+        UserError: There is no such file or folder, or it names fewer than two classes.
+    """
+    try:
+        if place.lower().endswith(".csv"):
+            root, rows = os.path.dirname(os.path.abspath(place)), _of_table(epath.Path(place))
+        else:
+            listing = _listing(place)
+            root, rows = listing.root, ((clip.path, clip.labels) for clip in listing.clips)
+        classes: dict[str, tuple[str, ...]] = {}
+        for path, names in rows:
+            classes[path] = tuple(dict.fromkeys((*classes.get(path, ()), *names)))
+    except sources.SourceError as error:
+        raise UserError(f"--labels: {error}.") from error
+    labels = Labels(place=place, root=root, classes=classes)
+    if len(labels.names) < 2:
+        raise UserError(f"--labels {place} names fewer than two classes: give at least two.")
+    return labels
+
+
+def _of_table(table: epath.Path) -> Iterator[tuple[str, list[str]]]:
+    if not table.exists():
+        raise UserError(f"--labels: there is no file {table}: give a CSV file or a folder.")
+    rows = csv_lists.rows(table)
+    header = csv_lists.header(rows)
+    files, labels = ([name for name in header if name in known] for known in (_FILE_COLUMNS, _LABEL_COLUMNS))
+    if not files or not labels:
+        raise UserError(
+            f"--labels: the first line of {table} names the columns {', '.join(header)}: it must name file and label."
+        )
+    segments = [name for name in header if name in _SEGMENT_COLUMNS]
+    if segments:
+        raise UserError(
+            f"--labels: {table} gives labels to segments (column {segments[0]}), and vectors are averaged over whole "
+            "files: cut the segments into files, or use `diptych evaluate --data`."
+        )
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise UserError(f"--labels: {table}:{line} does not have {len(header)} columns: correct the line.")
+        row = dict(zip(header, cells, strict=True))
+        yield row[files[0]], [name.strip() for name in row[labels[0]].split(";") if name.strip()]
+
+
+def _listing(folder: str) -> sources.Listing:
+    listing = sources.list_clips(folder)
+    return sources.list_clips(folder, layout=class_folders.LAYOUT) if listing.layout == "folder" else listing
+
+
+class Finder:
+    """Finds the labels of files.
+
+    Files are the same if their paths are. Embeddings may also name files relative to another folder, or on another
+    machine, and a table may leave out folders or the suffix: then they are the same if one path ends with the other.
+
+    Args:
+        labels: The classes.
+    """
+
+    def __init__(self, labels: Labels):
+        self._labels = labels
+        self._absolute = {os.path.abspath(os.path.join(labels.root, path)): path for path in labels.classes}
+        self._written = _by_spelling(path for path in labels.classes if not os.path.isabs(path))
+        self._lengths = sorted({len(parts) for parts in self._written}, reverse=True)
+        self._tails: dict[int, dict[tuple[str, ...], set[str]]] = {}
+        self._users: dict[str, str] = {}
+
+    @property
+    def unused(self) -> int:
+        """Number of labeled files that were not found."""
+        return sum(bool(names) for path, names in self._labels.classes.items() if path not in self._users)
+
+    def find(self, name: str) -> tuple[str, ...]:
+        """Returns the classes of a file, as the embeddings name it; none if it has no label.
+
+        Raises:
+            UserError: It is not clear which labeled file it is.
+        """
+        path = self._absolute.get(os.path.abspath(name)) or self._by_ending(name)
+        if path is None:
+            return ()
+        user = self._users.setdefault(path, name)
+        if user != name:
+            raise UserError(
+                f"--labels {self._labels.place}: {path} may be {user} or {name}: give paths that tell them apart."
+            )
+        return self._labels.classes[path]
+
+    def _by_ending(self, name: str) -> str | None:
+        parts = _parts(name)
+        for spelled in (parts, _stem(parts)):
+            for length in self._lengths:
+                path = self._written.get(spelled[-length:])
+                if path is not None:
+                    return path
+        if len(parts) not in self._tails:
+            self._tails[len(parts)] = _by_tail(self._absolute, length=len(parts))
+        paths = self._tails[len(parts)].get(parts, set())
+        if len(paths) > 1:
+            raise UserError(
+                f"--labels {self._labels.place}: {' and '.join(sorted(paths)[:2])} may both be {name} of the "
+                "embeddings: embed the files again with their folders in the path."
+            )
+        return next(iter(paths), None)
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(part for part in os.path.normpath(path).split("/") if part)
+
+
+def _stem(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the parts of a path without the suffix of audio."""
+    *folders, name = parts
+    return (*folders, os.path.splitext(name)[0] if suffixes.is_audio(name) else name)
+
+
+def _by_spelling(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """Returns the parts of each path, and the same without the suffix if no other file has them -> the path."""
+    written = {_parts(path): path for path in paths}
+    stems = Counter(map(_stem, written))
+    return {**{_stem(parts): path for parts, path in written.items() if stems[_stem(parts)] == 1}, **written}
+
+
+def _by_tail(absolute: Mapping[str, str], *, length: int) -> dict[tuple[str, ...], set[str]]:
+    """Returns the last parts of each path -> the labeled files that have them."""
+    tails: dict[tuple[str, ...], set[str]] = {}
+    for full, path in absolute.items():
+        tails.setdefault(_parts(full)[-length:], set()).add(path)
+    return tails

@@ -1,0 +1,87 @@
+"""Shows what a search has found: as tables on the terminal, and as a CSV file."""
+
+import csv
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from components.errors import UserError
+from pipeline.vectors.nearest import Nearest
+from pipeline.vectors.queries import Query
+from pipeline.vectors.stored import StoredVectors
+
+_COLUMNS = ("query", "query_start_s", "query_end_s", "rank", "cosine", "file", "start_s", "end_s")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hit:
+    """One row that was found; see `queries.Query` for the times."""
+
+    query: Query
+    rank: int
+    cosine: float
+    name: str
+    start_s: float
+    end_s: float
+
+
+def join(stored: StoredVectors, queries: Sequence[Query], found: Sequence[Nearest]) -> list[Hit]:
+    """Looks up what the rows that were found are of. Ranks begin with 1."""
+    places = stored.places(np.concatenate([nearest.rows for nearest in found]))
+    hits = []
+    for query, nearest in zip(queries, found, strict=True):
+        for rank, cosine in enumerate(nearest.cosines, 1):
+            row = len(hits)
+            hits.append(
+                Hit(
+                    query=query,
+                    rank=rank,
+                    cosine=float(cosine),
+                    name=places.names[row],
+                    start_s=float(places.start_s[row]),
+                    end_s=float(places.end_s[row]),
+                )
+            )
+    return hits
+
+
+def show(hits: Sequence[Hit], console: Console) -> None:
+    """Prints a table for each query."""
+    for query in dict.fromkeys((hit.query.name, hit.query.start_s, hit.query.end_s) for hit in hits):
+        table = Table(title=_place(*query), title_justify="left", box=box.ROUNDED)
+        table.add_column("", justify="right")
+        table.add_column("cosine", justify="right", no_wrap=True)
+        table.add_column("file", overflow="fold")
+        table.add_column("from, to (s)", justify="right", no_wrap=True)
+        for hit in hits:
+            if (hit.query.name, hit.query.start_s, hit.query.end_s) == query:
+                times = f"{hit.start_s:.1f}, {hit.end_s:.1f}"
+                table.add_row(str(hit.rank), f"{hit.cosine:.4f}", Text(hit.name), times)
+        console.print(table)
+
+
+def write(hits: Sequence[Hit], output: str) -> None:
+    """Writes a CSV file.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    try:
+        with open(output, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(_COLUMNS)
+            for hit in hits:
+                times = [hit.query.start_s, hit.query.end_s]
+                row = [hit.query.name, *times, hit.rank, f"{hit.cosine:.6f}", hit.name, hit.start_s, hit.end_s]
+                writer.writerow(row)
+    except OSError as error:
+        raise UserError(f"--output {output} cannot be written ({error.strerror}): name another file.") from error
+
+
+def _place(name: str, start_s: float, end_s: float) -> Text:
+    return Text(f"{name}, {start_s:.1f} to {end_s:.1f} s" if start_s else name)

@@ -1,0 +1,60 @@
+"""Loads the model that made stored embeddings, so that new sounds get vectors of the same kind."""
+
+import os
+from collections.abc import Sequence
+
+from beam_jobs.embedding.embedder import Embedder
+from components.embedder.loaders import TrainedLoader
+from components.embedding_info import EmbeddingInfo
+from components.errors import UserError
+from pipeline.serving.embedding import outputs
+from pipeline.serving.embedding.exported_model import ExportedModel
+from pipeline.vectors.stored import StoredVectors
+
+
+def load(model: str, *, stored: StoredVectors) -> Embedder:
+    """Loads a SavedModel that the Exporter wrote.
+
+    Raises:
+        UserError: The folder is no such model or is damaged, or the embeddings are of another one.
+    """
+    check_made(stored, saved_model=model)
+    return ExportedModel(model).load()
+
+
+def check_made(stored: StoredVectors, *, saved_model: str) -> None:
+    """Checks that a SavedModel made embeddings: by its digest if they name it, and by their names and sizes.
+
+    Raises:
+        UserError: The folder is no SavedModel that the Exporter wrote, or the embeddings are of another one.
+    """
+    exported = ExportedModel(saved_model)
+    exported.check()
+    dims = EmbeddingInfo.read(saved_model).dims
+    sizes = [dims.get(name) for name in columns(dims, stored=stored)]
+    if sizes != list(stored.dims) and sum(size or 0 for size in sizes) != stored.dim:
+        has = ", ".join(f"{name} {dim:,}" for name, dim in dims.items())
+        raise UserError(
+            f"--model {saved_model} has other embeddings ({has}) than --embeddings {stored.path} (of {stored.dim:,} "
+            "numbers): give the model that made them, or embed again."
+        )
+    known = (exported.digest(), TrainedLoader(os.path.abspath(saved_model)).digest()) if stored.model_digest else ()
+    if known and stored.model_digest not in known:
+        raise UserError(
+            f"--model {saved_model} is not the model that made --embeddings {stored.path}: give that one, or embed "
+            "again."
+        )
+
+
+def columns(dims: Sequence[str], *, stored: StoredVectors) -> tuple[str, ...]:
+    """Returns the embeddings of a model that are side by side in a stored vector.
+
+    Args:
+        dims: Names of the model's embeddings.
+        stored: The stored vectors. A file holds all embeddings of the model as `embedding`.
+    """
+    return (
+        tuple(dims)
+        if tuple(stored.columns) == (outputs.WHOLE,) and outputs.WHOLE not in dims
+        else tuple(stored.columns)
+    )

@@ -1,0 +1,179 @@
+"""The vectors to search for: of audio files, or of files that the embeddings already hold."""
+
+import contextlib
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from beam_jobs import audio
+from beam_jobs.audio.decoder import Decoder
+from beam_jobs.audio.spool import Spool
+from beam_jobs.embedding import windows
+from beam_jobs.embedding.embedder import Embedder
+from beam_jobs.sources import given
+from components.errors import UserError
+from pipeline.vectors.index import Index
+from pipeline.vectors.stored import StoredVectors
+
+_BATCH_SIZE = 32
+_RULES = audio.Rules(timeout_s=60.0)
+_DECODER_BYTES = 4 * 2**30
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Query:
+    """A vector to search for.
+
+    Attributes:
+        name: The file.
+        start_s: Where the window begins in the file, in seconds; 0 for the mean of a file.
+        end_s: Where it ends.
+        vector: float (dim,).
+        but: Number in the index of the file itself, which is no hit; None if it is not in the index.
+    """
+
+    name: str
+    start_s: float
+    end_s: float
+    vector: np.ndarray
+    but: int | None = None
+
+
+def find(paths: Sequence[str]) -> list[str]:
+    """Returns the audio files among files and folders.
+
+    Raises:
+        UserError: A file or folder does not exist, or there is no audio.
+    """
+    try:
+        found = given.find(paths)
+    except FileNotFoundError as error:
+        raise UserError(f"There is no file {error.args[0]}: give audio files, or folders of them.") from error
+    if not found.files:
+        raise UserError(f"There is no audio in {', '.join(paths)}: give audio files, or folders of them.")
+    return found.files
+
+
+def like(stored: StoredVectors, index: Index, names: Sequence[str], *, each_window: bool) -> list[Query]:
+    """Returns queries for files that the embeddings hold.
+
+    Args:
+        stored: The embeddings.
+        index: Their index.
+        names: The files, as the embeddings name them or without the folders above.
+        each_window: Whether each row of a file is a query, and not their mean.
+
+    Raises:
+        UserError: There is no such file in the embeddings, or there are several.
+    """
+    queries = []
+    for name, rows in zip(names, _rows(stored, names), strict=True):
+        vectors, places = stored.vectors(rows), stored.places(rows)
+        number = int(index.files[rows[0]])
+        if each_window:
+            times = zip(places.start_s, places.end_s, vectors, strict=True)
+            queries += [
+                Query(name=name, start_s=start, end_s=end, vector=vector, but=number) for start, end, vector in times
+            ]
+        else:
+            mean = vectors.mean(axis=0, dtype=np.float64)
+            queries.append(Query(name=name, start_s=0.0, end_s=places.end_s.max(), vector=mean, but=number))
+    return queries
+
+
+def embedded(
+    files: Sequence[str], embedder: Embedder, *, columns: Sequence[str], each_window: bool
+) -> tuple[list[Query], Mapping[str, str]]:
+    """Embeds audio files.
+
+    Args:
+        files: The files, of any length and common codec.
+        embedder: The model.
+        columns: The embeddings to concatenate.
+        each_window: Whether each window of a file is a query, and not their mean.
+
+    Returns:
+        The queries, and file -> why it cannot be decoded.
+    """
+    queries: list[Query] = []
+    failed: dict[str, str] = {}
+    pieces: list[windows.EmbeddedWindows[str]] = []
+    rate = embedder.framing.sample_rate
+    for piece in windows.embed(_sounds(files, sample_rate=rate, failed=failed), embedder, batch_size=_BATCH_SIZE):
+        pieces.append(piece)
+        if piece.is_last:
+            queries += _of_file(pieces, embedder, columns=columns, each_window=each_window)
+            pieces = []
+    return queries, failed
+
+
+def check(queries: Sequence[Query]) -> None:
+    """Checks that queries point somewhere.
+
+    Raises:
+        UserError: A vector is not finite, or is zero.
+    """
+    for query in queries:
+        what = "is not finite" if not np.isfinite(query.vector).all() else "is zero" if not query.vector.any() else ""
+        if what:
+            raise UserError(f"The vector of {query.name} {what}, so nothing is near to it: search for another sound.")
+
+
+def _sounds(files: Sequence[str], *, sample_rate: int, failed: dict[str, str]) -> Iterator[tuple[str, windows.Sound]]:
+    with contextlib.closing(Decoder(sample_rate=sample_rate, rules=_RULES, memory_bytes=_DECODER_BYTES)) as decoder:
+        for file in files:
+            with Spool() as spool:
+                try:
+                    decoder.decode_file(file, spool)
+                except audio.DecodeError as error:
+                    failed[file] = f"{error.cause}: {error}"
+                    continue
+                yield file, spool
+
+
+def _of_file(
+    pieces: Sequence[windows.EmbeddedWindows[str]], embedder: Embedder, *, columns: Sequence[str], each_window: bool
+) -> list[Query]:
+    vectors = np.concatenate([np.concatenate([piece.vectors[name] for name in columns], axis=1) for piece in pieces])
+    starts = np.concatenate([piece.starts for piece in pieces])
+    framing, samples, name = embedder.framing, pieces[0].samples, pieces[0].key
+    if not each_window:
+        mean = vectors.mean(axis=0, dtype=np.float64)
+        return [Query(name=name, start_s=0.0, end_s=samples / framing.sample_rate, vector=mean)]
+    ends = np.minimum(starts + framing.window_samples, samples)
+    return [
+        Query(name=name, start_s=start / framing.sample_rate, end_s=end / framing.sample_rate, vector=vector)
+        for start, end, vector in zip(starts, ends, vectors, strict=True)
+    ]
+
+
+def _rows(stored: StoredVectors, names: Sequence[str]) -> list[np.ndarray]:
+    """Returns the rows of each file, int (rows,)."""
+    exact: dict[str, list[int]] = {name: [] for name in names}
+    endings: dict[str, dict[str, list[int]]] = {name: {} for name in names}
+    first = 0
+    for block in stored.names():
+        for name in names:
+            for row in np.flatnonzero([full == name or full.endswith(f"/{name}") for full in block]):
+                rows = exact[name] if block[row] == name else endings[name].setdefault(block[row], [])
+                rows.append(first + int(row))
+        first += len(block)
+    return [_only(stored, name, exact[name], endings[name]) for name in names]
+
+
+def _only(stored: StoredVectors, name: str, exact: Sequence[int], endings: Mapping[str, Sequence[int]]) -> np.ndarray:
+    if exact:
+        return np.array(exact)
+    if len(endings) == 1:
+        return np.array(next(iter(endings.values())))
+    if endings:
+        several = ", ".join(list(endings)[:3])
+        raise UserError(
+            f"--like {name} fits {len(endings):,} files of {stored.path} ({several}): give more of the path"
+        )
+    known = {full for block in stored.names() for full in block}
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6) if len(known) < 10_000 else []
+    hint = f"did you mean {close[0]}?" if close else "give its name as there, or the file itself with --model"
+    raise UserError(f"--like {name}: {stored.path} has no such file; {hint}")

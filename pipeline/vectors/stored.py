@@ -1,0 +1,271 @@
+"""Opens stored embeddings: a Parquet file of `diptych embed`, or a folder that the Embedder has written."""
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from etils import epath
+
+from beam_jobs import error_text, storage
+from beam_jobs.embedding import info as embeddings_info
+from components.errors import UserError
+from components.evaluator.features import BOTH, sets_by_embedder
+from pipeline.serving.embedding import outputs
+
+_ROWS_AT_A_TIME = 4096
+_TIMES = ("start_s", "end_s")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Places:
+    """What some rows are the vectors of.
+
+    Attributes:
+        names: str (rows,), as objects: the file, or the clip's id.
+        start_s: float64 (rows,), where the window begins in the file, in seconds.
+        end_s: float64 (rows,), where it ends.
+    """
+
+    names: np.ndarray
+    start_s: np.ndarray
+    end_s: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoredVectors:
+    """The vectors of one set of features, in one or several Parquet files.
+
+    Attributes:
+        path: What the user named.
+        files: The Parquet files, in order.
+        rows: Number of rows of each file.
+        name_column: The column that tells what a row is of.
+        columns: The columns of vectors, which are concatenated.
+        dims: Size of each of them.
+        model_digest: Digest of the model that made them, or "" if it is not known.
+    """
+
+    path: str
+    files: Sequence[epath.Path]
+    rows: Sequence[int]
+    name_column: str
+    columns: Sequence[str]
+    dims: Sequence[int]
+    model_digest: str = ""
+
+    @property
+    def dim(self) -> int:
+        """Size of a vector."""
+        return sum(self.dims)
+
+    def __len__(self) -> int:
+        return sum(self.rows)
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields all rows in order, some thousands at a time: str (rows,) names, and float (rows, dim) vectors.
+
+        Raises:
+            UserError: A file is damaged.
+        """
+        for file in self.files:
+            for batch in _batches(file, columns=[self.name_column, *self.columns]):
+                names = batch.column(self.name_column).to_numpy(zero_copy_only=False)
+                yield names, self._matrix(batch, file=file)
+
+    def names(self) -> Iterator[np.ndarray]:
+        """Yields the names of all rows in order, some thousands at a time."""
+        for file in self.files:
+            for batch in _batches(file, columns=[self.name_column]):
+                yield batch.column(0).to_numpy(zero_copy_only=False)
+
+    def means(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yields each file and the mean of its vectors, float64 (dim,). The rows of a file are consecutive."""
+        last, total, count = None, np.zeros(self.dim), 0
+        for names, vectors in self.blocks():
+            firsts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
+            sums = np.add.reduceat(vectors.astype(np.float64), firsts, axis=0)
+            counts = np.diff(np.append(firsts, len(names)))
+            for name, sum_of_part, rows in zip(names[firsts], sums, counts, strict=True):
+                if name != last:
+                    if count:
+                        yield last, total / count
+                    last, total, count = name, np.zeros(self.dim), 0
+                total, count = total + sum_of_part, count + rows
+        if count:
+            yield last, total / count
+
+    def places(self, rows: np.ndarray) -> Places:
+        """Returns what rows are of. It reads the groups of rows that hold them, without the vectors.
+
+        Args:
+            rows: int (n,), numbers of rows, in any order.
+        """
+        table = self._take(rows, columns=[self.name_column, *_TIMES])
+        names, start_s, end_s = (table[name].to_numpy() for name in table.column_names)
+        return Places(names=names, start_s=start_s, end_s=end_s)
+
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the vectors of a few rows, float (n, dim); see `places`."""
+        table = self._take(rows, columns=self.columns).combine_chunks()
+        return self._matrix(table.to_batches()[0], file=self.files[0])
+
+    def _matrix(self, batch: pa.RecordBatch, *, file: epath.Path) -> np.ndarray:
+        parts = [
+            _matrix(batch.column(name), dim=dim, file=file, name=name)
+            for name, dim in zip(self.columns, self.dims, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _take(self, rows: np.ndarray, *, columns: Sequence[str]) -> pa.Table:
+        wanted = np.unique(rows)
+        tables = []
+        first = 0
+        for file, count in zip(self.files, self.rows, strict=True):
+            of_file = wanted[(wanted >= first) & (wanted < first + count)] - first
+            if of_file.size:
+                tables.append(_take(file, of_file, columns=columns))
+            first += count
+        return pa.concat_tables(tables).take(np.searchsorted(wanted, rows))
+
+
+def open_vectors(path: str, *, features: str = "") -> StoredVectors:
+    """Opens stored embeddings.
+
+    Args:
+        path: A Parquet file of `diptych embed`, or a folder that the Embedder has published.
+        features: Of a file, a column of vectors, by default `embedding`. Of a folder, a set of features as in
+            `metrics.json`, e.g. `log_mel`, `untrained/both` or `mfcc_mean_std`; by default that of the trained model
+            with all its encoders.
+
+    Raises:
+        UserError: There are no such embeddings or features, or the file is damaged.
+    """
+    place = epath.Path(path)
+    if storage.is_folder(place):
+        return _open_folder(path, features=features)
+    if not place.exists():
+        raise UserError(f"--embeddings {path}: there is no such file or folder; write it with `diptych embed`")
+    if place.suffix in (".npz", ".csv"):
+        raise UserError(f"--embeddings {path} is not Parquet: write it with `diptych embed --output NAME.parquet`")
+    return _open_file(path, features=features)
+
+
+def _open_file(path: str, *, features: str) -> StoredVectors:
+    place = epath.Path(path)
+    with _opened(place) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+    vectors = [field.name for field in schema if _is_vector(field.type)]
+    missing = [name for name in ("file", *_TIMES) if name not in schema.names]
+    if missing or not vectors:
+        raise UserError(
+            f"--embeddings {path} has no column {missing[0] if missing else outputs.WHOLE}: give a file that `diptych "
+            "embed` has written"
+        )
+    column = _chosen(features or outputs.WHOLE, vectors, path=path)
+    if not rows:
+        raise UserError(f"--embeddings {path} holds no vector: embed at least one file")
+    return StoredVectors(
+        path=path,
+        files=[place],
+        rows=[rows],
+        name_column="file",
+        columns=[column],
+        dims=[_first_size(place, column)],
+        model_digest=(schema.metadata or {}).get(outputs.MODEL.encode(), b"").decode(),
+    )
+
+
+def _open_folder(path: str, *, features: str) -> StoredVectors:
+    try:
+        info = embeddings_info.read_info(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"--embeddings {path} holds no {embeddings_info.FILE}: give a folder that the Embedder published, or a "
+            "Parquet file of `diptych embed`"
+        ) from error
+    except embeddings_info.DamagedEmbeddingsError as error:
+        raise UserError(str(error)) from error
+    sets = {chosen.name: chosen for chosen in itertools.chain(*sets_by_embedder(info.embedders).values())}
+    defaults = [name for name in (BOTH, *sets) if name in sets]
+    chosen = sets[_chosen(features or defaults[0], list(sets), path=path)]
+    embedder, columns = chosen.embedder, chosen.columns
+    of_embedder = info.embedders[embedder]
+    counts = {
+        epath.Path(path) / embedder / name: rows for files in of_embedder.files.values() for name, rows in files.items()
+    }
+    if not sum(counts.values()):
+        raise UserError(f"--embeddings {path} holds no vector of {embedder}: choose another with --features")
+    return StoredVectors(
+        path=path,
+        files=list(counts),
+        rows=list(counts.values()),
+        name_column="clip_id",
+        columns=columns,
+        dims=[of_embedder.dims[name] for name in columns],
+        model_digest=of_embedder.digest,
+    )
+
+
+def _chosen(features: str, known: Sequence[str], *, path: str) -> str:
+    if features not in known:
+        raise UserError(f"--features {features}: {path} has {', '.join(known)}; choose one of them")
+    return features
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return is_list and pa.types.is_floating(kind.value_type)
+
+
+def _first_size(file: epath.Path, column: str) -> int:
+    first = next(_batches(file, columns=[column], rows=1)).column(0)[0]
+    return len(first) if first.is_valid else 0
+
+
+@contextlib.contextmanager
+def _opened(file: epath.Path) -> Iterator[pq.ParquetFile]:
+    """Opens a Parquet file for the block, whose errors become those of a damaged file."""
+    try:
+        with storage.open_binary(file) as content, pq.ParquetFile(content) as parquet:
+            yield parquet
+    except FileNotFoundError as error:
+        raise UserError(f"--embeddings: {file} is missing: write the embeddings again") from error
+    except (pa.ArrowException, KeyError) as error:
+        reason = error_text.first_line(error)
+        raise UserError(f"--embeddings: {file} is damaged ({reason}): write the embeddings again") from error
+
+
+def _batches(file: epath.Path, *, columns: Sequence[str], rows: int = _ROWS_AT_A_TIME) -> Iterator[pa.RecordBatch]:
+    with _opened(file) as parquet:
+        for batch in parquet.iter_batches(batch_size=rows, columns=list(columns)):
+            yield batch.select(columns)
+
+
+def _take(file: epath.Path, rows: np.ndarray, *, columns: Sequence[str]) -> pa.Table:
+    """Returns rows of a file, by their numbers in ascending order."""
+    taken = []
+    with _opened(file) as parquet:
+        first = 0
+        for group in range(parquet.num_row_groups):
+            count = parquet.metadata.row_group(group).num_rows
+            of_group = rows[(rows >= first) & (rows < first + count)] - first
+            if of_group.size:
+                taken.append(parquet.read_row_group(group, columns=list(columns)).select(columns).take(of_group))
+            first += count
+    return pa.concat_tables(taken)
+
+
+def _matrix(array: pa.Array, *, dim: int, file: epath.Path, name: str) -> np.ndarray:
+    """Returns the vectors of a column, float (rows, dim).
+
+    Raises:
+        UserError: A row has no vector, or one of another size.
+    """
+    values = array.flatten().to_numpy(zero_copy_only=False)
+    if array.null_count or values.size != len(array) * dim or (array.value_lengths().to_numpy() != dim).any():
+        raise UserError(f"--embeddings: not all rows of {file} have a {name} of {dim:,} numbers: embed the files again")
+    return values.reshape(len(array), dim)

@@ -1,0 +1,89 @@
+import pytest
+
+from beam_jobs import sources
+from beam_jobs.sources import files
+from tests.beam_jobs.sources.folders import touch
+
+
+def listed(folder):
+    """Returns the listing and path -> its labels."""
+    listing = sources.list_clips(folder, layout="class_folders")
+    assert listing.layout == "class_folders"
+    return listing, {clip.path: clip.labels for clip in listing.clips}
+
+
+def test_the_first_sub_folder_is_the_class_at_any_depth(tmp_path):
+    touch(tmp_path, "dog/a.wav", "dog/2024/may/b.flac", "cat/c.wav", "beside.wav", "cat/notes.txt", "empty/readme.txt")
+    listing, labels = listed(tmp_path)
+    assert listing.label_names == ("cat", "dog")
+    assert labels == {
+        "beside.wav": (),
+        "cat/c.wav": ("cat",),
+        "dog/2024/may/b.flac": ("dog",),
+        "dog/a.wav": ("dog",),
+    }
+    assert listing.ignored == {"files that end in .txt": 2}
+    assert {clip.clip_id: clip.split for clip in listing.clips} == {
+        clip.clip_id: sources.split_of(clip.clip_id) for clip in listing.clips
+    }
+
+
+def test_the_clips_and_their_splits_are_those_of_the_folder_without_labels(tmp_path):
+    touch(tmp_path, *(f"class {i % 3}/{i}.wav" for i in range(60)))
+    (tmp_path / "class 0" / "again.wav").symlink_to("0.wav")
+    labeled, _ = listed(tmp_path)
+    bare = sources.list_clips(tmp_path, layout="folder")
+    places = [[(clip.clip_id, clip.path, clip.split) for clip in listing.clips] for listing in (labeled, bare)]
+    assert places[0] == places[1]
+    assert labeled.ignored == bare.ignored == {files.REPEATED: 1}
+
+
+def test_sub_folders_that_are_all_splits_hold_the_classes(tmp_path):
+    touch(tmp_path, "Train/dog/a.wav", "Train/cat/b.wav", "test/dog/c.wav", "test/cat/x/d.wav", "validation/cat/e.wav")
+    listing, labels = listed(tmp_path)
+    assert listing.label_names == ("cat", "dog")
+    assert labels["test/cat/x/d.wav"] == ("cat",)
+    assert {clip.path: clip.split for clip in listing.clips} == {
+        "Train/cat/b.wav": "train",
+        "Train/dog/a.wav": "train",
+        "test/cat/x/d.wav": "eval",
+        "test/dog/c.wav": "eval",
+        "validation/cat/e.wav": "valid",
+    }
+
+
+def test_without_a_valid_folder_some_of_train_validates(tmp_path):
+    touch(tmp_path, *(f"{'test' if i % 4 == 0 else 'train'}/{'ab'[i % 2]}/{i}.wav" for i in range(200)))
+    listing, _ = listed(tmp_path)
+    for clip in listing.clips:
+        assert clip.split == ("eval" if clip.path.startswith("test/") else sources.split_of(clip.clip_id))
+    assert {clip.split for clip in listing.clips} == {"train", "valid", "eval"}
+
+
+@pytest.mark.parametrize(
+    "names", [("train/a.wav", "rain/b.wav"), ("train/a.wav", "test/b.wav"), ("train/x/a.wav", "rain/b.wav")]
+)
+def test_a_class_may_be_called_train(tmp_path, names):
+    touch(tmp_path, *names)
+    listing, _ = listed(tmp_path)
+    assert "train" in listing.label_names
+
+
+def test_the_names_of_classes_may_have_any_letters(tmp_path):
+    touch(tmp_path, "Ärger, laut;leise/a.wav", "[b]*/c.wav", "  /d.wav")
+    assert listed(tmp_path)[0].label_names == ("  ", "[b]*", "Ärger, laut;leise")
+
+
+@pytest.mark.parametrize(("names", "only"), [(("a.wav",), ""), (("dog/a.wav", "b.wav"), " but dog")])
+def test_fewer_than_two_classes_are_an_error(tmp_path, names, only):
+    touch(tmp_path, *names)
+    message = f"there are no sub-folders with audio in .*{only}, and the class_folders layout needs one for each of at "
+    with pytest.raises(sources.SourceError, match=message):
+        sources.list_clips(tmp_path, layout="class_folders")
+
+
+def test_a_folder_stays_unlabeled_and_says_how_to_label_it(tmp_path):
+    touch(tmp_path, "dog/a.wav", "cat/c.wav")
+    listing = sources.list_clips(tmp_path)
+    assert (listing.layout, listing.label_names) == ("folder", ())
+    assert "(audio_example_gen.layout=class_folders takes its 2 sub-folders for classes)" in listing.no_labels

@@ -1,0 +1,120 @@
+"""`diptych classify` from files of `diptych embed` to a SavedModel, and back."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+import tensorflow as tf
+
+from pipeline import cli
+from pipeline.vectors.head import description, saved_head
+from tests import corpora
+
+
+def classify(capsys, *arguments, status=0):
+    assert cli.main(["classify", *map(str, arguments)]) == status
+    return capsys.readouterr()
+
+
+@pytest.fixture(scope="module")
+def head(exported, embedded, tmp_path_factory):
+    """The folder of a head that tells the pitches apart."""
+    folder = tmp_path_factory.mktemp("head") / "head"
+    flags = ["--embeddings", embedded / "clips.parquet", "--labels", embedded / "sounds", "--model", exported]
+    assert cli.main(["classify", *map(str, flags), "--output", str(folder)]) == 0
+    return folder
+
+
+def test_a_head_takes_audio_and_returns_the_scores_of_the_classes(head, embedded):
+    model = tf.saved_model.load(str(head))
+    classes = json.loads((head / "assets" / "classes.json").read_text())
+    assert classes == ["high", "low", "middle"]
+    files = [embedded / "sounds" / pitch / "3.wav" for pitch in ("high", "low")]
+    audio = np.stack([soundfile.read(file, dtype="float32")[0] for file in files])
+    outputs = model.signatures["serving_default"](audio=tf.constant(audio))
+    scores = outputs["scores"].numpy()
+    np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-5)
+    assert [classes[index] for index in scores.argmax(axis=1)] == ["high", "low"]
+    assert outputs["embedding"].shape == (2, 32)
+    windows = model.signatures["windows"](audio=tf.constant(audio))
+    assert windows["scores"].shape == (2, 4, 3)
+    np.testing.assert_allclose(windows["embedding"].numpy().mean(axis=1), outputs["embedding"], atol=1e-5)
+    table = pq.read_table(embedded / "clips.parquet")
+    described = description.read(str(head))
+    assert described.score["files"] == len(table) == 18
+    assert described.score["score"] > 0.9
+
+
+def test_files_are_classified(head, embedded, tmp_path, capsys):
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    output = tmp_path / "scores.csv"
+    printed = classify(capsys, "--head", head, embedded / "sounds", tmp_path / "bad.wav", "--output", output)
+    assert f"{tmp_path}/bad.wav left out: unreadable" in printed.err
+    with open(output, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 18
+    for row in rows:
+        scores = {name: float(row[name]) for name in ("high", "low", "middle")}
+        assert max(scores, key=scores.get) == row["file"].split("/")[-2]
+    row = next(row for row in rows if row["file"].endswith("low/0.wav"))
+    sound, _ = soundfile.read(row["file"], dtype="float32")
+    served = tf.saved_model.load(str(head)).signatures["serving_default"](audio=tf.constant(sound[None]))
+    np.testing.assert_allclose([float(row[name]) for name in ("high", "low", "middle")], served["scores"][0], atol=2e-3)
+
+
+def test_a_table_with_several_labels_gives_sigmoids(embedded, tmp_path, capsys):
+    rows = [
+        f"{pitch}/{i}.wav,{pitch}{';loud' if i > 2 else ''}" for pitch in ("low", "middle", "high") for i in range(6)
+    ]
+    (tmp_path / "labels.csv").write_text("file,label\n" + "\n".join([*rows, "gone.wav,low"]) + "\n")
+    flags = ["--embeddings", embedded / "clips.parquet", "--labels", tmp_path / "labels.csv"]
+    printed = classify(capsys, *flags)
+    assert printed.out.startswith("mAP ")
+    assert printed.err == "diptych: left out 1 labeled files that are not among the embeddings\n"
+    assert "accuracy" in classify(capsys, *flags[:2], "--labels", embedded / "sounds", "--features", "log_mel").out
+
+
+@pytest.mark.slow
+def test_a_saved_head_that_gives_other_scores_is_found(head, exported):
+    described = description.read(str(head))
+    model = tf.saved_model.load(str(head))
+    right = saved_head.Head(
+        classes=described.classes,
+        activation="softmax",
+        kernel=model.kernel.numpy(),
+        bias=model.bias.numpy() + np.array([1, 0, 0]),
+    )
+    with pytest.raises(saved_head.UserError, match="the saved head gives other scores"):
+        saved_head.check(right, head, saved_model=exported, embeddings=described.embeddings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Give --embeddings and --labels to train a head, or --head and audio files to use one"),
+        (["--embeddings", "{e}"], "Give --embeddings and --labels"),
+        (["--embeddings", "{e}", "--labels", "{sounds}", "--output", "{tmp}/h"], "give the SavedModel that made"),
+        (["--embeddings", "{e}", "--labels", "{sounds}", "x.wav"], "Audio files cannot be given here"),
+        (["--embeddings", "{e}", "--labels", "{tmp}/other"], "none of its files (e.g. "),
+        (["--embeddings", "{e}", "--labels", "{sounds}", "--model", "{model}", "--output", "{tmp}"], "is no head"),
+        (["--head", "{tmp}", "x.wav"], "is not a head"),
+        (["--head", "{head}"], "There is nothing to classify"),
+        (["--head", "{head}", "--labels", "{sounds}", "x.wav"], "--labels cannot be given here"),
+        (["--head", "{head}", "nowhere.wav"], "There is no file nowhere.wav"),
+        (["--head", "{damaged}", "{sounds}"], "cannot be loaded"),
+    ],
+)
+def test_wrong_input_is_one_sentence(exported, embedded, head, tmp_path, capsys, arguments, message):
+    for name in ("other/a/x.wav", "other/b/y.wav"):
+        corpora.write_tone(tmp_path / name)
+    shutil.copytree(head, tmp_path / "damaged")
+    (tmp_path / "damaged" / "saved_model.pb").write_bytes(b"damaged")
+    places = {"e": embedded / "clips.parquet", "sounds": embedded / "sounds", "model": exported, "tmp": tmp_path}
+    places |= {"head": head, "damaged": tmp_path / "damaged"}
+    error = classify(capsys, *(argument.format(**places) for argument in arguments), status=2).err.strip()
+    assert message in error
+    assert error.count("\n") == 0

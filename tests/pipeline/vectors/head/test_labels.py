@@ -1,0 +1,107 @@
+import pytest
+
+from components.errors import UserError
+from pipeline.vectors.head import labels
+from tests import corpora
+from tests.beam_jobs.sources.folders import touch
+
+
+def table(folder, text, name="labels.csv"):
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+class TestReading:
+    def test_a_sub_folder_is_a_class(self, tmp_path):
+        touch(tmp_path, "dog/a.wav", "cat/x/b.wav", "beside.wav")
+        read = labels.read(str(tmp_path))
+        assert read.names == ["cat", "dog"]
+        assert read.classes == {"dog/a.wav": ("dog",), "cat/x/b.wav": ("cat",), "beside.wav": ()}
+
+    def test_the_lists_of_a_corpus(self, tmp_path):
+        read = labels.read(str(corpora.esc50(tmp_path / "esc", clips=4)))
+        assert read.classes["audio/2-1001-A-1.ogg"] == ("class_1",)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "file,label\na.wav,dog\nb.wav,cat;loud\nb.wav, dog\nc.wav,\n",
+            '\ufefflabels,weight,filename\ndog,1,a.wav\n"cat;loud;dog",2,b.wav\n"",3,c.wav\n',
+        ],
+    )
+    def test_a_table(self, tmp_path, text):
+        read = labels.read(table(tmp_path, text))
+        assert read.classes == {"a.wav": ("dog",), "b.wav": ("cat", "loud", "dog"), "c.wav": ()}
+        assert read.names == ["cat", "dog", "loud"]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("a.wav,dog\n", "names the columns a.wav, dog: it must name file and label"),
+            ("", "it must name file and label"),
+            ("file,label\na.wav\n", "labels.csv:2 does not have 2 columns"),
+            ("file,label\na.wav,dog\n", "names fewer than two classes"),
+            ("path,start,end,labels\na.wav,0,1,dog\n", "gives labels to segments"),
+        ],
+    )
+    def test_other_tables_are_one_sentence(self, tmp_path, text, message):
+        with pytest.raises(UserError, match=message):
+            labels.read(table(tmp_path, text))
+
+    def test_other_places_are_one_sentence(self, tmp_path):
+        touch(tmp_path, "dog/a.wav")
+        for place in ("nowhere", "nowhere.csv", ""):
+            with pytest.raises(UserError, match="--labels"):
+                labels.read(str(tmp_path / place))
+
+
+class TestFinding:
+    @pytest.mark.parametrize(
+        ("listed", "name"),
+        [
+            ("dog/a.wav", "{here}/dog/a.wav"),  # The path.
+            ("{here}/dog/a.wav", "{here}/dog/a.wav"),
+            ("dog/a.wav", "/mnt/elsewhere/dog/a.wav"),  # On another machine.
+            ("./dog/a.wav", "/mnt/elsewhere/dog/a.wav"),
+            ("{here}/dog/a.wav", "dog/a.wav"),  # From another folder.
+            ("{here}/dog/a.wav", "a.wav"),
+            ("a.wav", "dog/a.wav"),  # The table has names alone.
+            ("a", "dog/a.wav"),  # FSD50K's has no suffixes either.
+            ("dog/a.b", "x/dog/a.b.wav"),
+            ("dog/a.wav", "x/dog/a.ogg"),  # A converted copy.
+        ],
+    )
+    def test_a_file_may_be_spelled_otherwise(self, tmp_path, monkeypatch, listed, name):
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        here = str(tmp_path)
+        read = labels.read(table(tmp_path, f"file,label\n{listed.format(here=here)},dog\nother.wav,cat\n"))
+        finder = labels.Finder(read)
+        assert finder.find(name.format(here=here)) == ("dog",)
+        assert finder.find(name.format(here=here)) == ("dog",)  # It has several rows.
+        assert finder.unused == 1
+
+    @pytest.mark.parametrize("name", ["og/a.wav", "a.wav.txt", "b.wav", "{here}/a.wav", "og/dog/b.wav"])
+    def test_other_files_have_no_label(self, tmp_path, name):
+        read = labels.read(table(tmp_path, "file,label\ndog/a.wav,dog\ncat/a.wav,cat\n"))
+        assert labels.Finder(read).find(name.format(here=tmp_path)) == ()
+
+    def test_suffixes_count_if_they_tell_files_apart(self, tmp_path):
+        finder = labels.Finder(labels.read(table(tmp_path, "file,label\na.wav,dog\na.flac,cat\n")))
+        assert [finder.find(f"/x/a.{suffix}") for suffix in ("flac", "wav", "ogg")] == [("cat",), ("dog",), ()]
+
+    def test_the_longest_ending_decides(self, tmp_path):
+        read = labels.read(table(tmp_path, "file,label\na.wav,dog\ncat/a.wav,cat\n"))
+        finder = labels.Finder(read)
+        assert finder.find("/x/cat/a.wav") == ("cat",)
+        assert finder.find("/x/dog/a.wav") == ("dog",)
+
+    def test_what_fits_two_files_is_refused(self, tmp_path):
+        read = labels.read(table(tmp_path, "file,label\ndog/a.wav,dog\ncat/a.wav,cat\n"))
+        with pytest.raises(UserError, match="cat/a.wav and dog/a.wav may both be a.wav of the embeddings"):
+            labels.Finder(read).find("a.wav")
+        read = labels.read(table(tmp_path, "file,label\na.wav,dog\nb.wav,cat\n"))
+        finder = labels.Finder(read)
+        finder.find("/x/a.wav")
+        with pytest.raises(UserError, match="a.wav may be /x/a.wav or /y/a.wav"):
+            finder.find("/y/a.wav")

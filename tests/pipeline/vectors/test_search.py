@@ -1,0 +1,145 @@
+"""`diptych search` on files that `diptych embed` has written."""
+
+import csv
+import pathlib
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import cli
+from tests.pipeline.vectors.stored_files import random, write_file, write_folder
+
+
+def search(capsys, *arguments):
+    """Returns what the command prints."""
+    assert cli.main(["search", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def refused(capsys, *arguments):
+    """Returns the sentence of a command that is refused."""
+    assert cli.main(["search", *map(str, arguments)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.count("\n") == 0
+    return error
+
+
+def read(file):
+    with open(file, newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def test_audio_files_find_themselves_first_and_a_bad_one_costs_no_other(exported, embedded, tmp_path, capsys):
+    queries = [embedded / "sounds" / "low" / "2.wav", embedded / "sounds" / "high" / "5.wav"]
+    output = tmp_path / "hits.csv"
+    flags = ["--embeddings", embedded / "clips.parquet", "--model", exported, "-k", 3, "--output", output]
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    assert cli.main(["search", *map(str, [*flags, tmp_path / "bad.wav", *queries])]) == 0
+    printed = capsys.readouterr()
+    assert f"diptych: {tmp_path / 'bad.wav'} left out: unreadable" in printed.err
+    rows = read(output)
+    assert [row["rank"] for row in rows] == ["1", "2", "3"] * 2
+    assert [row["file"] for row in rows if row["rank"] == "1"] == list(map(str, queries))
+    assert all(float(row["cosine"]) > 0.99999 for row in rows if row["rank"] == "1")
+    assert all(query.name in printed.out for query in queries)
+    table = pq.read_table(embedded / "clips.parquet")
+    vectors = np.stack(table["embedding"].to_numpy()).astype(np.float64)
+    names = table["file"].to_pylist()
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    for query in queries:
+        cosines = unit @ unit[names.index(str(query))]
+        expected = np.sort(cosines)[::-1][:3]
+        found = [float(row["cosine"]) for row in rows if row["query"] == str(query)]
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_a_file_of_the_embeddings_needs_no_model_and_is_no_hit_itself(embedded, tmp_path, capsys):
+    output = tmp_path / "hits.csv"
+    search(capsys, "--embeddings", embedded / "clips.parquet", "--like", "low/2.wav", "-k", 99, "--output", output)
+    files = [row["file"] for row in read(output)]
+    assert len(files) == 17
+    assert str(embedded / "sounds" / "low" / "2.wav") not in files
+
+
+def test_rows_of_windows_give_files_or_windows(exported, embedded, tmp_path, capsys):
+    query = embedded / "sounds" / "low" / "2.wav"
+    flags = ["--embeddings", embedded / "windows.parquet", "--model", exported, "--output", tmp_path / "hits.csv"]
+    search(capsys, *flags, query, "-k", 18)
+    assert len({row["file"] for row in read(tmp_path / "hits.csv")}) == 18
+    search(capsys, *flags, query, "-k", 2, "--windows")
+    rows = read(tmp_path / "hits.csv")
+    starts = sorted({row["query_start_s"] for row in rows})
+    assert len(starts) == len(rows) / 2 > 1
+    for row in rows:
+        if row["rank"] == "1":  # Each window finds itself.
+            assert (row["file"], row["start_s"], row["end_s"]) == (
+                str(query),
+                row["query_start_s"],
+                row["query_end_s"],
+            )
+
+
+def test_the_cache_is_named_and_used_again(embedded, tmp_path, capsys):
+    flags = ["--embeddings", embedded / "clips.parquet", "--like", "low/2.wav", "--cache", tmp_path]
+    assert f"written to {tmp_path}" in search(capsys, *flags).replace("\n", "")
+    assert f"read from {tmp_path}" in search(capsys, *flags).replace("\n", "")
+
+
+@pytest.mark.slow
+def test_without_any_query_that_can_be_decoded(exported, embedded, tmp_path, capsys):
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    flags = ["--embeddings", embedded / "clips.parquet", "--model", exported, tmp_path / "bad.wav"]
+    assert cli.main(["search", *map(str, flags)]) == 2
+    assert "None of the queries could be decoded" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{audio}"], "Audio files are embedded first: give the SavedModel"),
+        ([], "There is nothing to search for"),
+        (["--like", "low/2.wav", "-k", "0"], "-k 0: ask for at least one hit"),
+        (["--like", "2.wav"], "--like 2.wav fits 3 files of"),
+        (["--like", "low/7.wav"], "--like low/7.wav: "),
+        (["--model", "{model}", "nowhere.wav"], "There is no file nowhere.wav"),
+        (["--model", "{folder}", "{audio}"], "is not a SavedModel from Diptych"),
+        (["--like", "low/2.wav", "--features", "x"], "--features x: "),
+        (["--like", "low/2.wav", "--output", "{folder}/nowhere/x.csv"], "cannot be written"),
+    ],
+)
+def test_wrong_input_is_one_sentence(exported, embedded, tmp_path, capsys, arguments, message):
+    audio = embedded / "sounds" / "low" / "2.wav"
+    places = {"audio": audio, "model": exported, "folder": tmp_path}
+    typed = [argument.format(**places) for argument in arguments]
+    assert message in refused(capsys, "--embeddings", embedded / "clips.parquet", *typed)
+
+
+def test_a_model_with_other_sizes_or_other_weights_is_refused(exported, embedded, tmp_path, capsys):
+    audio = embedded / "sounds" / "low" / "2.wav"
+    write_file(tmp_path / "other.parquet", random(4, 5))
+    assert "has other embeddings (" in refused(
+        capsys, "--embeddings", tmp_path / "other.parquet", "--model", exported, audio
+    )
+    shutil.copytree(exported, tmp_path / "other")
+    weights = pathlib.Path(tmp_path, "other", "variables", "variables.data-00000-of-00001")
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    message = refused(capsys, "--embeddings", embedded / "clips.parquet", audio, "--model", tmp_path / "other")
+    assert f"--model {tmp_path}/other is not the model that made --embeddings" in message
+
+
+@pytest.mark.parametrize(("value", "message"), [(0.0, "zeros.wav is zero"), (np.nan, "zeros.wav is not finite")])
+def test_a_vector_that_points_nowhere_is_refused(tmp_path, capsys, value, message):
+    vectors = np.full((2, 4), 1.0)
+    vectors[1] = value
+    write_file(tmp_path / "e.parquet", vectors, names=["a.wav", "zeros.wav"])
+    assert message in refused(capsys, "--embeddings", tmp_path / "e.parquet", "--like", "zeros.wav")
+
+
+def test_a_folder_of_the_embedder(tmp_path, capsys):
+    write_folder(tmp_path / "e", {"trained": {"waveform": random(9, 4), "log_mel": random(9, 3)}})
+    flags = ["--embeddings", tmp_path / "e", "--like", "train/3.wav", "--features", "log_mel", "-k", 2]
+    assert "train/3.wav" in search(capsys, *flags)
