@@ -1,4 +1,4 @@
-"""The few-shot probe: a linear classifier on 8 clips a class, as MAEB's (arXiv 2602.16308; `AbsTaskClassification`)."""
+"""The few-shot probe: a linear classifier on 8 clips a class, as MAEB's (arXiv 2602.16008; `AbsTaskClassification`)."""
 
 import numpy as np
 
