@@ -137,9 +137,7 @@ class EmbedShard(beam.DoFn):
         temporary = storage.unfinished_name(work / shard.embedder / shard.file)
         with Writer(temporary, embedder=shard.embedder, split=shard.split, dims=embedder.dims) as writer:
             for piece in pieces:
-                length = piece.samples if self._job.row == "clip" else embedder.framing.window_samples
-                ends = np.minimum(piece.starts + length, piece.samples)
-                writer.add(piece.key, start_s=piece.starts / rate, end_s=ends / rate, vectors=piece.vectors)
+                writer.add(piece.key, start_s=piece.starts / rate, end_s=piece.ends / rate, vectors=piece.vectors)
         file = records.file_name(shard.file, sha256=writer.digest.sha256)
         temporary.replace(work / shard.embedder / file)
         return records.ShardRecord(

@@ -47,12 +47,6 @@ class Rows:
     def __len__(self) -> int:
         return len(self.folds)
 
-    def multi_hot(self, classes: int) -> np.ndarray:
-        """Returns the labels as bool (rows, classes)."""
-        targets = np.zeros((len(self), classes), bool)
-        targets[np.repeat(np.arange(len(self)), np.diff(self.label_offsets)), self.label_values] = True
-        return targets
-
 
 def schema(dims: Mapping[str, int]) -> pa.Schema:
     """Returns the schema of an embedder's files.

@@ -46,6 +46,7 @@ class EmbeddedWindows(Generic[Key]):
     Attributes:
         key: The sound's.
         starts: int (windows,), the first sample of each window.
+        ends: int (windows,), the sample after its last one, no later than the end of the sound.
         samples: Length of the sound.
         vectors: Name of the embedding -> float32 (windows, dim).
         is_last: Whether the last window of the sound is among them.
@@ -53,6 +54,7 @@ class EmbeddedWindows(Generic[Key]):
 
     key: Key
     starts: np.ndarray
+    ends: np.ndarray
     samples: int
     vectors: Mapping[str, np.ndarray]
     is_last: bool
@@ -96,7 +98,7 @@ def clip_means(pieces: Iterable[EmbeddedWindows[Key]]) -> Iterator[EmbeddedWindo
         pieces: What `embed` yields.
 
     Yields:
-        One piece for each sound, with one start, 0, and the means.
+        One piece for each sound, which is all of it, with the means.
     """
     sums: dict[str, np.ndarray] = {}
     count = 0
@@ -106,7 +108,7 @@ def clip_means(pieces: Iterable[EmbeddedWindows[Key]]) -> Iterator[EmbeddedWindo
             sums[name] = sums.get(name, 0.0) + values.sum(axis=0, dtype=np.float64)
         if piece.is_last:
             means = {name: (total / count)[None].astype(np.float32) for name, total in sums.items()}
-            yield dataclasses.replace(piece, starts=np.zeros(1, int), vectors=means)
+            yield dataclasses.replace(piece, starts=np.zeros(1, int), ends=np.array([piece.samples]), vectors=means)
             sums, count = {}, 0
 
 
@@ -136,6 +138,7 @@ def _embed_batch(
         yield EmbeddedWindows(
             key=piece.key,
             starts=piece.starts,
+            ends=np.minimum(piece.starts + embedder.framing.window_samples, piece.samples),
             samples=piece.samples,
             vectors={name: values[rows] for name, values in vectors.items()},
             is_last=piece.is_last,

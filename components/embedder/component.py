@@ -34,9 +34,9 @@ class Embedder(base.Component[EmbedderConfig]):
     # soxr resamples for embedders of another sample rate.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "soxr", "tensorflow")
     shows: ClassVar[Mapping[base.Tab, str]] = {
-        "text": "what was embedded, neighbours",
-        "images": "norms, variance, neighbours",
-        "audio": "neighbours to hear",
+        "text": "what was embedded, neighbors",
+        "images": "norms, variance, neighbors",
+        "audio": "neighbors to hear",
         "projector": "clips as points, with pictures",
     }
 
@@ -66,7 +66,7 @@ def _path_of(model: str | None) -> str:
     """Returns the path in what a user gave to name a model."""
     if model is None:
         return ""
-    return model if os.path.exists(model) else model.partition("=")[2]
+    return model.partition("=")[2] if "=" in model and not os.path.exists(model) else model
 
 
 def _listing_digest(path: str) -> str:

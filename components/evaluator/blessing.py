@@ -35,11 +35,11 @@ def bless(
         scores: Baseline -> the scores of the embedding and of the baseline, on the test clips that both have; empty if
             nothing was probed.
         min_margin: The margin.
-        note: The reason why nothing was probed.
+        note: The reason why nothing was probed; None if there is no baseline to beat.
         needs_score: Whether an embedding without a score is not blessed. Otherwise the InfraValidator alone decides.
     """
     if not scores:
-        reason = f"not probed: {note}"
+        reason = f"not probed: {note}" if note else f"compared with neither {BASELINES[0]} nor {BASELINES[1]}"
         if needs_score:
             reason += "; evaluator.probe=none pushes it without a score"
         return Blessing(blessed=not needs_score, reasons=[reason])

@@ -39,7 +39,7 @@ def execute(
         whole = evaluation.results[BOTH]
         predictions.write(outputs["evaluation"], whole.tested, whole.logits)
         summaries.write(evaluation, label_names=embeddings.info.label_names, directory=context.tensorboard_dir)
-    blessing = bless(pairs, min_margin=config.min_margin, note=report.note, needs_score=chosen.needs_score)
+    blessing = bless(pairs, min_margin=config.min_margin, note=chosen.note, needs_score=chosen.needs_score)
     metrics_json = json.dumps(dataclasses.asdict(report), indent=2, allow_nan=False)
     (outputs["evaluation"] / "metrics.json").write_text(metrics_json)
     (outputs["blessing"] / "blessing.json").write_text(json.dumps(dataclasses.asdict(blessing), indent=2))

@@ -29,7 +29,7 @@ def make_folds(clips: Clips, *, folds: int = FOLDS) -> np.ndarray:
 
     Args:
         clips: The clips.
-        folds: Number of folds; fewer if no class has as many recordings.
+        folds: Number of folds; fewer if no class has as many recordings, but at least 2 if there are two recordings.
 
     Returns:
         int (clips,), counted from 1.
@@ -42,7 +42,8 @@ def make_folds(clips: Clips, *, folds: int = FOLDS) -> np.ndarray:
     for recording, indices in members.items():
         labels = {label for index in indices for label in clips.labels(index)}
         by_class[min(labels, key=lambda label: (frequency[label], label), default=-1)].append(recording)
-    folds = max(1, min(folds, max((len(recordings) for recordings in by_class.values()), default=1)))
+    largest = max((len(recordings) for recordings in by_class.values()), default=1)
+    folds = max(1, min(folds, max(2, largest), len(members)))
     fold_of_clip = np.zeros(len(clips), int)
     dealt = 0
     for label in sorted(by_class):
@@ -50,6 +51,15 @@ def make_folds(clips: Clips, *, folds: int = FOLDS) -> np.ndarray:
             fold_of_clip[members[recording]] = dealt % folds + 1
             dealt += 1
     return fold_of_clip
+
+
+def make_folds_to_choose(clips: Clips, *, folds: int = FOLDS) -> np.ndarray:
+    """Divides training clips to choose a classifier among several; see `make_folds`.
+
+    Where all are parts of one recording, they are divided all the same. A choice can do with that; a score could not.
+    """
+    made = make_folds(clips, folds=folds)
+    return made if made.max() > 1 else np.arange(len(clips)) % folds + 1
 
 
 def _in_stable_order(recordings: Sequence[str]) -> list[str]:

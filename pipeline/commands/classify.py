@@ -109,9 +109,9 @@ def _classify(arguments: argparse.Namespace) -> int:
     from pipeline.vectors.head import classifying
 
     embedder = classifying.HeadEmbedder(arguments.head, described)
-    asked, failed = queries.embedded(files, embedder, columns=tuple(embedder.dims), each_window=arguments.windows)
-    for file, reason in failed.items():
-        print(f"diptych: {file} left out: {reason}", file=sys.stderr)
+    asked, left_out = queries.embedded(files, embedder, columns=tuple(embedder.dims), each_window=arguments.windows)
+    for sentence in left_out:
+        print(f"diptych: {sentence}", file=sys.stderr)
     if not asked:
         raise UserError("None of the files could be decoded: give at least one audio file.")
     classified = classifying.classify(asked, embedder.head)

@@ -54,7 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from pipeline.vectors.stored import open_vectors
 
     stored = open_vectors(arguments.embeddings, features=arguments.features)
-    files = queries.find(arguments.queries) if arguments.queries else []
+    files = queries.find(arguments.queries) if arguments.queries else None
     embedder = models.load(arguments.model, stored=stored) if files else None
     display = Display()
     with display.stage("Index") as progress:
@@ -65,10 +65,10 @@ def execute(arguments: argparse.Namespace) -> int:
     asked = queries.like(stored, vectors, arguments.like, each_window=arguments.windows)
     if embedder is not None:
         columns = models.columns(embedder.dims, stored=stored)
-        of_files, failed = queries.embedded(arguments.queries, embedder, columns=columns, each_window=arguments.windows)
+        of_files, left_out = queries.embedded(files, embedder, columns=columns, each_window=arguments.windows)
         asked += of_files
-        for file, reason in failed.items():
-            print(f"diptych: {file} left out: {reason}", file=sys.stderr)
+        for sentence in left_out:
+            print(f"diptych: {sentence}", file=sys.stderr)
     if not asked:
         raise UserError("None of the queries could be decoded: give at least one audio file.")
     queries.check(asked)

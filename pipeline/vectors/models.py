@@ -1,10 +1,8 @@
 """Loads the model that made stored embeddings, so that new sounds get vectors of the same kind."""
 
-import os
 from collections.abc import Sequence
 
 from beam_jobs.embedding.embedder import Embedder
-from components.embedder.loaders import TrainedLoader
 from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
 from pipeline.serving.embedding import outputs
@@ -38,8 +36,7 @@ def check_made(stored: StoredVectors, *, saved_model: str) -> None:
             f"--model {saved_model} has other embeddings ({has}) than --embeddings {stored.path} (of {stored.dim:,} "
             "numbers): give the model that made them, or embed again."
         )
-    known = (exported.digest(), TrainedLoader(os.path.abspath(saved_model)).digest()) if stored.model_digest else ()
-    if known and stored.model_digest not in known:
+    if stored.model_digest and stored.model_digest != exported.digest():
         raise UserError(
             f"--model {saved_model} is not the model that made --embeddings {stored.path}: give that one, or embed "
             "again."

@@ -1,25 +1,21 @@
 """The vectors to search for: of audio files, or of files that the embeddings already hold."""
 
-import contextlib
 import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from beam_jobs import audio
-from beam_jobs.audio.decoder import Decoder
-from beam_jobs.audio.spool import Spool
+from beam_jobs import audio, sources
 from beam_jobs.embedding import windows
 from beam_jobs.embedding.embedder import Embedder
 from beam_jobs.sources import given
 from components.errors import UserError
+from pipeline.serving.embedding.decoding import Decoders
 from pipeline.vectors.index import Index
 from pipeline.vectors.stored import StoredVectors
 
 _BATCH_SIZE = 32
-_RULES = audio.Rules(timeout_s=60.0)
-_DECODER_BYTES = 4 * 2**30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +37,7 @@ class Query:
     but: int | None = None
 
 
-def find(paths: Sequence[str]) -> list[str]:
+def find(paths: Sequence[str]) -> given.Given:
     """Returns the audio files among files and folders.
 
     Raises:
@@ -53,7 +49,7 @@ def find(paths: Sequence[str]) -> list[str]:
         raise UserError(f"There is no file {error.args[0]}: give audio files, or folders of them.") from error
     if not found.files:
         raise UserError(f"There is no audio in {', '.join(paths)}: give audio files, or folders of them.")
-    return found.files
+    return found
 
 
 def like(stored: StoredVectors, index: Index, names: Sequence[str], *, each_window: bool) -> list[Query]:
@@ -84,29 +80,29 @@ def like(stored: StoredVectors, index: Index, names: Sequence[str], *, each_wind
 
 
 def embedded(
-    files: Sequence[str], embedder: Embedder, *, columns: Sequence[str], each_window: bool
-) -> tuple[list[Query], Mapping[str, str]]:
+    found: given.Given, embedder: Embedder, *, columns: Sequence[str], each_window: bool
+) -> tuple[list[Query], list[str]]:
     """Embeds audio files.
 
     Args:
-        files: The files, of any length and common codec.
+        found: The files, of any length and common codec; see `find`.
         embedder: The model.
         columns: The embeddings to concatenate.
         each_window: Whether each window of a file is a query, and not their mean.
 
     Returns:
-        The queries, and file -> why it cannot be decoded.
+        The queries, and a sentence for each file that cannot be read or decoded, and for what folders hold besides.
     """
-    queries: list[Query] = []
-    failed: dict[str, str] = {}
-    pieces: list[windows.EmbeddedWindows[str]] = []
-    rate = embedder.framing.sample_rate
-    for piece in windows.embed(_sounds(files, sample_rate=rate, failed=failed), embedder, batch_size=_BATCH_SIZE):
-        pieces.append(piece)
-        if piece.is_last:
-            queries += _of_file(pieces, embedder, columns=columns, each_window=each_window)
-            pieces = []
-    return queries, failed
+    left_out = [f"{path} left out: unreadable: {reason}" for path, reason in found.unreadable.items()]
+    with Decoders(sample_rate=embedder.framing.sample_rate) as decoders:
+        sounds = _sounds(found.files, decoders, left_out=left_out)
+        pieces = windows.embed(sounds, embedder, batch_size=_BATCH_SIZE)
+        if not each_window:
+            pieces = windows.clip_means(pieces)
+        queries = [query for piece in pieces for query in _of_piece(piece, embedder, columns=columns)]
+    if found.left_out:
+        left_out.append(f"left out {sources.describe(found.left_out)}")
+    return queries, left_out
 
 
 def check(queries: Sequence[Query]) -> None:
@@ -121,31 +117,19 @@ def check(queries: Sequence[Query]) -> None:
             raise UserError(f"The vector of {query.name} {what}, so nothing is near to it: search for another sound.")
 
 
-def _sounds(files: Sequence[str], *, sample_rate: int, failed: dict[str, str]) -> Iterator[tuple[str, windows.Sound]]:
-    with contextlib.closing(Decoder(sample_rate=sample_rate, rules=_RULES, memory_bytes=_DECODER_BYTES)) as decoder:
-        for file in files:
-            with Spool() as spool:
-                try:
-                    decoder.decode_file(file, spool)
-                except audio.DecodeError as error:
-                    failed[file] = f"{error.cause}: {error}"
-                    continue
-                yield file, spool
+def _sounds(files: Sequence[str], decoders: Decoders, *, left_out: list[str]) -> Iterator[tuple[str, windows.Sound]]:
+    for clip, sound in decoders.decode(sources.Clip(clip_id=file, path=file) for file in files):
+        if isinstance(sound, audio.DecodeError):
+            left_out.append(f"{clip.path} left out: {sound.cause}: {sound}")
+        else:
+            yield clip.path, sound
 
 
-def _of_file(
-    pieces: Sequence[windows.EmbeddedWindows[str]], embedder: Embedder, *, columns: Sequence[str], each_window: bool
-) -> list[Query]:
-    vectors = np.concatenate([np.concatenate([piece.vectors[name] for name in columns], axis=1) for piece in pieces])
-    starts = np.concatenate([piece.starts for piece in pieces])
-    framing, samples, name = embedder.framing, pieces[0].samples, pieces[0].key
-    if not each_window:
-        mean = vectors.mean(axis=0, dtype=np.float64)
-        return [Query(name=name, start_s=0.0, end_s=samples / framing.sample_rate, vector=mean)]
-    ends = np.minimum(starts + framing.window_samples, samples)
+def _of_piece(piece: windows.EmbeddedWindows[str], embedder: Embedder, *, columns: Sequence[str]) -> list[Query]:
+    rate, vectors = embedder.framing.sample_rate, np.concatenate([piece.vectors[name] for name in columns], axis=1)
     return [
-        Query(name=name, start_s=start / framing.sample_rate, end_s=end / framing.sample_rate, vector=vector)
-        for start, end, vector in zip(starts, ends, vectors, strict=True)
+        Query(name=piece.key, start_s=start / rate, end_s=end / rate, vector=vector)
+        for start, end, vector in zip(piece.starts, piece.ends, vectors, strict=True)
     ]
 
 

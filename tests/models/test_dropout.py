@@ -36,7 +36,7 @@ def test_masks_keep_the_given_share_and_look_independent():
         assert abs(np.corrcoef(rows[:, lag:].ravel(), rows[:, :-lag].ravel())[0, 1]) < 5 / np.sqrt(rows.size)
 
 
-def test_masks_of_neighbouring_keys_differ():
+def test_masks_of_neighboring_keys_differ():
     draws = np.zeros((2, 2), "float32")
     draws[1, 1] = 2.0**-16  # The next key.
     first, second = _kept(draws)[0]

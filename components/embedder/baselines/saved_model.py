@@ -6,7 +6,6 @@ import numpy as np
 import tensorflow as tf
 
 from beam_jobs import error_text, storage
-from beam_jobs.embedding.embedder import Framing
 from components.embedder.baselines import calls
 from components.embedder.baselines.function_embedder import FunctionEmbedder
 from components.embedding_info import EmbeddingInfo
@@ -37,13 +36,12 @@ def load_diptych(folder: str, info: EmbeddingInfo) -> FunctionEmbedder:
         UserError: See `load`.
     """
     model = load(folder)
-    framing = Framing(sample_rate=info.sample_rate, window_samples=info.crop_samples, hop_samples=info.stride_samples)
 
     def embed(windows: np.ndarray) -> dict[str, np.ndarray]:
         outputs = model.signatures[_SIGNATURE](audio=tf.constant(windows))
         return {name: outputs[name].numpy() for name in info.dims}
 
-    return FunctionEmbedder(embed, framing=framing, source=folder)
+    return FunctionEmbedder(embed, framing=info.framing, source=folder)
 
 
 def calls_of(model: tf.Module) -> Iterator[calls.Call]:

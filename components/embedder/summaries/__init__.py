@@ -11,7 +11,7 @@ from beam_jobs.embedding.job import Job
 from beam_jobs.embedding.read import Embeddings
 from components import tensorboard
 from components.embedder.loaders import TRAINED
-from components.embedder.summaries import neighbours, projector, sample, vectors
+from components.embedder.summaries import neighbors, projector, sample, vectors
 
 
 def write(folder: epath.Path, job: Job, *, directory: epath.Path) -> None:
@@ -31,17 +31,17 @@ def write(folder: epath.Path, job: Job, *, directory: epath.Path) -> None:
 
 
 def _write_clips(clips: Sequence[sample.DrawnClip], *, info: examples.ExamplesInfo, directory: epath.Path) -> None:
-    """Reads the audio of the clips once, and writes their neighbours and the files of the projector."""
-    queries = neighbours.find(clips)
+    """Reads the audio of the clips once, and writes their neighbors and the files of the projector."""
+    queries = neighbors.find(clips)
     heard = {index for query in queries for index in query.heard}
     audio: dict[int, np.ndarray] = {}
     tiles = []
     for index, samples in enumerate(sample.read_audio(clips, info=info)):
-        beginning = samples[: neighbours.MOST_SECONDS * info.sample_rate]
+        beginning = samples[: neighbors.MOST_SECONDS * info.sample_rate]
         if index in heard:
             audio[index] = beginning.copy()  # A slice would keep the whole clip.
         tiles.append(projector.tile(beginning, sample_rate=info.sample_rate))
-    neighbours.write(queries, clips, audio, sample_rate=info.sample_rate)
+    neighbors.write(queries, clips, audio, sample_rate=info.sample_rate)
     share = projector.write(clips, tiles, directory=directory)
     tf.summary.text(
         "projector",

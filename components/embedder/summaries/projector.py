@@ -100,7 +100,7 @@ def principal_components(vectors: np.ndarray, *, most: int) -> tuple[np.ndarray,
 
 
 def _averaged(values: np.ndarray, count: int) -> np.ndarray:
-    """Averages the rows of a matrix in `count` groups of neighbours; some repeat where there are fewer rows."""
+    """Averages the rows of a matrix in `count` groups of neighbors; some repeat where there are fewer rows."""
     ends = np.linspace(0, len(values), count + 1)
     firsts = np.minimum(ends[:-1].astype(int), len(values) - 1)
     lasts = np.maximum(np.ceil(ends[1:]).astype(int), firsts + 1)

@@ -170,13 +170,10 @@ def _scorer(result: ProbeResult, metric: Metric) -> Callable[[np.ndarray], np.nd
     if metric == "accuracy":
         correct = result.predictions == result.tested.label_values
         return lambda weights: _mean_accuracy(correct, result.tested.folds, weights)
-    classes = result.logits.shape[1]
-    rankings = [Ranking(result.tested.targets(classes)[:, k], result.logits[:, k]) for k in _with_positives(result)]
+    targets = result.tested.targets(result.logits.shape[1])
+    with_positives = np.unique(result.tested.label_values)
+    rankings = [Ranking(targets[:, k], result.logits[:, k]) for k in with_positives]
     return lambda weights: _mean_average_precision(rankings, weights)
-
-
-def _with_positives(result: ProbeResult) -> list[int]:
-    return np.unique(result.tested.label_values).tolist()
 
 
 def _mean_accuracy(correct: np.ndarray, folds: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from components import metrics
 from components.evaluator.clips import Clips, means_over_clips
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.features import FeatureSet
-from components.evaluator.folds import make_folds
+from components.evaluator.folds import make_folds_to_choose
 from components.evaluator.probes import networks as networks_module
 from components.evaluator.probes import regression
 from components.evaluator.probes.networks import Networks, Weights
@@ -57,7 +57,7 @@ def choose(
         classes: Number of classes.
         config: The settings of the mlp probe.
     """
-    folds = make_folds(clips)
+    folds = make_folds_to_choose(clips)
     targets = clips.targets(classes)
     weights, scores_by_epoch = _train_networks(sets, vectors, clips, folds=folds, targets=targets, config=config)
     chosen = {}

@@ -48,7 +48,7 @@ def minimize(function: Function, start: np.ndarray, *, tolerance: float, max_ite
     values, gradients = function(points, numbers)
     converged = _dots(gradients, gradients) <= tolerance
     numbers, values, gradients = numbers[~converged], values[~converged], gradients[~converged]
-    history = _History(len(numbers), points.shape[1])
+    history = _History(len(numbers))
     for _ in range(max_iterations):
         if not len(numbers):
             break
@@ -107,12 +107,11 @@ def _search(
 class _History:
     """The latest steps and gradient changes of each problem."""
 
-    def __init__(self, problems: int, size: int):
+    def __init__(self, problems: int):
         self._steps: list[np.ndarray] = []
         self._changes: list[np.ndarray] = []
         self._inverse_curvatures: list[np.ndarray] = []  # 1 / (step . change); 0 for a pair that is not used.
         self._scales = np.zeros(problems)
-        self._shape = (problems, size)
 
     def add(self, steps: np.ndarray, changes: np.ndarray) -> None:
         curvatures, squares = _dots(steps, changes), _dots(changes, changes)

@@ -10,7 +10,7 @@ from components.evaluator import vectors
 from components.evaluator.clips import Clips
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.features import FeatureSet
-from components.evaluator.folds import make_folds
+from components.evaluator.folds import make_folds_to_choose
 from components.evaluator.probes import cross_validated, streamed
 from components.evaluator.probes import networks as networks_module
 from components.evaluator.probes.cross_validated import Chosen
@@ -74,7 +74,7 @@ def probe(
         chosen_by = "a tenth of the train split"
         train = clips.take(in_training, classes=scored)
         in_validation = np.zeros(len(clips), bool)
-        in_validation[np.flatnonzero(in_training)[make_folds(train, folds=_HELD_OUT) == 1]] = True
+        in_validation[np.flatnonzero(in_training)[make_folds_to_choose(train, folds=_HELD_OUT) == 1]] = True
         in_training &= ~in_validation
     return data.stream(
         in_training, in_validation, tested=labeled & (clips.splits == "eval"), details={"chosen_by": chosen_by}
@@ -117,7 +117,7 @@ class _Data:
         logits = self._classify(trained.networks, tested)
         results = {}
         for one in self._sets:
-            best_step = trained.best_steps[one.name]
+            best_step, best_epoch = trained.best[one.name]
             results[one.name] = self._result(
                 tested,
                 logits[one.name],
@@ -127,8 +127,8 @@ class _Data:
                     "hidden": self._config.mlp_hidden,
                     "steps": trained.steps,
                     "best_step": best_step,
-                    "epochs": -(-trained.steps // trained.epoch_steps),
-                    "best_epoch": -(-best_step // trained.epoch_steps),
+                    "epochs": trained.epochs,
+                    "best_epoch": best_epoch,
                 },
             )
         return results

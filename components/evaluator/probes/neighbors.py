@@ -37,15 +37,18 @@ def knn(train: np.ndarray, targets: np.ndarray, tested: np.ndarray) -> np.ndarra
     return votes
 
 
-def retrieval(vectors: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Ranks all other clips by their cosine similarity to each clip; those that share a label with it are relevant.
+def retrieval(vectors: np.ndarray, targets: np.ndarray, *, recordings: np.ndarray) -> np.ndarray:
+    """Ranks the clips by their cosine similarity to each clip; those that share a label with it are relevant.
+
+    The clips of its own recording do not count, for they sound alike.
 
     Args:
         vectors: float32 (clips, dim), mean vectors.
         targets: bool (clips, classes).
+        recordings: int (clips,), a number for the recording of each clip.
 
     Returns:
-        float64 (clips,), the average precision of each query, NaN if no other clip is relevant.
+        float64 (clips,), the average precision of each query, NaN if no clip is relevant.
     """
     vectors = normalized(vectors)
     labels = targets.astype(np.float32)
@@ -55,8 +58,8 @@ def retrieval(vectors: np.ndarray, targets: np.ndarray) -> np.ndarray:
         queries = np.arange(first, min(first + step, len(vectors)))
         similarity = vectors @ vectors[queries].T  # (clips, queries)
         relevant = labels @ labels[queries].T > 0
-        places = queries, np.arange(len(queries))
-        similarity[places], relevant[places] = -2.0, False  # A query ranks below all, where it does not count.
+        own = recordings[:, None] == recordings[queries]
+        similarity[own], relevant[own] = -2.0, False  # They rank below all, where they do not count.
         precisions[queries] = metrics.average_precisions(relevant, similarity)
     return precisions
 

@@ -10,6 +10,7 @@ from components import metrics
 from components.evaluator import vectors
 from components.evaluator.clips import Clips, sample
 from components.evaluator.features import FeatureSet
+from components.evaluator.folds import recording_of
 from components.evaluator.probes import bootstrap, few_shot, neighbors
 from components.evaluator.probes.bootstrap import Interval, Metric
 from components.evaluator.probes.result import ProbeResult
@@ -125,7 +126,10 @@ class _Data:
         )
 
     def retrieval(self) -> Column | None:
-        precisions = neighbors.retrieval(self._x[self._is_tested], self._targets[self._is_tested])
+        tested = self._is_tested
+        names = [recording_of(clip_id) for clip_id in self._clips.clip_ids[tested]]
+        recordings = np.unique(np.array(names, str), return_inverse=True)[1]
+        precisions = neighbors.retrieval(self._x[tested], self._targets[tested], recordings=recordings)
         known = precisions[~np.isnan(precisions)]
         if not len(known):
             return None
@@ -151,9 +155,13 @@ class _Data:
 
     def _column(self, results: Sequence[ProbeResult]) -> Column:
         """Returns the mean score, with the interval of the mean when the clips of each test are drawn again."""
-        numbered = {str(number): result for number, result in enumerate(results)}
-        resampled = bootstrap.resampled_scores(numbered, metric=self._metric, seed=self._seed)
+        resampled = [self._resampled(result) for result in results]
         return Column(
             score=float(np.mean([result.score for result in results])),
-            interval=bootstrap.interval(np.mean(list(resampled.values()), axis=0)),
+            interval=bootstrap.interval(np.mean(resampled, axis=0)),
         )
+
+    def _resampled(self, result: ProbeResult) -> np.ndarray:
+        """Returns the scores of the resamplings. Those of one fold are drawn apart from those of another."""
+        seed = self._seed + int(result.tested.folds.max(initial=0))
+        return bootstrap.resampled_scores({"": result}, metric=self._metric, seed=seed)[""]

@@ -25,14 +25,14 @@ class Trained:
     Attributes:
         networks: The networks.
         steps: Number of steps of the training.
-        epoch_steps: Number of steps of an epoch.
-        best_steps: Name of the set -> the step whose weights its network has.
+        epochs: The epoch of the last one, counted from 1.
+        best: Name of the set -> the step whose weights its network has, and its epoch.
     """
 
     networks: Networks
     steps: int
-    epoch_steps: int
-    best_steps: dict[str, int]
+    epochs: int
+    best: dict[str, tuple[int, int]]
 
 
 def train(
@@ -68,29 +68,37 @@ def train(
     del first_pool
     rng = np.random.default_rng(config.seed)
     chosen = BestOf([one.name for one in sets], patience=config.mlp_patience)
-    epoch_steps = math.ceil(pools.rows / config.mlp_batch_size)
-    steps, steps_of_look = 0, [0]
+    epoch_steps = math.ceil(pools.rows / config.mlp_batch_size)  # Some more, as each pool ends with a batch of its own.
+    steps, looks = 0, [(0, 0)]
     for epoch in range(config.mlp_epochs):
         for pool in pools.epoch(epoch):
             for vectors, indices in pool.batches(config.mlp_batch_size, rng=rng):
                 networks.step(vectors, clips.reordered(indices).targets(classes))
                 steps += 1
-                if steps - steps_of_look[-1] >= min(LOOK_STEPS, epoch_steps):
-                    steps_of_look.append(steps)
+                if steps - looks[-1][0] >= min(LOOK_STEPS, epoch_steps):
+                    looks.append((steps, epoch + 1))
                     if not chosen.look(validation.scores(networks), networks):
-                        return _best(networks, chosen, steps_of_look, epoch_steps=epoch_steps)
-    if steps > steps_of_look[-1]:
-        steps_of_look.append(steps)
+                        return _best(networks, chosen, looks)
+    if steps > looks[-1][0]:
+        looks.append((steps, config.mlp_epochs))
         chosen.look(validation.scores(networks), networks)
-    return _best(networks, chosen, steps_of_look, epoch_steps=epoch_steps)
+    return _best(networks, chosen, looks)
 
 
-def _best(networks: Networks, chosen: BestOf, steps_of_look: Sequence[int], *, epoch_steps: int) -> Trained:
+def _best(networks: Networks, chosen: BestOf, looks: Sequence[tuple[int, int]]) -> Trained:
+    """Restores the best weights of each network.
+
+    Args:
+        networks: The networks.
+        chosen: Their best looks.
+        looks: Step and epoch of each look; a first one that is none, because looks are counted from 1.
+    """
     for name, best in chosen.best.items():
         networks.restore(name, best.weights)
+    steps, epochs = looks[-1]
     return Trained(
         networks=networks,
-        steps=steps_of_look[-1],
-        epoch_steps=epoch_steps,
-        best_steps={name: steps_of_look[best.look] for name, best in chosen.best.items()},
+        steps=steps,
+        epochs=epochs,
+        best={name: looks[best.look] for name, best in chosen.best.items()},
     )

@@ -9,6 +9,9 @@ from components import metrics
 from components.evaluator.clips import means_over_clips
 from components.evaluator.probes.networks import Networks, Weights
 
+_ROWS_AT_A_TIME = 2**14
+"""Rows whose logits are held: of many classes they take more memory than short vectors."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Validation:
@@ -26,9 +29,17 @@ class Validation:
 
     def scores(self, networks: Networks) -> dict[str, float]:
         """Returns the mAP of the first copy of each network, of the logits averaged over the rows of a clip."""
+        means: dict[str, list[np.ndarray]] = {}
+        starts = np.append(0, np.cumsum(self.rows))
+        step = max(1, _ROWS_AT_A_TIME * len(self.rows) // max(1, starts[-1]))  # Clips that have about so many rows.
+        for first in range(0, len(self.rows), step):
+            counts = self.rows[first : first + step]
+            rows = slice(starts[first], starts[first + len(counts)])
+            for name, logits in networks.logits({key: values[rows] for key, values in self.vectors.items()}).items():
+                means.setdefault(name, []).append(means_over_clips(logits[0], counts))
         return {
-            name: metrics.mean(metrics.average_precisions(self.targets, means_over_clips(logits[0], self.rows))) or 0.0
-            for name, logits in networks.logits(self.vectors).items()
+            name: metrics.mean(metrics.average_precisions(self.targets, np.concatenate(parts))) or 0.0
+            for name, parts in means.items()
         }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 from etils import epath
+from scipy import special
 
 from components import tensorboard
 from components.evaluator.evaluation import Evaluation
@@ -67,5 +68,4 @@ def _likelihoods(result: ProbeResult, metric: str) -> np.ndarray:
     """
     if metric != "accuracy":
         return result.logits
-    powers = np.exp(result.logits - result.logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return special.softmax(result.logits, axis=1)

@@ -37,8 +37,8 @@ def table(report: Report) -> str:
         "95 % interval": lambda name: _interval(report.intervals.get(name)),
         "difference from the baseline": lambda name: _difference(report, name),
         "10-NN": lambda name: _column(report.knn.get(name)),
-        "8 clips a class": lambda name: _column(report.few_shot.get(name)),
-        "retrieval, mAP": lambda name: _column(report.retrieval.get(name)),
+        "8-shot linear": lambda name: _column(report.few_shot.get(name)),
+        "retrieval mAP": lambda name: _column(report.retrieval.get(name)),
     }
     shown = {title: cell for title, cell in columns.items() if any(cell(name) for name in report.scores)}
     rows = [(markdown.escaped(name), *(cell(name) for cell in shown.values())) for name in report.scores]

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 from etils import epath
+from scipy import special
 
 from beam_jobs import examples
 from beam_jobs.audio import pcm
@@ -50,10 +51,7 @@ def hardest(predictions: Predictions, *, is_single: bool, most: int = MOST_CLIPS
 def probabilities_of(logits: np.ndarray, *, is_single: bool) -> np.ndarray:
     """Returns the probabilities of the classes, float (clips, classes)."""
     wide = logits.astype(np.float64)
-    if not is_single:
-        return np.exp(-np.logaddexp(0.0, -wide))
-    exponentials = np.exp(wide - wide.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    return special.softmax(wide, axis=1) if is_single else special.expit(wide)
 
 
 def rows(
@@ -72,17 +70,17 @@ def rows(
     for row in chosen:
         wanted.setdefault(predictions.splits[row], set()).add(predictions.clip_ids[row])
     sounds = {split: _sounds(directory, split, clip_ids) for split, clip_ids in wanted.items()}
-    probabilities = probabilities_of(predictions.logits, is_single=is_single)
+    probabilities = probabilities_of(predictions.logits[chosen], is_single=is_single)
     shown = []
-    for row in chosen:
-        best = np.argsort(-probabilities[row], kind="stable")[:_SHOWN_CLASSES]
+    for row, of_row in zip(chosen, probabilities, strict=True):
+        best = np.argsort(-of_row, kind="stable")[:_SHOWN_CLASSES]
         sound = sounds[predictions.splits[row]].get(predictions.clip_ids[row])
         if sound is not None:
             shown.append(
                 ClipRow(
                     clip_id=predictions.clip_ids[row],
                     truth=", ".join(names[label] for label in np.flatnonzero(predictions.targets[row])),
-                    predicted=", ".join(f"{names[label]} {probabilities[row, label]:.2f}" for label in best),
+                    predicted=", ".join(f"{names[label]} {of_row[label]:.2f}" for label in best),
                     mp3=sound,
                 )
             )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 import pathlib
 import shutil
@@ -22,6 +23,7 @@ from components import metrics
 from components.base import Progress
 from components.evaluator import clips as stored_clips
 from components.evaluator import vectors as stored_vectors
+from components.evaluator.folds import recording_of
 from pipeline.evaluation.robustness.curves import Curve, Curves
 from pipeline.evaluation.robustness.perturbations import KINDS, perturb
 from pipeline.vectors.head import training
@@ -111,20 +113,21 @@ def measure(
 
 
 def train_probe(embeddings: Embeddings, *, but: Sequence[str]) -> Head | None:
-    """Trains a linear classifier on the clean vectors of clips that are not in the sample.
+    """Trains a linear classifier on the clean vectors of clips of other recordings than those in the sample.
 
     Returns:
-        The classifier, or None if the labels allow none.
+        The classifier, or None if the labels or the recordings allow none.
     """
     info = embeddings.info
     clips = stored_clips.read_clips(embeddings, _TRAINED)
-    chosen = (clips.label_counts > 0) & ~np.isin(clips.clip_ids.astype(str), list(but))
+    recordings, heard = [recording_of(name) for name in clips.clip_ids], set(map(recording_of, but))
+    chosen = (clips.label_counts > 0) & np.array([name not in heard for name in recordings], bool)
     others = np.flatnonzero(chosen)
     chosen[np.random.default_rng(0).permutation(others)[_MOST_TRAINING_CLIPS:]] = False
     taken = clips.take(chosen, classes=range(len(info.label_names)))
     targets = taken.targets(len(info.label_names))
     counts = targets.sum(axis=0)
-    if (counts >= 2).sum() < 2:
+    if (counts >= 2).sum() < 2 or len({recordings[index] for index in np.flatnonzero(chosen)}) < 2:
         return None
     columns = tuple(info.embedders[_TRAINED].dims)
     means = stored_vectors.read_means(embeddings, _TRAINED, clips, chosen=chosen, columns=columns)
@@ -135,7 +138,12 @@ def train_probe(embeddings: Embeddings, *, but: Sequence[str]) -> Head | None:
 
 def _folder(work: pathlib.Path, sample: Sample, embeddings: Embeddings) -> pathlib.Path:
     """Returns the folder for the vectors of this model and sample, and removes those of others."""
-    digest = storage.text_digest(f"{_VERSION}\n{embeddings.info.embedders[_TRAINED].digest}\n{sample.clip_ids}")[:16]
+    audio = hashlib.sha256()
+    for samples in sample.audio:  # Files may have changed under the same names.
+        audio.update(samples.tobytes())
+    model = embeddings.info.embedders[_TRAINED].digest
+    parts = (_VERSION, model, sample.sample_rate, sample.clip_ids, audio.hexdigest())
+    digest = storage.text_digest(str(parts))[:16]
     if work.exists():
         for other in work.iterdir():
             if other.name != digest:
@@ -163,21 +171,16 @@ def embed(sample: Sample, embedder: Embedder, *, kind: str = "", level: float = 
         float32 (clips, dim), the mean over the windows of each, with all embeddings side by side.
     """
 
-    def sounds() -> Iterator[tuple[int, windows.Sound]]:
-        for number, (samples, clip_id) in enumerate(zip(sample.audio, sample.clip_ids, strict=True)):
+    def sounds() -> Iterator[tuple[str, windows.Sound]]:
+        for samples, clip_id in zip(sample.audio, sample.clip_ids, strict=True):
             waveform = pcm.to_float(samples)
             if kind:
                 waveform = perturb(waveform, sample_rate=sample.sample_rate, kind=kind, level=level, clip_id=clip_id)
             sound = Sound(samples=waveform, rate=sample.sample_rate, codec="")
-            yield number, windows.ArraySound(to_int16(sound, sample_rate=embedder.framing.sample_rate))
+            yield clip_id, windows.ArraySound(to_int16(sound, sample_rate=embedder.framing.sample_rate))
 
-    sums = np.zeros((len(sample.audio), sum(embedder.dims.values())))
-    counts = np.zeros(len(sample.audio))
-    for piece in windows.embed(sounds(), embedder, batch_size=_BATCH_SIZE):
-        vectors = np.concatenate([piece.vectors[name] for name in embedder.dims], axis=1)
-        sums[piece.key] += vectors.sum(axis=0, dtype=np.float64)
-        counts[piece.key] += len(vectors)
-    return (sums / counts[:, None]).astype(np.float32)
+    means = windows.clip_means(windows.embed(sounds(), embedder, batch_size=_BATCH_SIZE))
+    return np.concatenate([np.concatenate([clip.vectors[name] for name in embedder.dims], axis=1) for clip in means])
 
 
 def _curve(

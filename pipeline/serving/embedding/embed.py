@@ -134,6 +134,7 @@ def _embed_groups(
 
 
 _Sound = tuple[sources.Clip, windows.Sound | audio.DecodeError]
+_Piece = windows.EmbeddedWindows[tuple[sources.Clip, int]]  # The key is the clip and its size in bytes.
 
 
 def _sounds(groups: Sequence[Group], decoders: Decoders, *, sample_rate: int) -> Generator[_Sound, None, None]:
@@ -164,14 +165,25 @@ def _embed_group(
             else:
                 yield (clip, size), sound
 
-    with part.Writer(path, dims=embedder.dims, framing=embedder.framing, row=parameters.row) as writer:
-        for piece in windows.embed(decoded(), embedder, batch_size=parameters.batch_size):
-            clip, size = piece.key
+    pieces = _metered(windows.embed(decoded(), embedder, batch_size=parameters.batch_size), meter)
+    if parameters.row == "clip":
+        pieces = windows.clip_means(pieces)
+    rate = embedder.framing.sample_rate
+    with part.Writer(path, dims=embedder.dims, sample_rate=rate) as writer:
+        for piece in pieces:
+            clip, _ = piece.key
             writer.add(clip, piece)
-            if piece.is_last:
-                meter.add(size=size, samples=piece.samples)
-            else:
-                samples = int(piece.starts[-1])
-                meter.show(bytes_within=size * samples / piece.samples, samples_within=samples)
-    seconds = writer.samples / embedder.framing.sample_rate
+    seconds = writer.samples / rate
     return Record(rows=writer.rows, clips=writer.clips, seconds=seconds, quarantined=tuple(quarantined))
+
+
+def _metered(pieces: Iterator[_Piece], meter: Meter) -> Iterator[_Piece]:
+    """Yields the pieces, and reports the progress of each."""
+    for piece in pieces:
+        yield piece
+        _, size = piece.key
+        if piece.is_last:
+            meter.add(size=size, samples=piece.samples)
+        else:
+            samples = int(piece.starts[-1])
+            meter.show(bytes_within=size * samples / piece.samples, samples_within=samples)

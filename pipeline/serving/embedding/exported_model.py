@@ -13,7 +13,7 @@ from components import file_errors
 from components.embedder.loaders import TrainedLoader
 from components.embedding_info import EmbeddingInfo
 from components.errors import DamagedFile, UserError
-from pipeline import checksums, digests
+from pipeline import checksums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ExportedModel:
         self._check_info()
 
     def digest(self) -> str:
-        return digests.content_digest(epath.Path(self.folder))
+        return TrainedLoader(self.folder).digest()
 
     def load(self) -> Embedder:
         self._check_info()

@@ -18,8 +18,6 @@ import numpy as np
 import pyarrow as pa
 
 from beam_jobs import sources
-from beam_jobs.embedding.embedder import Framing
-from beam_jobs.embedding.info import RowKind
 from beam_jobs.embedding.windows import EmbeddedWindows
 
 METADATA_COLUMNS = ("file", "start_s", "end_s", "labels")
@@ -44,8 +42,7 @@ class Writer:
     Args:
         path: The file.
         dims: Name of each embedding -> size.
-        framing: The windows of the embedder.
-        row: Whether each window becomes a row, or the mean over those of a clip.
+        sample_rate: Of the embedder, in Hz.
 
     Attributes:
         rows: Number of rows.
@@ -53,15 +50,13 @@ class Writer:
         samples: Number of samples of all clips.
     """
 
-    def __init__(self, path: pathlib.Path, *, dims: Mapping[str, int], framing: Framing, row: RowKind):
+    def __init__(self, path: pathlib.Path, *, dims: Mapping[str, int], sample_rate: int):
         self._dims = dims
-        self._framing = framing
-        self._row = row
+        self._sample_rate = sample_rate
         self._batch_rows = max(1, _BATCH_BYTES // (_FLOAT_BYTES * sum(dims.values())))
         self._file = path.open("wb")
         self._stream = pa.ipc.new_file(self._file, schema(dims))
         self._columns = _Columns(dims)
-        self._sums: dict[str, np.ndarray] = {}
         self.rows = 0
         self.clips = 0
         self.samples = 0
@@ -78,31 +73,15 @@ class Writer:
                 os.fsync(self._file.fileno())
 
     def add(self, clip: sources.Clip, piece: EmbeddedWindows) -> None:
-        """Adds consecutive windows of a clip; those of a clip come in order, one clip after the other."""
-        if self._row == "window":
-            ends = np.minimum(piece.starts + self._framing.window_samples, piece.samples)
-            self._append(clip, piece.starts, ends, piece.vectors)
-        else:
-            # In float64, so that a long recording has as exact a mean as a short one.
-            for name, vectors in piece.vectors.items():
-                self._sums[name] = self._sums.get(name, 0.0) + vectors.sum(axis=0, dtype=np.float64)
-            if piece.is_last:
-                count = len(self._framing.starts(piece.samples))
-                means = {name: (total / count).astype(np.float32)[None] for name, total in self._sums.items()}
-                self._append(clip, np.zeros(1), np.full(1, piece.samples), means)
-                self._sums = {}
+        """Adds consecutive windows of a clip, or their mean, one clip after the other."""
+        # The times of a list are not those in a file that was trimmed.
+        offset_s = 0.0 if clip.start_s is None or clip.trimmed else clip.start_s
+        start_s, end_s = (offset_s + samples / self._sample_rate for samples in (piece.starts, piece.ends))
+        self._columns.append(clip, start_s, end_s, piece.vectors)
+        self.rows += len(start_s)
         if piece.is_last:
             self.clips += 1
             self.samples += piece.samples
-
-    def _append(
-        self, clip: sources.Clip, starts: np.ndarray, ends: np.ndarray, vectors: Mapping[str, np.ndarray]
-    ) -> None:
-        rate = self._framing.sample_rate
-        # The times of a list are not those in a file that was trimmed.
-        offset_s = 0.0 if clip.start_s is None or clip.trimmed else clip.start_s
-        self._columns.append(clip, offset_s + starts / rate, offset_s + ends / rate, vectors)
-        self.rows += len(starts)
         if len(self._columns) >= self._batch_rows:
             self._flush()
 

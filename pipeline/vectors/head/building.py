@@ -12,6 +12,7 @@ from beam_jobs import storage
 from components import file_errors
 from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
+from components.evaluator.folds import recording_of
 from pipeline.vectors import models
 from pipeline.vectors.head import description, labels, training
 from pipeline.vectors.stored import StoredVectors
@@ -63,6 +64,11 @@ def labeled_vectors(stored: StoredVectors, of: labels.Labels) -> LabeledVectors:
     counts = targets.sum(axis=0)
     if (counts >= 2).sum() < 2 or (counts == len(targets)).any():
         raise UserError(_too_few(stored, of, files=len(classes)))
+    if len(set(map(recording_of, vectors))) < 2:
+        raise UserError(
+            f"--embeddings {stored.path}: all labeled clips are parts of one recording, so a head cannot be tested on "
+            "another: label clips of a second one, too."
+        )
     x = np.stack(list(vectors.values()))
     is_finite = np.isfinite(x).all(axis=1)
     if not is_finite.all():

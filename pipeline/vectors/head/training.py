@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import special
 
 from components import metrics
 from components.evaluator.clips import Clips
@@ -37,10 +38,7 @@ class Head:
     def scores(self, vectors: np.ndarray) -> np.ndarray:
         """Returns the probabilities of the classes, float (rows, classes), of vectors (rows, dim)."""
         logits = vectors @ self.kernel + self.bias
-        if self.activation == "sigmoid":
-            return np.exp(-np.logaddexp(0.0, -logits))
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        return special.expit(logits) if self.activation == "sigmoid" else special.softmax(logits, axis=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,3 +1,4 @@
+import itertools
 import os
 import pathlib
 
@@ -59,10 +60,8 @@ def test_rows_are_read_as_they_were_added_and_pieces_leave_no_trace(tmp_path, ro
     if rows:
         ids = np.concatenate([block.clip_ids for block in blocks]).tolist()
         assert ids == [clip.clip_id for clip, _, vectors in pieces for _ in vectors["a"]]
-        labels = np.concatenate([block.multi_hot(3) for block in blocks])
-        np.testing.assert_array_equal(
-            labels, [[k in clip.labels for k in range(3)] for clip, _, vectors in pieces for _ in vectors["a"]]
-        )
+        labels = [tuple(b.label_values[i:j].tolist()) for b in blocks for i, j in itertools.pairwise(b.label_offsets)]
+        assert labels == [clip.labels for clip, _, vectors in pieces for _ in vectors["a"]]
         for name in dims:
             expected = np.concatenate([vectors[name] for _, _, vectors in pieces]).astype(np.float16)
             np.testing.assert_array_equal(np.concatenate([block.vectors[name] for block in blocks]), expected)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from beam_jobs import examples
 from beam_jobs.embedding.read import Embeddings
 from components.embedder import summaries
-from components.embedder.summaries import neighbours, projector, sample
+from components.embedder.summaries import neighbors, projector, sample
 from tests import tensorboard_server
 from tests.beam_jobs.embedding import toy_job
 from tests.beam_jobs.embedding.toy_embedder import ToyLoader, slow_vectors
@@ -84,10 +84,10 @@ def clip(index, *, split="eval", classes=(), angle=0.0):
     return sample.DrawnClip(clip_id=f"c{index}", split=split, number=index, classes=classes, vector=vector)
 
 
-def test_neighbours_are_those_with_the_largest_cosines():
+def test_neighbors_are_those_with_the_largest_cosines():
     clips = [clip(k, angle=angle, split="train") for k, angle in enumerate((0.3, 3.0, 0.2, -0.1))]
     clips.append(clip(4, angle=0.0))
-    (query,) = neighbours.find(clips)
+    (query,) = neighbors.find(clips)
     assert (query.clip, query.nearest) == (4, (3, 2, 0))
     np.testing.assert_allclose(query.cosines, np.cos([0.1, 0.2, 0.3]), rtol=1e-5)
 
@@ -95,12 +95,12 @@ def test_neighbours_are_those_with_the_largest_cosines():
 def test_queries_are_of_different_classes_of_the_test_split():
     classes = itertools.cycle([("a",), ("a",), ("b",), ("a", "b"), ()])
     clips = [clip(k, classes=next(classes), split="eval" if k < 10 else "train") for k in range(20)]
-    assert [query.clip for query in neighbours.find(clips)] == [0, 2, 3, 4, 1]
+    assert [query.clip for query in neighbors.find(clips)] == [0, 2, 3, 4, 1]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_few_clips_have_few_neighbours(count):
-    queries = neighbours.find([clip(k, split="train") for k in range(count)])
+def test_few_clips_have_few_neighbors(count):
+    queries = neighbors.find([clip(k, split="train") for k in range(count)])
     assert [len(query.nearest) for query in queries] == [count - 1] * count
 
 
@@ -144,8 +144,8 @@ def test_a_tile_shows_time_to_the_right_and_pitch_upwards():
 def test_tensorboard_shows_everything(embedded, tmp_path):
     summaries.write(*embedded["all"], directory=epath.Path(tmp_path))
     tags = {tag for _, tag in tensorboard_server.written(tmp_path)}
-    players = [tag for tag in tags if tag.startswith("neighbours ")]
-    assert len(players) == neighbours.QUERIES * (1 + neighbours.NEAREST)
-    assert {f"neighbours/{k}" for k in (1, 2, 3, 4, 5)} | {"neighbours/table", "projector"} <= tags
+    players = [tag for tag in tags if tag.startswith("neighbors ")]
+    assert len(players) == neighbors.QUERIES * (1 + neighbors.NEAREST)
+    assert {f"neighbors/{k}" for k in (1, 2, 3, 4, 5)} | {"neighbors/table", "projector"} <= tags
     with tensorboard_server.serve(tmp_path) as server:
         assert server.get("data/plugin/projector/sprite_image?run=.&name=clips").startswith(b"\x89PNG")

@@ -26,3 +26,9 @@ def test_an_embedding_without_a_score_is_blessed_only_if_none_is_expected(needs_
     blessing = bless({}, min_margin=0.0, note="no eval split", needs_score=needs_score)
     assert blessing.blessed is not needs_score
     assert blessing.reasons[0].startswith("not probed: no eval split")
+
+
+def test_an_embedding_that_was_compared_with_nothing_is_not_blessed():
+    blessing = bless({}, min_margin=0.0)
+    assert not blessing.blessed
+    assert blessing.reasons[0].startswith("compared with neither untrained/both nor mfcc_mean_std")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.evaluator.folds import make_folds, recording_of
+from components.evaluator.folds import make_folds, make_folds_to_choose, recording_of
 from tests.components.evaluator.scattered_clips import clips_of
 
 
@@ -41,3 +41,10 @@ def test_folds_do_not_depend_on_the_order_of_the_clips():
 def test_there_are_no_more_folds_than_a_class_has_recordings():
     assert set(make_folds(clips_of([(0,), (0,), (1,), (1,), (1,)]))) == {1, 2, 3}
     assert set(make_folds(clips_of([(0, 1), (), (1,)]), folds=2)) <= {1, 2}
+
+
+def test_two_recordings_are_in_two_folds_even_if_they_share_no_class():
+    assert set(make_folds(clips_of([(0,), (1,), (2,)]))) == {1, 2}
+    parts = clips_of([(0,), (1,), (0,)], ids=["day.wav@0.00", "day.wav@60.00", "day.wav@120.00"])
+    assert set(make_folds(parts)) == {1}
+    assert set(make_folds_to_choose(parts)) == {1, 2, 3}

@@ -101,6 +101,14 @@ def test_training_all_sets_together_is_training_each_with_keras():
         np.testing.assert_allclose(logits[one.name][0], np.asarray(models[one.name](x)), atol=2e-3)
 
 
+def test_training_clips_that_are_parts_of_one_recording_are_cross_validated(tmp_path):
+    splits = {"train": [((k,), 0, 2, f"day.wav@{60 * k}.00") for k in range(4)], "eval": _clips(30, seed=2)}
+    stored = Embeddings(write_embeddings(tmp_path, splits, EMBEDDERS, label_names="abcdefg"))
+    for result in _probe(stored, mlp_epochs=1).values():
+        assert 0 < result.score <= 1
+        assert result.details["cross_validated"]["folds"] == 4
+
+
 def test_a_copy_learns_nothing_of_rows_without_weight():
     rng = np.random.default_rng(0)
     data, targets = _batch(40, rng), rng.random((40, 3)) < 0.4

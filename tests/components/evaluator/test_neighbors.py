@@ -39,10 +39,11 @@ def test_retrieval_agrees_with_its_definition(monkeypatch, cells):
     rng = np.random.default_rng(0)
     x, targets = rng.normal(size=(20, 4)), rng.random((20, 5)) < 0.25
     targets[:2] = False
-    found = neighbors.retrieval(x.astype(np.float32), targets)
+    recordings = np.array([0, 0, 1, 1, 2, 2, *range(3, 17)])
+    found = neighbors.retrieval(x.astype(np.float32), targets, recordings=recordings)
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     for query in range(20):
-        others = np.arange(20) != query
+        others = recordings != recordings[query]
         relevant = (targets[others] & targets[query]).any(axis=1)
         if not relevant.any():
             assert np.isnan(found[query])

@@ -63,6 +63,19 @@ def test_a_file_of_the_embeddings_needs_no_model_and_is_no_hit_itself(embedded, 
     assert str(embedded / "sounds" / "low" / "2.wav") not in files
 
 
+def test_a_folder_of_queries_and_what_is_left_out_of_it(exported, embedded, tmp_path, capsys):
+    folder = tmp_path / "queries"
+    folder.mkdir()
+    for name in ("1.wav", "2.wav"):
+        shutil.copy(embedded / "sounds" / "low" / name, folder / name)
+    (folder / "notes.txt").write_text("no sound")
+    output = tmp_path / "hits.csv"
+    flags = ["--embeddings", embedded / "clips.parquet", "--model", exported, "-k", 1, "--output", output, folder]
+    assert cli.main(["search", *map(str, flags)]) == 0
+    assert [row["query"] for row in read(output)] == [str(folder / name) for name in ("1.wav", "2.wav")]
+    assert "diptych: left out 1 file that ends in .txt" in capsys.readouterr().err
+
+
 def test_rows_of_windows_give_files_or_windows(exported, embedded, tmp_path, capsys):
     query = embedded / "sounds" / "low" / "2.wav"
     flags = ["--embeddings", embedded / "windows.parquet", "--model", exported, "--output", tmp_path / "hits.csv"]

@@ -1,4 +1,4 @@
-"""Clips to hear with their nearest neighbours: what the embedding takes for alike."""
+"""Clips to hear with their nearest neighbors: what the embedding takes for alike."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from components.embedder.summaries.sample import DrawnClip
 
 QUERIES = 5
 NEAREST = 3
-"""Neighbours of each query."""
+"""Neighbors of each query."""
 
 MOST_SECONDS = 10
 """Of longer clips, only the beginning can be heard."""
@@ -20,11 +20,11 @@ MOST_SECONDS = 10
 
 @dataclasses.dataclass(frozen=True)
 class Query:
-    """A clip and its neighbours, as indices into the sample.
+    """A clip and its neighbors, as indices into the sample.
 
     Attributes:
         clip: The clip.
-        nearest: Its neighbours, the nearest one first.
+        nearest: Its neighbors, the nearest one first.
         cosines: The similarity of each.
     """
 
@@ -39,9 +39,9 @@ class Query:
 
 
 def find(clips: Sequence[DrawnClip]) -> list[Query]:
-    """Chooses clips of the test split, of different classes where there are some, and finds their neighbours.
+    """Chooses clips of the test split, of different classes where there are some, and finds their neighbors.
 
-    The neighbours come from all splits of the sample. Similar are clips with a large cosine of their vectors.
+    The neighbors come from all splits of the sample. Similar are clips with a large cosine of their vectors.
 
     Args:
         clips: The sample.
@@ -66,7 +66,7 @@ def find(clips: Sequence[DrawnClip]) -> list[Query]:
 def write(
     queries: Sequence[Query], clips: Sequence[DrawnClip], audio: Mapping[int, np.ndarray], *, sample_rate: int
 ) -> None:
-    """Writes players, a picture of each query with its neighbours, and a table, to the default writer.
+    """Writes players, a picture of each query with its neighbors, and a table, to the default writer.
 
     Args:
         queries: See `find`.
@@ -83,12 +83,12 @@ def write(
             names.append(f"{n} nearest, cosine {cosine:.2f}: {_label(clip)}")
         for name, clip, sound in zip(names, heard, sounds, strict=True):
             description = markdown.escaped(f"{clip.clip_id}, {clip.split}, {_label(clip)}")
-            tensorboard.audio(f"neighbours {place}/{name}", sound, sample_rate=sample_rate, description=description)
-        tf.summary.image(f"neighbours/{place}", _picture(sounds, names, sample_rate=sample_rate))
+            tensorboard.audio(f"neighbors {place}/{name}", sound, sample_rate=sample_rate, description=description)
+        tf.summary.image(f"neighbors/{place}", _picture(sounds, names, sample_rate=sample_rate))
         rows.append([markdown.escaped(f"{_label(clip)} ({clip.clip_id})") for clip in heard])
-    header = ("clip", *(f"neighbour {n}" for n in range(1, NEAREST + 1)))
+    header = ("clip", *(f"neighbor {n}" for n in range(1, NEAREST + 1)))
     text = f"The nearest of {len(clips):,} clips that were drawn from all splits.\n\n"
-    tf.summary.text("neighbours/table", text + markdown.table(header, rows))
+    tf.summary.text("neighbors/table", text + markdown.table(header, rows))
 
 
 def _label(clip: DrawnClip) -> str:
