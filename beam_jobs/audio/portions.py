@@ -29,7 +29,7 @@ def decode_in_portions(
     """Decodes a file, or a segment of it, to the samples that `audio.decode_file` returns, and passes on portions.
 
     Args:
-        source: A local path or the content of a file, as `readers.fetch` returns it.
+        source: A path, or the content of a file.
         segment: What to read of it.
         sample_rate: Rate to resample to, in Hz.
         begin: Called when a decoder begins. What another one sent before it failed does not count.
@@ -38,6 +38,7 @@ def decode_in_portions(
     Raises:
         DecodeError: as `audio.decode_file` does, possibly after some portions, and if the file holds more than 25 h.
     """
+    source = readers.fetch(source) if isinstance(source, str) else source
     latest: _Portions | None = None
     peak = 0
 

@@ -79,6 +79,18 @@ class Clips:
             rows=self.rows[chosen],
         )
 
+    def labeled_only_in(self, chosen: np.ndarray) -> "Clips":
+        """Returns all clips, of which only the chosen ones keep their labels, so that a probe passes over the others.
+
+        Args:
+            chosen: bool (clips,).
+        """
+        return dataclasses.replace(
+            self,
+            label_values=self.label_values[np.repeat(chosen, self.label_counts)],
+            label_offsets=np.append(0, np.cumsum(np.where(chosen, self.label_counts, 0))),
+        )
+
     def reordered(self, places: np.ndarray) -> "Clips":
         """Returns the clips at some places, in their order.
 

@@ -47,15 +47,17 @@ class Evaluation:
     Attributes:
         report: The content of `metrics.json`.
         results: Set of features -> result of its probe, with the scores of each test clip.
+        comparable: The same, of probes that were trained and tested on the same clips, see `_comparable`.
     """
 
     report: Report
     results: Mapping[str, ProbeResult]
+    comparable: Mapping[str, ProbeResult]
 
     def on_shared_clips(self, name: str, other: str) -> tuple[float, float]:
-        """Returns the scores of two sets of features on the test clips that both have."""
+        """Returns the scores of two sets of features whose probes were trained and tested on the same clips."""
         metric = METRICS[self.report.probe]
-        return bootstrap.scores_on_shared(self.results[name], self.results[other], metric=metric)
+        return bootstrap.scores_on_shared(self.comparable[name], self.comparable[other], metric=metric)
 
 
 def prepare(embeddings: Embeddings, config: EvaluatorConfig) -> Prepared:
@@ -111,10 +113,30 @@ def evaluate(
             same = next(other.name for other in different if other.columns == one.columns)
             results[one.name], columns[one.name] = probed[same], compared[same]
             progress.update(len(results), total=total, unit="probes", **{one.name: round(results[one.name].score, 4)})
-    return Evaluation(
-        report=_report(embeddings, prepared, config, results, columns),
-        results=results,
+    comparable = _comparable(embeddings, prepared, config, results)
+    report = _report(embeddings, prepared, config, results=results, comparable=comparable, columns=columns)
+    return Evaluation(report=report, results=results, comparable=comparable)
+
+
+def _comparable(
+    embeddings: Embeddings, prepared: Prepared, config: EvaluatorConfig, results: Mapping[str, ProbeResult]
+) -> dict[str, ProbeResult]:
+    """Returns results that can be compared: a probe that was trained on more clips is better for that alone.
+
+    Where the baseline has embedded a sample of the clips, the model is probed once more, on that sample.
+    """
+    clips = prepared.clips[TRAINED]
+    embedder = next(
+        (one for one, sets in prepared.sets.items() if prepared.baseline in {each.name for each in sets}),
+        TRAINED,
     )
+    sample = prepared.clips[embedder]
+    if len(sample) == len(clips):
+        return dict(results)
+    known = set(sample.clip_ids.tolist())
+    in_sample = np.fromiter((clip_id in known for clip_id in clips.clip_ids.tolist()), bool, len(clips))
+    of_sample = dataclasses.replace(prepared, clips={**prepared.clips, TRAINED: clips.labeled_only_in(in_sample)})
+    return {**results, **probe(embeddings, prepared.sets[TRAINED], of_sample, config)}
 
 
 def probe(
@@ -137,14 +159,16 @@ def _report(
     embeddings: Embeddings,
     prepared: Prepared,
     config: EvaluatorConfig,
+    *,
     results: Mapping[str, ProbeResult],
+    comparable: Mapping[str, ProbeResult],
     columns: Mapping[str, Columns],
 ) -> Report:
     info, metric = embeddings.info, METRICS[prepared.choice.probe]
     clips = prepared.clips[TRAINED]
     compared: dict[str, Comparison] = {}
     if prepared.baseline is not None:
-        compared = bootstrap.compare(results, baseline=prepared.baseline, metric=metric, seed=config.seed)
+        compared = bootstrap.compare(comparable, baseline=prepared.baseline, metric=metric, seed=config.seed)
     return Report(
         probe=prepared.choice.probe,
         metric=metric,

@@ -51,7 +51,7 @@ def test_metrics_agree_with_their_definitions(seed, clips, levels):
 def test_every_class_agrees_with_scikit_learn(seed, clips, levels, dtype, cells):
     rng = np.random.default_rng(seed)
     targets = rng.random((clips, 5)) < rng.choice([0.0, 0.1, 0.5, 1.0], size=5)
-    scores = (rng.integers(levels, size=(clips, 5)) - levels / 2).astype(dtype)
+    scores = (rng.integers(levels, size=(clips, 5)) / levels - 0.5).astype(dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "_CELLS", cells)
         precisions, areas = metrics.average_precisions(targets, scores), metrics.areas_under_roc(targets, scores)

@@ -1,6 +1,8 @@
 import json
+import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from etils import epath
 
@@ -103,17 +105,51 @@ def test_one_recording_a_class_cannot_be_divided(tmp_path):
 
 def test_a_baseline_on_a_sample_is_compared_on_the_clips_that_both_have(tmp_path):
     samples = {
-        "untrained": {"train": range(0, 30, 2), "valid": range(5)},
+        "untrained": {"train": range(15), "valid": range(5)},
         "mfcc_mean_std": {"train": range(12), "valid": []},
     }
     report, blessing, run = _evaluate(tmp_path, FOLDS, has_folds=True, samples=samples)
     assert report["comparison"]["both"]["clips"] == 20
     assert report["comparison"]["untrained/waveform"]["clips"] == 20
-    assert report["comparison"]["mfcc_mean_std"]["clips"] == 6
+    assert report["comparison"]["mfcc_mean_std"]["clips"] == 12
     assert "untrained on a sample of 20 of 40 clips; mfcc_mean_std on a sample of 12 of 40 clips" in report["note"]
     assert report["details"]["clips_by_embedder"] == {"trained": 40, "untrained": 20, "mfcc_mean_std": 12}
     assert blessing["blessed"]
     assert "sample of 20 of 40" in run.result.summary
+
+
+@pytest.mark.parametrize(
+    ("clips", "sampled"),
+    [
+        (FOLDS, {"train": range(20), "valid": range(5)}),
+        (SPLITS, {"train": range(0, 40, 3), "valid": range(4), "eval": range(10)}),
+    ],
+)
+def test_the_model_learns_from_the_same_sample_as_the_baseline_that_it_is_compared_with(tmp_path, clips, sampled):
+    has_folds = clips is FOLDS
+    samples = {"untrained": sampled, "mfcc_mean_std": sampled}
+    whole, *_ = _evaluate(tmp_path / "whole", clips, has_folds=has_folds, samples=samples)
+    shutil.copytree(tmp_path / "whole" / "embeddings", tmp_path / "alike" / "embeddings")
+    _keep(tmp_path / "alike" / "embeddings", {f"{split}{index}" for split, kept in sampled.items() for index in kept})
+    alike, *_ = _evaluate(tmp_path / "alike", clips, has_folds=has_folds)
+    assert whole["details"]["clips_by_embedder"]["trained"] > alike["details"]["clips_by_embedder"]["trained"]
+    assert whole["comparison"] == alike["comparison"]
+
+
+def _keep(folder, clip_ids):
+    """Removes all clips of the trained model from a folder of embeddings but some."""
+    info = json.loads((folder / "embeddings.json").read_text())
+    trained = info["embedders"]["trained"]
+    for split, files in trained["files"].items():
+        kept = set()
+        for name in files:
+            table = pq.read_table(folder / "trained" / name)
+            table = table.filter([clip_id in clip_ids for clip_id in table["clip_id"].to_pylist()])
+            pq.write_table(table, folder / "trained" / name)
+            files[name] = len(table)
+            kept |= set(table["clip_id"].to_pylist())
+        trained["clips"][split] = len(kept)
+    (folder / "embeddings.json").write_text(json.dumps(info))
 
 
 def test_the_baseline_of_the_comparison_can_be_chosen(tmp_path):
