@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="runs/evaluate",
         help="folder for everything that is written (default: runs/evaluate)",
     )
-    shared.add_overrides(parser)
+    shared.add_overrides(parser, example="evaluator.probe=mlp")
 
 
 def execute(arguments: argparse.Namespace) -> int:

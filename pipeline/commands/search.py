@@ -65,7 +65,7 @@ def execute(arguments: argparse.Namespace) -> int:
     asked = queries.like(stored, vectors, arguments.like, each_window=arguments.windows)
     if embedder is not None:
         columns = models.columns(embedder.dims, stored=stored)
-        of_files, failed = queries.embedded(arguments.queries, embedder, columns=columns, each_window=arguments.windows)
+        of_files, failed = queries.embedded(files, embedder, columns=columns, each_window=arguments.windows)
         asked += of_files
         for file, reason in failed.items():
             print(f"diptych: {file} left out: {reason}", file=sys.stderr)

@@ -14,6 +14,7 @@ from beam_jobs.embedding import windows
 from beam_jobs.embedding.embedder import Embedder
 from beam_jobs.sources import given
 from components.errors import UserError
+from pipeline.serving.embedding.quarantine import printable
 from pipeline.vectors.index import Index
 from pipeline.vectors.stored import StoredVectors
 
@@ -27,7 +28,7 @@ class Query:
     """A vector to search for.
 
     Attributes:
-        name: The file.
+        name: The file, spelled as `diptych embed` spells it.
         start_s: Where the window begins in the file, in seconds; 0 for the mean of a file.
         end_s: Where it ends.
         vector: float (dim,).
@@ -69,6 +70,7 @@ def like(stored: StoredVectors, index: Index, names: Sequence[str], *, each_wind
         UserError: There is no such file in the embeddings, or there are several.
     """
     queries = []
+    names = [printable(name) for name in names]
     for name, rows in zip(names, _rows(stored, names), strict=True):
         vectors, places = stored.vectors(rows), stored.places(rows)
         number = int(index.files[rows[0]])
@@ -128,9 +130,9 @@ def _sounds(files: Sequence[str], *, sample_rate: int, failed: dict[str, str]) -
                 try:
                     decoder.decode_file(file, spool)
                 except audio.DecodeError as error:
-                    failed[file] = f"{error.cause}: {error}"
+                    failed[printable(file)] = f"{error.cause}: {error}"
                     continue
-                yield file, spool
+                yield printable(file), spool
 
 
 def _of_file(
