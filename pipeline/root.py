@@ -22,9 +22,14 @@ class Root:
     It holds `metadata.sqlite`, `artifacts` with checksums and marks beside the published folders (see
     `pipeline.checksums`), `tensorboard`, `logs`, `report.json` and `.pipeline`, the root's name in the metadata. During
     a run it holds `work` and `staging`. A local root has `.lock` for the file lock, and a remote one `.lease`.
+
+    Attributes:
+        path: The folder.
+        flag: The argument that named it, for messages.
     """
 
     path: epath.Path
+    flag: str = "--root"
 
     @property
     def is_local(self) -> bool:
@@ -103,7 +108,7 @@ class Root:
         existing = next((path for path in (self.path, *self.path.parents) if path.exists()), None)
         if existing is not None and not existing.is_dir():
             raise UserError(
-                f"--root {self.path} cannot be used ({existing} is a file): give a folder that can be written to."
+                f"{self.flag} {self.path} cannot be used ({existing} is a file): give a folder that can be written to."
             )
 
     @contextlib.contextmanager
@@ -119,7 +124,7 @@ class Root:
             if self.is_local:
                 self._lock(stack)
             else:
-                stack.enter_context(lease.held(self.path, flag="--root", on_loss=interrupts.stop))
+                stack.enter_context(lease.held(self.path, flag=self.flag, on_loss=interrupts.stop))
             self._keep_name()
             yield
 
@@ -151,16 +156,16 @@ class Root:
         except file_lock.HeldError as error:
             raise UserError(
                 f"Another diptych run ({error}) is using {self.path}: wait for it, stop it, or give this one another "
-                "--root."
+                f"{self.flag}."
             ) from error
         except file_lock.NoLocksError as error:
             raise UserError(
-                f"The file system of --root {self.path} has no record locks ({error}), which keep a second run out: "
-                "give a folder on a local disk, or mount the file system with locks."
+                f"The file system of {self.flag} {self.path} has no record locks ({error}), which keep a second run "
+                "out: give a folder on a local disk, or mount the file system with locks."
             ) from error
         except OSError as error:
             raise UserError(
-                f"--root {self.path} cannot be used ({error.strerror}): give a folder that can be written to."
+                f"{self.flag} {self.path} cannot be used ({error.strerror}): give a folder that can be written to."
             ) from error
 
     def _keep_name(self) -> None:

@@ -111,7 +111,9 @@ def _opened(file: epath.Path, *, rows: int | None = None) -> Iterator[pq.Parquet
             yield parquet
     except FileNotFoundError as error:
         raise DamagedEmbeddingsError(file, "is missing") from error
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, KeyError, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # The disk's error. pyarrow's own for damage has no number.
+            raise
         raise DamagedEmbeddingsError(file, f"is damaged ({type(error).__name__}: {error})") from error
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from components.errors import UserError
 from pipeline.commands import shared_arguments as shared
 
 SUMMARY = "evaluate a model on labeled audio"
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="runs/evaluate",
         help="folder for everything that is written (default: runs/evaluate)",
     )
-    shared.add_overrides(parser)
+    shared.add_overrides(parser, example="evaluator.probe=mlp")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -68,7 +69,9 @@ def execute(arguments: argparse.Namespace) -> int:
     resolved = config.resolve(
         model=arguments.model, data=arguments.data, baselines=arguments.baseline, assignments=arguments.overrides
     )
-    root = Root(epath.Path(paths.absolute(arguments.output)))
+    root = Root(epath.Path(paths.absolute(arguments.output)), flag="--output")
+    if not root.is_local:
+        raise UserError(f"--output {arguments.output}: the metadata of an evaluation are a file: give a local folder.")
     uri = root.metadata_uri()
 
     def finish(result: Report, display: Display) -> None:

@@ -38,9 +38,9 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser)
 
 
-def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """Adds the overrides as `arguments.overrides`."""
-    parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help="change one field, e.g. trainer.steps=100")
+def add_overrides(parser: argparse.ArgumentParser, *, example: str = "trainer.steps=100") -> None:
+    """Adds the overrides as `arguments.overrides`. The example is for the help, so the command has to take it."""
+    parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help=f"change one field, e.g. {example}")
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:

@@ -72,7 +72,7 @@ def write(hits: Sequence[Hit], output: str) -> None:
         UserError: The file cannot be written.
     """
     try:
-        with open(output, "w", newline="") as file:
+        with open(output, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(_COLUMNS)
             for hit in hits:

@@ -12,6 +12,7 @@ from beam_jobs.embedding.embedder import Embedder
 from beam_jobs.sources import given
 from components.errors import UserError
 from pipeline.serving.embedding.decoding import Decoders
+from pipeline.serving.embedding.quarantine import printable
 from pipeline.vectors.index import Index
 from pipeline.vectors.stored import StoredVectors
 
@@ -23,7 +24,7 @@ class Query:
     """A vector to search for.
 
     Attributes:
-        name: The file.
+        name: The file, spelled as `diptych embed` spells it.
         start_s: Where the window begins in the file, in seconds; 0 for the mean of a file.
         end_s: Where it ends.
         vector: float (dim,).
@@ -65,6 +66,7 @@ def like(stored: StoredVectors, index: Index, names: Sequence[str], *, each_wind
         UserError: There is no such file in the embeddings, or there are several.
     """
     queries = []
+    names = [printable(name) for name in names]
     for name, rows in zip(names, _rows(stored, names), strict=True):
         vectors, places = stored.vectors(rows), stored.places(rows)
         number = int(index.files[rows[0]])
@@ -120,9 +122,9 @@ def check(queries: Sequence[Query]) -> None:
 def _sounds(files: Sequence[str], decoders: Decoders, *, left_out: list[str]) -> Iterator[tuple[str, windows.Sound]]:
     for clip, sound in decoders.decode(sources.Clip(clip_id=file, path=file) for file in files):
         if isinstance(sound, audio.DecodeError):
-            left_out.append(f"{clip.path} left out: {sound.cause}: {sound}")
+            left_out.append(f"{printable(clip.path)} left out: {sound.cause}: {sound}")
         else:
-            yield clip.path, sound
+            yield printable(clip.path), sound
 
 
 def _of_piece(piece: windows.EmbeddedWindows[str], embedder: Embedder, *, columns: Sequence[str]) -> list[Query]:

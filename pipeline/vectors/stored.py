@@ -18,6 +18,7 @@ from pipeline.serving.embedding import outputs
 
 _ROWS_AT_A_TIME = 4096
 _TIMES = ("start_s", "end_s")
+_USE_THREADS = False  # After the error for a damaged file, pyarrow's threads may abort the process at its end.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,14 +74,13 @@ class StoredVectors:
         """
         for file in self.files:
             for batch in _batches(file, columns=[self.name_column, *self.columns]):
-                names = batch.column(self.name_column).to_numpy(zero_copy_only=False)
-                yield names, self._matrix(batch, file=file)
+                yield _names(batch.column(self.name_column), file=file), self._matrix(batch, file=file)
 
     def names(self) -> Iterator[np.ndarray]:
         """Yields the names of all rows in order, some thousands at a time."""
         for file in self.files:
             for batch in _batches(file, columns=[self.name_column]):
-                yield batch.column(0).to_numpy(zero_copy_only=False)
+                yield _names(batch.column(0), file=file)
 
     def means(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yields each file and the mean of its vectors, float64 (dim,). The rows of a file are consecutive."""
@@ -168,6 +168,12 @@ def _open_file(path: str, *, features: str) -> StoredVectors:
     column = _chosen(features or outputs.WHOLE, vectors, path=path)
     if not rows:
         raise UserError(f"--embeddings {path} holds no vector: embed at least one file")
+    wrong = [
+        *([] if _is_text(schema.field("file").type) else ["file, which must hold text"]),
+        *(f"{name}, which must hold numbers" for name in _TIMES if not _is_number(schema.field(name).type)),
+    ]
+    if wrong:
+        raise UserError(f"--embeddings {path}: its column {wrong[0]}: give a file that `diptych embed` has written")
     return StoredVectors(
         path=path,
         files=[place],
@@ -221,6 +227,15 @@ def _is_vector(kind: pa.DataType) -> bool:
     return is_list and pa.types.is_floating(kind.value_type)
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
+
+
 def _first_size(file: epath.Path, column: str) -> int:
     first = next(_batches(file, columns=[column], rows=1)).column(0)[0]
     return len(first) if first.is_valid else 0
@@ -234,14 +249,16 @@ def _opened(file: epath.Path) -> Iterator[pq.ParquetFile]:
             yield parquet
     except FileNotFoundError as error:
         raise UserError(f"--embeddings: {file} is missing: write the embeddings again") from error
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, KeyError, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # The disk's error. pyarrow's own for damage has no number.
+            raise
         reason = error_text.first_line(error)
         raise UserError(f"--embeddings: {file} is damaged ({reason}): write the embeddings again") from error
 
 
 def _batches(file: epath.Path, *, columns: Sequence[str], rows: int = _ROWS_AT_A_TIME) -> Iterator[pa.RecordBatch]:
     with _opened(file) as parquet:
-        for batch in parquet.iter_batches(batch_size=rows, columns=list(columns)):
+        for batch in parquet.iter_batches(batch_size=rows, columns=list(columns), use_threads=_USE_THREADS):
             yield batch.select(columns)
 
 
@@ -254,9 +271,21 @@ def _take(file: epath.Path, rows: np.ndarray, *, columns: Sequence[str]) -> pa.T
             count = parquet.metadata.row_group(group).num_rows
             of_group = rows[(rows >= first) & (rows < first + count)] - first
             if of_group.size:
-                taken.append(parquet.read_row_group(group, columns=list(columns)).select(columns).take(of_group))
+                read = parquet.read_row_group(group, columns=list(columns), use_threads=_USE_THREADS)
+                taken.append(read.select(columns).take(of_group))
             first += count
     return pa.concat_tables(taken)
+
+
+def _names(array: pa.Array, *, file: epath.Path) -> np.ndarray:
+    """Returns the names of a column, str (rows,), as objects.
+
+    Raises:
+        UserError: A row has no name.
+    """
+    if array.null_count:
+        raise UserError(f"--embeddings: not all rows of {file} name their file: embed the files again")
+    return array.to_numpy(zero_copy_only=False)
 
 
 def _matrix(array: pa.Array, *, dim: int, file: epath.Path, name: str) -> np.ndarray:
@@ -267,5 +296,5 @@ def _matrix(array: pa.Array, *, dim: int, file: epath.Path, name: str) -> np.nda
     """
     values = array.flatten().to_numpy(zero_copy_only=False)
     if array.null_count or values.size != len(array) * dim or (array.value_lengths().to_numpy() != dim).any():
-        raise UserError(f"--embeddings: not all rows of {file} have a {name} of {dim:,} numbers: embed the files again")
+        raise UserError(f"--embeddings: not all rows of {file} have {dim:,} numbers in {name}: embed the files again")
     return values.reshape(len(array), dim)

@@ -218,3 +218,12 @@ def test_the_walk_over_sources_knows_what_is_in_a_root(tmp_path):
     assert names == files.ROOT_ENTRIES
     with root.lock():
         assert (tmp_path / files.ROOT_MARK).is_file()
+
+
+def test_a_message_names_the_flag_of_the_command(tmp_path):
+    (tmp_path / "file").touch()
+    root = Root(epath.Path(tmp_path / "file"), flag="--output")
+    with pytest.raises(UserError, match="^--output .*/file cannot be used"):
+        root.check_folder()
+    with pytest.raises(UserError, match="^--output .*/file cannot be used"), root.lock():
+        pass

@@ -80,9 +80,12 @@ def _objection_to_linear(counts: LabelCounts) -> str | None:
     if not counts.has_folds and not counts.can_make_folds:
         return "no clip with exactly one label has a fold"
     if counts.can_make_folds and len(_linear_classes(counts)) < 2:
-        return "fewer than two classes have two clips, to train on one and to test on the other"
+        return "fewer than two classes have two clips without another label, to train on one and to test on the other"
     if len(_linear_classes(counts)) < 2:
-        return "fewer than two classes have clips in two folds, to train on one and to test on the other"
+        return (
+            "fewer than two classes have clips without another label in two folds, to train on one and to test on the "
+            "other"
+        )
     return None
 
 
@@ -90,7 +93,8 @@ def _objection_to_mlp(counts: LabelCounts) -> str | None:
     """Returns the reason why the mlp probe cannot work, or None if it can."""
     missing = [split for split in ("train", "eval") if not counts.labeled.get(split)]
     if missing:
-        return f"no clip of the split {missing[0]} has a label"
+        way_out = " (a manifest with the column split can say which clips to test on)" if counts.several else ""
+        return f"no clip of the split {missing[0]} has a label{way_out}"
     if not _mlp_classes(counts):
         return "no class has clips, and is missing from others, in each of the splits train and eval"
     return None

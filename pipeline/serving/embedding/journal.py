@@ -137,8 +137,7 @@ def opened(output: pathlib.Path, parameters: Parameters, *, restart: bool) -> It
     with _locked(folder / _LOCK, output=output):
         journal = folder / _FILE
         lines = [] if restart else _lines(journal)
-        if lines:
-            _check_same(lines[0], parameters, folder=folder)
+        if lines and _is_same(lines[0], parameters, finished=len(lines) - 1, folder=folder):
             records = [_record(line) for line in lines[1:]]
             # What a killed process has not written to its end must not precede the next line.
             os.truncate(journal, sum(len(line) + 1 for line in lines))
@@ -164,18 +163,24 @@ def _record(line: bytes) -> Record:
     return Record(**{**fields, "quarantined": tuple(Entry(*entry) for entry in fields["quarantined"])})
 
 
-def _check_same(line: bytes, parameters: Parameters, *, folder: pathlib.Path) -> None:
+def _is_same(line: bytes, parameters: Parameters, *, finished: int, folder: pathlib.Path) -> bool:
+    """Returns whether a journal is that of the same command. If not, it has finished nothing.
+
+    Raises:
+        UserError: It is damaged, or another command's that has finished some groups.
+    """
     try:
         found = dict(json.loads(line))
     except (TypeError, ValueError):
         raise UserError(f"{folder / _FILE} is damaged: give --restart to discard {folder} and begin again.") from None
     expected = dataclasses.asdict(parameters)
     other = [_NAMES[name] for name in expected if found.get(name) != expected[name]]
-    if other:
+    if other and finished:
         raise UserError(
             f"{folder} holds what another command has finished of this output, with other parameters "
             f"({', '.join(other)}): repeat that command to continue it, or give --restart to discard it."
         )
+    return not other
 
 
 def _clear(folder: pathlib.Path) -> None:

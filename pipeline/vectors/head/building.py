@@ -1,6 +1,7 @@
 """Makes a head from embeddings and labels: what `diptych classify` does before it is used."""
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import shutil
@@ -46,7 +47,7 @@ def labeled_vectors(stored: StoredVectors, of: labels.Labels) -> LabeledVectors:
         UserError: Fewer than two classes have two files each among the embeddings, or it is not clear which file is
             which.
     """
-    finder = labels.Finder(of)
+    finder = labels.Finder(of, names=itertools.chain.from_iterable(stored.names()))
     vectors: dict[str, np.ndarray] = {}
     classes: list[tuple[str, ...]] = []
     unlabeled = 0

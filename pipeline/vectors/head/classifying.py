@@ -100,7 +100,7 @@ def write(classified: Sequence[Classified], classes: Sequence[str], output: str)
         UserError: The file cannot be written.
     """
     try:
-        with open(output, "w", newline="") as file:
+        with open(output, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["file", "start_s", "end_s", *classes])
             for row in classified:

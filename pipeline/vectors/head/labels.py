@@ -96,18 +96,23 @@ class Finder:
 
     Files are the same if their paths are. Embeddings may also name files relative to another folder, or on another
     machine, and a table may leave out folders or the suffix: then they are the same if one path ends with the other.
+    But a labeled file whose own path is embedded is no other file, so `v2/dog/1.wav` gives no label to
+    `v1/dog/1.wav`.
 
     Args:
         labels: The classes.
+        names: All files, as the embeddings name them.
     """
 
-    def __init__(self, labels: Labels):
+    def __init__(self, labels: Labels, names: Iterable[str] = ()):
         self._labels = labels
         self._absolute = {os.path.abspath(os.path.join(labels.root, path)): path for path in labels.classes}
         self._written = _by_spelling(path for path in labels.classes if not os.path.isabs(path))
         self._lengths = sorted({len(parts) for parts in self._written}, reverse=True)
         self._tails: dict[int, dict[tuple[str, ...], set[str]]] = {}
         self._users: dict[str, str] = {}
+        own_paths = (self._absolute.get(os.path.abspath(name)) for name in names)
+        self._embedded = {path for path in own_paths if path is not None}
 
     @property
     def unused(self) -> int:
@@ -120,9 +125,11 @@ class Finder:
         Raises:
             UserError: It is not clear which labeled file it is.
         """
-        path = self._absolute.get(os.path.abspath(name)) or self._by_ending(name)
+        path = self._absolute.get(os.path.abspath(name))
         if path is None:
-            return ()
+            path = self._by_ending(name)
+            if path is None or path in self._embedded:
+                return ()
         user = self._users.setdefault(path, name)
         if user != name:
             raise UserError(

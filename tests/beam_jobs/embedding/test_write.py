@@ -95,3 +95,13 @@ def test_files_of_buckets_take_and_give_the_same(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.concatenate([b.vectors["a"] for b in blocks]), vectors.astype(np.float16))
     with pytest.raises(DamagedEmbeddingsError, match="y.parquet is missing"):
         list(read.read_file(file.with_name("y.parquet"), rows=3000))
+
+
+def test_damage_behind_an_intact_footer_is_named(tmp_path):
+    clip = Clip(clip_id="clip", labels=(), fold=0)
+    write(tmp_path / "x.parquet", [(clip, 0, {"a": np.ones((50, 4), np.float32)})], dims={"a": 4})
+    content = bytearray((tmp_path / "x.parquet").read_bytes())
+    content[4:30] = b"\xff" * 26
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(DamagedEmbeddingsError, match="x.parquet is damaged"):
+        list(read.read_file(epath.Path(tmp_path / "x.parquet"), names=("a",)))

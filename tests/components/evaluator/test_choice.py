@@ -84,19 +84,24 @@ MADE_FOLDS = {
 
 NOT_PROBED = {
     "no eval split": (_in_splits(train=BALANCED), "fewer than two classes have two clips"),
-    "several labels, no eval split": (_in_splits(train=[(0, 1), (1, 2)] * 3), "no clip of the split eval has a label"),
+    "several labels, no eval split": (
+        _in_splits(train=[(0, 1), (1, 2)] * 3), "no clip of the split eval has a label (a manifest with",
+    ),
+    "one class without another label": (
+        _in_splits(train=[(0, 1), A] * 5), "fewer than two classes have two clips without another label",
+    ),
     "an unlabeled eval split": (_in_splits(train=BALANCED, eval=[(), ()]), "no clip of the split eval has a label"),
     "labels in eval only": (_in_splits(train=[(), ()], eval=BALANCED), "no clip of the split train has a label"),
     "one class": (_in_splits(train=[A, A], eval=[A, A]), "no class has clips, and is missing from others, in each"),
     "every label on every clip": (_in_splits(train=[(0, 1, 2)] * 3, eval=[(0, 1, 2)] * 2), "no class has clips"),
     "an eval split of one clip": (_in_splits(train=BALANCED, eval=[A]), "no class has clips"),
     "other classes in eval": (_in_splits(train=[A, B], eval=[C, C]), "no class has clips"),
-    "one class in folds": (_in_folds([A, A], [A, A]), "fewer than two classes have clips in two folds"),
-    "one class a fold": (_in_folds([A, A], [B, B], [C, C]), "fewer than two classes have clips in two folds"),
-    "one fold": (_in_folds(BALANCED * 3), "fewer than two classes have clips in two folds"),
-    "one clip a class": (_in_folds([A], [B], [C]), "fewer than two classes have clips in two folds"),
+    "one class in folds": (_in_folds([A, A], [A, A]), "fewer than two classes have clips without another"),
+    "one class a fold": (_in_folds([A, A], [B, B], [C, C]), "fewer than two classes have clips without another"),
+    "one fold": (_in_folds(BALANCED * 3), "fewer than two classes have clips without another"),
+    "one clip a class": (_in_folds([A], [B], [C]), "fewer than two classes have clips without another"),
     "several labels in folds": (_in_folds([(0, 1)], [(0, 1)]), "no clip of the split eval has a label"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", PROBED)

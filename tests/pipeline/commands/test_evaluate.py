@@ -78,6 +78,7 @@ def test_without_labels_or_enough_of_them(exported, sounds, tmp_path, capsys):
     message = refusal(capsys, *arguments(exported, sounds / "low", tmp_path / "a"))
     assert f"--data {sounds}/low has no labels" in message
     assert not (tmp_path / "a").exists()
+    assert "--output gs://a/b: the metadata" in refusal(capsys, *arguments(exported, sounds, "gs://a/b"))
     for name in ("a/1.wav", "b/2.wav"):
         corpora.write_tone(tmp_path / "few" / name)
     assert cli.main(arguments(exported, tmp_path / "few", tmp_path / "b")) == 0

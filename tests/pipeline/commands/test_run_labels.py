@@ -73,7 +73,7 @@ NOT_PROBED = {
     ),
     "one class": ("labels,split", lambda i: f"a,{_split(i)}", "no class has clips, and is missing from others"),
     "one class a fold": ("labels,fold", lambda i: f"{'abc'[i % 3]},{i % 3 + 1}", "fewer than two classes have clips"),
-    "one fold": ("labels,fold", lambda i: f"{'abc'[i % 3]},1", "fewer than two classes have clips in two folds"),
+    "one fold": ("labels,fold", lambda i: f"{'abc'[i % 3]},1", "fewer than two classes have clips without another"),
     "several labels among folds": ("labels,fold", lambda i: f"a;b,{i % 3 + 1}", "no clip of the split eval has"),
     "an eval split of one clip": (
         "labels,split", lambda i: f"{'ab'[i % 2]},{'eval' if i == 7 else 'train'}", "no class has clips",

@@ -1,6 +1,7 @@
 """`diptych search` on files that `diptych embed` has written."""
 
 import csv
+import os
 import pathlib
 import shutil
 
@@ -74,6 +75,22 @@ def test_a_folder_of_queries_and_what_is_left_out_of_it(exported, embedded, tmp_
     assert cli.main(["search", *map(str, flags)]) == 0
     assert [row["query"] for row in read(output)] == [str(folder / name) for name in ("1.wav", "2.wav")]
     assert "diptych: left out 1 file that ends in .txt" in capsys.readouterr().err
+
+
+def test_a_folder_and_a_name_that_is_not_utf8_are_queries(exported, embedded, tmp_path, capsys):
+    folder = tmp_path / "queries" / "below"
+    folder.mkdir(parents=True)
+    for pitch, name in (("low", b"a.wav"), ("high", b"b\xff.wav")):
+        shutil.copy(embedded / "sounds" / pitch / "1.wav", os.fsdecode(os.fsencode(folder) + b"/" + name))
+    output = tmp_path / "hits.csv"
+    stored = str(tmp_path / "stored.parquet")
+    assert cli.main(["embed", "--model", exported, "--output", stored, str(folder)]) == 0
+    search(capsys, "--embeddings", stored, "--model", exported, folder.parent, "-k", 1, "--output", output)
+    rows = read(output)
+    assert [row["query"] for row in rows] == [f"{folder}/a.wav", f"{folder}/b\\xff.wav"]
+    assert all(row["query"] == row["file"] for row in rows)
+    search(capsys, "--embeddings", stored, "--like", os.fsdecode(b"below/b\xff.wav"), "-k", 9, "--output", output)
+    assert [row["file"] for row in read(output)] == [f"{folder}/a.wav"]
 
 
 def test_rows_of_windows_give_files_or_windows(exported, embedded, tmp_path, capsys):

@@ -50,7 +50,7 @@ class TestFile:
     @pytest.mark.parametrize(
         ("vectors", "message"),
         [
-            ([[1.0, 2.0], [1.0], [3.0, 4.0, 5.0]], "not all rows of .* have a embedding of 2 numbers"),
+            ([[1.0, 2.0], [1.0], [3.0, 4.0, 5.0]], "not all rows of .* have 2 numbers in embedding"),
             ([[1.0, 2.0], None], "not all rows of"),
         ],
     )
@@ -59,6 +59,30 @@ class TestFile:
         table = pa.table({"file": list("abc")[:count], "start_s": [0.0] * count, "end_s": [1.0] * count})
         pq.write_table(table.append_column("embedding", pa.array(vectors)), tmp_path / "e.parquet")
         with pytest.raises(UserError, match=message):
+            read(open_vectors(str(tmp_path / "e.parquet")))
+
+    @pytest.mark.parametrize(
+        ("column", "values", "message"),
+        [
+            ("file", ["a.wav", None], "not all rows of .* name their file"),
+            ("file", [1, 2], "its column file, which must hold text"),
+            ("start_s", ["0", "1"], "its column start_s, which must hold numbers"),
+            ("end_s", [None, None], "its column end_s, which must hold numbers"),
+        ],
+    )
+    def test_columns_of_another_tool(self, tmp_path, column, values, message):
+        columns = {"file": ["a.wav", "b.wav"], "start_s": [0, 0], "end_s": [1, 1], "embedding": [[1.0], [2.0]]}
+        pq.write_table(pa.table(columns | {column: values}), tmp_path / "e.parquet")
+        for read_all in (read, lambda stored: list(stored.names())):
+            with pytest.raises(UserError, match=message):
+                read_all(open_vectors(str(tmp_path / "e.parquet")))
+
+    def test_damage_behind_an_intact_footer(self, tmp_path):
+        write_file(tmp_path / "e.parquet", random(200, 5))
+        content = bytearray((tmp_path / "e.parquet").read_bytes())
+        content[4:200] = b"\xff" * 196
+        (tmp_path / "e.parquet").write_bytes(content)
+        with pytest.raises(UserError, match="e.parquet is damaged"):
             read(open_vectors(str(tmp_path / "e.parquet")))
 
 

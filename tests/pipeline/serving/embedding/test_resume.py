@@ -195,6 +195,20 @@ def test_what_another_command_has_finished_is_neither_used_nor_lost(stored, tmp_
     assert not (tmp_path / "x.csv.parts").exists()
 
 
+def test_another_command_that_has_finished_nothing_is_forgotten(stored, tmp_path):
+    """For example, its model could not be loaded, and is repaired."""
+
+    class Damaged(ProjectionLoader):
+        def load(self):
+            raise UserError("damaged")
+
+    output = tmp_path / "x.csv"
+    with pytest.raises(UserError, match="damaged"):
+        embed_with(Damaged(seed=1), [stored], output)
+    embed_with(ProjectionLoader(), [stored], output)
+    assert not (tmp_path / "x.csv.parts").exists()
+
+
 def test_a_damaged_journal_is_one_sentence(stored, tmp_path):
     (tmp_path / "x.csv.parts").mkdir()
     (tmp_path / "x.csv.parts" / "journal.jsonl").write_bytes(b"\0\0\0\n")

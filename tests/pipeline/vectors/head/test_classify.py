@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
@@ -52,6 +53,10 @@ def test_a_head_takes_audio_and_returns_the_scores_of_the_classes(head, embedded
 def test_files_are_classified(head, embedded, tmp_path, capsys):
     (tmp_path / "bad.wav").write_bytes(b"no sound")
     output = tmp_path / "scores.csv"
+    not_utf8 = os.fsencode(tmp_path) + b"/\xff.wav"
+    shutil.copy(embedded / "sounds" / "low" / "0.wav", not_utf8)
+    classify(capsys, "--head", head, os.fsdecode(not_utf8), "--output", output)
+    assert output.read_text().splitlines()[1].startswith(f"{tmp_path}/\\xff.wav,0.0,1.2,")
     printed = classify(capsys, "--head", head, embedded / "sounds", tmp_path / "bad.wav", "--output", output)
     assert f"{tmp_path}/bad.wav left out: unreadable" in printed.err
     with open(output, newline="") as file:

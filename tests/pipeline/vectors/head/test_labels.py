@@ -96,6 +96,12 @@ class TestFinding:
         assert finder.find("/x/cat/a.wav") == ("cat",)
         assert finder.find("/x/dog/a.wav") == ("dog",)
 
+    def test_the_file_itself_leaves_no_label_to_one_of_another_folder(self, tmp_path):
+        touch(tmp_path, "v2/dog/a.wav", "v2/cat/b.wav")
+        names = [str(tmp_path / name) for name in ("v1/dog/a.wav", "v1/cat/c.wav", "v2/dog/a.wav", "v2/cat/b.wav")]
+        finder = labels.Finder(labels.read(str(tmp_path / "v2")), names)
+        assert [finder.find(name) for name in names] == [(), (), ("dog",), ("cat",)]
+
     def test_what_fits_two_files_is_refused(self, tmp_path):
         read = labels.read(table(tmp_path, "file,label\ndog/a.wav,dog\ncat/a.wav,cat\n"))
         with pytest.raises(UserError, match="cat/a.wav and dog/a.wav may both be a.wav of the embeddings"):
