@@ -121,7 +121,8 @@ def evaluation(metric):
         details={"clips_by_class": {"all": [20, 20, 0], "tested": np.bincount(labels, minlength=3).tolist()}},
         note="left out: x*y",
     )
-    return Evaluation(report=report, results={"both": result, "untrained/both": result})
+    results = {"both": result, "untrained/both": result}
+    return Evaluation(report=report, results=results, comparable=results)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "mAP"])
