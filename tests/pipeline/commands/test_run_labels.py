@@ -95,7 +95,7 @@ LEFT_OUT = {
         "labels,fold", lambda i: f"{'ab'[i % 2]},{i % 3 if i % 4 else ''}", "linear", "",
     ),
     "a class only in eval": (
-        "labels,split", lambda i: f"{'ab'[i % 2] if i % 15 < 14 else 'c'},{_split(i)}", "mlp", "1 of 3 classes",
+        "labels,split", lambda i: f"{'ab'[i % 2] if i < 29 else 'c'},{_split(i)}", "mlp", "1 of 3 classes",
     ),
 }  # fmt: skip
 
