@@ -10,6 +10,13 @@ if TYPE_CHECKING:  # A stage's config and component, which import this module, d
     import numpy as np
 
 
+TRAINED = "trained"
+"""Name of the embedder that is the model itself; the others are what it is compared with."""
+
+BATCH_SIZE = 8
+"""Windows in a batch. On CPUs, where the caches hold what so few of them take, small encoders then are fastest."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Framing:
     """How a sound is cut into windows of equal length.

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 import pydantic
 
+from beam_jobs.embedding.embedder import BATCH_SIZE
 from components.base import StageConfig
 from components.embedder import baselines
 
@@ -42,7 +43,7 @@ class EmbedderConfig(StageConfig):
         description="With model, the Trainer's folder that holds its encoders before training; null: there is none.",
     )
     batch_size: int = pydantic.Field(
-        8,
+        BATCH_SIZE,
         ge=1,
         description="Sub-clips that are embedded at a time; decides memory and speed. Small encoders are fastest on a "
         "CPU if its caches hold what the sub-clips take; a GPU wants more.",

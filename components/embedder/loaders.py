@@ -6,10 +6,9 @@ from typing import ClassVar
 from etils import epath
 
 from beam_jobs import error_text, storage
-from beam_jobs.embedding.embedder import Embedder, Loader
+from beam_jobs.embedding.embedder import TRAINED, Embedder, Loader
 from components.errors import UserError
 
-TRAINED = "trained"
 UNTRAINED = "untrained"
 
 

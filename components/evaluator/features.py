@@ -3,12 +3,11 @@
 import dataclasses
 from collections.abc import Mapping
 
+from beam_jobs.embedding.embedder import TRAINED
 from beam_jobs.embedding.info import EmbedderInfo
 
 BOTH = "both"
 """The set of features that concatenates all embeddings of an embedder."""
-TRAINED = "trained"
-"""The embedder of the exported model, whose sets have no prefix."""
 UNTRAINED = "untrained/"
 """The prefix of the sets that come from the encoders before training."""
 MFCC = "mfcc_mean_std"

@@ -8,15 +8,13 @@ import numpy as np
 
 from beam_jobs import audio, sources
 from beam_jobs.embedding import windows
-from beam_jobs.embedding.embedder import Embedder
+from beam_jobs.embedding.embedder import BATCH_SIZE, Embedder
 from beam_jobs.sources import given
 from components.errors import UserError
 from pipeline.serving.embedding.decoding import Decoders
 from pipeline.serving.embedding.quarantine import printable
 from pipeline.vectors.index import Index
 from pipeline.vectors.stored import StoredVectors
-
-_BATCH_SIZE = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,7 @@ def embedded(
     left_out = [f"{path} left out: unreadable: {reason}" for path, reason in found.unreadable.items()]
     with Decoders(sample_rate=embedder.framing.sample_rate) as decoders:
         sounds = _sounds(found.files, decoders, left_out=left_out)
-        pieces = windows.embed(sounds, embedder, batch_size=_BATCH_SIZE)
+        pieces = windows.embed(sounds, embedder, batch_size=BATCH_SIZE)
         if not each_window:
             pieces = windows.clip_means(pieces)
         queries = [query for piece in pieces for query in _of_piece(piece, embedder, columns=columns)]

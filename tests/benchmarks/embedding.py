@@ -167,7 +167,7 @@ class _Peak(NamedTuple):
 
 def _peak(embedder: _Counted, *, seconds: float) -> _Peak:
     # Imported here for the same reason as above.
-    from pipeline.serving.embedding.embed import BATCH_SIZE
+    from beam_jobs.embedding.embedder import BATCH_SIZE
 
     noise = np.random.default_rng(0).normal(size=(BATCH_SIZE, embedder.framing.window_samples)).astype(np.float32) / 8
     embedder.embed(noise)

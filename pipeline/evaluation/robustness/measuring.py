@@ -16,7 +16,7 @@ from beam_jobs.audio import pcm
 from beam_jobs.audio.resample import to_int16
 from beam_jobs.audio.sound import Sound
 from beam_jobs.embedding import windows
-from beam_jobs.embedding.embedder import Embedder
+from beam_jobs.embedding.embedder import BATCH_SIZE, TRAINED, Embedder
 from beam_jobs.embedding.read import Embeddings
 from beam_jobs.examples import sampling
 from components import metrics
@@ -32,9 +32,7 @@ from pipeline.vectors.head.training import Head
 MOST_SECONDS = 10.0
 """Of a longer clip, the beginning is taken."""
 
-_TRAINED = "trained"
 _MOST_TRAINING_CLIPS = 10_000
-_BATCH_SIZE = 32
 _VERSION = 1
 """Raised when a perturbation changes, so that vectors of an earlier version are not used again."""
 
@@ -119,7 +117,7 @@ def train_probe(embeddings: Embeddings, *, but: Sequence[str]) -> Head | None:
         The classifier, or None if the labels or the recordings allow none.
     """
     info = embeddings.info
-    clips = stored_clips.read_clips(embeddings, _TRAINED)
+    clips = stored_clips.read_clips(embeddings, TRAINED)
     recordings, heard = [recording_of(name) for name in clips.clip_ids], set(map(recording_of, but))
     chosen = (clips.label_counts > 0) & np.array([name not in heard for name in recordings], bool)
     others = np.flatnonzero(chosen)
@@ -129,8 +127,8 @@ def train_probe(embeddings: Embeddings, *, but: Sequence[str]) -> Head | None:
     counts = targets.sum(axis=0)
     if (counts >= 2).sum() < 2 or len({recordings[index] for index in np.flatnonzero(chosen)}) < 2:
         return None
-    columns = tuple(info.embedders[_TRAINED].dims)
-    means = stored_vectors.read_means(embeddings, _TRAINED, clips, chosen=chosen, columns=columns)
+    columns = tuple(info.embedders[TRAINED].dims)
+    means = stored_vectors.read_means(embeddings, TRAINED, clips, chosen=chosen, columns=columns)
     x = stored_vectors.concatenated(means, columns)
     head, _ = training.train(x, targets, files=taken.clip_ids.tolist(), classes=info.label_names)
     return head
@@ -141,7 +139,7 @@ def _folder(work: pathlib.Path, sample: Sample, embeddings: Embeddings) -> pathl
     audio = hashlib.sha256()
     for samples in sample.audio:  # Files may have changed under the same names.
         audio.update(samples.tobytes())
-    model = embeddings.info.embedders[_TRAINED].digest
+    model = embeddings.info.embedders[TRAINED].digest
     parts = (_VERSION, model, sample.sample_rate, sample.clip_ids, audio.hexdigest())
     digest = storage.text_digest(str(parts))[:16]
     if work.exists():
@@ -179,7 +177,7 @@ def embed(sample: Sample, embedder: Embedder, *, kind: str = "", level: float = 
             sound = Sound(samples=waveform, rate=sample.sample_rate, codec="")
             yield clip_id, windows.ArraySound(to_int16(sound, sample_rate=embedder.framing.sample_rate))
 
-    means = windows.clip_means(windows.embed(sounds(), embedder, batch_size=_BATCH_SIZE))
+    means = windows.clip_means(windows.embed(sounds(), embedder, batch_size=BATCH_SIZE))
     return np.concatenate([np.concatenate([clip.vectors[name] for name in embedder.dims], axis=1) for clip in means])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 from beam_jobs import audio, sources
 from beam_jobs.embedding import windows
-from beam_jobs.embedding.embedder import Embedder, Loader
+from beam_jobs.embedding.embedder import BATCH_SIZE, Embedder, Loader
 from beam_jobs.embedding.info import RowKind
 from components import base, file_errors
 from components.errors import UserError
@@ -19,9 +19,6 @@ from pipeline.serving.embedding.inputs import Group, Inputs
 from pipeline.serving.embedding.journal import Journal, Parameters, Record
 from pipeline.serving.embedding.meter import Meter
 from pipeline.serving.embedding.quarantine import Entry
-
-BATCH_SIZE = 8
-"""Windows in a batch. On CPUs, where the caches hold what so few of them take, small encoders then are fastest."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

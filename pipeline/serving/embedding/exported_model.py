@@ -8,7 +8,7 @@ import pathlib
 from etils import epath
 
 from beam_jobs import error_text
-from beam_jobs.embedding.embedder import Embedder
+from beam_jobs.embedding.embedder import TRAINED, Embedder
 from components import file_errors
 from components.embedder.loaders import TrainedLoader
 from components.embedding_info import EmbeddingInfo
@@ -25,7 +25,7 @@ class ExportedModel:
     """
 
     folder: str
-    name: str = "trained"
+    name: str = TRAINED
 
     def check(self) -> None:
         """Compares all its files with their checksums, if it has any. Imports no TensorFlow.
