@@ -125,6 +125,8 @@ def count_labels(clips: Clips, *, label_names: Sequence[str]) -> LabelCounts:
     split_of_label = np.repeat(clips.splits, clips.label_counts)
     is_alone = clips.label_counts == 1
     alone_label = clips.label_values[clips.label_offsets[:-1][is_alone]]
+    fold_of_label = np.repeat(clips.folds, clips.label_counts)
+    in_folds = np.unique(np.stack([fold_of_label, clips.label_values])[:, fold_of_label > 0], axis=1)
     return LabelCounts(
         label_names=label_names,
         unlabeled=int(np.sum(clips.label_counts == 0)),
@@ -135,6 +137,7 @@ def count_labels(clips: Clips, *, label_names: Sequence[str]) -> LabelCounts:
             for split in splits
         },
         alone=Counter(zip(clips.folds[is_alone].tolist(), alone_label.tolist(), strict=True)),
+        folds_of_class=np.bincount(in_folds[1], minlength=classes).tolist(),
     )
 
 

@@ -13,9 +13,9 @@ class EvaluatorConfig(StageConfig):
     probe: Literal["auto", "linear", "mlp", "none"] = pydantic.Field(
         "auto",
         description="linear: softmax regression over the folds, accuracy (ESC-50); mlp: one hidden layer and sigmoids, "
-        "mAP on the eval split (AudioSet); auto: what the labels allow and, if they allow both, mlp if most "
-        "clips have several labels or it tests on more clips, otherwise linear; no probe on fewer than 5 test "
-        "clips; none: no probe.",
+        "mAP on the eval split (AudioSet) or, without one, over the folds; auto: what the labels allow and, if they "
+        "allow both, mlp if more than a tenth of the clips have several labels or its eval split has more clips, "
+        "otherwise linear; no probe on fewer than 5 test clips; none: no probe.",
     )
     min_margin: float = pydantic.Field(
         0.0,

@@ -72,9 +72,9 @@ def prepare(embeddings: Embeddings, config: EvaluatorConfig) -> Prepared:
     names = embeddings.info.label_names
     choice = choose_probe(config.probe, counts=count_labels(reference, label_names=names))
     if choice.makes_folds:
-        alone = reference.alone_in(choice.classes)
+        used = _probed_clips(choice, reference)
         numbers = np.zeros(len(reference), int)
-        numbers[alone] = folds.make_folds(reference.take(alone, classes=choice.classes))
+        numbers[used] = folds.make_folds(reference.take(used, classes=choice.classes))
         fold_of = dict(zip(reference.clip_ids.tolist(), numbers.tolist(), strict=True))
         clips = {
             embedder: dataclasses.replace(
@@ -84,7 +84,7 @@ def prepare(embeddings: Embeddings, config: EvaluatorConfig) -> Prepared:
         }
         # Clips of one recording are in one fold, so that a class may be in fewer folds than it has clips.
         made = choose_probe(config.probe, counts=count_labels(clips[TRAINED], label_names=names))
-        choice = dataclasses.replace(made, makes_folds=made.probe == "linear")
+        choice = dataclasses.replace(made, makes_folds=made.by_fold)
     return Prepared(choice=choice, sets=sets, clips=clips, baseline=_baseline(config, sets))
 
 
@@ -107,6 +107,7 @@ def evaluate(
             scored=prepared.choice.classes,
             classes=len(embeddings.info.label_names),
             metric=metric,
+            by_fold=prepared.choice.by_fold,
             seed=config.seed,
         )
         for one in sets:  # An encoder that is alone is `both`, too.
@@ -147,7 +148,9 @@ def probe(
     classes = len(embeddings.info.label_names)
     if prepared.choice.probe == "linear":
         return linear.probe_all(embeddings, sets, clips, scored=scored, classes=classes, c_grid=config.linear_c)
-    return mlp.probe(embeddings, sets, clips, scored=scored, classes=classes, config=config)
+    return mlp.probe(
+        embeddings, sets, clips, scored=scored, classes=classes, by_fold=prepared.choice.by_fold, config=config
+    )
 
 
 def _probed_clips(choice: ProbeChoice, clips: Clips) -> np.ndarray:

@@ -13,6 +13,7 @@ Probe = Literal["linear", "mlp"]
 MIN_TEST_CLIPS = 5
 """With fewer clips to test on, `auto` runs no probe: a single clip would decide more than a fifth of the score."""
 
+_MANY = 0.1  # With a larger share of clips with several labels, too much would be left out without them.
 _SHOWN_CLASSES = 5
 
 
@@ -23,7 +24,8 @@ class ProbeChoice:
     Attributes:
         probe: Name of the probe, or None to run no probe.
         classes: Indices of the classes that it scores.
-        makes_folds: Whether folds have to be made, because the examples have neither folds nor an eval split.
+        by_fold: Whether each fold is tested in turn. Otherwise the eval split is.
+        makes_folds: Whether these folds have to be made, because the examples have neither folds nor an eval split.
         left_out: What the probe leaves out, for messages; empty if nothing.
         note: The reason why no probe runs, or None.
         needs_score: Whether a model must not be blessed without a score. It needs none if the examples have no labels,
@@ -32,6 +34,7 @@ class ProbeChoice:
 
     probe: Probe | None
     classes: tuple[int, ...] = ()
+    by_fold: bool = False
     makes_folds: bool = False
     left_out: str = ""
     note: str | None = None
@@ -62,8 +65,8 @@ def choose_probe(requested: Literal["auto", "linear", "mlp", "none"], *, counts:
         return ProbeChoice(probe=None, note="no labels in the examples", needs_score=False)
     tested = {"linear": _linear_test_clips(counts), "mlp": _mlp_test_clips(counts)}
     # A clip with several labels has no place in the linear probe.
-    has_mostly_several = 2 * counts.several > sum(counts.labeled.values())
-    prefers_mlp = has_mostly_several or tested["mlp"] > tested["linear"]
+    has_many_of_several = counts.several > _MANY * sum(counts.labeled.values())
+    prefers_mlp = has_many_of_several or (counts.has_eval and tested["mlp"] > tested["linear"])
     order: tuple[Probe, ...] = ("mlp", "linear") if prefers_mlp else ("linear", "mlp")
     for probe in order:
         if not objections[probe] and tested[probe] >= MIN_TEST_CLIPS:
@@ -91,13 +94,25 @@ def _objection_to_linear(counts: LabelCounts) -> str | None:
 
 def _objection_to_mlp(counts: LabelCounts) -> str | None:
     """Returns the reason why the mlp probe cannot work, or None if it can."""
-    missing = [split for split in ("train", "eval") if not counts.labeled.get(split)]
-    if missing:
-        way_out = " (a manifest with the column split can say which clips to test on)" if counts.several else ""
-        return f"no clip of the split {missing[0]} has a label{way_out}"
+    if not any(counts.labeled.values()):
+        return "no clip has a label"
+    if counts.has_eval and not counts.labeled.get("train"):
+        return "no clip of the split train has a label"
     if not _mlp_classes(counts):
-        return "no class has clips, and is missing from others, in each of the splits train and eval"
+        return f"no class {_mlp_condition(counts)}"
     return None
+
+
+def _mlp_condition(counts: LabelCounts) -> str:
+    """Returns what the mlp probe asks of a class."""
+    if counts.has_eval:
+        return "has clips, and is missing from others, in each of the splits train and eval"
+    has = "clips in two folds" if _has_any_fold(counts) else "two clips"
+    return f"has {has} and is missing from two others, to train on one and to test on the other"
+
+
+def _has_any_fold(counts: LabelCounts) -> bool:
+    return any(counts.folds_of_class or ())
 
 
 def _linear_classes(counts: LabelCounts) -> tuple[int, ...]:
@@ -115,12 +130,22 @@ def _linear_classes(counts: LabelCounts) -> tuple[int, ...]:
 
 
 def _mlp_classes(counts: LabelCounts) -> tuple[int, ...]:
-    """Returns the classes that have positive and negative clips in both of the splits train and eval."""
-    if not all(counts.labeled.get(split) for split in ("train", "eval")):
+    """Returns the classes that have positive and negative clips both to train and to test on.
+
+    Without an eval split each fold is tested in turn, so that a class must be in two of them. Where folds have to be
+    made, it must have two clips.
+    """
+    numbers = range(len(counts.label_names))
+    if not counts.has_eval:
+        totals = [sum(of_split[label] for of_split in counts.positives.values()) for label in numbers]
+        spread = counts.folds_of_class if _has_any_fold(counts) else totals
+        most = sum(counts.labeled.values()) - 2
+        return tuple(label for label in numbers if spread[label] >= 2 and totals[label] <= most)
+    if not counts.labeled.get("train"):
         return ()
     return tuple(
         label
-        for label in range(len(counts.label_names))
+        for label in numbers
         if all(0 < counts.positives[split][label] < counts.labeled[split] for split in ("train", "eval"))
     )
 
@@ -134,8 +159,9 @@ def _linear_test_clips(counts: LabelCounts) -> int:
 
 def _mlp_test_clips(counts: LabelCounts) -> int:
     """Returns how many clips with a label that it scores the mlp probe is tested on; at most, if they have several."""
-    positives = counts.positives.get("eval", ())
-    return min(counts.labeled.get("eval", 0), sum(positives[label] for label in _mlp_classes(counts)))
+    tested = [split for split in counts.positives if split == "eval" or not counts.has_eval]
+    positives = sum(counts.positives[split][label] for split in tested for label in _mlp_classes(counts))
+    return min(sum(counts.labeled[split] for split in tested), positives)
 
 
 def _too_few(clips: int) -> str:
@@ -153,16 +179,24 @@ def _choice(probe: Probe, counts: LabelCounts) -> ProbeChoice:
         if counts.several:
             parts.append(f"{text.plural(counts.several, 'clip')} with several labels")
     else:
-        classes, condition = _mlp_classes(counts), "not both present and absent in train and in eval"
+        classes, condition = _mlp_classes(counts), _mlp_exclusion(counts)
     others = [name for label, name in enumerate(counts.label_names) if label not in classes]
     if others:
         parts.append(f"{len(others):,} of {len(counts.label_names):,} classes, {condition} ({_first(others)})")
     return ProbeChoice(
         probe=probe,
         classes=classes,
-        makes_folds=probe == "linear" and counts.can_make_folds,
+        by_fold=probe == "linear" or not counts.has_eval,
+        makes_folds=counts.can_make_folds if probe == "linear" else not counts.has_eval and not _has_any_fold(counts),
         left_out="; ".join(parts),
     )
+
+
+def _mlp_exclusion(counts: LabelCounts) -> str:
+    """Returns why the mlp probe leaves out a class."""
+    if counts.has_eval:
+        return "not both present and absent in train and in eval"
+    return f"{'not in two folds' if _has_any_fold(counts) else 'with fewer than two clips'}, or on almost every clip"
 
 
 def _first(names: Sequence[str]) -> str:

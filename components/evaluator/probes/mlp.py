@@ -1,4 +1,4 @@
-"""The mlp probe: one hidden layer and a sigmoid per class, scored on the eval split (paper, section 3)."""
+"""The mlp probe: one hidden layer and a sigmoid per class, scored on the eval split (paper, section 3) or by fold."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -36,17 +36,22 @@ def probe(
     *,
     scored: Collection[int],
     classes: int,
+    by_fold: bool,
     config: EvaluatorConfig,
 ) -> dict[str, ProbeResult]:
     """Trains a classifier for each set of features of one embedder; the score is the mAP on the eval split.
 
-    The classifiers train on each sub-clip of the train split, with the labels of its clip and on standardized features;
-    the paper does not say whether it standardizes. They average the logits over the sub-clips of a test clip.
+    Where there is none, each fold is tested by classifiers that were trained on the others, and the score is the mAP of
+    all clips in folds.
 
-    Where at least 200 labeled clips validate, the step with the best validation mAP is kept. Otherwise a tenth of the
-    train split validates or, if the train split is small, cross-validation on it chooses the epoch, or a logistic
-    regression without a hidden layer: the best epoch on a few clips is noise, and a network is not the best classifier
-    of all features that few clips allow.
+    The classifiers train on each sub-clip of the train split, or of the other folds, with the labels of its clip and on
+    standardized features; the paper does not say whether it standardizes. They average the logits over the sub-clips of
+    a test clip.
+
+    Where at least 200 labeled clips of the valid split validate, the step with the best validation mAP is kept.
+    Otherwise a tenth of the training clips validates or, if they are few, cross-validation on them chooses the epoch,
+    or a logistic regression without a hidden layer: the best epoch on a few clips is noise, and a network is not the
+    best classifier of all features that few clips allow.
 
     Args:
         embeddings: The embeddings.
@@ -54,6 +59,7 @@ def probe(
         clips: All clips of the embedder.
         scored: The classes that are learned and scored.
         classes: Number of classes.
+        by_fold: Whether the folds are tested in turn, and not the eval split.
         config: The settings.
 
     Returns:
@@ -61,24 +67,15 @@ def probe(
     """
     labeled = clips.label_counts > 0
     clips = clips.take(np.ones(len(clips), bool), classes=scored)
-    in_training, in_validation = labeled & (clips.splits == "train"), labeled & (clips.splits == "valid")
-    data = _Data(embeddings=embeddings, sets=sets, clips=clips, classes=classes, config=config)
-    has_valid = (
-        in_validation.sum() >= MIN_VALIDATION_CLIPS and clips.take(in_validation, classes=scored).label_values.size
-    )
-    rows = int(clips.rows[in_training].sum())
-    if not has_valid and rows <= _CROSS_VALIDATED_ROWS and rows * len(scored) <= _CROSS_VALIDATED_LABELS:
-        return data.cross_validate(in_training, tested=labeled & (clips.splits == "eval"))
-    chosen_by = "the valid split"
-    if not has_valid:
-        chosen_by = "a tenth of the train split"
-        train = clips.take(in_training, classes=scored)
-        in_validation = np.zeros(len(clips), bool)
-        in_validation[np.flatnonzero(in_training)[make_folds_to_choose(train, folds=_HELD_OUT) == 1]] = True
-        in_training &= ~in_validation
-    return data.stream(
-        in_training, in_validation, tested=labeled & (clips.splits == "eval"), details={"chosen_by": chosen_by}
-    )
+    data = _Data(embeddings=embeddings, sets=sets, clips=clips, scored=scored, classes=classes, config=config)
+    if by_fold:
+        return data.test_folds(labeled)
+    train, valid, tested = (labeled & (clips.splits == split) for split in ("train", "valid", "eval"))
+    return {name: data.result(tested, *of_set) for name, of_set in data.test(train, valid, tested=tested).items()}
+
+
+_Tested = dict[str, tuple[np.ndarray, dict[str, object]]]
+"""Name of the set -> logits of the tested clips, float32 (tested clips, classes), and how the classifier was chosen."""
 
 
 class _Data:
@@ -90,18 +87,51 @@ class _Data:
         embeddings: Embeddings,
         sets: Sequence[FeatureSet],
         clips: Clips,
+        scored: Collection[int],
         classes: int,
         config: EvaluatorConfig,
     ):
         self._embeddings, self._sets, self._clips = embeddings, sets, clips
-        self._classes, self._config = classes, config
+        self._scored, self._classes, self._config = scored, classes, config
         self._embedder = sets[0].embedder
         self._columns = tuple(dict.fromkeys(column for one in sets for column in one.columns))
         self._dims = embeddings.info.embedders[self._embedder].dims
 
-    def stream(
+    def test_folds(self, labeled: np.ndarray) -> dict[str, ProbeResult]:
+        """Tests each fold after training on all other labeled clips."""
+        in_folds = labeled & (self._clips.folds > 0)
+        folds = self._clips.folds[in_folds]
+        logits = {one.name: np.zeros((len(folds), self._classes), np.float32) for one in self._sets}
+        details: dict[str, dict[str, object]] = {one.name: {} for one in self._sets}
+        for fold in np.unique(folds).tolist():
+            tested = in_folds & (self._clips.folds == fold)
+            no_clip = np.zeros_like(tested)  # The valid split of the pretraining has no part in this.
+            for name, (of_fold, chosen) in self.test(labeled & ~tested, no_clip, tested=tested).items():
+                logits[name][folds == fold] = of_fold
+                details[name][str(fold)] = chosen
+        return {name: self.result(in_folds, values, {"folds": details[name]}) for name, values in logits.items()}
+
+    def test(self, training: np.ndarray, validation: np.ndarray, *, tested: np.ndarray) -> _Tested:
+        """Trains on some clips and classifies others. All arguments are bool (clips,)."""
+        clips, scored = self._clips, self._scored
+        has_valid = (
+            validation.sum() >= MIN_VALIDATION_CLIPS and clips.take(validation, classes=scored).label_values.size
+        )
+        rows = int(clips.rows[training].sum())
+        if not has_valid and rows <= _CROSS_VALIDATED_ROWS and rows * len(scored) <= _CROSS_VALIDATED_LABELS:
+            return self._cross_validate(training, tested=tested)
+        chosen_by = "the valid split"
+        if not has_valid:
+            chosen_by = "a tenth of the training clips"
+            train = clips.take(training, classes=scored)
+            validation = np.zeros(len(clips), bool)
+            validation[np.flatnonzero(training)[make_folds_to_choose(train, folds=_HELD_OUT) == 1]] = True
+            training = training & ~validation
+        return self._stream(training, validation, tested=tested, details={"chosen_by": chosen_by})
+
+    def _stream(
         self, training: np.ndarray, validation: np.ndarray, *, tested: np.ndarray, details: Mapping[str, object]
-    ) -> dict[str, ProbeResult]:
+    ) -> _Tested:
         """Trains on some clips, which are read in every epoch, and keeps the step that is best on others."""
         validation = self._bounded(validation)
         kept = self._clips.take(validation, classes=range(self._classes))
@@ -118,8 +148,7 @@ class _Data:
         results = {}
         for one in self._sets:
             best_step, best_epoch = trained.best[one.name]
-            results[one.name] = self._result(
-                tested,
+            results[one.name] = (
                 logits[one.name],
                 {
                     **details,
@@ -133,7 +162,7 @@ class _Data:
             )
         return results
 
-    def cross_validate(self, training: np.ndarray, *, tested: np.ndarray) -> dict[str, ProbeResult]:
+    def _cross_validate(self, training: np.ndarray, *, tested: np.ndarray) -> _Tested:
         """Trains on a few clips, and chooses the classifier by cross-validation on them."""
         train = self._clips.take(training, classes=range(self._classes))
         read = self._read(training)
@@ -144,8 +173,8 @@ class _Data:
             regression = chosen[one.name].regression
             if regression is not None:
                 logits[one.name] = regression.logits(vectors.concatenated(means, one.columns), problem=0)
-        by = {"chosen_by": "cross-validation on the train split"}
-        return {name: self._result(tested, logits[name], {**by, **chosen[name].details}) for name in logits}
+        by = {"chosen_by": "cross-validation on the training clips"}
+        return {name: (logits[name], {**by, **chosen[name].details}) for name in logits}
 
     def _networks(
         self, chosen: Mapping[str, Chosen], *, statistics: Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -184,7 +213,8 @@ class _Data:
         counts = self._clips.rows[tested, None].astype(np.float32)
         return {name: values / counts for name, values in sums.items()}
 
-    def _result(self, tested: np.ndarray, logits: np.ndarray, details: Mapping[str, object]) -> ProbeResult:
+    def result(self, tested: np.ndarray, logits: np.ndarray, details: Mapping[str, object]) -> ProbeResult:
+        """Scores the tested clips."""
         clips = self._clips.take(tested, classes=range(self._classes))
         targets = clips.targets(self._classes)
         scores = metrics.multi_label(targets, logits)

@@ -58,6 +58,7 @@ def score(
     scored: Collection[int],
     classes: int,
     metric: Metric,
+    by_fold: bool,
     seed: int,
 ) -> dict[str, Columns]:
     """Scores all sets of features of one embedder.
@@ -69,16 +70,18 @@ def score(
         chosen: bool (clips,), the clips that the probe uses.
         scored: The classes that are scored.
         classes: Number of classes.
-        metric: Accuracy if each clip has one label and the folds are tested in turn, otherwise mAP of the eval split.
+        metric: Accuracy if each clip has one label, otherwise mAP.
+        by_fold: Whether the folds are tested in turn, otherwise the eval split.
         seed: Fixes what is drawn.
     """
-    chosen = _sample(clips, chosen, by_fold=metric == "accuracy")
+    chosen = _sample(clips, chosen, by_fold=by_fold)
     columns = tuple(dict.fromkeys(column for one in sets for column in one.columns))
     means = vectors.read_means(embeddings, sets[0].embedder, clips, chosen=chosen, columns=columns)
     used = clips.take(chosen, classes=scored)
     found = {}
     for one in sets:
-        data = _Data(vectors.concatenated(means, one.columns), used, classes=classes, metric=metric, seed=seed)
+        x = vectors.concatenated(means, one.columns)
+        data = _Data(x, used, classes=classes, metric=metric, by_fold=by_fold, seed=seed)
         found[one.name] = Columns(knn=data.knn(), few_shot=data.few_shot(), retrieval=data.retrieval())
     return found
 
@@ -94,36 +97,42 @@ def _sample(clips: Clips, chosen: np.ndarray, *, by_fold: bool) -> np.ndarray:
 class _Data:
     """The mean vectors of one set of features."""
 
-    def __init__(self, x: np.ndarray, clips: Clips, *, classes: int, metric: Metric, seed: int):
+    def __init__(self, x: np.ndarray, clips: Clips, *, classes: int, metric: Metric, by_fold: bool, seed: int):
         self._x, self._clips, self._metric, self._seed = x, clips, metric, seed
         self._targets = clips.targets(classes)
-        self._is_tested = clips.folds > 0 if metric == "accuracy" else clips.splits == "eval"
+        self._by_fold = by_fold
+        self._is_tested = clips.folds > 0 if by_fold else clips.splits == "eval"
 
     def knn(self) -> Column:
         return self._column(
-            [
-                self._result(neighbors.knn(self._x[train], self._targets[train], self._x[tested]), tested)
-                for train, tested in self._divisions()
-            ]
+            self._results(
+                [
+                    (neighbors.knn(self._x[train], self._targets[train], self._x[tested]), tested)
+                    for train, tested in self._divisions()
+                ]
+            )
         )
 
     def few_shot(self) -> Column:
-        """Tests each draw on the eval split, or on one of the folds in turn."""
+        """Tests each draw on the eval split, on one of the folds in turn or, for a mAP, on all folds."""
         divisions = list(self._divisions())
         results = []
         for number in range(few_shot.DRAWS):
-            train, tested = divisions[number % len(divisions)]
-            train = train[few_shot.draw(self._targets[train], seed=(self._seed, number))]
-            logits = few_shot.classify(
-                self._x[train],
-                self._targets[train],
-                self._x[tested],
-                single_label=bool((self._clips.label_counts == 1).all()),
-            )
-            results.append(self._result(logits, tested))
+            of_draw = divisions if self._metric == "mAP" else [divisions[number % len(divisions)]]
+            results += self._results([self._few_shot(train, tested, number=number) for train, tested in of_draw])
         return dataclasses.replace(
             self._column(results), spread=float(np.std([result.score for result in results], ddof=1))
         )
+
+    def _few_shot(self, train: np.ndarray, tested: np.ndarray, *, number: int) -> tuple[np.ndarray, np.ndarray]:
+        train = train[few_shot.draw(self._targets[train], seed=(self._seed, number))]
+        logits = few_shot.classify(
+            self._x[train],
+            self._targets[train],
+            self._x[tested],
+            single_label=bool((self._clips.label_counts == 1).all()),
+        )
+        return logits, tested
 
     def retrieval(self) -> Column | None:
         tested = self._is_tested
@@ -139,11 +148,21 @@ class _Data:
 
     def _divisions(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the indices of the training and of the test clips: of each fold, or of the splits."""
-        if self._metric == "mAP":
+        if not self._by_fold:
             yield np.flatnonzero(self._clips.splits == "train"), np.flatnonzero(self._is_tested)
             return
         for fold in sorted(set(self._clips.folds.tolist()) - {0}):
             yield np.flatnonzero(self._clips.folds != fold), np.flatnonzero(self._clips.folds == fold)
+
+    def _results(self, tests: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[ProbeResult]:
+        """Returns the results of tests, given by the logits and the indices of the tested clips.
+
+        Folds become one test where the score is a mAP: it would be higher within each, where fewer clips compete.
+        """
+        if self._metric == "mAP":
+            logits, tested = zip(*tests, strict=True)
+            tests = [(np.concatenate(logits), np.concatenate(tested))]
+        return [self._result(logits, tested) for logits, tested in tests]
 
     def _result(self, logits: np.ndarray, tested: np.ndarray) -> ProbeResult:
         clips = self._clips.reordered(tested)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from components.errors import UserError
@@ -30,7 +32,14 @@ PROBED = {
         _in_folds([*BALANCED, ()], BALANCED), "linear", (0, 1, 2), "1 clip without a label",
     ),
     "two clips with several labels among folds": (
-        _in_folds([*BALANCED, (0, 1)], [*BALANCED, (0, 2)]), "linear", (0, 1, 2), "2 clips with several labels",
+        _in_folds([*BALANCED * 3, (0, 1)], [*BALANCED * 3, (0, 2)]), "linear", (0, 1, 2), "2 clips with several labels",
+    ),
+    "many clips with several labels among folds": (
+        _in_folds([*BALANCED, (0, 1)], [*BALANCED, (0, 2)]), "mlp", (0, 1, 2), "",
+    ),
+    "a class of several labels that is in one fold": (
+        _in_folds([(0, 1), (1, 2), A, A], [(0, 1), B, A, A]), "mlp", (0, 1),
+        "1 of 3 classes, not in two folds, or on almost every clip (c)",
     ),
     "a class with one clip": (
         _in_folds([A, *BALANCED], [A, B]), "linear", (0, 1), "1 of 3 classes, not in two folds (c)",
@@ -79,18 +88,26 @@ MADE_FOLDS = {
     "a class with one clip": (
         _in_splits(train=[A, A, B, B, B, C]), (0, 1), "1 of 3 classes, with fewer than two clips (c)",
     ),
-    "a clip of two classes": (_in_splits(train=[*BALANCED * 2, (0, 1)]), (0, 1, 2), "1 clip with several labels"),
+    "a clip of two classes": (_in_splits(train=[*BALANCED * 3, (0, 1)]), (0, 1, 2), "1 clip with several labels"),
+}  # fmt: skip
+
+MADE_FOLDS_OF_SEVERAL = {
+    "several labels": (_in_splits(train=[(0, 1), (1, 2), (0, 2)] * 2, valid=[(0, 1)]), (0, 1, 2), ""),
+    "a fifth has several labels": (_in_splits(train=[*BALANCED * 3, (0, 1), (1, 2)]), (0, 1, 2), ""),
+    "a class on every clip": (
+        _in_splits(train=[(0, 1), (1, 2)] * 3), (0, 2),
+        "1 of 3 classes, with fewer than two clips, or on almost every clip (b)",
+    ),
+    "one class without another label": (_in_splits(train=[(0, 1), A] * 5), (1,), "2 of 3 classes"),
+    "an unlabeled eval split": (
+        _in_splits(train=[(0, 1), (1, 2), (0, 2)] * 2, eval=[()]), (0, 1, 2), "1 clip without a label",
+    ),
 }  # fmt: skip
 
 NOT_PROBED = {
     "no eval split": (_in_splits(train=BALANCED), "fewer than two classes have two clips"),
-    "several labels, no eval split": (
-        _in_splits(train=[(0, 1), (1, 2)] * 3), "no clip of the split eval has a label (a manifest with",
-    ),
-    "one class without another label": (
-        _in_splits(train=[(0, 1), A] * 5), "fewer than two classes have two clips without another label",
-    ),
-    "an unlabeled eval split": (_in_splits(train=BALANCED, eval=[(), ()]), "no clip of the split eval has a label"),
+    "each class on one clip": (_in_splits(train=[(0, 1), (2,), ()]), "no class has two clips and is missing from two"),
+    "an unlabeled eval split": (_in_splits(train=BALANCED, eval=[(), ()]), "no class has two clips"),
     "labels in eval only": (_in_splits(train=[(), ()], eval=BALANCED), "no clip of the split train has a label"),
     "one class": (_in_splits(train=[A, A], eval=[A, A]), "no class has clips, and is missing from others, in each"),
     "every label on every clip": (_in_splits(train=[(0, 1, 2)] * 3, eval=[(0, 1, 2)] * 2), "no class has clips"),
@@ -100,7 +117,7 @@ NOT_PROBED = {
     "one class a fold": (_in_folds([A, A], [B, B], [C, C]), "fewer than two classes have clips without another"),
     "one fold": (_in_folds(BALANCED * 3), "fewer than two classes have clips without another"),
     "one clip a class": (_in_folds([A], [B], [C]), "fewer than two classes have clips without another"),
-    "several labels in folds": (_in_folds([(0, 1)], [(0, 1)]), "no clip of the split eval has a label"),
+    "every clip alike in folds": (_in_folds([(0, 1)], [(0, 1)]), "no class has clips in two folds and is missing"),
 }  # fmt: skip
 
 
@@ -124,6 +141,24 @@ def test_folds_are_made_where_there_are_neither_folds_nor_an_eval_split(case):
         assert bool(choice.left_out) == bool(left_out)
     for clips, _, _, _ in PROBED.values():
         assert not choose_probe("auto", counts=_counts(clips)).makes_folds
+
+
+@pytest.mark.parametrize("case", MADE_FOLDS_OF_SEVERAL)
+def test_folds_are_made_of_clips_with_several_labels_too(case):
+    clips, classes, left_out = MADE_FOLDS_OF_SEVERAL[case]
+    for probe in ("auto", "mlp"):
+        choice = choose_probe(probe, counts=_counts(clips))
+        assert (choice.probe, choice.classes) == ("mlp", classes)
+        assert choice.by_fold
+        assert choice.makes_folds
+        assert choice.left_out.startswith(left_out)
+        assert bool(choice.left_out) == bool(left_out)
+
+
+def test_folds_are_not_made_where_they_are_not_known_from_statistics():
+    """Statistics count the folds of clips with one label only."""
+    counts = dataclasses.replace(_counts(_in_folds([(0, 1), (1, 2)] * 2, [(0, 2), A] * 2)), folds_of_class=None)
+    assert choose_probe("mlp", counts=counts).classes == (0, 1, 2)
 
 
 @pytest.mark.parametrize("case", NOT_PROBED)

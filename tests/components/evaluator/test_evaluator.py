@@ -7,7 +7,7 @@ import pytest
 from etils import epath
 
 from components.errors import DamagedFile, UserError
-from components.evaluator import Evaluator, EvaluatorConfig
+from components.evaluator import Evaluator, EvaluatorConfig, predictions
 from tests import tensorboard_server
 from tests.components import harness
 from tests.components.stored_embeddings import write_embeddings
@@ -26,6 +26,7 @@ def _clips(count, *, folds=0):
 
 
 FOLDS = {"train": _clips(30, folds=5), "valid": _clips(10, folds=5)}
+SEVERAL = {"train": [((k % 2, 2) if k % 3 else (k % 2,), 0, 1) for k in range(50)], "valid": [((0, 1), 0, 2)] * 4}
 SPLITS = {"train": _clips(40), "valid": _clips(4), "eval": _clips(20)}
 
 
@@ -93,6 +94,32 @@ def test_a_labeled_folder_gets_folds_and_says_so(tmp_path):
     assert len(report["details"]["probes"]["both"]["folds"]) == 5
     assert report["note"].startswith("5 folds were made, each recording in one")
     assert report["note"] in run.result.summary
+
+
+def test_clips_with_several_labels_are_cross_validated_without_an_eval_split(tmp_path):
+    """All columns test each clip once, and a baseline on a sample is compared on the clips that both have."""
+    embedders = {"trained": {"embedding": (8, 2.0)}, "mfcc_mean_std": EMBEDDERS["mfcc_mean_std"]}
+    samples = {"mfcc_mean_std": {"train": range(0, 50, 2)}}
+    report, blessing, run = _evaluate(tmp_path, SEVERAL, embedders=embedders, samples=samples, mlp_epochs=1)
+    assert (report["probe"], report["metric"]) == ("mlp", "mAP")
+    assert report["note"].startswith("5 folds were made, each recording in one")
+    assert sorted(report["details"]["probes"]["both"]["folds"]) == ["1", "2", "3", "4", "5"]
+    assert report["details"]["clips_by_class"]["tested"] == report["details"]["clips_by_class"]["all"]
+    assert report["scores"]["both"] > report["scores"]["mfcc_mean_std"]
+    for column in ("knn", "few_shot", "retrieval"):
+        assert 0.3 < report[column]["both"]["score"] <= 1
+    assert report["comparison"]["mfcc_mean_std"]["clips"] == 29  # All of the valid split.
+    assert blessing["blessed"]
+    predicted = predictions.read(run.outputs["evaluation"])
+    assert sorted(predicted.clip_ids) == sorted([*(f"train{k}" for k in range(50)), *(f"valid{k}" for k in range(4))])
+
+
+def test_clips_with_several_labels_keep_the_folds_that_they_have(tmp_path):
+    clips = {"train": [((k % 2, 2) if k % 3 else (k % 2,), k // 2 % 4, 1) for k in range(40)]}
+    report, _, run = _evaluate(tmp_path, clips, embedders={"trained": {"embedding": (6, 2.0)}}, has_folds=True)
+    assert (report["probe"], report["note"]) == ("mlp", None)
+    assert sorted(report["details"]["probes"]["both"]["folds"]) == ["1", "2", "3"]
+    assert len(predictions.read(run.outputs["evaluation"]).clip_ids) == 30
 
 
 def test_one_recording_a_class_cannot_be_divided(tmp_path):
@@ -181,12 +208,12 @@ def test_labels_that_cannot_be_probed_give_no_score_and_no_blessing(tmp_path):
     clips = {"train": [((0,), 0, 1)], "eval": [((), 0, 1)]}
     report, blessing, run = _evaluate(tmp_path, clips, names=("tone",))
     assert (report["probe"], report["scores"]) == (None, {})
-    assert run.result.summary.endswith("no clip of the split eval has a label; NOT blessed")
+    assert "no class has two clips and is missing from two others" in run.result.summary
     assert not blessing["blessed"]
     assert "evaluator.probe=none pushes it without a score" in blessing["reasons"][0]
     assert _evaluate(tmp_path, clips, probe="none")[1]["blessed"]
     with pytest.raises(
-        UserError, match=r"evaluator\.probe=mlp cannot work, because no clip of the split eval has a label"
+        UserError, match=r"evaluator\.probe=mlp cannot work, because no class has two clips and is missing"
     ):
         _evaluate(tmp_path, clips, probe="mlp")
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from beam_jobs.embedding.read import Embeddings
+from components import metrics
 from components.evaluator import vectors
 from components.evaluator.clips import read_clips
 from components.evaluator.config import EvaluatorConfig
@@ -14,6 +15,8 @@ from components.evaluator.probes.validation import BestOf
 from tests.components.stored_embeddings import write_embeddings
 
 EMBEDDERS = {"trained": {"waveform": (6, 2.0), "log_mel": (5, 0.0)}}
+FIXED = {"trained": {"waveform": (6, 0.0)}}
+"""Its vectors do not depend on the labels."""
 A, B = (FeatureSet(name=name, embedder="trained", columns=(name,)) for name in ("waveform", "log_mel"))
 BOTH = FeatureSet(name="both", embedder="trained", columns=("waveform", "log_mel"))
 
@@ -29,19 +32,19 @@ def _stored(folder, *, train=150, valid=0, tested=60, **options):
     return Embeddings(write_embeddings(folder, splits, EMBEDDERS, label_names="abcdefg", **options))
 
 
-def _probe(embeddings, **config):
+def _probe(embeddings, *, by_fold=False, **config):
     config = EvaluatorConfig(
         **{"mlp_hidden": 32, "mlp_epochs": 6, "mlp_batch_size": 32, "mlp_learning_rate": 1e-2, **config}
     )
     clips = read_clips(embeddings, "trained")
     sets = sets_of("trained", embeddings.info.embedders["trained"])
-    return mlp.probe(embeddings, sets, clips, scored=range(6), classes=7, config=config)
+    return mlp.probe(embeddings, sets, clips, scored=range(6), classes=7, by_fold=by_fold, config=config)
 
 
 @pytest.mark.parametrize(
     ("valid", "few", "chosen_by"),
-    [(200, True, "the valid split"), (199, True, "cross-validation on the train split"),
-     (0, True, "cross-validation on the train split"), (199, False, "a tenth of the train split")],
+    [(200, True, "the valid split"), (199, True, "cross-validation on the training clips"),
+     (0, True, "cross-validation on the training clips"), (199, False, "a tenth of the training clips")],
 )  # fmt: skip
 def test_every_set_learns_what_it_can_however_it_is_chosen(tmp_path, monkeypatch, valid, few, chosen_by):
     if not few:
@@ -56,6 +59,36 @@ def test_every_set_learns_what_it_can_however_it_is_chosen(tmp_path, monkeypatch
     assert both.details["chosen_by"] == chosen_by
     assert both.logits.shape == (60, 7)
     assert len(both.details["precision_recall"]["precision"]) == 21
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_each_fold_is_classified_by_what_the_others_taught(tmp_path, monkeypatch, few):
+    if not few:
+        monkeypatch.setattr(mlp, "_CROSS_VALIDATED_ROWS", 100)
+    folds = {"train": [(labels, 1 + k % 3, rows) for k, (labels, _, rows) in enumerate(_clips(150))]}
+    folds["train"][0] = (folds["train"][0][0], 0, 1)  # A clip without a fold is trained on, and not tested.
+    embeddings = Embeddings(write_embeddings(tmp_path, folds, EMBEDDERS, label_names="abcdefg"))
+    results = _probe(embeddings, by_fold=True)
+    assert results["waveform"].score > 0.7 > 0.5 > results["log_mel"].score
+    both = results["both"]
+    assert both.logits.shape == (149, 7)
+    assert "train0" not in both.tested.clip_ids
+    assert sorted(both.details["folds"]) == ["1", "2", "3"]
+    np.testing.assert_allclose(both.score, metrics.multi_label(both.tested.targets(7), both.logits)["mAP"])
+    assert both.tested.clip_ids.tolist() == [f"train{k}" for k in range(1, 150)]
+
+
+def test_a_fold_has_no_part_in_its_own_classification(tmp_path):
+    """The labels of the third fold are wrong: the first two are classified alike only without it."""
+    logits = []
+    for number, wrong in enumerate([False, True]):
+        clips = [((5 - labels[0],) if wrong and k % 3 == 2 else labels, 1 + k % 3, 1)
+                 for k, (labels, _, _) in enumerate(_clips(90))]  # fmt: skip
+        stored = Embeddings(write_embeddings(tmp_path / str(number), {"train": clips}, FIXED, label_names="abcdefg"))
+        logits.append(_probe(stored, by_fold=True, mlp_epochs=1)["waveform"].logits)
+    third = np.arange(90) % 3 == 2
+    np.testing.assert_array_equal(logits[0][third], logits[1][third])
+    assert np.abs(logits[0][~third] - logits[1][~third]).max() > 0.1
 
 
 def test_the_evaluation_clips_choose_nothing(tmp_path):

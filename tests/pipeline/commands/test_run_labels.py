@@ -52,8 +52,8 @@ def _split(index):
         pytest.param(
             "mlp",
             "labels,split",
-            lambda i: f"{'ab'[i % 2] if i % 5 < 4 else ''},{_split(i)}",
-            "no clip of the split eval",
+            lambda i: f"{'a;b' if i % 5 < 4 else ''},{_split(i)}",
+            "no class has two clips and is missing from two others",
             marks=pytest.mark.slow,
         ),
     ],
@@ -69,12 +69,12 @@ def test_a_probe_that_the_labels_do_not_allow_is_refused_before_training(tmp_pat
 NOT_PROBED = {
     "no labels": ("labels", lambda i: "", "not probed: no labels in the examples"),
     "an eval split without labels": (
-        "labels,split", lambda i: f"{'a;b' if i % 5 < 4 else ''},{_split(i)}", "no clip of the split eval",
+        "labels,split", lambda i: f"{'a;b' if i % 5 < 4 else ''},{_split(i)}", "no class has two clips",
     ),
     "one class": ("labels,split", lambda i: f"a,{_split(i)}", "no class has clips, and is missing from others"),
     "one class a fold": ("labels,fold", lambda i: f"{'abc'[i % 3]},{i % 3 + 1}", "fewer than two classes have clips"),
     "one fold": ("labels,fold", lambda i: f"{'abc'[i % 3]},1", "fewer than two classes have clips without another"),
-    "several labels among folds": ("labels,fold", lambda i: f"a;b,{i % 3 + 1}", "no clip of the split eval has"),
+    "the same labels on all clips": ("labels,fold", lambda i: f"a;b,{i % 3 + 1}", "no class has clips in two folds"),
     "an eval split of one clip": (
         "labels,split", lambda i: f"{'ab'[i % 2]},{'eval' if i == 7 else 'train'}", "no class has clips",
     ),
@@ -82,6 +82,8 @@ NOT_PROBED = {
 
 LEFT_OUT = {
     "neither folds nor an eval split": ("labels", lambda i: "ab"[i % 2], "linear", ""),
+    "several labels": ("labels", lambda i: ("a;b", "b;c", "a;c")[i % 3], "mlp", ""),
+    "several labels among folds": ("labels,fold", lambda i: f"{('a;b', 'b;c', 'a;c')[i % 3]},{i % 4 + 1}", "mlp", ""),
     "folds from 0": ("labels,fold", lambda i: f"{'ab'[i % 2]},{i % 3}", "linear", ""),
     "gaps between folds": ("labels,fold", lambda i: f"{'ab'[i % 2]},{(1, 3, 7)[i % 3]}", "linear", ""),
     "an unlabeled clip among folds": (
