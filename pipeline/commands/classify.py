@@ -70,20 +70,26 @@ def _refuse(arguments: argparse.Namespace, *names: str, why: str) -> None:
 def _train(arguments: argparse.Namespace) -> int:
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     from pipeline.vectors import models
-    from pipeline.vectors.head import building, labels, training
+    from pipeline.vectors.head import building, labeled, labels, training
     from pipeline.vectors.stored import open_vectors
 
     stored = open_vectors(arguments.embeddings, features=arguments.features)
     if arguments.output:
         building.check_place(arguments.output)
         models.check_made(stored, saved_model=arguments.model)
-    data = building.labeled_vectors(stored, labels.read(arguments.labels))
+    data = labeled.read(stored, labels.read(arguments.labels))
     for count, what in (
         (data.unlabeled, "embedded files without a label"),
         (data.without_vectors, "labeled files that are not among the embeddings"),
     ):
         if count:
             print(f"diptych: left out {count:,} {what}", file=sys.stderr)
+    if len(data.files) < data.labeled:
+        print(
+            f"diptych: trains on a sample of {len(data.files):,} of {data.labeled:,} labeled files, the same share of "
+            "each class, because to train on all takes more than 1 GiB",
+            file=sys.stderr,
+        )
     head, validated = training.train(data.x, data.targets, files=data.files, classes=data.classes)
     print(
         f"{validated.metric} {validated.score:.3f} (95 % interval {validated.low:.3f} to {validated.high:.3f}), "

@@ -82,6 +82,15 @@ class StoredVectors:
             for batch in _batches(file, columns=[self.name_column]):
                 yield _names(batch.column(0), file=file)
 
+    def files_of_rows(self) -> Iterator[str]:
+        """Yields the name of each file once. The rows of a file are consecutive."""
+        last = None
+        for names in self.names():
+            for name in names[np.flatnonzero(np.append(True, names[1:] != names[:-1]))].tolist():
+                if name != last:
+                    yield name
+                last = name
+
     def means(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yields each file and the mean of its vectors, float64 (dim,). The rows of a file are consecutive."""
         last, total, count = None, np.zeros(self.dim), 0

@@ -1,6 +1,7 @@
 """Reads the classes of files, and finds the stored vectors of these files."""
 
 import dataclasses
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -53,8 +54,10 @@ def read(place: str) -> Labels:
             listing = _listing(place)
             root, rows = listing.root, ((clip.path, clip.labels) for clip in listing.clips)
         classes: dict[str, tuple[str, ...]] = {}
+        alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # Millions of files share a few tuples.
         for path, names in rows:
-            classes[path] = tuple(dict.fromkeys((*classes.get(path, ()), *names)))
+            of_file = tuple(dict.fromkeys((*classes.get(path, ()), *names)))
+            classes[path] = alike.setdefault(of_file, of_file)
     except sources.SourceError as error:
         raise UserError(f"--labels: {error}.") from error
     labels = Labels(place=place, root=root, classes=classes)
@@ -101,18 +104,29 @@ class Finder:
 
     Args:
         labels: The classes.
-        names: All files, as the embeddings name them.
+        names: All files, as the embeddings name them. They are read when a file is not found by its path.
     """
 
     def __init__(self, labels: Labels, names: Iterable[str] = ()):
         self._labels = labels
-        self._absolute = {os.path.abspath(os.path.join(labels.root, path)): path for path in labels.classes}
-        self._written = _by_spelling(path for path in labels.classes if not os.path.isabs(path))
-        self._lengths = sorted({len(parts) for parts in self._written}, reverse=True)
+        self._names = names
+        self._root = os.path.join(os.path.abspath(labels.root), "")
+        odd = (path for path in labels.classes if os.path.isabs(path) or os.path.normpath(path) != path)
+        self._odd = {os.path.abspath(os.path.join(labels.root, path)): path for path in odd}
         self._tails: dict[int, dict[tuple[str, ...], set[str]]] = {}
         self._users: dict[str, str] = {}
-        own_paths = (self._absolute.get(os.path.abspath(name)) for name in names)
-        self._embedded = {path for path in own_paths if path is not None}
+
+    @functools.cached_property
+    def _written(self) -> dict[tuple[str, ...], str]:
+        return _by_spelling(path for path in self._labels.classes if not os.path.isabs(path))
+
+    @functools.cached_property
+    def _lengths(self) -> list[int]:
+        return sorted({len(parts) for parts in self._written}, reverse=True)
+
+    @functools.cached_property
+    def _embedded(self) -> set[str]:
+        return {path for path in map(self._by_path, self._names) if path is not None}
 
     @property
     def unused(self) -> int:
@@ -125,7 +139,7 @@ class Finder:
         Raises:
             UserError: It is not clear which labeled file it is.
         """
-        path = self._absolute.get(os.path.abspath(name))
+        path = self._by_path(name)
         if path is None:
             path = self._by_ending(name)
             if path is None or path in self._embedded:
@@ -137,6 +151,12 @@ class Finder:
             )
         return self._labels.classes[path]
 
+    def _by_path(self, name: str) -> str | None:
+        """Returns the labeled file with the same path. Most are found without a table of all paths."""
+        place = os.path.abspath(name)
+        path = place.removeprefix(self._root)
+        return path if path != place and path in self._labels.classes else self._odd.get(place)
+
     def _by_ending(self, name: str) -> str | None:
         parts = _parts(name)
         for spelled in (parts, _stem(parts)):
@@ -145,7 +165,7 @@ class Finder:
                 if path is not None:
                     return path
         if len(parts) not in self._tails:
-            self._tails[len(parts)] = _by_tail(self._absolute, length=len(parts))
+            self._tails[len(parts)] = _by_tail(self._labels, length=len(parts))
         paths = self._tails[len(parts)].get(parts, set())
         if len(paths) > 1:
             raise UserError(
@@ -172,9 +192,10 @@ def _by_spelling(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     return {**{_stem(parts): path for parts, path in written.items() if stems[_stem(parts)] == 1}, **written}
 
 
-def _by_tail(absolute: Mapping[str, str], *, length: int) -> dict[tuple[str, ...], set[str]]:
+def _by_tail(labels: Labels, *, length: int) -> dict[tuple[str, ...], set[str]]:
     """Returns the last parts of each path -> the labeled files that have them."""
     tails: dict[tuple[str, ...], set[str]] = {}
-    for full, path in absolute.items():
+    for path in labels.classes:
+        full = os.path.abspath(os.path.join(labels.root, path))
         tails.setdefault(_parts(full)[-length:], set()).add(path)
     return tails

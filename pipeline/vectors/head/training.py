@@ -1,7 +1,6 @@
 """Trains a linear classifier on vectors, and scores it by cross-validation."""
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,6 +16,15 @@ STRENGTHS = (1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)
 """Inverse strengths of the penalty to choose from, scikit-learn's C."""
 
 _SEED = 0
+_FLOATS = 2**28  # That training holds, 1 GiB.
+
+
+def most_files(*, dim: int, classes: int) -> int:
+    """Returns how many files can be trained on in 1 GiB.
+
+    A vector is held three times: as it is, with a bias, and where it is in a fold. Logits are held for each strength.
+    """
+    return _FLOATS // (3 * dim + (len(STRENGTHS) + 3) * classes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,8 +82,8 @@ def train(
     """Trains a head on all files, and scores heads that were trained on some of them by the others.
 
     It is a logistic regression on standardized features with an L2 penalty: one softmax if every file has one class,
-    otherwise a sigmoid for each class. All folds and strengths are trained at once. The strength for a fold is the one
-    that scores best on the other folds, so that the score of a fold chooses nothing that it scores.
+    otherwise a sigmoid for each class. All strengths are trained at once. The one for a fold is that which scores best
+    on the other folds, so that the score of a fold chooses nothing that it scores.
 
     Args:
         x: float32 (files, dim).
@@ -87,13 +95,13 @@ def train(
     clips = _clips(files, targets)
     folds = make_folds(clips)
     numbers = np.unique(folds)
-    in_training = np.array([folds != number for number in numbers for _ in STRENGTHS])
-    strengths = np.tile(STRENGTHS, len(numbers))
-    fitted = regression.fit(x, targets, in_training=in_training, strengths=strengths, kind=activation)
     logits = np.empty((len(STRENGTHS), *targets.shape), np.float32)
-    for problem, (number, strength) in enumerate(itertools.product(numbers, range(len(STRENGTHS)))):
+    for number in numbers:
         tested = folds == number
-        logits[strength, tested] = fitted.logits(x[tested], problem=problem)
+        in_training = np.tile(~tested, (len(STRENGTHS), 1))
+        fitted = regression.fit(x, targets, in_training=in_training, strengths=STRENGTHS, kind=activation)
+        for strength in range(len(STRENGTHS)):
+            logits[strength, tested] = fitted.logits(x[tested], problem=strength)
     best, chosen = _choose(logits, targets, folds, activation)
     everything = np.ones((1, len(x)), bool)
     final = regression.fit(x, targets, in_training=everything, strengths=[STRENGTHS[best]], kind=activation)
