@@ -1,14 +1,20 @@
 """Chooses test clips that are worth hearing, and reads their sound."""
 
-from collections.abc import Collection, Mapping, Sequence
+import functools
+import itertools
+from collections.abc import Collection, Sequence
 
 import numpy as np
-import tensorflow as tf
 from etils import epath
 from scipy import special
 
 from beam_jobs import examples
 from beam_jobs.audio import pcm
+from beam_jobs.embedding import plan
+from beam_jobs.embedding.embedder import TRAINED
+from beam_jobs.embedding.read import Embeddings
+from beam_jobs.examples import sampling
+from components.evaluator import clips as stored_clips
 from components.evaluator.predictions import Predictions
 from pipeline.evaluation.report.content import ClipRow
 from pipeline.evaluation.robustness import codecs
@@ -55,7 +61,13 @@ def probabilities_of(logits: np.ndarray, *, is_single: bool) -> np.ndarray:
 
 
 def rows(
-    predictions: Predictions, chosen: Sequence[int], *, directory: epath.Path, names: Sequence[str], is_single: bool
+    predictions: Predictions,
+    chosen: Sequence[int],
+    *,
+    directory: epath.Path,
+    embeddings: Embeddings,
+    names: Sequence[str],
+    is_single: bool,
 ) -> list[ClipRow]:
     """Returns what the page shows of some clips.
 
@@ -63,13 +75,14 @@ def rows(
         predictions: The test clips.
         chosen: Rows of `predictions`.
         directory: The examples.
+        embeddings: Their embeddings.
         names: Names of the classes.
         is_single: Whether a clip has exactly one class.
     """
     wanted: dict[str, set[str]] = {}
     for row in chosen:
         wanted.setdefault(predictions.splits[row], set()).add(predictions.clip_ids[row])
-    sounds = {split: _sounds(directory, split, clip_ids) for split, clip_ids in wanted.items()}
+    sounds = {split: _sounds(directory, embeddings, split, clip_ids) for split, clip_ids in wanted.items()}
     probabilities = probabilities_of(predictions.logits[chosen], is_single=is_single)
     shown = []
     for row, of_row in zip(chosen, probabilities, strict=True):
@@ -87,23 +100,36 @@ def rows(
     return shown
 
 
-def _sounds(directory: epath.Path, split: str, clip_ids: Collection[str]) -> Mapping[str, bytes]:
-    """Returns the beginnings of some clips of a split as MP3, by clip id. It reads no further than the last one."""
+def _sounds(directory: epath.Path, embeddings: Embeddings, split: str, clip_ids: Collection[str]) -> dict[str, bytes]:
+    """Returns the beginnings of some clips of a split as MP3, by clip id.
+
+    The embeddings tell where the clips are, so that it reads no file without one of them.
+    """
     info = examples.read_info(directory)
-    wanted = tf.constant(sorted(clip_ids))
     most = round(_MOST_SECONDS * info.sample_rate)
     found: dict[str, bytes] = {}
-    dataset = tf.data.TFRecordDataset(info.files(split))
-    for record in dataset.filter(lambda record: tf.reduce_any(_clip_id(record) == wanted)):
-        clip = examples.parse(record, storage=info.storage)
-        samples = pcm.to_float(clip["audio"].numpy()[:most])
-        found[clip["clip_id"].numpy().decode()] = codecs.encode(
-            samples, sample_rate=info.sample_rate, codec="mp3", kbps=_KBPS
+    for clip in sampling.read_clips(
+        info,
+        split,
+        numbers=_numbers(info, embeddings, split, clip_ids),
+        parse=functools.partial(examples.parse, storage=info.storage),
+    ).as_numpy_iterator():
+        found[clip["clip_id"].decode()] = codecs.encode(
+            pcm.to_float(clip["audio"][:most]), sample_rate=info.sample_rate, codec="mp3", kbps=_KBPS
         )
-        if len(found) == len(clip_ids):
-            break
     return found
 
 
-def _clip_id(record: tf.Tensor) -> tf.Tensor:
-    return tf.io.parse_single_example(record, {"clip_id": tf.io.FixedLenFeature((), tf.string)})["clip_id"]
+def _numbers(info: examples.ExamplesInfo, embeddings: Embeddings, split: str, clip_ids: Collection[str]) -> list[int]:
+    """Returns the numbers in their split of clips that the model has embedded: all clips, or a sample of them."""
+    embedded = embeddings.info.embedders[TRAINED].clips
+    limit = max((clips for name, clips in embedded.items() if clips < info.splits[name]), default=None)
+    numbers = [
+        shard.numbers
+        for shard in plan.plan_shards(info, {TRAINED: limit})
+        if shard.split == split and shard.numbers is not None
+    ]
+    numbers = list(itertools.chain.from_iterable(numbers)) or range(info.splits[split])
+    clips = stored_clips.read_clips(embeddings, TRAINED)
+    in_order = clips.clip_ids[clips.splits == split].tolist()
+    return [number for number, clip_id in zip(numbers, in_order, strict=True) if clip_id in clip_ids]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from etils import epath
 
-from beam_jobs.embedding.info import read_info
+from beam_jobs.embedding.read import Embeddings
 from components.evaluator import predictions as stored_predictions
 from components.evaluator.features import BOTH, TRAINED, FeatureSet, sets_by_embedder
 from components.evaluator.predictions import Predictions
@@ -33,10 +33,10 @@ def gather(result: Report, *, model: str, data: str, curves: Curves | None) -> C
     """
     evaluation = folder(result, "Evaluator", "evaluation")
     metrics = json.loads((evaluation / "metrics.json").read_text())
-    embeddings = read_info(folder(result, "Embedder", "embeddings"))
-    scores = _score_rows(metrics, of_model=sets_by_embedder(embeddings.embedders)[TRAINED])
+    embeddings = Embeddings(folder(result, "Embedder", "embeddings"))
+    scores = _score_rows(metrics, of_model=sets_by_embedder(embeddings.info.embedders)[TRAINED])
     predicted = stored_predictions.read(evaluation)
-    test = _TestClips() if predicted is None else _test_clips(predicted, result, metrics, embeddings.label_names)
+    test = _TestClips() if predicted is None else _test_clips(predicted, result, metrics, embeddings)
     return Content(
         model=model,
         data=data,
@@ -66,8 +66,9 @@ class _TestClips:
 
 
 def _test_clips(
-    predicted: Predictions, result: Report, metrics: Mapping[str, object], label_names: Sequence[str]
+    predicted: Predictions, result: Report, metrics: Mapping[str, object], embeddings: Embeddings
 ) -> _TestClips:
+    label_names = embeddings.info.label_names
     is_single = metrics["metric"] == "accuracy"
     confusion, names = None, []
     if is_single:
@@ -83,6 +84,7 @@ def _test_clips(
             predicted,
             clips.hardest(predicted, is_single=is_single),
             directory=folder(result, "AudioExampleGen", "examples"),
+            embeddings=embeddings,
             names=label_names,
             is_single=is_single,
         ),
