@@ -12,7 +12,7 @@ from components.evaluator.clips import Clips, sample
 from components.evaluator.features import FeatureSet
 from components.evaluator.folds import recording_of
 from components.evaluator.probes import bootstrap, few_shot, neighbors
-from components.evaluator.probes.bootstrap import Interval, Metric
+from components.evaluator.probes.bootstrap import Interval, Metric, Resampled
 from components.evaluator.probes.result import ProbeResult
 
 MAX_CLIPS = 20_000
@@ -144,7 +144,8 @@ class _Data:
             return None
         rng = np.random.default_rng(self._seed)
         drawn = [known[rng.integers(len(known), size=len(known))].mean() for _ in range(bootstrap.RESAMPLINGS)]
-        return Column(score=float(known.mean()), interval=bootstrap.interval(np.array(drawn)))
+        resampled = Resampled(score=float(known.mean()), resamplings=np.array(drawn))
+        return Column(score=resampled.score, interval=resampled.interval())
 
     def _divisions(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the indices of the training and of the test clips: of each fold, or of the splits."""
@@ -174,13 +175,10 @@ class _Data:
 
     def _column(self, results: Sequence[ProbeResult]) -> Column:
         """Returns the mean score, with the interval of the mean when the clips of each test are drawn again."""
-        resampled = [self._resampled(result) for result in results]
-        return Column(
-            score=float(np.mean([result.score for result in results])),
-            interval=bootstrap.interval(np.mean(resampled, axis=0)),
-        )
+        resampled = bootstrap.mean([self._resampled(result) for result in results])
+        return Column(score=resampled.score, interval=resampled.interval())
 
-    def _resampled(self, result: ProbeResult) -> np.ndarray:
-        """Returns the scores of the resamplings. Those of one fold are drawn apart from those of another."""
+    def _resampled(self, result: ProbeResult) -> Resampled:
+        """Returns the score and its resamplings. Those of one fold are drawn apart from those of another."""
         seed = self._seed + int(result.tested.folds.max(initial=0))
-        return bootstrap.resampled_scores({"": result}, metric=self._metric, seed=seed)[""]
+        return bootstrap.resample({"": result}, metric=self._metric, seed=seed)[""]

@@ -38,7 +38,7 @@ def test_the_scores_of_resamplings_are_those_of_the_drawn_clips():
     rng = np.random.default_rng(0)
     labels = [tuple(np.flatnonzero(rng.random(3) < 0.5).tolist()) for _ in range(40)]
     result = _result(labels, rng.normal(size=(40, 4)))
-    resampled = bootstrap.resampled_scores({"x": result}, metric="mAP", seed=3)["x"]
+    resampled = bootstrap.resample({"x": result}, metric="mAP", seed=3)["x"].resamplings
     weights = bootstrap.draw(result.tested.folds, count=len(resampled), rng=np.random.default_rng(3))
     assert (weights.sum(axis=0) == 40).all()
     targets = result.tested.targets(4)
@@ -53,12 +53,14 @@ def test_the_clips_of_each_fold_are_drawn_by_themselves():
     labels = [(0,)] * 40
     logits = np.where(np.arange(40)[:, None] % 2 == [0, 1], 1.0, 0.0)  # Every second clip is classified correctly.
     result = _result(labels, logits, folds=folds)
-    resampled = bootstrap.resampled_scores({"x": result}, metric="accuracy", seed=0)["x"]
+    resampled = bootstrap.resample({"x": result}, metric="accuracy", seed=0)["x"]
+    score, resampled = resampled.score, resampled.resamplings
     weights = bootstrap.draw(folds, count=len(resampled), rng=np.random.default_rng(0))
     assert (weights[:30].sum(axis=0) == 30).all()
     correct = (np.arange(40) % 2 == 0)[:, None] * weights
     np.testing.assert_allclose(resampled, (correct[:30].sum(axis=0) / 30 + correct[30:].sum(axis=0) / 10) / 2)
-    low, high = bootstrap.interval(resampled)
+    assert score == 0.5
+    low, high = bootstrap.Resampled(score=score, resamplings=resampled).interval()
     assert low < 0.5 < high
     # The variance of the mean of two folds, each that of a binomial share.
     np.testing.assert_allclose(resampled.std(), np.sqrt(0.25 / 30 + 0.25 / 10) / 2, rtol=0.1)
@@ -111,8 +113,78 @@ def test_sets_on_different_clips_are_compared_on_those_that_both_have():
 def test_the_clips_are_drawn_in_parts_so_that_memory_is_bounded(monkeypatch, metric):
     rng = np.random.default_rng(0)
     result = _result([(k % 2,) for k in range(20)], rng.normal(size=(20, 2)), folds=[1 + k % 2 for k in range(20)])
-    whole = bootstrap.resampled_scores({"x": result}, metric=metric, seed=0)["x"]
+    whole = bootstrap.resample({"x": result}, metric=metric, seed=0)["x"].resamplings
     monkeypatch.setattr(bootstrap, "_WEIGHT_BYTES", 4 * 20 * 7)
-    parts = bootstrap.resampled_scores({"x": result}, metric=metric, seed=0)["x"]
+    parts = bootstrap.resample({"x": result}, metric=metric, seed=0)["x"].resamplings
     assert len(parts) == len(whole) == bootstrap.RESAMPLINGS
     np.testing.assert_allclose(np.mean(parts), np.mean(whole), atol=0.02)
+
+
+def test_resamplings_are_moved_to_the_score_and_no_further_than_scores_go():
+    skewed = np.random.default_rng(0).gamma(2.0, 0.05, size=1000)
+    one = bootstrap.Resampled(score=0.04, resamplings=skewed)
+    np.testing.assert_allclose(one.centered.mean(), 0.04)
+    low, high = np.percentile(skewed, [2.5, 97.5]) + 0.04 - skewed.mean()
+    assert low < 0
+    np.testing.assert_allclose(one.interval(), (0.0, high))
+    np.testing.assert_allclose(one.interval(lowest=-1.0), (low, high))
+    difference = one - bootstrap.Resampled(score=0.01, resamplings=skewed - 0.3)
+    np.testing.assert_allclose(difference.interval(), (0.03, 0.03))  # Its bias of 0.27 is gone.
+    unknown = bootstrap.Resampled(score=0.5, resamplings=np.array([0.4, np.nan, 0.6]))
+    assert 0.4 <= unknown.interval()[0] < 0.5 < unknown.interval()[1] <= 0.6
+
+
+COVERAGE = {
+    "few clips of each of ten classes": (100, 3, 10, 2.0),
+    "ten of a hundred clips": (100, 10, 10, 1.5),
+    "rare classes": (400, 5, 20, 2.0),
+    "frequent classes": (400, 40, 5, 1.5),
+    "classes that are told apart well": (200, 4, 10, 3.0),
+}
+
+
+def _draw(rng, clips, classes, share, distances):
+    truth = rng.random((clips, classes)) < share
+    truth[0, ~truth.any(axis=0)] = True
+    return truth, rng.normal(size=truth.shape) + truth * distances
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", COVERAGE)
+def test_an_interval_holds_the_map_of_other_clips_as_often_as_it_says(case, monkeypatch):
+    """Many sets of clips are drawn; their mean mAP is what the interval of each should hold. Both sides are missed."""
+    monkeypatch.setattr(bootstrap, "RESAMPLINGS", 400)
+    clips, positives, classes, distance = COVERAGE[case]
+    rng = np.random.default_rng(0)
+    distances = np.linspace(distance - 0.7, distance + 0.7, classes)
+    draws = [_draw(rng, clips, classes, positives / clips, distances) for _ in range(1000)]
+    truths = np.array([np.mean(metrics.average_precisions(truth, scores)) for truth, scores in draws])
+    expected = truths.mean()
+    intervals = []
+    for truth, scores in draws[:200]:
+        result = _result([tuple(np.flatnonzero(row).tolist()) for row in truth], scores)
+        intervals.append(bootstrap.intervals({"x": result}, metric="mAP", seed=len(intervals))["x"])
+    low, high = np.array(intervals).T
+    assert 0.89 <= np.mean((low <= expected) & (expected <= high)) <= 0.99
+    assert np.mean(low > expected) < 0.08
+    assert np.mean(high < expected) < 0.08
+
+
+@pytest.mark.slow
+def test_the_interval_of_a_difference_holds_that_of_other_clips(monkeypatch):
+    """Two sets of features whose scores for a clip are alike, as those of two encoders are."""
+    monkeypatch.setattr(bootstrap, "RESAMPLINGS", 400)
+    rng, held, differences, intervals = np.random.default_rng(0), [], [], []
+    for number in range(1000):
+        truth, scores = _draw(rng, 200, 8, 0.03, 2.0)
+        better = scores + 0.5 * truth + 0.5 * rng.normal(size=truth.shape)
+        values = [np.mean(metrics.average_precisions(truth, each)) for each in (better, scores)]
+        differences.append(values[0] - values[1])
+        if number < 200:
+            labels = [tuple(np.flatnonzero(row).tolist()) for row in truth]
+            results = {"better": _result(labels, better), "base": _result(labels, scores)}
+            compared = bootstrap.compare(results, baseline="base", metric="mAP", seed=number)["better"]
+            np.testing.assert_allclose(compared.difference, differences[-1], atol=1e-6)
+            intervals.append(compared.interval)
+    held = [low <= np.mean(differences) <= high for low, high in intervals]
+    assert 0.89 <= np.mean(held) <= 0.99
