@@ -4,12 +4,9 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from etils import epath
 
-from beam_jobs import storage
-from beam_jobs.embedding import table
+from beam_jobs.embedding import parquet, table
 from beam_jobs.embedding.info import DamagedEmbeddingsError, EmbeddingsInfo, read_info
 
 
@@ -33,8 +30,8 @@ class RowGroup:
         Raises:
             DamagedEmbeddingsError: The file is missing or does not hold what was written.
         """
-        with _opened(self.file) as parquet:
-            return _read_group(parquet, self.number, names=names)
+        with _opened(self.file) as reader:
+            return _read_group(reader, self.number, names=names, file=self.file)
 
 
 class Embeddings:
@@ -79,9 +76,8 @@ class Embeddings:
         """
         groups = []
         for file in self.files(embedder, split):
-            with _opened(file, rows=self.info.embedders[embedder].files[split][file.name]) as parquet:
-                for number in range(parquet.num_row_groups):
-                    rows = parquet.metadata.row_group(number).num_rows
+            with _opened(file, rows=self.info.embedders[embedder].files[split][file.name]) as reader:
+                for number, rows in enumerate(reader.group_rows):
                     groups.append(RowGroup(file=file, number=number, rows=rows))
         return groups
 
@@ -97,25 +93,22 @@ def read_file(file: epath.Path, *, names: Sequence[str] = (), rows: int | None =
     Raises:
         DamagedEmbeddingsError: The file is missing, or does not hold what was written.
     """
-    with _opened(file, rows=rows) as parquet:
-        for group in range(parquet.num_row_groups):
-            yield _read_group(parquet, group, names=names)
+    with _opened(file, rows=rows) as reader:
+        for group in range(len(reader.group_rows)):
+            yield _read_group(reader, group, names=names, file=file)
 
 
 @contextlib.contextmanager
-def _opened(file: epath.Path, *, rows: int | None = None) -> Iterator[pq.ParquetFile]:
-    try:
-        with storage.open_binary(file) as content, pq.ParquetFile(content) as parquet:
-            if rows not in (None, parquet.metadata.num_rows):
-                raise DamagedEmbeddingsError(file, f"holds {parquet.metadata.num_rows:,} of its {rows:,} rows")
-            yield parquet
-    except FileNotFoundError as error:
-        raise DamagedEmbeddingsError(file, "is missing") from error
-    except (pa.ArrowException, KeyError, OSError) as error:
-        if getattr(error, "errno", None) is not None:  # The disk's error. pyarrow's own for damage has no number.
-            raise
-        raise DamagedEmbeddingsError(file, f"is damaged ({type(error).__name__}: {error})") from error
+def _opened(file: epath.Path, *, rows: int | None = None) -> Iterator[parquet.Reader]:
+    with parquet.opened(file, damage=DamagedEmbeddingsError) as reader:
+        if rows not in (None, reader.rows):
+            raise DamagedEmbeddingsError(file, f"holds {reader.rows:,} of its {rows:,} rows")
+        yield reader
 
 
-def _read_group(parquet: pq.ParquetFile, group: int, *, names: Sequence[str]) -> table.Rows:
-    return table.from_arrow(parquet.read_row_group(group, columns=[*table.METADATA_COLUMNS, *names]), names=names)
+def _read_group(reader: parquet.Reader, group: int, *, names: Sequence[str], file: epath.Path) -> table.Rows:
+    read = reader.read_group(group, columns=[*table.METADATA_COLUMNS, *names])
+    wrong = table.wrong_column(read)
+    if wrong is not None:
+        raise DamagedEmbeddingsError(file, f"is damaged (its column {wrong} is not as it was written)")
+    return table.from_arrow(read, names=names)

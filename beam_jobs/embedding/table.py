@@ -82,6 +82,19 @@ def to_arrow(rows: Rows) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema(dims))
 
 
+def wrong_column(table: pa.Table) -> str | None:
+    """Returns the first column that is of another type or lacks a value, as in a damaged file, or None."""
+    expected = schema({})
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if field.name in METADATA_COLUMNS:
+            fits = field.type == expected.field(field.name).type
+        else:
+            fits = pa.types.is_fixed_size_list(field.type) and field.type.value_type == pa.float16()
+        if not fits or column.null_count:
+            return field.name
+    return None
+
+
 def from_arrow(table: pa.Table, *, names: Sequence[str]) -> Rows:
     """Returns the rows of an Arrow table.
 

@@ -58,7 +58,7 @@ def read(folder: epath.PathLike) -> Predictions | None:
     if not path.exists():
         return None
     with storage.open_binary(path) as file:
-        table = pq.read_table(file).combine_chunks()
+        table = pq.read_table(file, use_threads=False).combine_chunks()
     logits = table["logits"].chunk(0) if len(table) else pa.array([], table["logits"].type)
     classes = table["logits"].type.list_size
     targets = np.zeros((len(table), classes), bool)

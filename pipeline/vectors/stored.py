@@ -7,18 +7,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from etils import epath
 
-from beam_jobs import error_text, storage
+from beam_jobs import storage
 from beam_jobs.embedding import info as embeddings_info
+from beam_jobs.embedding import parquet
 from components.errors import UserError
 from components.evaluator.features import BOTH, sets_by_embedder
 from pipeline.serving.embedding import outputs
 
 _ROWS_AT_A_TIME = 4096
 _TIMES = ("start_s", "end_s")
-_USE_THREADS = False  # After the error for a damaged file, pyarrow's threads may abort the process at its end.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -165,8 +164,8 @@ def open_vectors(path: str, *, features: str = "") -> StoredVectors:
 
 def _open_file(path: str, *, features: str) -> StoredVectors:
     place = epath.Path(path)
-    with _opened(place) as file:
-        schema, rows = file.schema_arrow, file.metadata.num_rows
+    with _opened(place) as reader:
+        schema, rows = reader.schema, reader.rows
     vectors = [field.name for field in schema if _is_vector(field.type)]
     missing = [name for name in ("file", *_TIMES) if name not in schema.names]
     if missing or not vectors:
@@ -250,38 +249,26 @@ def _first_size(file: epath.Path, column: str) -> int:
     return len(first) if first.is_valid else 0
 
 
-@contextlib.contextmanager
-def _opened(file: epath.Path) -> Iterator[pq.ParquetFile]:
-    """Opens a Parquet file for the block, whose errors become those of a damaged file."""
-    try:
-        with storage.open_binary(file) as content, pq.ParquetFile(content) as parquet:
-            yield parquet
-    except FileNotFoundError as error:
-        raise UserError(f"--embeddings: {file} is missing: write the embeddings again") from error
-    except (pa.ArrowException, KeyError, OSError) as error:
-        if getattr(error, "errno", None) is not None:  # The disk's error. pyarrow's own for damage has no number.
-            raise
-        reason = error_text.first_line(error)
-        raise UserError(f"--embeddings: {file} is damaged ({reason}): write the embeddings again") from error
+def _opened(file: epath.Path) -> contextlib.AbstractContextManager[parquet.Reader]:
+    return parquet.opened(
+        file, damage=lambda file, what: UserError(f"--embeddings: {file} {what}: write the embeddings again")
+    )
 
 
 def _batches(file: epath.Path, *, columns: Sequence[str], rows: int = _ROWS_AT_A_TIME) -> Iterator[pa.RecordBatch]:
-    with _opened(file) as parquet:
-        for batch in parquet.iter_batches(batch_size=rows, columns=list(columns), use_threads=_USE_THREADS):
-            yield batch.select(columns)
+    with _opened(file) as reader:
+        yield from reader.batches(rows=rows, columns=columns)
 
 
 def _take(file: epath.Path, rows: np.ndarray, *, columns: Sequence[str]) -> pa.Table:
     """Returns rows of a file, by their numbers in ascending order."""
     taken = []
-    with _opened(file) as parquet:
+    with _opened(file) as reader:
         first = 0
-        for group in range(parquet.num_row_groups):
-            count = parquet.metadata.row_group(group).num_rows
+        for group, count in enumerate(reader.group_rows):
             of_group = rows[(rows >= first) & (rows < first + count)] - first
             if of_group.size:
-                read = parquet.read_row_group(group, columns=list(columns), use_threads=_USE_THREADS)
-                taken.append(read.select(columns).take(of_group))
+                taken.append(reader.read_group(group, columns=columns).take(of_group))
             first += count
     return pa.concat_tables(taken)
 

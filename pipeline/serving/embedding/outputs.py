@@ -81,7 +81,9 @@ def _write_parquet(file: BinaryIO, parts: Parts, *, has_labels: bool) -> None:
     schema = pa.schema(fields + vectors, metadata={MODEL: parts.model})
     rows = max(1, _ROW_GROUP_BYTES // (_FLOAT_BYTES * sum(dims.values())))
     texts = ["file", "labels.list.element"] if has_labels else ["file"]
-    with pq.ParquetWriter(file, schema, use_dictionary=texts, write_statistics=texts) as writer:
+    # With checksums, a reader tells a damaged page from another number.
+    options = {"use_dictionary": texts, "write_statistics": texts, "write_page_checksum": True}
+    with pq.ParquetWriter(file, schema, **options) as writer:
         for table in _of_equal_length((_table(batch, schema) for batch in parts.batches()), rows=rows):
             writer.write_table(table, row_group_size=rows)
 
