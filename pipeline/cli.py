@@ -1,6 +1,7 @@
 """The command line `diptych`: its parser and `main`."""
 
 import argparse
+import io
 import os
 import sys
 import types
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 for a bug, 2 for what the user can correct, 130 after Ctrl-C, 143 after SIGTERM, 129 after
             SIGHUP.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # A terminal or a pipe may not be able to show every name.
+        sys.stdout.reconfigure(errors="backslashreplace")
     typed = sys.argv[1:] if argv is None else argv
     arguments = _parse(typed)
     # Applied before the command runs, because it may import TensorFlow.

@@ -83,12 +83,16 @@ def _list_audio(folder: epath.Path, *, layout: str) -> Listing:
         listing = audioset.list_clips(folder, audio, segment_lists=of.segments, class_lists=of.classes)
         read = [*of.segments, *of.classes[:1]]
     elif layout == class_folders.LAYOUT:
-        listing, read = class_folders.list_clips(folder, audio, repeated=found.repeated), []
+        try:
+            listing, read = class_folders.list_clips(folder, audio, repeated=found.repeated), []
+        except SourceError as error:
+            raise SourceError(f"{error}{_not_counted(misnamed_audio)}") from error
     else:
         if of.manifests:
             raise SourceError(_misplaced_manifest(folder, of.manifests))
         listing = _list_bare_folder(folder, audio, repeated=found.repeated)
-        listing = dataclasses.replace(listing, no_labels=_no_labels(folder, audio, tables, layout=layout))
+        no_labels = _no_labels(folder, audio, tables, layout=layout) + _not_counted(misnamed_audio)
+        listing = dataclasses.replace(listing, no_labels=no_labels)
         ignored |= nonzero({f"{manifest.NAME} without a column 'path'": tables.count(manifest.NAME)})
         read = [name for name in tables if name == manifest.NAME]
     unreadable = [_quarantine_unreadable(name, reason) for name, reason in found.unreadable.items()]
@@ -127,6 +131,14 @@ def _partition_utf8(names: Iterable[str]) -> tuple[list[str], list[str]]:
         else:
             utf8.append(name)
     return utf8, other
+
+
+def _not_counted(names: Sequence[str]) -> str:
+    """Says at the end of a sentence that files, and folders in their paths, are not looked at for their names."""
+    if not names:
+        return ""
+    files_ = "1 audio file does" if len(names) == 1 else f"{len(names):,} audio files do"
+    return f"; {files_} not count, because the path is not UTF-8: rename {_printable(names[0])}"
 
 
 def _quarantine_misnamed(name: str) -> Quarantined:

@@ -59,7 +59,12 @@ class Embedder(base.Component[EmbedderConfig]):
     def external_digests(self) -> Mapping[str, str]:
         paths = {spec: spec.partition("=")[2] for spec in self.config.baselines}
         paths |= {"model": _path_of(self.config.model), "untrained_model": self.config.untrained_model or ""}
-        return {spec: _listing_digest(path) for spec, path in paths.items() if path}
+        digests = {}
+        for name, path in paths.items():
+            beside = [file for file in baselines.files_beside(name, path) if epath.Path(file).exists()]
+            if path:
+                digests[name] = "".join(map(_listing_digest, (path, *beside)))
+        return digests
 
 
 def _path_of(model: str | None) -> str:

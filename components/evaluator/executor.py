@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from absl import logging
 from etils import epath
@@ -44,7 +44,8 @@ def execute(
     (outputs["evaluation"] / "metrics.json").write_text(metrics_json)
     (outputs["blessing"] / "blessing.json").write_text(json.dumps(dataclasses.asdict(blessing), indent=2))
     return base.StageResult(
-        summary=_summary(report, blessing), figures={**report.scores, "blessed": int(blessing.blessed)}
+        summary=_summary(report, blessing, compared=list(pairs)),
+        figures={**report.scores, "blessed": int(blessing.blessed)},
     )
 
 
@@ -53,12 +54,13 @@ def _pairs(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
     return {name: evaluation.on_shared_clips(BOTH, name) for name in BASELINES if name in evaluation.results}
 
 
-def _summary(report: Report, blessing: Blessing) -> str:
+def _summary(report: Report, blessing: Blessing, *, compared: Sequence[str]) -> str:
+    """Says what was found, without the word for the Pusher: `diptych evaluate` pushes nothing."""
     if report.probe is None:
-        return f"not probed: {report.note}" + ("" if blessing.blessed else "; NOT blessed")
+        return f"not probed: {report.note}"
     scores = ", ".join(f"{name} {score:.3f}" for name, score in report.scores.items() if UNTRAINED not in name)
     untrained = report.scores.get(UNTRAINED + BOTH)
-    compared = "" if untrained is None else f", untrained {untrained:.3f}"
-    outcome = "blessed" if blessing.blessed else "NOT blessed"
-    note = f"; {report.note}" if report.note else ""
-    return f"{report.probe} probe {report.metric}: {scores}{compared}; {outcome}{note}"
+    parts = [f"{scores}{'' if untrained is None else f', untrained {untrained:.3f}'}"]
+    if compared:
+        parts.append(f"better than {' and '.join(compared)}" if blessing.blessed else ", ".join(blessing.reasons))
+    return f"{report.probe} probe {report.metric}: {'; '.join([*parts, *([report.note] if report.note else [])])}"

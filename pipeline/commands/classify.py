@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from components import text
 from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
@@ -78,12 +79,12 @@ def _train(arguments: argparse.Namespace) -> int:
         building.check_place(arguments.output)
         models.check_made(stored, saved_model=arguments.model)
     data = labeled.read(stored, labels.read(arguments.labels))
-    for count, what in (
-        (data.unlabeled, "embedded files without a label"),
-        (data.without_vectors, "labeled files that are not among the embeddings"),
+    for count, noun, what in (
+        (data.unlabeled, "embedded file", "without a label"),
+        (data.without_vectors, "labeled file", "not among the embeddings"),
     ):
         if count:
-            print(f"diptych: left out {count:,} {what}", file=sys.stderr)
+            print(f"diptych: left out {text.plural(count, noun)} {what}", file=sys.stderr)
     if len(data.files) < data.labeled:
         print(
             f"diptych: trains on a sample of {len(data.files):,} of {data.labeled:,} labeled files, the same share of "
@@ -93,7 +94,8 @@ def _train(arguments: argparse.Namespace) -> int:
     head, validated = training.train(data.x, data.targets, files=data.files, classes=data.classes)
     print(
         f"{validated.metric} {validated.score:.3f} (95 % interval {validated.low:.3f} to {validated.high:.3f}), "
-        f"{validated.folds}-fold cross-validation over {validated.files:,} files of {len(head.classes):,} classes"
+        f"{validated.folds}-fold cross-validation over {text.plural(validated.files, 'file')} of "
+        f"{len(head.classes):,} classes"
     )
     if arguments.output:
         building.save(head, validated, arguments.output, stored=stored, saved_model=arguments.model)

@@ -13,6 +13,6 @@ neither TensorFlow nor Keras; a loader does, when it loads.
     foreign, saved_model, tflite, calls  any other model that maps waveforms to vectors
 """
 
-from components.embedder.baselines.parsing import HELP, KNOWN, parse
+from components.embedder.baselines.parsing import HELP, KNOWN, files_beside, parse
 
-__all__ = ["HELP", "KNOWN", "parse"]
+__all__ = ["HELP", "KNOWN", "files_beside", "parse"]

@@ -61,6 +61,19 @@ def parse(spec: str, *, framing: Framing) -> Loader:
     return _WITH_PATH.get(given.name, _foreign)(given, framing)
 
 
+def files_beside(spec: str, path: str) -> list[str]:
+    """Returns the files that a baseline reads beside the one that its path names.
+
+    Args:
+        spec: The baseline.
+        path: Its path.
+    """
+    folder, name = os.path.split(path)
+    if spec.partition("=")[0] != "speech_embedding" or name not in options.SPEECH_FILES:
+        return []
+    return [os.path.join(folder, other) for other in options.SPEECH_FILES if other != name]
+
+
 def _panns(given: Spec, framing: Framing) -> Loader:
     _refuse(given, choice=True, sample_rate=True)
     file = epath.Path(given.path) / _PANNS_FILE
@@ -91,14 +104,19 @@ def _speech_embedding(given: Spec, framing: Framing) -> Loader:
 def _foreign(given: Spec, framing: Framing) -> Loader:
     path = epath.Path(given.path)
     if not storage.is_folder(path):
-        with path.open("rb") as file:
-            if file.read(8)[4:] == _TFLITE_MARK:
-                return loaders.Foreign(spec=given, framing=framing, is_tflite=True)
+        try:
+            with path.open("rb") as file:
+                is_tflite = file.read(8)[4:] == _TFLITE_MARK
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(f"{given.path} cannot be read ({reason}): repair it, or name another model.") from error
+        if is_tflite:
+            return loaders.Foreign(spec=given, framing=framing, is_tflite=True)
     elif (path / _SAVED_MODEL_FILE).exists():
         return loaders.Foreign(spec=given, framing=framing, is_tflite=False)
     raise UserError(
-        f"{given.path} is neither the folder of a SavedModel, with a {_SAVED_MODEL_FILE}, nor a TFLite file: give "
-        f"one of {_FORMS}."
+        f"{given.path} is neither the folder of a SavedModel, with a {_SAVED_MODEL_FILE}, nor a TFLite file: name "
+        "one of these."
     )
 
 

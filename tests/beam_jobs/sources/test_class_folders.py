@@ -1,3 +1,6 @@
+import os
+import re
+
 import pytest
 
 from beam_jobs import sources
@@ -87,3 +90,15 @@ def test_a_folder_stays_unlabeled_and_says_how_to_label_it(tmp_path):
     listing = sources.list_clips(tmp_path)
     assert (listing.layout, listing.label_names) == ("folder", ())
     assert "(audio_example_gen.layout=class_folders takes its 2 sub-folders for classes)" in listing.no_labels
+
+
+def test_classes_whose_names_are_not_utf8_are_named(tmp_path):
+    touch(tmp_path, "dog/a.wav")
+    misnamed = os.fsencode(tmp_path) + b"/cat\xff"
+    os.mkdir(misnamed)
+    for name in (b"/b.wav", b"/c.wav"):
+        open(misnamed + name, "wb").close()
+    sentence = r"; 2 audio files do not count, because the path is not UTF-8: rename cat\\xff/b\.wav"
+    with pytest.raises(sources.SourceError, match=sentence):
+        sources.list_clips(tmp_path, layout="class_folders")
+    assert re.search(sentence, sources.list_clips(tmp_path).no_labels)

@@ -145,6 +145,18 @@ def test_a_changed_file_of_a_baseline_runs_it_again(tmp_path, is_folder):
     assert component.external_digests() != before
 
 
+@pytest.mark.parametrize("named", ["melspectrogram.tflite", "embedding_model.tflite"])
+def test_both_files_of_speech_embedding_count(tmp_path, named):
+    for name in ("melspectrogram.tflite", "embedding_model.tflite"):
+        (tmp_path / name).write_bytes(b"1")
+    component = Embedder(EmbedderConfig(baselines=(f"speech_embedding={tmp_path / named}",)))
+    digests = {component.external_digests()[f"speech_embedding={tmp_path / named}"]}
+    for name in ("melspectrogram.tflite", "embedding_model.tflite"):
+        (tmp_path / name).write_bytes(b"12")
+        digests.add(component.external_digests()[f"speech_embedding={tmp_path / named}"])
+    assert len(digests) == 3
+
+
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [

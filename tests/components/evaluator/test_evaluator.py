@@ -63,7 +63,7 @@ def test_every_set_gets_every_score_with_its_interval(tmp_path, clips, probe, me
     assert report["details"]["by_class"]["both"][2] is None
     assert blessing["blessed"]
     assert run.result.summary.startswith(f"{probe} probe {metric}: waveform ")
-    assert "; blessed; left out: 1 of 3 classes" in run.result.summary
+    assert "; better than untrained/both and mfcc_mean_std; left out: 1 of 3 classes" in run.result.summary
     assert run.progress.updates[-1] == (7, 7, "probes")
 
 

@@ -54,3 +54,9 @@ def test_an_interrupted_stage_says_whether_its_work_is_continued():
 def test_records_of_an_earlier_diptych_have_no_version():
     before = dataclasses.replace(KEY, version=0, libraries={}, inputs={"examples": "b2", "anomalies": "w"})
     assert why(before=before).why == "last run by an earlier Diptych, which recorded no versions"
+
+
+def test_a_changed_model_is_called_by_its_path():
+    before = dataclasses.replace(KEY, external={"fm=/models/fm": "a", "schema": "b"})
+    assert why(before=before, external={"fm=/models/fm": "c", "schema": "b"}).why == "/models/fm changed"
+    assert why(before=before, external={"fm=/models/fm": "a", "schema": "d"}).why == "schema changed"

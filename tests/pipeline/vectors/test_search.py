@@ -1,9 +1,11 @@
 """`diptych search` on files that `diptych embed` has written."""
 
 import csv
+import io
 import os
 import pathlib
 import shutil
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -62,6 +64,14 @@ def test_a_file_of_the_embeddings_needs_no_model_and_is_no_hit_itself(embedded, 
     files = [row["file"] for row in read(output)]
     assert len(files) == 17
     assert str(embedded / "sounds" / "low" / "2.wav") not in files
+
+
+def test_a_terminal_without_utf8_shows_every_name(tmp_path, monkeypatch):
+    write_file(tmp_path / "e.parquet", random(3, 4), names=["größe.wav", "鳥.wav", "a.wav"])
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    assert cli.main(["search", "--embeddings", str(tmp_path / "e.parquet"), "--like", "a.wav"]) == 0
+    assert "gr\\xf6\\xdfe.wav" in written.getvalue().decode("ascii")
 
 
 def test_a_folder_of_queries_and_what_is_left_out_of_it(exported, embedded, tmp_path, capsys):

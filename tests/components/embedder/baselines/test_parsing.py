@@ -1,9 +1,11 @@
+import errno
 import pickle
 import subprocess
 import sys
 import zipfile
 
 import pytest
+from etils import epath
 
 from beam_jobs.embedding.embedder import Framing
 from components.embedder import baselines
@@ -142,3 +144,15 @@ def test_naming_baselines_loads_neither_tensorflow_nor_beam():
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "keras", "apache_beam"} & set(modules)
     assert all(form in baselines.HELP for form in baselines.KNOWN)
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path, monkeypatch):
+    file = tmp_path / "model.tflite"
+    file.write_bytes(b"1234TFL3")
+
+    def refuse(path, mode):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(epath.Path(file)), "open", refuse)  # The tests may run as root, who may read all.
+    with pytest.raises(UserError, match=r"model\.tflite cannot be read \(Permission denied\): repair it"):
+        baselines.parse(f"x={file}", framing=FRAMING)

@@ -79,7 +79,7 @@ def test_a_table_with_several_labels_gives_sigmoids(embedded, tmp_path, capsys):
     flags = ["--embeddings", embedded / "clips.parquet", "--labels", tmp_path / "labels.csv"]
     printed = classify(capsys, *flags)
     assert printed.out.startswith("mAP ")
-    assert printed.err == "diptych: left out 1 labeled files that are not among the embeddings\n"
+    assert printed.err == "diptych: left out 1 labeled file not among the embeddings\n"
     assert "accuracy" in classify(capsys, *flags[:2], "--labels", embedded / "sounds", "--features", "log_mel").out
 
 
