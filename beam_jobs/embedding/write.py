@@ -1,8 +1,6 @@
 """Writes Parquet files of embeddings."""
 
 import dataclasses
-import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
@@ -12,6 +10,7 @@ import pyarrow.parquet as pq
 from etils import epath
 
 from beam_jobs import storage
+from beam_jobs.digesting_file import DigestingFile
 from beam_jobs.embedding import table
 
 ROW_GROUP_ROWS = 1024
@@ -55,7 +54,7 @@ class Writer:
     def __init__(self, path: epath.Path, *, embedder: str, split: str, dims: Mapping[str, int]):
         self._embedder = embedder
         self._split = split
-        self._file = _DigestingFile(path)
+        self._file = DigestingFile(path)
         # Only `split` repeats itself. Vectors in a dictionary would take longer to write and to read.
         self._parquet = pq.ParquetWriter(self._file, table.schema(dims), use_dictionary=["split"])
         self._pieces: list[_Piece] = []
@@ -152,35 +151,3 @@ class _Piece:
     start_s: np.ndarray
     end_s: np.ndarray
     vectors: Mapping[str, np.ndarray]
-
-
-class _DigestingFile(io.RawIOBase):
-    """A file that digests what is written to it, so that it need not be read again."""
-
-    def __init__(self, path: epath.Path):
-        self._file = path.open("wb")
-        self._sha256 = hashlib.sha256()
-        self._bytes = 0
-
-    @property
-    def digest(self) -> storage.FileDigest:
-        return storage.FileDigest(self._sha256.hexdigest(), self._bytes)
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._bytes
-
-    def write(self, content: bytes) -> int:
-        if self.closed:  # PyArrow ends also a file that was given up, when it lets go of it.
-            return len(content)
-        content = bytes(content)  # TensorFlow, which writes into buckets, takes nothing else.
-        self._file.write(content)
-        self._sha256.update(content)
-        self._bytes += len(content)
-        return len(content)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

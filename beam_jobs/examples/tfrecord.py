@@ -1,6 +1,5 @@
 """Writes TFRecord files, and counts their records."""
 
-import hashlib
 import struct
 from types import TracebackType
 
@@ -8,6 +7,7 @@ import google_crc32c
 from etils import epath
 
 from beam_jobs import storage
+from beam_jobs.digesting_file import DigestingFile
 
 _CRC = 4
 _HEAD = 8 + _CRC  # Bytes of a record's length and its checksum.
@@ -24,22 +24,18 @@ class Writer:
     """
 
     def __init__(self, path: epath.Path):
-        self._file = path.open("wb")
-        self._sha256 = hashlib.sha256()
-        self._bytes = 0
+        self._file = DigestingFile(path)
 
     @property
     def digest(self) -> storage.FileDigest:
         """The digest of what has been written so far."""
-        return storage.FileDigest(self._sha256.hexdigest(), self._bytes)
+        return self._file.digest
 
     def write(self, record: bytes) -> None:
         """Appends one record: its length and its bytes, each followed by a checksum."""
         length = struct.pack("<Q", len(record))
         for part in (length, _masked_crc(length), record, _masked_crc(record)):
             self._file.write(part)
-            self._sha256.update(part)
-            self._bytes += len(part)
 
     def __enter__(self) -> "Writer":
         return self

@@ -28,7 +28,7 @@ class TrainedLoader:
         # Imported here because the component imports this module, and TensorFlow takes seconds.
         from components.embedder.networks import ServedModel
 
-        return ServedModel(epath.Path(self.saved_model))
+        return ServedModel(self.saved_model)
 
     def digest(self) -> str:
         folder = epath.Path(self.saved_model)
@@ -81,9 +81,9 @@ class UntrainedLoader:
 
     def load(self) -> Embedder:
         # Imported here for the reason above.
-        from components.embedder.networks import UntrainedModel
+        from components.embedder.networks import KerasModel
 
-        return UntrainedModel(self._file)
+        return KerasModel(self._file, way_out="train the model again")
 
     def digest(self) -> str:
         return storage.file_digest(self._file).sha256

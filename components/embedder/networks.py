@@ -1,4 +1,4 @@
-"""The trained and the untrained encoders as embedders."""
+"""Diptych's own models as embedders: SavedModels and `.keras` files."""
 
 import os
 
@@ -7,26 +7,30 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from beam_jobs import storage
+from beam_jobs import error_text
 from beam_jobs.embedding.embedder import Framing
+from components.embedder.baselines import saved_model
 from components.embedding_info import EmbeddingInfo
+from components.errors import UserError
 from models import subclip_starts
 from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
 
 
 class ServedModel:
-    """The exported model, called as a model server calls it.
+    """A SavedModel that Diptych exported, called as a model server calls it.
 
     Args:
-        saved_model: Folder of the SavedModel.
+        folder: Its folder.
+
+    Raises:
+        UserError: It is damaged.
     """
 
-    def __init__(self, saved_model: epath.Path):
-        info = EmbeddingInfo.read(saved_model)
+    def __init__(self, folder: epath.PathLike):
+        info = EmbeddingInfo.read(folder)
         self.framing = info.framing
         self.dims = dict(info.dims)
-        with storage.without_wildcards(saved_model) as readable:
-            self._model = tf.saved_model.load(readable)
+        self._model = saved_model.load(os.fspath(folder))
 
     def embed(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         # A clip as long as a window has one, whose embedding is the mean over the clip.
@@ -34,15 +38,24 @@ class ServedModel:
         return {name: outputs[name].numpy() for name in self.dims}
 
 
-class UntrainedModel:
-    """The encoders before training.
+class KerasModel:
+    """Encoders in a `.keras` file: as they are before training, or of a model that was imported.
 
     Args:
-        file: `initial.keras` in the Trainer's folder.
+        file: The file.
+        way_out: What to do if it is damaged.
+
+    Raises:
+        UserError: It is damaged, or holds another model.
     """
 
-    def __init__(self, file: epath.Path):
-        model: DualEncoder = keras.models.load_model(os.fspath(file), compile=False)
+    def __init__(self, file: epath.PathLike, *, way_out: str):
+        try:
+            model = keras.models.load_model(os.fspath(file), compile=False)
+        except Exception as error:  # Keras raises errors of many types.
+            raise UserError(f"{file} cannot be loaded ({error_text.first_line(error)}): {way_out}.") from error
+        if not isinstance(model, DualEncoder):
+            raise UserError(f"{file} is not a Diptych model: give a folder that `diptych import-panns` wrote.")
         crop = model.crop_samples
         self.framing = Framing(
             sample_rate=model.sample_rate, window_samples=crop, hop_samples=subclip_starts.half_crop(crop)

@@ -9,7 +9,7 @@ neither TensorFlow nor Keras; a loader does, when it loads.
     packages                             files of a wheel, or of a folder
     function_embedder                    makes an embedder of a function, and checks what the function returns
     statistics, random_projection        baselines without a model
-    panns, musicnn, speech_embedding     known models; musicnn_networks has the layers of musicnn
+    musicnn, speech_embedding            known models; musicnn_networks has the layers of musicnn
     foreign, saved_model, tflite, calls  any other model that maps waveforms to vectors
 """
 

@@ -7,11 +7,12 @@ import numpy as np
 from etils import epath
 
 from beam_jobs import error_text
-from beam_jobs.embedding.embedder import Framing
+from beam_jobs.embedding.embedder import Embedder, Framing
 from components import embedding_info
 from components.embedder.baselines import calls, saved_model, tflite
 from components.embedder.baselines.function_embedder import FunctionEmbedder, at_sample_rate, faint_noise
 from components.embedder.baselines.spec import Spec
+from components.embedder.networks import ServedModel
 from components.errors import UserError
 from models import subclip_starts
 
@@ -24,7 +25,7 @@ def load_tflite(spec: Spec, *, compared: Framing) -> FunctionEmbedder:
     return _embedder(tflite.calls_of(interpreter), spec, sample_rate=spec.sample_rate, compared=compared)
 
 
-def load_saved_model(spec: Spec, *, compared: Framing) -> FunctionEmbedder:
+def load_saved_model(spec: Spec, *, compared: Framing) -> Embedder:
     """Returns an embedder with a SavedModel.
 
     An input of fixed length decides the windows. Otherwise they last as long as those of the compared model, and at
@@ -40,7 +41,7 @@ def load_saved_model(spec: Spec, *, compared: Framing) -> FunctionEmbedder:
     if (epath.Path(spec.path) / embedding_info.FILE).exists():
         if spec.left_side != spec.name:
             raise UserError(f"{spec.path} tells its outputs and its sample rate itself: give {spec.name}={spec.path}.")
-        return saved_model.load_diptych(spec.path, embedding_info.EmbeddingInfo.read(spec.path))
+        return ServedModel(spec.path)
     model = saved_model.load(spec.path)
     sample_rate = spec.sample_rate or saved_model.sample_rate(model)
     return _embedder(saved_model.calls_of(model), spec, sample_rate=sample_rate, compared=compared)

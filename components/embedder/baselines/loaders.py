@@ -83,9 +83,9 @@ class Panns:
     file: str
 
     def load(self) -> Embedder:
-        from components.embedder.baselines import panns  # loads Keras
+        from components.embedder.networks import KerasModel  # loads Keras
 
-        return panns.load(self.file)
+        return KerasModel(self.file, way_out="run `diptych import-panns` again")
 
     def digest(self) -> str:
         return _digest("panns", model=storage.file_digest(self.file).sha256)

@@ -1,4 +1,4 @@
-"""Reads SavedModels of any origin: Diptych's own by their description, others by their signatures and methods."""
+"""Reads SavedModels of any origin by their signatures and methods."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -7,8 +7,6 @@ import tensorflow as tf
 
 from beam_jobs import error_text, storage
 from components.embedder.baselines import calls
-from components.embedder.baselines.function_embedder import FunctionEmbedder
-from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
 
 _SIGNATURE = "serving_default"
@@ -27,21 +25,6 @@ def load(folder: str) -> tf.Module:
         raise UserError(
             f"{folder} cannot be loaded as a SavedModel ({error_text.first_line(error)}): copy or export it again."
         ) from error
-
-
-def load_diptych(folder: str, info: EmbeddingInfo) -> FunctionEmbedder:
-    """Returns an embedder with the windows and the embeddings of a SavedModel that Diptych exported.
-
-    Raises:
-        UserError: See `load`.
-    """
-    model = load(folder)
-
-    def embed(windows: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = model.signatures[_SIGNATURE](audio=tf.constant(windows))
-        return {name: outputs[name].numpy() for name in info.dims}
-
-    return FunctionEmbedder(embed, framing=info.framing, source=folder)
 
 
 def calls_of(model: tf.Module) -> Iterator[calls.Call]:
