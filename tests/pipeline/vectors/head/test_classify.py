@@ -116,7 +116,8 @@ def test_a_saved_head_that_gives_other_scores_is_found(head, exported):
 def test_wrong_input_is_one_sentence(exported, embedded, head, tmp_path, capsys, arguments, message):
     for name in ("other/a/x.wav", "other/b/y.wav"):
         corpora.write_tone(tmp_path / name)
-    shutil.copytree(head, tmp_path / "damaged")
+    (tmp_path / "damaged").mkdir()
+    shutil.copy(head / description.FILE, tmp_path / "damaged")
     (tmp_path / "damaged" / "saved_model.pb").write_bytes(b"damaged")
     places = {"e": embedded / "clips.parquet", "sounds": embedded / "sounds", "model": exported, "tmp": tmp_path}
     places |= {"head": head, "damaged": tmp_path / "damaged"}
