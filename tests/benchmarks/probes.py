@@ -139,9 +139,16 @@ def _evaluate(folder: pathlib.Path) -> dict[str, object]:
     bootstrap.compare(results, baseline="waveform", metric="mAP", seed=0)
     clock.lap("comparison_s")
     others.score(
-        embeddings, sets, clips, chosen=clips.label_counts > 0, scored=prepared.choice.classes,
-        classes=len(embeddings.info.label_names), metric="mAP", seed=0,
-    )  # fmt: skip
+        embeddings,
+        sets,
+        clips,
+        chosen=clips.label_counts > 0,
+        scored=prepared.choice.classes,
+        classes=len(embeddings.info.label_names),
+        metric="mAP",
+        by_fold=False,
+        seed=0,
+    )
     clock.lap("knn_few_shot_retrieval_s")
     return {
         "sets": len(sets),
