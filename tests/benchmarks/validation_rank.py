@@ -11,7 +11,6 @@ folds 1 to 3 train, fold 4 validates and fold 5 evaluates. With `--work`, a run 
 """
 
 import argparse
-import csv
 import json
 import pathlib
 import shutil
@@ -20,16 +19,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
-import soundfile
 import tensorflow as tf
 from etils import epath
 from scipy import stats
 
 from beam_jobs import examples
-from beam_jobs.embedding import job, publish
-from beam_jobs.embedding.read import Embeddings
-from beam_jobs.embedding.shared import SharedEmbedders
-from components.embedder.loaders import TRAINED, UntrainedLoader
+from beam_jobs.embedding.embedder import TRAINED
+from components.embedder.loaders import UntrainedLoader
 from components.evaluator import EvaluatorConfig
 from components.evaluator.evaluation import prepare, probe
 from components.evaluator.features import BOTH
@@ -38,17 +34,15 @@ from components.trainer import TrainerConfig, compiled_loop, input_pipeline, val
 from models import dual
 from pipeline.configs import overrides, presets
 from tests.benchmarks import measuring
+from tests.benchmarks.clips import Clip, embed, read_esc50
 from tests.benchmarks.record import RESULTS
 from tests.benchmarks.train_step import on_one_device
 from tests.components import stored_examples
 
 GENERATED_CLIPS = {"train": 576, "valid": 400, "eval": 400}
-ESC50_SPLITS = {"1": "train", "2": "train", "3": "train", "4": "valid", "5": "eval"}
+ESC50_SPLITS = {1: "train", 2: "train", 3: "train", 4: "valid", 5: "eval"}
 COPIES = (0, 5, 10, 20, 30, 40, 60, 80, 120, 160, 240, 320, 480)
 _RESAMPLINGS = 2000
-
-Clip = tuple[np.ndarray, tuple[int, ...], int]
-"""The samples, int16, the class indices and the fold of a clip."""
 
 
 def main() -> None:
@@ -181,31 +175,12 @@ def score(path: pathlib.Path, *, config: TrainerConfig, folder: pathlib.Path) ->
     return {"loss": result.figures["loss"], "probe": result.score, "evaluator": _evaluate(path, info)}
 
 
-class _CopyLoader(UntrainedLoader):
-    """Loads a copy, which the Evaluator takes for the exported model."""
-
-    name = TRAINED
-
-
 def _evaluate(path: pathlib.Path, info: examples.ExamplesInfo) -> float:
     """Returns the Evaluator's score of a copy, the mAP of its mlp probe on the eval split."""
     with tempfile.TemporaryDirectory() as temporary:
-        model, work, output = (epath.Path(temporary) / name for name in ("model", "work", "embeddings"))
-        for folder in (model, work, output):
-            folder.mkdir()
-        shutil.copy(path, model / "initial.keras")
-        loader = _CopyLoader(str(model))
-        embedding_job = job.Job(
-            info=info,
-            embedders=SharedEmbedders([loader]),
-            digests={TRAINED: loader.digest()},
-            limits={TRAINED: None},
-            row="window",
-            batch_size=64,
-        )
-        finished = job.write_shards(embedding_job, work_dir=work, beam_args=())
-        publish.publish(embedding_job, finished, work=work, output=output)
-        embeddings, config = Embeddings(output), EvaluatorConfig(probe="mlp")
+        folder, config = epath.Path(temporary), EvaluatorConfig(probe="mlp")
+        shutil.copy(path, folder / "initial.keras")
+        embeddings = embed(UntrainedLoader(str(folder)), info, folder=folder)
         prepared = prepare(embeddings, config)
         both = [one for one in prepared.sets[TRAINED] if one.name == BOTH]
         return probe(embeddings, both, prepared, config)[BOTH].score
@@ -220,15 +195,11 @@ def _generated() -> tuple[dict[str, list[Clip]], Sequence[str]]:
 
 
 def _esc50(folder: pathlib.Path) -> tuple[dict[str, list[Clip]], Sequence[str]]:
-    rows = list(csv.DictReader((folder / "meta" / "esc50.csv").read_text().splitlines()))
-    names = dict(sorted((int(row["target"]), row["category"]) for row in rows))
-    files = {path.stem: path for path in (folder / "audio").iterdir()}
     clips: dict[str, list[Clip]] = {"train": [], "valid": [], "eval": []}
-    for row in rows:
-        audio, rate = soundfile.read(files[pathlib.Path(row["filename"]).stem], dtype="int16")
-        assert rate == measuring.SAMPLE_RATE
-        clips[ESC50_SPLITS[row["fold"]]].append((audio, (int(row["target"]),), 0))
-    return clips, list(names.values())
+    read, names = read_esc50(folder)
+    for audio, labels, fold in read:
+        clips[ESC50_SPLITS[fold]].append((audio, labels, 0))
+    return clips, names
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def config(**changes):
 
 def set_up(settings, *, strategy, optimizer=None):
     """Builds the step as `components.trainer.train` does, or with another optimizer."""
-    keras.utils.set_random_seed(1)
+    keras.utils.set_random_seed(settings.seed + 1)
     with strategy.scope():
         model = build_model(settings.model, seed=settings.seed, precision=settings.precision)
         variables = model.trainable_variables

@@ -1,0 +1,75 @@
+"""What the benchmarks that score models share: ESC-50's clips, and the embeddings of stored clips by one model."""
+
+import os
+import pathlib
+
+import numpy as np
+from etils import epath
+
+from beam_jobs import audio, examples
+from beam_jobs.embedding import job, publish
+from beam_jobs.embedding.embedder import TRAINED, Loader
+from beam_jobs.embedding.read import Embeddings
+from beam_jobs.embedding.shared import SharedEmbedders
+from beam_jobs.sources import esc50
+from beam_jobs.sources.clips import locate
+from components.embedder.loaders import EvaluatedLoader
+from tests.benchmarks.measuring import SAMPLE_RATE
+
+_WINDOWS_AT_A_TIME = 64
+
+Clip = tuple[np.ndarray, tuple[int, ...], int]
+"""The samples, int16 at 16 kHz, the class indices and the fold of a clip."""
+
+
+def read_esc50(folder: pathlib.Path) -> tuple[list[Clip], tuple[str, ...]]:
+    """Reads ESC-50 as it is distributed, or a converted copy.
+
+    Args:
+        folder: It holds `meta/esc50.csv` and `audio/`.
+
+    Returns:
+        The clips in the order of the table, and the names of the classes.
+
+    Raises:
+        SourceError: There is no such table.
+        DecodeError: A file is missing or damaged.
+    """
+    files = sorted(os.path.join("audio", path.name) for path in (folder / "audio").glob("*"))
+    listing = esc50.list_clips(epath.Path(folder), files)
+    numbers = {name: number for number, name in enumerate(listing.label_names)}
+    clips = [
+        (
+            audio.decode_file(locate(folder, clip.path), sample_rate=SAMPLE_RATE),
+            tuple(numbers[label] for label in clip.labels),
+            clip.fold,
+        )
+        for clip in listing.clips
+    ]
+    return clips, listing.label_names
+
+
+def embed(loader: Loader, info: examples.ExamplesInfo, *, folder: epath.Path) -> Embeddings:
+    """Embeds the windows of all clips with one model, as the Embedder does with the exported one.
+
+    Args:
+        loader: Loads the model.
+        info: The examples.
+        folder: An existing folder, in which the embeddings are written.
+    """
+    loader = EvaluatedLoader(loader, model=loader.name)
+    embedding_job = job.Job(
+        info=info,
+        embedders=SharedEmbedders([loader]),
+        digests={TRAINED: loader.digest()},
+        limits={TRAINED: None},
+        row="window",
+        batch_size=_WINDOWS_AT_A_TIME,
+    )
+    work, output = folder / "work", folder / "embeddings"
+    work.mkdir()
+    output.mkdir()
+    finished = job.write_shards(embedding_job, work_dir=work)
+    publish.publish(embedding_job, finished, work=work, output=output)
+    embedding_job.embedders.close()
+    return Embeddings(output)
