@@ -10,7 +10,6 @@ import re
 
 from tests.benchmarks import chart, cost, tables
 from tests.benchmarks.record import RESULTS
-from tests.benchmarks.rivals import table as rivals
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = ("beam_jobs", "components", "deploy", "models", "pipeline", "tests")
@@ -26,7 +25,6 @@ RENDERERS = {
     "memory_pool": tables.memory_pool,
     "search": tables.search,
     "validation_rank": tables.validation_rank,
-    "rivals": rivals.render,
 }
 
 
