@@ -52,7 +52,7 @@ def of_training(
     """
     changes = {
         **cell.fields,
-        **{field: round(share * steps) for field, share in cell.shares.items()},
+        **{field: max(1, round(share * steps)) for field, share in cell.shares.items()},
         "trainer.seed": seed,
         "trainer.steps": steps,
     }
