@@ -6,7 +6,6 @@ import platform
 import shutil
 import time
 
-import tensorflow as tf
 from etils import epath
 
 from components.base import StageContext
@@ -95,6 +94,9 @@ def measure(config: TrainerConfig, examples: str, work: str) -> dict[str, float 
 
 
 def _check_devices() -> None:
+    # Imported here because the process that starts the measurement imports this module, too.
+    import tensorflow as tf
+
     for kind in ("GPU", "TPU"):
         if tf.config.list_logical_devices(kind):
             raise UserError(

@@ -12,11 +12,11 @@ from beam_jobs.statistics import example_statistics
 from components.errors import UserError
 from components.evaluator import labels
 from components.evaluator.probes import choice
-from pipeline import file_lock
-from pipeline.commands import exit_status
+from pipeline import dag, file_lock
+from pipeline.commands import exit_status, running
 from pipeline.configs.config import PipelineConfig
 from pipeline.console.progress import Display
-from pipeline.experiments import finished, processes, settings
+from pipeline.experiments import calibration, finished, processes, settings
 from pipeline.experiments.budget import Budget
 from pipeline.experiments.costs import Costs
 from pipeline.experiments.experiment import Cell
@@ -131,9 +131,6 @@ class Workplace:
             cost = self._costs.find(trainer, examples=digest)
             if cost is None and display is not None:
                 display.say(f"{cell.name}: measuring what a step costs")
-                # Imported by the other process, because it imports TensorFlow.
-                from pipeline.experiments import calibration
-
                 work = str(self.root.path / FOLDER / "calibration.tmp")
                 folder = str(self._examples.folder)
                 cost = self._costs.find_or_measure(
@@ -201,10 +198,6 @@ def run_pipeline(config: PipelineConfig, root: str, preset: str, until: str) -> 
     Raises:
         UserError: A stage raised it, or the root is in use.
     """
-    # Imported here because only the process that runs stages needs it.
-    from pipeline import dag
-    from pipeline.commands import running
-
     place = Root(epath.Path(root))
     uri = place.metadata_uri()
     return running.run(
@@ -215,5 +208,5 @@ def run_pipeline(config: PipelineConfig, root: str, preset: str, until: str) -> 
         config=config,
         preset=preset,
         until_stage=until,
-        shows_report=False,
+        is_part=True,
     )

@@ -14,14 +14,15 @@ from pipeline.experiments.outputs import tables, wording
 from pipeline.experiments.results import Results
 
 _INK, _OURS, _UNTRAINED, _PAPER = "#333333", "#2a6f97", "#a9d6e5", "#d1495b"
+_INTERVAL = "95 % interval"
 _PANEL_WIDTH, _PANELS_PER_ROW = 6.0, 2
-_LEGEND = "bar: 95 % interval over seeds"
 
 
 def draw(results: Results) -> bytes:
     """Returns the plot as PNG.
 
-    A part with one column is drawn as bars, one with one row as a line, and one with several of both as a map.
+    A part with one column is drawn as bars and one with one row as a line, both with 95 % intervals over the seeds. One
+    with several rows and columns is a map, with standard deviations and, in brackets, the paper's numbers.
     """
     parts = tables.blocks(results.layout.places)
     columns = min(_PANELS_PER_ROW, len(parts))
@@ -38,7 +39,7 @@ def draw(results: Results) -> bytes:
     for axes in panels[len(parts) :]:
         axes.remove()
     settings = results.settings
-    subtitle = f"preset {settings['preset']}, {settings['budget']} each, {settings['seeds']} seeds; {_LEGEND}"
+    subtitle = f"preset {settings['preset']}, {settings['budget']} each, {settings['seeds']} seeds"
     figure.suptitle(f"{results.experiment.heading}\n{wording.heading(results)}; {subtitle}", fontsize=10, color=_INK)
     file = io.BytesIO()
     FigureCanvasAgg(figure).print_png(file)
@@ -77,7 +78,7 @@ def _bars(axes: Axes, places: Sequence[Place], results: Results) -> None:
     summaries = [results.summary(place) for place in places]
     at = np.arange(len(places))
     axes.barh(at, np.nan_to_num(_means(summaries)), color=_OURS, height=0.62, label="trained")
-    axes.errorbar(_means(summaries), at, xerr=_error(summaries), fmt="none", ecolor=_INK, capsize=3, lw=1)
+    axes.errorbar(_means(summaries), at, xerr=_error(summaries), fmt="none", ecolor=_INK, capsize=3, label=_INTERVAL)
     axes.plot(_untrained(results, places), at, "|", color=_UNTRAINED, ms=13, mew=3, label="untrained")
     if np.isfinite(_paper(places)).any():
         axes.plot(_paper(places), at, "D", color=_PAPER, ms=4, label="paper")
@@ -92,8 +93,10 @@ def _bars(axes: Axes, places: Sequence[Place], results: Results) -> None:
 def _line(axes: Axes, places: Sequence[Place], results: Results) -> None:
     summaries = [results.summary(place) for place in places]
     at = np.arange(len(places))
-    axes.errorbar(at, _means(summaries), yerr=_error(summaries), fmt="o-", color=_OURS, capsize=3, lw=1.5, ms=5)
-    axes.plot(at, _untrained(results, places), "_", color=_UNTRAINED, ms=14, mew=3)
+    error = _error(summaries)
+    axes.errorbar(at, _means(summaries), yerr=error, fmt="o-", color=_OURS, capsize=3, label=f"trained, {_INTERVAL}")
+    axes.plot(at, _untrained(results, places), "_", color=_UNTRAINED, ms=14, mew=3, label="untrained")
+    axes.legend(fontsize=7, framealpha=0.5)
     axes.set_xticks(at, [place.column for place in places])
     axes.set_ylabel(results.metric, fontsize=8, color=_OURS)
     axes.margins(y=0.15)
@@ -116,7 +119,7 @@ def _map(axes: Axes, places: Sequence[Place], results: Results) -> None:
         texts[where] = wording.score(summary).replace(" ± ", "\n± ")
         if place.paper is not None:
             texts[where] += f"\n({place.paper:.3f})"
-    axes.imshow(np.ma.masked_invalid(values), cmap="YlGnBu", aspect="auto", alpha=0.75)
+    axes.imshow(np.ma.masked_invalid(values), cmap="YlGnBu", aspect="auto", alpha=0.5)
     for (row, column), text in texts.items():
         axes.text(column, row, text, ha="center", va="center", fontsize=7, color=_INK)
     axes.set_xticks(range(len(columns)), columns, rotation=15)

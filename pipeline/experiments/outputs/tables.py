@@ -129,14 +129,15 @@ def _line(results: Results, place: Place) -> list[str]:
 def _all_scores(results: Results) -> tuple[list[str], list[list[str]]]:
     reference = results.experiment.reference
     header = ["cell", "features", results.metric, "95 % interval", "untrained", "seeds"]
-    header += [f"all features, against {reference}"] if reference else []
+    header += [f"against {reference}"] if reference else []
     rows = []
     for name, features, result in _scored(results):
         summary = result.summary(features)
         row = [name, features, wording.score(summary), wording.interval(summary)]
         row += [wording.score(untrained(result, features)), str(summary.count) if summary else "0"]
-        is_first = features == (result.feature_sets or [BOTH])[0]
-        row += [wording.difference(results.difference(result)) if is_first else ""] if reference else []
+        sets = result.feature_sets or [BOTH]
+        is_first, is_whole = features == sets[0], features == sets[-1]
+        row += [wording.difference(results.difference(result)) if is_whole else ""] if reference else []
         rows.append([*row, *(wording.cost(results, result) if is_first else ("", "", ""))])
     return [*header, "steps", "passes", "CPU min"], rows
 
