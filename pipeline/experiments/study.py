@@ -100,6 +100,8 @@ class Study:
         with self._workplace(self.root.path).lock():
             self._look()
             total, number = self.request.seeds * len(self.selected), 0
+            known = sum(run.evaluated is not None for cell in self.selected for run in self._runs[cell.name].values())
+            display.say(f"{self.request.experiment.heading}: {total} trainings, {known} of which have finished before")
             for seed in range(self.request.seeds):
                 for cell in self.selected:
                     number += 1

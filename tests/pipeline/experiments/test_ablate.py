@@ -1,7 +1,7 @@
 """A real experiment of two cells and two seeds: killed in the middle, resumed, and put together from two roots."""
 
+import contextlib
 import json
-import os
 import pathlib
 import re
 import shlex
@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from tests import processes
 from tests.pipeline import tiny_run
 
 pytestmark = pytest.mark.slow
@@ -30,15 +31,21 @@ def words(clips, root, *, budget):
     return [*command, "--budget", budget, "--only", *CELLS, *TINY, "evaluator.mlp_epochs=1"]
 
 
-def start(arguments, log):
+@contextlib.contextmanager
+def started(arguments, log):
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
     with open(log, "w") as file:
-        command = [sys.executable, "-m", "pipeline.cli", *arguments]
-        return subprocess.Popen(command, cwd=REPOSITORY, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
 
 def run(arguments, log):
-    status = start(arguments, log).wait()
-    return status, log.read_text()
+    with started(arguments, log) as process:
+        return process.wait(), log.read_text()
 
 
 def trained(text):
@@ -60,12 +67,15 @@ def clips(tmp_path_factory):
 
 def test_a_command_that_was_killed_continues_and_repeats_nothing(clips, tmp_path):
     root, log = tmp_path / "root", tmp_path / "log"
-    arguments = words(clips, root, budget="cpu-minutes=0.05")
-    first = start(arguments, log)
-    while "recipe, 3 of 4" not in log.read_text() or "Trainer: runs" not in log.read_text().partition("3 of 4")[2]:
-        assert first.poll() is None, log.read_text()
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
+    arguments = words(clips, root, budget="cpu-minutes=0.01")
+    with started(arguments, log) as first:
+
+        def trains_the_third():
+            assert first.poll() is None, log.read_text()
+            return "Trainer: runs" in log.read_text().partition("recipe, 3 of 4")[2]
+
+        processes.wait_until(trains_the_third, seconds=1500)
+        first.send_signal(signal.SIGKILL)
     before = trained(log.read_text())
     assert [one[:2] for one in before] == [("reference", "0"), ("no-mixing", "0"), ("reference", "1")]
 
