@@ -24,7 +24,8 @@ def draw(results: Results) -> bytes:
     A part with one column is drawn as bars and one with one row as a line, both with 95 % intervals over the seeds. One
     with several rows and columns is a map, with standard deviations and, in brackets, the paper's numbers.
     """
-    parts = tables.blocks(results.layout.places)
+    shown = [place for place in results.layout.places if place.paper is not None or results.summary(place)]
+    parts = tables.blocks(shown or results.layout.places)
     columns = min(_PANELS_PER_ROW, len(parts))
     heights = [_height(places) for places in parts.values()]
     lines = [max(heights[first : first + columns]) for first in range(0, len(heights), columns)]

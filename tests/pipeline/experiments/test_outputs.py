@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from pipeline.experiments import catalog, intervals
-from pipeline.experiments.outputs import plot, tables, terminal, write
+from pipeline.experiments.outputs import tables, terminal, write
 from tests.pipeline.experiments import made_up
 
 
@@ -98,24 +98,30 @@ def test_differences_are_paired_and_against_the_reference():
 
 def test_cells_that_failed_or_have_not_run_are_said(tmp_path):
     results = made_up.results("figure2", failed="mfcc", missing="log_mel")
-    write.write_all(results, epath.Path(tmp_path))
+    write.write_tables(results, epath.Path(tmp_path))
     page = (tmp_path / "table.md").read_text()
     assert "* mfcc, seed 0: it does not fit: make it smaller." in page
     states = {
         cell["name"]: cell["runs"][0]["state"] for cell in json.loads((tmp_path / "results.json").read_text())["cells"]
     }
     assert (states["mfcc"], states["log_mel"], states["waveform"]) == ("failed", "missing", "finished")
-    console = Console(file=io.StringIO(), width=140)
-    terminal.show(results, console)
+
+
+@pytest.mark.parametrize(("width", "interval"), [(80, ""), (140, "0.485 to 0.535")])
+def test_the_terminal_shows_what_has_run(width, interval):
+    console = Console(file=io.StringIO(), width=width)
+    terminal.show(made_up.results("recipe", failed="conv1280", missing="conv2560"), console)
     shown = console.file.getvalue()
-    assert "failed: mfcc, seed 2: it does not fit" in shown
-    assert "0.500" in shown.replace("0.510 ± 0.010", "0.500")
+    assert "failed: conv1280, seed 2: it does not fit" in shown
+    assert "reference" in shown
+    assert "0.510 ± 0.010" in shown
+    assert interval in shown
+    assert " to " in shown or width == 80
+    assert "│ conv2560" not in shown
 
 
 def test_nothing_at_all_can_be_written(tmp_path):
-    results = made_up.results("table1", seeds=0)
-    write.write_all(results, epath.Path(tmp_path))
-    assert plot.draw(results)
+    write.write_all(made_up.results("figure4", seeds=0), epath.Path(tmp_path))
 
 
 def test_tensorboard_gets_the_hyper_parameters_that_differ(tmp_path):
