@@ -81,6 +81,8 @@ def _run(sender: Connection, function: Callable[..., object], arguments: Sequenc
         answer = ("result", function(*arguments))
     except UserError as error:
         answer = ("refused", str(error))
+    except interrupts.Interrupted as interrupt:
+        answer = ("failed", f"it was stopped by {interrupt.signal.name}")
     except Exception as error:
         traceback.print_exc()
         answer = ("failed", f"{type(error).__name__}: {error}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from components.errors import UserError
+from components.text import plural
 from pipeline import dag, paths
 from pipeline.configs import resolve
 from pipeline.console.progress import Display
@@ -152,7 +153,7 @@ class Study:
             with contextlib.nullcontext() if workplace.root == self.root else workplace.lock():
                 workplace.prepare(display)
                 steps = workplace.steps(cell, display=display)
-                display.say(f"{self.request.experiment.name}, {of}: {cell.name}, seed {seed}, {steps:,} steps")
+                display.say(f"{self.request.experiment.name}, {of}: {cell.name}, seed {seed}, {plural(steps, 'step')}")
                 evaluated = workplace.run(cell, seed=seed, steps=steps, display=display)
         except (UserError, ProcessError) as error:
             if not self._can_go_on(workplace):

@@ -50,7 +50,7 @@ def run(arguments, log):
 
 def trained(text):
     """Returns what was trained: cell and seed."""
-    return re.findall(r"^recipe, \d of \d: (\S+), seed (\d), ([\d,]+) steps$", text, re.MULTILINE)
+    return re.findall(r"^recipe, \d of \d: (\S+), seed (\d), ([\d,]+) steps?$", text, re.MULTILINE)
 
 
 def cells_of(root):
