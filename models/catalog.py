@@ -16,7 +16,7 @@ class Encoder:
     """The properties of an encoder.
 
     Attributes:
-        dim: Size of the output at width 1 (paper, section 2.1).
+        dim: Size of the output at width 1.
         waveform: Whether the encoder reads waveforms. Otherwise it reads spectra.
         shortest_valid: Length of the shortest input with padding `"valid"`, in samples or, for spectra, frames.
         norm: The default normalization, see `models.layers.normalization`.
@@ -70,6 +70,8 @@ ENCODERS: Mapping[str, Encoder] = {
     "conv640": _conv_stack(7),
     "conv1280": _conv_stack(8),
     "conv2560": _conv_stack(9),
+    # Not in the paper. One frame every 160 samples, which CNN10 halves four times.
+    "melbank": Encoder(dim=512, waveform=True, shortest_valid=160 * (2**4 - 1) + 1, norm="batch", padding="same"),
 }
 
 # The two pairs of the paper (section 3): name -> encoder of each format. All spectral formats use the same network.

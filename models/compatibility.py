@@ -4,6 +4,7 @@ This module does not import Keras, so that a command can check a config without 
 """
 
 import math
+from collections.abc import Mapping
 
 from models.catalog import ENCODERS, find_encoder, scale_channels
 from models.config import ModelConfig
@@ -24,14 +25,21 @@ def embedding_dim(config: ModelConfig) -> int:
     for format_name in dict.fromkeys(formats):
         name = config.encoders.for_format(format_name)
         _check_encoder_reads(name, format_name)
-        dims[name] = scale_channels(find_encoder(name).dim, config.width)
+        dims[format_name] = scale_channels(find_encoder(name).dim, config.width_for(format_name))
     if len(set(dims.values())) > 1:
-        sizes = " and ".join(f"{name} gives {dim}" for name, dim in dims.items())
+        sizes = " and ".join(f"{config.encoders.for_format(name)} gives {dim}" for name, dim in dims.items())
         raise ValueError(
             f"the two encoders must give embeddings of the same size, because they share the projector, but {sizes}: "
-            "choose encoders of the same size"
+            f"choose encoders of the same size, or {_equal_width(config, dims)}"
         )
     return next(iter(dims.values()))
+
+
+def _equal_width(config: ModelConfig, dims: Mapping[str, int]) -> str:
+    """Returns the setting that gives the larger of two embeddings the size of the smaller."""
+    larger = max(dims, key=dims.get)
+    width = min(dims.values()) / find_encoder(config.encoders.for_format(larger)).dim
+    return f"widths.{larger}={width:g}"
 
 
 def _check_encoder_reads(name: str, format_name: str) -> None:

@@ -32,6 +32,15 @@ class EncodersConfig(_Config):
         return getattr(self, format_name)
 
 
+class WidthsConfig(_Config):
+    """The width of each format's encoder, where it is not `ModelConfig.width`."""
+
+    waveform: float | None = pydantic.Field(None, gt=0, description="Width on the raw waveform; null: model.width.")
+    spectrogram: float | None = pydantic.Field(None, gt=0, description="Width on the linear spectrogram.")
+    log_mel: float | None = pydantic.Field(None, gt=0, description="Width on the log-mel spectrogram.")
+    mfcc: float | None = pydantic.Field(None, gt=0, description="Width on the MFCCs.")
+
+
 class FrontEndConfig(_Config):
     """How the front end computes spectra. The paper gives window and hop (section 3); the rest is Diptych's choice."""
 
@@ -129,6 +138,7 @@ class ModelConfig(_Config):
         description="Padding in all encoders; valid is PANNs' and needs longer crops; null: each family's default.",
     )
     width: float = pydantic.Field(1.0, gt=0, description="Multiplies every channel count of the encoders.")
+    widths: WidthsConfig = WidthsConfig()
     dropout: float = pydantic.Field(
         0.2, ge=0, lt=1, description="Dropout rate after each block of a 2-D encoder (PANNs: 0.2)."
     )
@@ -159,3 +169,8 @@ class ModelConfig(_Config):
     def format_names(self) -> tuple[str, ...]:
         """The formats of branch A and branch B."""
         return tuple(self.formats.split("+"))
+
+    def width_for(self, format_name: str) -> float:
+        """Returns the width of the encoder of one of `models.formats.FORMATS`."""
+        width = getattr(self.widths, format_name)
+        return self.width if width is None else width

@@ -28,6 +28,11 @@ The normalized z_i occurs in the losses of three kinds of anchors. Each contribu
     tau * dz_i = sum_k (w_i P_ik + w_k P_ki) z_k - w_i (1 - P_ij + 1 - P_ji) z_j
     1 - P_ij   = sigmoid(negatives_i - positive)
 
+Decoupled (DCL, Yeh et al. 2022): the positive is left out of the denominator, which then is that of the negatives:
+
+    L_ij              = negatives_i - positive
+    log_denominator_i = negatives_i, and each 1 - P_ij above becomes 1
+
 sim is symmetric, so anchor i's row of similarities and the log-denominators of all crops give P_ki as well as P_ik,
 and both from one exponential:
 
@@ -53,20 +58,28 @@ _ONE_EXPONENTIAL_FROM = (
 _NOT_A_NEGATIVE = -1e9  # in place of a logit, so that its exponential is 0
 
 
-def nt_xent(z_a: Tensor, z_b: Tensor, *, temperature: float = 0.1, block: int | None = None) -> Tensor:
+def nt_xent(
+    z_a: Tensor,
+    z_b: Tensor,
+    *,
+    temperature: Tensor | float = 0.1,
+    decoupled: bool = False,
+    block: int | None = None,
+) -> Tensor:
     """Returns the loss of each positive pair, `L_ij + L_ji` of eq. (1).
 
     Args:
         z_a: `(N, d)` projections of branch A's crops. They need not be normalized.
         z_b: `(N, d)` projections of branch B's crops of the same clips, in the same order.
         temperature: tau.
+        decoupled: Whether the positive is left out of the denominator.
         block: Number of pairs whose similarities are in memory at once. By default they take at most 128 MB, which
             is the whole batch up to N = 2896. The block size changes memory and time, but not the loss.
 
     Returns:
-        `(N,)` float32. If all similarities are equal, each loss is `2 ln(2N - 1)`.
+        `(N,)` float32. If all similarities are equal, each loss is `2 ln(2N - 1)`, and `2 ln(2N - 2)` if decoupled.
     """
-    loss, _ = nt_xent_with_logs(z_a, z_b, temperature=temperature, block=block)
+    loss, _ = nt_xent_with_logs(z_a, z_b, temperature=temperature, decoupled=decoupled, block=block)
     return loss
 
 
@@ -74,7 +87,8 @@ def nt_xent_with_logs(
     z_a: Tensor,
     z_b: Tensor,
     *,
-    temperature: float = 0.1,
+    temperature: Tensor | float = 0.1,
+    decoupled: bool = False,
     block: int | None = None,
     gather: Callable[[Tensor], Tensor] | None = None,
     first: Tensor | int = 0,
@@ -88,6 +102,7 @@ def nt_xent_with_logs(
         z_a: `(n, d)` projections of branch A's crops.
         z_b: `(n, d)` projections of branch B's crops of the same clips, in the same order.
         temperature: tau.
+        decoupled: See `nt_xent`.
         block: See `nt_xent`.
         gather: Concatenates the `(2, n, ...)` tensors of all replicas along axis 1. None if there is one replica.
         first: Index of this replica's first pair in the global batch.
@@ -99,7 +114,12 @@ def nt_xent_with_logs(
     if gather is None:
         gather = _gather_one_replica
     loss, z, hardest, potential = _losses(
-        ops.stack([_normalize(z_a), _normalize(z_b)]), temperature=temperature, block=block, gather=gather, first=first
+        ops.stack([_normalize(z_a), _normalize(z_b)]),
+        temperature=temperature,
+        decoupled=decoupled,
+        block=block,
+        gather=gather,
+        first=first,
     )
     logs = contrastive_logs.compute(
         ops.stop_gradient(z), hardest=ops.stop_gradient(hardest), potential=ops.stop_gradient(potential)
@@ -121,7 +141,8 @@ def _normalize(z: Tensor) -> Tensor:
 def _losses(
     z_replica: Tensor,
     *,
-    temperature: float,
+    temperature: Tensor | float,
+    decoupled: bool,
     block: int | None,
     gather: Callable[[Tensor], Tensor],
     first: Tensor | int,
@@ -148,9 +169,15 @@ def _losses(
         statistics = in_blocks(functools.partial(_anchor_statistics, z=z, temperature=temperature), width=3)
         negatives, hardest, potential = ops.unstack(statistics, num=3, axis=-1)  # (2, n) each
         positive = ops.sum(z_replica[0] * z_replica[1], axis=-1) / temperature  # (n,)
-        anchor_losses = ops.softplus(negatives - positive)  # (2, n): L_ij and L_ji
+        if decoupled:
+            anchor_losses, log_denominators = negatives - positive, negatives
+            missing_of_positive = ops.ones_like(negatives)
+        else:
+            anchor_losses = ops.softplus(negatives - positive)  # (2, n): L_ij and L_ji
+            log_denominators = positive + anchor_losses
+            missing_of_positive = ops.sigmoid(negatives - positive)  # 1 - P_ij and 1 - P_ji
 
-        gathered = gather(ops.stack([positive + anchor_losses, hardest, potential], axis=-1))  # (2, N, 3)
+        gathered = gather(ops.stack([log_denominators, hardest, potential], axis=-1))  # (2, N, 3)
         log_denominators, hardest, potential = ops.unstack(gathered, num=3, axis=-1)  # (2, N) each
 
         def gradient(*upstream: Tensor) -> Tensor:
@@ -167,7 +194,7 @@ def _losses(
                 ),
                 width=d,
             )  # (2, n, d)
-            positive_weights = weights * ops.sum(ops.sigmoid(negatives - positive), axis=0)  # (n,)
+            positive_weights = weights * ops.sum(missing_of_positive, axis=0)  # (n,)
             z_positive = ops.flip(z_replica, axis=0)  # (2, n, d): the crop of the other branch
             return (sum_over_negatives - positive_weights[:, None] * z_positive) / temperature
 
@@ -176,7 +203,7 @@ def _losses(
     return losses(z_replica)
 
 
-def _anchor_statistics(pairs: Tensor, *, z: Tensor, temperature: float) -> Tensor:
+def _anchor_statistics(pairs: Tensor, *, z: Tensor, temperature: Tensor | float) -> Tensor:
     """Summarizes the negatives of the anchors in B pairs, given the indices of the pairs and z `(2, N, d)`.
 
     Returns:
@@ -191,7 +218,7 @@ def _anchor_statistics(pairs: Tensor, *, z: Tensor, temperature: float) -> Tenso
 
 
 def _weighted_sum_of_negatives(
-    pairs: Tensor, *, z: Tensor, weights: Tensor, log_denominators: Tensor, temperature: float
+    pairs: Tensor, *, z: Tensor, weights: Tensor, log_denominators: Tensor, temperature: Tensor | float
 ) -> Tensor:
     """Computes `sum_k (w_i P_ik + w_k P_ki) z_k` over the negatives k of each anchor i in B pairs.
 
@@ -208,7 +235,7 @@ def _weighted_sum_of_negatives(
     logits = _negative_logits(pairs, z=z, temperature=temperature)  # (2, B, 2, N)
     anchor_weights = ops.take(weights, pairs)[:, None, None]  # (B, 1, 1)
     anchor_log_denominators = ops.take(log_denominators, pairs, axis=1)[:, :, None, None]  # (2, B, 1, 1)
-    if temperature >= _ONE_EXPONENTIAL_FROM:
+    if isinstance(temperature, (int, float)) and temperature >= _ONE_EXPONENTIAL_FROM:
         largest = 1.0 / temperature  # of all logits
         scales = anchor_weights * ops.exp(largest - anchor_log_denominators)  # s_i (2, B, 1, 1)
         scales = scales + weights * ops.exp(largest - log_denominators)  # s_i + s_k (2, B, 2, N)
@@ -220,7 +247,7 @@ def _weighted_sum_of_negatives(
     return ops.reshape(ops.matmul(rows, _one_row_a_crop(z)), (2, -1, ops.shape(z)[2]))
 
 
-def _negative_logits(pairs: Tensor, *, z: Tensor, temperature: float) -> Tensor:
+def _negative_logits(pairs: Tensor, *, z: Tensor, temperature: Tensor | float) -> Tensor:
     """Returns `sim / tau` of the anchors in B pairs with all crops, `(2, B, 2, N)`.
 
     The logits of an anchor with itself and with its positive are `_NOT_A_NEGATIVE`.

@@ -42,7 +42,7 @@ def compute(z: Tensor, *, hardest: Tensor, potential: Tensor) -> dict[str, Tenso
     }
 
 
-def gaussian_potential(logits: Tensor, *, temperature: float) -> Tensor:
+def gaussian_potential(logits: Tensor, *, temperature: Tensor | float) -> Tensor:
     """Sums `exp(-2 distance^2)` over the negatives of each anchor in the anchor's own branch.
 
     Args:

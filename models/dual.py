@@ -276,6 +276,6 @@ def _build_encoder(format_name: str, config: ModelConfig) -> keras.Model:
         n_mels=frame_size(format_name, n_mels=config.n_mels, n_mfcc=config.n_mfcc),
         norm=config.norm,
         padding=config.padding,
-        width=config.width,
+        width=config.width_for(format_name),
         dropout=config.dropout,
     )

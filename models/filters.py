@@ -76,6 +76,12 @@ def filter_bank(
     return matrix.astype(np.float32)
 
 
+def htk_centers(bands: int, *, low_hz: float, high_hz: float) -> np.ndarray:
+    """Returns the centers in Hz of the filters of an HTK `filter_bank`, `(bands,)` float64."""
+    mel = np.linspace(_hz_to_htk(low_hz), _hz_to_htk(high_hz), bands + 2)[1:-1]
+    return 700.0 * np.expm1(mel / 1127.0)
+
+
 def cosine_transform(bands: int, coefficients: int) -> np.ndarray:
     """Returns the first columns of the orthonormal DCT-II, `(bands, coefficients)` float32."""
     angle = np.pi / bands * np.outer(np.arange(bands) + 0.5, np.arange(coefficients))

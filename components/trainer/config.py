@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 import pydantic
 
 from components.base import StageConfig
+from models import catalog
 from models.config import ModelConfig
 
 
@@ -36,13 +37,37 @@ class TrainerConfig(StageConfig):
         "the whole batch (except for batch norm) and takes a third more computation; null: the replica's "
         "whole share of the batch.",
     )
+    objective: Literal["cross", "all"] = pydantic.Field(
+        "cross",
+        description="cross: contrasts a crop in branch A's format with the other crop in branch B's, as in the paper; "
+        "all: also the other way round, and the two crops within each format; a step takes twice as long.",
+    )
+    decoupled: bool = pydantic.Field(
+        False,
+        description="Leaves the positive out of the denominator of the loss (decoupled contrastive learning), which "
+        "helps small batches.",
+    )
     temperature: float = pydantic.Field(0.1, gt=0, description="Temperature tau of the contrastive loss.")
+    initial_temperature: float | None = pydantic.Field(
+        None,
+        gt=0,
+        description="Temperature at step 0; it changes linearly to trainer.temperature within temperature_steps; null: "
+        "the same throughout.",
+    )
+    temperature_steps: int = pydantic.Field(
+        1000, ge=1, description="Steps until the temperature is trainer.temperature, if there is an initial one."
+    )
     optimizer: Literal["adam", "lamb", "lars"] = pydantic.Field(
         "adam",
         description="adam: as in the paper; lamb, lars: scale each layer's step by the norm of its weights, for huge "
         "batches.",
     )
     learning_rate: float = pydantic.Field(1e-4, gt=0, description="Peak learning rate.")
+    branch_learning_rates: tuple[float, float] = pydantic.Field(
+        (1.0, 1.0),
+        description="Multiply the learning rate in the encoders of branch A and of branch B; the projector has the "
+        "learning rate itself.",
+    )
     final_learning_rate: float = pydantic.Field(1e-6, ge=0, description="Learning rate at the end of the cosine decay.")
     warmup_steps: int = pydantic.Field(0, ge=0, description="Steps of linear warm-up before the decay.")
     weight_decay: float = pydantic.Field(
@@ -95,6 +120,22 @@ class TrainerConfig(StageConfig):
         2, ge=1, description="Number of newest checkpoints to keep, besides the best one."
     )
     profile: bool = pydantic.Field(False, description="Records a trace of steps 10 to 20 for TensorBoard's profiler.")
+
+    @pydantic.model_validator(mode="after")
+    def _check_branch_learning_rates(self) -> "TrainerConfig":
+        factor_a, factor_b = self.branch_learning_rates
+        if factor_a <= 0 or factor_b <= 0:
+            raise ValueError(f"branch_learning_rates {factor_a:g}, {factor_b:g}: both must be more than 0")
+        if factor_a != factor_b and len(set(self._embedding_names)) == 1:
+            raise ValueError(
+                f"branch_learning_rates {factor_a:g}, {factor_b:g}: both branches share one encoder, so both must be "
+                "equal, or model.share_encoder false"
+            )
+        return self
+
+    @property
+    def _embedding_names(self) -> tuple[str, ...]:
+        return catalog.embedding_names(self.model.format_names, share_encoder=self.model.share_encoder)
 
     def micro_batch_size(self, *, replicas: int) -> int:
         """Returns the number of clips that a replica embeds at a time."""

@@ -70,8 +70,10 @@ class GradientCache:
         self._step = training_step
         self._micro_batches, self._micro_batch = training_step.micro_batches, training_step.micro_batch
         self._dim = training_step.model.projector.output_layer.units
+        self._projections = training_step.objective.projections
         # Holds the projections after the first pass, and their gradients after the second.
-        self._cache = _replica_variable(tf.zeros((self._micro_batches, 2, self._micro_batch, self._dim)))
+        shape = (self._micro_batches, self._projections, self._micro_batch, self._dim)
+        self._cache = _replica_variable(tf.zeros(shape))
         self._gradients = [_replica_variable(tf.zeros(variable.shape)) for variable in training_step.variables]
         # The running statistics of batch normalization, and their values before the step.
         self._statistics = training_step.model.non_trainable_weights
@@ -86,7 +88,7 @@ class GradientCache:
 
     def embed(self, batch: Batch, index: tf.Tensor) -> None:
         """First pass: keeps the projections of a micro-batch."""
-        projections = tf.stack(self._step.project(batch, index=index))  # (2, micro_batch, dim)
+        projections = tf.stack(self._step.project(batch, index=index))  # (projections, micro_batch, dim)
         tf.raw_ops.ResourceScatterUpdate(resource=self._cache.handle, indices=index, updates=projections)
 
     def differentiate_loss(self) -> tf.Tensor:
@@ -97,16 +99,16 @@ class GradientCache:
         """
         for saved, running in zip(self._saved_statistics, self._statistics, strict=True):
             running.assign(saved.read_value())
-        cache = self._cache.read_value()  # (micro_batches, 2, micro_batch, dim)
-        by_branch = tf.transpose(cache, (1, 0, 2, 3))  # (2, micro_batches, micro_batch, dim)
-        projections = tf.unstack(tf.reshape(by_branch, (2, -1, self._dim)))  # (clips, dim) for each branch
+        cache = self._cache.read_value()  # (micro_batches, projections, micro_batch, dim)
+        cache = tf.transpose(cache, (1, 0, 2, 3))  # (projections, micro_batches, micro_batch, dim)
+        projections = tf.unstack(tf.reshape(cache, (self._projections, -1, self._dim)))  # (clips, dim) each
         with tf.GradientTape() as tape:
             tape.watch(projections)
             loss, logs = self._step.loss(projections)
             share = self._step.loss_share(loss)
-        gradients = tf.stack(tape.gradient(share, projections))  # (2, clips, dim)
-        by_branch = tf.reshape(gradients, (2, self._micro_batches, self._micro_batch, self._dim))
-        self._cache.assign(tf.transpose(by_branch, (1, 0, 2, 3)))
+        gradients = tf.stack(tape.gradient(share, projections))  # (projections, clips, dim)
+        gradients = tf.reshape(gradients, (self._projections, self._micro_batches, self._micro_batch, self._dim))
+        self._cache.assign(tf.transpose(gradients, (1, 0, 2, 3)))
         return tf.stack([loss, *(logs[name] for name in SIMILARITY_LOGS)])
 
     def back_propagate(self, batch: Batch, index: tf.Tensor) -> None:

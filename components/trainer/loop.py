@@ -168,8 +168,11 @@ class TrainingLoop:
     def _log_if_due(self, done: int) -> None:
         if done % self._config.log_every == 0 or done == self._config.steps:
             means = self._interval.means()
-            learning_rate = float(self._step.optimizer.learning_rate)
-            self._log.training(done, {**means.figures, "learning_rate": learning_rate}, times=means.step_seconds)
+            settings = {
+                "learning_rate": float(self._step.optimizer.learning_rate),
+                "temperature": float(self._step.temperature()),
+            }
+            self._log.training(done, {**means.figures, **settings}, times=means.step_seconds)
             self._interval = LogInterval(batch_size=self._config.batch_size)
 
     def _validate_if_due(self, done: int) -> None:

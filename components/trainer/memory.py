@@ -75,7 +75,8 @@ class StepMemory:
             micro_batch: Clips that the replica embeds at a time.
             share: Clips of the replica's share of a batch.
         """
-        step, projection_bytes = self._step, 2 * 4 * share * self._step.model.projector.output_layer.units
+        step, projections = self._step, self._step.objective.projections
+        projection_bytes = projections * 4 * share * step.model.projector.output_layer.units
         similarities = min(4 * share * share * self._replicas, _SIMILARITIES)
         loss = 4 * _LOSS_COPIES * similarities + 2 * (1 + self._replicas) * projection_bytes
         batch = 2 * 2 * micro_batch * step.model.crop_samples  # int16
@@ -143,5 +144,5 @@ def _trace_passes(training_step: TrainingStep, micro_batch: int) -> tf.types.exp
     return tf.function(passes, autograph=False).get_concrete_function(
         [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables],
         {"a": crops, "b": crops},
-        tf.TensorSpec((2, micro_batch, model.projector.output_layer.units), tf.float32),
+        tf.TensorSpec((step.objective.projections, micro_batch, model.projector.output_layer.units), tf.float32),
     )

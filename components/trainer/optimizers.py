@@ -7,12 +7,16 @@ import keras
 from keras import ops
 
 from components.trainer.config import TrainerConfig
+from models.dual import DualEncoder
 from models.typing import Tensor
 
 
-def make(config: TrainerConfig, *, variables: Sequence[keras.Variable]) -> keras.Optimizer:
+def make(
+    config: TrainerConfig, *, variables: Sequence[keras.Variable], factors: Sequence[float] | None = None
+) -> keras.Optimizer:
     """Returns the optimizer, built for the given variables. Call it in the strategy's scope.
 
+    `factors` multiply the learning rate of each variable; None is 1 for all. Weight decay knows no factors.
     Weight decay does not apply to norms and biases, i.e. to variables of one dimension. Adam's is decoupled (Loshchilov
     & Hutter 2019). That of LAMB and LARS is part of the step whose length they choose, as in their papers.
     """
@@ -26,7 +30,35 @@ def make(config: TrainerConfig, *, variables: Sequence[keras.Variable]) -> keras
     if config.optimizer == "adam":
         optimizer.exclude_from_weight_decay(var_list=[variable for variable in variables if len(variable.shape) < 2])
     optimizer.build(variables)
+    if factors is not None and set(factors) != {1.0}:
+        _multiply_learning_rates(optimizer, factors)
     return optimizer
+
+
+def learning_rate_factors(config: TrainerConfig, *, model: DualEncoder) -> list[float]:
+    """Returns the factor of the learning rate of each trainable variable of a model: that of its branch, or 1."""
+    # If both branches share an encoder, there is one name. `TrainerConfig` checks that their factors are equal then.
+    of_embedding = dict(zip(model.embedding_names, config.branch_learning_rates, strict=False))
+    of_variable = {
+        id(variable): factor
+        for name, factor in of_embedding.items()
+        for variable in model.encoders[name].trainable_variables
+    }
+    return [of_variable.get(id(variable), 1.0) for variable in model.trainable_variables]
+
+
+def _multiply_learning_rates(optimizer: keras.Optimizer, factors: Sequence[float]) -> None:
+    """Makes an optimizer use the learning rate times a factor for each variable.
+
+    Keras has one learning rate for all variables. But it calls `update_step` for each variable in turn.
+    """
+    update_step = optimizer.update_step
+
+    def with_factor(gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
+        factor = factors[optimizer._get_variable_index(variable)]
+        update_step(gradient, variable, ops.cast(learning_rate, "float32") * factor)
+
+    optimizer.update_step = with_factor
 
 
 def make_schedule(config: TrainerConfig) -> keras.optimizers.schedules.LearningRateSchedule:

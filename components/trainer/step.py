@@ -10,6 +10,7 @@ from beam_jobs.audio import pcm
 from components.trainer.input_pipeline import Batch
 from models import contrastive
 from models.dual import DualEncoder
+from models.objective import Objective
 
 Logs = dict[str, tf.Tensor]
 """Name of a log -> float32 scalar."""
@@ -39,11 +40,13 @@ class TrainingStep:
         batch_size: Clips in a global batch.
         micro_batch: Clips that a replica embeds at a time: its whole share of the batch, or fewer if the batch is
             larger than memory.
-        temperature: tau of the loss.
+        objective: Which projections of a clip are contrasted.
+        decoupled: Whether the positive is left out of the denominator of the loss.
+        temperature: Maps the number of steps done, an int64 scalar, to tau of the loss.
         seed: Seed of augmentations and dropout.
 
     Attributes:
-        model, optimizer, strategy, batch_size, micro_batch, temperature, seed: See above.
+        model, optimizer, strategy, batch_size, micro_batch, objective, seed: See above.
         micro_batches: Number of micro-batches in a replica's share of a batch.
         variables: The trainable variables of the model.
     """
@@ -56,17 +59,20 @@ class TrainingStep:
         strategy: tf.distribute.Strategy,
         batch_size: int,
         micro_batch: int,
-        temperature: float,
+        objective: Objective,
+        decoupled: bool,
+        temperature: Callable[[tf.Tensor], tf.Tensor | float],
         seed: int,
     ):
         self.model, self.optimizer, self.strategy = model, optimizer, strategy
         self.batch_size, self.micro_batch = batch_size, micro_batch
         self.micro_batches = batch_size // (strategy.num_replicas_in_sync * micro_batch)
         self.variables: list[tf.Variable] = [variable.value for variable in model.trainable_variables]
-        self.temperature, self.seed = temperature, seed
+        self.objective, self.seed = objective, seed
+        self._decoupled, self._schedule = decoupled, temperature
         _take_summed_gradients(optimizer)
 
-    def project(self, batch: Batch, *, index: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
+    def project(self, batch: Batch, *, index: tf.Tensor | int) -> list[tf.Tensor]:
         """Augments, embeds and projects one of this replica's micro-batches.
 
         The random numbers of an example's augmentations and dropout derive from the seed, the step and the place of the
@@ -77,17 +83,27 @@ class TrainingStep:
             index: Its number among this replica's micro-batches.
 
         Returns:
-            Two float32 `(micro_batch, projector_dim)`, for branch A and branch B.
+            The projections of the objective, float32 `(micro_batch, projector_dim)` each.
         """
         replicas, replica = self.strategy.num_replicas_in_sync, tf.distribute.get_replica_context()
-        step = tf.cast(self.optimizer.iterations.value, tf.int64)
-        shape = (self.batch_size, self.model.draws_per_example)
-        draws = tf.random.stateless_uniform(shape, seed=tf.stack([tf.cast(self.seed, tf.int64), step]))
+        width = self.model.draws_per_example
+        shape = (self.batch_size, len(self.objective.orders) * width)
+        draws = tf.random.stateless_uniform(shape, seed=tf.stack([tf.cast(self.seed, tf.int64), self._steps_done()]))
         first = (index * replicas + replica.replica_id_in_sync_group) * self.micro_batch
-        draws = tf.slice(draws, [first, 0], [self.micro_batch, self.model.draws_per_example])
+        draws = tf.slice(draws, [first, 0], [self.micro_batch, shape[1]])
         crops = (pcm.to_float(batch["a"]), pcm.to_float(batch["b"]))  # float32 (micro_batch, crop_samples) each
-        z_a, z_b = self.model(crops, training=True, draws=draws)
-        return tf.cast(z_a, tf.float32), tf.cast(z_b, tf.float32)
+        projections: list[tf.Tensor] = []
+        for number, (for_a, for_b) in enumerate(self.objective.orders):
+            of_order = draws[:, number * width : (number + 1) * width]
+            projections += self.model((crops[for_a], crops[for_b]), training=True, draws=of_order)
+        return [tf.cast(z, tf.float32) for z in projections]
+
+    def temperature(self) -> tf.Tensor | float:
+        """Returns tau of the next step."""
+        return self._schedule(self._steps_done())
+
+    def _steps_done(self) -> tf.Tensor:
+        return tf.cast(self.optimizer.iterations.value, tf.int64)
 
     def loss(self, projections: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Logs]:
         """Computes this replica's loss. The negatives are gathered from all replicas.
@@ -95,24 +111,25 @@ class TrainingStep:
         The gradient with respect to the projections is that of the sum of all replicas' losses.
 
         Args:
-            projections: This replica's, `(clips, projector_dim)` for branch A and branch B.
+            projections: This replica's, `(clips, projector_dim)` for each projection of the objective.
 
         Returns:
-            The mean loss of this replica's pairs, and the logs (`SIMILARITY_LOGS`) of the global batch.
+            The mean loss of this replica's pairs, and the logs (`SIMILARITY_LOGS`) of the global batch, which are those
+            of branch A's projections of one crop and branch B's of the other.
         """
-        z_a, z_b = projections
-        if self.strategy.num_replicas_in_sync == 1:
-            losses, logs = contrastive.nt_xent_with_logs(z_a, z_b, temperature=self.temperature)
-        else:
+        nt_xent = functools.partial(
+            contrastive.nt_xent_with_logs, temperature=self.temperature(), decoupled=self._decoupled
+        )
+        if self.strategy.num_replicas_in_sync > 1:
             replica = tf.distribute.get_replica_context()
-            losses, logs = contrastive.nt_xent_with_logs(
-                z_a,
-                z_b,
-                temperature=self.temperature,
+            nt_xent = functools.partial(
+                nt_xent,
                 gather=functools.partial(replica.all_gather, axis=1),
-                first=replica.replica_id_in_sync_group * len(z_a),
+                first=replica.replica_id_in_sync_group * len(projections[0]),
             )
-        return tf.reduce_mean(losses), logs
+        of_pairs = [nt_xent(projections[one], projections[other]) for one, other in self.objective.pairs]
+        losses, logs = zip(*of_pairs, strict=True)
+        return tf.reduce_mean(tf.stack(losses)), logs[0]
 
     def loss_share(self, loss: tf.Tensor) -> tf.Tensor:
         """Returns this replica's share of the global loss, which is to be differentiated."""

@@ -21,6 +21,7 @@ from components.trainer import (
     optimizers,
     step,
     strategies,
+    temperature,
     validation,
 )
 from components.trainer.checkpoints import Checkpoints
@@ -30,6 +31,7 @@ from components.trainer.model import build_model
 from components.trainer.summaries import TrainingLog
 from components.trainer.training_input import TrainingInput
 from models.dual import DualEncoder
+from models.objective import OBJECTIVES
 
 _MAX_VALIDATION_CLIPS = 512
 _VALIDATION_CHUNK = 64  # Clips that a replica embeds at a time in validation.
@@ -116,14 +118,20 @@ def _build_step(config: TrainerConfig, *, strategy: tf.distribute.Strategy) -> s
     keras.utils.set_random_seed(config.seed + 1)
     with strategy.scope():
         model = build_model(config.model, seed=config.seed, precision=config.precision)
-        optimizer = optimizers.make(config, variables=model.trainable_variables)
+        optimizer = optimizers.make(
+            config,
+            variables=model.trainable_variables,
+            factors=optimizers.learning_rate_factors(config, model=model),
+        )
     return step.TrainingStep(
         model,
         optimizer,
         strategy=strategy,
         batch_size=config.batch_size,
         micro_batch=config.micro_batch_size(replicas=strategy.num_replicas_in_sync),
-        temperature=config.temperature,
+        objective=OBJECTIVES[config.objective],
+        decoupled=config.decoupled,
+        temperature=temperature.make_schedule(config),
         seed=config.seed,
     )
 

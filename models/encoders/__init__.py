@@ -1,10 +1,10 @@
-"""Builds the encoders of the paper by name: 2-D networks for spectra, 1-D networks for the raw waveform."""
+"""Builds encoders by name: 2-D networks for spectra, 1-D networks for the raw waveform; MelBank is not the paper's."""
 
 import keras
 
 from models import catalog
 from models.dropout import number_layers
-from models.encoders import cnn, conv_stack, res1dnet, resnet
+from models.encoders import cnn, conv_stack, melbank, res1dnet, resnet
 from models.encoders.parts import MinimumLength
 
 # Name -> function from the input to the embedding.
@@ -13,6 +13,7 @@ _TRUNKS = {
     **dict.fromkeys(resnet.NETWORKS, resnet.trunk),
     **dict.fromkeys(res1dnet.BLOCKS, res1dnet.trunk),
     **dict.fromkeys(conv_stack.STRIDED_LAYERS, conv_stack.trunk),
+    melbank.NAME: melbank.trunk,
 }
 
 
@@ -25,16 +26,17 @@ def build(
     width: float = 1.0,
     dropout: float = 0.2,
 ) -> keras.Model:
-    """Builds one of the paper's encoders (section 2.1), without the two linear layers of a classifier.
+    """Builds an encoder, without the two linear layers of a classifier. All but MelBank are the paper's (section 2.1).
 
     Args:
         name: One of `models.catalog.ENCODERS`. CNN6 ... ResNet54 (PANNs) read `(batch, frames, n_mels)` float32
-            spectra. Res1dNet31, Res1dNet51 (PANNs) and Conv160 ... Conv2560 read `(batch, samples)` float32 waveforms.
+            spectra. Res1dNet31, Res1dNet51 (PANNs), Conv160 ... Conv2560 and MelBank read `(batch, samples)` float32
+            waveforms.
         n_mels: Bands of the spectra. The waveform networks ignore it.
         norm: `"batch"` or `"group:G"`. Batch normalization is synchronized across replicas. None for the default of
             the encoder's family:
 
-            * 2-D networks: `"batch"`.
+            * 2-D networks and MelBank: `"batch"`.
             * Res1dNets: group normalization with 32 groups times `width`, so that the channels per group stay the same.
               The paper finds group normalization important here, but does not give the number of groups.
             * Convolution stacks: `"group:1"`, as in wav2vec.

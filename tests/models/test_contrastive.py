@@ -30,25 +30,26 @@ def _cosines(z_a, z_b):
     return z @ z.T
 
 
-def _slow_losses(z_a, z_b, temperature=0.1):
-    """Computes eq. (1) anchor by anchor, in float64."""
+def _slow_losses(z_a, z_b, temperature=0.1, decoupled=False):
+    """Computes eq. (1) anchor by anchor, in float64. If decoupled, the positive is not in the denominator."""
     n = len(z_a)
     sim = _cosines(z_a, z_b) / temperature
     losses = []
     for i in range(2 * n):
         positive = sim[i, (i + n) % (2 * n)]
-        others = [sim[i, k] for k in range(2 * n) if k != i]
+        others = [sim[i, k] for k in range(2 * n) if k != i and not (decoupled and k == (i + n) % (2 * n))]
         losses.append(-positive + np.log(np.sum(np.exp(others))))
     return np.array(losses[:n]) + np.array(losses[n:])
 
 
-def _slow_gradient(z, weights, temperature, step=1e-6):
+def _slow_gradient(z, weights, temperature, decoupled=False, step=1e-6):
     """Computes the gradient of the weighted sum of the slow losses by central differences."""
     z, gradient = z.astype("float64"), np.zeros(z.shape)
     for index in np.ndindex(z.shape):
         change = np.zeros(z.shape)
         change[index] = step
-        difference = _slow_losses(*(z + change), temperature) - _slow_losses(*(z - change), temperature)
+        higher, lower = (_slow_losses(*changed, temperature, decoupled) for changed in (z + change, z - change))
+        difference = higher - lower
         gradient[index] = weights @ difference / (2 * step)
     return gradient
 
@@ -83,6 +84,31 @@ def test_gradient_of_a_weighted_sum_equals_the_slow_reference(pairs, dim, block,
         lambda *z: ops.sum(weights * contrastive.nt_xent(*z, temperature=0.3, block=block)), z
     )
     np.testing.assert_allclose(gradients, _slow_gradient(z, weights, 0.3), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.1, 1.0])
+@given(**{**BATCHES, "pairs": st.integers(2, 9)})
+def test_decoupled_equals_the_slow_reference(pairs, dim, block, seed, temperature):
+    z = _projections(pairs, dim, seed)
+    weights = np.random.default_rng(seed).normal(size=pairs).astype("float32")
+
+    def loss(*z):
+        return contrastive.nt_xent(*z, temperature=temperature, decoupled=True, block=block)
+
+    np.testing.assert_allclose(loss(*z), _slow_losses(*z, temperature, decoupled=True), rtol=1e-4, atol=1e-4)
+    _, gradients = value_and_gradients(lambda *z: ops.sum(weights * loss(*z)), z)
+    expected = _slow_gradient(z, weights, temperature, decoupled=True)
+    np.testing.assert_allclose(gradients, expected, rtol=2e-3, atol=2e-4 / temperature)
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.2])
+def test_the_temperature_may_be_a_tensor(temperature):
+    z = _projections(6, 4)
+    number, of_number = value_and_gradients(lambda *z: ops.sum(contrastive.nt_xent(*z, temperature=temperature)), z)
+    tensor = ops.convert_to_tensor(temperature)
+    value, of_tensor = value_and_gradients(lambda *z: ops.sum(contrastive.nt_xent(*z, temperature=tensor)), z)
+    np.testing.assert_allclose(value, number, rtol=1e-5)
+    assert relative_error(np.array(of_tensor), np.array(of_number)) < 1e-4
 
 
 @pytest.mark.parametrize("temperature", [0.01, 0.0299, 0.03, 0.05, 5.0])

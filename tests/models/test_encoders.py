@@ -9,7 +9,7 @@ from tests.models.gradients import double_precision, value_and_gradients
 from tests.models.plain import twin
 from tests.reference import fixture, relative_distance, relative_error, torch_weights
 
-# Numbers of parameters with 80 mel bands, counted by PyTorch on the published networks.
+# Numbers of parameters with 80 mel bands, counted by PyTorch on the published networks; MelBank's is not published.
 PARAMETERS = {
     "cnn6": 4_304_480,
     "cnn10": 4_686_304,
@@ -24,6 +24,7 @@ PARAMETERS = {
     "conv640": 7_353_344,
     "conv1280": 8_402_944,
     "conv2560": 9_452_544,
+    "melbank": 4_686_304 + 320 * 2 * 80,
 }
 NARROW = 1 / 32
 FAMILIES = ("cnn6", "cnn14", "resnet22", "resnet54", "res1dnet31", "conv640")

@@ -2,16 +2,19 @@ import keras
 import numpy as np
 import pytest
 
+from components.errors import UserError
 from components.trainer import TrainerConfig, optimizers
+from components.trainer.model import build_model
 from pipeline.configs import overrides
+from tests.components.trainer import training
 
 
-def _one_step(gradients, *, weights, **changes):
+def _one_step(gradients, *, weights, factors=None, **changes):
     """Takes one step, at a learning rate of 0.1 by default; returns the weights, the optimizer and its variables."""
     fields = {"learning_rate": 0.1, "final_learning_rate": 0.1, "steps": 10, **changes}
     config = overrides.replace(TrainerConfig(), fields)
     variables = [keras.Variable(np.array(value, "float32"), name=f"v{i}") for i, value in enumerate(weights)]
-    optimizer = optimizers.make(config, variables=variables)
+    optimizer = optimizers.make(config, variables=variables, factors=factors)
     optimizer.apply([keras.ops.convert_to_tensor(np.array(g, "float32")) for g in gradients], variables)
     return [variable.numpy() for variable in variables], optimizer, variables
 
@@ -95,3 +98,33 @@ def test_the_schedule_warms_up_and_then_decays_as_a_cosine():
     schedule = optimizers.make_schedule(overrides.replace(TrainerConfig(), fields))
     rates = [float(schedule(step)) for step in (0, 5, 10, 60, 110, 200)]
     assert rates == pytest.approx([0.0, 0.5, 1.0, 0.55, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lamb", "lars"])
+def test_factors_multiply_the_learning_rate_of_each_variable(optimizer):
+    gradients = [np.full((2, 2), 0.3), np.full(2, 0.2)]
+    plain, _, _ = _one_step(gradients, weights=[KERNEL, BIAS], optimizer=optimizer)
+    scaled, _, _ = _one_step(gradients, weights=[KERNEL, BIAS], optimizer=optimizer, factors=[3.0, 1.0])
+    np.testing.assert_allclose(scaled[0] - KERNEL, 3 * (plain[0] - KERNEL), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(scaled[1], plain[1], rtol=1e-6)
+
+
+def test_the_factors_are_those_of_the_branches():
+    config = training.config(branch_learning_rates=[0.5, 2.0])
+    model = build_model(config.model, seed=0)
+    factors = optimizers.learning_rate_factors(config, model=model)
+    of_encoders = [len(model.encoders[name].trainable_variables) for name in ("waveform", "log_mel")]
+    of_projector = len(model.projector.trainable_variables)
+    assert [factors.count(factor) for factor in (0.5, 2.0, 1.0)] == [*of_encoders, of_projector]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"branch_learning_rates": [1, 0]}, "both must be more than 0"),
+        ({"branch_learning_rates": [1, 2], "model.formats": "log_mel+log_mel"}, "share one encoder"),
+    ],
+)
+def test_factors_that_do_not_fit_are_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        overrides.replace(TrainerConfig(), fields)

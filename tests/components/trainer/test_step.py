@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer import input_pipeline, step
+from beam_jobs.audio import pcm
+from components.trainer import input_pipeline, step, temperature
+from models import contrastive
 from tests.components import stored_examples
 from tests.components.trainer import cluster, training
 
@@ -17,6 +19,7 @@ from tests.components.trainer import cluster, training
     ("way", "replicas"),
     [
         ("in whole batches", 2),
+        pytest.param("all pairs", 2, marks=pytest.mark.slow),
         pytest.param("in whole batches", 4, marks=pytest.mark.slow),
         pytest.param("in micro-batches", 2, marks=pytest.mark.slow),
         pytest.param("in micro-batches", 4, marks=pytest.mark.slow),
@@ -43,6 +46,32 @@ def test_replicas_train_as_one_device_on_the_same_global_batch(examples, one_dev
     assert training.checkpoints(setup, f"{output}.checkpoints").step == training.REPLICA_STEPS
     for restored, saved in zip(setup.model.get_weights(), replicated.weights, strict=True):
         np.testing.assert_array_equal(restored, saved)
+
+
+def test_the_objective_all_is_the_mean_of_four_losses(examples, one_device):
+    """The same projections come from the model called once for each order of the crops."""
+    settings = training.config(**training.ANY_ORDER, objective="all", temperature=0.3)
+    setup = training.set_up(settings, strategy=one_device)
+    options = input_pipeline.InputOptions(batch_size=16, crop_samples=setup.model.crop_samples, seed=0)
+    batch = next(iter(input_pipeline.training_batches(examples, options, with_ids=False)))
+    loss, _ = setup.loss(setup.project(batch, index=0))
+    crops = [pcm.to_float(batch[name]) for name in "ab"]
+    (a_in_a, b_in_b), (b_in_a, a_in_b) = (
+        setup.model(ordered, training=True) for ordered in (crops, [crops[1], crops[0]])
+    )
+    pairs = [(a_in_a, b_in_b), (b_in_a, a_in_b), (a_in_a, b_in_a), (a_in_b, b_in_b)]
+    expected = np.mean([contrastive.nt_xent(*pair, temperature=0.3) for pair in pairs])
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_initial_temperature_changes_linearly(examples, one_device):
+    settings = training.config(initial_temperature=0.5, temperature_steps=10, temperature=0.1)
+    schedule = temperature.make_schedule(settings)
+    values = [float(schedule(tf.constant(done, tf.int64))) for done in (0, 5, 10, 50)]
+    np.testing.assert_allclose(values, [0.5, 0.3, 0.1, 0.1], rtol=1e-6)
+    arguments = {"strategy": one_device, "steps": 1}
+    warm = training.train(settings, examples, **arguments)
+    assert warm.losses == training.train(training.config(temperature=0.5), examples, **arguments).losses
 
 
 @pytest.mark.slow

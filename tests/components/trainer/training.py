@@ -9,9 +9,10 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs.examples import read_info
-from components.trainer import TrainerConfig, compiled_loop, input_pipeline, optimizers, step, validation
+from components.trainer import TrainerConfig, compiled_loop, input_pipeline, optimizers, step, temperature, validation
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.model import build_model
+from models.objective import OBJECTIVES
 from pipeline.configs import overrides
 
 TINY_MODEL = {
@@ -45,6 +46,7 @@ STEPS = 20
 REPLICA_STEPS = 3
 REPLICA_CONFIGS = {
     "in whole batches": {"model__dropout": 0.5},
+    "all pairs": {"objective": "all", "decoupled": True},
     "in micro-batches": {"model__dropout": 0.5, "model__formats": "log_mel+log_mel", **IN_MICRO_BATCHES},
 }
 
@@ -78,7 +80,9 @@ def set_up(settings, *, strategy, optimizer=None):
     keras.utils.set_random_seed(1)
     with strategy.scope():
         model = build_model(settings.model, seed=settings.seed, precision=settings.precision)
-        optimizer = optimizer() if optimizer else optimizers.make(settings, variables=model.trainable_variables)
+        variables = model.trainable_variables
+        factors = optimizers.learning_rate_factors(settings, model=model)
+        optimizer = optimizer() if optimizer else optimizers.make(settings, variables=variables, factors=factors)
         optimizer.build(model.trainable_variables)
     return step.TrainingStep(
         model,
@@ -86,7 +90,9 @@ def set_up(settings, *, strategy, optimizer=None):
         strategy=strategy,
         batch_size=settings.batch_size,
         micro_batch=settings.micro_batch_size(replicas=strategy.num_replicas_in_sync),
-        temperature=settings.temperature,
+        objective=OBJECTIVES[settings.objective],
+        decoupled=settings.decoupled,
+        temperature=temperature.make_schedule(settings),
         seed=settings.seed,
     )
 

@@ -1,0 +1,47 @@
+"""MelBank: a learnable filter bank over the raw waveform, followed by CNN10. It is not in the paper.
+
+The strided convolutions of the paper's small waveform encoder hear 30 to 480 ms at a time, and a mean over time
+follows. CNN10 on log-mel spectra hears about a second. MelBank gives CNN10 the output of filters that are learned from
+the waveform (cf. LEAF, Zeghidour et al. 2021). They come in pairs, which start as a cosine and a sine under a Hann
+window, at frequencies that are evenly spaced on the mel scale. The log energy of a pair takes the place of a mel band.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from models import filters
+from models.encoders import cnn
+from models.layers import Conv1D
+from models.typing import Shape, Tensor
+
+NAME = "melbank"
+BANDS = 80
+TAPS = 320
+HOP = 160
+_LOW_HZ, _HIGH_HZ, _SAMPLE_RATE = 60.0, 7800.0, 16000  # Those of the log-mel spectrogram.
+_FLOOR = 1e-6  # Keeps the logarithm of silence finite, as in the front end.
+
+
+@keras.saving.register_keras_serializable("diptych")
+class MelWavelets(keras.initializers.Initializer):
+    """Initializes a kernel `(taps, 1, 2 * bands)` with cosines, then sines, of mel-spaced frequencies under a Hann."""
+
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Tensor:
+        taps, _, outputs = shape
+        time = np.arange(taps) - taps / 2
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(taps) / taps)
+        centers = filters.htk_centers(outputs // 2, low_hz=_LOW_HZ, high_hz=_HIGH_HZ)
+        angles = 2 * np.pi * np.outer(time, centers / _SAMPLE_RATE)
+        kernel = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * hann[:, None]
+        return ops.cast(kernel[:, None], dtype or "float32")
+
+
+def trunk(name: str, waveform: Tensor, *, norm: str, padding: str, width: float, dropout: float) -> Tensor:
+    """Maps `(batch, samples)` to `(batch, dim)`. `models.encoders.build` checks the arguments."""
+    del name  # There is one network.
+    x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
+    stem = Conv1D(2 * BANDS, TAPS, strides=HOP, padding="same", kernel_initializer=MelWavelets(), name="filters")
+    x = ops.cast(stem(x), "float32")  # (batch, frames, 2 * BANDS). The squares of quiet sounds need float32.
+    energy = ops.square(x[..., :BANDS]) + ops.square(x[..., BANDS:])  # (batch, frames, BANDS)
+    return cnn.trunk("cnn10", ops.log(energy + _FLOOR), norm=norm, padding=padding, width=width, dropout=dropout)
