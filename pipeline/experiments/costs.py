@@ -15,6 +15,7 @@ _FREE = frozenset(
         "branch_learning_rates",
         "checkpoint_every",
         "collapse_rank",
+        "decoupled",
         "eval_every",
         "final_learning_rate",
         "initial_temperature",
