@@ -11,7 +11,19 @@ from collections.abc import Mapping, Sequence
 from components import file_errors
 from components.errors import UserError
 from pipeline import tensorflow_settings, user_settings
-from pipeline.commands import classify, config, embed, evaluate, exit_status, import_panns, run, search, status, train
+from pipeline.commands import (
+    ablate,
+    classify,
+    config,
+    embed,
+    evaluate,
+    exit_status,
+    import_panns,
+    run,
+    search,
+    status,
+    train,
+)
 
 COMMANDS: Mapping[str, types.ModuleType] = {
     "run": run,
@@ -20,6 +32,7 @@ COMMANDS: Mapping[str, types.ModuleType] = {
     "status": status,
     "embed": embed,
     "evaluate": evaluate,
+    "ablate": ablate,
     "search": search,
     "classify": classify,
     "import-panns": import_panns,

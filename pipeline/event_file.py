@@ -34,6 +34,18 @@ def write_texts(folder: epath.Path, texts: Mapping[str, str]) -> None:
         path.unlink()
 
 
+def write_summaries(folder: epath.Path, summaries: Iterable[tuple[int, summary_pb2.Summary]]) -> None:
+    """Writes summaries, each with its step, as one event file in a folder that has none.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    events = [event_pb2.Event(summary=summary, step=step, wall_time=time.time()) for step, summary in summaries]
+    file = folder / f"events.out.tfevents.{time.time_ns()}"
+    file.write_bytes(_records([_version(wall_time=time.time()), *events]))
+
+
 def write_place(folder: epath.Path, place: int) -> None:
     """Writes at which place TensorBoard lists a folder of event files, counted from 1; the overview comes before.
 

@@ -35,6 +35,7 @@ def run(
     force: Sequence[str] = (),
     from_stage: str | None = None,
     until_stage: str | None = None,
+    is_part: bool = False,
     finish: Callable[[report.Report, Display], None] | None = None,
 ) -> int:
     """Runs a pipeline, prints the report and returns the exit status.
@@ -49,6 +50,7 @@ def run(
         force: Stages that run even if nothing changed.
         from_stage: This stage and all that depend on it run.
         until_stage: Only this stage and those it depends on run.
+        is_part: Whether another command runs it as one of many: how it ended is not shown.
         finish: Called with the report while the root is still locked. It shows the scores, which are left out before.
 
     Raises:
@@ -73,7 +75,8 @@ def run(
                 result = report.build(store, done, root=root)
                 storage.write_text(root.report, result.to_json())
                 if finish is None:
-                    report.show(result, display.console)
+                    if not is_part:
+                        report.show(result, display.console)
                 else:
                     report.show(dataclasses.replace(result, evaluation={}), display.console)
                     finish(result, display)
@@ -91,7 +94,8 @@ def run(
                 print(f"diptych: this is a bug in Diptych; the log is {log_file}", file=sys.stderr)
                 return exit_status.BUG
     except interrupts.Interrupted as interrupt:  # Also while the root is locked or released.
-        display.say(interrupt.message)
+        if not is_part:
+            display.say(interrupt.message)
         return interrupt.exit_status
     return exit_status.OK
 

@@ -6,6 +6,7 @@ execution makes its outputs visible. Whatever stops a run before that (an error,
 half-written is published, and the next run continues from the stage's work folder.
 """
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,12 @@ from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 from pipeline.runner import altered_inputs, decide, interrupts
 from pipeline.runner.graph import Node
+
+CPU_S = "cpu_s"
+"""Name among the figures of an execution of the processor time that it took, in seconds over all cores.
+
+Of a stage that continued an earlier execution, it is that of the last one.
+"""
 
 MAX_ERROR_LENGTH = 200
 """Number of characters of an unexpected error that the summary of an execution keeps."""
@@ -68,12 +75,13 @@ class StageRunner:
             Exception: The stage has a bug.
         """
         self._display.say(f"{node.name}: runs, {execution.why}")
-        started = time.monotonic()
+        started, cpu_s = time.monotonic(), _cpu_s()
         try:
             with file_errors.as_user_errors(place=os.fspath(self._root.path)):
                 self._store.put(execution, run=run, inputs=inputs)
                 on_start()
                 result = self._execute(node, execution, run=run, inputs=inputs)
+                result = dataclasses.replace(result, figures={**result.figures, CPU_S: round(_cpu_s() - cpu_s, 3)})
                 self._publish(node, execution, result, run=run, started=started)
         except BaseException as error:
             if execution.state != State.COMPLETE and execution.id is not None:
@@ -199,6 +207,12 @@ def _is_left_over(history: Sequence[Execution], execution: Execution, *, compone
 
 def _other_folders_beside(folder: epath.Path) -> list[epath.Path]:
     return [path for path in folder.parent.iterdir() if path != folder and path.is_dir()]
+
+
+def _cpu_s() -> float:
+    """Returns the processor time of this process and of its children that have ended, in seconds."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,0 +1,41 @@
+"""Figure 4: the size of the batch."""
+
+from typing import TYPE_CHECKING
+
+from pipeline.experiments.experiment import Cell, Experiment, Layout, Place
+
+if TYPE_CHECKING:
+    from pipeline.configs.config import PipelineConfig
+
+# Batches of up to a preset's size are embedded at once, and larger ones part by part. The first two lists fit the 576
+# training clips of the generated corpus, and the 1,898 of ESC-50.
+_UP_TO_32 = (16, 32, 128, 512)
+_UP_TO_128 = (32, 128, 512, 1792)
+_LARGER = (256, 1024, 4096, 16_384, 32_768)
+
+
+def _sizes(batch_size: int) -> tuple[int, ...]:
+    if batch_size <= _UP_TO_32[1]:
+        return _UP_TO_32
+    return _UP_TO_128 if batch_size <= _UP_TO_128[1] else _LARGER
+
+
+def _layout(config: "PipelineConfig") -> Layout:
+    at_once = config.trainer.micro_batch or config.trainer.batch_size
+    cells, places = [], []
+    for size in _sizes(config.trainer.batch_size):
+        micro_batch = at_once if size > at_once else None
+        fields = {"trainer.batch_size": size, "trainer.micro_batch": micro_batch}
+        cells.append(Cell(name=f"batch-{size}", fields=fields))
+        places.append(Place(block="Batch size", row="score", column=f"{size:,}", cell=cells[-1].name))
+    return Layout(cells=cells, places=places)
+
+
+EXPERIMENT = Experiment(
+    name="figure4",
+    title="batch size",
+    layout=_layout,
+    note="The figure is a plot without numbers; the paper finds that very large batches are better. Batches above the "
+    "preset's are embedded part by part (gradient caching), with batch norm over each part. The learning rate is the "
+    "same for all.",
+)

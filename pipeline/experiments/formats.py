@@ -1,0 +1,25 @@
+"""Cells that train on one format or on two."""
+
+from typing import TYPE_CHECKING
+
+from pipeline.experiments.experiment import Cell
+
+if TYPE_CHECKING:
+    from pipeline.configs.config import PipelineConfig
+
+
+def cell(config: "PipelineConfig", *formats: str) -> Cell:
+    """Returns the cell that trains on one format, with one encoder for both branches, or on two.
+
+    Each branch is augmented as the config augments the waveform (branch A) or the spectrum (branch B).
+    """
+    model = config.trainer.model
+    by_kind = {True: model.augment_a.model_dump(), False: model.augment_b.model_dump()}
+    pair = (formats[0], formats[-1])
+    fields: dict[str, object] = {"trainer.model.formats": "+".join(pair)}
+    for branch, format_name, present in zip("ab", pair, by_kind.values(), strict=True):
+        wanted = by_kind[format_name == "waveform"]
+        fields |= {
+            f"trainer.model.augment_{branch}.{name}": value for name, value in wanted.items() if value != present[name]
+        }
+    return Cell(name="+".join(formats), fields=fields)

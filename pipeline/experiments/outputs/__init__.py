@@ -1,0 +1,1 @@
+"""What an experiment leaves: tables for people and programs, a plot, and runs to compare in TensorBoard."""

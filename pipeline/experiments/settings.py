@@ -1,0 +1,63 @@
+"""The config of each training of an experiment."""
+
+from collections.abc import Collection, Sequence
+
+from components.errors import UserError
+from pipeline.configs import overrides
+from pipeline.configs.config import PipelineConfig
+from pipeline.experiments.experiment import Cell
+
+_VALIDATIONS = 4
+"""A training that is too short for the intervals of its preset is validated so many times."""
+
+_POINTS = 20
+"""The same for points in TensorBoard."""
+
+_FLAGS = {"trainer.steps": "--budget", "trainer.seed": "--seeds"}
+"""Fields that a flag sets -> that flag."""
+
+
+def fields_of(assignments: Sequence[str]) -> list[str]:
+    """Returns the dotted names that overrides such as "trainer.batch_size=64" set."""
+    return [assignment.partition("=")[0].strip() for assignment in assignments]
+
+
+def check_overrides(assignments: Sequence[str], *, cells: Sequence[Cell], experiment: str) -> None:
+    """Checks that overrides change what is compared.
+
+    Raises:
+        UserError: A flag or every cell sets the field.
+    """
+    for field in fields_of(assignments):
+        if field in _FLAGS:
+            raise UserError(f"{field} follows from {_FLAGS[field]} here: give that in place of the override.")
+        if all(field in cell.fields or field in cell.shares for cell in cells):
+            raise UserError(f"{field} is what {experiment} varies: leave it out, or choose cells with --only.")
+
+
+def of_training(
+    base: PipelineConfig, cell: Cell, *, seed: int, steps: int, overridden: Collection[str] = ()
+) -> PipelineConfig:
+    """Returns the config of one training.
+
+    Args:
+        base: The config of the preset with the user's overrides.
+        cell: The cell.
+        seed: Seed of the training.
+        steps: Number of its steps.
+        overridden: Dotted names of the fields that the user set. They stay, whatever the number of steps.
+
+    Raises:
+        UserError: A value of the cell does not fit the config.
+    """
+    changes = {
+        **cell.fields,
+        **{field: max(1, round(share * steps)) for field, share in cell.shares.items()},
+        "trainer.seed": seed,
+        "trainer.steps": steps,
+    }
+    for name, times in (("eval_every", _VALIDATIONS), ("checkpoint_every", _VALIDATIONS), ("log_every", _POINTS)):
+        field = f"trainer.{name}"
+        if field not in overridden and field not in changes:
+            changes[field] = min(getattr(base.trainer, name), max(1, steps // times))
+    return overrides.replace(base, changes)

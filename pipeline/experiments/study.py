@@ -1,0 +1,183 @@
+"""Runs the cells of an experiment, one training after the other, and keeps its results up to date."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Sequence
+
+from etils import epath
+
+from components.errors import UserError
+from components.text import plural
+from pipeline import dag, paths
+from pipeline.configs import resolve
+from pipeline.console.progress import Display
+from pipeline.experiments import budget as budgets
+from pipeline.experiments import experiment as experiments
+from pipeline.experiments import settings
+from pipeline.experiments.experiment import Cell, Experiment
+from pipeline.experiments.outputs import write
+from pipeline.experiments.processes import ProcessError
+from pipeline.experiments.results import CellResult, Results, SeedResult
+from pipeline.experiments.workplace import Workplace
+from pipeline.root import Root
+
+OWN_ROOTS = "cells"
+"""Folder below the root for the roots of single cells, in which the commands of `--print` run."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asks for.
+
+    Attributes:
+        experiment: The experiment.
+        preset: Name of the preset.
+        data: Audio in place of a generated corpus, or None.
+        root: The root as typed.
+        seeds: Number of trainings of a cell, with the seeds 0, 1 and so on.
+        budget: The value of `--budget`, or None for the preset's.
+        only: See `experiment.select`.
+        assignments: Overrides for all cells.
+    """
+
+    experiment: Experiment
+    preset: str
+    data: str | None
+    root: str
+    seeds: int
+    budget: str | None
+    only: Sequence[str]
+    assignments: Sequence[str]
+
+
+class Study:
+    """An experiment with its settings.
+
+    Args:
+        request: What the user asks for.
+
+    Raises:
+        UserError: It does not fit together.
+    """
+
+    def __init__(self, request: Request):
+        if request.seeds < 1:
+            raise UserError(f"--seeds {request.seeds}: give at least 1.")
+        self.request = request
+        self.base = resolve.resolve(request.preset, data=request.data, assignments=request.assignments)
+        self.budget = (
+            budgets.default(request.preset, self.base) if request.budget is None else budgets.parse(request.budget)
+        )
+        self.layout = request.experiment.layout(self.base)
+        self.selected = experiments.select(self.layout.cells, request.only, experiment=request.experiment.name)
+        settings.check_overrides(request.assignments, cells=self.selected, experiment=request.experiment.name)
+        for cell in self.selected:
+            dag.create_pipeline(settings.of_training(self.base, cell, seed=0, steps=1))
+        self.root = Root(epath.Path(paths.absolute(request.root)))
+        if not self.root.is_local:
+            raise UserError(f"--root {request.root}: the metadata of the cells are a file: give a local folder.")
+        self._workplaces: dict[str, Workplace] = {}
+        self._runs: dict[str, dict[int, SeedResult]] = {cell.name: {} for cell in self.layout.cells}
+
+    @property
+    def folder(self) -> epath.Path:
+        """Where the results are written."""
+        return self.root.path / "experiments" / self.request.experiment.name
+
+    def own_root(self, cell: Cell) -> epath.Path:
+        """Returns the root in which a cell runs if it is run by itself, as `--print` shows."""
+        return self.root.path / OWN_ROOTS / cell.name
+
+    def run(self, display: Display) -> Results:
+        """Runs the trainings that have not finished. Call it inside `interrupts.as_exceptions()`.
+
+        A training that fails is recorded, and the others go on.
+
+        Raises:
+            UserError: No training can run, e.g. because another command is using the root.
+            Interrupted: A signal stopped it.
+        """
+        with self._workplace(self.root.path).lock():
+            self._look()
+            total, number = self.request.seeds * len(self.selected), 0
+            known = sum(run.evaluated is not None for cell in self.selected for run in self._runs[cell.name].values())
+            display.say(f"{self.request.experiment.heading}: {total} trainings, {known} of which have finished before")
+            for seed in range(self.request.seeds):
+                for cell in self.selected:
+                    number += 1
+                    if self._runs[cell.name][seed].evaluated is None:
+                        self._runs[cell.name][seed] = self._run(cell, seed, of=f"{number} of {total}", display=display)
+                        write.write_tables(self.results(), self.folder)
+            results = self.results()
+            write.write_all(results, self.folder)
+        return results
+
+    def results(self) -> Results:
+        """Returns what has been found or run so far."""
+        cells = {}
+        for cell in self.layout.cells:
+            trainer = settings.of_training(self.base, cell, seed=0, steps=1).trainer
+            runs = [self._runs[cell.name].get(seed, SeedResult(seed=seed)) for seed in range(self.request.seeds)]
+            cells[cell.name] = CellResult(cell=cell, batch_size=trainer.batch_size, runs=runs)
+        request = self.request
+        return Results(
+            experiment=request.experiment,
+            layout=self.layout,
+            cells=cells,
+            settings={
+                "preset": request.preset,
+                "data": self.base.audio_example_gen.source or "generated corpus",
+                "budget": self.budget.text,
+                "seeds": request.seeds,
+                "overrides": list(request.assignments),
+            },
+            clips=max((workplace.clips for workplace in self._workplaces.values()), default=0),
+        )
+
+    def _look(self) -> None:
+        """Finds the trainings that have finished, of all cells, also of those that `--only` leaves out."""
+        for cell in self.layout.cells:
+            workplace = self._workplace_of(cell)
+            steps = workplace.steps(cell) if workplace.look() else None
+            for seed in range(self.request.seeds):
+                evaluated = None
+                with contextlib.suppress(UserError):  # A cell that cannot run says so when it is to run.
+                    evaluated = None if steps is None else workplace.find(cell, seed=seed, steps=steps)
+                self._runs[cell.name][seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
+
+    def _run(self, cell: Cell, seed: int, *, of: str, display: Display) -> SeedResult:
+        workplace = self._workplace_of(cell)
+        steps = None
+        try:
+            with contextlib.nullcontext() if workplace.root == self.root else workplace.lock():
+                workplace.prepare(display)
+                steps = workplace.steps(cell, display=display)
+                display.say(f"{self.request.experiment.name}, {of}: {cell.name}, seed {seed}, {plural(steps, 'step')}")
+                evaluated = workplace.run(cell, seed=seed, steps=steps, display=display)
+        except (UserError, ProcessError) as error:
+            if not self._can_go_on(workplace):
+                raise UserError(str(error)) from error
+            display.say(f"{cell.name}, seed {seed} failed: {error}")
+            return SeedResult(seed=seed, steps=steps, error=str(error))
+        return SeedResult(seed=seed, steps=steps, evaluated=evaluated)
+
+    def _can_go_on(self, workplace: Workplace) -> bool:
+        """Returns whether a failure is that of a cell. Without examples, all others would fail like it."""
+        return workplace.root != self.root or workplace.look()
+
+    def _workplace_of(self, cell: Cell) -> Workplace:
+        own = self.own_root(cell)
+        return self._workplace(own if (own / "metadata.sqlite").exists() else self.root.path)
+
+    def _workplace(self, folder: epath.Path) -> Workplace:
+        name = os.fspath(folder)
+        if name not in self._workplaces:
+            self._workplaces[name] = Workplace(
+                Root(folder),
+                base=self.base,
+                overridden=settings.fields_of(self.request.assignments),
+                preset=self.request.preset,
+                budget=self.budget,
+            )
+        return self._workplaces[name]

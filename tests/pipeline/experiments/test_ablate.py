@@ -1,0 +1,125 @@
+"""A real experiment of two cells and two seeds: killed in the middle, resumed, and put together from two roots."""
+
+import contextlib
+import json
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests import processes
+from tests.pipeline import tiny_run
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = pathlib.Path(__file__).parents[3]
+CELLS = ("reference", "no-mixing")
+TINY = (
+    "trainer.batch_size=8",
+    "trainer.model.width=0.03125",
+    "trainer.model.crop_seconds=0.5",
+    "evaluator.mlp_epochs=1",
+)
+
+
+def words(clips, root, *, budget):
+    command = ["ablate", "recipe", "--preset", "tiny", "--data", str(clips), "--root", str(root), "--seeds", "2"]
+    return [*command, "--budget", budget, "--only", *CELLS, *TINY, "evaluator.mlp_epochs=1"]
+
+
+@contextlib.contextmanager
+def started(arguments, log):
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    with open(log, "w") as file:
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def run(arguments, log):
+    with started(arguments, log) as process:
+        return process.wait(), log.read_text()
+
+
+def trained(text):
+    """Returns what was trained: cell and seed."""
+    return re.findall(r"^recipe, \d of \d: (\S+), seed (\d), ([\d,]+) steps?$", text, re.MULTILINE)
+
+
+def cells_of(root):
+    content = json.loads((root / "experiments" / "recipe" / "results.json").read_text())
+    return {cell["name"]: cell for cell in content["cells"]}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    tiny_run.write_clips(folder)
+    return folder
+
+
+def test_a_command_that_was_killed_continues_and_repeats_nothing(clips, tmp_path):
+    root, log = tmp_path / "root", tmp_path / "log"
+    arguments = words(clips, root, budget="cpu-minutes=0.01")
+    with started(arguments, log) as first:
+
+        def trains_the_third():
+            assert first.poll() is None, log.read_text()
+            return "Trainer: runs" in log.read_text().partition("recipe, 3 of 4")[2]
+
+        processes.wait_until(trains_the_third, seconds=1500)
+        first.send_signal(signal.SIGKILL)
+    before = trained(log.read_text())
+    assert [one[:2] for one in before] == [("reference", "0"), ("no-mixing", "0"), ("reference", "1")]
+
+    status, text = run(arguments, log)
+    assert status == 0, text
+    after = trained(text)
+    assert [one[:2] for one in after] == [("reference", "1"), ("no-mixing", "1")]
+    assert "measuring" not in text
+    assert {steps for _, _, steps in before} >= {after[0][2]}  # The costs were kept.
+    assert "AudioExampleGen: runs" not in text
+
+    cells = cells_of(root)
+    for name in CELLS:
+        cell = cells[name]
+        assert [run["state"] for run in cell["runs"]] == ["finished"] * 2
+        assert [run["training"]["steps"] for run in cell["runs"]] == [cell["steps"]] * 2
+        assert cell["cpu_minutes"] > 0
+        assert set(cell["scores"]) == {"waveform", "log_mel", "both"}
+        assert cell["scores"]["both"]["trained"]["count"] == cell["scores"]["both"]["untrained"]["count"] == 2
+    assert cells["no-mixing"]["against_reference"]["count"] == 2
+    assert cells["conv1280"]["runs"][0]["state"] == "missing"
+    assert (root / "experiments" / "recipe" / "plot.png").stat().st_size > 5000
+
+    status, text = run(arguments, log)
+    assert (status, trained(text)) == (0, [])
+    assert cells_of(root) == cells
+
+
+def test_a_cell_that_fails_is_said_and_the_others_go_on(clips, tmp_path):
+    """The printed command runs one cell in a root of its own, and the whole command finds it there."""
+    root, log = tmp_path / "root", tmp_path / "log"
+    arguments = [*words(clips, root, budget="steps=2"), "--seeds", "1"]
+    status, printed = run([*arguments, "--print"], log)
+    assert status == 0
+    status, text = run(shlex.split(printed.splitlines()[0])[1:], log)
+    assert (status, [one[:2] for one in trained(text)]) == (0, [("reference", "0")])
+
+    # Crops of a hundredth of a second are too short for Conv2560 alone.
+    arguments = ["conv2560" if word == "no-mixing" else word for word in arguments]
+    arguments = [word for word in arguments if not word.startswith("trainer.model.crop_seconds")]
+    status, text = run([*arguments, "trainer.model.crop_seconds=0.2"], log)
+    assert status == 2
+    assert "conv2560, seed 0 failed: trainer.model: a crop of 0.2 s is too short for conv2560 on waveform" in text
+    assert [one[0] for one in trained(text)] == ["reference", "conv2560"]
+    cells = cells_of(root)
+    assert (cells["reference"]["runs"][0]["state"], cells["conv2560"]["runs"][0]["state"]) == ("finished", "failed")
+    assert not (root / "metadata.sqlite").exists() or not (root / "artifacts" / "Trainer").exists()

@@ -1,0 +1,166 @@
+"""The cells of every experiment at every scale, the budgets, and the commands that `--print` shows."""
+
+import math
+import re
+import shlex
+
+import pytest
+
+from components.errors import UserError
+from models import catalog as encoders
+from pipeline import cli, dag
+from pipeline.configs import overrides, presets
+from pipeline.experiments import budget, catalog, experiment, settings
+from pipeline.experiments.budget import Budget
+from pipeline.experiments.experiment import Cell
+from pipeline.runner import selection
+
+EVERYWHERE = [(name, preset) for name in catalog.EXPERIMENTS for preset in presets.PRESETS]
+
+
+def base(preset):
+    return overrides.replace(presets.config(preset), {"synthetic_audio_gen": {}})
+
+
+@pytest.mark.parametrize(("name", "preset"), EVERYWHERE)
+def test_every_cell_is_a_run_that_its_stages_accept(name, preset):
+    config = base(preset)
+    layout = catalog.find(name).layout(config)
+    seen = {}
+    for cell in layout.cells:
+        training = settings.of_training(config, cell, seed=1, steps=60)
+        pipeline = dag.create_pipeline(training)
+        selection.check_components(pipeline, selection.select(pipeline, force=(), from_stage=None, until_stage=None))
+        same = seen.setdefault(training.trainer.model_dump_json() if name == "figure2" else cell.name, cell.name)
+        assert same == cell.name
+        assert re.fullmatch(r"[\w+.-]+", cell.name)
+    assert {place.cell for place in layout.places} - {""} == {cell.name for cell in layout.cells}
+    assert len({(place.block, place.row, place.column) for place in layout.places}) == len(layout.places)
+    reference = catalog.find(name).reference
+    assert not reference or reference in {cell.name for cell in layout.cells}
+    for place in layout.places:
+        assert place.paper is None or 0 < place.paper < 1
+
+
+def test_a_format_is_augmented_as_the_preset_augments_its_kind():
+    config = overrides.replace(base("tiny"), {"trainer.model.augment_a.time_mask_seconds": 0.2})
+    cells = {cell.name: cell for cell in catalog.find("figure2").layout(config).cells}
+    assert set(cells) >= {"waveform", "mfcc", "spectrogram+mfcc", "waveform+log_mel"}
+    model = settings.of_training(config, cells["waveform"], seed=0, steps=9).trainer.model
+    assert model.format_names == ("waveform", "waveform")
+    assert model.augment_a == model.augment_b == config.trainer.model.augment_a
+    model = settings.of_training(config, cells["log_mel+mfcc"], seed=0, steps=9).trainer.model
+    assert model.format_names == ("log_mel", "mfcc")
+    assert model.augment_a == model.augment_b == config.trainer.model.augment_b
+
+
+def test_table_2_has_the_encoders_of_the_paper():
+    layout = catalog.find("table2").layout(base("base"))
+    used = {value for cell in layout.cells for value in cell.fields.values()}
+    assert used == set(encoders.ENCODERS) - {"melbank"}
+    assert len(layout.cells) == 18
+
+
+@pytest.mark.parametrize("preset", ["quickstart", "tiny", "final"])
+def test_large_batches_are_embedded_part_by_part(preset):
+    config = base(preset)
+    sizes = []
+    for cell in catalog.find("figure4").layout(config).cells:
+        trainer = settings.of_training(config, cell, seed=0, steps=9).trainer
+        parts = trainer.micro_batch or trainer.batch_size
+        assert trainer.batch_size % parts == 0
+        assert parts % trainer.model.mixing_group == 0 or parts == trainer.batch_size
+        sizes.append(trainer.batch_size)
+    assert sizes == sorted(set(sizes))
+    assert len(sizes) >= 4
+
+
+def test_short_trainings_are_validated_a_few_times_and_long_ones_as_the_preset_says():
+    config, cell = base("tiny"), Cell(name="half", fields={}, shares={"trainer.warmup_steps": 0.5})
+    short = settings.of_training(config, cell, seed=2, steps=60).trainer
+    assert (short.steps, short.seed, short.warmup_steps) == (60, 2, 30)
+    assert (short.eval_every, short.checkpoint_every, short.log_every) == (15, 15, 3)
+    long = settings.of_training(config, cell, seed=2, steps=4000).trainer
+    assert (long.eval_every, long.checkpoint_every, long.log_every) == (50, 100, 10)
+    kept = settings.of_training(config, cell, seed=2, steps=60, overridden=["trainer.eval_every"]).trainer
+    assert kept.eval_every == 50
+    assert settings.of_training(config, cell, seed=2, steps=1).trainer.eval_every == 1
+
+
+def test_only_takes_names_and_patterns():
+    cells = catalog.find("table1").layout(base("tiny")).cells
+    chosen = experiment.select(cells, ["temperature-0.1", "latent-*"], experiment="table1")
+    assert [cell.name for cell in chosen][:2] == ["temperature-0.1", "latent-128"]
+    assert len(experiment.select(cells, [], experiment="table1")) == len(cells) == 27
+    with pytest.raises(UserError, match=r"--only temperature-0\.2: table1 has no such cell; did you mean temperature"):
+        experiment.select(cells, ["temperature-0.2"], experiment="table1")
+
+
+@pytest.mark.parametrize("text", ["cpu-minutes=15", "steps=60", "passes=0.5", "cpu-minutes=0.25"])
+def test_a_budget_reads_back(text):
+    assert budget.parse(text).text == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "15", "steps", "steps=", "steps=x", "steps=0", "steps=1.5", "passes=-1", "passes=inf", "hours=1", "=3"]
+)
+def test_a_wrong_budget_is_refused(text):
+    with pytest.raises(UserError, match=r"^--budget .*"):
+        budget.parse(text)
+
+
+def test_what_a_budget_buys():
+    def steps(kind, amount):
+        return Budget(kind=kind, amount=amount).steps(cpu_s_per_step=2.5, clips=1898, batch_size=128)
+
+    assert steps("steps", 60) == 60
+    assert steps("passes", 3) == 3 * (1898 // 128)
+    assert steps("cpu-minutes", 15) == math.floor(15 * 60 / 2.5)
+    assert steps("passes", 0.001) == steps("cpu-minutes", 0.001) == 1
+
+
+@pytest.mark.parametrize(("name", "preset"), [("figure2", "quickstart"), ("table1", "tiny"), ("recipe", "small")])
+def test_printed_commands_ask_for_one_cell_each(capsys, tmp_path, name, preset):
+    root = tmp_path / "a root's"
+    words = ["--preset", preset, "--data", str(tmp_path), "--root", str(root), "--seeds", "2", "--print"]
+    assert cli.main(["ablate", name, *words, "trainer.learning_rate=0.001", "embedder.baselines=[]"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    cells = [cell.name for cell in catalog.find(name).layout(presets.config(preset)).cells]
+    assert len(lines) == len(cells)
+    for line, cell in zip(lines, cells, strict=True):
+        program, *arguments = shlex.split(line)
+        parsed = cli._parse(arguments)
+        assert (program, parsed.command, parsed.experiment) == ("diptych", "ablate", name)
+        assert cli.main([*arguments, "--print"]) == 0  # It is a command that is accepted.
+        again = shlex.split(capsys.readouterr().out)
+        assert again[again.index("--only") + 1] == cell
+        assert (parsed.root, parsed.seeds) == (str(root / "cells" / cell), 2)
+        assert parsed.budget == budget.default(preset, presets.config(preset)).text
+    assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["figure9"], "figure9: there is no such experiment; did you mean figure"),
+        (["table1", "--only", "crop-7"], "--only crop-7: table1 has no such cell; did you mean crop-"),
+        (["table1", "--only", "trainer.batch_size=9"], "--only names no cell"),
+        (["table1", "--budget", "minutes=3"], "--budget minutes=3 is not a budget: give cpu-minutes=N"),
+        (["table1", "--seeds", "0"], "--seeds 0: give at least 1"),
+        (["table1", "trainer.steps=3"], "trainer.steps follows from --budget here"),
+        (["table1", "trainer.seed=3"], "trainer.seed follows from --seeds here"),
+        (["figure4", "trainer.batch_size=64"], "trainer.batch_size is what figure4 varies"),
+        (["recipe", "trainer.nothing=1"], "trainer.nothing: there is no such field"),
+        (["recipe", "--root", "gs://bucket/root"], "--root gs://bucket/root: the metadata of the cells are a file"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_sentence(capsys, words, message):
+    assert cli.main(["ablate", *words, "--preset", "quickstart"]) == 2
+    text = capsys.readouterr().err
+    assert text.startswith(f"diptych: {message}")
+    assert text.count("\n") == 1
+
+
+def test_audio_is_needed_where_the_preset_generates_none(capsys):
+    assert cli.main(["ablate", "table4", "--preset", "tiny"]) == 2
+    assert "give its folder with --data PATH" in capsys.readouterr().err

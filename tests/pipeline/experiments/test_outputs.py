@@ -1,0 +1,138 @@
+"""Tables, plot and TensorBoard of results that are made up."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from etils import epath
+from matplotlib import image
+from rich.console import Console
+from scipy import stats
+from tensorboard.backend.event_processing import event_file_loader
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from pipeline.experiments import catalog, intervals
+from pipeline.experiments.outputs import tables, terminal, write
+from tests.pipeline.experiments import made_up
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.6], [0.1, 0.4, 0.35, 0.2, 0.9], [0.25] * 3])
+def test_intervals_are_those_of_scipy(values):
+    summary = intervals.summarize(values)
+    assert (summary.mean, summary.sd, summary.count) == (
+        pytest.approx(np.mean(values)),
+        pytest.approx(np.std(values, ddof=1)),
+        len(values),
+    )
+    low, high = summary.mean, summary.mean
+    if summary.sd:
+        low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+    assert (summary.low, summary.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_one_score_has_no_interval():
+    assert intervals.summarize([]) is None
+    summary = intervals.summarize([0.4])
+    assert (summary.mean, summary.sd, summary.low, summary.high) == (0.4, None, None, None)
+
+
+@pytest.mark.parametrize("name", catalog.EXPERIMENTS)
+def test_every_experiment_writes_its_files(tmp_path, name):
+    results = made_up.results(name)
+    write.write_all(results, epath.Path(tmp_path))
+    written = {file.name for file in tmp_path.iterdir()}
+    assert written == {"table.md", "table.csv", "results.json", "plot.png", "tensorboard"}
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert [cell["name"] for cell in content["cells"]] == list(results.cells)
+    assert content["cells"][0]["runs"][2]["scores"]["both"] == pytest.approx(0.52)
+    assert content["metric"] == "accuracy"
+    picture = image.imread(tmp_path / "plot.png")
+    assert picture.shape[0] > 200
+    assert picture[..., :3].std() > 0.02
+    page = (tmp_path / "table.md").read_text()
+    for place in results.layout.places:
+        if place.paper is not None:
+            assert f"{place.paper:.3f}" in page
+    for line in page.splitlines():  # All rows of a table have the cells of its header.
+        if line.startswith("| ---"):
+            columns = line.count("|")
+        elif line.startswith("|"):
+            assert line.count("|") >= 3
+    assert columns
+
+
+def test_table_2_stands_as_in_the_paper():
+    page = tables.markdown(made_up.results("table2"))
+    assert "|  | conv160 | conv320 | conv640 | conv1280 | conv2560 |" in page
+    assert "| cnn6 | 0.510 ± 0.010 | 0.520 ± 0.010 |" in page
+    assert "| cnn10, paper | 0.303 | 0.313 | 0.320 | 0.320 | 0.322 |" in page
+
+
+def test_table_4_scores_one_training_by_each_encoder_beside_other_methods():
+    page = tables.markdown(made_up.results("table4", seeds=1))
+    assert "| MMV: log-mel, video, text → log-mel |  |  |  | 0.889 |" in page
+    assert "| Ours: waveform+log_mel → waveform+log_mel | 0.520 |  | 0.200 | 0.905 |" in page
+    rows = rows_of(tables.comma_separated(made_up.results("table4")))
+    alone = [row for row in rows if row["cell"] == "waveform"]
+    assert [row["features"] for row in alone] == ["waveform"]
+    assert alone[0]["paper"] == "0.849"
+    assert [row["features"] for row in rows if row["cell"] == "waveform+log_mel"] == ["waveform", "log_mel", "both"]
+
+
+def test_differences_are_paired_and_against_the_reference():
+    results = made_up.results("recipe")
+    row = next(row for row in rows_of(tables.comma_separated(results)) if row["cell"] == "conv1280")
+    whole = [row for row in rows_of(tables.comma_separated(results)) if row["features"] == "both"]
+    assert row["difference"] == ""  # Only all features together are compared.
+    assert [float(row["difference"] or 0) for row in whole][:3] == pytest.approx([0.0, 0.01, 0.02])
+    # The scores of the seeds differ by 0.01 each, and all cells by the same: the pairs have no spread.
+    assert float(whole[1]["difference_low"]) == pytest.approx(float(whole[1]["difference_high"]))
+    assert float(whole[1]["sd"]) == pytest.approx(0.01)
+
+
+def test_cells_that_failed_or_have_not_run_are_said(tmp_path):
+    results = made_up.results("figure2", failed="mfcc", missing="log_mel")
+    write.write_tables(results, epath.Path(tmp_path))
+    page = (tmp_path / "table.md").read_text()
+    assert "* mfcc, seed 0: it does not fit: make it smaller." in page
+    states = {
+        cell["name"]: cell["runs"][0]["state"] for cell in json.loads((tmp_path / "results.json").read_text())["cells"]
+    }
+    assert (states["mfcc"], states["log_mel"], states["waveform"]) == ("failed", "missing", "finished")
+
+
+@pytest.mark.parametrize(("width", "interval"), [(80, ""), (140, "0.485 to 0.535")])
+def test_the_terminal_shows_what_has_run(width, interval):
+    console = Console(file=io.StringIO(), width=width)
+    terminal.show(made_up.results("recipe", failed="conv1280", missing="conv2560"), console)
+    shown = console.file.getvalue()
+    assert "failed: conv1280, seed 2: it does not fit" in shown
+    assert "reference" in shown
+    assert "0.510 ± 0.010" in shown
+    assert interval in shown
+    assert " to " in shown or width == 80
+    assert "│ conv2560" not in shown
+
+
+def test_nothing_at_all_can_be_written(tmp_path):
+    write.write_all(made_up.results("figure4", seeds=0), epath.Path(tmp_path))
+
+
+def test_tensorboard_gets_the_hyper_parameters_that_differ(tmp_path):
+    write.write_all(made_up.results("figure4", seeds=2), epath.Path(tmp_path))
+    events = sorted((tmp_path / "tensorboard").rglob("*tfevents*"))
+    assert len(events) == 1 + 4 * 2
+    (event,) = (file for file in events if "batch-512/seed-1" in str(file))
+    values = [value for one in event_file_loader.EventFileLoader(str(event)).Load() for value in one.summary.value]
+    data = plugin_data_pb2.HParamsPluginData()
+    data.ParseFromString(values[0].metadata.plugin_data.content)
+    started = data.session_start_info.hparams
+    assert started["trainer.batch_size"].string_value == "512"
+    assert (started["cell"].string_value, started["seed"].number_value) == ("batch-512", 1)
+    assert {value.tag for value in values[1:-1]} == {"score/waveform", "score/log_mel", "score/both"}
