@@ -9,7 +9,7 @@ from keras import ops
 from models import augment, catalog, dropout, frontends
 from models import encoders as encoder_zoo
 from models.compatibility import embedding_dim
-from models.config import AugmentConfig, ModelConfig
+from models.config import AugmentConfig, ModelConfig, WidthsConfig
 from models.formats import frame_size
 from models.heads import Projector
 from models.typing import Tensor
@@ -236,6 +236,8 @@ class DualEncoder(keras.Model):
     def get_config(self) -> dict:
         """Returns the dictionary that `.keras` files store. Its keys must not change, so that published models load."""
         fields = self.config.model_dump()
+        if self.config.widths == WidthsConfig():
+            del fields["widths"]  # Earlier versions, which do not know it, can load the file.
         fields["formats"] = list(self.formats)
         fields["augmentations"] = [fields.pop("augment_a"), fields.pop("augment_b")]
         fields["seed"] = self.seed

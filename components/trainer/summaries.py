@@ -65,7 +65,9 @@ class TrainingLog:
         rows = [(name, "null" if value is None else value) for name, value in fields.items()]
         with self._writer.as_default(step=0):
             tf.summary.text("config", tensorboard.markdown_table(("trainer.", "value"), rows))
-            hparams.hparams({name: str(value) if value is None else value for name, value in fields.items()})
+            hparams.hparams(
+                {name: value if isinstance(value, (bool, int, float)) else str(value) for name, value in fields.items()}
+            )
 
     def training(self, step: int, figures: Mapping[str, float], *, times: Mapping[str, float]) -> None:
         """Writes the figures of the steps up to `step`.

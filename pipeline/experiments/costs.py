@@ -22,7 +22,6 @@ _FREE = frozenset(
         "keep_checkpoints",
         "learning_rate",
         "log_every",
-        "mixing_warmup_steps",
         "patience",
         "probe_clips",
         "profile",

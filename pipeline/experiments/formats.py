@@ -11,12 +11,15 @@ if TYPE_CHECKING:
 def cell(config: "PipelineConfig", *formats: str) -> Cell:
     """Returns the cell that trains on one format, with one encoder for both branches, or on two.
 
-    Each branch is augmented as the config augments the waveform (branch A) or the spectrum (branch B).
+    Each branch is augmented as the config augments the waveform (branch A) or the spectrum (branch B). One format has
+    the objective "cross", because "all" would contrast the same two crops again, at twice the cost.
     """
     model = config.trainer.model
     by_kind = {True: model.augment_a.model_dump(), False: model.augment_b.model_dump()}
     pair = (formats[0], formats[-1])
     fields: dict[str, object] = {"trainer.model.formats": "+".join(pair)}
+    if len(formats) == 1:
+        fields["trainer.objective"] = "cross"
     for branch, format_name, present in zip("ab", pair, by_kind.values(), strict=True):
         wanted = by_kind[format_name == "waveform"]
         fields |= {

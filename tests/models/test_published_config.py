@@ -51,6 +51,12 @@ def test_a_published_config_is_read_and_written_unchanged():
     )
 
 
+def test_widths_are_written_and_read():
+    fields = {**PUBLISHED, "widths": {"waveform": 0.5, "spectrogram": None, "log_mel": None, "mfcc": None}}
+    model = dual.DualEncoder.from_config(fields)
+    assert model.get_config()["widths"] == fields["widths"]
+
+
 def test_a_published_config_of_an_imported_network_is_read():
     model = dual.DualEncoder.from_config(IMPORTED)
     assert {name: encoder.name for name, encoder in model.encoders.items()} == {"log_mel": "cnn6"}

@@ -116,8 +116,8 @@ def test_a_closed_terminal_saves_unless_nohup_keeps_the_training_running(example
     command = [sys.executable, "-m", "pipeline.cli", *train(examples, output, "trainer.steps=40")]
     process, terminal = pty.fork()
     if not process:
-        if keeps_running:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # The tests themselves may run under `nohup`.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if keeps_running else signal.SIG_DFL)
         os.execv(command[0], command)
     history, deadline = output / "work" / "history.csv", time.monotonic() + 120
     while not history.exists() or len(history.read_text().splitlines()) < 3:
