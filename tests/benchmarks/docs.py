@@ -22,6 +22,7 @@ RENDERERS = {
     "train_memory": tables.train_memory,
     "memory_estimate": tables.memory_estimate,
     "embed_memory": tables.embed_memory,
+    "embedding_stage": tables.embedding_stage,
     "memory_pool": tables.memory_pool,
     "validation_rank": tables.validation_rank,
 }
