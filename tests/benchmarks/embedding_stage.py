@@ -16,15 +16,15 @@ import tempfile
 import time
 from collections.abc import Mapping
 
+from beam_jobs.embedding.embedder import BATCH_SIZE
 from tests.benchmarks import measuring
 from tests.benchmarks.record import RESULTS
 
 CLIP_S = 10.0
-CLIPS = {"tiny": 640, "small": 64, "base": 16}
+CLIPS = {"tiny": 640, "small": 64, "base": 64}
 """Preset -> number of clips, which take a minute or two on two cores."""
 MEMORY_CLIPS = (1_000, 10_000, 100_000)
 MEMORY_MODEL = {"width": 0.03125, "crop_seconds": 1.0}
-BATCH = 64
 _MODULE = "tests.benchmarks.embedding_stage"
 
 
@@ -60,7 +60,7 @@ def _measure(flags: argparse.Namespace) -> None:
         folder = pathlib.Path(temporary)
         figures = {
             "clips": f"{CLIP_S:g} s, 16 kHz, PCM, in 16 files",
-            "batch": BATCH,
+            "batch": BATCH_SIZE,
             "speed": {preset: _speed(preset, folder / preset, repeats=flags.repeats) for preset in flags.presets},
             "memory_model": f"encoders of width {MEMORY_MODEL['width']:g} and sub-clips of 1 s; clips of 1 s",
             "memory": {str(clips): _memory(clips, folder / str(clips)) for clips in flags.memory_clips},
@@ -132,7 +132,7 @@ def _job(model: str, folder: str, work: str) -> dict[str, float | int]:
         digests={TRAINED: "benchmark"},
         limits={TRAINED: None},
         row="window",
-        batch_size=BATCH,
+        batch_size=BATCH_SIZE,
     )
     started, cpu_started = time.perf_counter(), time.process_time()
     finished = job.write_shards(embedding_job, work_dir=work)
@@ -151,11 +151,11 @@ def _loop(model: str, *, windows: int) -> dict[str, float]:
 
     embedder = TrainedLoader(model).load()
     batch = _warm_up(embedder)
-    batches = math.ceil(windows / BATCH)
+    batches = math.ceil(windows / BATCH_SIZE)
     started, cpu_started = time.perf_counter(), time.process_time()
     for _ in range(batches):
         embedder.embed(batch)
-    share = windows / (batches * BATCH)
+    share = windows / (batches * BATCH_SIZE)
     seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
     return {"seconds": seconds * share, "cpu_s": cpu_s * share}
 
@@ -165,7 +165,7 @@ def _warm_up(embedder):
     # Imported here because the parent process, which only waits, needs no NumPy.
     import numpy as np
 
-    batch = np.random.default_rng(0).normal(scale=0.1, size=(BATCH, embedder.framing.window_samples))
+    batch = np.random.default_rng(0).normal(scale=0.1, size=(BATCH_SIZE, embedder.framing.window_samples))
     batch = batch.astype(np.float32)
     embedder.embed(batch)
     return batch

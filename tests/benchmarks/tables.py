@@ -169,6 +169,32 @@ def search(result: dict) -> str:
     return table(header, rows) + "\n" + paragraph(note)
 
 
+def embedding_stage(result: dict) -> str:
+    """Renders the speed of the Embedder's job beside that of the encoders alone, and its memory over the clips."""
+    header = ["model", "clips/s", "times real time", "of the encoders alone", "of their processor time"]
+    rows = [
+        [
+            f"`{name}`",
+            f"{row['clips_per_s']:,}",
+            f"{row['real_time_factor']:,.0f}",
+            f"{row['share_of_encoder']:.2f}",
+            f"{row['cpu_share_of_encoder']:.2f}",
+        ]
+        for name, row in result["speed"].items()
+    ]
+    sizes = result["memory"]
+    memory = table(
+        ["clips", *(f"{int(clips):,}" for clips in sizes)],
+        [["peak memory of the process, MiB", *(f"{row['peak_mib']:,}" for row in sizes.values())]],
+    )
+    note = (
+        f"Speed with clips of {result['clips']}, embedded {result['batch']} sub-clips at a time; memory with "
+        f"{result['memory_model']}. *Alone*: the same SavedModel, called with full batches in a loop. Measured on "
+        f"{_where(result)}"
+    )
+    return table(header, rows) + "\n" + memory + "\n" + paragraph(note)
+
+
 def _mib(row: dict | None, field: str) -> str:
     return f"{row[field]:,}" if row else "not measured"
 
