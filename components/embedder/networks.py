@@ -7,9 +7,8 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from beam_jobs import error_text
+from beam_jobs import error_text, storage
 from beam_jobs.embedding.embedder import Framing
-from components.embedder.baselines import saved_model
 from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
 from models import subclip_starts
@@ -21,16 +20,15 @@ class ServedModel:
 
     Args:
         folder: Its folder.
-
-    Raises:
-        UserError: It is damaged.
     """
 
     def __init__(self, folder: epath.PathLike):
         info = EmbeddingInfo.read(folder)
         self.framing = info.framing
         self.dims = dict(info.dims)
-        self._model = saved_model.load(os.fspath(folder))
+        # Errors stay TensorFlow's, because only the caller knows how the user named the model.
+        with storage.without_wildcards(folder) as readable:
+            self._model = tf.saved_model.load(readable)
 
     def embed(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         # A clip as long as a window has one, whose embedding is the mean over the clip.

@@ -41,7 +41,8 @@ def load_saved_model(spec: Spec, *, compared: Framing) -> Embedder:
     if (epath.Path(spec.path) / embedding_info.FILE).exists():
         if spec.left_side != spec.name:
             raise UserError(f"{spec.path} tells its outputs and its sample rate itself: give {spec.name}={spec.path}.")
-        return ServedModel(spec.path)
+        with saved_model.errors_as_user_errors(spec.path):
+            return ServedModel(spec.path)
     model = saved_model.load(spec.path)
     sample_rate = spec.sample_rate or saved_model.sample_rate(model)
     return _embedder(saved_model.calls_of(model), spec, sample_rate=sample_rate, compared=compared)

@@ -1,5 +1,6 @@
 """Reads SavedModels of any origin by their signatures and methods."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -18,9 +19,17 @@ def load(folder: str) -> tf.Module:
     Raises:
         UserError: It is damaged, or needs an operation that this TensorFlow lacks.
     """
+    with errors_as_user_errors(folder), storage.without_wildcards(folder) as readable:
+        return tf.saved_model.load(readable)
+
+
+@contextlib.contextmanager
+def errors_as_user_errors(folder: str) -> Iterator[None]:
+    """Turns any error of loading a SavedModel within the `with` block into a `UserError`."""
     try:
-        with storage.without_wildcards(folder) as readable:
-            return tf.saved_model.load(readable)
+        yield
+    except UserError:
+        raise
     except Exception as error:  # TensorFlow raises errors of many types for damaged files.
         raise UserError(
             f"{folder} cannot be loaded as a SavedModel ({error_text.first_line(error)}): copy or export it again."
