@@ -156,7 +156,7 @@ def test_a_baseline_on_a_sample_is_compared_on_the_clips_that_both_have(tmp_path
     ("clips", "sampled"),
     [
         (FOLDS, {"train": range(20), "valid": range(5)}),
-        (SPLITS, {"train": range(0, 40, 3), "valid": range(4), "eval": range(10)}),
+        pytest.param(SPLITS, {"train": range(0, 40, 3), "valid": range(4), "eval": range(10)}, marks=pytest.mark.slow),
     ],
 )
 def test_the_model_learns_from_the_same_sample_as_the_baseline_that_it_is_compared_with(tmp_path, clips, sampled):

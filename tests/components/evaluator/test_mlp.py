@@ -78,6 +78,7 @@ def test_each_fold_is_classified_by_what_the_others_taught(tmp_path, monkeypatch
     assert both.tested.clip_ids.tolist() == [f"train{k}" for k in range(1, 150)]
 
 
+@pytest.mark.slow
 def test_a_fold_has_no_part_in_its_own_classification(tmp_path):
     """The labels of the third fold are wrong: the first two are classified alike only without it."""
     logits = []

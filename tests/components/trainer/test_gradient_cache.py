@@ -9,7 +9,7 @@ from tests.components.trainer import training
 
 @pytest.mark.parametrize(
     ("micro_batch", "objective"),
-    [(4, "cross"), pytest.param(8, "cross", marks=pytest.mark.slow), (8, "all")],
+    [(4, "cross"), pytest.param(8, "cross", marks=pytest.mark.slow), pytest.param(8, "all", marks=pytest.mark.slow)],
 )
 def test_gradient_caching_gives_the_gradient_of_the_whole_batch(examples, one_device, micro_batch, objective):
     """After one step the momentum is the gradient. Dropout masks are those of the whole batch, too."""
