@@ -215,6 +215,7 @@ class Learner(keras.Model):
         return keras.ops.concatenate(self.model((audio, audio), training=training), axis=-1)
 
 
+@pytest.mark.slow
 def test_training_on_one_batch_halves_its_loss():
     encoders = {"waveform": "conv160", "log_mel": "cnn6"}
     learner = Learner(_build(encoders=encoders, projector_norm="batch", dropout=0.0))

@@ -19,6 +19,7 @@ def home(request, open_path):
 
 
 @users.needs_root
+@pytest.mark.slow
 def test_a_user_without_a_name_and_without_a_home_runs_a_pipeline(open_path):
     folder = users.folder_of_unknown(open_path / "of unknown")
     run = users.run_as_unknown(

@@ -23,6 +23,7 @@ def test_gradient_caching_gives_the_gradient_of_the_whole_batch(examples, one_de
             assert cached.logs[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
 
 
+@pytest.mark.slow
 def test_with_dropout_and_batch_norm_the_third_pass_repeats_the_first(examples, one_device):
     """With one micro-batch, caching must equal the plain step. Otherwise the gradient is not that of the loss."""
     arguments = {"strategy": one_device, "steps": 3, "optimizer": lambda: keras.optimizers.SGD(0.1)}

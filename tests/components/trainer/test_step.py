@@ -64,11 +64,16 @@ def test_the_objective_all_is_the_mean_of_four_losses(examples, one_device):
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_initial_temperature_changes_linearly(examples, one_device):
+def test_the_initial_temperature_changes_linearly():
     settings = training.config(initial_temperature=0.5, temperature_steps=10, temperature=0.1)
     schedule = temperature.make_schedule(settings)
     values = [float(schedule(tf.constant(done, tf.int64))) for done in (0, 5, 10, 50)]
     np.testing.assert_allclose(values, [0.5, 0.3, 0.1, 0.1], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_first_step_has_the_initial_temperature(examples, one_device):
+    settings = training.config(initial_temperature=0.5, temperature_steps=10, temperature=0.1)
     arguments = {"strategy": one_device, "steps": 1}
     warm = training.train(settings, examples, **arguments)
     assert warm.losses == training.train(training.config(temperature=0.5), examples, **arguments).losses
