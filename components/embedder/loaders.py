@@ -83,7 +83,7 @@ class UntrainedLoader:
         # Imported here for the reason above.
         from components.embedder.networks import KerasModel
 
-        return KerasModel(self._file, way_out="train the model again")
+        return KerasModel(self._file)
 
     def digest(self) -> str:
         return storage.file_digest(self._file).sha256

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from beam_jobs import error_text, storage
+from beam_jobs import storage
 from beam_jobs.embedding.embedder import Framing
 from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
@@ -41,17 +41,14 @@ class KerasModel:
 
     Args:
         file: The file.
-        way_out: What to do if it is damaged.
 
     Raises:
-        UserError: It is damaged, or holds another model.
+        UserError: It holds another model.
     """
 
-    def __init__(self, file: epath.PathLike, *, way_out: str):
-        try:
-            model = keras.models.load_model(os.fspath(file), compile=False)
-        except Exception as error:  # Keras raises errors of many types.
-            raise UserError(f"{file} cannot be loaded ({error_text.first_line(error)}): {way_out}.") from error
+    def __init__(self, file: epath.PathLike):
+        # Errors stay Keras', because only the caller knows whether a stage wrote the file, which can run again.
+        model = keras.models.load_model(os.fspath(file), compile=False)
         if not isinstance(model, DualEncoder):
             raise UserError(f"{file} is not a Diptych model: give a folder that `diptych import-panns` wrote.")
         crop = model.crop_samples
