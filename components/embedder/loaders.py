@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from etils import epath
 
-from beam_jobs import error_text, storage
+from beam_jobs import storage
 from beam_jobs.embedding.embedder import TRAINED, Embedder, Loader
-from components.errors import UserError
+from components.embedder import load_errors
 
 UNTRAINED = "untrained"
 
@@ -51,13 +51,8 @@ class EvaluatedLoader:
     model: str
 
     def load(self) -> Embedder:
-        try:
+        with load_errors.as_user_errors(f"{self.model} cannot be loaded", way_out="copy or export it again"):
             return self.loader.load()
-        except UserError:
-            raise
-        except Exception as error:  # TensorFlow raises errors of many types for damaged files.
-            reason = error_text.first_line(error)
-            raise UserError(f"{self.model} cannot be loaded ({reason}): copy or export it again.") from error
 
     def digest(self) -> str:
         return self.loader.digest()

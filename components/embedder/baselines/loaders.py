@@ -4,11 +4,11 @@ import dataclasses
 import hashlib
 import json
 
-from beam_jobs import error_text, storage
+from beam_jobs import storage
 from beam_jobs.embedding.embedder import Embedder, Framing
+from components.embedder import load_errors
 from components.embedder.baselines import options, packages
 from components.embedder.baselines.spec import Spec
-from components.errors import UserError
 
 _VERSION = 1
 """Raise it when a baseline gives other vectors than before."""
@@ -86,13 +86,8 @@ class Panns:
     def load(self) -> Embedder:
         from components.embedder.networks import KerasModel  # loads Keras
 
-        try:
+        with load_errors.as_user_errors(f"{self.file} cannot be loaded", way_out="run `diptych import-panns` again"):
             return KerasModel(self.file)
-        except UserError:
-            raise
-        except Exception as error:  # Keras raises errors of many types.
-            reason = error_text.first_line(error)
-            raise UserError(f"{self.file} cannot be loaded ({reason}): run `diptych import-panns` again.") from error
 
     def digest(self) -> str:
         return _digest("panns", model=storage.file_digest(self.file).sha256)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from beam_jobs import error_text, storage
+from beam_jobs import storage
+from components.embedder import load_errors
 from components.embedder.baselines import calls
-from components.errors import UserError
 
 _SIGNATURE = "serving_default"
 
@@ -23,17 +23,9 @@ def load(folder: str) -> tf.Module:
         return tf.saved_model.load(readable)
 
 
-@contextlib.contextmanager
-def errors_as_user_errors(folder: str) -> Iterator[None]:
-    """Turns any error of loading a SavedModel within the `with` block into a `UserError`."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # TensorFlow raises errors of many types for damaged files.
-        raise UserError(
-            f"{folder} cannot be loaded as a SavedModel ({error_text.first_line(error)}): copy or export it again."
-        ) from error
+def errors_as_user_errors(folder: str) -> contextlib.AbstractContextManager[None]:
+    """Turns any error of loading a SavedModel within a `with` block into a `UserError`."""
+    return load_errors.as_user_errors(f"{folder} cannot be loaded as a SavedModel", way_out="copy or export it again")
 
 
 def calls_of(model: tf.Module) -> Iterator[calls.Call]:
