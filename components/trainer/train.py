@@ -5,8 +5,6 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 
-import keras
-import tensorflow as tf
 from absl import logging
 from etils import epath
 
@@ -14,24 +12,21 @@ from beam_jobs import examples
 from components.base import StageContext
 from components.errors import UserError
 from components.trainer import (
+    building,
     checks,
     compiled_loop,
     input_pipeline,
     memory_check,
-    optimizers,
     step,
     strategies,
-    temperature,
     validation,
 )
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.config import TrainerConfig
 from components.trainer.loop import Outcome, TrainingLoop
-from components.trainer.model import build_model
 from components.trainer.summaries import TrainingLog
 from components.trainer.training_input import TrainingInput
 from models.dual import DualEncoder
-from models.objective import OBJECTIVES
 
 _MAX_VALIDATION_CLIPS = 512
 _VALIDATION_CHUNK = 64  # Clips that a replica embeds at a time in validation.
@@ -56,7 +51,7 @@ def train(
     checks.check_batch_size(config, replicas=strategy.num_replicas_in_sync)
 
     # Model.
-    training_step = _build_step(config, strategy=strategy)
+    training_step = building.build_step(config, strategy=strategy)
     model = training_step.model
     checks.check_crops(config, info, crop_samples=model.crop_samples)
     if is_chief:
@@ -110,30 +105,6 @@ def train(
             (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
             log.close(outputs["model_run"] / "history.csv")
     return outcome
-
-
-def _build_step(config: TrainerConfig, *, strategy: tf.distribute.Strategy) -> step.TrainingStep:
-    """Builds the untrained model and its optimizer. A resumed run builds the same ones."""
-    # The seed is not 0, because under a global seed of 0 `Dataset.shuffle` accepts no tensor as its seed.
-    keras.utils.set_random_seed(config.seed + 1)
-    with strategy.scope():
-        model = build_model(config.model, seed=config.seed, precision=config.precision)
-        optimizer = optimizers.make(
-            config,
-            variables=model.trainable_variables,
-            factors=optimizers.learning_rate_factors(config, model=model),
-        )
-    return step.TrainingStep(
-        model,
-        optimizer,
-        strategy=strategy,
-        batch_size=config.batch_size,
-        micro_batch=config.micro_batch_size(replicas=strategy.num_replicas_in_sync),
-        objective=OBJECTIVES[config.objective],
-        decoupled=config.decoupled,
-        temperature=temperature.make_schedule(config),
-        seed=config.seed,
-    )
 
 
 def _restore_checkpoints(

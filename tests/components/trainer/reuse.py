@@ -2,7 +2,7 @@
 
 import json
 
-from components.trainer import compiled_loop, memory, strategies, summaries, train
+from components.trainer import building, compiled_loop, memory, strategies, summaries, train
 
 # Fields that change neither the step nor the validation.
 _OF_THE_LOOP = {"log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "patience", "collapse_rank"}
@@ -33,12 +33,12 @@ class Trainings:
     def __init__(self):
         self._strategy = strategies.make("auto")
         self._steps, self._loops, self._validations = {}, {}, {}
-        self._build_step, self._make_loop = train._build_step, compiled_loop.make_loop
+        self._build_step, self._make_loop = building.build_step, compiled_loop.make_loop
         self._make_validation = train._make_validation
 
     def install(self, monkeypatch):
         monkeypatch.setattr(strategies, "make", lambda name, *, tpu: self._strategy)
-        monkeypatch.setattr(train, "_build_step", self._step)
+        monkeypatch.setattr(building, "build_step", self._step)
         monkeypatch.setattr(compiled_loop, "make_loop", self._loop)
         monkeypatch.setattr(train, "_make_validation", self._validation)
         monkeypatch.setattr(summaries.TrainingLog, "encoder_inputs", lambda self, model, batch: None)

@@ -9,10 +9,9 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs.examples import read_info
-from components.trainer import TrainerConfig, compiled_loop, input_pipeline, optimizers, step, temperature, validation
+from components.trainer import TrainerConfig, building, compiled_loop, input_pipeline, optimizers, validation
 from components.trainer.checkpoints import Checkpoints
 from components.trainer.model import build_model
-from models.objective import OBJECTIVES
 from pipeline.configs import overrides
 
 TINY_MODEL = {
@@ -84,17 +83,7 @@ def set_up(settings, *, strategy, optimizer=None):
         factors = optimizers.learning_rate_factors(settings, model=model)
         optimizer = optimizer() if optimizer else optimizers.make(settings, variables=variables, factors=factors)
         optimizer.build(model.trainable_variables)
-    return step.TrainingStep(
-        model,
-        optimizer,
-        strategy=strategy,
-        batch_size=settings.batch_size,
-        micro_batch=settings.micro_batch_size(replicas=strategy.num_replicas_in_sync),
-        objective=OBJECTIVES[settings.objective],
-        decoupled=settings.decoupled,
-        temperature=temperature.make_schedule(settings),
-        seed=settings.seed,
-    )
+    return building.connect(settings, model=model, optimizer=optimizer, strategy=strategy)
 
 
 def checkpoints(setup, folder):
