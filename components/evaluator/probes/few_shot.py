@@ -6,6 +6,7 @@ from components.evaluator.probes import regression
 
 SHOTS = 8
 DRAWS = 10
+_TOLERANCE, _MAX_ITERATIONS = 1e-3, 100  # MAEB's classifier takes 100 iterations at most, too.
 
 
 def draw(targets: np.ndarray, *, seed: tuple[int, ...]) -> np.ndarray:
@@ -44,6 +45,8 @@ def classify(train: np.ndarray, targets: np.ndarray, tested: np.ndarray, *, sing
         strengths=[1.0],
         kind="softmax" if single_label else "sigmoid",
         standardize=False,
+        tolerance=_TOLERANCE,
+        max_iterations=_MAX_ITERATIONS,
     )
     logits = np.full((len(tested), targets.shape[1]), -1e9, np.float32)
     logits[:, drawn] = trained.logits(tested, problem=0)
