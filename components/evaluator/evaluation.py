@@ -122,7 +122,7 @@ def evaluate(
 def _comparable(
     embeddings: Embeddings, prepared: Prepared, config: EvaluatorConfig, results: Mapping[str, ProbeResult]
 ) -> dict[str, ProbeResult]:
-    """Returns results that can be compared: a probe that was trained on more clips is better for that alone.
+    """Returns results that can be compared: of probes that were trained on equally many clips.
 
     Where the baseline has embedded a sample of the clips, the model is probed once more, on that sample.
     """

@@ -2,7 +2,7 @@
 
 The strided convolutions of the paper's small waveform encoder hear 30 to 480 ms at a time, and a mean over time
 follows. CNN10 on log-mel spectra hears about a second. MelBank gives CNN10 the output of filters that are learned from
-the waveform (cf. LEAF, Zeghidour et al. 2021). They come in pairs, which start as a cosine and a sine under a Hann
+the waveform (cf. LEAF, Zeghidour et al. 2021). They come in pairs, which start as a cosine and a sine with a Hann
 window, at frequencies that are evenly spaced on the mel scale. The log energy of a pair takes the place of a mel band.
 """
 
@@ -25,7 +25,7 @@ _FLOOR = 1e-6  # Keeps the logarithm of silence finite, as in the front end.
 
 @keras.saving.register_keras_serializable("diptych")
 class MelWavelets(keras.initializers.Initializer):
-    """Initializes a kernel `(taps, 1, 2 * bands)` with cosines, then sines, of mel-spaced frequencies under a Hann."""
+    """Initializes a kernel `(taps, 1, 2 * bands)` with windowed cosines, then sines, of mel-spaced frequencies."""
 
     def __call__(self, shape: Shape, dtype: str | None = None) -> Tensor:
         taps, _, outputs = shape

@@ -55,3 +55,21 @@ def test_the_pairs_of_encoders_fit_any_two_formats_and_crops_of_a_second(pair, a
     config = _config(formats=f"{a}+{b}", encoders=catalog.pair(pair), crop_seconds=1.0)
     assert compatibility.embedding_dim(config) == {"small": 512, "base": 2048}[pair]
     compatibility.check_inputs(config)
+
+
+@pytest.mark.parametrize(
+    ("encoders", "widths", "hint"),
+    [
+        ({"waveform": "res1dnet31", "log_mel": "cnn10"}, {}, "widths.waveform=0.03125"),
+        ({"waveform": "conv320", "log_mel": "cnn14"}, {}, "widths.log_mel=0.03125"),
+        ({"waveform": "conv320", "log_mel": "cnn10"}, {"log_mel": 0.5}, "widths.log_mel=0.125"),
+    ],
+)
+def test_encoders_of_two_sizes_are_refused_with_a_width_that_makes_them_equal(encoders, widths, hint):
+    config = _config(encoders=encoders, widths=widths, width=0.125)
+    with pytest.raises(ValueError, match="same size") as error:
+        compatibility.embedding_dim(config)
+    assert str(error.value).endswith(f"or {hint}")
+    name, width = hint.removeprefix("widths.").split("=")
+    mended = _config(encoders=encoders, widths={**widths, name: float(width)}, width=0.125)
+    assert compatibility.embedding_dim(mended) == 64

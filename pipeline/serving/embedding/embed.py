@@ -86,8 +86,7 @@ def embed(
         finished.remove()
     if not embedded.clips:
         raise UserError(
-            f"None of the {parameters.clips:,} files could be decoded ({embedded.table} says why): give at least one "
-            "audio file."
+            f"None of the files could be decoded ({embedded.table} says why): give at least one audio file."
         )
     return embedded
 

@@ -87,7 +87,7 @@ def test_a_stopped_command_says_that_the_same_command_continues(exported, tmp_pa
     [
         (["--model", "{empty}", "{audio}"], "is not a SavedModel from Diptych"),
         (["--model", "{model}", "nowhere.wav"], "There is no file nowhere.wav"),
-        (["--model", "{model}", "{text}"], "None of the 1 files could be decoded"),
+        (["--model", "{model}", "{text}"], "None of the files could be decoded"),
         (["--model", "{model}", "{empty}"], "There is no file in"),
         (["--model", "{model}", "--output", "{empty}/nowhere/x.npz", "{audio}"], "is not a file in a folder that"),
         (["--model", "{model}", "--output", "{empty}", "{audio}"], "is not a file in a folder that"),
