@@ -7,8 +7,8 @@ import pytest
 PROGRAM = """
 import os, signal, sys, time
 from pipeline.runner import interrupts
-if "ignored" in sys.argv:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+# The tests may run under `nohup`, whose setting a process inherits.
+signal.signal(signal.SIGHUP, signal.SIG_IGN if "ignored" in sys.argv else signal.SIG_DFL)
 with interrupts.as_exceptions():
     try:
         os.kill(os.getpid(), int(sys.argv[1]))
