@@ -1,11 +1,14 @@
 """A file in a bucket for libraries that expect one of Python's."""
 
+from __future__ import annotations
+
 import errno
 import io
 import os
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from etils import epath
+if TYPE_CHECKING:
+    from etils import epath
 
 _BLOCK_BYTES = 2**20
 
