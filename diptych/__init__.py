@@ -8,10 +8,9 @@ package imports no TensorFlow.
 """
 
 try:
-    from diptych.embedder import Embedder
+    from diptych.embedder import Embedder, load
     from diptych.errors import DiptychError, MissingError
     from diptych.hear import get_scene_embeddings, get_timestamp_embeddings, load_model
-    from diptych.loading import load
     from diptych.runtimes import Frames
 except ImportError as _error:
     # Imported here because it is needed only if an import above fails.

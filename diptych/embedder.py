@@ -15,11 +15,24 @@ from beam_jobs.audio.spool import Spool
 from beam_jobs.embedding import windows
 from beam_jobs.embedding.embedder import BATCH_SIZE
 from components.errors import UserError
-from diptych import waveforms
+from diptych import runtimes, waveforms
 from diptych.errors import DiptychError, MissingError
 from diptych.runtimes import Frames, Runtime
 
 StrPath = str | os.PathLike[str]
+
+
+def load(path: StrPath) -> "Embedder":
+    """Loads an exported model.
+
+    Args:
+        path: A SavedModel that the Exporter wrote or the Pusher copied, or a folder of numbered ones, of which the
+            highest counts, as for a model server.
+
+    Raises:
+        DiptychError: There is no such model, or it is damaged. `MissingError` if there is nothing at the path.
+    """
+    return Embedder(runtimes.load(path))
 
 
 class Embedder:

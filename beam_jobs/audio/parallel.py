@@ -26,19 +26,19 @@ _SAMPLE_BYTES = 2
 
 
 class Recorded(Protocol):
-    """What is decoded; `beam_jobs.sources.Clip` says what the attributes are.
+    """What is decoded; see `beam_jobs.sources.Clip`, which is one, for what the attributes mean."""
 
-    Attributes:
-        path: Place of the file.
-        start_s: None for the whole file.
-        end_s: None for the whole file.
-        trimmed: None if it is not known.
-    """
+    @property
+    def path(self) -> str: ...
 
-    path: str
-    start_s: float | None
-    end_s: float | None
-    trimmed: bool | None
+    @property
+    def start_s(self) -> float | None: ...
+
+    @property
+    def end_s(self) -> float | None: ...
+
+    @property
+    def trimmed(self) -> bool | None: ...
 
 
 Clip = TypeVar("Clip", bound=Recorded)

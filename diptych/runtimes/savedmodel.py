@@ -28,6 +28,8 @@ class SavedModel:
                 f"{folder} is a SavedModel, but not of Diptych's Exporter: give the folder that `diptych run` prints "
                 "last."
             ) from error
+        except OSError as error:
+            raise DiptychError(f"{folder} cannot be read ({error}).") from error
         with (
             load_errors.as_user_errors(f"{folder} cannot be loaded", way_out="copy it again, or export it again"),
             storage.without_wildcards(folder) as readable,
