@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from beam_jobs import conditional_writes, remote_file
+from beam_jobs.remote_file import is_remote, open_path
 
 if TYPE_CHECKING:
     from etils import epath
@@ -46,30 +47,6 @@ class Entry(NamedTuple):
 
     name: str
     is_folder: bool
-
-
-def is_remote(path: epath.PathLike) -> bool:
-    """Returns whether a path is a URL, e.g. gs://bucket/name, rather than a path on this machine."""
-    return "://" in str(path)
-
-
-def open_path(path: epath.PathLike) -> pathlib.Path | epath.Path:
-    """Returns a path that can be read and written: pathlib's for this machine, epath's for any other place.
-
-    Raises:
-        ImportError: The path is remote, and only what `import diptych` needs is installed.
-    """
-    if not is_remote(path):
-        return pathlib.Path(path)
-    try:
-        # Imported here because it comes with the extra `pipeline`.
-        from etils import epath
-    except ImportError as error:
-        raise ImportError(
-            f"{path} is not on this machine, and the packages that read it are not installed: copy it here, or install "
-            "Diptych with its extra `pipeline`"
-        ) from error
-    return epath.Path(path)
 
 
 def file_digest(path: epath.PathLike) -> FileDigest:

@@ -11,6 +11,9 @@ from diptych.errors import DiptychError
 _MOST_CHANNELS = 64
 """An array with more columns has its axes the other way round, or is a batch."""
 
+_HIGHEST_RATE_HZ = 10**7
+"""Far above that, resampling takes time without end."""
+
 _INTEGERS = {"int8": 0, "int16": 0, "int32": 0, "uint8": 128}
 """Integer types of audio files -> the value that is silence. Full scale is half their range."""
 
@@ -61,12 +64,9 @@ def _rate(sample_rate: float) -> int:
         number = float("nan")
     if not number.is_integer():
         raise DiptychError(f"sample_rate is {sample_rate!r}: give the number of samples a second, e.g. 44100.")
-    rate = int(number)
-    try:
-        checks.check_rate(rate)
-    except DecodeError as error:
-        raise DiptychError(f"sample_rate is {rate}, which no sound has: give it in Hz, e.g. 44100.") from error
-    return rate
+    if not checks.LOWEST_RATE_HZ <= number <= _HIGHEST_RATE_HZ:
+        raise DiptychError(f"sample_rate is {number:.12g}, which no sound has: give it in Hz, e.g. 44100.")
+    return int(number)
 
 
 def _array(waveform: npt.ArrayLike) -> np.ndarray:
@@ -77,6 +77,8 @@ def _array(waveform: npt.ArrayLike) -> np.ndarray:
         array = np.asarray(waveform)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DiptychError(f"The waveform is no array of numbers ({error}): give (samples,).") from error
+    if array.dtype.kind not in "biufc":
+        raise DiptychError(f"The waveform is no array of numbers, but {type(waveform).__name__}: give (samples,).")
     if array.ndim == 1:
         array = array[:, None]
     shape = f"The waveform has the shape {np.shape(array)}"

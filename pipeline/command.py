@@ -1,17 +1,24 @@
 """The console script `diptych`. It also starts, to say so, where nothing but `import diptych` can work."""
 
+import importlib.util
 import sys
 import typing
 
 from pipeline.commands import exit_status
+
+_OF_THE_EXTRA = ("apache_beam", "etils", "pydantic", "rich")
+"""Some of what comes with the extra `pipeline`, which is installed as a whole or not at all."""
 
 _OURS = ("beam_jobs", "components", "diptych", "models", "pipeline")
 
 
 def main() -> typing.NoReturn:
     """Runs the command line and exits."""
+    for package in _OF_THE_EXTRA:
+        if importlib.util.find_spec(package) is None:
+            _refuse(package)
     try:
-        # Imported here because this import fails where the packages of the pipeline are not installed.
+        # Imported here because it fails where one of the others is not installed.
         from pipeline import cli
 
         cli.command()

@@ -38,25 +38,30 @@ def _with_dependencies():
     return found
 
 
-class _Refusing:
-    """Refuses to import modules of other distributions."""
+def _absent():
+    """Returns the names of the modules that belong to other distributions."""
+    allowed = _with_dependencies() | {"diptych"}
+    owners = importlib.metadata.packages_distributions()
+    return {module for module, names in owners.items() if not allowed & set(map(_normalized, names))}
 
-    def __init__(self):
-        ours, allowed = {"diptych"}, _with_dependencies()
-        self.refused = {
-            module
-            for module, owners in importlib.metadata.packages_distributions().items()
-            if not (allowed | ours) & set(map(_normalized, owners))
-        }
+
+class _Finder:
+    """Finds what another finder finds, except modules that are to be absent."""
+
+    def __init__(self, finder, absent):
+        self._finder = finder
+        self._absent = absent
 
     def find_spec(self, name, path=None, target=None):
-        top = name.partition(".")[0]
-        if top in self.refused:
-            raise ModuleNotFoundError(f"No module named {top!r}", name=top)
+        is_absent = name.partition(".")[0] in self._absent
+        return None if is_absent else self._finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self._finder, name)
 
 
 if __name__ == "__main__":
-    refusing = _Refusing()
-    assert {"pydantic", "etils", "apache_beam", "sklearn"} <= refusing.refused
-    sys.meta_path.insert(0, refusing)
+    absent = _absent()
+    assert {"pydantic", "etils", "apache_beam", "sklearn"} <= absent
+    sys.meta_path[:] = [_Finder(finder, absent) for finder in sys.meta_path]
     exec(sys.argv[1], {"__name__": "__main__"})

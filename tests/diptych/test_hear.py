@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 
 import diptych
-from components.embedding_info import EmbeddingInfo
-from tests.diptych import wheels
+from tests.diptych import small_model, wheels
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +44,7 @@ def test_what_hear_cannot_use_is_refused(tmp_path):
         diptych.load_model()
     with pytest.raises(FileNotFoundError, match="There is no model"):
         diptych.load_model(str(tmp_path / "nowhere"))
-    tf.saved_model.save(tf.Module(), str(tmp_path))
-    info = {"crop_samples": 8, "stride_samples": 4, "input": "", "signatures": {}}
-    EmbeddingInfo(formats=("a",), dims={"a": 1}, dim=1, sample_rate=8000, **info).write(tmp_path)
+    small_model.write(tmp_path, sample_rate=8000)
     with pytest.raises(diptych.DiptychError, match="works at 8000 Hz, and HEAR only knows 16000, 22050"):
         diptych.load_model(str(tmp_path))
 
