@@ -181,11 +181,11 @@ class _Windows:
 
     def __init__(self, runtime: Runtime):
         self.framing = runtime.info.framing
-        self.dims = {"embedding": runtime.info.dim}
+        self.dims: Mapping[str, int] = {"embedding": runtime.info.dim}
         self._runtime = runtime
 
-    def embed(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        return {"embedding": self._runtime.windows(batch)["embedding"][:, 0]}
+    def embed(self, windows: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        return {"embedding": self._runtime.windows(windows)["embedding"][:, 0]}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from components.embedding_info import EmbeddingInfo
 
@@ -16,8 +17,8 @@ class Frames(NamedTuple):
         timestamps: float32 (frames,), the middle of what each embedding describes, in seconds from the beginning.
     """
 
-    embedding: np.ndarray
-    timestamps: np.ndarray
+    embedding: npt.NDArray[np.float32]
+    timestamps: npt.NDArray[np.float32]
 
 
 class Runtime(Protocol):
@@ -29,7 +30,7 @@ class Runtime(Protocol):
 
     info: EmbeddingInfo
 
-    def windows(self, audio: np.ndarray) -> Mapping[str, np.ndarray]:
+    def windows(self, audio: npt.NDArray[np.float32]) -> Mapping[str, npt.NDArray[np.float32]]:
         """Embeds the windows of sounds.
 
         Args:
@@ -40,7 +41,7 @@ class Runtime(Protocol):
             "embedding", and the name of each encoder if the model returns those -> float32 (batch, windows, dim).
         """
 
-    def frames(self, audio: np.ndarray) -> Frames:
+    def frames(self, audio: npt.NDArray[np.float32]) -> Frames:
         """Embeds sounds over time.
 
         Args:

@@ -1,6 +1,7 @@
 """SavedModels, run by TensorFlow."""
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from beam_jobs import storage
@@ -37,10 +38,10 @@ class SavedModel:
             self.model = tf.saved_model.load(readable)
         self._folder = folder
 
-    def windows(self, audio: np.ndarray) -> dict[str, np.ndarray]:
+    def windows(self, audio: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         return {name: values.numpy() for name, values in self.call("windows", tf.constant(audio)).items()}
 
-    def frames(self, audio: np.ndarray) -> Frames:
+    def frames(self, audio: npt.NDArray[np.float32]) -> Frames:
         outputs = self.call("frames", tf.constant(audio))
         return Frames(outputs["embedding"].numpy(), outputs["timestamps"].numpy())
 

@@ -44,7 +44,7 @@ def test_sounds_are_embedded(exported, tmp_path):
         assert "copy it here, or install Diptych with its extra `pipeline`" in sentence
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["embed", "--model", "m", "a.wav"]])
+@pytest.mark.parametrize("arguments", [[], ["embed", "--model", "m", "a.wav"]])
 def test_the_command_says_what_to_install(arguments):
     code = f"import sys; sys.argv = ['diptych', *{arguments!r}]; from pipeline import command; command.main()"
     done = run(code)
