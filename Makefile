@@ -84,8 +84,8 @@ endef
 
 lock:
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (pip install uv), or name it: make lock UV=/path/to/uv" >&2; exit 1; }
-	$(call compile,--extra dev,$(LOCK))
-	$(call compile,--extra dev --extra gcp --constraint $(LOCK),$(LOCK_GCP))
+	$(call compile,--extra pipeline --extra dev,$(LOCK))
+	$(call compile,--extra pipeline --extra dev --extra gcp --constraint $(LOCK),$(LOCK_GCP))
 
 clean:
 	rm -rf $(VENV)

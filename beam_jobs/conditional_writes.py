@@ -1,11 +1,12 @@
 """Reads and writes small files that several processes write at the same time, such as the lease of a remote root."""
 
+from __future__ import annotations
+
 import time
 from typing import TYPE_CHECKING
 
-from etils import epath
-
 if TYPE_CHECKING:
+    from etils import epath
     from google.cloud import storage as gcs
 
 SETTLE_S = 2.0
@@ -63,7 +64,7 @@ def replace_if(path: epath.Path, content: bytes, *, expected: bytes | None) -> b
     return True
 
 
-def bucket_and_name(path: epath.PathLike) -> "tuple[gcs.Bucket, str] | None":
+def bucket_and_name(path: epath.PathLike) -> tuple[gcs.Bucket, str] | None:
     """Returns a place on Cloud Storage for Google's client. None: it is elsewhere, or the client is not installed."""
     if not str(path).startswith("gs://"):
         return None
@@ -76,7 +77,7 @@ def bucket_and_name(path: epath.PathLike) -> "tuple[gcs.Bucket, str] | None":
     return gcs.Client().bucket(bucket), name
 
 
-def _blob(path: epath.Path) -> "gcs.Blob | None":
+def _blob(path: epath.Path) -> gcs.Blob | None:
     """Returns the file; see `bucket_and_name`."""
     found = bucket_and_name(path)
     return None if found is None else found[0].blob(found[1])

@@ -1,13 +1,41 @@
 """A file in a bucket for libraries that expect one of Python's."""
 
+from __future__ import annotations
+
 import errno
 import io
 import os
-from typing import BinaryIO
+import pathlib
+from typing import TYPE_CHECKING, BinaryIO
 
-from etils import epath
+if TYPE_CHECKING:
+    from etils import epath
 
 _BLOCK_BYTES = 2**20
+
+
+def is_remote(path: epath.PathLike) -> bool:
+    """Returns whether a path is a URL, e.g. gs://bucket/name, rather than a path on this machine."""
+    return "://" in str(path)
+
+
+def open_path(path: epath.PathLike) -> pathlib.Path | epath.Path:
+    """Returns a path that can be read and written: pathlib's for this machine, epath's for any other place.
+
+    Raises:
+        ImportError: The path is remote, and only what `import diptych` needs is installed.
+    """
+    if not is_remote(path):
+        return pathlib.Path(path)
+    try:
+        # Imported here because it comes with the extra `pipeline`.
+        from etils import epath
+    except ImportError as error:
+        raise ImportError(
+            f"{path} is not on this machine, and the packages that read it are not installed: copy it here, or install "
+            "Diptych with its extra `pipeline`"
+        ) from error
+    return epath.Path(path)
 
 
 def open_buffered(file: epath.Path) -> BinaryIO:

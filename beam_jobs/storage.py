@@ -1,8 +1,10 @@
 """Hashes, measures, lists, copies and publishes files, on this machine and on Cloud Storage.
 
 This module is where remote paths (`gs://...`) differ from local ones, with `conditional_writes`, which has small files
-that several processes write at the same time, and `remote_file`.
+that several processes write at the same time, and `remote_file`. Importing it takes nothing but the standard library.
 """
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
@@ -13,11 +15,13 @@ import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
-
-from etils import epath
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from beam_jobs import conditional_writes, remote_file
+from beam_jobs.remote_file import is_remote, open_path
+
+if TYPE_CHECKING:
+    from etils import epath
 
 RECORDS_FOLDER = "_done"
 """Sub-folder with a record `<file name>.json` for each finished file, which holds its SHA-256 and its size."""
@@ -45,16 +49,11 @@ class Entry(NamedTuple):
     is_folder: bool
 
 
-def is_remote(path: epath.PathLike) -> bool:
-    """Returns whether a path is a URL, e.g. gs://bucket/name, rather than a path on this machine."""
-    return "://" in str(path)
-
-
 def file_digest(path: epath.PathLike) -> FileDigest:
     """Reads a file block by block and returns its digest."""
     sha256 = hashlib.sha256()
     size = 0
-    with epath.Path(path).open("rb") as file:
+    with open_path(path).open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             sha256.update(block)
             size += len(block)
@@ -67,7 +66,7 @@ def open_binary(path: epath.PathLike) -> BinaryIO:
     Raises:
         FileNotFoundError: There is no such file.
     """
-    file = epath.Path(path)
+    file = open_path(path)
     return remote_file.open_buffered(file) if is_remote(path) else file.open("rb")
 
 
@@ -78,14 +77,12 @@ def text_digest(text: str) -> str:
 
 def size(path: epath.PathLike) -> int:
     """Returns the size of a file in bytes."""
-    # epath's stat() looks up the owner's name, which fails where /etc/passwd does not know the owner of a local file.
-    return epath.Path(path).stat().length if is_remote(path) else os.stat(path).st_size
+    return open_path(path).stat().length if is_remote(path) else os.stat(path).st_size
 
 
 def modified_s(path: epath.PathLike) -> int:
     """Returns when a file was last changed, in whole seconds since 1970."""
-    # os.stat for the same reason as in `size`.
-    return epath.Path(path).stat().mtime if is_remote(path) else int(os.stat(path).st_mtime)
+    return open_path(path).stat().mtime if is_remote(path) else int(os.stat(path).st_mtime)
 
 
 def is_folder(path: epath.PathLike) -> bool:
@@ -95,7 +92,7 @@ def is_folder(path: epath.PathLike) -> bool:
         OSError: The file system does not say, e.g. because a folder above cannot be read. epath would return False, and
             what was published would be taken for gone.
     """
-    return epath.Path(path).is_dir() if is_remote(path) else pathlib.Path(path).is_dir()
+    return open_path(path).is_dir()
 
 
 def is_no_file(path: epath.PathLike) -> bool:
@@ -160,7 +157,7 @@ def file_sizes(folder: epath.PathLike, *, records: bool = True) -> dict[str, int
         return {name: sizes[name] for name in names if records or RECORDS_FOLDER not in name.split("/")[:-1]}
     sizes = {}
     for entry in sorted(entries(folder)):
-        path = epath.Path(folder) / entry.name
+        path = open_path(folder) / entry.name
         if not entry.is_folder:
             sizes[entry.name] = size(path)
         elif records or entry.name != RECORDS_FOLDER:
@@ -273,12 +270,12 @@ def without_wildcards(folder: epath.PathLike) -> Iterator[str]:
         return
     place = "/tmp" if _has_wildcard(tempfile.gettempdir()) else None
     with tempfile.TemporaryDirectory(dir=place) as temporary:
-        second = epath.Path(temporary) / "folder"
+        second = os.path.join(temporary, "folder")
         if is_remote(folder):
-            copy_tree(epath.Path(folder), second)
+            copy_tree(open_path(folder), pathlib.Path(second))
         else:
             os.symlink(os.path.abspath(name), second)
-        yield os.fspath(second)
+        yield second
 
 
 def _has_wildcard(name: str) -> bool:

@@ -5,8 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 
-from etils import epath
-
+from beam_jobs import storage
 from beam_jobs.embedding.embedder import Framing
 from components.errors import DamagedFile
 
@@ -47,21 +46,21 @@ class EmbeddingInfo:
         """Returns the content of the file."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
-    def write(self, saved_model: epath.PathLike) -> None:
+    def write(self, saved_model: str | os.PathLike[str]) -> None:
         """Writes the file into a SavedModel's folder."""
-        path = epath.Path(saved_model) / FILE
+        path = storage.open_path(saved_model) / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.to_json())
 
     @classmethod
-    def read(cls, saved_model: epath.PathLike) -> "EmbeddingInfo":
+    def read(cls, saved_model: str | os.PathLike[str]) -> "EmbeddingInfo":
         """Reads the file in a SavedModel's folder. Fields that this version does not know are ignored.
 
         Raises:
             FileNotFoundError: The folder has no such file, e.g. because another program exported the model.
             DamagedFile: The file is not what `write` has written.
         """
-        file = epath.Path(saved_model) / FILE
+        file = storage.open_path(saved_model) / FILE
         try:
             values = json.loads(file.read_bytes())
             info = cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})

@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command() -> typing.NoReturn:
-    """Runs the command line and exits. The console script `diptych` calls it."""
+    """Runs the command line and exits. The console script `diptych` calls it by `pipeline.command`."""
     exit_code = main()
     if exit_code > 128:
         # A signal stopped the command. Threads of TensorFlow and Beam may still run, and Python's normal exit would

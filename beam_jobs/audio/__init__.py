@@ -2,6 +2,7 @@
 
 The modules, in the order in which a file passes through them:
 
+    parallel              several of the next: decodes files ahead of who needs them
     decoder               starts a child process, and ends it if a file makes it hang
     decoder_process       the child: answers one request after the other
     decode                a clip: reads, resamples and checks it

@@ -8,15 +8,15 @@ CODEC_SLACK_S = 0.1
 
 # A file that holds less than this share of what its header promises is truncated. Headers are often a little off.
 _MIN_SHARE_OF_PROMISED = 0.9
-# A file of one kilobyte that claims 1 Hz would be resampled to hours.
-_LOWEST_RATE_HZ = 1000
+LOWEST_RATE_HZ = 1000
+"""Below it is no sound. A file of one kilobyte that claims 1 Hz would be resampled to hours."""
 
 
 def check_rate(rate: int) -> None:
     """Raises DecodeError for a sample rate, in Hz, that is too low for any sound."""
-    if rate < _LOWEST_RATE_HZ:
+    if rate < LOWEST_RATE_HZ:
         raise DecodeError(
-            "unreadable", f"claims {rate:,} samples a second, fewer than {_LOWEST_RATE_HZ:,}; no sound does"
+            "unreadable", f"claims {rate:,} samples a second, fewer than {LOWEST_RATE_HZ:,}; no sound does"
         )
 
 

@@ -1,10 +1,10 @@
 """Decodes any audio file to 16-bit mono at a given rate, and checks that a clip is worth storing."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 import numpy as np
-from etils import epath
 
 from beam_jobs.audio import levels, readers, resample
 from beam_jobs.audio.pcm import FULL_SCALE
@@ -47,7 +47,7 @@ class Decoded:
 
 
 def decode_file(
-    path: epath.PathLike,
+    path: str | os.PathLike[str],
     *,
     sample_rate: int = 16000,
     start_s: float | None = None,
@@ -58,7 +58,7 @@ def decode_file(
     Averages the channels, resamples with soxr's HQ setting, and saturates values outside the 16-bit range.
 
     Args:
-        path: A local path, or any other that `epath` opens, e.g. gs://.
+        path: A local path, or any other that `storage.open_path` opens, e.g. gs://.
         sample_rate: Rate to resample to, in Hz.
         start_s: Where the segment begins, in seconds; None for the beginning of the file.
         end_s: Where the segment ends, in seconds; None for the end of the file. If the file ends before, the result

@@ -8,8 +8,6 @@ import os
 import queue
 import threading
 
-from etils import epath
-
 from beam_jobs import storage
 from beam_jobs.audio import checks, ffmpeg, headers, joined, sndfile
 from beam_jobs.audio.sound import BinaryFile, DecodeError, Samples, Segment, Sound, Source, open_file
@@ -22,7 +20,7 @@ _BLOCK_BYTES = 2**20
 _FINAL_ERRORS = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ENXIO}
 
 
-def fetch(path: epath.PathLike, *, timeout_s: float | None = None) -> Source:
+def fetch(path: str | os.PathLike[str], *, timeout_s: float | None = None) -> Source:
     """Returns a local path as an absolute one, and the content of a remote file.
 
     Raises:
@@ -39,7 +37,7 @@ def fetch(path: epath.PathLike, *, timeout_s: float | None = None) -> Source:
 
     def download() -> None:
         try:
-            results.put(epath.Path(path).read_bytes())
+            results.put(storage.open_path(name).read_bytes())
         except Exception as error:
             results.put(error)
 
@@ -52,6 +50,8 @@ def fetch(path: epath.PathLike, *, timeout_s: float | None = None) -> Source:
     # TensorFlow's own error is known by its name, because the decoder's process must not import TensorFlow.
     if isinstance(result, FileNotFoundError) or type(result).__name__ == "NotFoundError":
         raise DecodeError("missing", "no such file") from result
+    if isinstance(result, ImportError):  # Its message is the sentence of `storage.open_path`.
+        raise DecodeError("unreadable", str(result)) from result
     if isinstance(result, Exception):
         message = f"{type(result).__name__}: {result}"
         raise DecodeError("unreadable", message, transient=not isinstance(result, IsADirectoryError)) from result

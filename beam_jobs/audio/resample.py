@@ -35,7 +35,7 @@ def _in_16_bits(samples: np.ndarray) -> np.ndarray:
         return samples.astype(np.int16)
     # Resampling keeps what is not finite. Unlike `np.isfinite`, `min` and `max` need no memory.
     largest = max(float(samples.max()), -float(samples.min()))
-    _check_range(largest)
+    check_range(largest)
     scaled = samples * FULL_SCALE
     np.rint(scaled, out=scaled)
     if largest >= 1 - 1 / FULL_SCALE:
@@ -72,8 +72,8 @@ class Stream:
         return _in_16_bits(samples)
 
 
-def _check_range(largest: float) -> None:
-    """Raises DecodeError for a largest magnitude that no sound in floating point has."""
+def check_range(largest: float) -> None:
+    """Raises DecodeError for a largest magnitude that no sound has in which full scale is 1."""
     if not math.isfinite(largest):
         raise DecodeError("non-finite", "holds NaN or infinite samples")
     if largest > _LARGEST:

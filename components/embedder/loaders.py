@@ -7,7 +7,7 @@ from etils import epath
 
 from beam_jobs import storage
 from beam_jobs.embedding.embedder import TRAINED, Embedder, Loader
-from components.embedder import load_errors
+from components import load_errors
 
 UNTRAINED = "untrained"
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from beam_jobs import audio, sources
+from beam_jobs.audio.parallel import Decoders
 from beam_jobs.embedding import windows
 from beam_jobs.embedding.embedder import BATCH_SIZE, Embedder
 from beam_jobs.sources import given
 from components.errors import UserError
-from pipeline.serving.embedding.decoding import Decoders
 from pipeline.serving.embedding.quarantine import printable
 from pipeline.vectors.index import Index
 from pipeline.vectors.stored import StoredVectors

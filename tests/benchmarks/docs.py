@@ -12,7 +12,7 @@ from tests.benchmarks import chart, cost, tables
 from tests.benchmarks.record import RESULTS
 
 ROOT = pathlib.Path(__file__).parents[2]
-FOLDERS = ("beam_jobs", "components", "deploy", "models", "pipeline", "tests")
+FOLDERS = ("beam_jobs", "components", "deploy", "diptych", "models", "pipeline", "tests")
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 RENDERERS = {
     "tiny": tables.scores,

@@ -6,7 +6,7 @@ import json
 
 from beam_jobs import storage
 from beam_jobs.embedding.embedder import Embedder, Framing
-from components.embedder import load_errors
+from components import load_errors
 from components.embedder.baselines import options, packages
 from components.embedder.baselines.spec import Spec
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_jobs import storage
-from components.embedder import load_errors
+from components import load_errors
 from components.embedder.baselines import calls
 
 _SIGNATURE = "serving_default"

@@ -1,10 +1,9 @@
-"""Embeds files, manifests and examples in bulk: `diptych embed`.
+"""Embeds files, manifests and examples in bulk: `diptych embed`. `beam_jobs.audio.parallel` decodes them.
 
 The modules, in the order in which the sounds pass through them:
 
     inputs, groups    what the paths of the command line name, divided into groups that are finished one by one
     exported_model    loads the SavedModel, and says what is wrong with it
-    decoding          decodes files in several processes, ahead of who embeds them
     stored            reads clips from a folder of examples
     embed             the loop over the groups
     part              the rows of one group, in a file of its own

@@ -8,13 +8,13 @@ import pathlib
 from collections.abc import Generator, Iterator, Sequence
 
 from beam_jobs import audio, sources
+from beam_jobs.audio.parallel import Decoders
 from beam_jobs.embedding import windows
 from beam_jobs.embedding.embedder import BATCH_SIZE, Embedder, Loader
 from beam_jobs.embedding.info import RowKind
 from components import base, file_errors
 from components.errors import UserError
 from pipeline.serving.embedding import inputs, journal, outputs, part, quarantine, stored
-from pipeline.serving.embedding.decoding import Decoders
 from pipeline.serving.embedding.inputs import Group, Inputs
 from pipeline.serving.embedding.journal import Journal, Parameters, Record
 from pipeline.serving.embedding.meter import Meter

@@ -13,18 +13,18 @@ import pytest
 import soundfile
 
 from beam_jobs import audio
+from beam_jobs.audio import parallel
 from components.exporter import saved_model
 from models import dual, subclips
 from models.config import ModelConfig
 from pipeline import cli
 from pipeline.commands import exit_status
-from pipeline.serving.embedding import decoding
 from tests import corpora, users
 from tests.processes import decoders_of, signal_readers
 
 
 def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(decoding, "RULES", audio.Rules(timeout_s=2.0))
+    monkeypatch.setattr(parallel, "RULES", audio.Rules(timeout_s=2.0))
     folder = tmp_path / "in"
     corpora.write_tone(folder / "1.wav", seconds=0.7)
     reasons = {}

@@ -11,8 +11,9 @@ import time
 import numpy as np
 import pytest
 
+from beam_jobs.audio import parallel
 from components.errors import UserError
-from pipeline.serving.embedding import decoding, groups
+from pipeline.serving.embedding import groups
 from tests import corpora, disks
 from tests.components.stored_examples import write_examples
 from tests.pipeline.serving.embedding.projection import NoProgress, Projection, ProjectionLoader, embed_with
@@ -125,9 +126,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(sounds, places):
 
 def test_what_is_finished_is_neither_decoded_nor_embedded_again(sounds, tmp_path, monkeypatch):
     decoded = []
-    decode_file = decoding.Decoder.decode_file
+    decode_file = parallel.Decoder.decode_file
     monkeypatch.setattr(
-        decoding.Decoder,
+        parallel.Decoder,
         "decode_file",
         lambda self, path, *args, **kw: decoded.append(path) or decode_file(self, path, *args, **kw),
     )

@@ -5,8 +5,9 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
-from beam_jobs import audio, sources
+from beam_jobs import audio
 from beam_jobs.audio import readers
 from beam_jobs.audio.decoder import Decoder
 from beam_jobs.audio.spool import Spool
@@ -22,6 +23,25 @@ _FILES_AHEAD = 64
 _BYTES_AHEAD = 2**25
 _SPOOL_BYTES = 2**23
 _SAMPLE_BYTES = 2
+
+
+class Recorded(Protocol):
+    """What is decoded; see `beam_jobs.sources.Clip`, which is one, for what the attributes mean."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def start_s(self) -> float | None: ...
+
+    @property
+    def end_s(self) -> float | None: ...
+
+    @property
+    def trimmed(self) -> bool | None: ...
+
+
+Clip = TypeVar("Clip", bound=Recorded)
 
 
 class Decoders:
@@ -59,7 +79,7 @@ class Decoders:
             for decoder in self._decoders:
                 decoder.close()
 
-    def decode(self, clips: Iterable[sources.Clip]) -> Iterator[tuple[sources.Clip, Spool | audio.DecodeError]]:
+    def decode(self, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Spool | audio.DecodeError]]:
         """Yields every clip with its sound, or with the error if it cannot be decoded, in order.
 
         A sound is closed when the next one is asked for. Call it once at a time.
@@ -68,7 +88,7 @@ class Decoders:
             clips: Each with the place of its file as `path`.
         """
         self._next = 0
-        waiting: collections.deque[tuple[sources.Clip, concurrent.futures.Future]] = collections.deque()
+        waiting: collections.deque[tuple[Clip, concurrent.futures.Future]] = collections.deque()
         for number, clip in enumerate(clips):
             waiting.append((clip, self._threads.submit(self._decode_in_turn, clip, number)))
             if len(waiting) == _FILES_AHEAD:
@@ -76,9 +96,7 @@ class Decoders:
         while waiting:
             yield from self._take(*waiting.popleft())
 
-    def _take(
-        self, clip: sources.Clip, future: concurrent.futures.Future
-    ) -> Iterator[tuple[sources.Clip, Spool | audio.DecodeError]]:
+    def _take(self, clip: Clip, future: concurrent.futures.Future) -> Iterator[tuple[Clip, Spool | audio.DecodeError]]:
         sound = future.result()
         try:
             yield clip, sound
@@ -90,7 +108,7 @@ class Decoders:
                     sound.close()
                 self._changed.notify_all()
 
-    def _decode_in_turn(self, clip: sources.Clip, number: int) -> Spool | audio.DecodeError | None:
+    def _decode_in_turn(self, clip: Recorded, number: int) -> Spool | audio.DecodeError | None:
         """Decodes a clip when there is room for it, or when it is the next one that is needed."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or self._bytes < _BYTES_AHEAD or number == self._next)
@@ -102,7 +120,7 @@ class Decoders:
                 self._bytes += len(sound) * _SAMPLE_BYTES
         return sound
 
-    def _decode(self, clip: sources.Clip) -> Spool | audio.DecodeError:
+    def _decode(self, clip: Recorded) -> Spool | audio.DecodeError:
         spool = Spool(bytes_in_memory=_SPOOL_BYTES)
         try:
             source = readers.fetch(clip.path, timeout_s=RULES.timeout_s)

@@ -1,0 +1,31 @@
+"""Loads exported models. `runtime` says what they have in common; there is a module for each kind."""
+
+import importlib
+import os
+from collections.abc import Mapping
+
+from components.errors import UserError
+from diptych.errors import DiptychError
+from diptych.runtimes import places
+from diptych.runtimes.runtime import Frames, Runtime
+
+__all__ = ["FILES", "Frames", "Runtime", "load"]
+
+FILES: Mapping[str, str] = {}
+"""Suffix of a model that is one file -> the module that loads it. A SavedModel is a folder.
+
+Each module has a function `load(path: str) -> Runtime`, and is imported when it is needed: it needs a library of its
+own.
+"""
+
+
+def load(path: str | os.PathLike[str]) -> Runtime:
+    """Loads a model; see `diptych.load`."""
+    place = places.find(path, suffixes=tuple(FILES))
+    module = FILES.get(os.path.splitext(place)[1].lower(), "diptych.runtimes.savedmodel")
+    try:
+        return importlib.import_module(module).load(place)
+    except DiptychError:
+        raise
+    except UserError as error:
+        raise DiptychError(str(error)) from error

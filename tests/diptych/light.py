@@ -1,0 +1,67 @@
+"""`python -m tests.diptych.light CODE`: runs code that cannot import what comes with the extra `pipeline` alone.
+
+It can import what belongs to the requirements in setup.cfg and to what they require.
+"""
+
+import configparser
+import importlib.metadata
+import pathlib
+import re
+import sys
+
+from packaging.requirements import Requirement
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def requirements() -> list[str]:
+    """Returns what `pip install diptych` installs first, as setup.cfg states it."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    return [line for line in config["options"]["install_requires"].splitlines() if line and line[0] != "#"]
+
+
+def _normalized(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _with_dependencies():
+    """Returns the names of all distributions that `requirements` leads to."""
+    found, waiting = set(), requirements()
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        name = _normalized(requirement.name)
+        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        found.add(name)
+        waiting += importlib.metadata.requires(name) or []
+    return found
+
+
+def _absent():
+    """Returns the names of the modules that belong to other distributions."""
+    allowed = _with_dependencies() | {"diptych"}
+    owners = importlib.metadata.packages_distributions()
+    return {module for module, names in owners.items() if not allowed & set(map(_normalized, names))}
+
+
+class _Finder:
+    """Finds what another finder finds, except modules that are to be absent."""
+
+    def __init__(self, finder, absent):
+        self._finder = finder
+        self._absent = absent
+
+    def find_spec(self, name, path=None, target=None):
+        is_absent = name.partition(".")[0] in self._absent
+        return None if is_absent else self._finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self._finder, name)
+
+
+if __name__ == "__main__":
+    absent = _absent()
+    assert {"pydantic", "etils", "apache_beam", "sklearn"} <= absent
+    sys.meta_path[:] = [_Finder(finder, absent) for finder in sys.meta_path]
+    exec(sys.argv[1], {"__name__": "__main__"})
