@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
     $$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
     && command -v $$python && break; done)
 
-.PHONY: help install install-gcp quickstart test test-slow test-jax lint format lock clean
+.PHONY: help install install-gcp quickstart test test-slow test-jax lint format audit lock clean
 
 help:
 	@echo "make quickstart   run the whole pipeline on a generated corpus (5 to 15 minutes)"
@@ -25,6 +25,7 @@ help:
 	@echo "make install-gcp  add the packages for Dataflow and Cloud Storage; make test then tests the Dataflow job, too"
 	@echo "make lint         check the code with ruff"
 	@echo "make format       let ruff fix and format the code"
+	@echo "make audit        check the locked packages for known security holes (needs the internet)"
 	@echo "make lock         resolve the versions in $(LOCK) and $(LOCK_GCP) again (needs uv)"
 	@echo "make clean        remove $(VENV)"
 
@@ -73,6 +74,18 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# pip-audit gets its own environment, so that the locked one stays as it is. --strict: a package that the database does not
+# know, or a database that cannot be reached, is an error and not a package without holes. AUDIT_SERVICE: pypi or osv.
+AUDIT_SERVICE ?= pypi
+audit: $(STAMP)
+	@test -x $(VENV)/audit/bin/pip-audit || { $(BIN)/python -m venv $(VENV)/audit \
+	    && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3"; }
+	@for lock in $(LOCK) $(LOCK_GCP); do \
+	    $(VENV)/audit/bin/pip-audit --strict --vulnerability-service $(AUDIT_SERVICE) --no-deps --disable-pip \
+	        --progress-spinner off --requirement $$lock || { echo "make audit: $$lock has known holes, or could not be" \
+	        "checked: see above" >&2; exit 1; }; \
+	done
+
 # uv repeats the conditions of [tool.uv] in every line, where pip does not need them.
 define compile
 	$(UV) pip compile setup.cfg $(1) --universal --python-version 3.10 --quiet \
@@ -84,8 +97,8 @@ endef
 
 lock:
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (pip install uv), or name it: make lock UV=/path/to/uv" >&2; exit 1; }
-	$(call compile,--extra pipeline --extra dev,$(LOCK))
-	$(call compile,--extra pipeline --extra dev --extra gcp --constraint $(LOCK),$(LOCK_GCP))
+	$(call compile,--extra pipeline --extra runtimes --extra dev,$(LOCK))
+	$(call compile,--extra pipeline --extra runtimes --extra dev --extra gcp --constraint $(LOCK),$(LOCK_GCP))
 
 clean:
 	rm -rf $(VENV)

@@ -12,6 +12,9 @@ from components.errors import DamagedFile
 FILE = "assets.extra/embedding_info.json"
 """Path of the file inside the SavedModel's folder."""
 
+NAME_IN_FILES = "embedding_info"
+"""Under this name, a file for another runtime holds the same: ONNX among its metadata, LiteRT as a .json file."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EmbeddingInfo:
@@ -61,10 +64,22 @@ class EmbeddingInfo:
             DamagedFile: The file is not what `write` has written.
         """
         file = storage.open_path(saved_model) / FILE
+        return cls.from_json(file.read_bytes(), source=os.fspath(file))
+
+    @classmethod
+    def from_json(cls, content: str | bytes, *, source: str) -> "EmbeddingInfo":
+        """Parses what `to_json` returned. Fields that this version does not know are ignored.
+
+        Args:
+            content: The JSON.
+            source: The file that holds it.
+
+        Raises:
+            DamagedFile: It is something else.
+        """
         try:
-            values = json.loads(file.read_bytes())
+            values = json.loads(content)
             info = cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
             return dataclasses.replace(info, formats=tuple(info.formats))
         except (KeyError, TypeError, ValueError) as error:
-            message = f"{file} is damaged ({type(error).__name__}: {error})"
-            raise DamagedFile(message, path=os.fspath(file)) from error
+            raise DamagedFile(f"{source} is damaged ({type(error).__name__}: {error})", path=source) from error

@@ -3,7 +3,8 @@
 An FFT rounds no factors on CPUs nor, by what is known of cuFFT, on GPUs. On a CPU it takes about as long as one plain
 product with a Fourier basis. TPUs are known to compute an FFT from products whose factors they round to bfloat16. The
 errors are relative to the loudest tone, so quiet bands drown in them. Where a TPU is seen, the transform is therefore a
-product with a folded Fourier basis in `products.float32_product`. The tests emulate these devices on a CPU.
+product with a folded Fourier basis in `products.float32_product`. The tests emulate these devices on a CPU. So is what
+other runtimes get: LiteRT has an FFT for powers of two only, and the converter to ONNX knows no complex numbers.
 """
 
 import keras
@@ -25,7 +26,8 @@ def power_spectrum(frames: Tensor, *, window: int, fft_length: int) -> Tensor:
     Returns:
         float32 `(..., fft_length // 2 + 1)`.
     """
-    transform = _product_transform if _sees_a_tpu() else _fast_transform
+    as_product = products.are_kept_in_float32() or _sees_a_tpu()
+    transform = _product_transform if as_product else _fast_transform
     real, imaginary = transform(frames, window, fft_length)
     return ops.square(real) + ops.square(imaginary)
 

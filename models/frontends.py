@@ -108,7 +108,7 @@ class _FilterBank(FrontEnd):
         spectrum = fourier.power_spectrum(frames, window=self.window, fft_length=self.options.fft_length)
         if self.power == 1:
             spectrum = ops.sqrt(spectrum)
-        x = ops.matmul(spectrum, self._filters)  # (batch, frames, n_bands)
+        x = products.product(spectrum, self._filters)  # (batch, frames, n_bands)
         if self.options.log == "natural":
             return ops.log(x + self.options.floor)
         # In dB: 20 log10 of magnitudes, 10 log10 of powers.

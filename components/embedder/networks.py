@@ -1,18 +1,14 @@
 """Diptych's own models as embedders: SavedModels and `.keras` files."""
 
-import os
-
-import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
 
 from beam_jobs import storage
 from beam_jobs.embedding.embedder import Framing
+from components import keras_file
 from components.embedding_info import EmbeddingInfo
-from components.errors import UserError
 from models import subclip_starts
-from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
 
 
 class ServedModel:
@@ -47,10 +43,8 @@ class KerasModel:
     """
 
     def __init__(self, file: epath.PathLike):
-        # Errors stay Keras', because only the caller knows whether a stage wrote the file, which can run again.
-        model = keras.models.load_model(os.fspath(file), compile=False)
-        if not isinstance(model, DualEncoder):
-            raise UserError(f"{file} is not a Diptych model: give a folder that `diptych import-panns` wrote.")
+        # Other errors stay Keras', because only the caller knows whether a stage wrote the file, which can run again.
+        model = keras_file.load(file, way_out="give a folder that `diptych import-panns` wrote")
         crop = model.crop_samples
         self.framing = Framing(
             sample_rate=model.sample_rate, window_samples=crop, hop_samples=subclip_starts.half_crop(crop)

@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from components import base
+from components.errors import UserError
 from components.exporter.config import ExporterConfig
+from components.exporter.runtimes import variants
 
 
 class Exporter(base.Component[ExporterConfig]):
     """Exports the encoders as a SavedModel and validates it in a fresh process.
 
     Writes the SavedModel with `assets.extra/embedding_info.json` (see `components.embedding_info`) and
-    `infra_blessing.json` (`blessed`, `checks`, `latency_ms`; see `infra_validator`).
+    `infra_blessing.json` (`blessed`, `checks`, `latency_ms`; see `infra_validator`). The SavedModel's folder also gets
+    the files that `formats` asks for, in `runtimes/`, with a table of how they compare; see `runtimes`.
     """
 
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {
@@ -22,9 +25,19 @@ class Exporter(base.Component[ExporterConfig]):
         "saved_model": base.ArtifactType.MODEL,
         "infra_blessing": base.ArtifactType.INFRA_BLESSING,
     }
+    # Their times differ from run to run.
+    reports: ClassVar[frozenset[str]] = frozenset({variants.TABLE, variants.FIGURES})
     Config = ExporterConfig
     executor = "components.exporter.executor"
     version: ClassVar[int] = 2
     # They write the SavedModel.
-    libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")
+    libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")  # Those of `formats` only convert what these wrote.
     shows: ClassVar[Mapping[base.Tab, str]] = {"text": "signatures, checks", "scalars": "latency"}
+
+    def check(self) -> None:
+        missing = variants.missing_packages(variants.parse(self.config.formats))
+        if missing:
+            raise UserError(
+                f"exporter.formats: {', '.join(self.config.formats)} needs {', '.join(missing)}: pip install "
+                f"{' '.join(missing)}, or leave it out."
+            )

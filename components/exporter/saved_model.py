@@ -8,15 +8,16 @@ import keras
 import tensorflow as tf
 from etils import epath
 
+from components import keras_file
 from components.embedding_info import EmbeddingInfo
 from components.exporter import endpoints
 from models import subclip_starts
-from models.dual import DualEncoder  # This import also registers the class, so that `load_model` finds it.
+from models.dual import DualEncoder
 
 
 def load_keras(path: epath.Path) -> DualEncoder:
-    """Loads a model from a `.keras` file."""
-    return keras.models.load_model(os.fspath(path), compile=False)
+    """Loads a model from a `.keras` file, see `keras_file.load`."""
+    return keras_file.load(path, way_out="import or train another one")
 
 
 def export(model: DualEncoder, directory: epath.Path) -> EmbeddingInfo:

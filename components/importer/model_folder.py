@@ -1,38 +1,30 @@
 """Reads the folder of a trained model without Keras, which takes seconds to load."""
 
 import contextlib
-import json
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import TypedDict
 
 from etils import epath
 
+from components import keras_config
 from components.errors import DamagedFile, UserError
+from components.keras_config import KerasConfig
 
 MODEL, INITIAL_MODEL, TRAINING = "model.keras", "initial.keras", "training.json"
 FILES = (MODEL, INITIAL_MODEL, TRAINING)
 """The files in the folder: the trained model, the same model before training, and a record of the training."""
 
 
-class KerasConfig(TypedDict):
-    """What `models.dual.DualEncoder.get_config` returns. Only the fields that are read without Keras are listed."""
-
-    formats: list[str]
-    encoders: dict[str, str]
-    sample_rate: int
-
-
 def read_model_config(folder: str) -> KerasConfig:
-    """Reads the config of a model from its `.keras` file, which is a zip archive.
+    """Reads the config of a model from its `.keras` file, and checks that the untrained model is Diptych's, too.
 
     Args:
         folder: The model's folder.
 
     Raises:
-        DamagedFile: The `.keras` file is damaged.
+        DamagedFile: A `.keras` file is damaged.
         UserError: The folder does not hold a model, or it cannot be read.
     """
     for name in FILES:
@@ -41,12 +33,16 @@ def read_model_config(folder: str) -> KerasConfig:
                 f"importer.model: {folder} has no {name}; give the folder that `diptych import-panns` or a Trainer "
                 "wrote (--import)."
             )
-    path = epath.Path(folder) / MODEL
+    configs = {name: _read_config(epath.Path(folder) / name) for name in (MODEL, INITIAL_MODEL)}
+    return configs[MODEL]
+
+
+def _read_config(path: epath.Path) -> KerasConfig:
     with _opened(path) as archive:
-        content = json.loads(archive.read("config.json"))
-    if content.get("class_name") != "DualEncoder":
-        raise UserError(f"importer.model: {path} is not a Diptych model: give another folder.")
-    return content["config"]
+        try:
+            return keras_config.read(archive)
+        except keras_config.ForeignModelError as error:
+            raise UserError(f"importer.model: {path} {error}: give another folder.") from error
 
 
 def check_checksums(folder: epath.Path) -> None:

@@ -11,8 +11,8 @@ from absl import logging
 
 from beam_jobs import examples
 from beam_jobs.audio import pcm
-from components import text
-from components.trainer import collapse, input_pipeline, probe_sample, ridge_probe
+from components import ridge_probe, text
+from components.trainer import collapse, input_pipeline, probe_sample
 from components.trainer.modality_gap import modality_gap
 from components.trainer.step import Logs
 from models import contrastive, subclip_starts

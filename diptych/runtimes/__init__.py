@@ -11,7 +11,7 @@ from diptych.runtimes.runtime import Frames, Runtime
 
 __all__ = ["FILES", "Frames", "Runtime", "load"]
 
-FILES: Mapping[str, str] = {}
+FILES: Mapping[str, str] = {".onnx": "diptych.runtimes.onnx", ".tflite": "diptych.runtimes.litert"}
 """Suffix of a model that is one file -> the module that loads it. A SavedModel is a folder.
 
 Each module has a function `load(path: str) -> Runtime`, and is imported when it is needed: it needs a library of its
@@ -25,6 +25,8 @@ def load(path: str | os.PathLike[str]) -> Runtime:
     module = FILES.get(os.path.splitext(place)[1].lower(), "diptych.runtimes.savedmodel")
     try:
         return importlib.import_module(module).load(place)
+    except ModuleNotFoundError as error:
+        raise DiptychError(f"{place} needs the package {error.name}: install it.") from error
     except DiptychError:
         raise
     except UserError as error:

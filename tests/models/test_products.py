@@ -135,3 +135,25 @@ def test_a_device_that_rounds_changes_the_loss_by_less_than_a_percent(device, sp
     expected = np.asarray(contrastive.nt_xent(*z))
     with _device(SIGNIFICANT_BITS[device]):
         np.testing.assert_allclose(contrastive.nt_xent(*z), expected, rtol=0.01)
+
+
+@pytest.mark.parametrize("options", [{}, {"centre": True, "fft_length": 330, "log": "decibel"}])
+@pytest.mark.parametrize("name", formats.SPECTRA)
+def test_front_ends_for_other_runtimes_compute_the_same(name, options):
+    front_end = frontends.build(name, ModelConfig(front_end=FrontEndConfig(**options), n_mels=30))
+    noise = np.random.default_rng(0).normal(size=3200)
+    waveform = np.stack([noise, 1e-3 * noise + np.sin(np.arange(3200) * 0.3)]).astype("float32")
+    expected = np.asarray(front_end(waveform))
+    with products.kept_in_float32():
+        other = np.asarray(front_end(waveform))
+    assert not products.are_kept_in_float32()
+    np.testing.assert_allclose(other, expected, atol=2e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5)])
+def test_products_for_other_runtimes_are_products(shape):
+    rng = np.random.default_rng(0)
+    x, matrix = rng.normal(size=shape).astype("float32"), rng.normal(size=(5, 4)).astype("float32")
+    with products.kept_in_float32():
+        for product in (products.product, products.float32_product):
+            np.testing.assert_allclose(product(x, matrix), x @ matrix, rtol=1e-5, atol=1e-6)

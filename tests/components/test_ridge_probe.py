@@ -3,8 +3,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import average_precision_score
 
-from components import metrics
-from components.trainer import ridge_probe
+from components import metrics, ridge_probe
 
 
 def _clusters(rng, *, clips, classes, dim, spread):

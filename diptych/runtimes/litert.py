@@ -1,0 +1,81 @@
+"""`.tflite` files that the Exporter wrote, run by LiteRT. They need no TensorFlow."""
+
+import importlib
+import io
+import os
+import threading
+import zipfile
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from components import load_errors
+from components.embedding_info import NAME_IN_FILES, EmbeddingInfo
+from diptych.errors import DiptychError
+from diptych.runtimes import fixed_window
+from diptych.runtimes.fixed_window import FixedWindowModel
+
+_INFO_FILE = f"{NAME_IN_FILES}.json"
+"""A `.tflite` file ends with a zip archive of what belongs to it, a convention of TFLite. This is its file."""
+
+_MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
+"""Modules with an `Interpreter`. The last one serves where TensorFlow is installed and LiteRT is not."""
+
+
+class _Interpreter(Protocol):
+    def allocate_tensors(self) -> None: ...
+
+    def get_signature_runner(self, signature_key: str) -> "_Runner": ...
+
+
+class _Runner(Protocol):
+    def __call__(self, **inputs: np.ndarray) -> Mapping[str, np.ndarray]: ...
+
+
+def load(path: str) -> FixedWindowModel:
+    """Loads a file.
+
+    Raises:
+        UserError: The file cannot be read, another program wrote it, it is damaged, or LiteRT is not installed.
+    """
+    content = fixed_window.read(path)
+    info = _read_info(content, source=path)
+    with load_errors.as_user_errors(f"{path} cannot be loaded", way_out="copy it again, or export it again"):
+        interpreter = _open(content, source=path)
+        runner = interpreter.get_signature_runner("serving_default")
+    lock = threading.Lock()
+
+    def embed(window: np.ndarray) -> Mapping[str, np.ndarray]:
+        with lock:  # An interpreter holds the tensors of one call.
+            return runner(audio=window)
+
+    return FixedWindowModel(info, embed, source=path)
+
+
+def _read_info(content: bytes, *, source: str) -> EmbeddingInfo:
+    """Reads the info at the end of the file, which shows that the file is whole, too.
+
+    The interpreter would read beyond the end of a file that was cut short, and take the process with it.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            info = archive.read(_INFO_FILE)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise DiptychError(
+            f"{source} does not end with {_INFO_FILE}: it was cut short, or Diptych did not write it; copy it again, "
+            "or give a .tflite file that `exporter.formats` made."
+        ) from error
+    return EmbeddingInfo.from_json(info, source=source)
+
+
+def _open(content: bytes, *, source: str) -> _Interpreter:
+    for name in _MODULES:
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        interpreter = module.Interpreter(model_content=content, num_threads=len(os.sched_getaffinity(0)))
+        interpreter.allocate_tensors()
+        return interpreter
+    raise DiptychError(f"{source} needs LiteRT: pip install ai-edge-litert.")
