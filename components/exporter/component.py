@@ -10,7 +10,8 @@ from components.exporter.config import ExporterConfig
 class Exporter(base.Component[ExporterConfig]):
     """Exports the encoders as a SavedModel and validates it in a fresh process.
 
-    Writes the SavedModel with `assets.extra/embedding_info.json` (see `components.embedding_info`) and
+    Writes the SavedModel with `assets.extra/embedding_info.json` (see `components.embedding_info`), golden vectors
+    (`assets.extra/golden.npz`, see `golden`) and warm-up requests for TensorFlow Serving, and
     `infra_blessing.json` (`blessed`, `checks`, `latency_ms`; see `infra_validator`).
     """
 
@@ -24,7 +25,7 @@ class Exporter(base.Component[ExporterConfig]):
     }
     Config = ExporterConfig
     executor = "components.exporter.executor"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     # They write the SavedModel.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")
     shows: ClassVar[Mapping[base.Tab, str]] = {"text": "signatures, checks", "scalars": "latency"}

@@ -22,7 +22,7 @@ def execute(
     """Exports the model. `components.exporter.Exporter` describes the files that it writes."""
     context.progress.update(0, total=2, unit="parts")
     model = saved_model.load_keras(inputs["model"] / "model.keras")
-    info = saved_model.export(model, outputs["saved_model"])
+    info = saved_model.export(model, outputs["saved_model"], training=_training(inputs["model"]))
     context.progress.update(1, total=2, unit="parts")
     blessing = infra_validator.validate(
         outputs["saved_model"],
@@ -39,6 +39,12 @@ def execute(
         summary=_summary(info, blessing),
         figures={"blessed": int(blessing.blessed), "dim": info.dim, **blessing.latency_ms},
     )
+
+
+def _training(model: epath.Path) -> dict[str, object]:
+    """Returns the record of the training in the folder of a model, which may come from elsewhere without one."""
+    file = model / "training.json"
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
 def _summary(info: EmbeddingInfo, blessing: InfraBlessing) -> str:
