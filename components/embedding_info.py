@@ -3,17 +3,28 @@
 import dataclasses
 import json
 import os
+import pathlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from beam_jobs import storage
 from beam_jobs.embedding.embedder import Framing
 from components.errors import DamagedFile
+
+if TYPE_CHECKING:
+    from etils import epath
 
 FILE = "assets.extra/embedding_info.json"
 """Path of the file inside the SavedModel's folder."""
 
 NAME_IN_FILES = "embedding_info"
 """Under this name, a file for another runtime holds the same: ONNX among its metadata, LiteRT as a .json file."""
+
+ASSET = "assets/embedding_info.json"
+"""Path of its copy, which is there also where a host has removed `assets.extra`."""
+
+VERSION = 2
+"""Version of the SavedModel's interface. Version 1 had the signatures `serving_default` and `windows` only."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +40,16 @@ class EmbeddingInfo:
         stride_samples: Distance between the starts of consecutive sub-clips, in samples.
         input: Description of the input.
         signatures: Name of a signature -> name of an output -> its dtype and shape.
+        version: See `VERSION`. SavedModels of version 1 lack this field and all below.
+        frame_hop_samples: Distance between two frames of the signature `frames`, in samples.
+        made_by: Name of a package that exported the model -> its version.
+        model: The model's config: architecture, front ends, augmentations.
+        training: The record of its training: steps, loss, the Trainer's config and the clips. A model that was imported
+            says where it comes from instead.
+        scores: Name of a metric -> the score that chose the model in validation. Empty without validation. The
+            Evaluator scores the exported model later.
+        license: The license under which the model may be used, None as long as none was chosen.
+        golden_sha256: Digest of the golden vectors, see `components.exporter.golden`.
     """
 
     formats: tuple[str, ...]
@@ -39,6 +60,14 @@ class EmbeddingInfo:
     stride_samples: int
     input: str
     signatures: Mapping[str, Mapping[str, str]]
+    version: int = 1
+    frame_hop_samples: int | None = None
+    made_by: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    model: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    training: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    license: str | None = None
+    golden_sha256: str | None = None
 
     @property
     def framing(self) -> Framing:
@@ -50,25 +79,28 @@ class EmbeddingInfo:
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     def write(self, saved_model: str | os.PathLike[str]) -> None:
-        """Writes the file into a SavedModel's folder."""
-        path = storage.open_path(saved_model) / FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.to_json())
+        """Writes the file and its copy into a SavedModel's folder."""
+        for name in (FILE, ASSET):
+            path = storage.open_path(saved_model) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.to_json())
 
     @classmethod
     def read(cls, saved_model: str | os.PathLike[str]) -> "EmbeddingInfo":
-        """Reads the file in a SavedModel's folder. Fields that this version does not know are ignored.
+        """Reads the file in a SavedModel's folder, or its copy if the file is not there.
+
+        Fields that this version does not know are ignored, and those that an earlier version did not know get defaults.
 
         Raises:
             FileNotFoundError: The folder has no such file, e.g. because another program exported the model.
             DamagedFile: The file is not what `write` has written.
         """
-        file = storage.open_path(saved_model) / FILE
+        file = _file_in(saved_model)
         return cls.from_json(file.read_bytes(), source=os.fspath(file))
 
     @classmethod
     def from_json(cls, content: str | bytes, *, source: str) -> "EmbeddingInfo":
-        """Parses what `to_json` returned. Fields that this version does not know are ignored.
+        """Parses what `to_json` returned; see `read` for fields that are unknown or missing.
 
         Args:
             content: The JSON.
@@ -79,7 +111,18 @@ class EmbeddingInfo:
         """
         try:
             values = json.loads(content)
-            info = cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
+            info = cls(**{field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values})
             return dataclasses.replace(info, formats=tuple(info.formats))
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedFile(f"{source} is damaged ({type(error).__name__}: {error})", path=source) from error
+
+
+def is_in(folder: str | os.PathLike[str]) -> bool:
+    """Returns whether a folder holds the file, so that Diptych exported the SavedModel there."""
+    return _file_in(folder).exists()
+
+
+def _file_in(folder: str | os.PathLike[str]) -> "pathlib.Path | epath.Path":
+    """Returns the file in a folder, or its copy if only that is there."""
+    file, copy = (storage.open_path(folder) / name for name in (FILE, ASSET))
+    return copy if not file.exists() and copy.exists() else file

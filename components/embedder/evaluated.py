@@ -3,8 +3,6 @@
 import os
 import re
 
-from etils import epath
-
 from beam_jobs import storage
 from beam_jobs.embedding.embedder import Framing, Loader
 from components import embedding_info
@@ -48,4 +46,4 @@ def framing(loader: Loader) -> Framing:
 
 def is_own(folder: str) -> bool:
     """Returns whether a folder holds a SavedModel that Diptych exported."""
-    return (epath.Path(folder) / embedding_info.FILE).exists()
+    return embedding_info.is_in(folder)

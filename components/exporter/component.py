@@ -12,7 +12,8 @@ from components.exporter.runtimes import variants
 class Exporter(base.Component[ExporterConfig]):
     """Exports the encoders as a SavedModel and validates it in a fresh process.
 
-    Writes the SavedModel with `assets.extra/embedding_info.json` (see `components.embedding_info`) and
+    Writes the SavedModel with `assets.extra/embedding_info.json` (see `components.embedding_info`), golden vectors
+    (`assets.extra/golden.npz`, see `golden`) and warm-up requests for TensorFlow Serving, and
     `infra_blessing.json` (`blessed`, `checks`, `latency_ms`; see `infra_validator`). The SavedModel's folder also gets
     the files that `formats` asks for, in `runtimes/`, with a table of how they compare; see `runtimes`.
     """
@@ -29,7 +30,7 @@ class Exporter(base.Component[ExporterConfig]):
     reports: ClassVar[frozenset[str]] = frozenset({variants.TABLE, variants.FIGURES})
     Config = ExporterConfig
     executor = "components.exporter.executor"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     # They write the SavedModel.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")  # Those of `formats` only convert what these wrote.
     shows: ClassVar[Mapping[base.Tab, str]] = {"text": "signatures, checks", "scalars": "latency"}

@@ -31,7 +31,7 @@ def execute(
 
     finish_part()
     model = saved_model.load_keras(inputs["model"] / "model.keras")
-    info = saved_model.export(model, outputs["saved_model"])
+    info = saved_model.export(model, outputs["saved_model"], training=_training(inputs["model"]))
     finish_part()
     blessing = infra_validator.validate(
         outputs["saved_model"],
@@ -61,6 +61,12 @@ def execute(
         summary=_summary(info, blessing),
         figures={"blessed": int(blessing.blessed), "dim": info.dim, **blessing.latency_ms},
     )
+
+
+def _training(model: epath.Path) -> dict[str, object]:
+    """Returns the record of the training in the folder of a model, which may come from elsewhere without one."""
+    file = model / "training.json"
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
 def _summary(info: EmbeddingInfo, blessing: InfraBlessing) -> str:

@@ -5,9 +5,10 @@ Its embeddings are compared with those of the Keras model in this process. Both 
 holds the memory of the GPUs, and a TPU belongs to one process at a time.
 
 The clips are cut to a few sub-clips and embedded a few at a time, so that the check takes the same memory for clips of
-an hour. They are also put together to one clip with more sub-clips than the SavedModel embeds at once. What the model
-does wrong is a failed check. A process that was killed, took too long or ran out of memory says nothing about the
-model: this is an error, and the next run checks again.
+an hour. They are also put together to one clip with more sub-clips than the SavedModel embeds at once. The golden
+vectors that travel with the SavedModel are computed again, in a batch and one by one. What the model does wrong is a
+failed check. A process that was killed, took too long or ran out of memory says nothing about the model: this is an
+error, and the next run checks again.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ from etils import epath
 from beam_jobs import examples, storage
 from beam_jobs.audio import pcm
 from components.errors import UserError
-from components.exporter import endpoints, serve_once
+from components.exporter import golden, portions, serve_once
 from models import subclip_starts, subclips
 from models.dual import DualEncoder
 
@@ -115,7 +116,14 @@ def read_clips(examples_dir: epath.Path, *, count: int, crop_samples: int) -> np
     return pcm.to_float(np.stack([clip[:shortest] for clip in clips]))
 
 
-def validate(saved_model: epath.Path, *, audio: np.ndarray, reference: DualEncoder, tolerance: float) -> InfraBlessing:
+def validate(
+    saved_model: epath.Path,
+    *,
+    audio: np.ndarray,
+    reference: DualEncoder,
+    tolerance: float,
+    python: epath.PathLike = sys.executable,
+) -> InfraBlessing:
     """Embeds clips with a SavedModel in a fresh process and compares the embeddings with the Keras model's.
 
     Args:
@@ -123,15 +131,16 @@ def validate(saved_model: epath.Path, *, audio: np.ndarray, reference: DualEncod
         audio: float32 (clips, samples) in [-1, 1].
         reference: The model that was exported.
         tolerance: Largest difference allowed, as a share of the largest embedding value.
+        python: The interpreter of the fresh process. It needs TensorFlow and NumPy only.
 
     Raises:
         UserError: The fresh process could not do its work, which says nothing about the model.
     """
     stride = subclip_starts.half_crop(reference.crop_samples)
-    long_samples = reference.crop_samples + endpoints.SUBCLIPS_AT_A_TIME * stride
+    long_samples = reference.crop_samples + portions.WINDOWS_AT_A_TIME * stride
     loads = Check(True, "in a fresh process, without our code")
     try:
-        served = _serve_once(saved_model, audio, long_samples=long_samples)
+        served = _serve_once(saved_model, audio, long_samples=long_samples, python=python)
     except _ModelError as error:
         return InfraBlessing(checks={"loads": loads, error.check: Check(False, str(error))})
     with tf.device("CPU:0"):  # As the fresh process: a GPU's own rounding would count as a difference.
@@ -163,7 +172,9 @@ def _embed_subclips(model: DualEncoder, audio: np.ndarray) -> dict[str, np.ndarr
     return {name: values.mean(axis=0, keepdims=True) for name, values in embedded.items()}
 
 
-def _serve_once(saved_model: epath.Path, audio: np.ndarray, *, long_samples: int) -> dict[str, np.ndarray]:
+def _serve_once(
+    saved_model: epath.Path, audio: np.ndarray, *, long_samples: int, python: epath.PathLike
+) -> dict[str, np.ndarray]:
     """Runs `serve_once.py` and returns its results.
 
     Raises:
@@ -173,7 +184,7 @@ def _serve_once(saved_model: epath.Path, audio: np.ndarray, *, long_samples: int
     with tempfile.TemporaryDirectory() as folder, storage.without_wildcards(saved_model) as readable:
         audio_file, results_file = f"{folder}/audio.npy", f"{folder}/results.npz"
         np.save(audio_file, audio)
-        command = [sys.executable, os.fspath(_SCRIPT), readable, audio_file, str(long_samples), results_file]
+        command = [os.fspath(python), os.fspath(_SCRIPT), readable, audio_file, str(long_samples), results_file]
         try:
             process = subprocess.run(
                 command,
@@ -242,6 +253,7 @@ def _compare(
     checks["long_clip"] = _check_close(
         [(served[f"long_clip/{name}"], expected_of_long[name]) for name in expected], scale=scale, tolerance=tolerance
     )
+    checks["golden"] = _check_golden(served)
     dim = expected["embedding"].shape[-1]
     for name in ("silence", "short_clip"):
         checks[name] = _check_embedding(served[name], dim=dim)
@@ -254,6 +266,16 @@ def _check_close(pairs: list[tuple[np.ndarray, np.ndarray]], *, scale: float, to
     # `np.max`, because Python's `max` may ignore a NaN.
     worst = float(np.max([np.max(np.abs(a - b)) for a, b in pairs])) / scale
     return Check(worst <= tolerance, f"largest difference {worst:.1e} of the largest value")
+
+
+def _check_golden(served: Mapping[str, np.ndarray]) -> Check:
+    parts = {
+        part: {name.removeprefix(f"{part}/"): value for name, value in served.items() if name.startswith(f"{part}/")}
+        for part in ("golden", "batch", "one_by_one")
+    }
+    # `np.max`, because Python's `max` may ignore a NaN.
+    worst = float(np.max([golden.worst_difference(parts["golden"], parts[part]) for part in ("batch", "one_by_one")]))
+    return Check(worst <= golden.TOLERANCE, f"largest difference {worst:.1e} of the largest value")
 
 
 def _check_embedding(embedding: np.ndarray, *, dim: int) -> Check:

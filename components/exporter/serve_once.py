@@ -14,6 +14,9 @@ RESULTS.npz gets these arrays:
     silence        `embedding` of one silent clip
     short_clip     `embedding` of the first samples of the first clip
     long_clip/NAME each output of serving_default for all clips one after the other, repeated to LONG_SAMPLES
+    golden/KEY     the golden vectors in the SavedModel's folder, `components.exporter.golden` says which
+    batch/KEY      the same, computed in a batch
+    one_by_one/KEY the same, computed for each sound alone
     ms/BATCH       latency in milliseconds of one_clip and of batch_of_N
 
 If the model fails, the last line of stdout says how, as `CHECK: reason` with the name of the check that it fails, and
@@ -21,16 +24,27 @@ the exit status is `MODEL_FAILED`. If memory ends, the exit status is `OUT_OF_ME
 """
 
 import contextlib
+import io
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 MODEL_FAILED, OUT_OF_MEMORY = 3, 4
 CLIPS_AT_A_TIME = 4
-SIGNATURES = ("serving_default", "windows")
+SIGNATURES = ("serving_default", "windows", "frames", "wav_bytes", "inputs")
+GOLDEN_FILE = "assets.extra/golden.npz"
+GOLDEN_INPUTS = {
+    "serving_default": ("audio", "audio"),
+    "windows": ("audio", "audio"),
+    "frames": ("audio", "short_audio"),
+    "wav_bytes": ("wav_bytes", "wav"),
+}
+"""Signature -> its input, and the golden array that it gets. `inputs` does what `serving_default` does."""
+
 _SHORT_SAMPLES = 1000
 _REPEATS = 5
 
@@ -44,7 +58,7 @@ def main(saved_model: str, audio_file: str, long_samples: str, results_file: str
         _fail("outputs", f"there is no signature {' and no '.join(missing)}, only {', '.join(signatures) or 'none'}")
     audio = np.load(audio_file)
     results = {}
-    for name, prefix in zip(SIGNATURES, ("clips", "windows"), strict=True):
+    for name, prefix in (("serving_default", "clips"), ("windows", "windows")):
         with _failing("outputs", f"the signature {name} fails"):
             for output, values in _in_batches(signatures[name], audio).items():
                 results[f"{prefix}/{output}"] = values
@@ -64,9 +78,45 @@ def main(saved_model: str, audio_file: str, long_samples: str, results_file: str
             long_clip = np.resize(audio, (1, int(long_samples)))
             for output, values in _in_batches(signatures["serving_default"], long_clip).items():
                 results[f"long_clip/{output}"] = values
+        with _failing("golden", "the golden vectors cannot be computed"):
+            results |= _golden(signatures, saved_model)
         results["ms/one_clip"] = _latency_ms(embedding, audio[:1])
         results[f"ms/batch_of_{len(batch)}"] = _latency_ms(embedding, batch)
     np.savez(results_file, **results)
+
+
+def golden_outputs(
+    signatures: Mapping[str, Callable[..., dict[str, tf.Tensor]]], golden: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Returns SIGNATURE/OUTPUT -> what each signature makes of the golden sounds, all in a batch."""
+    outputs = {}
+    for signature in GOLDEN_INPUTS:
+        name, values = golden_input(signature, golden)
+        for output, tensor in signatures[signature](**{name: tf.constant(values)}).items():
+            outputs[f"{signature}/{output}"] = tensor.numpy()
+    return outputs
+
+
+def golden_input(signature: str, golden: Mapping[str, np.ndarray]) -> tuple[str, np.ndarray]:
+    """Returns the name of a signature's input, and the golden sounds as it takes them."""
+    name, key = GOLDEN_INPUTS[signature]
+    values = golden[key]
+    if values.dtype == np.uint8:  # Files, which may end in zeros.
+        values = np.array([row.tobytes() for row in values], object)
+    return name, values
+
+
+def _golden(signatures: Mapping[str, Callable[..., dict[str, tf.Tensor]]], saved_model: str) -> dict[str, np.ndarray]:
+    with tf.io.gfile.GFile(os.path.join(saved_model, GOLDEN_FILE), "rb") as file:
+        golden = dict(np.load(io.BytesIO(file.read())))
+    inputs = {key for _, key in GOLDEN_INPUTS.values()}
+    alone = [
+        golden_outputs(signatures, {key: golden[key][row : row + 1] for key in inputs})
+        for row in range(len(golden["audio"]))
+    ]
+    results = {f"golden/{key}": values for key, values in golden.items()}
+    results |= {f"batch/{key}": values for key, values in golden_outputs(signatures, golden).items()}
+    return results | {f"one_by_one/{key}": np.concatenate([row[key] for row in alone]) for key in alone[0]}
 
 
 def _in_batches(signature: Callable[..., dict[str, tf.Tensor]], audio: np.ndarray) -> dict[str, np.ndarray]:

@@ -26,6 +26,7 @@ from components.trainer.config import TrainerConfig
 from components.trainer.loop import Outcome, TrainingLoop
 from components.trainer.summaries import TrainingLog
 from components.trainer.training_input import TrainingInput
+from components.trainer.validation_state import ValidationState
 from models.dual import DualEncoder
 
 _MAX_VALIDATION_CLIPS = 512
@@ -101,10 +102,22 @@ def train(
         training_step.optimizer.finalize_variable_values(model.trainable_variables)  # The moving average, if any.
         _save_model(model, outputs["model"] / "model.keras")
         with _write_errors(outputs["model"]):
-            record = {"batch_size": config.batch_size, **dataclasses.asdict(outcome)}
+            record = _record(config, info, outcome, validated=checkpoints.validation_state)
             (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
             log.close(outputs["model_run"] / "history.csv")
     return outcome
+
+
+def _record(
+    config: TrainerConfig, info: examples.ExamplesInfo, outcome: Outcome, *, validated: ValidationState
+) -> dict[str, object]:
+    """Returns the content of `training.json`: the outcome, and what was trained on what."""
+    record = {"batch_size": config.batch_size, **dataclasses.asdict(outcome)}
+    if validated.best_score is not None and validated.metric is not None:
+        record["validation"] = {"metric": validated.metric, "score": validated.best_score}
+    record["data"] = {"clips": dict(info.splits), "classes": len(info.label_names), "sample_rate": info.sample_rate}
+    record["config"] = config.model_dump(mode="json", exclude=set(config.incidental))
+    return record
 
 
 def _restore_checkpoints(

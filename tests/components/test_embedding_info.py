@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from components.embedding_info import FILE, EmbeddingInfo
+from components.embedding_info import ASSET, FILE, EmbeddingInfo, is_in
 from components.errors import DamagedFile
 
 INFO = EmbeddingInfo(
@@ -35,12 +35,35 @@ def test_the_published_format_stays(tmp_path):
         "input": "audio float32 (batch, samples) in [-1, 1]",
         "signatures": {"serving_default": {"embedding": "float32 (batch, 32)"}},
     }
-    assert (tmp_path / FILE).read_text() == json.dumps(content, indent=2)
+    later = {
+        "version": 1,
+        "frame_hop_samples": None,
+        "made_by": {},
+        "model": {},
+        "training": {},
+        "scores": {},
+        "license": None,
+        "golden_sha256": None,
+    }
+    assert ASSET == "assets/embedding_info.json"
+    for file in (FILE, ASSET):
+        assert (tmp_path / file).read_text() == json.dumps(content | later, indent=2)
+    (tmp_path / FILE).write_text(json.dumps(content))  # As versions before wrote it.
+    assert EmbeddingInfo.read(tmp_path) == INFO
 
 
 def test_a_folder_without_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="embedding_info.json"):
         EmbeddingInfo.read(tmp_path)
+
+
+def test_the_copy_is_read_where_only_that_is_left(tmp_path):
+    INFO.write(tmp_path)
+    (tmp_path / FILE).unlink()
+    assert is_in(tmp_path)
+    assert EmbeddingInfo.read(tmp_path) == INFO
+    (tmp_path / ASSET).unlink()
+    assert not is_in(tmp_path)
 
 
 @pytest.mark.parametrize(

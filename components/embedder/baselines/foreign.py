@@ -38,7 +38,7 @@ def load_saved_model(spec: Spec, *, compared: Framing) -> Embedder:
     Raises:
         UserError: It cannot be loaded, does not map waveforms to vectors, or has several outputs that may be meant.
     """
-    if (epath.Path(spec.path) / embedding_info.FILE).exists():
+    if embedding_info.is_in(spec.path):
         if spec.left_side != spec.name:
             raise UserError(f"{spec.path} tells its outputs and its sample rate itself: give {spec.name}={spec.path}.")
         with saved_model.errors_as_user_errors(spec.path):

@@ -2,36 +2,21 @@ import json
 import os
 import pathlib
 import signal
+import sys
 import threading
 import time
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
-from components.exporter import Exporter, infra_validator, saved_model
+from components.exporter import description, infra_validator, serve_once
 from models import dual, subclips
 from models.config import ModelConfig
-from tests.components import harness, stored_examples
-
-CROP = 0.5
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """A model and the execution that exported it."""
-    folder = tmp_path_factory.mktemp("exporter")
-    keras.utils.set_random_seed(0)
-    model = dual.DualEncoder(ModelConfig(width=0.03125, crop_seconds=CROP))
-    (folder / "model").mkdir()
-    model.save(folder / "model" / "model.keras")
-    clips = [(stored_examples.sound(k % 2, seed=k, seconds=1.0 + 0.1 * k), (), 0) for k in range(4)]
-    examples = stored_examples.write_examples(folder / "examples", {"train": clips[:3], "valid": clips[3:]})
-    inputs = {"model": examples.parent / "model", "examples": examples}
-    return model, harness.execute(Exporter(), folder, **inputs)
+from tests.components import stored_examples
+from tests.components.exporter.conftest import CROP
 
 
 def test_the_signatures_answer_as_documented(exported):
@@ -41,7 +26,8 @@ def test_the_signatures_answer_as_documented(exported):
     expected = {name: np.asarray(value) for name, value in subclips.embed_subclips(model, audio).items()}
     windows = signatures["windows"](audio=tf.constant(audio))
     clips = signatures["serving_default"](audio=tf.constant(audio))
-    assert set(windows) == set(clips) == {"embedding", "waveform", "log_mel"}
+    assert set(clips) == {"embedding", "waveform", "log_mel"}
+    assert set(windows) == {*clips, "start_s", "end_s"}
     for name, value in expected.items():
         np.testing.assert_allclose(windows[name], value, atol=1e-5)
         np.testing.assert_allclose(clips[name], value.mean(axis=1), atol=1e-5)
@@ -53,7 +39,7 @@ def test_the_signatures_answer_as_documented(exported):
 
 def test_each_of_two_encoders_of_one_format_has_an_output():
     model = dual.DualEncoder(ModelConfig(formats="mfcc+mfcc", share_encoder=False, width=0.03125))
-    info = saved_model.describe(model)
+    info = description.describe(model)
     assert (info.formats, info.dims, info.dim) == (("mfcc", "mfcc"), {"mfcc_a": 16, "mfcc_b": 16}, 32)
 
 
@@ -79,6 +65,7 @@ def test_a_valid_model_is_blessed_and_every_check_is_listed(exported):
         "mean_of_windows",
         "alone_as_in_a_batch",
         "long_clip",
+        "golden",
         "silence",
         "short_clip",
     }
@@ -113,47 +100,6 @@ def test_a_damaged_saved_model_is_not_blessed_and_the_reason_is_given(exported, 
     assert set(blessing.to_dict()) == {"blessed", "checks"}
 
 
-@pytest.fixture(scope="module")
-def signatures(exported):
-    _, run = exported
-    return tf.saved_model.load(str(run.outputs["saved_model"])).signatures
-
-
-@pytest.mark.parametrize("signature", ["serving_default", "windows"])
-class TestUnusualAudio:
-    def test_the_number_of_dimensions_and_the_lack_of_samples_are_said(self, signatures, signature):
-        embed = signatures[signature]
-        for shape in ((9000,), (2, 9000, 1), (1, 2, 3, 4), ()):
-            with pytest.raises(
-                tf.errors.InvalidArgumentError, match=r"audio must have two dimensions, \(batch, samples\)"
-            ):
-                embed(audio=tf.zeros(shape))
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"audio has no samples; .*its shape is\] \[2 0\]"):
-            embed(audio=tf.zeros((2, 0)))
-        with pytest.raises(tf.errors.InvalidArgumentError, match="expected to be a float tensor but is a int16 tensor"):
-            embed(audio=tf.zeros((2, 9000), tf.int16))
-
-    def test_an_empty_batch_has_empty_outputs(self, signatures, signature):
-        embed = signatures[signature]
-        for samples in (9000, 1, 0):
-            outputs = embed(audio=tf.zeros((0, samples)))
-            assert {name: (values.shape[0], values.shape[-1]) for name, values in outputs.items()} == {
-                "embedding": (0, 32),
-                "waveform": (0, 16),
-                "log_mel": (0, 16),
-            }
-
-    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-    def test_a_value_that_is_no_number_spoils_its_own_clip_alone(self, signatures, signature, value):
-        embed = signatures[signature]
-        audio = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 9000)).astype(np.float32)
-        whole = embed(audio=tf.constant(audio))
-        audio[1, 5000] = value
-        for name, values in embed(audio=tf.constant(audio)).items():
-            np.testing.assert_allclose(values[0], whole[name][0], atol=1e-5)
-            assert np.isnan(values[1].numpy()).all(axis=-1).any()
-
-
 def test_the_fresh_process_finds_no_accelerator(tmp_path, monkeypatch):
     """A GPU's memory belongs to the process that trained, and a TPU to one process at a time."""
     script = tmp_path / "child.py"
@@ -161,7 +107,7 @@ def test_the_fresh_process_finds_no_accelerator(tmp_path, monkeypatch):
     monkeypatch.setattr(infra_validator, "_SCRIPT", script)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("DIPTYCH_TEST", "kept")
-    child = infra_validator._serve_once(tmp_path, np.zeros((1, 1), np.float32), long_samples=1)
+    child = infra_validator._serve_once(tmp_path, np.zeros((1, 1), np.float32), long_samples=1, python=sys.executable)
     assert {
         name: str(child[name]) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
     } == {
@@ -236,7 +182,9 @@ def test_a_missing_signature_is_named(exported, tmp_path):
     audio = np.zeros((2, 9000), np.float32)
     blessing = infra_validator.validate(tmp_path, audio=audio, reference=model, tolerance=1e-4)
     assert blessing.failed == ["outputs"]
-    assert blessing.checks["outputs"].detail == "there is no signature windows, only serving_default"
+    assert blessing.checks["outputs"].detail == (
+        "there is no signature windows and no frames and no wav_bytes and no inputs, only serving_default"
+    )
     assert blessing.checks["loads"].passed
 
 
@@ -247,6 +195,6 @@ def test_a_check_that_runs_out_of_memory_is_no_verdict_on_the_model(exported, tm
     def embed(audio):
         return {"embedding": tf.random.uniform((2**42,)) + tf.reduce_sum(audio)}  # 16 TiB
 
-    _save_signatures(tmp_path, {"serving_default": embed, "windows": embed})
+    _save_signatures(tmp_path, dict.fromkeys(serve_once.SIGNATURES, embed))
     with pytest.raises(UserError, match="ran out of memory: free memory, or lower exporter.validation_clips"):
         infra_validator.validate(tmp_path, audio=np.zeros((2, 9000), np.float32), reference=model, tolerance=1e-4)

@@ -1,0 +1,204 @@
+"""The SavedModel as other programs use it: called, trained further, and read by what travels with it."""
+
+import inspect
+import io
+import json
+import os
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from components.embedding_info import ASSET, FILE, EmbeddingInfo
+from components.exporter import golden, saved_model, serve_once, warm_up
+from models import dual
+from models.config import ModelConfig
+
+RATE = 16000
+
+
+def _noise(clips, samples, seed=0):
+    return np.random.default_rng(seed).uniform(-0.1, 0.1, (clips, samples)).astype(np.float32)
+
+
+def test_the_root_is_a_reusable_saved_model(exported, served):
+    model, _ = exported
+    assert callable(served)
+    assert "training" in inspect.getfullargspec(served.__call__).args
+    encoders = model.encoders.values()
+    assert len(served.variables) == sum(len(encoder.variables) for encoder in encoders)
+    assert len(served.trainable_variables) == sum(len(encoder.trainable_variables) for encoder in encoders)
+    assert all(any(variable is other for other in served.variables) for variable in served.trainable_variables)
+    assert all(variable.trainable for variable in served.trainable_variables)
+    assert list(served.regularization_losses) == []
+    assert served(_noise(2, 9000)).dtype == tf.float32
+
+
+@pytest.mark.parametrize("training", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_gradients_reach_every_trainable_variable(saved_model, training):
+    served = tf.saved_model.load(saved_model)
+    with tf.GradientTape() as tape:
+        # More windows than go through the encoders at once.
+        embedding = served(_noise(20, 17000), training=training)
+        loss = tf.reduce_sum(tf.square(embedding))
+    for variable, gradient in zip(
+        served.trainable_variables, tape.gradient(loss, served.trainable_variables), strict=True
+    ):
+        assert gradient is not None, variable.name
+        assert np.isfinite(gradient).all()
+        assert np.abs(gradient).max() > 0, variable.name
+
+
+@pytest.mark.slow
+def test_gradients_are_those_of_the_model(exported, saved_model):
+    model, _ = exported
+    served, audio = tf.saved_model.load(saved_model), _noise(2, 8000)  # One window each.
+    gradients = []
+    for embed, variables in (
+        (served, served.trainable_variables),
+        (
+            lambda audio: tf.concat(list(model.embed(audio).values()), axis=-1),
+            [variable.value for encoder in model.encoders.values() for variable in encoder.trainable_variables],
+        ),
+    ):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(embed(audio)))
+        gradients.append(tape.gradient(loss, variables))
+    for actual, expected in zip(*gradients, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_training_changes_the_running_statistics_and_the_answers(saved_model):
+    served, audio = tf.saved_model.load(saved_model), _noise(4, 17000)
+    before = served(audio)
+    assert np.abs(served(audio, training=True) - before).max() > 1e-3
+    assert np.abs(served(audio) - before).max() > 1e-4
+
+
+@pytest.mark.slow
+def test_a_head_learns_more_with_the_encoder_than_on_it(saved_model):
+    train, test = _corpus(48, seed=0), _corpus(48, seed=1)
+    losses = {}
+    for unfrozen in (False, True):
+        keras.utils.set_random_seed(0)
+        served, head = tf.saved_model.load(saved_model), keras.layers.Dense(4)
+        head.build((None, 32))
+        _train(served, head, train, unfrozen=unfrozen)
+        losses[unfrozen] = float(LOSS(test[1], head(served(test[0]))))
+    assert losses[True] < losses[False] - 0.1
+
+
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def _train(served, head, corpus, *, unfrozen):
+    variables = [variable.value for variable in head.trainable_variables]
+    variables += served.trainable_variables if unfrozen else []
+    optimizer = keras.optimizers.Adam(3e-3)
+    optimizer.build(variables)
+
+    @tf.function(autograph=False)
+    def step(clips, classes):
+        with tf.GradientTape() as tape:
+            loss = LOSS(classes, head(served(clips, training=False)))
+        optimizer.apply(tape.gradient(loss, variables), variables)
+
+    for _ in range(15):
+        step(*corpus)
+
+
+def _corpus(clips, seed):
+    """Returns tones of four pitches in noise, and the number of the pitch."""
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, 4, clips)
+    hz = 400 * 2.0**classes * rng.uniform(0.9, 1.1, clips)
+    tones = np.sin(2 * np.pi * hz[:, None] * np.arange(8000) / RATE)
+    return (0.3 * tones + rng.normal(0, 0.1, tones.shape)).astype(np.float32), classes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("endpoint", ["inputs", "windows"])
+def test_it_is_a_layer_of_keras(saved_model, served, endpoint):
+    layer, audio = keras.layers.TFSMLayer(saved_model, call_endpoint=endpoint), _noise(2, 9000)
+    with tf.GradientTape() as tape:
+        outputs = layer(audio)
+        loss = tf.reduce_sum(outputs["embedding"])
+    name = "inputs" if endpoint == "inputs" else "audio"
+    expected = served.signatures[endpoint](**{name: tf.constant(audio)})
+    assert set(outputs) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(outputs[name], values, atol=1e-6)
+    assert len(layer.trainable_weights) == len(served.trainable_variables)
+    assert None not in tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+
+
+@pytest.mark.slow
+def test_it_is_saved_again_within_another_model(served, tmp_path):
+    outer = tf.Module()
+    outer.inner = served
+    outer.twice = tf.function(
+        lambda waveform: 2 * served(waveform), input_signature=[tf.TensorSpec((None, None))], autograph=False
+    )
+    tf.saved_model.save(outer, str(tmp_path))
+    loaded, audio = tf.saved_model.load(str(tmp_path)), _noise(2, 9000)
+    np.testing.assert_allclose(loaded.twice(audio), 2 * served(audio), atol=1e-6)
+    assert loaded.inner.metadata() == served.metadata()
+
+
+def test_metadata_is_what_the_files_say(served, saved_model):
+    text = served.metadata().numpy().decode()
+    folder = pathlib.Path(saved_model)
+    assert text == (folder / FILE).read_text() == (folder / ASSET).read_text()
+    info = json.loads(text)
+    assert (info["version"], info["sample_rate"], info["dim"], info["license"]) == (2, RATE, 32, None)
+    assert info["frame_hop_samples"] == 800
+    assert info["model"]["width"] == 0.03125
+    assert info["golden_sha256"] == golden.digest((folder / serve_once.GOLDEN_FILE).read_bytes())
+    assert info["made_by"] == {"keras": keras.__version__, "tensorflow": tf.__version__}
+    for signature, outputs in info["signatures"].items():
+        specs = served.signatures[signature].structured_outputs
+        assert set(specs) == set(outputs)
+        for name, spec in specs.items():
+            assert outputs[name].count(",") == spec.shape.rank - 1
+
+
+def test_the_record_of_the_training_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(golden, "make", lambda *_: _empty_npz())  # Only the info matters here.
+    monkeypatch.setattr(warm_up, "write", lambda *_: None)
+    record = {"steps": 7, "data": {"clips": {"train": 3}}, "validation": {"metric": "accuracy", "score": 0.5}}
+    model = dual.DualEncoder(ModelConfig(formats="mfcc+mfcc", width=1 / 32, crop_seconds=0.1))
+    saved_model.export(model, tmp_path, training=record)
+    info = EmbeddingInfo.read(tmp_path)
+    assert info.training == {"steps": 7, "data": {"clips": {"train": 3}}}
+    assert info.scores == {"accuracy": 0.5}
+
+
+def _empty_npz():
+    file = io.BytesIO()
+    np.savez(file)
+    return file.getvalue()
+
+
+def test_every_warm_up_request_can_be_answered(served, saved_model):
+    records = list(tf.data.TFRecordDataset(os.path.join(saved_model, warm_up.FILE)).as_numpy_iterator())
+    signatures = []
+    for record in records:
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        inputs = {name: tf.constant(tf.make_ndarray(tensor)) for name, tensor in request.inputs.items()}
+        signatures.append(request.model_spec.signature_name)
+        assert served.signatures[signatures[-1]](**inputs)["embedding"].shape[0] in (1, 4)
+    assert sorted(signatures) == sorted(2 * serve_once.SIGNATURES)
+
+
+def test_golden_vectors_notice_a_change(saved_model):
+    folder = pathlib.Path(saved_model)
+    with np.load(folder / serve_once.GOLDEN_FILE) as file:
+        arrays = dict(file)
+    served = tf.saved_model.load(saved_model)
+    assert golden.worst_difference(arrays, serve_once.golden_outputs(served.signatures, arrays)) < golden.TOLERANCE
+    kernel = max(served.trainable_variables, key=lambda variable: variable.shape.num_elements())
+    kernel.assign(kernel * 1.001)
+    assert golden.worst_difference(arrays, serve_once.golden_outputs(served.signatures, arrays)) > golden.TOLERANCE
