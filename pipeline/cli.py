@@ -21,6 +21,7 @@ from pipeline.commands import (
     import_panns,
     run,
     search,
+    serve,
     status,
     train,
 )
@@ -35,6 +36,7 @@ COMMANDS: Mapping[str, types.ModuleType] = {
     "ablate": ablate,
     "search": search,
     "classify": classify,
+    "serve": serve,
     "import-panns": import_panns,
 }
 """The modules of the commands in the order of `diptych --help`; see `pipeline.commands`."""
