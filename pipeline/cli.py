@@ -14,6 +14,7 @@ from pipeline import tensorflow_settings, user_settings
 from pipeline.commands import (
     ablate,
     classify,
+    client,
     config,
     embed,
     evaluate,
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, types.ModuleType] = {
     "search": search,
     "classify": classify,
     "serve": serve,
+    "client": client,
     "import-panns": import_panns,
 }
 """The modules of the commands in the order of `diptych --help`; see `pipeline.commands`."""
