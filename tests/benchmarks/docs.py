@@ -8,7 +8,7 @@ import json
 import pathlib
 import re
 
-from tests.benchmarks import chart, cost, tables
+from tests.benchmarks import chart, cost, serving_table, tables
 from tests.benchmarks.record import RESULTS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -25,6 +25,7 @@ RENDERERS = {
     "embedding": tables.embedding,
     "memory_pool": tables.memory_pool,
     "search": tables.search,
+    "serving": serving_table.render,
     "validation_rank": tables.validation_rank,
 }
 
