@@ -14,6 +14,7 @@ from pipeline import tensorflow_settings, user_settings
 from pipeline.commands import (
     ablate,
     classify,
+    client,
     config,
     embed,
     evaluate,
@@ -21,6 +22,7 @@ from pipeline.commands import (
     import_panns,
     run,
     search,
+    serve,
     status,
     train,
 )
@@ -35,6 +37,8 @@ COMMANDS: Mapping[str, types.ModuleType] = {
     "ablate": ablate,
     "search": search,
     "classify": classify,
+    "serve": serve,
+    "client": client,
     "import-panns": import_panns,
 }
 """The modules of the commands in the order of `diptych --help`; see `pipeline.commands`."""

@@ -5,7 +5,6 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 
-import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from beam_jobs.embedding.embedder import Loader
 from components.errors import UserError
 from pipeline.commands import exit_status
 
@@ -38,6 +39,11 @@ _MOST_NAMED = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("--model", required=True, metavar="DIR", help="the SavedModel that `diptych run` named")
+    add_shared_arguments(parser)
+
+
+def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds all arguments but the model, for `diptych client` as well."""
     parser.add_argument(
         "--output",
         default="embeddings.npz",
@@ -77,15 +83,31 @@ def execute(arguments: argparse.Namespace) -> int:
         UserError: There is no such model or file, the output cannot be written, or nothing could be embedded.
     """
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from pipeline.serving.embedding.exported_model import ExportedModel
+
+    _share(arguments.max_quarantine)  # Before the model is read.
+    model = ExportedModel(arguments.model)
+    model.check()
+    return run(model, arguments)
+
+
+def run(model: Loader, arguments: argparse.Namespace) -> int:
+    """Embeds the files with a model and returns the exit status.
+
+    Args:
+        model: What embeds.
+        arguments: Those of `add_shared_arguments`.
+
+    Raises:
+        UserError: There is no such file, the output cannot be written, or nothing could be embedded.
+    """
+    # Imported here for the reason above.
     from beam_jobs import sources
     from pipeline.console.progress import Display
     from pipeline.runner import interrupts
     from pipeline.serving.embedding import embed
-    from pipeline.serving.embedding.exported_model import ExportedModel
 
     bound = _share(arguments.max_quarantine)
-    model = ExportedModel(arguments.model)
-    model.check()
     display = Display(stderr=True)
     try:
         with interrupts.as_exceptions(), display.stage("embed") as progress:

@@ -8,7 +8,7 @@ import json
 import pathlib
 import re
 
-from tests.benchmarks import chart, cost, parity, tables
+from tests.benchmarks import chart, cost, parity, serving_table, tables
 from tests.benchmarks.record import RESULTS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -26,6 +26,7 @@ RENDERERS = {
     "memory_pool": tables.memory_pool,
     "runtimes": parity.render,
     "search": tables.search,
+    "serving": serving_table.render,
     "validation_rank": tables.validation_rank,
 }
 

@@ -51,7 +51,7 @@ class ExportedModel:
         try:
             return TrainedLoader(self.folder).load()
         except Exception as error:  # TensorFlow raises errors of many types for damaged files.
-            raise _load_error(self.folder, error) from error
+            raise load_error(self.folder, error) from error
 
     def _check_info(self) -> None:
         folder = pathlib.Path(self.folder)
@@ -73,7 +73,7 @@ def _damaged(what: str, *, path: str) -> DamagedFile:
     return DamagedFile(f"--model: {what}: copy it again, or repeat the `diptych run` that wrote it.", path=path)
 
 
-def _load_error(saved_model: str, error: Exception) -> UserError:
+def load_error(saved_model: str, error: Exception) -> UserError:
     """Returns the error of a SavedModel that TensorFlow cannot load: it is damaged, unless the error says otherwise."""
     # Imported here because TensorFlow takes seconds; it is loaded by now.
     import tensorflow as tf

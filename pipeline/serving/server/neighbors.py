@@ -1,0 +1,115 @@
+"""Finds the nearest among stored embeddings: those of `--index`."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from components.errors import UserError
+from pipeline.serving.server.limits import Refused
+from pipeline.serving.server.served import ServedVersion
+from pipeline.vectors import index, models, nearest
+from pipeline.vectors.stored import open_vectors
+
+_MOST = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Neighbor:
+    """A stored embedding that is near.
+
+    Attributes:
+        row: Its number among the stored ones.
+        name: The file, or the clip's id.
+        cosine: How near it is.
+        start_s: Where it begins in the file, in seconds.
+        end_s: Where it ends.
+        has_sound: Whether `Neighbors.place` knows its file.
+    """
+
+    row: int
+    name: str
+    cosine: float
+    start_s: float
+    end_s: float
+    has_sound: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """A part of a file, in seconds."""
+
+    path: str
+    start_s: float
+    end_s: float
+
+
+class Neighbors:
+    """Searches among stored embeddings. Its methods may be called from any thread.
+
+    Args:
+        path: What `diptych search --embeddings` takes.
+        features: See there.
+        version: The model that made them.
+
+    Raises:
+        UserError: There are no such embeddings, or another model made them.
+    """
+
+    def __init__(self, path: str, *, features: str, version: ServedVersion):
+        try:
+            self._stored = open_vectors(path, features=features)
+            models.check_made(self._stored, saved_model=version.folder)
+            self._index = index.load(self._stored)
+        except UserError as error:  # The commands for embeddings call this flag otherwise.
+            raise UserError(str(error).replace("--embeddings", "--index")) from error
+        self._digest = version.digest
+        self._columns = models.columns(version.info.dims, stored=self._stored)
+
+    def find(self, version: ServedVersion, vectors: Mapping[str, np.ndarray]) -> list[Neighbor]:
+        """Finds the nearest 10, of each file only the nearest one.
+
+        Args:
+            version: The model that made the vectors.
+            vectors: Name of an embedding -> float (dim,).
+
+        Raises:
+            Refused: Another model made the stored embeddings, or nothing is near to the vectors.
+        """
+        if version.digest != self._digest:
+            raise Refused(
+                409,
+                f"Version {version.number} of the model did not make the embeddings of --index: embed the sounds again "
+                "and restart the server.",
+            )
+        query = np.concatenate([vectors[name] for name in self._columns])
+        if not np.isfinite(query).all() or not query.any():
+            raise Refused(409, "The embedding is zero or not finite, so nothing is near to it.")
+        (found,) = nearest.search(self._index, query[None], k=_MOST, one_per_file=True)
+        places = self._stored.places(found.rows)
+        return [
+            Neighbor(
+                row=int(row),
+                name=places.names[rank],
+                cosine=float(cosine),
+                start_s=float(places.start_s[rank]),
+                end_s=float(places.end_s[rank]),
+                has_sound=self._has_sounds,
+            )
+            for rank, (row, cosine) in enumerate(zip(found.rows, found.cosines, strict=True))
+        ]
+
+    def place(self, row: int) -> Place:
+        """Returns the file of a stored embedding, and what of it was embedded.
+
+        Raises:
+            Refused: There is no such row, or the embeddings name no files.
+        """
+        if row >= len(self._stored) or not self._has_sounds:
+            raise Refused(404, f"The embeddings of --index have no file for the row {row}.")
+        places = self._stored.places(np.array([row]))
+        return Place(path=places.names[0], start_s=float(places.start_s[0]), end_s=float(places.end_s[0]))
+
+    @property
+    def _has_sounds(self) -> bool:
+        return self._stored.name_column == "file"

@@ -1,0 +1,53 @@
+"""Renders the load on `diptych serve` as the Markdown that its page shows."""
+
+from tests.benchmarks import tables
+
+_WAYS = {
+    "binary": "32 clients, KServe v2 with binary tensors",
+    "wav": "32 clients, a WAV file in TensorFlow Serving's JSON",
+    "json": "32 clients, numbers in TensorFlow Serving's JSON",
+    "one_client": "1 client, KServe v2 with binary tensors",
+}
+
+
+def render(result: dict) -> str:
+    """Renders speed, overload, attack and end."""
+    header = ["encoders of, and load", "windows/s", "share of the peak", "in processor time", "p50, ms", "p99, ms"]
+    rows = [
+        [
+            f"`{preset}`, {words}",
+            f"{measured[way]['per_s']:.3g}",
+            f"{100 * measured[way]['share']:.0f} %",
+            f"{100 * measured[way]['processor_share']:.0f} %",
+            f"{measured[way]['p50_ms']:,.0f}",
+            f"{measured[way]['p99_ms']:,.0f}",
+        ]
+        for preset, measured in result["presets"].items()
+        for way, words in _WAYS.items()
+        if way in measured
+    ]
+    where = result["machine"]
+    clients = max(measured["binary"]["clients_share"] for measured in result["presets"].values())
+    note = (
+        "*Peak*: the model alone, full batches of windows in a loop. The clients run on the same cores and take up to "
+        f"{100 * clients:.0f} % of the processor time of the first load. Measured on {where['cores']} cores "
+        f"({where['cpu']}), TensorFlow {where['tensorflow']}, {result['date']}. Other programs kept "
+        f"{result['load']:.0f} processes waiting for these cores, which the share in processor time hardly feels."
+    )
+    under = ["encoders of", "ten times too many requests", "memory before, peak", "under attack: good ones", "SIGTERM"]
+    lines = [
+        [
+            f"`{preset}`",
+            _statuses(measured["overload"]["statuses"]),
+            f"{measured['overload']['memory_before_mib']:,}, {measured['overload']['memory_peak_mib']:,} MiB",
+            _statuses(measured["attack"]["good"]["statuses"]),
+            f"{_statuses(measured['drain']['statuses'])}, {measured['drain']['seconds']:g} s",
+        ]
+        for preset, measured in result["presets"].items()
+    ]
+    return tables.table(header, rows) + "\n" + tables.table(under, lines) + "\n" + tables.paragraph(note)
+
+
+def _statuses(counts: dict[str, int]) -> str:
+    """Returns how many answers have each status."""
+    return ", ".join(f"{count:,} x {status}" for status, count in counts.items())

@@ -1,0 +1,57 @@
+"""Runs servers in this process, on a port of their own, and asks them."""
+
+import contextlib
+import socket
+import threading
+import urllib.parse
+
+import requests
+
+from pipeline.serving.server import run
+from pipeline.serving.server.limits import Limits
+from tests.processes import wait_until
+
+PREDICT, INFER = "/v1/models/diptych:predict", "/v2/models/diptych/infer"
+
+
+@contextlib.contextmanager
+def running(model, *, index=None, **limits):
+    """Yields a server that answers, and ends it."""
+    settings = run.Settings(model=str(model), index=index and str(index), limits=Limits(**limits))
+    with run.prepared(settings) as server:
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            wait_until(lambda: server.started or not thread.is_alive())
+            yield server
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join()
+
+
+def ask(server, path, document=None, **parameters):
+    """Gets a path, or posts a document to it, and returns the answer."""
+    method = "POST" if document is not None or "data" in parameters else "GET"
+    return requests.request(method, server.url + path, json=document, timeout=60, **parameters)
+
+
+def error_of(answer, *, status):
+    """Returns the sentence of an answer that refuses."""
+    assert answer.status_code == status, answer.text
+    (message,) = answer.json().values()
+    assert message.endswith((".", "]")), message
+    return message
+
+
+def connect(server):
+    """Returns an open connection to a server."""
+    address = urllib.parse.urlsplit(server.url)
+    return socket.create_connection((address.hostname, address.port), timeout=30)
+
+
+def begin(server, *, length=1000, body=b"{"):
+    """Opens a connection and sends the head and a part of the body of a request that is never finished."""
+    connection = connect(server)
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n"
+    connection.sendall(head.encode() + body)
+    return connection

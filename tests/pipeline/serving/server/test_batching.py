@@ -1,0 +1,57 @@
+"""Requests that wait at the same time are embedded together."""
+
+import concurrent.futures
+import re
+
+import numpy as np
+import pytest
+
+from tests.pipeline.serving.server.running import PREDICT, ask, error_of, running
+from tests.pipeline.serving.server.test_rest import b64, wav
+
+
+def batches(server):
+    """Returns the number of batches so far, and of clips in them."""
+    text = ask(server, "/metrics").text
+    return [
+        float(re.search(rf"^diptych_batch_clips_{part} (\S+)$", text, re.MULTILINE)[1]) for part in ("count", "sum")
+    ]
+
+
+def ask_all(server, documents):
+    with concurrent.futures.ThreadPoolExecutor(len(documents)) as threads:
+        return list(threads.map(lambda document: ask(server, PREDICT, document), documents))
+
+
+def test_clips_of_one_length_share_a_batch_and_get_their_own_embeddings(server, signatures):
+    rng = np.random.default_rng(3)
+    clips = [rng.uniform(-1, 1, (1 + i % 3, 3000 + 1000 * (i % 2))).astype(np.float32) for i in range(48)]
+    before = batches(server)
+    answers = ask_all(server, [{"inputs": clip.tolist()} for clip in clips])
+    for clip, answer in zip(clips, answers, strict=True):
+        expected = signatures["serving_default"](audio=clip)["embedding"]
+        np.testing.assert_allclose(answer.json()["outputs"]["embedding"], expected, rtol=1e-5, atol=1e-4)
+    count, total = np.subtract(batches(server), before)
+    assert total == sum(map(len, clips))
+    assert count < len(clips)
+
+
+def test_one_that_fails_costs_the_others_of_its_batch_nothing(server, signatures):
+    sound = np.random.default_rng(4).uniform(-1, 1, 4000)
+    expected = signatures["wav_bytes"](wav_bytes=np.array([wav(sound)], object))["embedding"][0]
+    contents = [b"no sound" if i % 4 == 0 else wav(sound) for i in range(32)]
+    requests = [{"signature_name": "wav_bytes", "instances": [b64(content)]} for content in contents]
+    for i, answer in enumerate(ask_all(server, requests)):
+        if i % 4 == 0:
+            assert "The model refuses the input" in error_of(answer, status=400)
+        else:
+            np.testing.assert_allclose(answer.json()["predictions"][0], expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_clips", [1, 3])
+def test_no_batch_has_more_clips_than_allowed(versions, batch_clips):
+    with running(versions, batch_clips=batch_clips) as server:
+        ask_all(server, [{"inputs": [[0.5]] * 4} for _ in range(8)])
+        count, total = batches(server)
+    assert total == 32
+    assert total / count <= batch_clips

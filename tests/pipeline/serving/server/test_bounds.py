@@ -1,0 +1,194 @@
+"""Requests that are too large, too many, too slow or nonsense."""
+
+import http.client
+import json
+import re
+import struct
+import time
+
+import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.pipeline.serving.server.running import INFER, PREDICT, ask, begin, connect, error_of, running
+from tests.processes import wait_until
+
+ONE = {"instances": [[0.5, 0.25]]}
+
+
+@pytest.fixture(scope="module")
+def small(versions):
+    """A server with room for two requests, which have a second to arrive."""
+    with running(versions, requests=2, read_s=1.0, all_bodies_bytes=5000, body_bytes=4000) as server:
+        yield server
+
+
+def metric(server, name):
+    """Returns the value of one of Prometheus' metrics."""
+    return float(re.search(rf"^{re.escape(name)} (\S+)$", ask(server, "/metrics").text, re.MULTILINE)[1])
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(server):
+    connection = begin(server, length=2**40, body=b"")
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    assert answer.status == 413
+    assert b"The body has more than 1,048,576 bytes" in answer.read()
+    connection.close()
+
+    def chunks():
+        for _ in range(40):
+            yield bytes(2**16)
+
+    assert "1,048,576 bytes" in error_of(requests.post(server.url + PREDICT, data=chunks(), timeout=30), status=413)
+
+
+def test_too_much_sound_is_refused(server):
+    head = {"name": "audio", "datatype": "FP32", "shape": [300, 2], "data": [0.0] * 600}
+    # Each of 300 clips of two samples is embedded as a window of 0.25 s.
+    message = "The request holds 75 s of sound, where a clip counts at least as a window, and more than 60 s"
+    assert message in error_of(ask(server, INFER, {"inputs": [head]}), status=413)
+    slow_wav = b"RIFF\0\0\0\0WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 1, 2, 2, 16) + b"data\xff\0\0\0" + bytes(999)
+    content = struct.pack("<I", len(slow_wav)) + slow_wav
+    text = (
+        '{"parameters": {"signature_name": "wav_bytes"}, "inputs": [{"name": "wav_bytes", "datatype": "BYTES", '
+        f'"shape": [1], "parameters": {{"binary_data_size": {len(content)}}}}}]}}'
+    )
+    headers = {"Inference-Header-Content-Length": str(len(text))}
+    answer = ask(server, INFER, data=text.encode() + content, headers=headers)
+    assert "s of sound" in error_of(answer, status=413)
+
+
+def test_requests_beyond_the_room_are_told_to_come_again(small):
+    held = [begin(small), begin(small)]
+    wait_until(lambda: metric(small, "diptych_requests_in_progress") == 2)
+    answer = ask(small, PREDICT, ONE)
+    assert "has 2 requests already" in error_of(answer, status=429)
+    assert answer.headers["retry-after"] == "1"
+    assert ask(small, "/v2/health/ready").status_code == 200  # Probes are always answered.
+    for connection in held:
+        connection.close()
+    wait_until(lambda: ask(small, PREDICT, ONE).status_code == 200)
+    assert metric(small, 'diptych_refused_total{reason="requests"}') >= 1
+
+
+def test_bodies_have_a_bound_together(small):
+    held = begin(small, length=4000)
+    wait_until(lambda: metric(small, "diptych_requests_in_progress") == 1)
+    answer = ask(small, PREDICT, data=b" " * 2000)
+    assert "no room for this request" in error_of(answer, status=429)
+    assert ask(small, PREDICT, ONE).status_code == 200
+    held.close()
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "POST / HT", f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{{"]
+)
+def test_connections_that_send_slowly_are_closed(small, sent):
+    connection = connect(small)
+    started = time.monotonic()
+    connection.sendall(sent.encode())
+    answer = b""
+    try:
+        while time.monotonic() - started < 10:  # A byte now and then does not help.
+            if sent:
+                connection.sendall(b"x")
+            connection.settimeout(0.2)
+            try:
+                part = connection.recv(1000)
+            except TimeoutError:
+                continue
+            if not part:
+                break
+            answer += part
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    assert 0.9 < time.monotonic() - started < 5
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+    wait_until(lambda: metric(small, "diptych_requests_in_progress") == 0)
+
+
+def test_a_server_that_is_about_to_end_refuses_work_and_says_so_to_probes(versions):
+    with running(versions) as server:
+        server.admission.is_draining = True
+        server._told_at = time.monotonic() + 3600  # So that it does not end within this test.
+        answer = ask(server, PREDICT, ONE)
+        assert "about to end" in error_of(answer, status=503)
+        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["connection"] == "close"
+        assert ask(server, "/v2/health/ready").status_code == 503
+        assert ask(server, "/v2/health/live").status_code == 200
+
+
+def test_more_connections_than_allowed_are_refused(versions):
+    with running(versions, connections=3) as server:
+        held = [connect(server) for _ in range(3)]
+        wait_until(lambda: requests.get(server.url + "/v2/health/live", timeout=30).status_code == 503)
+        for connection in held:
+            connection.close()
+        wait_until(lambda: requests.get(server.url + "/v2/health/live", timeout=30).status_code == 200)
+
+
+def test_a_page_on_the_web_cannot_use_a_name_that_leads_here(server):
+    answer = requests.get(server.url + "/page/info", headers={"host": "evil.example"}, timeout=30)
+    assert answer.status_code == 400
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["b64", "audio", "x"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(["instances", "inputs", "signature_name", "parameters", "outputs", "id"]), JSON, max_size=4
+)
+TENSORS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from(["audio", "wav_bytes", "", 3]),
+        "datatype": st.sampled_from(["FP32", "BYTES", None]),
+        "shape": JSON | st.lists(st.integers(-1, 5), max_size=3),
+        "data": JSON,
+        "parameters": JSON | st.dictionaries(st.just("binary_data_size"), JSON, max_size=1),
+    },
+)
+
+
+@settings(max_examples=40)
+@given(path=st.sampled_from([PREDICT, INFER, "/page/embed"]), body=st.binary(max_size=300))
+def test_random_bytes_are_refused(server, path, body):
+    assert 400 <= ask(server, path, data=body).status_code < 500
+
+
+@settings(max_examples=40)
+@given(path=st.sampled_from([PREDICT, INFER]), document=DOCUMENTS)
+def test_random_documents_are_answered(server, path, document):
+    answer = ask(server, path, data=json.dumps(document).encode(errors="surrogatepass"))
+    assert answer.status_code == 200 or 400 <= answer.status_code < 500, answer.text
+
+
+@settings(max_examples=40)
+@given(tensors=st.lists(TENSORS, max_size=2), tail=st.binary(max_size=40), is_binary=st.booleans())
+def test_random_tensors_are_answered(server, tensors, tail, is_binary):
+    text = json.dumps({"inputs": tensors}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(text))} if is_binary else {}
+    answer = ask(server, INFER, data=text + tail, headers=headers)
+    assert answer.status_code == 200 or 400 <= answer.status_code < 500, answer.text
+
+
+@settings(max_examples=40)
+@given(head=st.binary(max_size=200))
+def test_what_is_no_http_ends_only_its_own_connection(server, head):
+    connection = connect(server)
+    connection.sendall(head + b"\r\n\r\n")
+    connection.settimeout(5)
+    try:
+        answer = connection.recv(2000)
+        assert answer == b"" or re.match(rb"HTTP/1.1 [24]\d\d ", answer)
+    except ConnectionResetError:
+        pass
+    connection.close()
+    assert ask(server, "/v2/health/live").status_code == 200

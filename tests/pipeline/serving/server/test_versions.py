@@ -1,0 +1,127 @@
+"""New versions, in the way in which the Pusher writes them."""
+
+import concurrent.futures
+import shutil
+import threading
+
+import pytest
+from etils import epath
+
+from components import base
+from components.errors import UserError
+from components.pusher import copying
+from pipeline.serving.server import models, versions
+from tests.components.harness import RecordedProgress
+from tests.pipeline.serving.server import tiny_model
+from tests.pipeline.serving.server.running import PREDICT, ask, running
+from tests.processes import wait_until
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory):
+    """A SavedModel with other weights."""
+    return tiny_model.write(tmp_path_factory.mktemp("second") / "model", seed=1)
+
+
+@pytest.fixture
+def folder(versions, tmp_path):
+    """A folder of one's own with the version 7."""
+    shutil.copytree(versions, tmp_path / "pushed")
+    return tmp_path / "pushed"
+
+
+def push(saved_model, folder, *, version, work):
+    context = base.StageContext(
+        work_dir=epath.Path(work), tensorboard_dir=epath.Path(work), progress=RecordedProgress(), earlier_work_dirs=()
+    )
+    copying.push(epath.Path(saved_model), epath.Path(folder), version=version, context=context)
+
+
+def embedding(server):
+    answer = ask(server, PREDICT, {"instances": [[0.5, -0.25]]})
+    assert answer.status_code == 200, answer.text
+    return tuple(answer.json()["predictions"][0]["embedding"])
+
+
+def served(server):
+    return ask(server, "/v1/models/diptych/metadata").json()["model_spec"]["version"]
+
+
+def test_a_pushed_version_is_served_and_no_request_is_lost(folder, second, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "POLL_S", 0.05)
+    with running(folder) as server:
+        old = embedding(server)
+        has_changed = threading.Event()
+
+        def keep_asking():
+            seen = []
+            while not has_changed.is_set() or len(seen) < 3:
+                seen.append(embedding(server))
+            return [*seen, embedding(server)]
+
+        (tmp_path / "work").mkdir()
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            asking = [threads.submit(keep_asking) for _ in range(4)]
+            push(second, folder, version=12, work=tmp_path / "work")
+            try:
+                wait_until(lambda: served(server) == "12")
+            finally:
+                has_changed.set()
+            answers = [future.result() for future in asking]
+        new = embedding(server)
+        assert new != old
+        for seen in answers:
+            assert set(seen) <= {old, new}
+            assert seen[-1] == new
+            assert seen == sorted(seen, key=lambda one: one == new)  # Nobody gets the old one again.
+        assert ask(server, "/v1/models/diptych/versions/7:predict", {"instances": [[0.5]]}).status_code == 404
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_old_one(folder, monkeypatch):
+    monkeypatch.setattr(models, "POLL_S", 0.05)
+    with running(folder) as server:
+        old = embedding(server)
+        shutil.copytree(folder / "7", folder / "incomplete-9")
+        (folder / "8").mkdir()  # A bucket's version whose saved_model.pb has not arrived.
+        damaged = folder / "9"
+        shutil.copytree(folder / "7", folder / "copy")
+        (folder / "copy" / "saved_model.pb").write_bytes(b"damaged")
+        (folder / "copy").rename(damaged)
+
+        def states():
+            return ask(server, "/v1/models/diptych").json()["model_version_status"]
+
+        wait_until(lambda: len(states()) == 2)
+        assert [(state["version"], state["state"]) for state in states()] == [("9", "END"), ("7", "AVAILABLE")]
+        assert "9" in states()[0]["status"]["error_message"]
+        assert embedding(server) == old
+        shutil.rmtree(damaged)
+        wait_until(lambda: len(states()) == 1)
+
+
+def test_a_version_that_is_taken_away_is_followed_by_the_one_before(folder, second, monkeypatch):
+    monkeypatch.setattr(models, "POLL_S", 0.05)
+    shutil.copytree(second, folder / "8")
+    with running(folder) as server:
+        assert served(server) == "8"
+        shutil.rmtree(folder / "8")
+        wait_until(lambda: served(server) == "7")
+        shutil.rmtree(folder / "7")  # With none left, the last one stays.
+        embedding(server)
+
+
+def test_the_number_of_a_version(folder):
+    assert versions.newest(str(folder)) == versions.Version(7, str(folder / "7"))
+    assert versions.newest(str(folder / "7")) == versions.Version(7, str(folder / "7"))
+    shutil.copytree(folder / "7", folder / "model")
+    assert versions.newest(str(folder / "model")) == versions.Version(1, str(folder / "model"))
+    shutil.copytree(folder / "7", folder / "10")  # Not in the order of letters.
+    assert versions.newest(str(folder)).number == 10
+
+
+@pytest.mark.parametrize("name", ["nothing", "empty", "file"])
+def test_a_model_without_versions_is_refused(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"holds no SavedModel: give the folder"):
+        versions.first(str(tmp_path / name))
