@@ -23,6 +23,7 @@ RENDERERS = {
     "memory_estimate": tables.memory_estimate,
     "embed_memory": tables.embed_memory,
     "embedding": tables.embedding,
+    "embedding_stage": tables.embedding_stage,
     "memory_pool": tables.memory_pool,
     "search": tables.search,
     "validation_rank": tables.validation_rank,
