@@ -23,6 +23,7 @@ RENDERERS = {
     "memory_estimate": tables.memory_estimate,
     "embed_memory": tables.embed_memory,
     "embedding": tables.embedding,
+    "embedding_stage": tables.embedding_stage,
     "memory_pool": tables.memory_pool,
     "runtimes": parity.render,
     "search": tables.search,

@@ -48,7 +48,7 @@ def encoders(result: dict) -> str:
             ]
         )
     note = (
-        f"Per crop of 3 s, in batches of {result['batch']}, on {_where(result)} *Training* is the forward and the "
+        f"Per crop of 3 s, in batches of {result['batch']}, on {where(result)} *Training* is the forward and the "
         "backward pass. *Of peak* compares its speed with that of one large float32 matrix product on the same cores. "
         "*Plain layers* is the training time of the same network built from Keras' own layers, divided by ours."
     )
@@ -72,7 +72,7 @@ def train_step(result: dict) -> str:
         f"optimizer and the logged norms {parts['optimiser and norms']:.1%}. The encoders reach "
         f"{result['encoders_share_of_peak']:.0%} of the speed of one large float32 matrix product on the same cores. "
         f"Matrix products and convolutions take {arithmetic:.0%} of the time of all operations; the slowest others are "
-        f"{', '.join(others[:3])}. Measured on {_where(result)}"
+        f"{', '.join(others[:3])}. Measured on {where(result)}"
     )
 
 
@@ -84,7 +84,7 @@ def train_memory(result: dict) -> str:
         ["peak memory of the process, MiB", *(f"{row['peak_mib']:,}" for row in sizes.values())],
         ["all projections, MiB", *(f"{row['projections_mib']:,}" for row in sizes.values())],
     ]
-    return table(header, rows) + "\n" + paragraph(f"Measured on {_where(result)}")
+    return table(header, rows) + "\n" + paragraph(f"Measured on {where(result)}")
 
 
 def memory_estimate(result: dict) -> str:
@@ -103,7 +103,7 @@ def memory_estimate(result: dict) -> str:
     longest = max(row["cpu_s"] for row in result["cases"].values())
     note = (
         f"Peaks of {result['steps']} steps of `diptych train`. *Of the pool*: what TensorFlow's pool has handed out. "
-        f"An estimate takes at most {longest} s of processor time. Measured on {_where(result)}"
+        f"An estimate takes at most {longest} s of processor time. Measured on {where(result)}"
     )
     return table(header, rows) + "\n" + paragraph(note)
 
@@ -119,7 +119,7 @@ def embed_memory(result: dict) -> str:
         ["a call of `serving_default`, MiB", *(_mib(called.get(minutes), "peak_mib") for minutes in lengths)],
         ["of that the audio, MiB", *(_mib(called.get(minutes), "audio_mib") for minutes in lengths)],
     ]
-    note = f"Peaks with {result['model']} and {result['source']}, measured on {_where(result)}"
+    note = f"Peaks with {result['model']} and {result['source']}, measured on {where(result)}"
     return table(header, rows) + "\n" + paragraph(note)
 
 
@@ -142,7 +142,7 @@ def embedding(result: dict) -> str:
     note = (
         f"*Equal*: {result['equal']}. *Mixed*: {result['mixed']}. *Peak*: the encoders alone, full batches of windows "
         f"in a loop. Peak memory of all processes with a small model and files of 1 s: {', '.join(peaks)} files. "
-        f"Measured on {_where(result)}"
+        f"Measured on {where(result)}"
     )
     return table(header, rows) + "\n" + paragraph(note)
 
@@ -162,7 +162,7 @@ def search(result: dict) -> str:
     ]
     largest = max(row["largest_difference"] for row in sizes.values())
     note = (
-        f"Vectors of {result['dim']:,} values, the nearest {result['k']}, on {_where(result)} Other programs kept "
+        f"Vectors of {result['dim']:,} values, the nearest {result['k']}, on {where(result)} Other programs kept "
         f"{result['load']:.0f} processes waiting for these cores. A brute force in float64 finds the same; the cosines "
         f"differ by {largest:.0e} at most."
     )
@@ -189,8 +189,9 @@ def embedding_stage(result: dict) -> str:
     )
     note = (
         f"Speed with clips of {result['clips']}, embedded {result['batch']} sub-clips at a time; memory with "
-        f"{result['memory_model']}. *Alone*: the same SavedModel, called with full batches in a loop. Measured on "
-        f"{_where(result)}"
+        f"{result['memory_model']}. *Alone*: the same SavedModel, called with full batches in a loop. Both take turns; "
+        f"a share above 1 is noise of the machine. Measured on "
+        f"{where(result)}"
     )
     return table(header, rows) + "\n" + memory + "\n" + paragraph(note)
 
@@ -220,7 +221,7 @@ def memory_pool(result: dict) -> str:
                 f"{pool['peak_mib'] / without['peak_mib']:.2f} x",
             ]
         )
-    return table(header, rows) + "\n" + paragraph(f"Measured on {_where(result)}")
+    return table(header, rows) + "\n" + paragraph(f"Measured on {where(result)}")
 
 
 def validation_rank(result: dict) -> str:
@@ -242,7 +243,7 @@ def validation_rank(result: dict) -> str:
         f"{result['corpus']}, with {clips['train']:,} clips to train, {clips['valid']:,} to validate and "
         f"{clips['eval']:,} to evaluate: {len(rows)} copies of a small model, of a training of {result['steps']:,} "
         f"steps. Spearman's rank correlation with the Evaluator's mAP is {parts[0]}, and {parts[1]}. Measured on "
-        f"{_where(result)}"
+        f"{where(result)}"
     )
     return table(header, lines) + "\n" + said
 
@@ -281,6 +282,7 @@ def _command(preset: str) -> str:
     return f"diptych run --preset {preset} --data ESC-50"
 
 
-def _where(result: dict) -> str:
+def where(result: dict) -> str:
+    """Says on what machine and when a result was measured."""
     machine = result["machine"]
     return f"{machine['cores']} cores ({machine['cpu']}), TensorFlow {machine['tensorflow']}, {result['date']}."
