@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from components import base
+from components.errors import UserError
 from components.exporter.config import ExporterConfig
+from components.exporter.runtimes import variants
 
 
 class Exporter(base.Component[ExporterConfig]):
     """Exports the encoders as a SavedModel and validates it in a fresh process.
 
     Writes the SavedModel with `assets.extra/embedding_info.json` (see `components.embedding_info`) and
-    `infra_blessing.json` (`blessed`, `checks`, `latency_ms`; see `infra_validator`).
+    `infra_blessing.json` (`blessed`, `checks`, `latency_ms`; see `infra_validator`). The SavedModel's folder also gets
+    the files that `formats` asks for, in `runtimes/`, with a table of how they compare; see `runtimes`.
     """
 
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {
@@ -22,9 +25,27 @@ class Exporter(base.Component[ExporterConfig]):
         "saved_model": base.ArtifactType.MODEL,
         "infra_blessing": base.ArtifactType.INFRA_BLESSING,
     }
+    # Their times differ from run to run.
+    reports: ClassVar[frozenset[str]] = frozenset({variants.TABLE, variants.FIGURES})
     Config = ExporterConfig
     executor = "components.exporter.executor"
     version: ClassVar[int] = 2
-    # They write the SavedModel.
-    libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")
     shows: ClassVar[Mapping[base.Tab, str]] = {"text": "signatures, checks", "scalars": "latency"}
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those that write the SavedModel and the `.tflite` files, and those that write the `.onnx` files, if any."""
+        of_onnx = variants.ONNX_WRITERS if any(each.runtime == "onnx" for each in self._files) else ()
+        return ("keras", "tensorflow", *of_onnx)
+
+    @property
+    def _files(self) -> list[variants.Variant]:
+        return variants.parse(self.config.formats)
+
+    def check(self) -> None:
+        missing = variants.missing_packages(self._files)
+        if missing:
+            raise UserError(
+                f"exporter.formats: {', '.join(self.config.formats)} needs {', '.join(missing)}: pip install "
+                f"{' '.join(missing)}, or leave it out."
+            )

@@ -1,5 +1,7 @@
 """Executes the Exporter: writes the SavedModel, validates it and reports the result."""
 
+import dataclasses
+import itertools
 import json
 from collections.abc import Mapping
 
@@ -10,6 +12,7 @@ from components.embedding_info import EmbeddingInfo
 from components.exporter import infra_validator, saved_model, summaries
 from components.exporter.config import ExporterConfig
 from components.exporter.infra_validator import InfraBlessing
+from components.exporter.runtimes import variants
 
 
 def execute(
@@ -20,10 +23,16 @@ def execute(
     context: base.StageContext,
 ) -> base.StageResult:
     """Exports the model. `components.exporter.Exporter` describes the files that it writes."""
-    context.progress.update(0, total=2, unit="parts")
+    files = variants.parse(config.formats)
+    parts = itertools.count()
+
+    def finish_part() -> None:
+        context.progress.update(next(parts), total=2 + len(files), unit="parts")
+
+    finish_part()
     model = saved_model.load_keras(inputs["model"] / "model.keras")
     info = saved_model.export(model, outputs["saved_model"])
-    context.progress.update(1, total=2, unit="parts")
+    finish_part()
     blessing = infra_validator.validate(
         outputs["saved_model"],
         audio=infra_validator.read_clips(
@@ -32,8 +41,21 @@ def execute(
         reference=model,
         tolerance=config.tolerance,
     )
+    finish_part()
+    if files:
+        # Imported here because it takes a second, and is rarely wanted.
+        from components.exporter.runtimes import exporting
+
+        of_files = exporting.export(
+            model,
+            outputs["saved_model"],
+            info=info,
+            config=config,
+            examples=inputs["examples"],
+            finish_part=finish_part,
+        )
+        blessing = dataclasses.replace(blessing, checks={**blessing.checks, **of_files})
     (outputs["infra_blessing"] / "infra_blessing.json").write_text(json.dumps(blessing.to_dict(), indent=2))
-    context.progress.update(2, total=2, unit="parts")
     summaries.write(info, blessing, directory=context.tensorboard_dir)
     return base.StageResult(
         summary=_summary(info, blessing),

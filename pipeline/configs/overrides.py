@@ -82,7 +82,9 @@ def _interpretations(text: str) -> Iterator[object]:
     with contextlib.suppress(json.JSONDecodeError):
         yield json.loads(text)
     yield text
-    yield [part.strip() for part in text.split(",") if part.strip()]
+    # Shells take away the quotes that JSON wants.
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    yield [part.strip() for part in inner.split(",") if part.strip()]
 
 
 def _expects_list(error: UserError) -> bool:

@@ -8,7 +8,7 @@ import json
 import pathlib
 import re
 
-from tests.benchmarks import chart, cost, tables
+from tests.benchmarks import chart, cost, parity, tables
 from tests.benchmarks.record import RESULTS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -24,6 +24,7 @@ RENDERERS = {
     "embed_memory": tables.embed_memory,
     "embedding": tables.embedding,
     "memory_pool": tables.memory_pool,
+    "runtimes": parity.render,
     "search": tables.search,
     "validation_rank": tables.validation_rank,
 }

@@ -17,6 +17,8 @@ from tests.pipeline.configs.sections import Whole
         ("trainer.fast=true", "trainer.fast", True),
         ("trainer.fast=True", "trainer.fast", True),
         ('trainer.model.formats=["mfcc", "log_mel"]', "trainer.model.formats", ("mfcc", "log_mel")),
+        ("trainer.model.formats=[mfcc, log_mel]", "trainer.model.formats", ("mfcc", "log_mel")),
+        ("trainer.model.formats=[mfcc]", "trainer.model.formats", ("mfcc",)),
         ("trainer.model.formats=mfcc,log_mel", "trainer.model.formats", ("mfcc", "log_mel")),
         ("corpus.width=2", "corpus.width", 2.0),
     ],
