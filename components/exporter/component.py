@@ -31,12 +31,20 @@ class Exporter(base.Component[ExporterConfig]):
     Config = ExporterConfig
     executor = "components.exporter.executor"
     version: ClassVar[int] = 3
-    # They write the SavedModel.
-    libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")  # Those of `formats` only convert what these wrote.
     shows: ClassVar[Mapping[base.Tab, str]] = {"text": "signatures, checks", "scalars": "latency"}
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those that write the SavedModel and the `.tflite` files, and those that write the `.onnx` files, if any."""
+        of_onnx = variants.ONNX_WRITERS if any(each.runtime == "onnx" for each in self._files) else ()
+        return ("keras", "tensorflow", *of_onnx)
+
+    @property
+    def _files(self) -> list[variants.Variant]:
+        return variants.parse(self.config.formats)
+
     def check(self) -> None:
-        missing = variants.missing_packages(variants.parse(self.config.formats))
+        missing = variants.missing_packages(self._files)
         if missing:
             raise UserError(
                 f"exporter.formats: {', '.join(self.config.formats)} needs {', '.join(missing)}: pip install "

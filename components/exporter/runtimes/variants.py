@@ -20,9 +20,12 @@ Format = Literal["litert", "litert_fp32", "litert_fp16", "litert_int8", "onnx", 
 
 _SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
 
+ONNX_WRITERS = ("onnx", "onnxruntime", "tf2onnx")
+"""Packages that decide what is in an `.onnx` file."""
+
 _PACKAGES: Mapping[str, Mapping[str, str]] = {
     "litert": {"ai_edge_litert": "ai-edge-litert"},
-    "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime", "tf2onnx": "tf2onnx"},
+    "onnx": {name: name for name in ONNX_WRITERS},
 }
 """Runtime -> module that the export needs -> name of the package that has it."""
 

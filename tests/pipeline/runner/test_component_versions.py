@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from components.exporter import Exporter, ExporterConfig
 from pipeline.runner import code
 from tests.pipeline.runner import component_versions
 
@@ -19,6 +20,10 @@ DECIDE_NOTHING = {
 DECIDE_NOTHING_IN = {
     # FLAC is lossless, so any decoder gives the same samples.
     "soundfile": {"StatisticsGen", "Trainer", "Exporter", "Embedder"},
+    # Only checks files.
+    "ai_edge_litert": {"Exporter"},
+    # They count where `exporter.formats` asks for them, see below.
+    **{name: {"Exporter"} for name in ("onnx", "onnxruntime", "tf2onnx")},
     # Reads and writes files and records.
     "tensorflow": {"AudioExampleGen", "StatisticsGen", "ExampleValidator", "Pusher", "Importer"},
 }
@@ -42,6 +47,13 @@ def test_each_imported_library_is_declared_or_known_to_decide_nothing(component)
     }
     # SyntheticAudioGen also declares NumPy, which draws its sounds, and the Trainer a library that it used to import.
     assert imported == set(component.libraries) - {"numpy", "scikit-learn"}
+
+
+def test_what_writes_onnx_files_counts_where_there_are_some():
+    for formats, writes in (("onnx", True), ("onnx_fp16", True), ("litert", False)):
+        libraries = Exporter(ExporterConfig(formats=(formats,))).libraries
+        assert ({"onnx", "onnxruntime", "tf2onnx"} <= set(libraries)) == writes
+        assert {"keras", "tensorflow"} <= set(libraries)
 
 
 @pytest.mark.parametrize("name", ["Embedder", "Exporter", "Trainer"])
