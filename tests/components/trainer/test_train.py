@@ -15,7 +15,10 @@ def test_a_run_leaves_models_history_and_events(inputs, tmp_path):
     rows = trainer_runs.history(run)
     assert [int(row["step"]) for row in rows] == [2, 4, 6]
     assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
-    assert json.loads((run.outputs["model"] / "training.json").read_text())["steps"] == 6
+    record = json.loads((run.outputs["model"] / "training.json").read_text())
+    assert record["steps"] == record["config"]["steps"] == 6
+    assert record["data"]["clips"]["train"] > 0
+    assert record["validation"]["metric"]
     assert [done for done, _, _ in run.progress.updates] == [1, 2, 3, 4, 5, 6]
     assert run.tags() >= {
         "config",

@@ -13,7 +13,8 @@ COMPONENTS = component_versions.components()
 
 DECIDE_NOTHING = {
     *("absl", "etils", "grpc", "pydantic"),  # logging, paths, job services, configs
-    *("apache_beam", "pyarrow", "tensorflow_datasets"),  # They carry records and describe them.
+    # They carry records and describe them.
+    *("apache_beam", "pyarrow", "tensorflow_datasets", "tensorflow_serving"),
     *("numpy", "scipy"),  # Elementary arithmetic; releases differ in rounding at most.
     *("google", "google_crc32c"),  # Listings of buckets and checksums.
 }
