@@ -1,5 +1,6 @@
 """Installs the wheel into an environment of its own, with what setup.cfg requires and nothing else."""
 
+import functools
 import os
 import pathlib
 import re
@@ -45,22 +46,37 @@ def wheel(tmp_path_factory):
     return file
 
 
-@pytest.fixture(scope="session", params=["locked", "newest"])
+@pytest.fixture(scope="session")
+def environment(wheel, tmp_path_factory):
+    """Makes an environment with the wheel, once for each choice of versions, and returns the folder of its commands."""
+
+    folders = []
+
+    @functools.cache
+    def make(versions):
+        folder = tmp_path_factory.mktemp("environment")
+        folders.append(folder)
+        wheels.unpacked("hearvalidator==2021.0.6", folder)  # Skips without a network.
+        succeed(sys.executable, "-m", "venv", folder / "venv")
+        binaries = folder / "venv" / "bin"
+        constraint = ("--constraint", LOCK) if versions == "locked" else ()
+        succeed(binaries / "pip", "install", "--quiet", *constraint, wheel)
+        return binaries
+
+    yield make
+    for folder in folders:  # 2 GB each.
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["locked", "newest"])
 def versions(request):
     """Whether the versions of the lock file are installed, or the newest that setup.cfg allows."""
     return request.param
 
 
-@pytest.fixture(scope="session")
-def binaries(wheel, versions, tmp_path_factory):
-    """The folder of the commands of an environment with the wheel."""
-    folder = tmp_path_factory.mktemp("environment")
-    wheels.unpacked("hearvalidator==2021.0.6", folder)  # Skips without a network.
-    succeed(sys.executable, "-m", "venv", folder / "venv")
-    binaries = folder / "venv" / "bin"
-    constraint = ("--constraint", LOCK) if versions == "locked" else ()
-    succeed(binaries / "pip", "install", "--quiet", *constraint, wheel)
-    return binaries
+@pytest.fixture
+def binaries(environment, versions):
+    return environment(versions)
 
 
 @pytest.fixture
