@@ -8,6 +8,8 @@ STAMP := $(VENV)/.installed
 LOCK := deploy/requirements.lock
 LOCK_GCP := deploy/requirements-gcp.lock
 UV ?= uv
+# Of the tests: one more than cores, up to four, because many tests wait, for a process or until a time is up.
+WORKERS := $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 3 ? cores + 1 : 4)))
 
 # The first Python found that runs and has a version for which TensorFlow 2.17 has wheels.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python; do \
@@ -52,7 +54,7 @@ quickstart: $(STAMP)
 	$(BIN)/diptych run --preset quickstart
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 

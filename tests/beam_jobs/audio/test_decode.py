@@ -4,6 +4,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from etils import epath
 
 from beam_jobs import audio
 from beam_jobs.audio import portions, readers, sndfile
@@ -57,7 +58,7 @@ class TestFetching:
 
     @pytest.fixture(autouse=True)
     def _bucket(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(readers.epath, "Path", lambda url: tmp_path / url.removeprefix("test://"))
+        monkeypatch.setattr(epath, "Path", lambda url: tmp_path / url.removeprefix("test://"))
 
     def test_the_path_of_a_local_file_is_returned(self):
         assert readers.fetch("/some/a.wav") == "/some/a.wav"

@@ -184,7 +184,7 @@ class TestBucket:
             def read_bytes(self):
                 raise error
 
-        monkeypatch.setattr(readers.epath, "Path", Broken)
+        monkeypatch.setattr(epath, "Path", Broken)
         with pytest.raises(audio.DecodeError) as caught:
             readers.fetch("test://a.wav", timeout_s=5.0)
         assert (caught.value.cause, caught.value.transient) == (cause, transient)
