@@ -15,6 +15,7 @@ PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",  # Which containers do not allow.
+    "--hide-scrollbars",
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--no-first-run",

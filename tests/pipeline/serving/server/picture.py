@@ -3,6 +3,7 @@
 MODEL is the quickstart's SavedModel. The page shows a sound of the generated corpus, and its neighbors among others.
 """
 
+import os
 import pathlib
 import sys
 import tempfile
@@ -16,20 +17,22 @@ from tests.pipeline.serving.server import chromium
 from tests.pipeline.serving.server.running import running
 
 _SOUNDS = 160
-_QUERY = 4
+_QUERY = 5
 _RATE = 16000
 _HEIGHT = 1111
 
 
 def main(model, output):
     """Makes the picture."""
+    model, output = os.path.abspath(model), os.path.abspath(output)
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
+        os.chdir(folder)  # So that the page shows short paths.
         for index in range(_SOUNDS):
             _write(folder / "sounds", "train", index)
         query = _write(folder, "eval", _QUERY)
         embeddings = folder / "sounds.parquet"
-        assert cli.main(["embed", "--model", model, "--output", str(embeddings), str(folder / "sounds")]) == 0
+        assert cli.main(["embed", "--model", model, "--output", str(embeddings), "sounds"]) == 0
         with running(model, index=embeddings) as server, chromium.opened(server.url + "/") as page:
             page.choose("#file", query)
             page.wait("!document.getElementById('result').hidden")
