@@ -1,10 +1,7 @@
-import keras
 import pytest
 
-from components.exporter import saved_model
-from models import dual
-from models.config import ModelConfig
 from pipeline.metadata import sqlite, store
+from tests import exports
 
 
 @pytest.fixture(params=["mlmd", "sqlite"])
@@ -19,13 +16,10 @@ def either_store(request, monkeypatch):
 @pytest.fixture(scope="module")
 def model():
     """A small model."""
-    keras.utils.set_random_seed(0)
-    return dual.DualEncoder(ModelConfig(width=1 / 32, crop_seconds=0.5))
+    return exports.small_model()
 
 
-@pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
     """The folder of the SavedModel of `model`."""
-    folder = tmp_path_factory.mktemp("model")
-    saved_model.export(model, folder)
-    return str(folder)
+    return exports.small(tmp_path_factory)

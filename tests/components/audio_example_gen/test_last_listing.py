@@ -80,6 +80,7 @@ def test_change_since_an_interrupted_run_in_another_work_folder(changed_source, 
     assert "quarantined; 1 clip added, 2 removed since the last interrupted run; " in changed.result.summary
 
 
+@pytest.mark.slow
 def test_a_damaged_list_of_the_last_run_does_not_end_the_next_one(tmp_path):
     source = corpora.esc50(tmp_path / "esc", clips=4)
     first = run(source, tmp_path / "first")

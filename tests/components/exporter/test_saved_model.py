@@ -165,6 +165,7 @@ def test_metadata_is_what_the_files_say(served, saved_model):
             assert outputs[name].count(",") == spec.shape.rank - 1
 
 
+@pytest.mark.slow
 def test_the_record_of_the_training_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(golden, "make", lambda *_: _empty_npz())  # Only the info matters here.
     monkeypatch.setattr(warm_up, "write", lambda *_: None)

@@ -73,6 +73,7 @@ def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeyp
     assert not decoders_of(os.getpid())
 
 
+@pytest.mark.slow
 @users.needs_root
 def test_a_file_and_a_folder_without_permission_to_read_cost_only_themselves(exported, open_path):
     shutil.copytree(exported, open_path / "model")

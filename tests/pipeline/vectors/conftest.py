@@ -1,24 +1,11 @@
 import pathlib
 
-import keras
 import numpy as np
 import pytest
 import soundfile
 
-from components.exporter import saved_model
-from models import dual
-from models.config import ModelConfig
 from pipeline import cli
 from tests import corpora
-
-
-@pytest.fixture(scope="package")
-def exported(tmp_path_factory):
-    """The folder of the SavedModel of a small model, which all tests here share."""
-    keras.utils.set_random_seed(0)
-    folder = tmp_path_factory.mktemp("model")
-    saved_model.export(dual.DualEncoder(ModelConfig(width=1 / 32, crop_seconds=0.5)), folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="package")
