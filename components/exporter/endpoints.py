@@ -43,7 +43,9 @@ class Endpoints:
             tf.TensorSpec((None,), tf.float32, name="samples"), tf.TensorSpec((None,), tf.int64, name="lengths")
         )
         self._embed, embed_in_training = (
-            tf.function(functools.partial(_embed, model, training=training), input_signature=[windows], autograph=False)
+            tf.function(
+                functools.partial(embed_windows, model, training=training), input_signature=[windows], autograph=False
+            )
             for training in (False, True)
         )
         means = functools.partial(portions.clip_means, windows=self._subclips, dims=self.output_dims)
@@ -110,7 +112,8 @@ class Endpoints:
         return rows
 
 
-def _embed(model: DualEncoder, windows: tf.Tensor, *, training: bool) -> dict[str, tf.Tensor]:
+def embed_windows(model: DualEncoder, windows: tf.Tensor, *, training: bool) -> dict[str, tf.Tensor]:
+    """Returns `embedding`, of all encoders, and that of each under its name, (windows, dim)."""
     embeddings = model.embed(windows, training=training)
     embeddings = {name: embeddings[name] for name in model.embedding_names}
     return {"embedding": tf.concat(list(embeddings.values()), axis=-1), **embeddings}

@@ -14,8 +14,6 @@ error, and the next run checks again.
 import dataclasses
 import os
 import pathlib
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -26,8 +24,7 @@ from etils import epath
 
 from beam_jobs import examples, storage
 from beam_jobs.audio import pcm
-from components.errors import UserError
-from components.exporter import golden, portions, serve_once
+from components.exporter import fresh_process, golden, portions, serve_once
 from models import subclip_starts, subclips
 from models.dual import DualEncoder
 
@@ -186,40 +183,21 @@ def _serve_once(
         np.save(audio_file, audio)
         command = [os.fspath(python), os.fspath(_SCRIPT), readable, audio_file, str(long_samples), results_file]
         try:
-            process = subprocess.run(
+            fresh_process.run(
                 command,
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT_SECONDS,
-                check=False,
+                subject="the SavedModel",
+                timeout_s=_TIMEOUT_SECONDS,
+                ways_out=(
+                    "run the same command again when this machine has less to do",
+                    "free memory, or lower exporter.validation_clips, and run the same command again",
+                ),
                 env={**os.environ, **_WITHOUT_ACCELERATORS},
             )
-        except subprocess.TimeoutExpired as error:
-            raise UserError(
-                f"The process that checks the SavedModel gave no answer within {_TIMEOUT_SECONDS} seconds: run the "
-                "same command again when this machine has less to do."
-            ) from error
-        _check_process(process)
+        except fresh_process.ModelError as error:
+            check, _, reason = str(error).partition(": ")
+            raise _ModelError(check, reason) from error
         with np.load(results_file) as results:
             return dict(results)
-
-
-def _check_process(process: subprocess.CompletedProcess[str]) -> None:
-    """Raises the error of a `serve_once.py` that did not end well, see `_serve_once`."""
-    way_out = "free memory, or lower exporter.validation_clips, and run the same command again"
-    if process.returncode == serve_once.MODEL_FAILED:
-        check, _, reason = process.stdout.strip().splitlines()[-1].partition(": ")
-        raise _ModelError(check, reason)
-    if process.returncode == serve_once.OUT_OF_MEMORY:
-        raise UserError(f"The process that checks the SavedModel ran out of memory: {way_out}.")
-    if process.returncode < 0:
-        raise UserError(
-            f"The process that checks the SavedModel was ended by {signal.Signals(-process.returncode).name}, most "
-            f"likely because memory was short: {way_out}."
-        )
-    if process.returncode:
-        lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
-        raise UserError(f"The process that checks the SavedModel could not do its work ({lines[-1]}): {way_out}.")
 
 
 def _compare(

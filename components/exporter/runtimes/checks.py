@@ -7,8 +7,6 @@ about the file: this is an error, and the next run checks again.
 import dataclasses
 import os
 import pathlib
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -16,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 from etils import epath
 
-from components.errors import UserError
+from components.exporter import fresh_process
 from components.exporter.infra_validator import Check
 from components.exporter.runtimes import run_once
 from components.exporter.runtimes.variants import Variant
@@ -43,10 +41,6 @@ class Measured:
     ms: float = 0.0
 
 
-class _ModelError(Exception):
-    """The file fails in the fresh process."""
-
-
 def check(
     variant: Variant,
     file: epath.Path,
@@ -70,7 +64,7 @@ def check(
     """
     try:
         results = _run(variant, file, windows)
-    except _ModelError as error:
+    except fresh_process.ModelError as error:
         return Measured(check=Check(False, f"it fails: {error}"))
     outputs = {name.removeprefix("outputs/"): results[name] for name in results if name.startswith("outputs/")}
     shapes, expected_shapes = ({name: values.shape for name, values in of.items()} for of in (outputs, expected))
@@ -120,7 +114,7 @@ def _run(variant: Variant, file: epath.Path, windows: np.ndarray) -> dict[str, n
     """Runs `run_once.py` and returns its results.
 
     Raises:
-        _ModelError: The file fails.
+        fresh_process.ModelError: The file fails.
         UserError: The process was killed, took too long, ran out of memory or could not start.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -128,38 +122,14 @@ def _run(variant: Variant, file: epath.Path, windows: np.ndarray) -> dict[str, n
         epath.Path(model).write_bytes(file.read_bytes())  # The file may lie in a bucket.
         windows_file, results_file = f"{folder}/windows.npy", f"{folder}/results.npz"
         np.save(windows_file, windows)
-        try:
-            process = subprocess.run(
-                [sys.executable, os.fspath(_SCRIPT), model, windows_file, results_file],
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise UserError(
-                f"The process that checks {variant.name} gave no answer within {_TIMEOUT_SECONDS} seconds: run the "
-                "same command again when this machine has less to do, or lower exporter.parity_clips."
-            ) from error
-        _check_process(process, variant)
+        fresh_process.run(
+            [sys.executable, os.fspath(_SCRIPT), model, windows_file, results_file],
+            subject=variant.name,
+            timeout_s=_TIMEOUT_SECONDS,
+            ways_out=(
+                "run the same command again when this machine has less to do, or lower exporter.parity_clips",
+                "free memory, or lower exporter.parity_clips, and run the same command again",
+            ),
+        )
         with np.load(results_file) as results:
             return dict(results)
-
-
-def _check_process(process: subprocess.CompletedProcess[str], variant: Variant) -> None:
-    """Raises the error of a `run_once.py` that did not end well, see `_run`."""
-    if process.returncode == run_once.MODEL_FAILED:
-        raise _ModelError(process.stdout.strip().splitlines()[-1])
-    if not process.returncode:
-        return
-    if process.returncode == run_once.OUT_OF_MEMORY:
-        how = "ran out of memory"
-    elif process.returncode < 0:
-        how = f"was ended by {signal.Signals(-process.returncode).name}, most likely because memory was short"
-    else:
-        lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
-        how = f"could not do its work ({lines[-1]})"
-    raise UserError(
-        f"The process that checks {variant.name} {how}: free memory, or lower exporter.parity_clips, and run the same "
-        "command again."
-    )

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from components.exporter import endpoints
 from models import products
 from models.dual import DualEncoder
 
@@ -24,9 +25,7 @@ def module(model: DualEncoder) -> tf.Module:
     @tf.function(input_signature=[tf.TensorSpec((1, model.crop_samples), tf.float32, name="audio")], autograph=False)
     def embed(audio: tf.Tensor) -> dict[str, tf.Tensor]:
         with products.kept_in_float32():
-            embeddings = model.embed(audio, training=False)
-        named = {name: embeddings[name] for name in model.embedding_names}
-        return {"embedding": tf.concat(list(named.values()), axis=-1), **named}
+            return endpoints.embed_windows(model, audio, training=False)
 
     window = tf.Module()
     window.model_variables = [variable.value for variable in model.variables]
