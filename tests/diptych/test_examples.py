@@ -57,7 +57,6 @@ def _logger(errors):
 
 
 def test_x_ares_accepts_the_encoder(exported, embedder, tmp_path, monkeypatch):
-    wheels.need_frames(embedder)
     errors = []
     monkeypatch.syspath_prepend(wheels.unpacked("xares==0.1.3", tmp_path))
     monkeypatch.setitem(sys.modules, "torch", _torch())

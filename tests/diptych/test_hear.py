@@ -30,7 +30,6 @@ def test_a_scene_has_the_vector_of_the_sound(model, embedder):
 
 
 def test_timestamps_are_those_of_the_frames_in_milliseconds(model, embedder):
-    wheels.need_frames(embedder)
     audio = np.random.default_rng(0).uniform(-1, 1, (2, 20000)).astype(np.float32)
     embedding, timestamps = diptych.get_timestamp_embeddings(tf.constant(audio), model)
     for sound, vectors, times in zip(audio, embedding.numpy(), timestamps.numpy(), strict=True):
@@ -59,7 +58,6 @@ class _NoTorch(types.ModuleType):
 @pytest.mark.filterwarnings("ignore: IMPORTANT. A common bug")
 def test_hearvalidator_accepts_the_module(exported, embedder, tmp_path, monkeypatch, capsys):
     """Runs hearvalidator's own code. Its bound on Python is ignored, and PyTorch is a stand-in."""
-    wheels.need_frames(embedder)
     monkeypatch.syspath_prepend(wheels.unpacked("hearvalidator==2021.0.6", tmp_path))
     monkeypatch.setitem(__import__("sys").modules, "torch", _NoTorch("torch"))
     from hearvalidator import validate

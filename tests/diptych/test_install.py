@@ -94,7 +94,6 @@ def python_blocks(text):
 
 
 def test_the_lines_of_the_readme_run(binaries, workplace, embedder):
-    wheels.need_frames(embedder)
     readme = (ROOT / "README.md").read_text()
     lines = python_blocks(readme[readme.index("### Use the embeddings") :].partition("\n### ")[0])
     assert "embedder.frames(" in lines
@@ -103,7 +102,6 @@ def test_the_lines_of_the_readme_run(binaries, workplace, embedder):
 
 
 def test_the_lines_of_the_page_run(binaries, workplace, embedder):
-    wheels.need_frames(embedder)
     before = """
 import diptych, tensorflow as tf
 embedder = diptych.load("saved_model")

