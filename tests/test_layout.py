@@ -25,6 +25,7 @@ MAY_IMPORT = {
         "components.embedding_info",
         "components.errors",
         "components.load_errors",
+        "components.model_versions",
     ),
     "pipeline": ("beam_jobs", "components", "diptych", "models"),
 }

@@ -4,7 +4,7 @@ import time
 
 from etils import epath
 
-from beam_jobs import storage
+from components import model_versions
 
 
 def choose(folder: epath.Path, *, configured: int | None) -> tuple[int, str]:
@@ -38,6 +38,4 @@ def _highest(folder: epath.Path) -> int:
     """Returns the highest version in a folder, or 0."""
     if not folder.exists():
         return 0
-    # Servers take a folder for a version if its name is a number.
-    names = [entry.name for entry in storage.entries(folder) if entry.is_folder and entry.name.isdecimal()]
-    return max(map(int, names), default=0)
+    return max((number for number, _ in model_versions.numbered(folder)), default=0)

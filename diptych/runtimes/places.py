@@ -1,14 +1,11 @@
 """Finds the model that a path means."""
 
 import os
-import pathlib
 from collections.abc import Sequence
 
 from beam_jobs import storage
+from components import model_versions
 from diptych.errors import DiptychError, MissingError
-
-MODEL_FILE = "saved_model.pb"
-"""What every SavedModel has at its top."""
 
 
 def find(path: str | os.PathLike[str], *, suffixes: Sequence[str]) -> str:
@@ -27,7 +24,7 @@ def find(path: str | os.PathLike[str], *, suffixes: Sequence[str]) -> str:
     try:
         place = storage.open_path(name)
         if place.is_dir():
-            return os.fspath(_saved_model(place))
+            return _saved_model(os.fspath(place))
         exists = place.exists()
     except (ImportError, OSError) as error:
         raise DiptychError(f"{name} cannot be read ({error}).") from error
@@ -40,14 +37,14 @@ def find(path: str | os.PathLike[str], *, suffixes: Sequence[str]) -> str:
     return name
 
 
-def _saved_model(folder: pathlib.Path) -> pathlib.Path:
+def _saved_model(folder: str) -> str:
     """Returns a folder if it is a SavedModel, else the highest-numbered one in it."""
-    if (folder / MODEL_FILE).exists():
+    if model_versions.is_saved_model(folder):
         return folder
-    versions = [entry for entry in folder.iterdir() if entry.name.isdecimal() and (entry / MODEL_FILE).exists()]
-    if not versions:
+    found = model_versions.newest(folder)
+    if found is None:
         raise DiptychError(
             f"{folder} is no SavedModel, and has no numbered folder that is one: give the folder that `diptych run` "
             "prints last."
         )
-    return max(versions, key=lambda version: int(version.name))
+    return found[1]

@@ -6,6 +6,7 @@ import threading
 
 from absl import logging
 
+from components import model_versions
 from components.errors import UserError
 from pipeline.serving.server import served, versions
 from pipeline.serving.server.limits import Refused
@@ -90,7 +91,7 @@ class Models:
 
     def start(self) -> None:
         """Begins to look for new versions, unless the model is one SavedModel."""
-        if not versions.is_saved_model(self._model):
+        if not model_versions.is_saved_model(self._model):
             self._watcher.start()
 
     def stop(self) -> None:

@@ -3,12 +3,9 @@
 import dataclasses
 import os
 
-from etils import epath
-
 from beam_jobs import storage
+from components import model_versions
 from components.errors import UserError
-
-_MODEL_FILE = "saved_model.pb"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,20 +28,13 @@ def newest(model: str) -> Version | None:
         model: A SavedModel, or a folder of versions: of the folders in it whose names are numbers, the highest one that
             holds a SavedModel. The Pusher gives a folder such a name, or this file, when it is complete.
     """
-    folder = epath.Path(model)
-    if is_saved_model(model):
+    if model_versions.is_saved_model(model):
         name = os.path.basename(os.path.abspath(model))
-        return Version(int(name) if _is_number(name) else 1, model)
-    if not storage.is_folder(folder):
+        return Version(int(name) if model_versions.is_number(name) else 1, model)
+    if not storage.is_folder(model):
         return None
-    numbers = [entry.name for entry in storage.entries(folder) if entry.is_folder and _is_number(entry.name)]
-    complete = [name for name in numbers if (folder / name / _MODEL_FILE).exists()]
-    return max((Version(int(name), os.fspath(folder / name)) for name in complete), key=_number, default=None)
-
-
-def is_saved_model(model: str) -> bool:
-    """Returns whether a folder is a SavedModel itself."""
-    return (epath.Path(model) / _MODEL_FILE).exists()
+    found = model_versions.newest(model)
+    return found and Version(*found)
 
 
 def first(model: str) -> Version:
@@ -60,11 +50,3 @@ def first(model: str) -> Version:
             "pusher.destination, which holds one folder for each version."
         )
     return version
-
-
-def _number(version: Version) -> int:
-    return version.number
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit()

@@ -1,0 +1,31 @@
+"""Finds the versions of a model in a folder that a model server watches: sub-folders whose names are numbers."""
+
+import os
+
+from beam_jobs import storage
+
+MODEL_FILE = "saved_model.pb"
+"""What every SavedModel has at its top."""
+
+
+def is_number(name: str) -> bool:
+    """Returns whether a folder of this name is a version."""
+    return name.isascii() and name.isdigit()
+
+
+def numbered(folder: str | os.PathLike[str]) -> list[tuple[int, str]]:
+    """Returns number and path of each version, complete or not. The folder must exist."""
+    place = storage.open_path(folder)
+    entries = storage.entries(place)
+    return [(int(one.name), os.fspath(place / one.name)) for one in entries if one.is_folder and is_number(one.name)]
+
+
+def is_saved_model(folder: str | os.PathLike[str]) -> bool:
+    """Returns whether a folder is a SavedModel itself."""
+    return (storage.open_path(folder) / MODEL_FILE).exists()
+
+
+def newest(folder: str | os.PathLike[str]) -> tuple[int, str] | None:
+    """Returns number and path of the highest version that holds a SavedModel, or None. The folder must exist."""
+    complete = [version for version in numbered(folder) if is_saved_model(version[1])]
+    return max(complete, default=None)
