@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import special
 from sklearn.linear_model import LogisticRegression
 
 from components.evaluator.probes import regression
@@ -89,3 +90,23 @@ def test_memory_is_bounded_by_evaluating_rows_in_parts(monkeypatch):
     monkeypatch.setattr(regression, "_CELLS", 40)
     parts = regression.fit(x, targets, **data)
     np.testing.assert_allclose(parts.weights, whole.weights, rtol=0.02, atol=1e-3 * np.abs(whole.weights).max())
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_far_logits_give_exact_losses_and_no_subnormal_derivatives(kind):
+    """Matrix products with subnormal numbers take many times as long."""
+    rng = np.random.default_rng(0)
+    logits = rng.uniform(-300, 300, (200, 1, 7)).astype(np.float32)
+    targets = np.eye(7, dtype=bool)[rng.integers(7, size=200)][:, None]
+    shares = np.full((200, 1), 1 / 200, np.float32)
+    exact = logits.astype(np.float64)
+    if kind == "softmax":
+        probabilities = special.softmax(exact, axis=2)
+        expected = (special.logsumexp(exact, axis=2, keepdims=True) - exact)[targets]
+    else:
+        probabilities = special.expit(exact)
+        expected = np.logaddexp(0, np.where(targets, -exact, exact))
+    loss, errors = (regression._softmax if kind == "softmax" else regression._sigmoid)(logits, targets, shares)
+    np.testing.assert_allclose(loss, expected.sum() / 200, rtol=1e-5)
+    np.testing.assert_allclose(errors, (probabilities - targets) / 200, atol=1e-8)
+    assert not ((errors != 0) & (np.abs(errors) < np.finfo(np.float32).tiny)).any()
