@@ -1,0 +1,70 @@
+"""Checks that a root is sound, e.g. after a run was killed: nothing is half-published, and nothing is lost."""
+
+import contextlib
+import sqlite3
+
+from etils import epath
+
+from pipeline import checksums, digests
+from pipeline.metadata.executions import FINISHED
+from pipeline.metadata.store import MetadataStore
+from pipeline.root import Root
+
+_DANGLING = {
+    "Event": "artifact_id NOT IN (SELECT id FROM Artifact) OR execution_id NOT IN (SELECT id FROM Execution)",
+    "EventPath": "event_id NOT IN (SELECT id FROM Event)",
+    "Association": "context_id NOT IN (SELECT id FROM Context) OR execution_id NOT IN (SELECT id FROM Execution)",
+    "Attribution": "context_id NOT IN (SELECT id FROM Context) OR artifact_id NOT IN (SELECT id FROM Artifact)",
+    "ExecutionProperty": "execution_id NOT IN (SELECT id FROM Execution)",
+    "ArtifactProperty": "artifact_id NOT IN (SELECT id FROM Artifact)",
+}
+
+
+def store_of(root):
+    """Opens the metadata of a root to read it."""
+    place = Root(epath.Path(root))
+    return MetadataStore(place.metadata_uri(), pipeline=place.name, root=place.path, read_only=True)
+
+
+def check(root):
+    """Checks a root, and returns the published artifacts that its metadata knows: path -> digest."""
+    _check_database(root / "metadata.sqlite")
+    return _check_files(root)
+
+
+def _check_database(file):
+    if not file.exists():  # The run was killed before it opened the store.
+        return
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'Event'").fetchone() is None:
+            return
+        for table, is_dangling in _DANGLING.items():
+            assert database.execute(f"SELECT * FROM {table} WHERE {is_dangling}").fetchall() == []
+
+
+def _check_files(root):
+    known = {}
+    for execution in store_of(root).executions(states=FINISHED):
+        assert execution.outputs, execution
+        for artifact in execution.outputs.values():
+            if not artifact.is_removed:
+                known[artifact.uri] = artifact.digest
+    for folder, digest in known.items():
+        assert digests.content_digest(epath.Path(folder)) == digest, folder
+    for folder in root.glob("artifacts/*/*/*"):
+        if folder.is_dir():  # Also one that a killed run has renamed, but not recorded, is whole.
+            assert folder.with_name(f"{folder.name}.sha256").exists(), folder
+            assert checksums.altered_file(epath.Path(folder)) is None, folder
+    return known
+
+
+def check_finished(root):
+    """Checks a root after a run that ended well: killed ones have left nothing behind."""
+    store = store_of(root)
+    known = check(root)
+    assert not store.executions(states=[2])
+    removed = {artifact.uri for artifact in store.artifacts() if artifact.is_removed}  # `diptych gc` was killed.
+    assert {str(folder) for folder in root.glob("artifacts/*/*/*") if folder.is_dir()} - removed == set(known)
+    assert not list(root.glob("staging/*"))
+    return known
