@@ -36,7 +36,7 @@ def server(folder):
     ]
     (folder / "data").mkdir()
     tables = "".join((share / name).read_text() for name in ("mysql_system_tables.sql", "mysql_system_tables_data.sql"))
-    start = f"create database mysql; use mysql; set @auth_root_socket=NULL;\n{tables}"
+    start = f"create database mysql;\nuse mysql;\nset @auth_root_socket=NULL;\n{tables}"
     subprocess.run([*command, "--bootstrap"], input=start, text=True, check=True, capture_output=True)
     (folder / "init.sql").write_text(
         "create database diptych;\n"

@@ -5,12 +5,16 @@ which the store finds by stage, state and cache key.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Collection, Iterator
 
 from pipeline.metadata.executions import FINISHED, REFUSED, Artifact, Execution, State
 from pipeline.metadata.store import MetadataStore
 
 _UNFINISHED = tuple(state for state in State if state not in FINISHED)
+
+_NEWEST = 7
+"""Number of executions among which an output is looked for before the artifacts of all are listed."""
 
 _MAX_PAGE = 64
 """Executions that are read at once where the newest ones do not do."""
@@ -68,10 +72,19 @@ class History:
             channel: The output channel.
             than: An artifact of the channel.
         """
+        yielded = {than.id}
+        # What ran lately is among the newest, and what all have reused since is not looked for in thousands of them.
+        for execution in itertools.islice(self.finished(), _NEWEST):
+            artifact = execution.outputs.get(channel)
+            if artifact is not None and artifact.digest != than.digest and artifact.id not in yielded:
+                yielded.add(artifact.id)
+                yield artifact
         others = [artifact for artifact in self._store.artifacts(than.type) if artifact.digest != than.digest]
         uses = sorted((use for use in self._store.uses_of(others) if use.is_output), key=lambda use: use.execution_id)
         last_uses = {use.artifact.id: use for use in uses}
         for use in sorted(last_uses.values(), key=lambda use: use.execution_id, reverse=True):
+            if use.artifact.id in yielded:
+                continue
             if use.channel == channel and self._store.executions(stage=self._stage, ids=[use.execution_id]):
                 yield use.artifact
 

@@ -5,6 +5,7 @@ artifacts are not there, so the time to check them, which does not depend on the
 """
 
 import argparse
+import os
 import pathlib
 import subprocess
 import sys
@@ -38,7 +39,9 @@ def main() -> None:
                 "stage_s": max(_stage_s(root, stage, number=(flags.runs - 1) // every) for stage in many_runs.STAGES),
                 "command_s": {" ".join(command[:1]): _command_s(root, command) for command in COMMANDS},
             }
-    measuring.save("metadata", {"runs": flags.runs, "roots": figures}, results=flags.results)
+    measuring.save(
+        "metadata", {"runs": flags.runs, "load": round(os.getloadavg()[1], 1), "roots": figures}, results=flags.results
+    )
 
 
 def _stage_s(root: pathlib.Path, stage: str, *, number: int) -> float:

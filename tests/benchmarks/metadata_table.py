@@ -12,5 +12,8 @@ def render(result: dict) -> str:
         [f"`diptych {name}`, s", *(f"{row['command_s'][name]:.1f}" for row in roots.values())] for name in commands
     ]
     rows.append(["`metadata.sqlite`, MB", *(f"{row['megabytes']:,.0f}" for row in roots.values())])
-    note = f"{result['runs']:,} runs of eight stages, on {tables.where(result)} A command takes its start with it."
+    note = (
+        f"Eight stages a run, on {tables.where(result)} Other programs kept {result['load']:.0f} processes waiting for "
+        "these cores. The time of a command is that of its whole process."
+    )
     return tables.table([f"{result['runs']:,} runs, of which", *roots], rows) + "\n" + tables.paragraph(note)

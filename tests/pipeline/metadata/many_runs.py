@@ -44,14 +44,14 @@ def write(folder, *, runs, every, stages=STAGES):
                 code=CODE,
                 state=State.RUNNING if is_new else State.CACHED,
                 why="first run" if is_new else "nothing changed",
-                figures={"loss": 0.5, "blessed": 0},
+                figures={"loss": 0.5, "blessed": 0, "pushed": 0},
             )
             inputs = {} if before is None else {"input": before}
             if is_new:
                 store.put(execution, run=run, inputs=inputs)
                 uri = f"{folder}/artifacts/{stage}/output/{execution.id}"
                 digest = hashlib.sha256(f"{stage} {number}".encode()).hexdigest()
-                outputs[stage] = Artifact(type="Model", uri=uri, digest=digest, listing="e5")
+                outputs[stage] = Artifact(type=f"{stage}Output", uri=uri, digest=digest, listing="e5")
                 execution.state, execution.outputs = State.COMPLETE, {"output": outputs[stage]}
                 store.put(execution, run=run)
             else:

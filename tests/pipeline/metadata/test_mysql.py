@@ -41,7 +41,7 @@ def executions(root, store):
 
 def test_every_command_says_of_mysql_what_it_says_of_sqlite(tmp_path, uri, capsys):
     roots = {uri: tmp_path / "mysql", None: tmp_path / "sqlite"}
-    for seed in (1, 3, 1, 2):
+    for seed in (1, 3, 2):
         for metadata, root in roots.items():
             stages.run(root, chain.build(seed), metadata=metadata)
     stores = {
@@ -61,7 +61,8 @@ def test_every_command_says_of_mysql_what_it_says_of_sqlite(tmp_path, uri, capsy
         text = capsys.readouterr().out
         printed[root] = [line.split("  ")[0] if "artifacts" not in line else line for line in text.splitlines()]
     assert printed[roots[uri]] == printed[roots[None]]
-    assert {folder.name for folder in roots[uri].glob("artifacts/Trainer/first/*[0-9]")} == {"9", "21"}
+    trained = [folder.name for folder in roots[uri].glob("artifacts/Trainer/first/*") if folder.is_dir()]
+    assert sorted(trained) == ["15", "9"]
 
 
 def test_a_killed_run_is_swept_by_the_next(tmp_path, uri):

@@ -73,13 +73,14 @@ def campaign(root, *, kills, seed):
         if draws.random() < 0.3:
             current = draws.randrange(4)
         child = start(main, seed=current, gc=is_gc)
-        if not kill_after(child, draws.uniform(0, duration)):
-            continue
-        counts["gc" if is_gc else running_stage(main)] += 1
+        was_killed = kill_after(child, draws.uniform(0, duration))
         now = soundness.check(main)
         lost = {} if is_gc else known.keys() - now.keys()
         assert not lost
         known = now
+        if not was_killed:
+            continue
+        counts["gc" if is_gc else running_stage(main)] += 1
         if counts.total() % 20 == 0:
             if current not in expected:
                 expected[current] = finish(root / f"undisturbed-{current}", seed=current)
