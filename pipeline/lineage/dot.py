@@ -1,11 +1,15 @@
 """Writes lineage in the language of Graphviz."""
 
 import json
+import textwrap
 from collections.abc import Collection, Iterable
 
 from pipeline.lineage import graph
 from pipeline.lineage.graph import Lineage, Step
 from pipeline.metadata.executions import Artifact
+
+_LINE = 40
+"""Characters in a line of a label."""
 
 
 def text(lineage: Lineage, *, of: Collection[Artifact]) -> str:
@@ -37,7 +41,8 @@ def _artifact(artifact: Artifact, *, is_filled: bool) -> str:
 
 def _step(step: Step) -> Iterable[str]:
     execution = step.execution
-    label = _quoted(f"{execution.stage} {execution.id}\n{execution.summary}")
+    lines = [f"{execution.stage} {execution.id}", *textwrap.wrap(execution.summary, _LINE)]
+    label = _quoted("\n".join(lines))
     yield f"  e{execution.id} [shape=box, label={label}];"
     for channel, artifact in step.inputs.items():
         yield f"  a{artifact.id} -> e{execution.id} [label={_quoted(channel)}];"
