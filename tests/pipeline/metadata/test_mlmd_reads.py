@@ -18,7 +18,7 @@ def store(tmp_path):
         stages.run(tmp_path, stages.build())
     config = pb.ConnectionConfig()
     config.sqlite.filename_uri = str(tmp_path / "metadata.sqlite")
-    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
+    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE  # It adds some types of its own.
     return metadata_store.MetadataStore(config)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import time
+import zlib
 
 import pydantic
 
@@ -9,6 +10,7 @@ from components.base import ArtifactType, Component, StageConfig, StageResult
 from pipeline.runner.graph import Pipeline
 
 STAGES = ("AudioExampleGen", "StatisticsGen", "Trainer", "Exporter", "Evaluator", "Pusher")
+OUTPUTS = {"first": ArtifactType.EXAMPLES, "second": ArtifactType.MODEL_RUN}
 FILES = 3
 TICK_S = 0.002
 """How long a stage takes to write a file."""
@@ -24,7 +26,7 @@ class Fake(Component):
         read = "".join(file.read_text() for folder in inputs.values() for file in sorted(folder.iterdir()))
         for number in range(FILES):
             for channel, folder in outputs.items():
-                text = f"{self.name} {channel} {number} {self.config.seed} {hash_of(read)}\n" * 50
+                text = text_of(self.name, channel, number, seed=self.config.seed, read=read)
                 time.sleep(TICK_S)
                 (folder / f"{number}.txt").write_text(text)
             (context.work_dir / "step").write_text(str(number))
@@ -33,15 +35,28 @@ class Fake(Component):
         return StageResult(summary=f"seed {self.config.seed}", figures=figures)
 
 
-def hash_of(text):
-    return f"{sum(text.encode()) % 65521:04x}{len(text):06x}"
+def text_of(stage, channel, number, *, seed, read):
+    """Returns the content of a file of a stage that has read a text."""
+    return f"{stage} {channel} {number} {seed} {zlib.crc32(read.encode())}\n" * 50
+
+
+def content(seed):
+    """Returns what a run writes: "stage/output/file" -> content."""
+    written, read = {}, ""
+    for stage in STAGES:
+        for channel in OUTPUTS:
+            for number in range(FILES):
+                text = text_of(stage, channel, number, seed=seed, read=read)
+                written[f"{stage}/{channel}/{number}.txt"] = text
+        read = "".join(written[f"{stage}/first/{number}.txt"] for number in range(FILES))
+    return written
 
 
 @functools.cache
 def component(name, *, has_input):
     members = {
         "inputs": {"input": ArtifactType.EXAMPLES} if has_input else {},
-        "outputs": {"first": ArtifactType.EXAMPLES, "second": ArtifactType.MODEL_RUN},
+        "outputs": OUTPUTS,
         "__module__": __name__,
     }
     return type(name, (Fake,), members)

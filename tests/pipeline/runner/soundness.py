@@ -6,11 +6,13 @@ import sqlite3
 from etils import epath
 
 from pipeline import checksums, digests
-from pipeline.metadata.executions import FINISHED
+from pipeline.metadata.executions import State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 
 _DANGLING = {
+    # 3 and 5 are finished, and 4 is an output.
+    "Execution": "last_known_state IN (3, 5) AND id NOT IN (SELECT execution_id FROM Event WHERE type = 4)",
     "Event": "artifact_id NOT IN (SELECT id FROM Artifact) OR execution_id NOT IN (SELECT id FROM Execution)",
     "EventPath": "event_id NOT IN (SELECT id FROM Event)",
     "Association": "context_id NOT IN (SELECT id FROM Context) OR execution_id NOT IN (SELECT id FROM Execution)",
@@ -44,12 +46,7 @@ def _check_database(file):
 
 
 def _check_files(root):
-    known = {}
-    for execution in store_of(root).executions(states=FINISHED):
-        assert execution.outputs, execution
-        for artifact in execution.outputs.values():
-            if not artifact.is_removed:
-                known[artifact.uri] = artifact.digest
+    known = {artifact.uri: artifact.digest for artifact in store_of(root).artifacts() if not artifact.is_removed}
     for folder, digest in known.items():
         assert digests.content_digest(epath.Path(folder)) == digest, folder
     for folder in root.glob("artifacts/*/*/*"):
@@ -63,7 +60,7 @@ def check_finished(root):
     """Checks a root after a run that ended well: killed ones have left nothing behind."""
     store = store_of(root)
     known = check(root)
-    assert not store.executions(states=[2])
+    assert not store.executions(states=[State.RUNNING])
     removed = {artifact.uri for artifact in store.artifacts() if artifact.is_removed}  # `diptych gc` was killed.
     assert {str(folder) for folder in root.glob("artifacts/*/*/*") if folder.is_dir()} - removed == set(known)
     assert not list(root.glob("staging/*"))
