@@ -75,11 +75,6 @@ def summary(before: Mapping[str, Execution], after: Mapping[str, Execution]) -> 
     return [*values, *(f"{change.name} changed" for change in found.data)]
 
 
-def first(texts: Sequence[str]) -> str:
-    """Returns the first texts in a line, e.g. "a, b, c and 2 more"."""
-    return decide.first(texts)
-
-
 def show(found: Comparison, console: Console, *, names: tuple[str, str]) -> None:
     """Prints a comparison as tables, and a line for each part in which nothing differs."""
     parts = {"Config": found.config, "Code": found.code, "Data": found.data, "Stages": found.stages}
@@ -116,7 +111,7 @@ def _code(before: Execution, after: Execution) -> list[Change]:
     modules = [name for name in names if before.code.get(name) != after.code.get(name)]
     if modules and before.code and after.code:
         count = f"{len(modules)} modules differ"
-        changes.append(Change(name=f"{after.stage} code", before=count, after=first(modules)))
+        changes.append(Change(name=f"{after.stage} code", before=count, after=decide.first(modules)))
     return changes
 
 

@@ -16,6 +16,7 @@ from pipeline.console.progress import duration
 from pipeline.lineage import comparison
 from pipeline.metadata.executions import REFUSED, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
+from pipeline.runner import decide
 
 SCORE = "both"
 """The set of features that is the model's whole embedding."""
@@ -76,7 +77,7 @@ def show(found: Sequence[Row], console: Console) -> None:
         table.add_column(name, no_wrap=True, justify="right" if name in ("Score", "Time") else "left")
     table.add_column("Changed since the run before", overflow="fold", min_width=_MIN_CHANGES_WIDTH)
     for row in found:
-        table.add_row(*_cells(row), escape(comparison.first(row.changes)))
+        table.add_row(*_cells(row), escape(decide.first(row.changes)))
     if console.width >= console.measure(table, options=console.options.update_width(report.WIDE)).minimum:
         console.print(table)
         return
@@ -84,7 +85,7 @@ def show(found: Sequence[Row], console: Console) -> None:
         name, *cells = _cells(row)
         console.print(f"[bold]{name}[/]", ", ".join(filter(None, cells)), highlight=False, soft_wrap=True)
         if row.changes:
-            changes = Text(comparison.first(row.changes), overflow="fold", style="dim")
+            changes = Text(decide.first(row.changes), overflow="fold", style="dim")
             console.print(Padding(changes, (0, 0, 0, 2), expand=False))
 
 
