@@ -40,15 +40,16 @@ def execute(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from pipeline.commands import parsed_arguments as parsed
-    from pipeline.console import garbage as table
-    from pipeline.lineage import garbage
+    from pipeline.lineage import garbage, garbage_table
     from pipeline.runner import interrupts
 
     root = parsed.root(arguments)
     store = parsed.store_with_runs(arguments, root=root)
     console = Console()
     if not arguments.delete:
-        table.show(garbage.find(root, store, unfinished=arguments.unfinished), console, is_live=root.is_locked())
+        garbage_table.show(
+            garbage.find(root, store, unfinished=arguments.unfinished), console, is_live=root.is_locked()
+        )
         return exit_status.OK
     try:
         with interrupts.as_exceptions(), root.lock():
@@ -57,7 +58,7 @@ def execute(arguments: argparse.Namespace) -> int:
             for folder in folders:
                 if folder.fate == "removable":
                     garbage.remove(folder, root, store)
-            table.show(folders, console, has_removed=True)
+            garbage_table.show(folders, console, has_removed=True)
     except interrupts.Interrupted as interrupt:  # The same command removes the rest.
         return interrupt.exit_status
     return exit_status.OK

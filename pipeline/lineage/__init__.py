@@ -2,5 +2,5 @@
 
 `graph.py` follows artifacts to what they were made of and what was made of them, and `finding.py` knows what a user
 means. `tree.py`, `dot.py` and `picture.py` draw it. `runs.py` lists runs, `comparison.py` compares two of them, and
-`garbage.py` finds and removes artifacts. None of this imports TensorFlow.
+`garbage.py` finds and removes artifacts, of which `garbage_table.py` tells. None of this imports TensorFlow.
 """

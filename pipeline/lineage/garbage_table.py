@@ -1,13 +1,14 @@
 """Shows on the terminal what `diptych gc` found."""
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.lineage.garbage import Folder
+from pipeline.runner import decide
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -25,13 +26,15 @@ def show(folders: Sequence[Folder], console: Console, *, is_live: bool = False, 
     table = Table(box=box.ROUNDED)
     table.add_column("What", overflow="fold")
     for name in (verb, "Bytes", "Kept", "Bytes"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="left" if name == verb else "right", overflow="fold")
     groups: dict[str, list[Folder]] = collections.defaultdict(list)
     for folder in folders:
         groups[folder.group].append(folder)
     for group, members in groups.items():
         gone = [folder for folder in members if folder.fate == "removable"]
-        table.add_row(group, *_counted(gone), *_counted(folder for folder in members if folder.fate != "removable"))
+        kept = [folder for folder in members if folder.fate != "removable"]
+        names = decide.first([folder.path.name for folder in gone])
+        table.add_row(group, *_cells(gone, text=names), *_cells(kept, text=str(len(kept))))
     console.print(table)
     total = sum(folder.bytes for folder in folders if folder.fate == "removable")
     way = "" if has_removed or not total else " --delete removes it."
@@ -51,10 +54,9 @@ def _say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _counted(folders: Iterable[Folder]) -> tuple[str, str]:
-    """Returns how many folders there are and their size, or nothing."""
-    folders = list(folders)
-    return (str(len(folders)), _size(sum(folder.bytes for folder in folders))) if folders else ("", "")
+def _cells(folders: Sequence[Folder], *, text: str) -> tuple[str, str]:
+    """Returns a text on some folders, and their size; or nothing if there are none."""
+    return (text, _size(sum(folder.bytes for folder in folders))) if folders else ("", "")
 
 
 def _size(size: int) -> str:
