@@ -1,11 +1,15 @@
-"""Writes texts for TensorBoard without TensorFlow, which would slow down a run that skips everything."""
+"""Writes texts and pictures for TensorBoard without TensorFlow, which would slow down a run that skips everything."""
 
+import dataclasses
 import io
+import itertools
 import time
+import types
 from collections.abc import Iterable, Iterator, Mapping
 
 from etils import epath
-from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
+from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.text import metadata
 from tensorboard.summary.writer import record_writer
 
@@ -14,22 +18,44 @@ from beam_jobs import storage
 _PLACE = "-tfevents-place"
 
 
-def write_texts(folder: epath.Path, texts: Mapping[str, str]) -> None:
-    """Writes texts as all that a folder of event files holds.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture for TensorBoard.
 
-    A TensorBoard that is running forgets the texts of the last call when it reads these.
+    Attributes:
+        png: The content of a PNG file.
+        width: Its width in pixels.
+        height: Its height in pixels.
+    """
+
+    png: bytes
+    width: int
+    height: int
+
+
+def write_texts(
+    folder: epath.Path,
+    texts: Mapping[str, str],
+    *,
+    pictures: Mapping[str, Picture] = types.MappingProxyType({}),
+) -> None:
+    """Writes texts, and pictures, as all that a folder of event files holds.
+
+    A TensorBoard that is running forgets those of the last call when it reads these.
 
     Args:
         folder: The folder, which nobody else writes into.
         texts: Tag -> Markdown.
+        pictures: Tag -> picture.
 
     Raises:
-        OSError: The folder cannot be written to. The last texts are still there.
+        OSError: The folder cannot be written to. What was written last is still there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     earlier = list(folder.iterdir())
     file = folder / f"events.out.tfevents.{time.time_ns()}"  # TensorBoard reads files in the order of their names.
-    file.write_bytes(_records(_events(texts)))
+    values = [*itertools.starmap(_text, texts.items()), *itertools.starmap(_picture, pictures.items())]
+    file.write_bytes(_records(_events(values)))
     for path in earlier:
         path.unlink()
 
@@ -77,14 +103,27 @@ def _version(*, wall_time: float) -> event_pb2.Event:
     return event_pb2.Event(file_version="brain.Event:2", wall_time=wall_time)
 
 
-def _events(texts: Mapping[str, str]) -> Iterator[event_pb2.Event]:
+def _events(values: Iterable[summary_pb2.Summary.Value]) -> Iterator[event_pb2.Event]:
     yield _version(wall_time=1.0)  # See `write_place`.
     # TensorBoard drops what it has read before.
     yield event_pb2.Event(session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START), wall_time=time.time())
-    for tag, text in texts.items():
-        value = summary_pb2.Summary.Value(
-            tag=tag,
-            metadata=metadata.create_summary_metadata(display_name=tag, description=""),
-            tensor=tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape={}, string_val=[text.encode()]),
-        )
+    for value in values:
         yield event_pb2.Event(summary=summary_pb2.Summary(value=[value]), wall_time=time.time())
+
+
+def _text(tag: str, text: str) -> summary_pb2.Summary.Value:
+    return summary_pb2.Summary.Value(
+        tag=tag,
+        metadata=metadata.create_summary_metadata(display_name=tag, description=""),
+        tensor=tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape={}, string_val=[text.encode()]),
+    )
+
+
+def _picture(tag: str, picture: Picture) -> summary_pb2.Summary.Value:
+    strings = [str(picture.width).encode(), str(picture.height).encode(), picture.png]
+    shape = tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=len(strings))])
+    return summary_pb2.Summary.Value(
+        tag=tag,
+        metadata=image_metadata.create_summary_metadata(display_name=tag, description=""),
+        tensor=tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape=shape, string_val=strings),
+    )

@@ -83,6 +83,11 @@ class Root:
         """Returns the folder that holds the outputs of an execution while it runs, on a local root."""
         return self.path / "staging" / str(execution_id)
 
+    def clear_staging(self) -> None:
+        """Removes what killed processes have left in `staging`. Call it inside `lock`, before anything is written."""
+        if self.is_local:
+            storage.remove_tree(self.path / "staging")
+
     def unpublished(self, *, stage: str, output: str, execution_id: int) -> epath.Path:
         """Returns the folder that an output is written to while the execution runs.
 

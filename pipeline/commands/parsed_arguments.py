@@ -54,3 +54,16 @@ def store(arguments: argparse.Namespace, *, root: Root, read_only: bool = False)
     """
     uri = arguments.metadata or root.metadata_uri()
     return MetadataStore(uri, pipeline=root.name, root=root.path, read_only=read_only)
+
+
+def store_with_runs(arguments: argparse.Namespace, *, root: Root) -> MetadataStore:
+    """Opens a store to read it.
+
+    Raises:
+        UserError: The store cannot be opened, or there is no run in it.
+    """
+    places = (arguments.metadata or root.metadata_uri(), str(root.path))
+    opened = store(arguments, root=root, read_only=True) if all(map(paths.exists, places)) else None
+    if opened is None or not opened.runs():
+        raise UserError(f"There is no run under {root.path}: name another place with --root or --preset.")
+    return opened

@@ -2,7 +2,6 @@
 
 import argparse
 
-from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
 
@@ -30,17 +29,10 @@ def execute(arguments: argparse.Namespace) -> int:
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     from rich.console import Console
 
-    from pipeline import paths
     from pipeline.commands import parsed_arguments as parsed
     from pipeline.console import report
 
     root = parsed.root(arguments)
-    no_run = UserError(f"There is no run under {root.path}: name another place with --root or --preset.")
-    if not paths.exists(arguments.metadata or root.metadata_uri()) or not paths.exists(str(root.path)):
-        raise no_run
-    store = parsed.store(arguments, root=root, read_only=True)
-    runs = store.runs()
-    if not runs:
-        raise no_run
-    report.show(report.build(store, runs[-1], root=root, is_live=root.is_locked()), Console())
+    store = parsed.store_with_runs(arguments, root=root)
+    report.show(report.build(store, store.runs()[-1], root=root, is_live=root.is_locked()), Console())
     return exit_status.OK

@@ -1,4 +1,4 @@
-"""The overview of a run in TensorBoard: the table of its stages, with links to what each shows, and its scores."""
+"""The overview of a run in TensorBoard: the table of its stages, scores and a picture of its lineage."""
 
 import textwrap
 import time
@@ -12,7 +12,8 @@ from components import markdown
 from components.base import Tab
 from pipeline import event_file
 from pipeline.console import report
-from pipeline.event_folders import EventFolders
+from pipeline.event_folders import OVERVIEW, EventFolders
+from pipeline.lineage import graph, picture
 from pipeline.metadata.executions import REFUSED, Run
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
@@ -21,6 +22,8 @@ from pipeline.runner.graph import Pipeline
 # Tags of the texts, which sort before those of the stages.
 RUN = "0 overview/1 run"
 SCORES = "0 overview/2 scores"
+LINEAGE = "0 overview/lineage"
+"""Tag of the picture."""
 
 _LINE = 48
 """Characters in a line of a cell."""
@@ -52,7 +55,7 @@ class Overview:
         self.write()
 
     def write(self, state: State = "in progress") -> None:
-        """Writes the overview in place of the last one.
+        """Writes the overview in place of the last one. When the run has ended, it has a picture of the lineage.
 
         Args:
             state: How the run stands.
@@ -60,7 +63,9 @@ class Overview:
 
         def write() -> None:
             result = report.build(self._store, self._run, root=self._root)
-            event_file.write_texts(self._folders.overview, pages(result, state=state, links=self._links()))
+            pictures = {} if state == "in progress" else {LINEAGE: self._draw_lineage()}
+            texts = pages(result, state=state, links=self._links())
+            event_file.write_texts(self._folders.overview, texts, pictures=pictures)
 
         self._attempt(write)
 
@@ -73,6 +78,10 @@ class Overview:
         except Exception as error:  # Remote file systems raise errors of many types.
             self._has_failed = True
             logging.warning("%s cannot be written, so TensorBoard shows no overview: %s", self._root.tensorboard, error)
+
+    def _draw_lineage(self) -> event_file.Picture:
+        executions = self._store.executions(run=self._run)
+        return picture.draw(graph.of_run(executions, self._store), stages=self._run.stages)
 
     def _links(self) -> dict[str, str]:
         """Returns links to what the stages of the run show, by stage."""
@@ -102,6 +111,8 @@ def pages(result: report.Report, *, state: State, links: Mapping[str, str]) -> d
         f"Started {started}; **{state}** at {now}. A link filters the runs: clear the filter to see all of them again.",
         markdown.table(("Stage", "Outcome", "Time", "Result and why it ran or not", "What it shows"), rows),
     ]
+    if state != "in progress":
+        parts.append(f"[Its lineage as a picture]({_address('images', run=OVERVIEW)})")
     if result.saved_model:
         parts.append(f"SavedModel: `{result.saved_model}`")
     return {RUN: "\n\n".join(parts), SCORES: _scores(result.evaluation)}

@@ -120,7 +120,7 @@ def build(store: MetadataStore, run: Run, *, root: Root, is_live: bool = True) -
         preset=run.preset,
         started=time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(run.started_ms / 1000)),
         stages=tuple(_row(stage, executions.get(stage), is_live=is_live) for stage in run.stages),
-        evaluation=_evaluation(_output_folder(executions, *EVALUATION)),
+        evaluation=evaluation(_output_folder(executions, *EVALUATION)),
         saved_model=_output_folder(executions, *SAVED_MODEL),
         tensorboard=f"tensorboard --logdir {shlex.quote(str(root.tensorboard))}",
     )
@@ -249,7 +249,7 @@ def _output_folder(executions: Mapping[str, Execution], stage: str, channel: str
     return ""
 
 
-def _evaluation(folder: str) -> dict[str, object]:
+def evaluation(folder: str) -> dict[str, object]:
     """Returns what the report shows of the Evaluator's `metrics.json`, or {} if there is none."""
     file = epath.Path(folder) / "metrics.json"
     if not folder or not file.exists():

@@ -9,8 +9,12 @@ from beam_jobs import storage
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
 from pipeline.metadata.records import Record, plain
 
+# Values of ML Metadata's `Artifact.State`.
 LIVE = 2
-"""A value of ML Metadata's `Artifact.State`."""
+DELETED = 4
+
+CACHE_KEY = "cache_key"
+"""Name of the property with the digest of an execution's cache key."""
 
 # Names of properties. Stores that exist have them, so they cannot change.
 _DIGEST = "fingerprint"
@@ -24,7 +28,7 @@ def artifact_record(artifact: Artifact, *, root: epath.Path) -> Record:
     return Record(
         type=artifact.type,
         id=artifact.id,
-        state=LIVE,
+        state=DELETED if artifact.is_removed else LIVE,
         uri=artifact.uri.removeprefix(prefix),
         properties={_DIGEST: artifact.digest, _LISTING: artifact.listing},
     )
@@ -37,7 +41,9 @@ def artifact(record: Record, *, root: epath.Path) -> Artifact:
         uri=_absolute(record.uri, root=root),
         digest=str(record.properties.get(_DIGEST, "")),
         listing=str(record.properties.get(_LISTING, "")),
+        is_removed=record.state == DELETED,
         id=record.id,
+        published_ms=record.created_ms,
     )
 
 
@@ -63,7 +69,7 @@ def execution_record(execution: Execution) -> Record:
         id=execution.id,
         state=int(execution.state),
         properties={
-            "cache_key": key.digest,
+            CACHE_KEY: key.digest,
             "version": key.version,
             "libraries": json.dumps(key.libraries),
             "config": json.dumps(key.config),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from etils import epath
 
@@ -25,7 +25,11 @@ class State(enum.IntEnum):
     @property
     def is_finished(self) -> bool:
         """Whether the execution has published outputs."""
-        return self in (State.COMPLETE, State.CACHED)
+        return self in FINISHED
+
+
+FINISHED = (State.COMPLETE, State.CACHED)
+"""States of executions that have published outputs."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -37,14 +41,18 @@ class Artifact:
         uri: Path of the folder.
         digest: Digest of the content of its files, except reports for people.
         listing: Digest of the names and sizes of its files.
+        is_removed: Whether `diptych gc` has removed the folder.
         id: Id of the record, or None before the artifact is recorded.
+        published_ms: When the artifact was recorded, in milliseconds since 1970.
     """
 
     type: str
     uri: str
     digest: str
     listing: str
+    is_removed: bool = False
     id: int | None = None
+    published_ms: int = dataclasses.field(default=0, compare=False)
 
     @property
     def folder(self) -> epath.Path:
@@ -75,6 +83,11 @@ class CacheKey:
     def digest(self) -> str:
         """SHA-256 of all fields. Executions with equal digests write the same, except for times that they measure."""
         return digests.json_digest(dataclasses.asdict(self))
+
+    def without(self, inputs: Collection[str]) -> "CacheKey":
+        """Returns a key that leaves out some inputs."""
+        rest = {channel: digest for channel, digest in self.inputs.items() if channel not in inputs}
+        return dataclasses.replace(self, inputs=rest)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -118,6 +131,23 @@ class Execution:
     def folders(self) -> dict[str, epath.Path]:
         """Output channel -> published folder."""
         return {channel: artifact.folder for channel, artifact in self.outputs.items()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Use:
+    """What one execution has to do with one artifact.
+
+    Attributes:
+        execution_id: The execution.
+        channel: Its output or input channel.
+        artifact: The artifact.
+        is_output: Whether the execution wrote or reused the artifact. Otherwise it read it.
+    """
+
+    execution_id: int
+    channel: str
+    artifact: Artifact
+    is_output: bool
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -1,13 +1,15 @@
-"""Keeps records with the package ml-metadata, in a SQLite file or a MySQL database."""
+"""Keeps records in a MySQL database, with the package ml-metadata."""
 
+import re
 import urllib.parse
 from collections.abc import Iterable, Sequence
 
+import ml_metadata
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from components.errors import UserError
-from pipeline.metadata.records import Event, Record, Value
+from pipeline.metadata.records import EVERY, Event, Query, Record, Value
 
 MYSQL_PORT = 3306
 
@@ -18,7 +20,7 @@ class MlmdRecords:
     """Implements `Records` with ML Metadata.
 
     Args:
-        config: Which store to open, see `sqlite_config` and `mysql_config`.
+        config: Which store to open, see `mysql_config`.
     """
 
     def __init__(self, config: pb.ConnectionConfig):
@@ -41,14 +43,43 @@ class MlmdRecords:
             event.artifact.id = artifact_id
             event.execution_id = execution.id
 
+    def put_artifact(self, artifact: Record) -> None:
+        self._store.put_artifacts([self._artifact_proto(artifact)])
+
     def contexts(self, type_name: str) -> list[Record]:
         return _records(self._store.get_contexts_by_type(type_name))
 
-    def executions(self, context: Record) -> list[Record]:
-        return _records(self._store.get_executions_by_context(context.id))
+    def executions(self, context: Record, query: Query = EVERY) -> list[Record]:
+        if query.ids is not None and not query.ids:
+            return []
+        options = ml_metadata.ListOptions(
+            limit=query.newest,
+            order_by=ml_metadata.OrderByField.ID,
+            is_asc=False,
+            filter_query=_filter(context, query),
+        )
+        return _records(self._store.get_executions(list_options=options))
+
+    def artifacts(self, context: Record, *, type_name: str = "") -> list[Record]:
+        artifacts = _records(self._store.get_artifacts_by_context(context.id))
+        return [artifact for artifact in artifacts if type_name in ("", artifact.type)]
 
     def events(self, execution_ids: Iterable[int]) -> list[Event]:
-        protos = self._store.get_events_by_execution_ids(list(execution_ids))
+        return self._events(self._store.get_events_by_execution_ids(sorted(execution_ids)))
+
+    def events_of(self, artifact_ids: Iterable[int]) -> list[Event]:
+        return self._events(self._store.get_events_by_artifact_ids(sorted(artifact_ids)))
+
+    def writers(self, artifact_ids: Iterable[int]) -> dict[int, int]:
+        writers: dict[int, int] = {}
+        for proto in self._store.get_events_by_artifact_ids(sorted(artifact_ids)):
+            if proto.type == pb.Event.OUTPUT:
+                writers[proto.artifact_id] = min(writers.get(proto.artifact_id, proto.execution_id), proto.execution_id)
+        return writers
+
+    def _events(self, protos: Iterable[pb.Event]) -> list[Event]:
+        """Returns events with their artifacts."""
+        protos = list(protos)
         artifacts = _records(self._store.get_artifacts_by_id(sorted({proto.artifact_id for proto in protos})))
         by_id = {artifact.id: artifact for artifact in artifacts}
         if lost := {proto.artifact_id for proto in protos} - by_id.keys():
@@ -81,14 +112,6 @@ class MlmdRecords:
         return _with_common_fields(pb.Context(type_id=self._context_types[record.type]), record)
 
 
-def sqlite_config(path: str) -> pb.ConnectionConfig:
-    """Returns the connection to a SQLite file, which is created if it does not exist."""
-    config = pb.ConnectionConfig()
-    config.sqlite.filename_uri = path
-    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-    return config
-
-
 def mysql_config(uri: str) -> pb.ConnectionConfig:
     """Returns the connection to a MySQL database.
 
@@ -113,6 +136,31 @@ def mysql_config(uri: str) -> pb.ConnectionConfig:
     config.mysql.user = urllib.parse.unquote(parts.username or "")
     config.mysql.password = urllib.parse.unquote(parts.password or "")
     return config
+
+
+def _filter(context: Record, query: Query) -> str:
+    """Returns a query for executions in ML Metadata's language of filters."""
+    terms = [f"contexts_0.id = {context.id}"]
+    if query.type:
+        terms.append(f"type = {_quoted(query.type)}")
+    if query.ids is not None:
+        terms.append(f"id IN ({', '.join(map(str, sorted(query.ids)))})")
+    if query.states:
+        names = ", ".join(pb.Execution.State.Name(state) for state in query.states)
+        terms.append(f"last_known_state IN ({names})")
+    if query.below is not None:
+        terms.append(f"id < {query.below}")
+    terms += [
+        f"custom_properties.{name}.string_value = {_quoted(text)}" for name, text in sorted(query.properties.items())
+    ]
+    return " AND ".join(terms)
+
+
+def _quoted(text: str) -> str:
+    """Returns the name of a type, or a digest, as a literal. ML Metadata puts it into the SQL as it is."""
+    if not re.fullmatch(r"\w+", text, re.ASCII):
+        raise ValueError(f"{text!r} cannot be asked for: it is neither the name of a type nor a digest.")
+    return f'"{text}"'
 
 
 def _with_common_fields(proto: _Proto, record: Record) -> _Proto:

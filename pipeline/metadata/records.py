@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 Value = int | float | str
@@ -49,6 +49,31 @@ class Event:
     execution_id: int | None = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Query:
+    """Which executions of a context are asked for. What is left empty does not matter.
+
+    Attributes:
+        type: Name of the type.
+        ids: One of these ids.
+        states: One of these states.
+        properties: These properties have these texts, which are digests.
+        below: Only ids below this one.
+        newest: At most so many, the newest.
+    """
+
+    type: str = ""
+    ids: Collection[int] | None = None
+    states: tuple[int, ...] = ()
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    below: int | None = None
+    newest: int | None = None
+
+
+EVERY = Query()
+"""Asks for all executions of a context."""
+
+
 class Records(Protocol):
     """A store of records. `mlmd.MlmdRecords` and `sqlite.SqliteRecords` implement it."""
 
@@ -58,14 +83,26 @@ class Records(Protocol):
     def put_execution(self, execution: Record, *, events: Sequence[Event], contexts: Sequence[Record]) -> None:
         """Inserts or updates an execution in one transaction with its events and their new artifacts; sets all ids."""
 
+    def put_artifact(self, artifact: Record) -> None:
+        """Updates the state and the properties of an artifact that has an id."""
+
     def contexts(self, type_name: str) -> list[Record]:
         """Returns all contexts of a type, oldest first."""
 
-    def executions(self, context: Record) -> list[Record]:
-        """Returns all executions in a context, oldest first."""
+    def executions(self, context: Record, query: Query = EVERY) -> list[Record]:
+        """Returns the executions in a context that a query asks for, oldest first."""
+
+    def artifacts(self, context: Record, *, type_name: str = "") -> list[Record]:
+        """Returns the artifacts in a context, by default of any type, oldest first."""
 
     def events(self, execution_ids: Iterable[int]) -> list[Event]:
         """Returns the events of the given executions, with their artifacts."""
+
+    def events_of(self, artifact_ids: Iterable[int]) -> list[Event]:
+        """Returns the events of the given artifacts, with the artifacts."""
+
+    def writers(self, artifact_ids: Iterable[int]) -> dict[int, int]:
+        """Returns the first execution that each of the given artifacts is an output of, by the artifact's id."""
 
 
 def plain(value: object) -> Value:

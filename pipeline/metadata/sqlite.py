@@ -1,6 +1,7 @@
-"""Keeps records in ML Metadata's SQLite tables without the package ml-metadata, which Python 3.12 has no build of.
+"""Keeps records in ML Metadata's SQLite tables, with Python's own SQLite.
 
-ML Metadata opens a file that this module wrote, and this module opens a file that ML Metadata wrote (release 1.17.1).
+This is the writer of the default store on every Python. ML Metadata opens a file that this module wrote, and this
+module continues a file that ML Metadata wrote (release 1.17.1), as it did for earlier versions of Diptych.
 """
 
 import os
@@ -9,15 +10,11 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 from pipeline.metadata import tables
 from pipeline.metadata.records import Event, Record, Value
-
-# Values of ML Metadata's enumerations.
-TYPE_KINDS = {"Execution": 0, "Artifact": 1, "Context": 2}
-INPUT_EVENT, OUTPUT_EVENT = 3, 4
+from pipeline.metadata.sqlite_reading import INPUT_EVENT, OUTPUT_EVENT, TYPE_KINDS, SqliteReader, Table, owner_column
 
 LOCK_TIMEOUT_S = 30.0
 
@@ -27,24 +24,28 @@ Error = sqlite3.Error
 _JOURNAL = "-journal"
 """Suffix of the file that holds what an unfinished transaction has overwritten."""
 
-_Table = Literal["Artifact", "Execution", "Context"]
 
-
-class SqliteRecords:
-    """Implements `Records` with Python's own SQLite.
+class SqliteRecords(SqliteReader):
+    """Implements `Records`.
 
     Args:
         path: The SQLite file, which is created if it does not exist.
     """
 
     def __init__(self, path: str):
-        self._db = _connect(path)
-        if not _has_tables(self._db):
+        super().__init__(_connect(path))
+        if not _has(self._db, "MLMDEnv"):
             self._db.executescript(tables.CREATE)
+        if not _has(self._db, tables.LAST_INDEX):
+            self._db.executescript(tables.CREATE_INDEXES)
 
     def put_context(self, context: Record) -> None:
         with self._db:
             self._put("Context", context, {"name": context.name})
+
+    def put_artifact(self, artifact: Record) -> None:
+        with self._db:
+            self._put("Artifact", artifact, {"uri": artifact.uri, "state": artifact.state})
 
     def put_execution(self, execution: Record, *, events: Sequence[Event], contexts: Sequence[Record]) -> None:
         with self._db:
@@ -64,50 +65,7 @@ class SqliteRecords:
                         [context.id, event.artifact.id],
                     )
 
-    def contexts(self, type_name: str) -> list[Record]:
-        rows = self._db.execute(
-            "SELECT Context.*, Type.name AS type_name FROM Context JOIN Type ON Type.id = Context.type_id "
-            "WHERE Type.name = ? ORDER BY Context.id",
-            [type_name],
-        ).fetchall()
-        return [self._record("Context", row) for row in rows]
-
-    def executions(self, context: Record) -> list[Record]:
-        rows = self._db.execute(
-            "SELECT Execution.*, Type.name AS type_name FROM Execution JOIN Type ON Type.id = Execution.type_id "
-            "WHERE Execution.id IN (SELECT execution_id FROM Association WHERE context_id = ?) ORDER BY Execution.id",
-            [context.id],
-        ).fetchall()
-        return [self._record("Execution", row) for row in rows]
-
-    def events(self, execution_ids: Iterable[int]) -> list[Event]:
-        ids = list(execution_ids)
-        marks = ", ".join("?" for _ in ids)
-        # Events first: another process may publish between the queries, and its events would lack their artifacts.
-        event_rows = self._db.execute(
-            "SELECT Event.*, EventPath.step_key FROM Event JOIN EventPath ON EventPath.event_id = Event.id "
-            f"WHERE Event.execution_id IN ({marks}) ORDER BY Event.id",
-            ids,
-        ).fetchall()
-        artifact_rows = self._db.execute(
-            "SELECT Artifact.*, Type.name AS type_name FROM Artifact JOIN Type ON Type.id = Artifact.type_id "
-            f"WHERE Artifact.id IN (SELECT artifact_id FROM Event WHERE execution_id IN ({marks}))",
-            ids,
-        ).fetchall()
-        artifacts = {row["id"]: self._record("Artifact", row) for row in artifact_rows}
-        if lost := {row["artifact_id"] for row in event_rows} - artifacts.keys():
-            raise sqlite3.DatabaseError(f"the table Event is malformed: there is no artifact {min(lost)}")
-        return [
-            Event(
-                artifact=artifacts[row["artifact_id"]],
-                channel=row["step_key"],
-                output=row["type"] == OUTPUT_EVENT,
-                execution_id=row["execution_id"],
-            )
-            for row in event_rows
-        ]
-
-    def _put(self, table: _Table, record: Record, columns: Mapping[str, str | int]) -> None:
+    def _put(self, table: Table, record: Record, columns: Mapping[str, str | int]) -> None:
         """Inserts or updates a record with its properties.
 
         Args:
@@ -128,8 +86,8 @@ class SqliteRecords:
             self._db.execute(f"UPDATE {table} SET {assignments} WHERE id = ?", [*values.values(), record.id])
         self._put_properties(table, record)
 
-    def _put_properties(self, table: _Table, record: Record) -> None:
-        owner = _owner_column(table)
+    def _put_properties(self, table: Table, record: Record) -> None:
+        owner = owner_column(table)
         self._db.execute(f"DELETE FROM {table}Property WHERE {owner} = ?", [record.id])
         for name, value in record.properties.items():
             self._db.execute(
@@ -148,32 +106,13 @@ class SqliteRecords:
             "INSERT INTO EventPath (event_id, is_index_step, step_key) VALUES (?, 0, ?)", [event_id, event.channel]
         )
 
-    def _type_id(self, table: _Table, name: str) -> int:
+    def _type_id(self, table: Table, name: str) -> int:
         """Returns the id of a record type, which is created if it does not exist."""
         key = [name, TYPE_KINDS[table]]
         row = self._db.execute("SELECT id FROM Type WHERE name = ? AND type_kind = ?", key).fetchone()
         if row is not None:
             return row["id"]
         return self._db.execute("INSERT INTO Type (name, type_kind) VALUES (?, ?)", key).lastrowid
-
-    def _record(self, table: _Table, row: sqlite3.Row) -> Record:
-        record = Record(
-            type=row["type_name"],
-            id=row["id"],
-            name=row["name"] or "",
-            properties=self._properties(table, row["id"]),
-            created_ms=row["create_time_since_epoch"],
-        )
-        if table == "Artifact":
-            record.uri = row["uri"] or ""
-            record.state = row["state"] or 0
-        elif table == "Execution":
-            record.state = row["last_known_state"] or 0
-        return record
-
-    def _properties(self, table: _Table, record_id: int) -> dict[str, Value]:
-        rows = self._db.execute(f"SELECT * FROM {table}Property WHERE {_owner_column(table)} = ?", [record_id])
-        return {row["name"]: _value(row) for row in rows}
 
 
 class ReadOnlySqliteRecords(SqliteRecords):
@@ -189,7 +128,7 @@ class ReadOnlySqliteRecords(SqliteRecords):
             return
         try:
             self._db = _connect(f"{pathlib.Path(path).absolute().as_uri()}?mode=ro", uri=True)
-            has_tables = _has_tables(self._db)  # Nothing is opened before it is read.
+            has_tables = _has(self._db, "MLMDEnv")  # Nothing is opened before it is read.
         except sqlite3.OperationalError:
             # SQLite locks a file that it reads, and first undoes what a killed process has left half-written. Where it
             # may do neither, it does so in a copy.
@@ -198,7 +137,7 @@ class ReadOnlySqliteRecords(SqliteRecords):
             if os.path.exists(path + _JOURNAL):
                 shutil.copy(path + _JOURNAL, self._copy.name)
             self._db = _connect(copy)
-            has_tables = _has_tables(self._db)
+            has_tables = _has(self._db, "MLMDEnv")
         if not has_tables:  # A run was killed, or is starting, before it has created them.
             super().__init__(":memory:")
 
@@ -209,13 +148,9 @@ def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
     return db
 
 
-def _has_tables(db: sqlite3.Connection) -> bool:
-    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'MLMDEnv'").fetchone() is not None
-
-
-def _owner_column(table: _Table) -> str:
-    """Returns the column of a property table that holds the id of the record, e.g. "artifact_id"."""
-    return f"{table.lower()}_id"
+def _has(db: sqlite3.Connection, name: str) -> bool:
+    """Returns whether a database has a table or an index."""
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [name]).fetchone() is not None
 
 
 def _value_column(value: Value) -> str:
@@ -224,13 +159,6 @@ def _value_column(value: Value) -> str:
     if isinstance(value, float):
         return "double_value"
     return "string_value"
-
-
-def _value(row: sqlite3.Row) -> Value:
-    for column in ("int_value", "double_value", "string_value"):
-        if row[column] is not None:
-            return row[column]
-    raise sqlite3.DatabaseError(f"the property {row['name']} is malformed: it has no value")
 
 
 def _now_ms() -> int:

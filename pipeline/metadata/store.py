@@ -6,22 +6,18 @@ the artifacts of the execution that was reused.
 """
 
 import contextlib
-import importlib.util
 import json
 import os
-import pathlib
 import time
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from etils import epath
 
 from beam_jobs import storage
 from components import file_errors
-from components.errors import UserError
-from pipeline.metadata import conversion, damaged_store, sqlite
-from pipeline.metadata.executions import Artifact, Execution, Run
-from pipeline.metadata.records import Event, Record, Records
+from pipeline.metadata import conversion, damaged_store, opening
+from pipeline.metadata.executions import Artifact, Execution, Run, State, Use
+from pipeline.metadata.records import Event, Query, Record
 
 PIPELINE_TYPE = "pipeline"
 RUN_TYPE = "pipeline_run"
@@ -31,7 +27,7 @@ class MetadataStore:
     """The metadata of one pipeline root.
 
     Args:
-        uri: See `open_records`.
+        uri: See `opening.open_records`.
         pipeline: Name of the pipeline. Roots that share a database need different names. A SQLite file inside its root
             knows its pipeline whatever it is called, so that a root that was moved is recognized.
         root: The folder that recorded paths are relative to; by default that of the SQLite file.
@@ -42,10 +38,10 @@ class MetadataStore:
     """
 
     def __init__(self, uri: str, *, pipeline: str, root: epath.Path | None = None, read_only: bool = False):
-        self._place = _without_password(uri)
+        self._place = opening.without_password(uri)
         self._root = epath.Path(os.path.dirname(uri)) if root is None else root
         with self._errors_explained():
-            self._records = open_read_only(uri) if read_only else open_records(uri)
+            self._records = opening.open_read_only(uri) if read_only else opening.open_records(uri)
             self._pipeline = self._pipeline_context(pipeline, is_in_root=root is not None and _is_inside(uri, root))
             if self._pipeline.id is None and not read_only:
                 self._records.put_context(self._pipeline)
@@ -75,54 +71,118 @@ class MetadataStore:
                 for context in contexts
             ]
 
-    def put(self, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact] | None = None) -> None:
+    def put(
+        self, execution: Execution, *, run: Run | None = None, inputs: Mapping[str, Artifact] | None = None
+    ) -> None:
         """Records an execution in one transaction: a new one, or the new state of a recorded one.
 
         Args:
             execution: Gets an id if it has none, and so do its outputs.
-            run: The run that the execution belongs to.
+            run: The run that the execution belongs to. May be omitted when a recorded execution is updated.
             inputs: Input channel -> artifact. Omitted when a recorded execution is updated.
         """
         events = [
             Event(artifact=conversion.artifact_record(artifact, root=self._root), channel=channel, output=False)
             for channel, artifact in (inputs or {}).items()
         ]
+        for artifact in execution.outputs.values():
+            artifact.is_removed = False  # It is there, even if its removal was recorded and then cut short.
         events += [
             Event(artifact=conversion.artifact_record(artifact, root=self._root), channel=channel, output=True)
             for channel, artifact in execution.outputs.items()
         ]
         record = conversion.execution_record(execution)
+        contexts = [self._pipeline] if run is None else [self._pipeline, self._run_context(run)]
         with self._errors_explained():
-            self._records.put_execution(record, events=events, contexts=[self._pipeline, self._run_context(run)])
+            self._records.put_execution(record, events=events, contexts=contexts)
         execution.id = record.id
         for event in events:
             if event.output:
                 execution.outputs[event.channel].id = event.artifact.id
 
-    def executions(self, *, run: Run | None = None, stage: str | None = None) -> list[Execution]:
+    def executions(
+        self,
+        *,
+        run: Run | None = None,
+        stage: str = "",
+        ids: Iterable[int] | None = None,
+        states: Sequence[State] = (),
+        cache_key: str = "",
+        below: int | None = None,
+        newest: int | None = None,
+    ) -> list[Execution]:
         """Returns executions with their outputs, oldest first.
 
         Args:
             run: Only executions in this run.
             stage: Only executions of this stage.
+            ids: Only executions with these ids.
+            states: Only executions in one of these states.
+            cache_key: Only executions whose cache key has this digest.
+            below: Only executions with lower ids.
+            newest: At most so many, the newest.
         """
-        with self._errors_explained():
-            return self._read_executions(self._pipeline if run is None else self._run_context(run), stage=stage)
-
-    def _read_executions(self, context: Record, *, stage: str | None) -> list[Execution]:
+        context = self._pipeline if run is None else self._run_context(run)
         if context.id is None:
             return []
-        execution_records = [
-            record for record in self._records.executions(context) if stage is None or record.type == stage
-        ]
-        if not execution_records:
+        query = Query(
+            type=stage,
+            ids=None if ids is None else frozenset(ids),
+            states=tuple(map(int, states)),
+            properties={conversion.CACHE_KEY: cache_key} if cache_key else {},
+            below=below,
+            newest=newest,
+        )
+        with self._errors_explained():
+            return self._with_outputs(self._records.executions(context, query))
+
+    def artifacts(self, type_name: str = "") -> list[Artifact]:
+        """Returns all artifacts, by default of any type, oldest first."""
+        if self._pipeline.id is None:
             return []
-        outputs: dict[int, dict[str, Artifact]] = {record.id: {} for record in execution_records}
-        for event in self._records.events(outputs):
-            if event.output:
-                outputs[event.execution_id][event.channel] = conversion.artifact(event.artifact, root=self._root)
+        with self._errors_explained():
+            records = self._records.artifacts(self._pipeline, type_name=type_name)
+        return [conversion.artifact(record, root=self._root) for record in records]
+
+    def uses(self, executions: Iterable[Execution]) -> list[Use]:
+        """Returns what executions wrote and read."""
+        with self._errors_explained():
+            return self._as_uses(self._records.events([execution.id for execution in executions]))
+
+    def uses_of(self, artifacts: Iterable[Artifact]) -> list[Use]:
+        """Returns which executions wrote, reused and read artifacts."""
+        with self._errors_explained():
+            return self._as_uses(self._records.events_of([artifact.id for artifact in artifacts]))
+
+    def writers(self, artifacts: Iterable[Artifact]) -> dict[int, int]:
+        """Returns the execution that wrote each artifact, rather than reusing it: artifact id -> execution id."""
+        with self._errors_explained():
+            return self._records.writers([artifact.id for artifact in artifacts])
+
+    def record_removal(self, artifact: Artifact) -> None:
+        """Records that the folder of an artifact is removed, which nothing refers to any longer."""
+        artifact.is_removed = True
+        with self._errors_explained():
+            self._records.put_artifact(conversion.artifact_record(artifact, root=self._root))
+
+    def _with_outputs(self, records: Sequence[Record]) -> list[Execution]:
+        outputs: dict[int, dict[str, Artifact]] = {record.id: {} for record in records}
+        for use in self._as_uses(self._records.events(outputs)):
+            if use.is_output:
+                outputs[use.execution_id][use.channel] = use.artifact
         with damaged_store.wrong_records_explained(self._place):
-            return [conversion.execution(record, outputs=outputs[record.id]) for record in execution_records]
+            return [conversion.execution(record, outputs=outputs[record.id]) for record in records]
+
+    def _as_uses(self, events: Iterable[Event]) -> list[Use]:
+        return [
+            Use(
+                execution_id=event.execution_id,
+                channel=event.channel,
+                artifact=conversion.artifact(event.artifact, root=self._root),
+                is_output=event.output,
+            )
+            for event in events
+        ]
 
     @contextlib.contextmanager
     def _errors_explained(self) -> Iterator[None]:
@@ -147,90 +207,6 @@ class MetadataStore:
             name=f"{self._pipeline.name}:{run.name}",
             properties={"stages": json.dumps(run.stages), "preset": run.preset},
         )
-
-
-def open_records(uri: str) -> Records:
-    """Opens the store at `uri`.
-
-    Args:
-        uri: Path of a SQLite file, or mysql://user:password@host[:port]/database. The SQLite file is kept by ML
-            Metadata, or by `pipeline.metadata.sqlite` if this Python has no build of ML Metadata.
-
-    Raises:
-        UserError: The URI names no store that can be opened.
-    """
-    has_mlmd = importlib.util.find_spec("ml_metadata") is not None
-    if uri.startswith("mysql://"):
-        if not has_mlmd:
-            raise UserError("--metadata mysql:// needs the package ml-metadata, which exists for Python 3.10 and 3.11.")
-        return _open_mysql(uri)
-    if storage.is_remote(uri):
-        raise UserError(f"--metadata {uri} is not a store: give mysql://user:password@host/database or a local file.")
-    try:
-        pathlib.Path(uri).parent.mkdir(parents=True, exist_ok=True)
-        if not has_mlmd:
-            return sqlite.SqliteRecords(uri)
-        mlmd = _import_mlmd()
-        return mlmd.MlmdRecords(mlmd.sqlite_config(uri))
-    except Exception as error:  # ML Metadata raises RuntimeError for whatever SQLite reports.
-        raise _open_error(uri, error) from error
-
-
-def open_read_only(uri: str) -> Records:
-    """Opens the store at `uri` to read it. A SQLite file and its folder need not be writable and stay as they are.
-
-    Raises:
-        UserError: The URI names no store that can be opened.
-    """
-    if storage.is_remote(uri):
-        return open_records(uri)
-    try:
-        return sqlite.ReadOnlySqliteRecords(uri)
-    except (OSError, sqlite.Error) as error:
-        raise _open_error(uri, error) from error
-
-
-def _open_error(uri: str, error: Exception) -> UserError:
-    return (
-        file_errors.as_user_error(error, place=uri)
-        or damaged_store.as_damage(error, place=uri)
-        or UserError(
-            f"The metadata store {uri} cannot be opened ({damaged_store.reason(error)}): move it away, or name another "
-            "with --metadata."
-        )
-    )
-
-
-def _open_mysql(uri: str) -> Records:
-    mlmd = _import_mlmd()
-    config = mlmd.mysql_config(uri)
-    try:
-        return mlmd.MlmdRecords(config)
-    except Exception as error:  # ML Metadata raises RuntimeError for whatever MySQL reports.
-        server = config.mysql
-        raise UserError(
-            f"The metadata store mysql://{server.host}:{server.port}/{server.database} cannot be opened "
-            f"({damaged_store.reason(error)}): check that the server runs, and the host, database, user and password "
-            "in --metadata."
-        ) from error
-
-
-def _import_mlmd() -> types.ModuleType:
-    """Imports `pipeline.metadata.mlmd`, and with it the package ml-metadata."""
-    # ML Metadata raises what it logs. It reads this variable when it is imported.
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    # Imported here because ml-metadata has no build for Python 3.12.
-    from pipeline.metadata import mlmd
-
-    return mlmd
-
-
-def _without_password(uri: str) -> str:
-    """Returns the path of a SQLite file as it is, and a URL without its user and password."""
-    if not storage.is_remote(uri):
-        return uri
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _is_inside(uri: str, root: epath.Path) -> bool:

@@ -1,7 +1,6 @@
 """ML Metadata's SQLite tables.
 
-Names, types and uniqueness of the columns are those that release 1.17.1 (schema version 10) creates. The indexes that
-only make large stores faster are omitted.
+Names, types and uniqueness of the columns, and the indexes, are those that release 1.17.1 (schema version 10) creates.
 """
 
 CREATE = """\
@@ -148,3 +147,45 @@ INSERT INTO MLMDEnv VALUES (10);
 COMMIT;
 """
 """SQL script that turns an empty SQLite file into an empty store."""
+
+CREATE_INDEXES = """\
+BEGIN;
+CREATE INDEX IF NOT EXISTS idx_type_name ON Type (name);
+CREATE INDEX IF NOT EXISTS idx_parentcontext_parent_context_id ON ParentContext (parent_context_id);
+CREATE INDEX IF NOT EXISTS idx_event_execution_id ON Event (execution_id);
+CREATE INDEX IF NOT EXISTS idx_eventpath_event_id ON EventPath (event_id);
+CREATE INDEX IF NOT EXISTS idx_artifact_uri ON Artifact (uri);
+CREATE INDEX IF NOT EXISTS idx_artifact_create_time_since_epoch ON Artifact (create_time_since_epoch);
+CREATE INDEX IF NOT EXISTS idx_artifact_last_update_time_since_epoch ON Artifact (last_update_time_since_epoch);
+CREATE INDEX IF NOT EXISTS idx_execution_create_time_since_epoch ON Execution (create_time_since_epoch);
+CREATE INDEX IF NOT EXISTS idx_execution_last_update_time_since_epoch ON Execution (last_update_time_since_epoch);
+CREATE INDEX IF NOT EXISTS idx_context_create_time_since_epoch ON Context (create_time_since_epoch);
+CREATE INDEX IF NOT EXISTS idx_context_last_update_time_since_epoch ON Context (last_update_time_since_epoch);
+CREATE INDEX IF NOT EXISTS idx_type_external_id ON Type (external_id);
+CREATE INDEX IF NOT EXISTS idx_artifact_external_id ON Artifact (external_id);
+CREATE INDEX IF NOT EXISTS idx_execution_external_id ON Execution (external_id);
+CREATE INDEX IF NOT EXISTS idx_context_external_id ON Context (external_id);
+CREATE INDEX IF NOT EXISTS idx_artifact_property_int ON ArtifactProperty (name, is_custom_property, int_value)
+    WHERE int_value IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_artifact_property_double ON ArtifactProperty (name, is_custom_property, double_value)
+    WHERE double_value IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_artifact_property_string ON ArtifactProperty (name, is_custom_property, string_value)
+    WHERE string_value IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_execution_property_int ON ExecutionProperty (name, is_custom_property, int_value)
+    WHERE int_value IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_execution_property_double ON ExecutionProperty (name, is_custom_property, double_value)
+    WHERE double_value IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_execution_property_string ON ExecutionProperty (name, is_custom_property, string_value)
+    WHERE string_value IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_context_property_int ON ContextProperty (name, is_custom_property, int_value)
+    WHERE int_value IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_context_property_double ON ContextProperty (name, is_custom_property, double_value)
+    WHERE double_value IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_context_property_string ON ContextProperty (name, is_custom_property, string_value)
+    WHERE string_value IS NOT NULL;
+COMMIT;
+"""
+"""SQL script that adds the indexes which a store lacks. Earlier versions of Diptych wrote stores without them."""
+
+LAST_INDEX = "idx_context_property_string"
+"""The index that the script adds last."""

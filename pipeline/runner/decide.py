@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from beam_jobs import storage
 from pipeline import checksums, digests
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
+from pipeline.metadata.history import History
 
 MAX_CHANGES = 3
 """Number of changes or modules that a sentence names."""
@@ -33,7 +34,7 @@ def decide(
     cache_key: CacheKey,
     *,
     code: Mapping[str, str],
-    history: Sequence[Execution],
+    history: History,
     reports: Collection[str] = (),
     forced_by: str = "",
 ) -> Decision:
@@ -42,22 +43,22 @@ def decide(
     Args:
         cache_key: Cache key of the stage in this run.
         code: Path of a module -> digest of the code of the stage. A change of it is said, and decides nothing.
-        history: Executions of the same stage, oldest first.
+        history: The earlier executions of the stage.
         reports: See `components.base.Component`.
         forced_by: The flag that asks for the stage to run, if any.
     """
     if forced_by:
         return Decision(reuse=None, why=forced_by)
-    finished = [execution for execution in history if execution.state.is_finished]
-    matching = [execution for execution in finished if execution.cache_key.digest == cache_key.digest]
-    if matching:
-        return _reuse_if_intact(matching[-1], code=code, finished=finished, reports=reports)
-    if finished:
-        return Decision(reuse=None, why=_changes(finished[-1].cache_key, cache_key))
-    unfinished = [execution for execution in history if execution.has_run]
-    if not unfinished:
+    matching = history.last_finished(cache_key=cache_key.digest)
+    if matching is not None:
+        return _reuse_if_intact(matching, code=code, reports=reports)
+    finished = history.last_finished()
+    if finished is not None:
+        return Decision(reuse=None, why=_changes(finished.cache_key, cache_key))
+    unfinished = history.last_that_ran()
+    if unfinished is None:
         return Decision(reuse=None, why="first run")
-    return Decision(reuse=None, why=_unfinished(unfinished[-1], cache_key, code=code))
+    return Decision(reuse=None, why=_unfinished(unfinished, cache_key, code=code))
 
 
 def is_intact(artifact: Artifact, *, reports: Collection[str] = ()) -> bool:
@@ -79,32 +80,33 @@ def is_intact(artifact: Artifact, *, reports: Collection[str] = ()) -> bool:
     return checksums.altered_file(folder, sizes=sizes, budget=checksums.CHEAP_BYTES) is None
 
 
-def last_intact(history: Sequence[Execution], *, reports: Collection[str] = ()) -> Execution | None:
-    """Returns the last finished execution whose outputs are all intact, or None.
+def last_intact(history: History, *, reports: Collection[str] = ()) -> Execution | None:
+    """Returns the last finished execution of a stage whose outputs are all intact, or None.
 
     Args:
-        history: Executions of a stage, oldest first.
+        history: The executions of the stage.
         reports: See `is_intact`.
     """
-    for execution in reversed(history):
-        if execution.state.is_finished and _changed_output(execution, reports=reports) is None:
+    altered: set[frozenset[int | None]] = set()
+    for execution in history.finished():
+        outputs = frozenset(artifact.id for artifact in execution.outputs.values())
+        if outputs in altered:  # It reused what another one wrote.
+            continue
+        if _changed_output(execution, reports=reports) is None:
             return execution
+        altered.add(outputs)
     return None
 
 
-def last_other(history: Sequence[Execution], *, output: str, than: Artifact) -> Artifact | None:
+def last_other(history: History, *, output: str, than: Artifact) -> Artifact | None:
     """Returns the last intact artifact that a stage published and whose content differs from another, or None.
 
     Args:
-        history: Executions of the stage, oldest first.
+        history: The executions of the stage.
         output: Output channel of the stage.
         than: The other artifact.
     """
-    for execution in reversed(history):
-        artifact = execution.outputs.get(output)
-        if artifact is not None and artifact.digest != than.digest and is_intact(artifact):
-            return artifact
-    return None
+    return next(filter(is_intact, history.other_outputs(output, than)), None)
 
 
 def differences(before: Mapping[str, object], after: Mapping[str, object], *, prefix: str = "") -> list[str]:
@@ -115,13 +117,18 @@ def differences(before: Mapping[str, object], after: Mapping[str, object], *, pr
         after: The new values.
         prefix: Put before each key.
     """
+    return [f"{prefix}{name} {old} -> {new}" for name, old, new in changed_values(before, after)]
+
+
+def changed_values(before: Mapping[str, object], after: Mapping[str, object]) -> list[tuple[str, str, str]]:
+    """Returns what changed between two nested mappings: name, old and new value, e.g. ("steps", "3000", "100")."""
     changes = []
     for key in sorted({*before, *after}):
         old, new = before.get(key), after.get(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            changes += differences(old, new, prefix=f"{prefix}{key}.")
+            changes += [(f"{key}.{name}", *values) for name, *values in changed_values(old, new)]
         elif old != new or (key in before) != (key in after):
-            changes.append(f"{prefix}{key} {_shown(old)} -> {_shown(new)}")
+            changes.append((key, _shown(old), _shown(new)))
     return changes
 
 
@@ -132,19 +139,21 @@ def _changed_output(execution: Execution, *, reports: Collection[str]) -> str | 
     )
 
 
-def _reuse_if_intact(
-    execution: Execution, *, code: Mapping[str, str], finished: Sequence[Execution], reports: Collection[str]
-) -> Decision:
+def _reuse_if_intact(execution: Execution, *, code: Mapping[str, str], reports: Collection[str]) -> Decision:
     changed = _changed_output(execution, reports=reports)
     if changed is not None:
-        return Decision(reuse=None, why=f"published {changed} missing or altered")
-    started = time.localtime(_origin(execution, finished).started_ms / 1000)
-    why = f"nothing changed since {time.strftime('%Y-%m-%d %H:%M', started)}"
+        is_removed = execution.outputs[changed].is_removed
+        what = "removed by diptych gc" if is_removed else "missing or altered"
+        return Decision(reuse=None, why=f"published {changed} {what}")
+    # The outputs may be older than the execution, which may have reused them.
+    published_ms = max((artifact.published_ms for artifact in execution.outputs.values()), default=execution.started_ms)
+    published = time.strftime("%Y-%m-%d %H:%M", time.localtime(published_ms / 1000))
+    why = f"nothing changed since {published}"
     modules = _changed_keys(execution.code, code)
     if modules:
         why = (
-            f"reused from {time.strftime('%Y-%m-%d %H:%M', started)}; code changed since; "
-            f"--force {execution.stage} to rerun ({_first(modules)} changed)"
+            f"reused from {published}; code changed since; "
+            f"--force {execution.stage} to rerun ({first(modules)} changed)"
         )
     return Decision(reuse=execution, why=why)
 
@@ -155,20 +164,7 @@ def _unfinished(last: Execution, cache_key: CacheKey, *, code: Mapping[str, str]
     if last.cache_key.digest != cache_key.digest:
         return f"{outcome}, and {_changes(last.cache_key, cache_key)}"
     modules = _changed_keys(last.code, code)
-    return f"{outcome}; code changed since ({_first(modules)} changed)" if modules else outcome
-
-
-def _origin(execution: Execution, finished: Sequence[Execution]) -> Execution:
-    """Returns the execution that wrote the outputs of one that may have reused them."""
-    ids = _artifact_ids(execution)
-    for earlier in finished:
-        if earlier.state == State.COMPLETE and _artifact_ids(earlier) == ids:
-            return earlier
-    return execution
-
-
-def _artifact_ids(execution: Execution) -> set[int | None]:
-    return {artifact.id for artifact in execution.outputs.values()}
+    return f"{outcome}; code changed since ({first(modules)} changed)" if modules else outcome
 
 
 def _changes(before: CacheKey, after: CacheKey) -> str:
@@ -183,10 +179,10 @@ def _changes(before: CacheKey, after: CacheKey) -> str:
     changes += [f"input {channel} changed" for channel in _changed_keys(before.inputs, after.inputs)]
     # The key of a model outside of the root is what names it, e.g. "yamnet=/models/yamnet".
     changes += [f"{name.partition('=')[2] or name} changed" for name in _changed_keys(before.external, after.external)]
-    return _first(changes)
+    return first(changes)
 
 
-def _first(texts: Sequence[str]) -> str:
+def first(texts: Sequence[str]) -> str:
     """Returns the first texts, e.g. "a, b, c and 2 more"."""
     sentence = ", ".join(texts[:MAX_CHANGES])
     if len(texts) > MAX_CHANGES:

@@ -60,6 +60,7 @@ class LocalRunner:
         selection.check_components(pipeline, selected)
 
         self._cancel_killed_executions()
+        self._root.clear_staging()
         run = Run(name=_new_name(), stages=tuple(pipeline.stages), preset=preset)
         self._store.start_run(run)
         overview = Overview(self._root, store=self._store, pipeline=pipeline, run=run)
@@ -140,14 +141,12 @@ class LocalRunner:
 
     def _cancel_killed_executions(self) -> None:
         """Records executions that a killed run left as running as canceled, and removes their outputs."""
-        for run in self._store.runs():
-            for execution in self._store.executions(run=run):
-                if execution.state == State.RUNNING:
-                    logging.info("%s was killed in run %s: cleaned up", execution.stage, run.name)
-                    execution.state = State.CANCELED
-                    execution.summary = "killed"
-                    self._stage_runner.discard_outputs(execution)
-                    self._store.put(execution, run=run)
+        for execution in self._store.executions(states=[State.RUNNING]):
+            logging.info("execution %d, of %s, was killed: cleaned up", execution.id, execution.stage)
+            execution.state = State.CANCELED
+            execution.summary = "killed"
+            self._stage_runner.discard_outputs(execution)
+            self._store.put(execution)
 
 
 def _new_name() -> str:

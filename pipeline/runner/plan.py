@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from components.errors import UserError
-from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
+from pipeline.metadata.executions import Artifact, Execution, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.runner import decide, preparation, selection
 from pipeline.runner.graph import Node, Pipeline
@@ -118,7 +118,7 @@ def _plan_stage(
     if content and not forced_by:
         earlier = {name for name, present in node.component.earlier_inputs.items() if present in content}
         prepared = _without(prepared, inputs={*content, *earlier})
-        if any(execution.state.is_finished and execution.cache_key == prepared.key for execution in prepared.history):
+        if any(execution.cache_key == prepared.key for execution in prepared.history.finished_itself()):
             why = f"runs if what {_names(content)} will write differs from what it read before"
             return PlannedStage(stage=node.name, outcome="depends", why=why)
     decision = prepared.decide(forced_by=forced_by)
@@ -138,17 +138,12 @@ def _skipped(node: Node, execution: Execution, *, why: str) -> PlannedStage:
 
 
 def _why_it_runs(decision: decide.Decision, prepared: Preparation) -> str:
-    if prepared.history and prepared.history[-1].state == State.RUNNING:
+    last = prepared.history.last()
+    if last is not None and last.state == State.RUNNING:
         return f"{decision.why}, or running now"
     return decision.why
 
 
 def _without(prepared: Preparation, *, inputs: Collection[str]) -> Preparation:
     """Returns a preparation whose cache keys, past ones included, leave out some inputs."""
-
-    def key(whole: CacheKey) -> CacheKey:
-        rest = {name: digest for name, digest in whole.inputs.items() if name not in inputs}
-        return dataclasses.replace(whole, inputs=rest)
-
-    history = [dataclasses.replace(execution, cache_key=key(execution.cache_key)) for execution in prepared.history]
-    return dataclasses.replace(prepared, key=key(prepared.key), history=history)
+    return dataclasses.replace(prepared, key=prepared.key.without(inputs), history=prepared.history.without(inputs))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from components.base import Component
 from components.errors import UserError
 from pipeline.metadata.executions import Artifact, CacheKey, Execution
+from pipeline.metadata.history import History
 from pipeline.metadata.store import MetadataStore
 from pipeline.runner import cache_key, code, decide
 from pipeline.runner.graph import Node, Pipeline
@@ -20,13 +21,13 @@ class Preparation:
         component: The stage.
         key: Its cache key.
         code: Path of a module -> digest of its code.
-        history: Its earlier executions, oldest first.
+        history: Its earlier executions.
     """
 
     component: Component
     key: CacheKey
     code: Mapping[str, str]
-    history: list[Execution]
+    history: History
 
     def decide(self, *, forced_by: str) -> decide.Decision:
         """Decides whether the stage runs; see `decide.decide`."""
@@ -49,7 +50,7 @@ def prepare(node: Node, *, inputs: Mapping[str, Artifact], store: MetadataStore)
         component=node.component,
         key=cache_key.build(node.component, inputs=inputs),
         code=code.digests(node.component),
-        history=store.executions(stage=node.name),
+        history=History(store, node.name),
     )
 
 
@@ -71,7 +72,7 @@ def inputs_of(
     for name, present in node.component.earlier_inputs.items():
         if present in inputs:
             channel = node.inputs[present]
-            history = store.executions(stage=channel.stage)
+            history = History(store, channel.stage)
             earlier = decide.last_other(history, output=channel.output, than=inputs[present])
             if earlier is not None:
                 inputs[name] = earlier
@@ -130,11 +131,10 @@ def last_outputs(node: Node, *, store: MetadataStore) -> Execution:
     Raises:
         UserError: There is none.
     """
-    history = store.executions(stage=node.name)
+    history = History(store, node.name)
     last = decide.last_intact(history, reports=node.component.reports)
     if last is None:
-        has_finished = any(execution.state.is_finished for execution in history)
-        what = "which are missing or altered" if has_finished else "which has not finished here yet"
+        what = "which are missing or altered" if history.last_finished() else "which has not finished here yet"
         raise UserError(f"--from needs the outputs of {node.name}, {what}: run without --from.")
     return last
 

@@ -9,7 +9,7 @@ half-written is published, and the next run continues from the stage's work fold
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from absl import logging
 from etils import epath
@@ -22,6 +22,7 @@ from pipeline import checksums, digests
 from pipeline.console.progress import Display, duration
 from pipeline.event_folders import EventFolders
 from pipeline.metadata.executions import Artifact, Execution, Run, State
+from pipeline.metadata.history import History
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 from pipeline.runner import altered_inputs, decide, interrupts
@@ -100,7 +101,7 @@ class StageRunner:
 
     def _execute(self, node: Node, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> StageResult:
         """Creates the folders of an execution and calls the executor, which writes into staging."""
-        history = self._store.executions(stage=node.name)
+        history = History(self._store, node.name, below=execution.id)
         work = self._work_folder(execution)
         events = EventFolders(self._root, run.stages)
         key = {"stage": execution.stage, "cache_key": execution.cache_key.digest}
@@ -193,16 +194,10 @@ class StageRunner:
         return self._root.work(stage=execution.stage, cache_key=execution.cache_key.digest)
 
 
-def _is_left_over(history: Sequence[Execution], execution: Execution, *, component: Component) -> bool:
+def _is_left_over(history: History, execution: Execution, *, component: Component) -> bool:
     """Returns whether a work folder is that of an execution that has finished, and whose run was stopped thereafter."""
-    same_key = [
-        earlier
-        for earlier in history
-        if earlier.id != execution.id and earlier.has_run and earlier.cache_key.digest == execution.cache_key.digest
-    ]
-    if not same_key or not same_key[-1].state.is_finished:
-        return False
-    return not component.unfinished(same_key[-1].figures)
+    last = history.last_that_ran(cache_key=execution.cache_key.digest)
+    return last is not None and last.state.is_finished and not component.unfinished(last.figures)
 
 
 def _other_folders_beside(folder: epath.Path) -> list[epath.Path]:

@@ -8,7 +8,7 @@ import json
 import pathlib
 import re
 
-from tests.benchmarks import chart, cost, parity, probes_table, serving_table, tables
+from tests.benchmarks import chart, cost, metadata_table, parity, probes_table, serving_table, tables
 from tests.benchmarks.record import RESULTS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -25,6 +25,7 @@ RENDERERS = {
     "embedding": tables.embedding,
     "embedding_stage": tables.embedding_stage,
     "memory_pool": tables.memory_pool,
+    "metadata": metadata_table.render,
     "probes": probes_table.render,
     "runtimes": parity.render,
     "search": tables.search,

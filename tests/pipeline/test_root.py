@@ -44,7 +44,6 @@ def _spell_with_dots(root):
     return root.with_name("other") / ".." / root.name
 
 
-@pytest.mark.usefixtures("either_store")
 class TestAnotherPath:
     @pytest.mark.parametrize("change", [_move, _copy, _link, _spell_with_dots])
     def test_reuses_everything(self, tmp_path, change):

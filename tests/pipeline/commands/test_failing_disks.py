@@ -22,7 +22,6 @@ def test_a_full_disk_ends_a_stage_in_one_sentence_and_the_next_run_continues(tmp
         assert cli.main([*RUN, *small, "--root", str(root)]) == 0
 
 
-@pytest.mark.usefixtures("either_store")
 @pytest.mark.parametrize("place", [pytest.param("new store", marks=pytest.mark.slow), "store of an earlier run"])
 def test_metadata_on_a_full_disk(tmp_path, capsys, place):
     with disks.small(tmp_path / "disk", size="1m") as disk:
@@ -36,7 +35,6 @@ def test_metadata_on_a_full_disk(tmp_path, capsys, place):
         assert str(disk / "store.sqlite") in message
 
 
-@pytest.mark.usefixtures("either_store")
 def test_metadata_on_a_read_only_disk(tmp_path, capsys):
     (tmp_path / "disk").mkdir()
     arguments = [*RUN, *SMALL, "--root", tmp_path / "root", "--metadata", tmp_path / "disk" / "store.sqlite"]

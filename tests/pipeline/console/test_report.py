@@ -139,4 +139,4 @@ def test_a_narrow_report_has_no_column_of_a_few_letters(width):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"scores": 3}'])
 def test_scores_in_a_damaged_file_are_left_out_of_the_report(tmp_path, content):
     (tmp_path / "metrics.json").write_text(content)
-    assert report._evaluation(str(tmp_path)) == {}
+    assert report.evaluation(str(tmp_path)) == {}

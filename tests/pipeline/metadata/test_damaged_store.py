@@ -3,32 +3,42 @@ import sqlite3
 import pytest
 
 from components.errors import DamagedFile, UserError
-from pipeline.metadata import damaged_store, sqlite, store
+from pipeline.metadata import damaged_store, opening, sqlite
 from pipeline.metadata.executions import CacheKey, Execution, Run
 from pipeline.metadata.store import MetadataStore
 from tests.pipeline.runner import stages
 
 
-@pytest.mark.usefixtures("either_store")
+def run_again(root):
+    stages.run(root, stages.build())
+
+
+def list_runs(root):
+    MetadataStore(str(root / "metadata.sqlite"), pipeline="test").runs()
+
+
 @pytest.mark.parametrize(
-    ("before", "after"),
-    [(b'{"examples": "', b'x"examples": "'), (b'["Numbers"', b'x"Numbers"'), (b"config", b"c0nfig")],
+    ("before", "after", "read"),
+    [
+        (b'{"examples": "', b'x"examples": "', run_again),
+        (b"config", b"c0nfig", run_again),
+        (b'["Numbers"', b'x"Numbers"', list_runs),
+    ],
 )
-def test_a_garbled_store_is_one_sentence_with_the_file_and_the_way_out(tmp_path, before, after):
+def test_a_garbled_store_is_one_sentence_with_the_file_and_the_way_out(tmp_path, before, after, read):
     stages.run(tmp_path, stages.build())
     file = tmp_path / "metadata.sqlite"
     content = file.read_bytes()
     assert before in content
     file.write_bytes(content.replace(before, after))
     with pytest.raises(DamagedFile, match=rf"{file} is damaged \(.*\): put a copy back, or move it away") as caught:
-        stages.run(tmp_path, stages.build())
+        read(tmp_path)
     assert "\n" not in str(caught.value)
     file.rename(tmp_path / "away")
     assert stages.run(tmp_path, stages.build())["Verdict"].summary == "judged"
 
 
-def test_a_page_that_went_bad(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "open_records", sqlite.SqliteRecords)
+def test_a_page_that_went_bad(tmp_path):
     stages.run(tmp_path, stages.build())
     file = tmp_path / "metadata.sqlite"
     with sqlite3.connect(file) as database:
@@ -43,8 +53,8 @@ def test_a_page_that_went_bad(tmp_path, monkeypatch):
 
 def test_the_password_of_a_server_is_not_shown():
     """Neither is a part of the name of a file taken for one."""
-    assert store._without_password("mysql://me:se@cret@host:1/db") == "mysql://host:1/db"
-    assert store._without_password("/a/b@c/metadata.sqlite") == "/a/b@c/metadata.sqlite"
+    assert opening.without_password("mysql://me:se@cret@host:1/db") == "mysql://host:1/db"
+    assert opening.without_password("/a/b@c/metadata.sqlite") == "/a/b@c/metadata.sqlite"
 
 
 def test_an_error_that_tells_of_no_damage_passes():
@@ -52,7 +62,6 @@ def test_an_error_that_tells_of_no_damage_passes():
         raise sqlite3.OperationalError("database or disk is full")
 
 
-@pytest.mark.usefixtures("either_store")
 def test_a_bug_is_not_called_damage(tmp_path):
     metadata = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
     run = Run(name="run", stages=("Numbers",), preset="")
@@ -65,7 +74,6 @@ def test_a_bug_is_not_called_damage(tmp_path):
     assert not isinstance(caught.value, UserError)
 
 
-@pytest.mark.usefixtures("either_store")
 def test_a_file_that_is_no_store_has_one_sentence_for_reader_and_writer(tmp_path):
     folder = tmp_path / "b@c"
     folder.mkdir()

@@ -2,14 +2,13 @@ import numpy as np
 import pytest
 
 from pipeline.metadata import records
-from pipeline.metadata.records import Event, Record
+from pipeline.metadata.records import EVERY, Event, Query, Record
 from pipeline.metadata.sqlite import SqliteRecords
-from pipeline.metadata.store import open_records
+from tests.pipeline.metadata import mlmd_stores
 
 
 def mlmd(path):
-    pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
-    return open_records(str(path))
+    return mlmd_stores.open_records(path)
 
 
 def sqlite(path):
@@ -80,6 +79,69 @@ def test_each_implementation_continues_the_file_of_the_other(tmp_path, first, la
     ]
 
 
+QUERIES = [
+    EVERY,
+    Query(type="Trainer"),
+    Query(type="none"),
+    Query(ids=(2, 5, 99)),
+    Query(ids=()),
+    Query(states=(3, 6)),
+    Query(below=9, newest=2),
+    Query(properties={"cache_key": "k1"}),
+    Query(type="Exporter", states=(3, 6), properties={"cache_key": "k0"}, below=20, newest=1),
+]
+
+
+def test_both_implementations_answer_every_query_alike(tmp_path):
+    ours, theirs = sqlite(tmp_path / "metadata.sqlite"), mlmd(tmp_path / "metadata.sqlite")
+    contexts = [Record(type="pipeline", name=name) for name in "pq"]
+    for store, context in zip((ours, theirs), contexts, strict=True):
+        store.put_context(context)
+    for i in range(24):
+        execution = Record(
+            type=("Trainer", "Exporter")[i % 2], state=(3, 5, 6)[i % 3], properties={"cache_key": f"k{i % 4 // 2}"}
+        )
+        output = Event(artifact=Record(type="Model", uri=f"u{i}", state=2), channel="model", output=True)
+        put = (ours, theirs)[i % 2].put_execution
+        put(execution, events=[output], contexts=(contexts[:1], contexts[1:], contexts)[i % 3])
+    answers = []
+    for context in contexts:
+        assert ours.artifacts(context) == theirs.artifacts(context)
+        assert ours.artifacts(context, type_name="Model") == theirs.artifacts(context, type_name="Model")
+        for query in QUERIES:
+            answers.append([execution.id for execution in ours.executions(context, query)])
+            assert ours.executions(context, query) == theirs.executions(context, query)
+    assert answers[:3] == [[i + 1 for i in range(24) if i % 3 != 1], [i + 1 for i in range(0, 24, 2) if i % 3 != 1], []]
+    assert answers[6] == [6, 7]
+    assert ours.events_of([3, 4]) == theirs.events_of([3, 4])
+    assert ours.events([3, 4]) == theirs.events([3, 4])
+    assert ours.writers([3, 4]) == theirs.writers([3, 4]) == {3: 3, 4: 4}
+
+
+@pytest.mark.parametrize("make", [mlmd, sqlite])
+def test_the_writer_of_an_artifact_is_not_who_reused_it(tmp_path, make):
+    fill(make(tmp_path / "metadata.sqlite"))
+    store = make(tmp_path / "metadata.sqlite")
+    (pipeline,), (model,) = store.contexts("pipeline"), [event.artifact for event in store.events([1])]
+    store.put_execution(
+        Record(type="Trainer", state=5),
+        events=[Event(artifact=model, channel="model", output=True)],
+        contexts=[pipeline],
+    )
+    assert store.writers([model.id]) == {model.id: 1}
+
+
+@pytest.mark.parametrize("make", [mlmd, sqlite])
+def test_the_state_of_an_artifact_can_be_changed_alone(tmp_path, make):
+    fill(make(tmp_path / "metadata.sqlite"))
+    store = make(tmp_path / "metadata.sqlite")
+    (event,) = store.events([1])
+    event.artifact.state = 4
+    store.put_artifact(event.artifact)
+    (read,) = make(tmp_path / "metadata.sqlite").events([1])
+    assert read.artifact == event.artifact
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(np.int64(3), 3), (np.float32(0.5), 0.5), (True, 1), ("x", "x"), (None, "None")],
@@ -93,7 +155,8 @@ def test_events_are_complete_if_a_stage_is_published_while_they_are_read(tmp_pat
     writer, reader = sqlite(tmp_path / "metadata.sqlite"), sqlite(tmp_path / "metadata.sqlite")
     context, execution = Record(type="pipeline", name="p"), Record(type="Trainer")
     writer.put_context(context)
-    writer.put_execution(execution, events=[], contexts=[context])
+    first = Event(artifact=Record(type="Examples", uri="examples"), channel="examples", output=False)
+    writer.put_execution(execution, events=[first], contexts=[context])
     queries = []
 
     def publish_before_the_second_query(statement):
@@ -103,6 +166,6 @@ def test_events_are_complete_if_a_stage_is_published_while_they_are_read(tmp_pat
             writer.put_execution(execution, events=[event], contexts=[context])
 
     reader._db.set_trace_callback(publish_before_the_second_query)
-    assert reader.events([execution.id]) == []
+    assert [event.artifact.uri for event in reader.events([execution.id])] == ["examples"]
     reader._db.set_trace_callback(None)
-    assert [event.artifact.uri for event in reader.events([execution.id])] == ["model"]
+    assert [event.artifact.uri for event in reader.events([execution.id])] == ["examples", "model"]

@@ -4,32 +4,28 @@ import sys
 import pytest
 
 from components.errors import UserError
-from pipeline.metadata import store
+from pipeline.metadata import opening
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, Run, State
 from pipeline.metadata.records import Record
 from pipeline.metadata.store import MetadataStore
 
 
-@pytest.mark.parametrize("has_mlmd", [True, False])
-def test_a_file_that_is_not_a_store_is_refused_in_one_sentence(tmp_path, monkeypatch, has_mlmd):
-    if has_mlmd:
-        pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
-    monkeypatch.setattr(store.importlib.util, "find_spec", lambda name: has_mlmd or None)
+def test_a_file_that_is_not_a_store_is_refused_in_one_sentence(tmp_path):
     path = tmp_path / "metadata.sqlite"
     path.write_text("this is text and not a database, long enough for SQLite to see that by its header\n" * 20)
     with pytest.raises(
         UserError, match=r"metadata.sqlite is damaged \(file is not a database\): .* or move it away"
     ) as caught:
-        store.open_records(str(path))
+        opening.open_records(str(path))
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"cannot be opened \("):
-        store.open_records(str(path / "below"))
+        opening.open_records(str(path / "below"))
 
 
 def test_a_mysql_server_that_does_not_answer_is_reported_in_one_sentence():
     pytest.importorskip("ml_metadata", reason="ml-metadata has no build for this Python")
     with pytest.raises(UserError, match="needs a host and a database"):
-        store.open_records("mysql://user:secret@127.0.0.1:port/runs")
+        opening.open_records("mysql://user:secret@127.0.0.1:port/runs")
     # In its own process, because ML Metadata's log can only be silenced before ML Metadata is imported.
     uri = "mysql://me:secret@127.0.0.1:1/x"
     command = [sys.executable, "-m", "pipeline.cli", "status", "--root", ".", "--metadata", uri]
@@ -43,7 +39,7 @@ def test_a_mysql_server_that_does_not_answer_is_reported_in_one_sentence():
 @pytest.mark.parametrize("uri", ["mysql://user:password@", "mysql:///database", "redis://x"])
 def test_uris_that_name_no_store_are_refused(uri):
     with pytest.raises(UserError, match="--metadata"):
-        store.open_records(uri)
+        opening.open_records(uri)
 
 
 def test_an_execution_is_read_back_as_it_was_put(tmp_path):
@@ -89,7 +85,7 @@ def test_properties_keep_their_names_over_versions(tmp_path):
     key = CacheKey(stage="Trainer", version=1, libraries={}, config={}, inputs={}, external={})
     model = Artifact(type="Model", uri="/model", digest="d4", listing="e5")
     metadata.put(Execution(cache_key=key, figures={"loss": 0.5}, outputs={"model": model}), run=run)
-    records = store.open_records(str(tmp_path / "metadata.sqlite"))
+    records = opening.open_records(str(tmp_path / "metadata.sqlite"))
     (pipeline,) = records.contexts("pipeline")
     (execution,) = records.executions(pipeline)
     of_key = {"cache_key", "version", "libraries", "config", "inputs", "external"}
@@ -104,7 +100,7 @@ def test_records_of_an_earlier_version_are_read(tmp_path):
     metadata = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test")
     run = Run(name="r", stages=("Trainer",))
     metadata.start_run(run)
-    records = store.open_records(str(tmp_path / "metadata.sqlite"))
+    records = opening.open_records(str(tmp_path / "metadata.sqlite"))
     (pipeline,), (context,) = records.contexts("pipeline"), records.contexts("pipeline_run")
     old = dict.fromkeys(("config", "code", "inputs", "external"), "{}") | {"cache_key": "a1", "why": "first run"}
     record = Record(type="Trainer", state=State.COMPLETE, properties={**old, "summary": "trained", "seconds": 1.0})

@@ -1,6 +1,8 @@
 import dataclasses
 
-from pipeline.metadata.executions import CacheKey, Execution, State
+from pipeline.metadata.executions import CacheKey, Execution, Run, State
+from pipeline.metadata.history import History
+from pipeline.metadata.store import MetadataStore
 from pipeline.runner import decide
 
 KEY = CacheKey(
@@ -17,7 +19,12 @@ CODE = {"models/dual.py": "a", "models/heads.py": "b", "models/layers.py": "c", 
 def why(*, code=CODE, state=State.COMPLETE, before=KEY, **changes):
     """Returns the decision upon a stage whose last execution had the key `before` and the code `CODE`."""
     last = Execution(cache_key=before, code=CODE, state=state)
-    return decide.decide(dataclasses.replace(KEY, **changes), code=code, history=[last])
+    store = MetadataStore(":memory:", pipeline="test")
+    run = Run(name="run", stages=("Trainer",))
+    store.start_run(run)
+    store.put(last, run=run)
+    history = History(store, "Trainer")
+    return decide.decide(dataclasses.replace(KEY, **changes), code=code, history=history)
 
 
 def test_differences_are_described_in_words():

@@ -4,7 +4,7 @@ import pytest
 
 from components.errors import DamagedFile, UserError
 from pipeline import checksums
-from pipeline.metadata import store
+from pipeline.metadata import opening
 from pipeline.metadata.executions import State
 from pipeline.metadata.store import MetadataStore
 from pipeline.runner import interrupts
@@ -34,7 +34,7 @@ def test_a_changed_remark_does_not_train_again(tmp_path):
 def test_a_gate_is_recorded_as_an_input_of_the_run_and_of_the_reuse(tmp_path):
     first = run(tmp_path)
     done = run(tmp_path, remark="short clips")
-    records = store.open_records(str(tmp_path / "metadata.sqlite"))
+    records = opening.open_records(str(tmp_path / "metadata.sqlite"))
     read = {
         event.execution_id: event.artifact.uri
         for event in records.events([first["Training"].id, done["Training"].id])

@@ -22,7 +22,6 @@ def states(executions):
     return {stage: execution.state for stage, execution in executions.items()}
 
 
-@pytest.mark.usefixtures("either_store")
 class TestSkipping:
     def test_a_second_run_skips_everything_and_says_since_when(self, tmp_path):
         first = stages.run(tmp_path, stages.build())

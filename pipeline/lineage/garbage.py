@@ -1,0 +1,159 @@
+"""Finds and removes what nothing needs any more: `diptych gc`.
+
+Kept is what a blessed or pushed model, the newest run, or the last finished execution of a stage wrote and read, with
+all that it descends from. The last one is what `diptych run --from` builds on.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from etils import epath
+
+from beam_jobs import storage
+from pipeline import checksums
+from pipeline.lineage import graph
+from pipeline.metadata.executions import FINISHED, Artifact, Execution, State
+from pipeline.metadata.history import History
+from pipeline.metadata.store import MetadataStore
+from pipeline.root import Root
+
+Fate = Literal["removable", "kept", "unfinished", "unknown"]
+
+_REMOVED = "removed"
+"""Start of the names of folders that are on their way out, in `staging`."""
+
+# Stages, and the figure that tells that an execution of it vouches for a model. Earlier versions had no figure.
+_VOUCHERS: Mapping[str, str] = {"Evaluator": "blessed", "Pusher": "pushed"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Folder:
+    """A folder under a root.
+
+    Attributes:
+        path: Where it is.
+        group: What it is one of, e.g. "Trainer/model".
+        fate: "unfinished" is the work of a stage that was stopped, which its next execution continues; "unknown" is an
+            artifact that the metadata does not know.
+        bytes: Size of the files in it.
+        artifact: Its record, if it has one.
+    """
+
+    path: epath.Path
+    group: str
+    fate: Fate
+    bytes: int
+    artifact: Artifact | None = None
+
+
+def find(root: Root, store: MetadataStore, *, unfinished: bool) -> list[Folder]:
+    """Returns the artifacts and the unfinished work under a root, and what is to become of them. Changes nothing.
+
+    Args:
+        root: The root.
+        store: Its metadata.
+        unfinished: Whether work that the newest run does not continue is removable, too.
+    """
+    newest = _newest_run(store)
+    kept = {artifact.id for artifact in _kept(newest, store)}
+    return [
+        *_published(root, store, kept=kept),
+        *_work(root, needed={execution.cache_key.digest for execution in newest} if unfinished else None),
+        *_staged(root),
+    ]
+
+
+def remove(folder: Folder, root: Root, store: MetadataStore) -> None:
+    """Removes a folder, and records it. Call it inside `root.lock()`.
+
+    On this machine a folder first leaves its place, at once, so that nobody finds a part of it there.
+    """
+    place = folder.path
+    if folder.artifact is not None:
+        store.record_removal(folder.artifact)
+        if root.is_local:
+            place = root.path / "staging" / f"{_REMOVED}-{folder.group.replace('/', '-')}-{folder.path.name}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            folder.path.rename(place)
+        checksums.remove(folder.path)
+    storage.remove_tree(place)
+
+
+def _newest_run(store: MetadataStore) -> list[Execution]:
+    runs = store.runs()
+    return store.executions(run=runs[-1]) if runs else []
+
+
+def _kept(newest: list[Execution], store: MetadataStore) -> Iterator[Artifact]:
+    """Yields the artifacts that are needed; see the top of this module."""
+    needed = {execution.id: execution for execution in (*newest, *_last_finished(store), *_vouchers(store))}
+    steps = graph.of_run(needed.values(), store).steps.values()
+    seeds = [artifact for step in steps for artifact in (*step.execution.outputs.values(), *step.inputs.values())]
+    yield from seeds
+    yield from graph.made_from(store, seeds).artifacts()
+
+
+def _last_finished(store: MetadataStore) -> Iterator[Execution]:
+    for stage in {stage for run in store.runs() for stage in run.stages}:
+        last = History(store, stage).last_finished()
+        if last is not None:
+            yield last
+
+
+def _vouchers(store: MetadataStore) -> Iterator[Execution]:
+    """Yields the executions that blessed or pushed a model."""
+    for stage, figure in _VOUCHERS.items():
+        for execution in store.executions(stage=stage, states=[State.COMPLETE]):
+            if execution.figures.get(figure, 1):
+                yield execution
+
+
+def _published(root: Root, store: MetadataStore, *, kept: set[int | None]) -> Iterator[Folder]:
+    artifacts = {artifact.uri: artifact for artifact in store.artifacts()}
+    for stage in _folders(root.path / "artifacts"):
+        for output in _folders(stage):
+            for path in _folders(output):
+                artifact = artifacts.get(str(path))
+                if artifact is not None:
+                    fate: Fate = "kept" if artifact.id in kept else "removable"
+                else:
+                    fate = "removable" if _is_half_published(path, stage=stage.name, store=store) else "unknown"
+                yield _folder(path, group=f"{stage.name}/{output.name}", fate=fate, artifact=artifact)
+
+
+def _is_half_published(path: epath.Path, *, stage: str, store: MetadataStore) -> bool:
+    """Returns whether a killed run has left a folder that the metadata does not know."""
+    unfinished = [state for state in State if state not in FINISHED]
+    return path.name.isdecimal() and bool(store.executions(stage=stage, ids=[int(path.name)], states=unfinished))
+
+
+def _work(root: Root, *, needed: set[str] | None) -> Iterator[Folder]:
+    """Yields the work of stopped stages.
+
+    Args:
+        root: The root.
+        needed: Cache keys of the executions whose work is kept; None keeps all.
+    """
+    for stage in _folders(root.path / "work"):
+        for path in _folders(stage):
+            is_needed = needed is None or any(key.startswith(path.name) for key in needed)
+            yield _folder(path, group=f"work/{stage.name}", fate="unfinished" if is_needed else "removable")
+
+
+def _staged(root: Root) -> Iterator[Folder]:
+    """Yields what killed runs have left in `staging`, and what a stopped `diptych gc` has."""
+    for path in _folders(root.path / "staging"):
+        yield _folder(path, group="staging", fate="removable")
+
+
+def _folder(path: epath.Path, *, group: str, fate: Fate, artifact: Artifact | None = None) -> Folder:
+    size = sum(storage.file_sizes(path).values())
+    return Folder(path=path, group=group, fate=fate, bytes=size, artifact=artifact)
+
+
+def _folders(folder: epath.Path) -> list[epath.Path]:
+    """Returns the folders in a folder, which need not exist."""
+    if not storage.is_folder(folder):
+        return []
+    return [folder / entry.name for entry in sorted(storage.entries(folder)) if entry.is_folder]

@@ -1,0 +1,174 @@
+"""`diptych gc`: what it removes, and what it keeps."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import cli
+from pipeline.metadata.executions import State
+from tests import processes
+from tests.pipeline.refusals import refusal
+from tests.pipeline.runner import chain, soundness, stages
+
+
+def artifacts(root):
+    """Returns the numbers of the published folders by stage."""
+    found = {}
+    for folder in sorted(root.glob("artifacts/*/*/*")):
+        if folder.is_dir():
+            found.setdefault(folder.parts[-3], set()).add(int(folder.name))
+    return found
+
+
+def gc(root, *flags):
+    assert cli.main(["gc", "--root", str(root), *flags]) == 0
+
+
+def content(root):
+    return {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def three_runs(tmp_path_factory):
+    """A root with runs of the seeds 1, 3, which makes a good model, and 2. Run n wrote folders 6n + 1 to 6n + 6."""
+    root = tmp_path_factory.mktemp("three_runs")
+    for seed in (1, 3, 2):
+        stages.run(root, chain.build(seed))
+    return root
+
+
+@pytest.fixture
+def root(three_runs, tmp_path):
+    """A copy of that root."""
+    shutil.copytree(three_runs, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_a_dry_run_says_bytes_and_changes_nothing(root, capsys):
+    before = content(root)
+    gc(root)
+    text = capsys.readouterr().out
+    assert content(root) == before
+    size = sum(
+        file.stat().st_size
+        for folder in root.glob("artifacts/*/*/[1-6]")
+        for file in folder.rglob("*")
+        if file.is_file()
+    )
+    assert f"({size:,} bytes). --delete removes it." in text
+
+
+def test_the_good_model_and_the_newest_run_are_kept_with_all_that_they_descend_from(root):
+    gc(root, "--delete")
+    assert artifacts(root) == {stage: {7 + place, 13 + place} for place, stage in enumerate(chain.STAGES)}
+    assert not list(root.glob("artifacts/*/*/[1-6].sha256"))
+    assert not list(root.glob("staging/*"))
+    soundness.check_finished(root)
+
+
+def test_what_was_removed_is_made_again_and_its_lineage_is_still_told(root, capsys):
+    gc(root, "--delete")
+    capsys.readouterr()
+    assert cli.main(["lineage", "Trainer/first/3", "--root", str(root)]) == 0
+    assert capsys.readouterr().out.count("removed by diptych gc") == 9
+    done = stages.run(root, chain.build(1))
+    assert {execution.state for execution in done.values()} == {State.COMPLETE}
+    assert done["Trainer"].why == "published first removed by diptych gc"
+    soundness.check_finished(root)
+
+
+def test_what_the_newest_run_shares_with_others_is_kept(tmp_path):
+    for total in (0.0, 0.05):
+        stages.run(tmp_path, stages.build(total={"seconds": total}))
+    gc(tmp_path, "--delete")
+    # Total wrote the same again, so Verdict was reused. It descends from what Total wrote first.
+    assert artifacts(tmp_path) == {"Numbers": {1}, "Census": {2}, "Total": {3, 7}, "Verdict": {4}}
+    assert {e.state for e in stages.run(tmp_path, stages.build(total={"seconds": 0.05})).values()} == {State.CACHED}
+
+
+def test_a_newest_run_that_went_only_part_of_the_way_takes_no_other_stage_its_last_outputs(root):
+    stages.run(root, chain.build(4), until_stage="StatisticsGen")
+    gc(root, "--delete")
+    kept = artifacts(root)
+    assert kept["Trainer"] == {9, 15}
+    assert kept["StatisticsGen"] == {8, 14, 20}
+    done = stages.run(root, chain.build(4), from_stage="Pusher")
+    assert done["Trainer"].why == "reused unchecked, because it comes before --from"
+
+
+def test_a_blessed_model_is_kept_however_many_runs_come_after_it(root):
+    for seed in (4, 5):
+        stages.run(root, chain.build(seed))
+        gc(root, "--delete")
+    assert all({7 + place} < artifacts(root)[stage] for place, stage in enumerate(chain.STAGES))
+    assert all(len(numbers) == 2 for numbers in artifacts(root).values())
+
+
+def test_the_root_of_a_living_run_is_left_alone(root, capsys):
+    command = [sys.executable, "-m", "tests.pipeline.runner.program", str(root), "--seconds", "30"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        processes.wait_until(lambda: list(root.glob("work/Total/*/step")))
+        before = artifacts(root)
+        assert f"process {process.pid}" in refusal(capsys, "gc", "--delete", "--root", root)
+        gc(root)
+        assert "A run is using the root" in capsys.readouterr().out
+        assert artifacts(root) == before
+        assert list(root.glob("work/Total/*/step"))
+        assert list(root.glob("staging/*"))
+    finally:
+        process.kill()
+        process.wait()
+
+
+class TestUnfinishedWork:
+    @pytest.fixture
+    def root(self, tmp_path):
+        """A root whose stage Total failed with two configs."""
+        for seconds in (0.1, 0.2):
+            with pytest.raises(RuntimeError):
+                stages.run(tmp_path, stages.build(total={"seconds": seconds, "fail": True}))
+        assert len(list(tmp_path.glob("work/Total/*"))) == 2
+        return tmp_path
+
+    def test_it_is_kept_and_said(self, root, capsys):
+        gc(root, "--delete")
+        assert "unfinished work, which the next run of the same command continues" in capsys.readouterr().out
+        assert len(list(root.glob("work/Total/*"))) == 2
+
+    def test_only_that_of_the_newest_run_is_kept_on_request(self, root):
+        newest = soundness.store_of(root).executions(stage="Total")[-1].cache_key.digest
+        gc(root, "--unfinished", "--delete")
+        assert [folder.name for folder in root.glob("work/Total/*")] == [newest[:16]]
+
+
+def test_what_the_metadata_does_not_know_is_left_alone_and_said(root, capsys):
+    (root / "artifacts" / "Trainer" / "first" / "99").mkdir()
+    (root / "artifacts" / "Trainer" / "first" / "99" / "model").write_text("mine")
+    gc(root, "--delete")
+    assert "Kept besides: 4 B of artifacts that the metadata does not know" in capsys.readouterr().out
+    assert 99 in artifacts(root)["Trainer"]
+
+
+def test_what_a_killed_run_left_is_removed(root):
+    with contextlib.closing(sqlite3.connect(root / "metadata.sqlite")) as database, database:
+        database.execute("UPDATE Execution SET last_known_state = 2 WHERE id = 18")
+        database.execute("DELETE FROM EventPath WHERE event_id IN (SELECT id FROM Event WHERE execution_id = 18)")
+        database.execute("DELETE FROM Event WHERE execution_id = 18")
+    (root / "staging" / "18").mkdir(parents=True)
+    (root / "artifacts" / "Pusher" / "second" / "18").rename(root / "staging" / "18" / "second")
+    gc(root, "--delete")
+    assert not list(root.glob("staging/*"))
+
+
+def test_a_link_to_the_root_is_the_same_root(root, tmp_path):
+    link = tmp_path.with_name(f"{tmp_path.name}-link")
+    os.symlink(root, link)
+    gc(link, "--delete")
+    assert artifacts(pathlib.Path(root))["Trainer"] == {9, 15}
