@@ -2,6 +2,7 @@
 
 import argparse
 
+from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
 
@@ -23,6 +24,7 @@ examples:
   diptych run --preset tiny --data ~/ESC-50 trainer.steps=500
   diptych run --preset tiny --data ~/ESC-50 trainer.steps=500 --plan
   diptych run --preset tiny --data ~/ESC-50 --from Exporter
+  diptych run --config mine.json --root runs/mine --only Embedder Evaluator
   diptych run --preset tiny --data ~/ESC-50 --import runs/imported/cnn14"""
 
 
@@ -43,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--until", dest="until_stage", metavar="STAGE", help="run only STAGE and the stages it depends on"
     )
     parser.add_argument(
+        "--only",
+        metavar="STAGE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="run these stages and no other, unless nothing changed, on the last outputs of the stages they read from",
+    )
+    parser.add_argument(
         "--plan", action="store_true", help="print what would run and why, then stop; nothing is run or written"
     )
 
@@ -53,6 +63,13 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: The arguments do not fit, or a stage raised it.
     """
+    shared.check_preset(arguments)
+    # No stage has = in its name, so what has one is an override that stands behind --only.
+    arguments.overrides += [word for word in arguments.only if "=" in word]
+    named = [word for word in arguments.only if word and "=" not in word]
+    if arguments.only and not named:
+        raise UserError("--only names no stage: give at least one, or leave it out.")
+    arguments.only = named
     return _plan(arguments) if arguments.plan else _run(arguments)
 
 
@@ -74,8 +91,9 @@ def _plan(arguments: argparse.Namespace) -> int:
         force=arguments.force,
         from_stage=arguments.from_stage,
         until_stage=arguments.until_stage,
+        only=arguments.only,
     )
-    plan_table.show(planned, Console(), preset=arguments.preset)
+    plan_table.show(planned, Console(), preset=parsed.run_name(arguments))
     if planned.refusal is not None:
         raise planned.refusal
     return exit_status.OK
@@ -98,8 +116,9 @@ def _run(arguments: argparse.Namespace) -> int:
         open_store=lambda: parsed.store(arguments, root=root),
         typed=arguments.typed,
         config=config,
-        preset=arguments.preset,
+        preset=parsed.run_name(arguments),
         force=arguments.force,
         from_stage=arguments.from_stage,
         until_stage=arguments.until_stage,
+        only=arguments.only,
     )

@@ -35,6 +35,7 @@ def run(
     force: Sequence[str] = (),
     from_stage: str | None = None,
     until_stage: str | None = None,
+    only: Sequence[str] = (),
     is_part: bool = False,
     finish: Callable[[report.Report, Display], None] | None = None,
 ) -> int:
@@ -46,10 +47,11 @@ def run(
         open_store: Opens the metadata, once the root is locked.
         typed: The command line, for the log.
         config: The config, for the log.
-        preset: See `LocalRunner.run`, and so for the next three.
+        preset: See `LocalRunner.run`, and so for the next four.
         force: Stages that run even if nothing changed.
         from_stage: This stage and all that depend on it run.
         until_stage: Only this stage and those it depends on run.
+        only: Only these stages run.
         is_part: Whether another command runs it as one of many: how it ended is not shown.
         finish: Called with the report while the root is still locked. It shows the scores, which are left out before.
 
@@ -70,7 +72,7 @@ def run(
             store = open_store()
             try:
                 done = LocalRunner(root, store=store, display=display).run(
-                    pipeline, preset=preset, force=force, from_stage=from_stage, until_stage=until_stage
+                    pipeline, preset=preset, force=force, from_stage=from_stage, until_stage=until_stage, only=only
                 )
                 result = report.build(store, done, root=root)
                 storage.write_text(root.report, result.to_json())

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import logging
 
@@ -41,6 +41,7 @@ class LocalRunner:
         force: Sequence[str] = (),
         from_stage: str | None = None,
         until_stage: str | None = None,
+        only: Sequence[str] = (),
     ) -> Run:
         """Runs the stages that changed. Call it inside `root.lock()` and `interrupts.as_exceptions()`.
 
@@ -51,12 +52,14 @@ class LocalRunner:
             from_stage: This stage and all that depend on it run. The last outputs of the others are reused unchecked,
                 except for gates.
             until_stage: Only this stage and those it depends on run.
+            only: Only these stages run, if something changed. The last outputs of the stages that they read from are
+                reused unchecked, except for gates.
 
         Raises:
             UserError: A stage raised it, its gate is closed, or the flags contradict each other.
             Interrupted: A signal stopped the run. The stage that was running is recorded as canceled.
         """
-        selected = selection.select(pipeline, force=force, from_stage=from_stage, until_stage=until_stage)
+        selected = selection.select(pipeline, force=force, from_stage=from_stage, until_stage=until_stage, only=only)
         selection.check_components(pipeline, selected)
 
         self._cancel_killed_executions()
@@ -90,7 +93,7 @@ class LocalRunner:
     ) -> Execution:
         """Runs a stage unless an earlier execution with the same cache key can be reused."""
         prepared = preparation.prepare(node, inputs=inputs, store=self._store)
-        self._check_gates(node, key=prepared.key, run=run, inputs=inputs, frozen=selected.frozen)
+        self._check_gates(node, key=prepared.key, run=run, inputs=inputs, selected=selected)
         decision = prepared.decide(forced_by=selected.forced_by.get(node.name, ""))
         if decision.reuse is None:
             execution = Execution(cache_key=prepared.key, code=prepared.code, why=decision.why)
@@ -104,18 +107,19 @@ class LocalRunner:
         self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], selected: Selection
     ) -> Execution:
         """Reuses the last finished execution of a stage, whatever has changed since. Its gates are checked, though."""
-        last = preparation.last_outputs(node, store=self._store)
-        self._check_gates(node, key=last.cache_key, run=run, inputs=inputs, frozen=selected.frozen)
-        return self._record_reuse(last, why=preparation.REUSED_UNCHECKED, key=last.cache_key, run=run, inputs=inputs)
+        last = preparation.last_outputs(node, store=self._store, selected=selected)
+        self._check_gates(node, key=last.cache_key, run=run, inputs=inputs, selected=selected)
+        why = preparation.reused_unchecked(selected)
+        return self._record_reuse(last, why=why, key=last.cache_key, run=run, inputs=inputs)
 
     def _check_gates(
-        self, node: Node, *, key: CacheKey, run: Run, inputs: Mapping[str, Artifact], frozen: Collection[str]
+        self, node: Node, *, key: CacheKey, run: Run, inputs: Mapping[str, Artifact], selected: Selection
     ) -> None:
         """Records that a stage was refused if one of its gates is closed or damaged, and raises the error."""
         gates = altered_inputs.of(node, inputs, channels=node.component.gates)
         try:
             with altered_inputs.explained(gates, say=self._display.say):
-                preparation.check_gates(node, inputs=inputs, frozen=frozen)
+                preparation.check_gates(node, inputs=inputs, selected=selected)
         except UserError as error:
             refused = Execution(cache_key=key, state=State.FAILED, why=REFUSED, summary=str(error))
             self._store.put(refused, run=run, inputs=inputs)

@@ -1,7 +1,7 @@
 """Prepares a stage for a run or a plan: what it reads, what decides its outputs, and whether it has to run."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from components.base import Component
 from components.errors import UserError
@@ -101,13 +101,13 @@ def check_inputs(
             node.component.check_inputs(folders)
 
 
-def check_gates(node: Node, *, inputs: Mapping[str, Artifact], frozen: Collection[str]) -> None:
+def check_gates(node: Node, *, inputs: Mapping[str, Artifact], selected: Selection) -> None:
     """Checks the gates of a stage that are among its inputs.
 
     Args:
         node: The stage.
         inputs: What it reads.
-        frozen: The stages whose last outputs are taken, because they come before `--from`.
+        selected: The stages of the run.
 
     Raises:
         UserError: A gate is closed.
@@ -117,15 +117,15 @@ def check_gates(node: Node, *, inputs: Mapping[str, Artifact], frozen: Collectio
         try:
             node.component.check_gate(channel, inputs[channel].folder)
         except UserError as error:
-            if source not in frozen:
+            if source not in selected.frozen:
                 raise
-            # The message may ask for a change that --from ignores.
-            way_out = f"leave out --from, which takes {source}'s last outputs"
+            # The message may ask for a change that the flag ignores.
+            way_out = f"leave out {selected.frozen_by}, which takes {source}'s last outputs"
             raise UserError(f"{str(error).rstrip('.')}; {way_out}.") from error
 
 
-def last_outputs(node: Node, *, store: MetadataStore) -> Execution:
-    """Returns the last finished execution of a stage that comes before `--from`.
+def last_outputs(node: Node, *, store: MetadataStore, selected: Selection) -> Execution:
+    """Returns the last finished execution of a stage whose last outputs are taken.
 
     Raises:
         UserError: There is none.
@@ -135,9 +135,16 @@ def last_outputs(node: Node, *, store: MetadataStore) -> Execution:
     if last is None:
         has_finished = any(execution.state.is_finished for execution in history)
         what = "which are missing or altered" if has_finished else "which has not finished here yet"
-        raise UserError(f"--from needs the outputs of {node.name}, {what}: run without --from.")
+        flag = selected.frozen_by
+        raise UserError(
+            f"{flag} needs the outputs of {node.name}, {what}: run without {flag}, or first with --until {node.name}."
+        )
     return last
 
 
-REUSED_UNCHECKED = "reused unchecked, because it comes before --from"
-"""Why a stage before `--from` is skipped."""
+def reused_unchecked(selected: Selection) -> str:
+    """Returns why a stage whose last outputs are taken is skipped."""
+    return f"reused unchecked, because {_REASONS[selected.frozen_by]}"
+
+
+_REASONS = {"--from": "it comes before --from", "--only": "--only does not name it"}
