@@ -13,6 +13,10 @@ REFUSED = "refused"
 """Why a stage whose gate was closed did not run."""
 
 
+_EXTENDED = "extended"
+"""Key in `CacheKey.external`."""
+
+
 class State(enum.IntEnum):
     """State of an execution. The values are those of ML Metadata's `Execution.State`."""
 
@@ -70,6 +74,16 @@ class CacheKey:
     config: Mapping[str, object]
     inputs: Mapping[str, str]
     external: Mapping[str, str]
+
+    @property
+    def extended(self) -> str:
+        """Digest of the cache key of the execution that this one extends, see `Component.extends`; "" for none."""
+        return self.external.get(_EXTENDED, "")
+
+    def extending(self, digest: str) -> "CacheKey":
+        """Returns this key for an execution that extends the one with a digest; "" for none."""
+        external = {name: value for name, value in self.external.items() if name != _EXTENDED}
+        return dataclasses.replace(self, external={**external, **({_EXTENDED: digest} if digest else {})})
 
     @property
     def digest(self) -> str:

@@ -92,12 +92,15 @@ class LocalRunner:
         self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], selected: Selection, overview: Overview
     ) -> Execution:
         """Runs a stage unless an earlier execution with the same cache key can be reused."""
-        prepared = preparation.prepare(node, inputs=inputs, store=self._store)
+        forced_by = selected.forced_by.get(node.name, "")
+        prepared = preparation.prepare(node, inputs=inputs, store=self._store, is_forced=bool(forced_by))
         self._check_gates(node, key=prepared.key, run=run, inputs=inputs, selected=selected)
-        decision = prepared.decide(forced_by=selected.forced_by.get(node.name, ""))
+        decision = prepared.decide(forced_by=forced_by)
         if decision.reuse is None:
             execution = Execution(cache_key=prepared.key, code=prepared.code, why=decision.why)
-            self._stage_runner.run(node, execution, run=run, inputs=inputs, on_start=overview.write)
+            self._stage_runner.run(
+                node, execution, run=run, inputs=inputs, extended=prepared.extended, on_start=overview.write
+            )
             overview.write()
             return execution
         node.component.check_reused(outputs=decision.reuse.folders, figures=decision.reuse.figures)

@@ -109,8 +109,8 @@ def _plan_stage(
     if node.name in selected.frozen:
         last = preparation.last_outputs(node, store=store, selected=selected)
         return _skipped(node, last, why=preparation.reused_unchecked(selected))
-    prepared = preparation.prepare(node, inputs=inputs, store=store)
     forced_by = selected.forced_by.get(node.name, "")
+    prepared = preparation.prepare(node, inputs=inputs, store=store, is_forced=bool(forced_by))
 
     # Input channel -> the stage that will write what it carries.
     unknown = {name: channel.stage for name, channel in node.inputs.items() if channel.stage not in published}

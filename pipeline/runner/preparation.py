@@ -1,13 +1,14 @@
 """Prepares a stage for a run or a plan: what it reads, what decides its outputs, and whether it has to run."""
 
 import dataclasses
+import time
 from collections.abc import Mapping
 
 from components.base import Component
 from components.errors import UserError
 from pipeline.metadata.executions import Artifact, CacheKey, Execution
 from pipeline.metadata.store import MetadataStore
-from pipeline.runner import cache_key, code, decide
+from pipeline.runner import cache_key, code, decide, extensions
 from pipeline.runner.graph import Node, Pipeline
 from pipeline.runner.selection import Selection
 
@@ -21,12 +22,14 @@ class Preparation:
         key: Its cache key.
         code: Path of a module -> digest of its code.
         history: Its earlier executions, oldest first.
+        extended: The finished execution that it extends if it runs, see `Component.extends`, or None.
     """
 
     component: Component
     key: CacheKey
     code: Mapping[str, str]
     history: list[Execution]
+    extended: Execution | None = None
 
     def decide(self, *, forced_by: str) -> decide.Decision:
         """Decides whether the stage runs; see `decide.decide`."""
@@ -38,18 +41,34 @@ class Preparation:
             forced_by=forced_by,
         )
         if decision.reuse is None:
-            return decision
+            if self.extended is None:
+                return decision
+            began = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.extended.started_ms / 1000))
+            return dataclasses.replace(decision, why=f"{decision.why}; goes on from the end of that of {began}")
         left = self.component.unfinished(decision.reuse.figures)
         return decide.Decision(reuse=None, why=left) if left else decision
 
 
-def prepare(node: Node, *, inputs: Mapping[str, Artifact], store: MetadataStore) -> Preparation:
-    """Digests what decides the outputs of a stage that reads `inputs` (input channel -> artifact)."""
+def prepare(
+    node: Node, *, inputs: Mapping[str, Artifact], store: MetadataStore, is_forced: bool = False
+) -> Preparation:
+    """Digests what decides the outputs of a stage.
+
+    Args:
+        node: The stage.
+        inputs: What it reads, by input channel.
+        store: Has its earlier executions.
+        is_forced: Whether a flag asks for it to run, which then extends no earlier execution.
+    """
+    key = cache_key.build(node.component, inputs=inputs)
+    history = store.executions(stage=node.name)
+    extended = None if is_forced else extensions.find(node.component, key, history=history)
     return Preparation(
         component=node.component,
-        key=cache_key.build(node.component, inputs=inputs),
+        key=key if extended is None else key.extending(extended.cache_key.digest),
         code=code.digests(node.component),
-        history=store.executions(stage=node.name),
+        history=history,
+        extended=extended,
     )
 
 

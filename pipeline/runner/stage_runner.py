@@ -58,6 +58,7 @@ class StageRunner:
         *,
         run: Run,
         inputs: Mapping[str, Artifact],
+        extended: Execution | None = None,
         on_start: Callable[[], None],
     ) -> None:
         """Runs a stage and publishes its outputs, or records that it failed or was stopped.
@@ -67,6 +68,7 @@ class StageRunner:
             execution: A new execution of the stage. Gets an id, a state, a summary and outputs.
             run: The run that the execution belongs to.
             inputs: Input channel -> artifact.
+            extended: The finished execution that this one extends, if any. It is recorded as an input.
             on_start: Called when the execution is recorded as running.
 
         Raises:
@@ -78,9 +80,11 @@ class StageRunner:
         started, cpu_s = time.monotonic(), _cpu_s()
         try:
             with file_errors.as_user_errors(place=os.fspath(self._root.path)):
-                self._store.put(execution, run=run, inputs=inputs)
+                before = {} if extended is None else extended.outputs
+                recorded = {**inputs, **{f"extended_{name}": artifact for name, artifact in before.items()}}
+                self._store.put(execution, run=run, inputs=recorded)
                 on_start()
-                result = self._execute(node, execution, run=run, inputs=inputs)
+                result = self._execute(node, execution, run=run, inputs=inputs, extended=before)
                 result = dataclasses.replace(result, figures={**result.figures, CPU_S: round(_cpu_s() - cpu_s, 3)})
                 self._publish(node, execution, result, run=run, started=started)
         except BaseException as error:
@@ -98,7 +102,15 @@ class StageRunner:
             checksums.remove(folder)  # First, and also without a folder: they are written before it is published.
             storage.remove_tree(folder)
 
-    def _execute(self, node: Node, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> StageResult:
+    def _execute(
+        self,
+        node: Node,
+        execution: Execution,
+        *,
+        run: Run,
+        inputs: Mapping[str, Artifact],
+        extended: Mapping[str, Artifact],
+    ) -> StageResult:
         """Creates the folders of an execution and calls the executor, which writes into staging."""
         history = self._store.executions(stage=node.name)
         work = self._work_folder(execution)
@@ -125,6 +137,7 @@ class StageRunner:
                 progress=progress,
                 previous={} if previous is None else previous.folders,
                 earlier_work_dirs=earlier_work_dirs,
+                extended={channel: artifact.folder for channel, artifact in extended.items()},
             )
             input_folders = {channel: artifact.folder for channel, artifact in inputs.items()}
             published = altered_inputs.of(node, inputs, channels=node.inputs)
