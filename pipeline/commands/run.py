@@ -1,10 +1,15 @@
 """`diptych run`: runs the pipeline."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
+
+if TYPE_CHECKING:
+    from pipeline.runner.graph import Pipeline
+    from pipeline.runner.supervision import Supervision
 
 SUMMARY = "run the pipeline, skipping what has not changed"
 
@@ -53,6 +58,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run these stages and no other, unless nothing changed, on the last outputs of the stages they read from",
     )
     parser.add_argument(
+        "--retries",
+        metavar="N",
+        type=int,
+        default=2,
+        help="run a stage again, up to N times, after an error of a network or a service that may pass (default: 2)",
+    )
+    parser.add_argument(
+        "--time-limit",
+        "--time_limit",
+        metavar="STAGE=MINUTES",
+        action="append",
+        default=[],
+        help="stop as Ctrl-C does when STAGE takes longer; the same command continues (repeatable)",
+    )
+    parser.add_argument(
+        "--stall-alarm",
+        metavar="MINUTES",
+        type=float,
+        default=15,
+        help="say so when a stage makes no progress for so long; 0: never (default: 15)",
+    )
+    parser.add_argument(
+        "--hourly-cost",
+        metavar="STAGE=COST",
+        action="append",
+        default=[],
+        help="what an hour of STAGE costs, e.g. of a TPU or of Dataflow's workers, for the estimate (repeatable)",
+    )
+    parser.add_argument(
         "--plan", action="store_true", help="print what would run and why, then stop; nothing is run or written"
     )
 
@@ -71,6 +105,19 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UserError("--only names no stage: give at least one, or leave it out.")
     arguments.only = named
     return _plan(arguments) if arguments.plan else _run(arguments)
+
+
+def _supervision(arguments: argparse.Namespace, pipeline: "Pipeline") -> "Supervision":
+    # Imported here for the reason below.
+    from pipeline.runner import supervision
+
+    return supervision.parse(
+        pipeline,
+        retries=arguments.retries,
+        time_limits=arguments.time_limit,
+        stall_minutes=arguments.stall_alarm,
+        hourly_costs=arguments.hourly_cost,
+    )
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -93,6 +140,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         until_stage=arguments.until_stage,
         only=arguments.only,
     )
+    _supervision(arguments, pipeline)  # Refused as in a run.
     plan_table.show(planned, Console(), preset=parsed.run_name(arguments))
     if planned.refusal is not None:
         raise planned.refusal
@@ -121,4 +169,5 @@ def _run(arguments: argparse.Namespace) -> int:
         from_stage=arguments.from_stage,
         until_stage=arguments.until_stage,
         only=arguments.only,
+        supervision=_supervision(arguments, pipeline),
     )

@@ -45,6 +45,8 @@ class Overview:
         self._shows = {node.name: node.component.shows for node in pipeline.nodes}
         self._folders = EventFolders(root, pipeline.stages)
         self._has_failed = False
+        self._pages: dict[str, str] = {}
+        self._alarms: list[str] = []
 
     def begin(self) -> None:
         """Moves the event files of earlier runs to where this pipeline has them, and writes the first overview."""
@@ -60,9 +62,19 @@ class Overview:
 
         def write() -> None:
             result = report.build(self._store, self._run, root=self._root)
-            event_file.write_texts(self._folders.overview, pages(result, state=state, links=self._links()))
+            self._pages = pages(result, state=state, links=self._links())
+            self._write_pages()
 
         self._attempt(write)
+
+    def alarm(self, text: str) -> None:
+        """Adds a sentence to the overview, from any thread while a stage runs."""
+        self._alarms.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
+        self._attempt(self._write_pages)
+
+    def _write_pages(self) -> None:
+        alarms = "\n".join(f"* {markdown.escaped(text)}" for text in self._alarms)
+        event_file.write_texts(self._folders.overview, {**self._pages, RUN: f"{self._pages[RUN]}\n\n{alarms}".rstrip()})
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """Does something without which the run can go on. After a failure, nothing more is attempted."""

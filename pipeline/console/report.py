@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beam_jobs import command_lines
-from pipeline.console.progress import duration
+from pipeline.console.durations import duration
 from pipeline.metadata.executions import Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root

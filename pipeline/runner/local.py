@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 
 from components.errors import UserError
+from pipeline.console import estimates
+from pipeline.console.durations import duration
 from pipeline.console.overview import Overview
 from pipeline.console.progress import Display
 from pipeline.metadata.executions import REFUSED, Artifact, CacheKey, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
-from pipeline.runner import altered_inputs, preparation, selection
+from pipeline.runner import altered_inputs, preparation, retries, selection, time_limits
 from pipeline.runner.graph import Node, Pipeline
+from pipeline.runner.preparation import Preparation
 from pipeline.runner.selection import Selection
 from pipeline.runner.stage_runner import StageRunner
+from pipeline.runner.supervision import Supervision
 
 
 class LocalRunner:
@@ -25,13 +29,15 @@ class LocalRunner:
         root: The folder that everything is written into.
         store: The metadata of the root.
         display: Where progress is shown.
+        supervision: How stages are looked after; None for no retries, limits and alarms.
     """
 
-    def __init__(self, root: Root, *, store: MetadataStore, display: Display):
+    def __init__(self, root: Root, *, store: MetadataStore, display: Display, supervision: Supervision | None = None):
         self._root = root
         self._store = store
         self._display = display
-        self._stage_runner = StageRunner(root, store=store, display=display)
+        self._supervision = supervision or Supervision()
+        self._stage_runner = StageRunner(root, store=store, display=display, supervision=self._supervision)
 
     def run(
         self,
@@ -97,14 +103,44 @@ class LocalRunner:
         self._check_gates(node, key=prepared.key, run=run, inputs=inputs, selected=selected)
         decision = prepared.decide(forced_by=forced_by)
         if decision.reuse is None:
-            execution = Execution(cache_key=prepared.key, code=prepared.code, why=decision.why)
-            self._stage_runner.run(
-                node, execution, run=run, inputs=inputs, extended=prepared.extended, on_start=overview.write
+            execution = self._run_supervised(
+                node, prepared, why=decision.why, run=run, inputs=inputs, overview=overview
             )
             overview.write()
             return execution
         node.component.check_reused(outputs=decision.reuse.folders, figures=decision.reuse.figures)
         return self._record_reuse(decision.reuse, why=decision.why, key=prepared.key, run=run, inputs=inputs)
+
+    def _run_supervised(
+        self,
+        node: Node,
+        prepared: Preparation,
+        *,
+        why: str,
+        run: Run,
+        inputs: Mapping[str, Artifact],
+        overview: Overview,
+    ) -> Execution:
+        """Runs a stage within its time limit, and again after errors that may pass."""
+
+        def attempt(why_again: str) -> Execution:
+            execution = Execution(cache_key=prepared.key, code=prepared.code, why=why_again or why)
+            self._stage_runner.run(
+                node,
+                execution,
+                run=run,
+                inputs=inputs,
+                extended=prepared.extended,
+                on_start=overview.write,
+                on_stall=overview.alarm,
+            )
+            return execution
+
+        finished = [execution for execution in prepared.history if execution.state == State.COMPLETE]
+        if finished and finished[-1].seconds >= estimates.WORTH_SAYING_S:
+            self._display.say(f"{node.name}: took {duration(finished[-1].seconds)} when it last ran")
+        with time_limits.limited(node.name, minutes=self._supervision.minutes.get(node.name)):
+            return retries.run(attempt, stage=node.name, retries=self._supervision.retries, say=self._display.say)
 
     def _take_last_outputs(
         self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], selected: Selection

@@ -15,8 +15,10 @@ from components.base import StageContext, StageResult
 from components.errors import UserError
 from components.trainer import Trainer, TrainerConfig
 from pipeline import file_lock, lease
-from pipeline.console.progress import Display, duration
+from pipeline.console.durations import duration
+from pipeline.console.progress import Display
 from pipeline.runner import cache_key, interrupts
+from pipeline.runner.supervision import STALL_MINUTES
 
 
 def train(config: TrainerConfig, *, examples: str, output: str, display: Display) -> StageResult:
@@ -49,7 +51,7 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
         work = folder / "work"
         for subfolder in (*outputs.values(), work):
             subfolder.mkdir(parents=True, exist_ok=True)
-        with display.stage(trainer.name) as progress:
+        with display.stage(trainer.name, stall_s=60 * STALL_MINUTES) as progress:
             context = StageContext(work_dir=work, tensorboard_dir=folder / "tensorboard", progress=progress)
             result = trainer.execute(inputs={"examples": examples_folder}, outputs=outputs, context=context)
     display.say(f"{trainer.name}: done in {duration(time.monotonic() - started)}, {result.summary}, in {folder}")
