@@ -100,6 +100,7 @@ def test_make_is_told_the_folder_of_the_clone(tmp_path):
     assert "requirements-gcp.lock" in shown.stdout
 
 
+@pytest.mark.slow
 def test_pip_is_that_of_this_python(tmp_path):
     shown = printed_commands.run(f"{command_lines.pip_install('numpy')} --dry-run --no-index", folder=tmp_path)
     assert "Requirement already satisfied: numpy" in shown.stdout

@@ -95,6 +95,7 @@ def test_a_preset_or_a_file_is_needed(capsys, command):
     assert "the following arguments are required: --preset, or --config" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_of_a_file_has_its_name_and_finds_what_the_preset_has_left(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     few = ["synthetic_audio_gen.clips_train=3", "synthetic_audio_gen.clips_eval=1"]
