@@ -38,7 +38,7 @@ def diptych(words, *, folder, started_as):
     return subprocess.run([*program, *map(str, words)], cwd=folder, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("started_as", [pytest.param("script", marks=needs_script), "module"])
+@pytest.mark.parametrize("started_as", [pytest.param("script", marks=[needs_script, pytest.mark.slow]), "module"])
 def test_the_command_of_a_usage_error_works_elsewhere(tmp_path, started_as):
     refused = diptych(["status", "--rot", "x"], folder=tmp_path, started_as=started_as)
     (command,) = printed_commands.find(refused.stderr)

@@ -51,6 +51,7 @@ def test_a_model_may_be_named_by_its_file_or_its_folder(source, below):
     assert initial_model.find(str(source / below)).path == epath.Path(source / "model" / "model.keras")
 
 
+@pytest.mark.slow
 def test_a_trained_model_gives_encoders_and_projector(source):
     """Dropout, augmentations and the length of the crop may differ."""
     changes = {"model__dropout": 0.5, "model__augment_a__mixing": False, "model__crop_seconds": 0.75}
