@@ -27,7 +27,7 @@ from apache_beam.runners.worker import sdk_worker
 from apache_beam.utils import subprocess_server
 from etils import epath
 
-from beam_jobs import remote_jobs
+from beam_jobs import command_lines, remote_jobs
 from beam_jobs.remote_jobs import StillRunningError
 
 __all__ = ["OptionsError", "StillRunningError", "check_free", "pipeline", "run", "workers"]
@@ -57,7 +57,8 @@ def pipeline(beam_args: Sequence[str] = ()) -> beam.Pipeline:
     with _options_errors(beam_args):
         created = beam.Pipeline(options=_parse(beam_args))
         if type(created.runner).__name__ == "DataflowRunner" and not importlib.util.find_spec("apitools"):
-            raise ImportError("DataflowRunner needs Beam's Google Cloud extra: make install-gcp")
+            install = command_lines.make("install-gcp") or command_lines.pip_install("apache-beam[gcp]")
+            raise ImportError(f"DataflowRunner needs Beam's Google Cloud extra: {install}")
         _check_job_service(created.options)
         return created
 

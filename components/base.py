@@ -54,6 +54,10 @@ class StageConfig(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
+    def deciding(self) -> dict[str, object]:
+        """Returns the fields that decide what the stage writes, all but the incidental ones, as JSON values."""
+        return self.model_dump(mode="json", exclude=set(self.incidental))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StageResult:
@@ -98,6 +102,8 @@ class StageContext:
             or if it is damaged. It is not part of the cache key, so it may only change what a stage says, never the
             content of its outputs. What decides the outputs is an input, see `Component.earlier_inputs`.
         earlier_work_dirs: Work folders of interrupted executions with another cache key. The same holds for them.
+        extended: Outputs of the finished execution that this one extends, by channel; empty if it extends none. It is
+            part of the cache key, see `Component.extends`. None if nothing will ever extend this execution.
     """
 
     work_dir: epath.Path
@@ -105,6 +111,7 @@ class StageContext:
     progress: Progress
     previous: Mapping[str, epath.Path] = dataclasses.field(default_factory=dict)
     earlier_work_dirs: Sequence[epath.Path] = ()
+    extended: Mapping[str, epath.Path] | None = None
 
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
@@ -225,6 +232,18 @@ class Component(Generic[ConfigT]):
             figures: The figures of its `StageResult`.
         """
         return ""
+
+    def extends(self, config: Mapping[str, object], *, outputs: Mapping[str, epath.Path]) -> int:
+        """Returns how much of this stage's work a finished execution has done that it can go on from; 0 for none.
+
+        Its version, libraries and inputs are the same. The runner takes the one that has done most, and gives its
+        outputs to the executor as `StageContext.extended`.
+
+        Args:
+            config: What `StageConfig.deciding` returned of its config.
+            outputs: Its published folders, by output channel.
+        """
+        return 0
 
     def check_reused(self, *, outputs: Mapping[str, epath.Path], figures: Figures) -> None:
         """Checks a finished execution before the runner reuses its outputs instead of running the stage.

@@ -104,7 +104,7 @@ def as_user_error(error: BaseException, *, place: str) -> UserError | None:
         error: What was raised. The errors that it was raised from count, too.
         place: What to name if the error names no path, e.g. the folder that was written to.
     """
-    for link in _chain(error):
+    for link in chain(error):
         if isinstance(link, UserError):
             return link if link is error else None
         cause = _cause(link)
@@ -126,7 +126,13 @@ def as_user_errors(*, place: str) -> Iterator[None]:
         raise known from error
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def is_silence(error: BaseException) -> bool:
+    """Returns whether an error says that a service or a network file system does not answer now."""
+    cause = _cause(error)
+    return cause in (_SILENT, *(_CAUSES[number] for number in (errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT)))
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
     """Yields an error, and then the errors that led to it.
 
     An error that was raised while another one was handled did not come from that one if it is a bug in the handler.

@@ -4,6 +4,7 @@ This module does not import Keras, so that a command can check a config without 
 """
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 import pydantic
@@ -174,3 +175,22 @@ class ModelConfig(_Config):
         """Returns the width of the encoder of one of `models.formats.FORMATS`."""
         width = getattr(self.widths, format_name)
         return self.width if width is None else width
+
+
+def of_saved_model(config: Mapping[str, object]) -> ModelConfig:
+    """Returns the config of a model from what `.keras` files store of it, see `models.dual.DualEncoder.get_config`.
+
+    Fields that an older file lacks get their defaults. `seed`, `name` and `dtype` are ignored.
+
+    Raises:
+        KeyError: The formats, the encoders or the augmentations are missing.
+        ValueError: A format has no encoder, a field is unknown, or a value is wrong.
+    """
+    fields = {name: value for name, value in config.items() if name not in ("seed", "name", "dtype")}
+    formats, encoders = fields["formats"], fields["encoders"]
+    for format_name in formats:
+        if format_name not in encoders:
+            raise ValueError(f"no encoder is given for the format {format_name!r}")
+    augment_a, augment_b = fields.pop("augmentations")
+    fields |= {"formats": "+".join(formats), "augment_a": augment_a, "augment_b": augment_b}
+    return ModelConfig.model_validate(fields)

@@ -9,7 +9,7 @@ from keras import ops
 from models import augment, catalog, dropout, frontends
 from models import encoders as encoder_zoo
 from models.compatibility import embedding_dim
-from models.config import AugmentConfig, ModelConfig, WidthsConfig
+from models.config import AugmentConfig, ModelConfig, WidthsConfig, of_saved_model
 from models.formats import frame_size
 from models.heads import Projector
 from models.typing import Tensor
@@ -250,15 +250,8 @@ class DualEncoder(keras.Model):
         Raises:
             ValueError: A format has no encoder, a field is unknown, or a value is wrong.
         """
-        fields = dict(config)
-        options = {name: fields.pop(name, None) for name in ("seed", "name", "dtype")}
-        formats, encoders = fields["formats"], fields["encoders"]
-        for format_name in formats:
-            if format_name not in encoders:
-                raise ValueError(f"no encoder is given for the format {format_name!r}")
-        augment_a, augment_b = fields.pop("augmentations")
-        fields |= {"formats": "+".join(formats), "augment_a": augment_a, "augment_b": augment_b}
-        return cls(ModelConfig.model_validate(fields), **options)
+        options = {name: config.get(name) for name in ("seed", "name", "dtype")}
+        return cls(of_saved_model(config), **options)
 
 
 @contextlib.contextmanager

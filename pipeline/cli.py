@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 
+from beam_jobs import command_lines
 from components import file_errors
 from components.errors import UserError
 from pipeline import tensorflow_settings, user_settings
@@ -106,7 +107,8 @@ class _Parser(argparse.ArgumentParser):
     """Reports an error in one sentence, like the rest of Diptych."""
 
     def error(self, message: str) -> typing.NoReturn:
-        self.exit(exit_status.USER_ERROR, f"{self.prog}: {message}; `{self.prog} --help` shows how to use it.\n")
+        usage = command_lines.diptych(*self.prog.split()[1:], "--help")
+        self.exit(exit_status.USER_ERROR, f"{self.prog}: {message}; `{usage}` shows how to use it.\n")
 
 
 def _parser() -> argparse.ArgumentParser:

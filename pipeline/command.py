@@ -4,6 +4,7 @@ import importlib.util
 import sys
 import typing
 
+from beam_jobs import command_lines
 from pipeline.commands import exit_status
 
 _OF_THE_EXTRA = ("apache_beam", "etils", "pydantic", "rich")
@@ -30,9 +31,11 @@ def main() -> typing.NoReturn:
 
 
 def _refuse(package: str) -> typing.NoReturn:
-    sentence = (
-        f"diptych: the command needs the package {package}, which `import diptych` does without: run `make install` in "
-        'a clone of Diptych, or `pip install ".[pipeline]"` there.'
+    way_out = 'run `make install` in a clone of Diptych, or `pip install ".[pipeline]"` there'
+    if command_lines.make("install"):
+        way_out = f"run `{command_lines.make('install')}`, which sets up an environment of its own"
+    print(
+        f"diptych: the command needs the package {package}, which `import diptych` does without: {way_out}.",
+        file=sys.stderr,
     )
-    print(sentence, file=sys.stderr)
     sys.exit(exit_status.USER_ERROR)

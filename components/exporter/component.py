@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+from beam_jobs import command_lines
 from components import base
 from components.errors import UserError
 from components.exporter.config import ExporterConfig
@@ -47,6 +48,6 @@ class Exporter(base.Component[ExporterConfig]):
         missing = variants.missing_packages(self._files)
         if missing:
             raise UserError(
-                f"exporter.formats: {', '.join(self.config.formats)} needs {', '.join(missing)}: pip install "
-                f"{' '.join(missing)}, or leave it out."
+                f"exporter.formats: {', '.join(self.config.formats)} needs {', '.join(missing)}: run "
+                f"`{command_lines.pip_install(*missing)}`, or leave it out."
             )

@@ -22,7 +22,10 @@ from beam_jobs import storage
 from components.errors import UserError
 from components.trainer.validation_state import ValidationState
 
-_RECORD, _STATE = "checkpoint.json", "state"
+RECORD = "checkpoint.json"
+"""Written last: a checkpoint in a bucket is finished when it has it."""
+
+_STATE = "state"
 
 
 class DamagedError(Exception):
@@ -58,7 +61,7 @@ class CheckpointFiles:
             "variables": self._shapes,
             "files": {path.name: storage.file_digest(path) for path in files},
         }
-        (unfinished / _RECORD).write_text(json.dumps(record, indent=1))
+        (unfinished / RECORD).write_text(json.dumps(record, indent=1))
         if renames:
             storage.remove_tree(folder)
             unfinished.rename(folder)
@@ -95,7 +98,7 @@ def is_unfinished(folder: epath.Path) -> bool:
     if not storage.is_remote(folder):
         return False
     with _read_errors(folder):
-        return not (folder / _RECORD).exists()
+        return not (folder / RECORD).exists()
 
 
 def verify(folder: epath.Path) -> None:
@@ -148,14 +151,14 @@ class _Record:
 def _read_record(folder: epath.Path) -> _Record:
     try:
         with _read_errors(folder):
-            record = json.loads((folder / _RECORD).read_text())
+            record = json.loads((folder / RECORD).read_text())
         return _Record(
             validation_state=ValidationState.from_json(record["standing"]),
             variables=record["variables"],
             files={name: storage.FileDigest(*digest) for name, digest in record["files"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedError(f"{_RECORD} is not as it was written ({error})") from error
+        raise DamagedError(f"{RECORD} is not as it was written ({error})") from error
 
 
 def _verify_files(folder: epath.Path, record: _Record) -> None:

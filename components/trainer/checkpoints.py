@@ -118,6 +118,11 @@ class Checkpoints:
             )
         return self.step
 
+    def publish(self, folder: epath.Path) -> None:
+        """Copies the newest checkpoint and the best one, often the same, to a folder, from which `adopt` takes them."""
+        for path in dict.fromkeys([self._all(_NEWEST, _BEST)[-1], *self._all(_BEST)[-1:]]):
+            storage.copy_tree(path, folder / path.name, last=checkpoint_files.RECORD)
+
     def _resume(self) -> None:
         damaged = []
         for path in reversed(self._all(_NEWEST, _BEST)):
@@ -214,6 +219,42 @@ class Checkpoints:
             return []
         except (OSError, tf.errors.OpError) as error:
             raise checkpoint_files.unreadable_error(self.folder, error) from error
+
+
+def adopt(published: epath.Path, *, folder: epath.Path) -> None:
+    """Copies checkpoints that `publish` wrote to a folder, so that a training goes on from them.
+
+    Called again after a kill, it copies what is missing. A training that has a newer checkpoint is left alone.
+
+    Raises:
+        DamagedFile: A checkpoint is damaged.
+    """
+    sources = sorted(published.iterdir(), key=_step_of)  # The newest one is copied last, and says that all are there.
+    there = [path for path in _finished(folder) if _step_of(path) >= _step_of(sources[-1])]
+    for source in () if there else sources:
+        target = folder / source.name
+        unfinished = target if storage.is_remote(folder) else target.with_name(target.name + storage.UNFINISHED)
+        for left_over in (unfinished, target):
+            storage.remove_tree(left_over)
+        storage.copy_tree(source, unfinished, last=checkpoint_files.RECORD)
+        try:
+            checkpoint_files.verify(unfinished)
+        except checkpoint_files.DamagedError as error:
+            raise DamagedFile(
+                f"The checkpoint {source}, from which this training goes on, is damaged ({error}): put it back, or "
+                "train from the start with --force Trainer.",
+                path=os.fspath(source),
+            ) from error
+        if unfinished != target:
+            unfinished.rename(target)
+
+
+def _finished(folder: epath.Path) -> list[epath.Path]:
+    """Returns the finished checkpoints in a folder, which need not exist."""
+    if not folder.exists():
+        return []
+    named = [path for path in folder.iterdir() if re.fullmatch(rf"({_NEWEST}|{_BEST})-\d+", path.name)]
+    return [path for path in named if not checkpoint_files.is_unfinished(path)]
 
 
 def _step_of(path: epath.Path) -> int:

@@ -5,19 +5,24 @@ from typing import ClassVar
 
 from etils import epath
 
+from beam_jobs import storage
 from components import base
 from components.errors import UserError
-from components.trainer import checks, devices
+from components.trainer import checks, devices, initial_model
 from components.trainer.config import TrainerConfig
 from models import compatibility
 from models.config import AugmentConfig
+
+CHECKPOINTS = "checkpoints"
+"""Folder in `work` and in `model_run`."""
 
 
 class Trainer(base.Component[TrainerConfig]):
     """Learns the dual-format model from the train split, without labels.
 
     Writes `model/` (`model.keras`; `initial.keras`, the untrained model; `training.json`) and `model_run/`
-    (`history.csv`). A run that was stopped resumes from its last checkpoint when the same stage runs again.
+    (`history.csv`; `checkpoints`, from which a run with more steps goes on). A run that was stopped resumes from its
+    last checkpoint when the same stage runs again.
     """
 
     inputs: ClassVar[Mapping[str, base.ArtifactType]] = {
@@ -63,6 +68,19 @@ class Trainer(base.Component[TrainerConfig]):
                 f"trainer.final_learning_rate={config.final_learning_rate:g} is above trainer.learning_rate="
                 f"{config.learning_rate:g}, where the decay begins: choose a lower one."
             )
+        if config.initial_model is not None:
+            initial_model.check(config)
+
+    def external_digests(self) -> Mapping[str, str]:
+        if self.config.initial_model is None:
+            return {}
+        return {"initial_model": initial_model.find(self.config.initial_model).digest()}
+
+    def extends(self, config: Mapping[str, object], *, outputs: Mapping[str, epath.Path]) -> int:
+        """A training with more steps goes on from the last checkpoint of one whose config is otherwise the same."""
+        wanted, done = self.resolved_config().deciding(), config.get("steps", 0)
+        is_shorter = {**config, "steps": wanted["steps"]} == wanted and done < wanted["steps"]
+        return done if is_shorter and storage.is_folder(outputs["model_run"] / CHECKPOINTS) else 0
 
     def resolved_config(self) -> TrainerConfig:
         if self.config.precision != "auto":

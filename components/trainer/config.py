@@ -13,10 +13,25 @@ class TrainerConfig(StageConfig):
     """How the model is trained."""
 
     incidental: ClassVar[frozenset[str]] = frozenset(
-        {"strategy", "tpu", "steps_per_loop", "log_every", "checkpoint_every", "keep_checkpoints", "profile"}
+        {
+            "initial_model",  # Digested by what it holds, so that it may be spelled otherwise or moved.
+            "strategy",
+            "tpu",
+            "steps_per_loop",
+            "log_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+            "profile",
+        }
     )
 
     model: ModelConfig = ModelConfig()
+    initial_model: str | None = pydantic.Field(
+        None,
+        description="A model of the same architecture whose weights the training starts from: a .keras file, the "
+        "folder of a trained or imported model, or an exported SavedModel, which has no projector; null: random "
+        "weights.",
+    )
     strategy: Literal["auto", "one", "mirrored", "multi_worker", "tpu"] = pydantic.Field(
         "auto",
         description="Where to train. one: one device; mirrored: all GPUs of this machine; multi_worker: all GPUs of "

@@ -35,16 +35,17 @@ class TrainingLog:
     Attributes:
         folder: See above.
         is_continued: Whether an earlier run has written to the same log.
+        is_new: Whether there are no event files yet.
     """
 
     def __init__(self, folder: epath.Path | None, *, history: epath.Path, first: int):
         self.folder: str | None = None
         self._writer = tf.summary.create_noop_writer()
-        self.is_continued = history.exists()
+        self.is_continued, self.is_new = history.exists(), folder is not None
         if folder is not None:
             self.folder = os.fspath(folder)
             if tensorboard.has_events(folder):
-                self.is_continued = True
+                self.is_continued, self.is_new = True, False
                 tensorboard.drop_from(folder, first + 1 if first else 0)
             self._writer = tensorboard.writer(folder)
         self._history = history

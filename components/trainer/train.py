@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Iterator, Mapping
 
 from absl import logging
@@ -15,19 +16,25 @@ from components.trainer import (
     building,
     checks,
     compiled_loop,
+    initial_model,
     input_pipeline,
     memory_check,
     step,
     strategies,
     validation,
+    warm_start,
 )
-from components.trainer.checkpoints import Checkpoints
+from components.trainer.checkpoints import Checkpoints, adopt
+from components.trainer.component import CHECKPOINTS
 from components.trainer.config import TrainerConfig
 from components.trainer.loop import Outcome, TrainingLoop
 from components.trainer.summaries import TrainingLog
 from components.trainer.training_input import TrainingInput
 from components.trainer.validation_state import ValidationState
 from models.dual import DualEncoder
+
+HISTORY = "history.csv"
+"""In the work folder, and in `model_run`."""
 
 _MAX_VALIDATION_CLIPS = 512
 _VALIDATION_CHUNK = 64  # Clips that a replica embeds at a time in validation.
@@ -58,8 +65,14 @@ def train(
     if is_chief:
         _save_model(model, outputs["model"] / "initial.keras")
 
-    # Checkpoints. The newest one is restored.
-    checkpoints = _restore_checkpoints(config, training_step, folder=context.work_dir / "checkpoints", writes=is_chief)
+    # Checkpoints. The newest one is restored, which may be the last one of a training with fewer steps.
+    if is_chief and context.extended:
+        adopt(context.extended["model_run"] / CHECKPOINTS, folder=context.work_dir / CHECKPOINTS)
+        _adopt_history(context.extended["model_run"], work_dir=context.work_dir)
+    checkpoints = _restore_checkpoints(config, training_step, folder=context.work_dir / CHECKPOINTS, writes=is_chief)
+    initial = None if config.initial_model is None else initial_model.find(config.initial_model)
+    if initial is not None and checkpoints.step == 0:
+        warm_start.load(initial, model=model)
     memory_check.check(training_step, config=config, info=info, resumed=checkpoints.step > 0)
 
     # Data.
@@ -69,11 +82,11 @@ def train(
     # Logs.
     log = TrainingLog(
         context.tensorboard_dir if is_chief else None,
-        history=context.work_dir / "history.csv",
+        history=context.work_dir / HISTORY,
         first=checkpoints.step,
     )
     resumption = _resumption(log, step=checkpoints.step)
-    if checkpoints.step == 0:  # A resumed run has them already.
+    if checkpoints.step == 0 or log.is_new:  # A resumed run has them already.
         log.config(config)
         log.encoder_inputs(model, validation_batch or _first_micro_batch(examples_dir, options, training_step))
 
@@ -103,8 +116,12 @@ def train(
         _save_model(model, outputs["model"] / "model.keras")
         with _write_errors(outputs["model"]):
             record = _record(config, info, outcome, validated=checkpoints.validation_state)
+            if initial is not None:
+                record["initial_model"] = {"path": os.fspath(initial.path), "sha256": initial.digest()}
             (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
-            log.close(outputs["model_run"] / "history.csv")
+            log.close(outputs["model_run"] / HISTORY)
+            if context.extended is not None:
+                checkpoints.publish(outputs["model_run"] / CHECKPOINTS)
     return outcome
 
 
@@ -116,8 +133,14 @@ def _record(
     if validated.best_score is not None and validated.metric is not None:
         record["validation"] = {"metric": validated.metric, "score": validated.best_score}
     record["data"] = {"clips": dict(info.splits), "classes": len(info.label_names), "sample_rate": info.sample_rate}
-    record["config"] = config.model_dump(mode="json", exclude=set(config.incidental))
+    record["config"] = config.deciding()
     return record
+
+
+def _adopt_history(model_run: epath.Path, *, work_dir: epath.Path) -> None:
+    """Copies the curves of a training that this one extends, if this one has none yet."""
+    if not (work_dir / HISTORY).exists():
+        (model_run / HISTORY).copy(work_dir / HISTORY)
 
 
 def _restore_checkpoints(

@@ -12,7 +12,7 @@ import numpy as np
 
 from components import load_errors
 from components.embedding_info import NAME_IN_FILES, EmbeddingInfo
-from diptych.errors import DiptychError
+from diptych.errors import DiptychError, installing
 from diptych.runtimes import fixed_window
 from diptych.runtimes.fixed_window import FixedWindowModel
 
@@ -78,4 +78,4 @@ def _open(content: bytes, *, source: str) -> _Interpreter:
         interpreter = module.Interpreter(model_content=content, num_threads=len(os.sched_getaffinity(0)))
         interpreter.allocate_tensors()
         return interpreter
-    raise DiptychError(f"{source} needs LiteRT: pip install ai-edge-litert.")
+    raise DiptychError(f"{source} needs LiteRT: {installing('ai-edge-litert')}.")

@@ -6,7 +6,7 @@ import numpy as np
 
 from components import load_errors
 from components.embedding_info import NAME_IN_FILES, EmbeddingInfo
-from diptych.errors import DiptychError
+from diptych.errors import DiptychError, installing
 from diptych.runtimes import fixed_window
 from diptych.runtimes.fixed_window import FixedWindowModel
 
@@ -21,7 +21,7 @@ def load(path: str) -> FixedWindowModel:
         # Imported here because it is optional, and this says what to install.
         import onnxruntime
     except ImportError as error:
-        raise DiptychError(f"{path} needs ONNX Runtime: pip install onnxruntime.") from error
+        raise DiptychError(f"{path} needs ONNX Runtime: {installing('onnxruntime')}.") from error
     content = fixed_window.read(path)
     with load_errors.as_user_errors(f"{path} cannot be loaded", way_out="copy it again, or export it again"):
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

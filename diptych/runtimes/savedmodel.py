@@ -55,7 +55,7 @@ class SavedModel:
         if function is None:
             raise DiptychError(
                 f"{self._folder} has no signature `{signature}`, because an older version of Diptych exported it: "
-                "export it again with `diptych run --force Exporter`."
+                "export it again, with --force Exporter added to the `diptych run` that wrote it."
             )
         return function(audio=audio)
 

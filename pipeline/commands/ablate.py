@@ -115,6 +115,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _run(planned: "Study") -> int:
     # Imported here for the reason above.
+    from beam_jobs import command_lines
     from components import file_errors
     from pipeline.console.progress import Display
     from pipeline.experiments.outputs import terminal
@@ -129,5 +130,5 @@ def _run(planned: "Study") -> int:
         return interrupt.exit_status
     terminal.show(results, display.console)
     display.say(f"{'Results:':12} {planned.folder}")
-    display.say(f"{'TensorBoard:':12} tensorboard --logdir {planned.folder / 'tensorboard'}")
+    display.say(f"{'TensorBoard:':12} {command_lines.tensorboard(str(planned.folder / 'tensorboard'))}")
     return exit_status.USER_ERROR if results.errors else exit_status.OK

@@ -2,7 +2,6 @@
 
 import argparse
 import pathlib
-import shlex
 
 from pipeline.commands import exit_status
 
@@ -39,10 +38,13 @@ def execute(arguments: argparse.Namespace) -> int:
         UserError: The file is not a checkpoint of PANNs, or the output cannot be written.
     """
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from beam_jobs import command_lines
     from components.importer import panns
+    from pipeline import paths
 
     output = arguments.output or f"runs/imported/{pathlib.Path(arguments.checkpoint).stem}"
     summary = panns.import_checkpoint(arguments.checkpoint, output=output, crop_seconds=arguments.crop_seconds)
     print(f"{summary}, in {output}")
-    print(f"Compare: diptych run --preset tiny --data PATH --import {shlex.quote(output)}")
+    compare = command_lines.diptych("run", "--preset", "tiny", "--data", "PATH", "--import", paths.absolute(output))
+    print(f"Compare, with your labeled audio as PATH: {compare}")
     return exit_status.OK

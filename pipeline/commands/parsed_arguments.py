@@ -1,6 +1,7 @@
 """Turns the parsed arguments that several commands share into a config, a root and a metadata store."""
 
 import argparse
+import pathlib
 
 from etils import epath
 
@@ -19,7 +20,8 @@ def config(arguments: argparse.Namespace) -> PipelineConfig:
         UserError: There is no such preset or field, or a value does not fit.
     """
     return resolve.resolve(
-        arguments.preset,
+        arguments.preset or None,
+        file=arguments.config or None,
         data=arguments.data,
         imported=arguments.imported,
         max_quarantine=arguments.max_quarantine,
@@ -27,18 +29,27 @@ def config(arguments: argparse.Namespace) -> PipelineConfig:
     )
 
 
+def run_name(arguments: argparse.Namespace) -> str:
+    """Returns the preset, or the name of the config's file without its suffix; "" if it has no name."""
+    if arguments.preset:
+        return arguments.preset
+    file = pathlib.PurePath(getattr(arguments, "config", None) or "")
+    return file.stem if file.suffix else ""  # A pipe has a number as its name, e.g. /dev/fd/63.
+
+
 def root(arguments: argparse.Namespace) -> Root:
-    """Returns the root folder that `--root` or `--preset` names.
+    """Returns the root folder that `--root`, `--preset` or `--config` names.
 
     Raises:
         UserError: Neither is given, there is no such preset, or the root is at a URL that cannot be used.
     """
     folder = arguments.root
     if not folder:
-        if not arguments.preset:
+        if arguments.preset:
+            presets.find(arguments.preset)
+        if not run_name(arguments):
             raise UserError("Say which run: give --preset NAME or --root DIR.")
-        presets.find(arguments.preset)
-        folder = f"runs/{arguments.preset}"
+        folder = f"runs/{run_name(arguments)}"
     folder = paths.absolute(folder)
     try:
         return Root(epath.Path(folder))

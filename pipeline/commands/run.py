@@ -1,9 +1,15 @@
 """`diptych run`: runs the pipeline."""
 
 import argparse
+from typing import TYPE_CHECKING
 
+from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
+
+if TYPE_CHECKING:
+    from pipeline.runner.graph import Pipeline
+    from pipeline.runner.supervision import Supervision
 
 SUMMARY = "run the pipeline, skipping what has not changed"
 
@@ -23,6 +29,7 @@ examples:
   diptych run --preset tiny --data ~/ESC-50 trainer.steps=500
   diptych run --preset tiny --data ~/ESC-50 trainer.steps=500 --plan
   diptych run --preset tiny --data ~/ESC-50 --from Exporter
+  diptych run --config mine.json --root runs/mine --only Embedder Evaluator
   diptych run --preset tiny --data ~/ESC-50 --import runs/imported/cnn14"""
 
 
@@ -43,6 +50,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--until", dest="until_stage", metavar="STAGE", help="run only STAGE and the stages it depends on"
     )
     parser.add_argument(
+        "--only",
+        metavar="STAGE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="run these stages and no other, unless nothing changed, on the last outputs of the stages they read from",
+    )
+    parser.add_argument(
+        "--retries",
+        metavar="N",
+        type=int,
+        default=2,
+        help="run a stage again, up to N times, after an error of a network or a service that may pass (default: 2)",
+    )
+    parser.add_argument(
+        "--time-limit",
+        "--time_limit",
+        metavar="STAGE=MINUTES",
+        action="append",
+        default=[],
+        help="stop as Ctrl-C does when STAGE takes longer; the same command continues (repeatable)",
+    )
+    parser.add_argument(
+        "--stall-alarm",
+        metavar="MINUTES",
+        type=float,
+        default=15,
+        help="say so when a stage makes no progress for so long; 0: never (default: 15)",
+    )
+    parser.add_argument(
+        "--hourly-cost",
+        metavar="STAGE=COST",
+        action="append",
+        default=[],
+        help="what an hour of STAGE costs, e.g. of a TPU or of Dataflow's workers, for the estimate (repeatable)",
+    )
+    parser.add_argument(
         "--plan", action="store_true", help="print what would run and why, then stop; nothing is run or written"
     )
 
@@ -53,7 +97,27 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: The arguments do not fit, or a stage raised it.
     """
+    shared.check_preset(arguments)
+    # No stage has = in its name, so what has one is an override that stands behind --only.
+    arguments.overrides += [word for word in arguments.only if "=" in word]
+    named = [word for word in arguments.only if word and "=" not in word]
+    if arguments.only and not named:
+        raise UserError("--only names no stage: give at least one, or leave it out.")
+    arguments.only = named
     return _plan(arguments) if arguments.plan else _run(arguments)
+
+
+def _supervision(arguments: argparse.Namespace, pipeline: "Pipeline") -> "Supervision":
+    # Imported here for the reason below.
+    from pipeline.runner import supervision
+
+    return supervision.parse(
+        pipeline,
+        retries=arguments.retries,
+        time_limits=arguments.time_limit,
+        stall_minutes=arguments.stall_alarm,
+        hourly_costs=arguments.hourly_cost,
+    )
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -74,8 +138,10 @@ def _plan(arguments: argparse.Namespace) -> int:
         force=arguments.force,
         from_stage=arguments.from_stage,
         until_stage=arguments.until_stage,
+        only=arguments.only,
     )
-    plan_table.show(planned, Console(), preset=arguments.preset)
+    _supervision(arguments, pipeline)  # Refused as in a run.
+    plan_table.show(planned, Console(), preset=parsed.run_name(arguments))
     if planned.refusal is not None:
         raise planned.refusal
     return exit_status.OK
@@ -98,8 +164,10 @@ def _run(arguments: argparse.Namespace) -> int:
         open_store=lambda: parsed.store(arguments, root=root),
         typed=arguments.typed,
         config=config,
-        preset=arguments.preset,
+        preset=parsed.run_name(arguments),
         force=arguments.force,
         from_stage=arguments.from_stage,
         until_stage=arguments.until_stage,
+        only=arguments.only,
+        supervision=_supervision(arguments, pipeline),
     )

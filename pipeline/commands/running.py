@@ -22,6 +22,7 @@ from pipeline.root import Root
 from pipeline.runner import interrupts
 from pipeline.runner.graph import Pipeline
 from pipeline.runner.local import LocalRunner
+from pipeline.runner.supervision import Supervision
 
 
 def run(
@@ -35,6 +36,8 @@ def run(
     force: Sequence[str] = (),
     from_stage: str | None = None,
     until_stage: str | None = None,
+    only: Sequence[str] = (),
+    supervision: Supervision | None = None,
     is_part: bool = False,
     finish: Callable[[report.Report, Display], None] | None = None,
 ) -> int:
@@ -46,10 +49,12 @@ def run(
         open_store: Opens the metadata, once the root is locked.
         typed: The command line, for the log.
         config: The config, for the log.
-        preset: See `LocalRunner.run`, and so for the next three.
+        preset: See `LocalRunner.run`, and so for the next four.
         force: Stages that run even if nothing changed.
         from_stage: This stage and all that depend on it run.
         until_stage: Only this stage and those it depends on run.
+        only: Only these stages run.
+        supervision: See `LocalRunner`.
         is_part: Whether another command runs it as one of many: how it ended is not shown.
         finish: Called with the report while the root is still locked. It shows the scores, which are left out before.
 
@@ -69,8 +74,8 @@ def run(
             logging.info("config %s", config.model_dump_json())
             store = open_store()
             try:
-                done = LocalRunner(root, store=store, display=display).run(
-                    pipeline, preset=preset, force=force, from_stage=from_stage, until_stage=until_stage
+                done = LocalRunner(root, store=store, display=display, supervision=supervision).run(
+                    pipeline, preset=preset, force=force, from_stage=from_stage, until_stage=until_stage, only=only
                 )
                 result = report.build(store, done, root=root)
                 storage.write_text(root.report, result.to_json())

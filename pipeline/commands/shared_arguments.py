@@ -5,7 +5,9 @@ import argparse
 from pipeline.configs import presets
 
 OVERRIDES = """\
-FIELD=VALUE changes one field of the config for this run, e.g. trainer.steps=100; `diptych config` lists all fields."""
+FIELD=VALUE changes one field of the config for this run, e.g. trainer.steps=100; `diptych config` lists all fields.
+--config FILE sets the fields that a JSON file names, e.g. what `diptych config --json` printed. The config is
+that of --preset, then --config, then --data and --import, then FIELD=VALUE."""
 
 
 def preset_list() -> str:
@@ -16,8 +18,7 @@ def preset_list() -> str:
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that `config` resolves."""
-    names = ", ".join(presets.PRESETS)
-    parser.add_argument("--preset", required=True, metavar="NAME", help=f"the config to start from: {names}")
+    add_preset(parser, help=f"the config to start from: {', '.join(presets.PRESETS)}")
     parser.add_argument(
         "--data",
         metavar="PATH",
@@ -38,6 +39,23 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser)
 
 
+def add_preset(parser: argparse.ArgumentParser, *, help: str) -> None:
+    """Adds `--preset`, with the given help, and `--config`, of which `check_preset` demands one."""
+    parser.add_argument("--preset", metavar="NAME", help=help)
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="a JSON file that sets fields of the config, all or some, as `diptych config --json` prints them; without "
+        "--preset its name is that of the folder under runs",
+    )
+
+
+def check_preset(arguments: argparse.Namespace) -> None:
+    """Ends the process with a sentence if neither of the arguments of `add_preset` is given."""
+    if not arguments.preset and not arguments.config:
+        arguments.parser.error("the following arguments are required: --preset, or --config")
+
+
 def add_overrides(parser: argparse.ArgumentParser, *, example: str = "trainer.steps=100") -> None:
     """Adds the overrides as `arguments.overrides`. The example is for the help, so the command has to take it."""
     parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help=f"change one field, e.g. {example}")
@@ -45,7 +63,11 @@ def add_overrides(parser: argparse.ArgumentParser, *, example: str = "trainer.st
 
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that `root` and `store` resolve."""
-    parser.add_argument("--root", metavar="DIR", help="folder for everything that is written (default: runs/<preset>)")
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        help="folder for everything that is written (default: runs/<preset>)",
+    )
     parser.add_argument(
         "--metadata",
         metavar="STORE",

@@ -26,7 +26,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--preset", required=True, metavar="NAME", help="the preset whose Trainer config to start from")
+    shared.add_preset(parser, help="the preset whose Trainer config to start from")
     parser.add_argument("--examples", required=True, metavar="DIR", help="the examples that AudioExampleGen published")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the model, checkpoints and events")
     shared.add_overrides(parser)
@@ -38,6 +38,8 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: The config, the examples and the output do not fit together.
     """
+    shared.check_preset(arguments)
+
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     from components import file_errors
     from pipeline import paths
@@ -45,7 +47,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from pipeline.console.progress import Display
     from pipeline.runner import interrupts, standalone
 
-    config = resolve.resolve(arguments.preset, assignments=arguments.overrides)
+    config = resolve.resolve(arguments.preset or None, file=arguments.config or None, assignments=arguments.overrides)
     display = Display()
     output = paths.absolute(arguments.output)
     try:

@@ -56,11 +56,46 @@ def replace(config: Config, values: Mapping[str, object]) -> Config:
     for path, value in values.items():
         data = config.model_dump()
         _set_field(data, path, value, model=type(config))
-        try:
-            config = type(config).model_validate(data)
-        except pydantic.ValidationError as error:
-            raise UserError(explain.sentence(error)) from error
+        config = _validated(config, data)
     return config
+
+
+def merge(config: Config, fields: Mapping[str, object]) -> Config:
+    """Returns a copy of a config with the fields of a nested mapping set, all at once, and all others as they were.
+
+    Args:
+        config: The config.
+        fields: Name of a field -> value, or name of a section -> its fields, e.g. {"trainer": {"steps": 100}}.
+
+    Raises:
+        UserError: There is no such field, or a value does not fit its field.
+    """
+    data = config.model_dump()
+    for path, value in _leaves(fields, model=type(config)):
+        if path in _MOVED:
+            logging.warning("%s is %s now", path, _MOVED[path])
+        _set_field(data, _MOVED.get(path, path), value, model=type(config))
+    return _validated(config, data)
+
+
+def _leaves(
+    fields: Mapping[str, object], *, model: type[pydantic.BaseModel], section: Sequence[str] = ()
+) -> Iterator[tuple[str, object]]:
+    """Yields the dotted names of the fields in a nested mapping, with their values."""
+    for name, value in fields.items():
+        path = ".".join([*section, name])
+        if not isinstance(value, Mapping):
+            yield path, value
+            continue
+        _check_key(name, path, fields=model.model_fields, section=section)
+        yield from _leaves(value, model=_section_class(model, name, path), section=[*section, name])
+
+
+def _validated(config: Config, data: Mapping[str, object]) -> Config:
+    try:
+        return type(config).model_validate(data)
+    except pydantic.ValidationError as error:
+        raise UserError(explain.sentence(error)) from error
 
 
 def _assign(config: Config, path: str, text: str) -> Config:

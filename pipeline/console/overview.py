@@ -48,6 +48,9 @@ class Overview:
         self._shows = {node.name: node.component.shows for node in pipeline.nodes}
         self._folders = EventFolders(root, pipeline.stages)
         self._has_failed = False
+        self._pages: dict[str, str] = {}
+        self._pictures: dict[str, event_file.Picture] = {}
+        self._alarms: list[str] = []
 
     def begin(self) -> None:
         """Moves the event files of earlier runs to where this pipeline has them, and writes the first overview."""
@@ -63,11 +66,21 @@ class Overview:
 
         def write() -> None:
             result = report.build(self._store, self._run, root=self._root)
-            pictures = {} if state == "in progress" else {LINEAGE: self._draw_lineage()}
-            texts = pages(result, state=state, links=self._links())
-            event_file.write_texts(self._folders.overview, texts, pictures=pictures)
+            self._pages = pages(result, state=state, links=self._links())
+            self._pictures = {} if state == "in progress" else {LINEAGE: self._draw_lineage()}
+            self._write_pages()
 
         self._attempt(write)
+
+    def alarm(self, text: str) -> None:
+        """Adds a sentence to the overview, from any thread while a stage runs."""
+        self._alarms.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
+        self._attempt(self._write_pages)
+
+    def _write_pages(self) -> None:
+        alarms = "\n".join(f"* {markdown.escaped(text)}" for text in self._alarms)
+        texts = {**self._pages, RUN: f"{self._pages[RUN]}\n\n{alarms}".rstrip()}
+        event_file.write_texts(self._folders.overview, texts, pictures=self._pictures)
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """Does something without which the run can go on. After a failure, nothing more is attempted."""

@@ -5,13 +5,17 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import rich.progress
 from absl import logging
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column
+
+from pipeline.console.durations import duration
+from pipeline.console.estimates import Estimate
+from pipeline.console.stalls import StallWatch
 
 LINE_INTERVAL_S = 10.0
 DRAW_INTERVAL_S = 0.2
@@ -74,10 +78,20 @@ class StageProgress:
         stage: Name of the stage.
         console: Gets plain lines if there is no bar.
         bar: The live line, on a terminal.
+        watch: Gets the progress, too, to say when there is none.
+        estimate: Gets the progress, too, to say once how long the stage will take.
     """
 
-    def __init__(self, stage: str, *, console: Console, bar: rich.progress.Progress | None):
-        self._stage = stage
+    def __init__(
+        self,
+        stage: str,
+        *,
+        console: Console,
+        bar: rich.progress.Progress | None,
+        watch: StallWatch | None = None,
+        estimate: Estimate | None = None,
+    ):
+        self._stage, self._watch, self._estimate = stage, watch, estimate
         self._console = console
         self._bar = bar
         self._task = None if bar is None else bar.add_task(stage, total=None, text="")
@@ -89,7 +103,11 @@ class StageProgress:
 
     def update(self, done: int, *, total: int, unit: str, **figures: float | int | str) -> None:
         """See `components.base.Progress`."""
+        if self._watch is not None:
+            self._watch.progressed(done, where=f"{done:,}/{total:,} {unit}")
         now = time.monotonic()
+        if self._estimate is not None:
+            self._estimate.add(done, total=total, now=now)
         with self._lock:
             ends = done >= total
             draws = self._bar is not None and (ends or now - self._last_draw >= DRAW_INTERVAL_S)
@@ -161,19 +179,36 @@ class Display:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextlib.contextmanager
-    def stage(self, stage: str) -> Iterator[StageProgress]:
-        """Yields the progress of a stage, which is shown until the block ends."""
-        if not self.console.is_terminal:
-            yield StageProgress(stage, console=self.console, bar=None)
-            return
-        bar = rich.progress.Progress(
-            *_bar_columns(wide=self.console.width >= MIN_WIDTH_FOR_BAR),
-            console=self.console,
-            transient=True,
-            refresh_per_second=4,
-        )
-        with bar:
-            yield StageProgress(stage, console=self.console, bar=bar)
+    def stage(
+        self,
+        stage: str,
+        *,
+        stall_s: float = 0.0,
+        on_stall: Callable[[str], None] = lambda text: None,
+        hourly_cost: float | None = None,
+    ) -> Iterator[StageProgress]:
+        """Yields the progress of a stage, which is shown until the block ends.
+
+        Args:
+            stage: Name of the stage.
+            stall_s: Time without progress after which that is said, in seconds; 0 for never.
+            on_stall: Called with the same sentence, in another thread.
+            hourly_cost: What an hour of the stage costs, for the estimate; None if that is not known.
+        """
+
+        def tell(text: str) -> None:
+            self.say(text)
+            on_stall(text)
+
+        with contextlib.ExitStack() as stack:
+            bar = None
+            if self.console.is_terminal:
+                columns = _bar_columns(wide=self.console.width >= MIN_WIDTH_FOR_BAR)
+                bar = rich.progress.Progress(*columns, console=self.console, transient=True, refresh_per_second=4)
+                stack.enter_context(bar)
+            watch = stack.enter_context(StallWatch(stage, after_s=stall_s, tell=tell)) if stall_s else None
+            estimate = Estimate(stage, say=self.say, hourly_cost=hourly_cost)
+            yield StageProgress(stage, console=self.console, bar=bar, watch=watch, estimate=estimate)
 
 
 def _bar_columns(*, wide: bool) -> list[rich.progress.ProgressColumn]:
@@ -189,18 +224,6 @@ def _bar_columns(*, wide: bool) -> list[rich.progress.ProgressColumn]:
         text,
         rich.progress.TimeElapsedColumn(),
     ]
-
-
-def duration(seconds: float) -> str:
-    """Returns a duration for people: "0.4 s", "12 s", "3 min 05 s", "1 h 02 min"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _shown(value: float | int | str) -> str:

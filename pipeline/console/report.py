@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shlex
 import time
 from collections.abc import Mapping
 
@@ -16,7 +15,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.console.progress import duration
+from beam_jobs import command_lines
+from pipeline.console.durations import duration
 from pipeline.metadata.executions import Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
@@ -122,7 +122,7 @@ def build(store: MetadataStore, run: Run, *, root: Root, is_live: bool = True) -
         stages=tuple(_row(stage, executions.get(stage), is_live=is_live) for stage in run.stages),
         evaluation=evaluation(_output_folder(executions, *EVALUATION)),
         saved_model=_output_folder(executions, *SAVED_MODEL),
-        tensorboard=f"tensorboard --logdir {shlex.quote(str(root.tensorboard))}",
+        tensorboard=command_lines.tensorboard(str(root.tensorboard)),
     )
 
 

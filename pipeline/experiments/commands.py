@@ -1,8 +1,8 @@
 """The commands that run the cells of an experiment one by one, on any machine."""
 
-import shlex
 from collections.abc import Iterator
 
+from beam_jobs import command_lines
 from pipeline import paths
 from pipeline.experiments.study import Study
 
@@ -15,8 +15,8 @@ def of_cells(study: Study) -> Iterator[str]:
     """
     request = study.request
     for cell in study.selected:
-        words = ["diptych", "ablate", request.experiment.name, "--preset", request.preset]
+        words = ["ablate", request.experiment.name, "--preset", request.preset]
         if request.data is not None:
             words += ["--data", paths.absolute(request.data)]
         words += ["--root", str(study.own_root(cell)), "--seeds", str(request.seeds), "--budget", study.budget.text]
-        yield shlex.join([*words, "--only", cell.name, *request.assignments])
+        yield command_lines.diptych(*words, "--only", cell.name, *request.assignments)

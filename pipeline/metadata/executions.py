@@ -13,6 +13,10 @@ REFUSED = "refused"
 """Why a stage whose gate was closed did not run."""
 
 
+_EXTENDED = "extended"
+"""Key in `CacheKey.external`."""
+
+
 class State(enum.IntEnum):
     """State of an execution. The values are those of ML Metadata's `Execution.State`."""
 
@@ -80,6 +84,16 @@ class CacheKey:
     external: Mapping[str, str]
 
     @property
+    def extended(self) -> str:
+        """Digest of the cache key of the execution that this one extends, see `Component.extends`; "" for none."""
+        return self.external.get(_EXTENDED, "")
+
+    def extending(self, digest: str) -> "CacheKey":
+        """Returns this key for an execution that extends the one with a digest; "" for none."""
+        external = {name: value for name, value in self.external.items() if name != _EXTENDED}
+        return dataclasses.replace(self, external={**external, **({_EXTENDED: digest} if digest else {})})
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all fields. Executions with equal digests write the same, except for times that they measure."""
         return digests.json_digest(dataclasses.asdict(self))
@@ -121,11 +135,6 @@ class Execution:
     @property
     def stage(self) -> str:
         return self.cache_key.stage
-
-    @property
-    def has_run(self) -> bool:
-        """Whether the stage ran, rather than being skipped or refused."""
-        return self.state != State.CACHED and self.why != REFUSED
 
     @property
     def folders(self) -> dict[str, epath.Path]:

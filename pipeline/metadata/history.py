@@ -57,6 +57,12 @@ class History:
                 return execution
         return None
 
+    def unfinished(self) -> Iterator[Execution]:
+        """Yields the executions that ran and did not finish, the newest first."""
+        for execution in self._newest_first(states=_UNFINISHED):
+            if execution.why != REFUSED:
+                yield execution
+
     def finished(self) -> Iterator[Execution]:
         """Yields the finished executions, the newest first."""
         return self._newest_first(states=FINISHED)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from absl import logging
 from etils import epath
 
-from components import file_errors
+from components import file_errors, passing_errors
 from components.base import ArtifactType
 from components.errors import DamagedFile
 from pipeline import checksums
@@ -64,7 +64,8 @@ def explained(inputs: Sequence[Input], *, say: Callable[[str], None]) -> Iterato
     try:
         yield
     except Exception as error:
-        if not isinstance(error, DamagedFile) and file_errors.as_user_error(error, place="") is not None:
+        has_other_cause = file_errors.as_user_error(error, place="") is not None or passing_errors.may_pass(error)
+        if has_other_cause and not isinstance(error, DamagedFile):
             raise
         if inputs:
             say("it fails; looking whether one of its inputs was altered")

@@ -21,4 +21,4 @@ def build(component: Component, *, inputs: Mapping[str, Artifact]) -> CacheKey:
 
 def config_values(config: StageConfig) -> dict[str, object]:
     """Returns the fields of a config that decide a stage's outputs, as JSON values."""
-    return config.model_dump(mode="json", exclude=set(config.incidental))
+    return config.deciding()

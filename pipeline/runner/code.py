@@ -19,7 +19,15 @@ from components.base import Component
 _PACKAGES = frozenset({"beam_jobs", "components", "models"})
 """What of ours a component may import."""
 
-_WITHOUT_OUTPUTS = frozenset({"components.base", "components.errors", "components.tensorboard", "components.watching"})
+_WITHOUT_OUTPUTS = frozenset(
+    {
+        "beam_jobs.command_lines",
+        "components.base",
+        "components.errors",
+        "components.tensorboard",
+        "components.watching",
+    }
+)
 """Modules that no output depends on: the contract, messages, pictures and progress."""
 
 _PICTURES = "summaries"

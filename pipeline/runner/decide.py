@@ -178,7 +178,8 @@ def _changes(before: CacheKey, after: CacheKey) -> str:
     changes += differences(before.config, after.config, prefix="config.")
     changes += [f"input {channel} changed" for channel in _changed_keys(before.inputs, after.inputs)]
     # The key of a model outside of the root is what names it, e.g. "yamnet=/models/yamnet".
-    changes += [f"{name.partition('=')[2] or name} changed" for name in _changed_keys(before.external, after.external)]
+    external = (key.extending("").external for key in (before, after))
+    changes += [f"{name.partition('=')[2] or name} changed" for name in _changed_keys(*external)]
     return first(changes)
 
 

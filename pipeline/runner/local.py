@@ -2,20 +2,24 @@
 
 import secrets
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import logging
 
 from components.errors import UserError
+from pipeline.console import estimates
+from pipeline.console.durations import duration
 from pipeline.console.overview import Overview
 from pipeline.console.progress import Display
 from pipeline.metadata.executions import REFUSED, Artifact, CacheKey, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
-from pipeline.runner import altered_inputs, preparation, selection
+from pipeline.runner import altered_inputs, preparation, retries, selection, time_limits
 from pipeline.runner.graph import Node, Pipeline
+from pipeline.runner.preparation import Preparation
 from pipeline.runner.selection import Selection
 from pipeline.runner.stage_runner import StageRunner
+from pipeline.runner.supervision import Supervision
 
 
 class LocalRunner:
@@ -25,13 +29,15 @@ class LocalRunner:
         root: The folder that everything is written into.
         store: The metadata of the root.
         display: Where progress is shown.
+        supervision: How stages are looked after; None for no retries, limits and alarms.
     """
 
-    def __init__(self, root: Root, *, store: MetadataStore, display: Display):
+    def __init__(self, root: Root, *, store: MetadataStore, display: Display, supervision: Supervision | None = None):
         self._root = root
         self._store = store
         self._display = display
-        self._stage_runner = StageRunner(root, store=store, display=display)
+        self._supervision = supervision or Supervision()
+        self._stage_runner = StageRunner(root, store=store, display=display, supervision=self._supervision)
 
     def run(
         self,
@@ -41,6 +47,7 @@ class LocalRunner:
         force: Sequence[str] = (),
         from_stage: str | None = None,
         until_stage: str | None = None,
+        only: Sequence[str] = (),
     ) -> Run:
         """Runs the stages that changed. Call it inside `root.lock()` and `interrupts.as_exceptions()`.
 
@@ -51,12 +58,14 @@ class LocalRunner:
             from_stage: This stage and all that depend on it run. The last outputs of the others are reused unchecked,
                 except for gates.
             until_stage: Only this stage and those it depends on run.
+            only: Only these stages run, if something changed. The last outputs of the stages that they read from are
+                reused unchecked, except for gates.
 
         Raises:
             UserError: A stage raised it, its gate is closed, or the flags contradict each other.
             Interrupted: A signal stopped the run. The stage that was running is recorded as canceled.
         """
-        selected = selection.select(pipeline, force=force, from_stage=from_stage, until_stage=until_stage)
+        selected = selection.select(pipeline, force=force, from_stage=from_stage, until_stage=until_stage, only=only)
         selection.check_components(pipeline, selected)
 
         self._cancel_killed_executions()
@@ -90,33 +99,67 @@ class LocalRunner:
         self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], selected: Selection, overview: Overview
     ) -> Execution:
         """Runs a stage unless an earlier execution with the same cache key can be reused."""
-        prepared = preparation.prepare(node, inputs=inputs, store=self._store)
-        self._check_gates(node, key=prepared.key, run=run, inputs=inputs, frozen=selected.frozen)
-        decision = prepared.decide(forced_by=selected.forced_by.get(node.name, ""))
+        forced_by = selected.forced_by.get(node.name, "")
+        prepared = preparation.prepare(node, inputs=inputs, store=self._store, is_forced=bool(forced_by))
+        self._check_gates(node, key=prepared.key, run=run, inputs=inputs, selected=selected)
+        decision = prepared.decide(forced_by=forced_by)
         if decision.reuse is None:
-            execution = Execution(cache_key=prepared.key, code=prepared.code, why=decision.why)
-            self._stage_runner.run(node, execution, run=run, inputs=inputs, on_start=overview.write)
+            execution = self._run_supervised(
+                node, prepared, why=decision.why, run=run, inputs=inputs, overview=overview
+            )
             overview.write()
             return execution
         node.component.check_reused(outputs=decision.reuse.folders, figures=decision.reuse.figures)
         return self._record_reuse(decision.reuse, why=decision.why, key=prepared.key, run=run, inputs=inputs)
 
+    def _run_supervised(
+        self,
+        node: Node,
+        prepared: Preparation,
+        *,
+        why: str,
+        run: Run,
+        inputs: Mapping[str, Artifact],
+        overview: Overview,
+    ) -> Execution:
+        """Runs a stage within its time limit, and again after errors that may pass."""
+
+        def attempt(why_again: str) -> Execution:
+            execution = Execution(cache_key=prepared.key, code=prepared.code, why=why_again or why)
+            self._stage_runner.run(
+                node,
+                execution,
+                run=run,
+                inputs=inputs,
+                extended=prepared.extended,
+                on_start=overview.write,
+                on_stall=overview.alarm,
+            )
+            return execution
+
+        last = next(prepared.history.finished_itself(), None)
+        if last is not None and last.seconds >= estimates.WORTH_SAYING_S:
+            self._display.say(f"{node.name}: took {duration(last.seconds)} when it last ran")
+        with time_limits.limited(node.name, minutes=self._supervision.minutes.get(node.name)):
+            return retries.run(attempt, stage=node.name, retries=self._supervision.retries, say=self._display.say)
+
     def _take_last_outputs(
         self, node: Node, *, run: Run, inputs: Mapping[str, Artifact], selected: Selection
     ) -> Execution:
         """Reuses the last finished execution of a stage, whatever has changed since. Its gates are checked, though."""
-        last = preparation.last_outputs(node, store=self._store)
-        self._check_gates(node, key=last.cache_key, run=run, inputs=inputs, frozen=selected.frozen)
-        return self._record_reuse(last, why=preparation.REUSED_UNCHECKED, key=last.cache_key, run=run, inputs=inputs)
+        last = preparation.last_outputs(node, store=self._store, selected=selected)
+        self._check_gates(node, key=last.cache_key, run=run, inputs=inputs, selected=selected)
+        why = preparation.reused_unchecked(selected)
+        return self._record_reuse(last, why=why, key=last.cache_key, run=run, inputs=inputs)
 
     def _check_gates(
-        self, node: Node, *, key: CacheKey, run: Run, inputs: Mapping[str, Artifact], frozen: Collection[str]
+        self, node: Node, *, key: CacheKey, run: Run, inputs: Mapping[str, Artifact], selected: Selection
     ) -> None:
         """Records that a stage was refused if one of its gates is closed or damaged, and raises the error."""
         gates = altered_inputs.of(node, inputs, channels=node.component.gates)
         try:
             with altered_inputs.explained(gates, say=self._display.say):
-                preparation.check_gates(node, inputs=inputs, frozen=frozen)
+                preparation.check_gates(node, inputs=inputs, selected=selected)
         except UserError as error:
             refused = Execution(cache_key=key, state=State.FAILED, why=REFUSED, summary=str(error))
             self._store.put(refused, run=run, inputs=inputs)

@@ -51,20 +51,21 @@ def make(
     force: Sequence[str] = (),
     from_stage: str | None = None,
     until_stage: str | None = None,
+    only: Sequence[str] = (),
 ) -> Plan:
     """Returns the plan of a run; see `LocalRunner.run` for the arguments.
 
     Raises:
         UserError: The run would be refused before its first stage.
     """
-    selected = selection.select(pipeline, force=force, from_stage=from_stage, until_stage=until_stage)
+    selected = selection.select(pipeline, force=force, from_stage=from_stage, until_stage=until_stage, only=only)
     selection.check_components(pipeline, selected)
     planned: list[PlannedStage] = []
     published: dict[str, Mapping[str, Artifact]] = {}
     refusal: UserError | None = None
     for node in pipeline.nodes:
         if node.name not in selected.stages:
-            planned.append(PlannedStage(stage=node.name, outcome="not run", why="excluded by --until"))
+            planned.append(PlannedStage(stage=node.name, outcome="not run", why=f"excluded by {selected.excluded_by}"))
             continue
         if refusal is not None:
             planned.append(PlannedStage(stage=node.name, outcome="not run", why="the run ends before it"))
@@ -104,12 +105,12 @@ def _plan_stage(
         UserError: The stage would be refused.
     """
     inputs = preparation.inputs_of(node, published=published, store=store)
-    preparation.check_gates(node, inputs=inputs, frozen=selected.frozen)
+    preparation.check_gates(node, inputs=inputs, selected=selected)
     if node.name in selected.frozen:
-        last = preparation.last_outputs(node, store=store)
-        return _skipped(node, last, why=preparation.REUSED_UNCHECKED)
-    prepared = preparation.prepare(node, inputs=inputs, store=store)
+        last = preparation.last_outputs(node, store=store, selected=selected)
+        return _skipped(node, last, why=preparation.reused_unchecked(selected))
     forced_by = selected.forced_by.get(node.name, "")
+    prepared = preparation.prepare(node, inputs=inputs, store=store, is_forced=bool(forced_by))
 
     # Input channel -> the stage that will write what it carries.
     unknown = {name: channel.stage for name, channel in node.inputs.items() if channel.stage not in published}

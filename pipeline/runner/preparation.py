@@ -1,14 +1,15 @@
 """Prepares a stage for a run or a plan: what it reads, what decides its outputs, and whether it has to run."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Mapping
 
 from components.base import Component
 from components.errors import UserError
 from pipeline.metadata.executions import Artifact, CacheKey, Execution
 from pipeline.metadata.history import History
 from pipeline.metadata.store import MetadataStore
-from pipeline.runner import cache_key, code, decide
+from pipeline.runner import cache_key, code, decide, extensions
 from pipeline.runner.graph import Node, Pipeline
 from pipeline.runner.selection import Selection
 
@@ -22,12 +23,14 @@ class Preparation:
         key: Its cache key.
         code: Path of a module -> digest of its code.
         history: Its earlier executions.
+        extended: The finished execution that it extends if it runs, see `Component.extends`, or None.
     """
 
     component: Component
     key: CacheKey
     code: Mapping[str, str]
     history: History
+    extended: Execution | None = None
 
     def decide(self, *, forced_by: str) -> decide.Decision:
         """Decides whether the stage runs; see `decide.decide`."""
@@ -39,18 +42,34 @@ class Preparation:
             forced_by=forced_by,
         )
         if decision.reuse is None:
-            return decision
+            if self.extended is None:
+                return decision
+            began = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.extended.started_ms / 1000))
+            return dataclasses.replace(decision, why=f"{decision.why}; goes on from the end of that of {began}")
         left = self.component.unfinished(decision.reuse.figures)
         return decide.Decision(reuse=None, why=left) if left else decision
 
 
-def prepare(node: Node, *, inputs: Mapping[str, Artifact], store: MetadataStore) -> Preparation:
-    """Digests what decides the outputs of a stage that reads `inputs` (input channel -> artifact)."""
+def prepare(
+    node: Node, *, inputs: Mapping[str, Artifact], store: MetadataStore, is_forced: bool = False
+) -> Preparation:
+    """Digests what decides the outputs of a stage.
+
+    Args:
+        node: The stage.
+        inputs: What it reads, by input channel.
+        store: Has its earlier executions.
+        is_forced: Whether a flag asks for it to run, which then extends no earlier execution.
+    """
+    key = cache_key.build(node.component, inputs=inputs)
+    history = History(store, node.name)
+    extended = None if is_forced else extensions.find(node.component, key, history=history)
     return Preparation(
         component=node.component,
-        key=cache_key.build(node.component, inputs=inputs),
+        key=key if extended is None else key.extending(extended.cache_key.digest),
         code=code.digests(node.component),
-        history=History(store, node.name),
+        history=history,
+        extended=extended,
     )
 
 
@@ -102,13 +121,13 @@ def check_inputs(
             node.component.check_inputs(folders)
 
 
-def check_gates(node: Node, *, inputs: Mapping[str, Artifact], frozen: Collection[str]) -> None:
+def check_gates(node: Node, *, inputs: Mapping[str, Artifact], selected: Selection) -> None:
     """Checks the gates of a stage that are among its inputs.
 
     Args:
         node: The stage.
         inputs: What it reads.
-        frozen: The stages whose last outputs are taken, because they come before `--from`.
+        selected: The stages of the run.
 
     Raises:
         UserError: A gate is closed.
@@ -118,15 +137,15 @@ def check_gates(node: Node, *, inputs: Mapping[str, Artifact], frozen: Collectio
         try:
             node.component.check_gate(channel, inputs[channel].folder)
         except UserError as error:
-            if source not in frozen:
+            if source not in selected.frozen:
                 raise
-            # The message may ask for a change that --from ignores.
-            way_out = f"leave out --from, which takes {source}'s last outputs"
+            # The message may ask for a change that the flag ignores.
+            way_out = f"leave out {selected.frozen_by}, which takes {source}'s last outputs"
             raise UserError(f"{str(error).rstrip('.')}; {way_out}.") from error
 
 
-def last_outputs(node: Node, *, store: MetadataStore) -> Execution:
-    """Returns the last finished execution of a stage that comes before `--from`.
+def last_outputs(node: Node, *, store: MetadataStore, selected: Selection) -> Execution:
+    """Returns the last finished execution of a stage whose last outputs are taken.
 
     Raises:
         UserError: There is none.
@@ -135,9 +154,16 @@ def last_outputs(node: Node, *, store: MetadataStore) -> Execution:
     last = decide.last_intact(history, reports=node.component.reports)
     if last is None:
         what = "which are missing or altered" if history.last_finished() else "which has not finished here yet"
-        raise UserError(f"--from needs the outputs of {node.name}, {what}: run without --from.")
+        flag = selected.frozen_by
+        raise UserError(
+            f"{flag} needs the outputs of {node.name}, {what}: run without {flag}, or first with --until {node.name}."
+        )
     return last
 
 
-REUSED_UNCHECKED = "reused unchecked, because it comes before --from"
-"""Why a stage before `--from` is skipped."""
+def reused_unchecked(selected: Selection) -> str:
+    """Returns why a stage whose last outputs are taken is skipped."""
+    return f"reused unchecked, because {_REASONS[selected.frozen_by]}"
+
+
+_REASONS = {"--from": "it comes before --from", "--only": "--only does not name it"}

@@ -13,16 +13,36 @@ class Selection:
 
     Attributes:
         stages: Names of the stages that the run goes through.
-        frozen: Those among them whose last outputs are taken without checks, because they come before `--from`.
+        frozen: Those among them whose last outputs are taken without checks: they come before `--from`, or `--only`
+            does not name them and names what reads from them.
         forced_by: Name of a stage -> the flag that makes it run even if nothing changed.
+        only: The stages that `--only` names.
     """
 
     stages: frozenset[str]
     frozen: frozenset[str]
     forced_by: Mapping[str, str]
+    only: frozenset[str] = frozenset()
+
+    @property
+    def frozen_by(self) -> str:
+        """The flag because of which the last outputs of stages are taken."""
+        return "--only" if self.only else "--from"
+
+    @property
+    def excluded_by(self) -> str:
+        """The flag because of which the run does not go through the other stages."""
+        return "--only" if self.only else "--until"
 
 
-def select(pipeline: Pipeline, *, force: Sequence[str], from_stage: str | None, until_stage: str | None) -> Selection:
+def select(
+    pipeline: Pipeline,
+    *,
+    force: Sequence[str],
+    from_stage: str | None,
+    until_stage: str | None,
+    only: Sequence[str] = (),
+) -> Selection:
     """Returns the stages that the flags ask for; see `LocalRunner.run` for their meaning.
 
     Raises:
@@ -33,6 +53,8 @@ def select(pipeline: Pipeline, *, force: Sequence[str], from_stage: str | None, 
     forced = [pipeline.find(name, flag="--force") for name in force]
     if from_stage is not None:
         from_stage = pipeline.find(from_stage, flag="--from")
+    if only:
+        return _select_only(pipeline, only, forced=forced, others={"--from": from_stage, "--until": until_stage})
     stages = frozenset(pipeline.stages)
     if until_stage is not None:
         until_stage = pipeline.find(until_stage, flag="--until")
@@ -50,6 +72,25 @@ def select(pipeline: Pipeline, *, force: Sequence[str], from_stage: str | None, 
         forced_by[name] = "--force"
     frozen = frozenset() if from_stage is None else stages - set(forced_by)
     return Selection(stages=stages, frozen=frozen, forced_by=forced_by)
+
+
+def _select_only(
+    pipeline: Pipeline, only: Sequence[str], *, forced: Sequence[str], others: Mapping[str, str | None]
+) -> Selection:
+    """Returns the stages that `--only` names, and those that they read from."""
+    for flag, stage in others.items():
+        if stage is not None:
+            raise UserError(f"--only names all stages that run, and {flag} {stage} others: leave out one of the two.")
+    chosen = frozenset(pipeline.find(name, flag="--only") for name in only)
+    for name in forced:
+        if name not in chosen:
+            raise UserError(f"--only leaves out {name}, which --force asks for: name it there, too, or leave out one.")
+    sources = frozenset(
+        channel.stage for node in pipeline.nodes if node.name in chosen for channel in node.inputs.values()
+    )
+    return Selection(
+        stages=chosen | sources, frozen=sources - chosen, forced_by=dict.fromkeys(forced, "--force"), only=chosen
+    )
 
 
 def check_components(pipeline: Pipeline, selected: Selection) -> None:

@@ -6,6 +6,7 @@ execution makes its outputs visible. Whatever stops a run before that (an error,
 half-written is published, and the next run continues from the stage's work folder.
 """
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -19,7 +20,8 @@ from components import file_errors
 from components.base import Component, StageContext, StageResult
 from components.errors import UserError
 from pipeline import checksums, digests
-from pipeline.console.progress import Display, duration
+from pipeline.console.durations import duration
+from pipeline.console.progress import Display, StageProgress
 from pipeline.event_folders import EventFolders
 from pipeline.metadata.executions import Artifact, Execution, Run, State
 from pipeline.metadata.history import History
@@ -27,6 +29,7 @@ from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 from pipeline.runner import altered_inputs, decide, interrupts
 from pipeline.runner.graph import Node
+from pipeline.runner.supervision import Supervision
 
 CPU_S = "cpu_s"
 """Name among the figures of an execution of the processor time that it took, in seconds over all cores.
@@ -45,12 +48,14 @@ class StageRunner:
         root: The folder that everything is written into.
         store: The metadata of the root.
         display: Where progress is shown.
+        supervision: How stages are looked after.
     """
 
-    def __init__(self, root: Root, *, store: MetadataStore, display: Display):
+    def __init__(self, root: Root, *, store: MetadataStore, display: Display, supervision: Supervision | None = None):
         self._root = root
         self._store = store
         self._display = display
+        self._supervision = supervision or Supervision()
 
     def run(
         self,
@@ -59,7 +64,9 @@ class StageRunner:
         *,
         run: Run,
         inputs: Mapping[str, Artifact],
+        extended: Execution | None = None,
         on_start: Callable[[], None],
+        on_stall: Callable[[str], None],
     ) -> None:
         """Runs a stage and publishes its outputs, or records that it failed or was stopped.
 
@@ -68,7 +75,9 @@ class StageRunner:
             execution: A new execution of the stage. Gets an id, a state, a summary and outputs.
             run: The run that the execution belongs to.
             inputs: Input channel -> artifact.
+            extended: The finished execution that this one extends, if any. It is recorded as an input.
             on_start: Called when the execution is recorded as running.
+            on_stall: Called in another thread, with a sentence, when the stage makes no progress for long.
 
         Raises:
             UserError: The user can correct the cause of the failure.
@@ -79,9 +88,12 @@ class StageRunner:
         started, cpu_s = time.monotonic(), _cpu_s()
         try:
             with file_errors.as_user_errors(place=os.fspath(self._root.path)):
-                self._store.put(execution, run=run, inputs=inputs)
+                before = {} if extended is None else extended.outputs
+                recorded = {**inputs, **{f"extended_{name}": artifact for name, artifact in before.items()}}
+                self._store.put(execution, run=run, inputs=recorded)
                 on_start()
-                result = self._execute(node, execution, run=run, inputs=inputs)
+                with self._shown(node, on_stall=on_stall) as progress:
+                    result = self._execute(node, execution, run=run, inputs=inputs, extended=before, progress=progress)
                 result = dataclasses.replace(result, figures={**result.figures, CPU_S: round(_cpu_s() - cpu_s, 3)})
                 self._publish(node, execution, result, run=run, started=started)
         except BaseException as error:
@@ -99,7 +111,16 @@ class StageRunner:
             checksums.remove(folder)  # First, and also without a folder: they are written before it is published.
             storage.remove_tree(folder)
 
-    def _execute(self, node: Node, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> StageResult:
+    def _execute(
+        self,
+        node: Node,
+        execution: Execution,
+        *,
+        run: Run,
+        inputs: Mapping[str, Artifact],
+        extended: Mapping[str, Artifact],
+        progress: StageProgress,
+    ) -> StageResult:
         """Creates the folders of an execution and calls the executor, which writes into staging."""
         history = History(self._store, node.name, below=execution.id)
         work = self._work_folder(execution)
@@ -119,18 +140,28 @@ class StageRunner:
             folder.mkdir(parents=True, exist_ok=True)
         earlier_work_dirs = _other_folders_beside(work)
         previous = decide.last_intact(history, reports=node.component.reports)
-        with self._display.stage(node.name) as progress:
-            context = StageContext(
-                work_dir=work,
-                tensorboard_dir=events.create(**key),
-                progress=progress,
-                previous={} if previous is None else previous.folders,
-                earlier_work_dirs=earlier_work_dirs,
-            )
-            input_folders = {channel: artifact.folder for channel, artifact in inputs.items()}
-            published = altered_inputs.of(node, inputs, channels=node.inputs)
-            with altered_inputs.explained(published, say=self._display.say):
-                return node.component.execute(inputs=input_folders, outputs=outputs, context=context)
+        context = StageContext(
+            work_dir=work,
+            tensorboard_dir=events.create(**key),
+            progress=progress,
+            previous={} if previous is None else previous.folders,
+            earlier_work_dirs=earlier_work_dirs,
+            extended={channel: artifact.folder for channel, artifact in extended.items()},
+        )
+        input_folders = {channel: artifact.folder for channel, artifact in inputs.items()}
+        published = altered_inputs.of(node, inputs, channels=node.inputs)
+        with altered_inputs.explained(published, say=self._display.say):
+            return node.component.execute(inputs=input_folders, outputs=outputs, context=context)
+
+    def _shown(
+        self, node: Node, *, on_stall: Callable[[str], None]
+    ) -> contextlib.AbstractContextManager[StageProgress]:
+        return self._display.stage(
+            node.name,
+            stall_s=60 * self._supervision.stall_minutes,
+            on_stall=on_stall,
+            hourly_cost=self._supervision.hourly_costs.get(node.name),
+        )
 
     def _publish(self, node: Node, execution: Execution, result: StageResult, *, run: Run, started: float) -> None:
         """Moves the outputs of an execution into place and records it as complete."""
@@ -179,7 +210,7 @@ class StageRunner:
     def _record_failure(self, execution: Execution, error: BaseException, *, run: Run, seconds: float) -> None:
         if isinstance(error, KeyboardInterrupt):
             execution.state = State.CANCELED
-            execution.summary = "stopped"
+            execution.summary = f"stopped: {error.reason}" if getattr(error, "reason", "") else "stopped"
         else:
             execution.state = State.FAILED
             execution.summary = _one_line(error)

@@ -15,8 +15,10 @@ from components.base import StageContext, StageResult
 from components.errors import UserError
 from components.trainer import Trainer, TrainerConfig
 from pipeline import file_lock, lease
-from pipeline.console.progress import Display, duration
+from pipeline.console.durations import duration
+from pipeline.console.progress import Display
 from pipeline.runner import cache_key, interrupts
+from pipeline.runner.supervision import STALL_MINUTES
 
 
 def train(config: TrainerConfig, *, examples: str, output: str, display: Display) -> StageResult:
@@ -49,7 +51,7 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
         work = folder / "work"
         for subfolder in (*outputs.values(), work):
             subfolder.mkdir(parents=True, exist_ok=True)
-        with display.stage(trainer.name) as progress:
+        with display.stage(trainer.name, stall_s=60 * STALL_MINUTES) as progress:
             context = StageContext(work_dir=work, tensorboard_dir=folder / "tensorboard", progress=progress)
             result = trainer.execute(inputs={"examples": examples_folder}, outputs=outputs, context=context)
     display.say(f"{trainer.name}: done in {duration(time.monotonic() - started)}, {result.summary}, in {folder}")
@@ -114,8 +116,9 @@ def _claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
             examples.
     """
     file = folder / "config.json"
+    external = {"external": dict(trainer.external_digests())} if trainer.external_digests() else {}
     text, unresolved = (
-        json.dumps({"examples": examples, "trainer": cache_key.config_values(config)}, indent=1)
+        json.dumps({"examples": examples, "trainer": cache_key.config_values(config), **external}, indent=1)
         for config in (trainer.resolved_config(), trainer.config)
     )
     try:
@@ -123,7 +126,7 @@ def _claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
             # Earlier versions of Diptych wrote the config unresolved.
             if file.read_text() in (text, unresolved):
                 return
-            if _has_checkpoints(folder):
+            if _has_checkpoints(folder) and not _has_fewer_steps(file, text=text):
                 raise UserError(
                     f"--output {folder} holds a training with another config or other examples, see {file}: name "
                     "another folder, remove this one, or use the same config and examples as before."
@@ -132,6 +135,18 @@ def _claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
         storage.write_text(file, text, concurrent=True)
     except OSError as error:
         raise _not_writable(folder, error) from error
+
+
+def _has_fewer_steps(file: epath.Path, *, text: str) -> bool:
+    """Returns whether `config.json` differs from the new one only in fewer steps, so that the training goes on."""
+    try:
+        before, now = json.loads(file.read_text()), json.loads(text)
+        steps = now["trainer"]["steps"]
+        is_shorter = before["trainer"]["steps"] < steps
+        before["trainer"]["steps"] = steps
+    except (ValueError, KeyError, TypeError):  # It is damaged, or of another version.
+        return False
+    return is_shorter and before == now
 
 
 def _has_checkpoints(folder: epath.Path) -> bool:

@@ -158,7 +158,9 @@ def open_vectors(path: str, *, features: str = "") -> StoredVectors:
     if not place.exists():
         raise UserError(f"--embeddings {path}: there is no such file or folder; write it with `diptych embed`")
     if place.suffix in (".npz", ".csv"):
-        raise UserError(f"--embeddings {path} is not Parquet: write it with `diptych embed --output NAME.parquet`")
+        raise UserError(
+            f"--embeddings {path} is not Parquet: let `diptych embed` write a file whose name ends in .parquet"
+        )
     return _open_file(path, features=features)
 
 

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from pipeline.console.progress import duration
+from pipeline.console.durations import duration
 
 _FEATURES = {
     "waveform": "waveform encoder",

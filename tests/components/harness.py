@@ -53,7 +53,15 @@ def _events(folder) -> event_accumulator.EventAccumulator:
 
 
 def execute(
-    component, folder, *, progress=None, previous=None, earlier_work_dirs=(), keep_outputs=False, **inputs
+    component,
+    folder,
+    *,
+    progress=None,
+    previous=None,
+    earlier_work_dirs=(),
+    extended=None,
+    keep_outputs=False,
+    **inputs,
 ) -> Execution:
     """Checks and executes a component.
 
@@ -65,6 +73,7 @@ def execute(
         progress: Receives the progress; None for a `RecordedProgress`.
         previous: Outputs of an earlier execution, by channel.
         earlier_work_dirs: Work folders of interrupted executions.
+        extended: Outputs of the execution that it extends, by channel; {} for none.
         keep_outputs: Whether to keep the content of the output folders.
         inputs: Folder of each input channel.
     """
@@ -81,6 +90,7 @@ def execute(
         progress=progress or RecordedProgress(),
         previous=previous or {},
         earlier_work_dirs=earlier_work_dirs,
+        extended=extended,
     )
     component.check()
     inputs = {name: epath.Path(path) for name, path in inputs.items()}

@@ -51,7 +51,7 @@ def test_the_command_says_what_to_install(arguments):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("diptych: the command needs the package ")
-    assert done.stderr.endswith('run `make install` in a clone of Diptych, or `pip install ".[pipeline]"` there.\n')
+    assert done.stderr.endswith(f"run `make install -C {light.ROOT}`, which sets up an environment of its own.\n")
     assert len(done.stderr.splitlines()) == 1
 
 

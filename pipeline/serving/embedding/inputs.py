@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from etils import epath
 
-from beam_jobs import examples, sources, storage
+from beam_jobs import command_lines, examples, sources, storage
 from beam_jobs.sources import given, manifest
 from components.errors import UserError
 from pipeline.serving.embedding import groups
@@ -180,9 +180,10 @@ class _Finder:
         try:
             info = examples.read_info(folder)
         except examples.DamagedExamplesError as error:
+            ingest = command_lines.diptych("run", "--preset", "tiny", "--data", folder, "--until", "AudioExampleGen")
             raise UserError(
-                f"{folder} is a TFDS dataset, but does not hold examples that AudioExampleGen wrote ({error}); "
-                f"`diptych run --data {folder} --until AudioExampleGen` writes them."
+                f"{folder} is a TFDS dataset, but does not hold examples that AudioExampleGen wrote ({error}): "
+                f"`{ingest}` writes them."
             ) from error
         self._has_labels |= bool(info.label_names)
         for split in info.splits:

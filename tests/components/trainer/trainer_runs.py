@@ -38,9 +38,9 @@ def config(**changes):
     return overrides.replace(TrainerConfig(), {**TINY, **{name.replace("__", "."): v for name, v in changes.items()}})
 
 
-def execute(settings, inputs, folder, *, progress=None):
+def execute(settings, inputs, folder, *, progress=None, extended=None):
     """Executes the Trainer in a folder. Executed there again, it resumes."""
-    return harness.execute(Trainer(settings), folder, progress=progress, keep_outputs=True, **inputs)
+    return harness.execute(Trainer(settings), folder, progress=progress, extended=extended, keep_outputs=True, **inputs)
 
 
 def weights(execution, name="model.keras"):

@@ -4,14 +4,13 @@ import contextlib
 import json
 import pathlib
 import re
-import shlex
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from tests import processes
+from tests import printed_commands, processes
 from tests.pipeline import tiny_run
 
 pytestmark = pytest.mark.slow
@@ -110,7 +109,7 @@ def test_a_cell_that_fails_is_said_and_the_others_go_on(clips, tmp_path):
     arguments = [*words(clips, root, budget="steps=2"), "--seeds", "1"]
     status, printed = run([*arguments, "--print"], log)
     assert status == 0
-    status, text = run(shlex.split(printed.splitlines()[0])[1:], log)
+    status, text = run(printed_commands.arguments(printed.splitlines()[0]), log)
     assert (status, [one[:2] for one in trained(text)]) == (0, [("reference", "0")])
 
     # Crops of a hundredth of a second are too short for Conv2560 alone.

@@ -124,10 +124,11 @@ def build(*, numbers=None, total=None):
     return pipeline
 
 
-def run(folder, pipeline, *, metadata=None, **flags):
+def run(folder, pipeline, *, metadata=None, supervision=None, **flags):
     """Runs a pipeline under `folder` and returns the execution of each stage. A folder in a bucket needs `metadata`."""
     root = Root(epath.Path(folder))
     with interrupts.as_exceptions(), root.lock():
         store = MetadataStore(metadata or root.metadata_uri(), pipeline="test", root=root.path)
-        done = LocalRunner(root, store=store, display=Display()).run(pipeline, **flags)
+        runner = LocalRunner(root, store=store, display=Display(), supervision=supervision)
+        done = runner.run(pipeline, **flags)
     return {execution.stage: execution for execution in store.executions(run=done)}

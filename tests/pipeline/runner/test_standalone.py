@@ -46,6 +46,23 @@ def test_a_training_of_an_earlier_version_that_recorded_auto_is_continued(tmp_pa
     train(tmp_path)
 
 
+@pytest.mark.parametrize(("steps", "goes_on"), [(400_001, True), (399_999, False)])
+def test_a_training_goes_on_to_more_steps_and_not_to_fewer(tmp_path, begun, monkeypatch, steps, goes_on):
+    begun("float32")
+    monkeypatch.setattr(standalone.Trainer, "execute", lambda trainer, **_: StageResult(summary="continued"))
+    config = TrainerConfig(steps=steps)
+
+    def train_on():
+        standalone.train(config, examples=str(tmp_path), output=str(tmp_path), display=Display())
+
+    if not goes_on:
+        with pytest.raises(UserError, match="holds a training with another config"):
+            train_on()
+        return
+    train_on()
+    assert json.loads((tmp_path / "config.json").read_text())["trainer"]["steps"] == steps
+
+
 class TestRemoteOutput:
     """The machine that writes leases it, as a run leases its root."""
 

@@ -215,12 +215,12 @@ def test_tensorflow_serves_where_litert_is_not_installed(folder, monkeypatch):
 def test_a_runtime_that_is_not_installed_is_named(folder, monkeypatch):
     for name in (*litert._MODULES, "onnxruntime"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(DiptychError, match="litert_fp32.tflite needs LiteRT: pip install ai-edge-litert"):
+    with pytest.raises(DiptychError, match="litert_fp32.tflite needs LiteRT: run `.* -m pip install ai-edge-litert`"):
         runtimes.load(folder / LITERT.file)
-    with pytest.raises(DiptychError, match="onnx_fp32.onnx needs ONNX Runtime: pip install onnxruntime"):
+    with pytest.raises(DiptychError, match="onnx_fp32.onnx needs ONNX Runtime: run `.* -m pip install onnxruntime`"):
         runtimes.load(folder / ONNX.file)
     monkeypatch.setattr(variants.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UserError, match=r"exporter.formats: onnx_int8 needs onnx, onnxruntime, tf2onnx: pip install"):
+    with pytest.raises(UserError, match=r"onnx_int8 needs onnx, onnxruntime, tf2onnx: run `.*pip install onnx onnxrun"):
         Exporter(ExporterConfig(formats=("onnx_int8",))).check()
 
 

@@ -1,0 +1,75 @@
+"""Tells errors that may pass by themselves, of networks, services and network file systems, from all others."""
+
+import concurrent.futures
+import http.client
+import re
+import socket
+from collections.abc import Mapping
+
+from components import file_errors
+from components.errors import DamagedFile
+
+_BY_PACKAGE: Mapping[str, frozenset[str]] = {
+    "google": frozenset({"ServerError", "TooManyRequests", "RetryError", "TransportError"}),
+    "requests": frozenset({"ConnectionError", "Timeout", "ChunkedEncodingError"}),
+    "urllib3": frozenset({"ProtocolError", "TimeoutError", "MaxRetryError"}),
+    "aiohttp": frozenset({"ClientConnectionError", "ClientPayloadError", "ServerTimeoutError"}),
+}
+"""Package -> names of its classes, because importing these packages takes seconds and some come with an extra."""
+
+_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+"""HTTP statuses that ask for another try."""
+
+_RPC_CODES = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED"})
+
+# A Beam job raises RuntimeError with the text of what a worker raised, whose last line begins with the class.
+_IN_TRACEBACKS = re.compile(
+    r"^[\w.]*\b(ServiceUnavailable|TooManyRequests|InternalServerError|BadGateway|GatewayTimeout|DeadlineExceeded"
+    r"|RetryError|TransportError|UnavailableError|DeadlineExceededError|Connection(Reset|Refused|Aborted)?Error"
+    r"|(Connect|Read)?Timeout(Error)?|ChunkedEncodingError|ProtocolError|RemoteDisconnected|IncompleteRead)\b[:\s\[]",
+    re.MULTILINE,
+)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Returns whether an error, or one that led to it, may pass by itself, so that another try makes sense.
+
+    That is so for a service that does not answer or asks to try again later (429, 5xx), for lost connections, time-outs
+    and names that are not resolved, and for a network file system that is away. It is not so for what the user has to
+    correct, such as missing permissions, a full disk or a wrong field, and for bugs.
+    """
+    if isinstance(error, DamagedFile):
+        return False
+    return any(_is_passing(link) for link in file_errors.chain(error))
+
+
+def _is_passing(error: BaseException) -> bool:
+    if file_errors.is_silence(error):
+        return True
+    if isinstance(error, BrokenPipeError):  # Between processes of this machine.
+        return False
+    if isinstance(error, ConnectionError | TimeoutError | concurrent.futures.TimeoutError | socket.gaierror):
+        return True
+    if isinstance(error, http.client.IncompleteRead):
+        return True
+    package = type(error).__module__.partition(".")[0]
+    names = {base.__name__ for base in type(error).__mro__}
+    if names & _BY_PACKAGE.get(package, frozenset()):
+        return True
+    reason = getattr(error, "reason", None)  # urllib wraps what a socket raised.
+    if isinstance(reason, OSError) and _is_passing(reason):
+        return True
+    if isinstance(error, RuntimeError) and "Traceback" in str(error):
+        return _IN_TRACEBACKS.search(str(error)) is not None
+    return _status(error) in _STATUSES or (package == "grpc" and _rpc_code(error) in _RPC_CODES)
+
+
+def _status(error: BaseException) -> int | None:
+    """Returns the HTTP status of an error of `urllib` or of a client library, or None."""
+    status = getattr(error, "code", None) or getattr(error, "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _rpc_code(error: BaseException) -> str:
+    code = getattr(error, "code", None)
+    return getattr(code(), "name", "") if callable(code) else ""

@@ -1,0 +1,30 @@
+"""Stops a run whose stage takes longer than it may, as Ctrl-C would."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from pipeline.console.durations import duration
+from pipeline.runner import interrupts
+
+
+@contextlib.contextmanager
+def limited(stage: str, *, minutes: float | None) -> Iterator[None]:
+    """Interrupts the main thread when the block takes longer than `minutes`; None for no limit.
+
+    The Trainer saves a checkpoint, as after any signal. Call it inside `interrupts.as_exceptions()`.
+    """
+    if minutes is None:
+        yield
+        return
+    reason = (
+        f"{stage} has reached its limit of {duration(60 * minutes)} (--time-limit): nothing incomplete was published, "
+        "and the same command continues from here."
+    )
+    timer = threading.Timer(60 * minutes, interrupts.stop, [reason])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
