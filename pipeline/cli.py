@@ -21,6 +21,7 @@ from pipeline.commands import (
     exit_status,
     import_panns,
     run,
+    run_component,
     search,
     serve,
     status,
@@ -40,6 +41,7 @@ COMMANDS: Mapping[str, types.ModuleType] = {
     "serve": serve,
     "client": client,
     "import-panns": import_panns,
+    "run-component": run_component,
 }
 """The modules of the commands in the order of `diptych --help`; see `pipeline.commands`."""
 
