@@ -15,6 +15,7 @@ from pipeline.commands import (
     ablate,
     classify,
     client,
+    compile_pipeline,
     config,
     embed,
     evaluate,
@@ -25,6 +26,7 @@ from pipeline.commands import (
     search,
     serve,
     status,
+    submit,
     train,
 )
 
@@ -41,6 +43,8 @@ COMMANDS: Mapping[str, types.ModuleType] = {
     "serve": serve,
     "client": client,
     "import-panns": import_panns,
+    "compile": compile_pipeline,
+    "submit": submit,
     "run-component": run_component,
 }
 """The modules of the commands in the order of `diptych --help`; see `pipeline.commands`."""

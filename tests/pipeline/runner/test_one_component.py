@@ -98,13 +98,13 @@ import sys
 from etils import epath
 from tests.pipeline.runner import stages, test_one_component
 folders = {name: epath.Path(sys.argv[1]) / name for name in ("examples", "model", "run", "root")}
-test_one_component.run(stages.Total(stages.Total.Config(seconds=2)), folders)
+test_one_component.run(stages.Total(stages.Total.Config(seconds=1)), folders)
 """
 
 
 def test_what_was_killed_is_continued_and_what_runs_is_left_alone(folders, tmp_path):
     run(stages.Numbers(), folders)
-    total = stages.Total(stages.Total.Config(seconds=2))
+    total = stages.Total(stages.Total.Config(seconds=1))
     process = subprocess.Popen([sys.executable, "-c", _PROCESS, str(tmp_path)], cwd=ROOT)
     try:
         processes.wait_until(lambda: list(folders["root"].glob("work/Total/*/work/step")))
