@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := deploy/requirements.lock
 LOCK_GCP := deploy/requirements-gcp.lock
+LOCK_VERTEX := deploy/requirements-vertex.lock
 UV ?= uv
 # Of the tests: one more than cores, up to four, because many tests wait, for a process or until a time is up.
 WORKERS := $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 3 ? cores + 1 : 4)))
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
     $$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
     && command -v $$python && break; done)
 
-.PHONY: help install install-gcp quickstart test test-slow test-jax lint format audit lock clean
+.PHONY: help install install-gcp install-vertex quickstart test test-slow test-jax lint format audit lock clean
 
 help:
 	@echo "make quickstart   run the whole pipeline on a generated corpus (5 to 15 minutes)"
@@ -25,10 +26,11 @@ help:
 	@echo "make test-jax     run the tests of models/ on JAX instead of TensorFlow (about 10 minutes)"
 	@echo "make install      set up $(VENV)"
 	@echo "make install-gcp  add the packages for Dataflow and Cloud Storage; make test then tests the Dataflow job, too"
+	@echo "make install-vertex  add those, and the packages for Vertex AI Pipelines"
 	@echo "make lint         check the code with ruff"
 	@echo "make format       let ruff fix and format the code"
 	@echo "make audit        check the locked packages for known security holes (needs the internet)"
-	@echo "make lock         resolve the versions in $(LOCK) and $(LOCK_GCP) again (needs uv)"
+	@echo "make lock         resolve the versions in $(LOCK) and the other lock files again (needs uv)"
 	@echo "make clean        remove $(VENV)"
 
 install: $(STAMP)
@@ -49,6 +51,9 @@ $(STAMP): $(LOCK) setup.cfg pyproject.toml
 
 install-gcp: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement $(LOCK_GCP)
+
+install-vertex: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement $(LOCK_VERTEX)
 
 quickstart: $(STAMP)
 	$(BIN)/diptych run --preset quickstart
@@ -82,7 +87,7 @@ AUDIT_SERVICE ?= pypi
 audit: $(STAMP)
 	@test -x $(VENV)/audit/bin/pip-audit || { $(BIN)/python -m venv $(VENV)/audit \
 	    && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3"; }
-	@for lock in $(LOCK) $(LOCK_GCP); do \
+	@for lock in $(LOCK) $(LOCK_GCP) $(LOCK_VERTEX); do \
 	    $(VENV)/audit/bin/pip-audit --strict --vulnerability-service $(AUDIT_SERVICE) --no-deps --disable-pip \
 	        --progress-spinner off --requirement $$lock || { echo "make audit: $$lock has known holes, or could not be" \
 	        "checked: see above" >&2; exit 1; }; \
@@ -101,6 +106,7 @@ lock:
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (pip install uv), or name it: make lock UV=/path/to/uv" >&2; exit 1; }
 	$(call compile,--extra pipeline --extra runtimes --extra dev,$(LOCK))
 	$(call compile,--extra pipeline --extra runtimes --extra dev --extra gcp --constraint $(LOCK),$(LOCK_GCP))
+	$(call compile,--extra pipeline --extra runtimes --extra dev --extra gcp --extra vertex --constraint $(LOCK_GCP),$(LOCK_VERTEX))
 
 clean:
 	rm -rf $(VENV)

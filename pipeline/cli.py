@@ -16,6 +16,7 @@ from pipeline.commands import (
     ablate,
     classify,
     client,
+    compile_pipeline,
     config,
     diff,
     embed,
@@ -26,9 +27,11 @@ from pipeline.commands import (
     lineage,
     run,
     runs,
+    run_component,
     search,
     serve,
     status,
+    submit,
     train,
 )
 
@@ -49,6 +52,9 @@ COMMANDS: Mapping[str, types.ModuleType] = {
     "serve": serve,
     "client": client,
     "import-panns": import_panns,
+    "compile": compile_pipeline,
+    "submit": submit,
+    "run-component": run_component,
 }
 """The modules of the commands in the order of `diptych --help`; see `pipeline.commands`."""
 

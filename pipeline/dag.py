@@ -1,6 +1,9 @@
 """Builds Diptych's pipeline from its components."""
 
+from collections.abc import Mapping
+
 from components.audio_example_gen import AudioExampleGen
+from components.base import Component
 from components.embedder import Embedder
 from components.errors import UserError
 from components.evaluator import Evaluator
@@ -13,6 +16,23 @@ from components.synthetic_audio_gen import SyntheticAudioGen
 from components.trainer import Trainer
 from pipeline.configs.config import PipelineConfig
 from pipeline.runner.graph import Pipeline
+
+COMPONENTS: Mapping[str, type[Component]] = {
+    component.__name__: component
+    for component in (
+        SyntheticAudioGen,
+        AudioExampleGen,
+        StatisticsGen,
+        ExampleValidator,
+        Trainer,
+        Importer,
+        Exporter,
+        Embedder,
+        Evaluator,
+        Pusher,
+    )
+}
+"""All components that a pipeline may have, by name, in the order in which they run."""
 
 
 def create_pipeline(config: PipelineConfig) -> Pipeline:

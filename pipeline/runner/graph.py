@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from components.base import ArtifactType, Component
 from components.errors import UserError
@@ -65,13 +65,7 @@ class Pipeline:
         Raises:
             UserError: There is no such stage. The message names `flag`.
         """
-        stages = {_normalized(stage): stage for stage in self.stages}
-        stage = stages.get(_normalized(name))
-        if stage is not None:
-            return stage
-        close = difflib.get_close_matches(_normalized(name), stages, n=1)
-        hint = f"did you mean {stages[close[0]]}?" if close else f"the stages are {', '.join(self.stages)}."
-        raise UserError(f"{flag} {name}: there is no such stage in this pipeline; {hint}")
+        return stage_named(name, self.stages, flag=flag, place=" in this pipeline")
 
     def upstream(self, name: str) -> set[str]:
         """Returns a stage and all stages that it depends on."""
@@ -104,6 +98,17 @@ class Pipeline:
                     f"{name}.{key} takes {component.inputs[key].value}, "
                     f"{channel.stage}.{channel.output} is {channel.type.value}."
                 )
+
+
+def stage_named(name: str, stages: Sequence[str], *, flag: str, place: str = "") -> str:
+    """Returns the one of some stages that a user means; see `Pipeline.find`."""
+    known = {_normalized(stage): stage for stage in stages}
+    stage = known.get(_normalized(name))
+    if stage is not None:
+        return stage
+    close = difflib.get_close_matches(_normalized(name), known, n=1)
+    hint = f"did you mean {known[close[0]]}?" if close else f"the stages are {', '.join(stages)}."
+    raise UserError(f"{flag} {name}: there is no such stage{place}; {hint}")
 
 
 def _reachable(start: str, edges: Mapping[str, Iterable[str]]) -> set[str]:

@@ -1,0 +1,66 @@
+"""What each step of a compiled pipeline gets: its machine, its retries and whether KFP may reuse its outputs."""
+
+from collections.abc import Sequence
+
+import pydantic
+
+from components import text
+from components.base import StageConfig
+from components.errors import UserError
+from pipeline.configs import overrides
+
+_ON_CPUS = ("quickstart", "tiny")
+"""Presets for small machines, whose steps get no accelerator."""
+
+
+class StepConfig(StageConfig):
+    """One step. Vertex AI gives it the smallest machine that has all of this."""
+
+    cpu: int = pydantic.Field(4, ge=1, description="Number of vCPUs.")
+    memory_gb: int = pydantic.Field(16, ge=1, description="Memory in GB.")
+    accelerator: str = pydantic.Field("", description="Type of the accelerator, e.g. NVIDIA_L4; empty for none.")
+    accelerators: int = pydantic.Field(1, ge=1, description="Number of accelerators, if there is a type.")
+    retries: int = pydantic.Field(
+        2, ge=0, description="How often the step starts again after a failure. It continues in its work folder."
+    )
+    caching: bool = pydantic.Field(True, description="Whether outputs of an earlier run of the same step are reused.")
+
+
+class StepsConfig(StageConfig):
+    """All steps. The sections have the names of those of `PipelineConfig`."""
+
+    synthetic_audio_gen: StepConfig = StepConfig()
+    audio_example_gen: StepConfig = StepConfig(cpu=16, memory_gb=64)
+    statistics_gen: StepConfig = StepConfig(cpu=16, memory_gb=64)
+    example_validator: StepConfig = StepConfig()
+    # A machine with GPUs may be taken away at any time, and training then continues from its last checkpoint.
+    trainer: StepConfig = StepConfig(cpu=12, memory_gb=80, accelerator="NVIDIA_TESLA_A100", retries=5)
+    importer: StepConfig = StepConfig()
+    exporter: StepConfig = StepConfig(cpu=8, memory_gb=32)
+    embedder: StepConfig = StepConfig(cpu=8, memory_gb=32, accelerator="NVIDIA_L4")
+    evaluator: StepConfig = StepConfig(cpu=16, memory_gb=64)
+    pusher: StepConfig = StepConfig()
+
+
+def resolve(preset: str, *, assignments: Sequence[str] = ()) -> StepsConfig:
+    """Returns the steps of a preset with assignments such as "trainer.cpu=32" applied.
+
+    Raises:
+        UserError: There is no such step or field, or a value does not fit.
+    """
+    steps = StepsConfig()
+    if preset in _ON_CPUS:
+        on_cpus = {f"{name}.accelerator": "" for name in StepsConfig.model_fields}
+        steps = overrides.replace(steps, on_cpus)
+    try:
+        return overrides.override(steps, assignments)
+    except UserError as error:
+        raise UserError(f"--step {error}") from error
+
+
+def described(step: StepConfig) -> str:
+    """Returns what a step gets, e.g. "8 vCPUs, 32 GB, 1 NVIDIA_L4, 3 attempts"."""
+    accelerators = [f"{step.accelerators} {step.accelerator}"] if step.accelerator else []
+    attempts = text.plural(step.retries + 1, "attempt")
+    caching = [] if step.caching else ["no caching"]
+    return ", ".join([text.plural(step.cpu, "vCPU"), f"{step.memory_gb} GB", *accelerators, attempts, *caching])
