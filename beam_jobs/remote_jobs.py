@@ -31,6 +31,10 @@ class StillRunningError(Exception):
     """A job of an earlier run may still be running. The message is one sentence."""
 
 
+class HandedOverError(StillRunningError):
+    """The job of this run goes on without it: its graph is written, and Dataflow starts it from there."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Note:
     """The content of the note: which job may be running, and where to ask for it.
@@ -68,6 +72,9 @@ def run(pipeline: beam.Pipeline, *, work_dir: epath.Path) -> None:
     Args:
         pipeline: The job.
         work_dir: The folder of the note.
+
+    Raises:
+        HandedOverError: The flags have a `--template_location`, as those of a flex template do.
     """
     cloud = pipeline.options.view_as(GoogleCloudOptions)
     note = Note(
@@ -86,6 +93,11 @@ def run(pipeline: beam.Pipeline, *, work_dir: epath.Path) -> None:
     except BaseException:
         logging.warning("the job may have started: %s", _how_to_end(note))
         raise
+    if cloud.template_location:
+        raise HandedOverError(
+            f"the job is handed over to Dataflow as {cloud.template_location}: once it has ended, remove {file} and "
+            "run the same command without --template_location, which publishes what the job wrote"
+        )
     note = dataclasses.replace(note, job=_job_id(result))
     note.write(file)
     with _canceling(result, file=file, note=note):

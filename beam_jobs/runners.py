@@ -28,9 +28,9 @@ from apache_beam.utils import subprocess_server
 from etils import epath
 
 from beam_jobs import command_lines, remote_jobs
-from beam_jobs.remote_jobs import StillRunningError
+from beam_jobs.remote_jobs import HandedOverError, StillRunningError
 
-__all__ = ["OptionsError", "StillRunningError", "check_free", "pipeline", "run", "workers"]
+__all__ = ["HandedOverError", "OptionsError", "StillRunningError", "check_free", "pipeline", "run", "workers"]
 
 # A worker in a thread prints the traceback of what a step raises, and logs it as well. The log is enough: a full disk
 # is reported in one sentence, and a bug with a traceback of its own.
@@ -72,6 +72,7 @@ def run(pipeline: beam.Pipeline, *, work_dir: epath.PathLike) -> None:
 
     Raises:
         StillRunningError: A job of an earlier run with this folder may still be running on another machine.
+        HandedOverError: Dataflow starts the job later, from its graph; see `remote_jobs.run`.
     """
     check_free(work_dir)
     with subprocess_server.SubprocessServer.cache_subprocesses():

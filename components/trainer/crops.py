@@ -6,7 +6,13 @@ from beam_jobs.examples import samples
 
 
 def crop_pair(
-    record: tf.Tensor, *, crop_samples: int, seed: tf.Tensor, short_clips: str, storage: str
+    record: tf.Tensor,
+    *,
+    crop_samples: int,
+    seed: tf.Tensor,
+    short_clips: str,
+    storage: str,
+    flac_decoder: str = "soundfile",
 ) -> dict[str, tf.Tensor]:
     """Returns two random crops of one stored clip.
 
@@ -16,6 +22,7 @@ def crop_pair(
         seed: int64 `(2,)`. The same seed gives the same crops.
         short_clips: See `random_crop`.
         storage: How the samples are stored, "pcm" or "flac".
+        flac_decoder: See `beam_jobs.examples.samples`. Both give the same crops.
 
     Returns:
         `a` and `b`, int16 `(crop_samples,)`, and `clip_id`, string ().
@@ -32,14 +39,17 @@ def crop_pair(
     def crops_of_long_clip() -> tuple[tf.Tensor, tf.Tensor]:
         return crop_long_clip(seed_a), crop_long_clip(seed_b)  # Only the crops are decoded.
 
-    def crops_of_short_clip() -> tuple[tf.Tensor, tf.Tensor]:
-        audio = samples.decode(clip["audio"], storage=storage)
+    def crops_of_whole_clip() -> tuple[tf.Tensor, tf.Tensor]:
+        audio = samples.decode(clip["audio"], storage=storage, flac_decoder=flac_decoder)
         return (
             random_crop(audio, crop_samples=crop_samples, seed=seed_a, short_clips=short_clips),
             random_crop(audio, crop_samples=crop_samples, seed=seed_b, short_clips=short_clips),
         )
 
-    a, b = tf.cond(clip_samples < crop_samples, crops_of_short_clip, crops_of_long_clip)
+    if storage == "flac" and flac_decoder == "tensorflow_io":
+        a, b = crops_of_whole_clip()  # It cannot decode a part.
+    else:
+        a, b = tf.cond(clip_samples < crop_samples, crops_of_whole_clip, crops_of_long_clip)
     return {"a": a, "b": b, "clip_id": clip["clip_id"]}
 
 

@@ -68,6 +68,7 @@ def training_batches(
     start_step: int = 0,
     micro_batch: int | None = None,
     with_ids: bool = True,
+    flac_decoder: str = "soundfile",
     context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Returns endless batches of the train split.
@@ -86,6 +87,8 @@ def training_batches(
         micro_batch: Clips in an element of the dataset, a divisor of the batch per replica. If None, an element is the
             batch per replica.
         with_ids: Whether batches contain `clip_id`. A TPU accepts no strings.
+        flac_decoder: "soundfile", or "tensorflow_io" if the dataset is iterated in another process; see
+            `beam_jobs.examples.samples`. Both give the same batches.
         context: Identifies the host and the number of replicas, for `Strategy.distribute_datasets_from_function`. If
             None, there is one host with one replica.
 
@@ -103,7 +106,7 @@ def training_batches(
     first_epoch, first_step = divmod(start_step, share.steps_per_epoch)
     clips_per_element = micro_batch or context.get_per_replica_batch_size(options.batch_size)
     seed = tf.cast(options.seed, tf.int64)
-    crop_pair = _crop_pair_function(info, options)
+    crop_pair = _crop_pair_function(info, options, flac_decoder=flac_decoder)
 
     def clip_seed(epoch: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
         return tf.stack([epoch * all_clips + place * share.hosts + share.host, seed])  # int64 (2,)
@@ -193,10 +196,16 @@ def _host_share(info: examples.ExamplesInfo, context: tf.distribute.InputContext
     )
 
 
-def _crop_pair_function(info: examples.ExamplesInfo, options: InputOptions) -> Callable[..., Batch]:
+def _crop_pair_function(
+    info: examples.ExamplesInfo, options: InputOptions, *, flac_decoder: str = "soundfile"
+) -> Callable[..., Batch]:
     """Returns `crops.crop_pair` for these examples and options."""
     return functools.partial(
-        crops.crop_pair, crop_samples=options.crop_samples, short_clips=options.short_clips, storage=info.storage
+        crops.crop_pair,
+        crop_samples=options.crop_samples,
+        short_clips=options.short_clips,
+        storage=info.storage,
+        flac_decoder=flac_decoder,
     )
 
 

@@ -62,6 +62,17 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_type == "worker" and resolver.task_id == 0
 
 
+def reads_elsewhere(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether TensorFlow reads the input of some replica in another process, which has no Python of ours.
+
+    That is so on a slice of several TPU hosts, which one process drives. Machines of TF_CONFIG read for themselves.
+    """
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return False
+    jobs = {tf.DeviceSpec.from_string(device).job for device in strategy.extended.worker_devices}
+    return not jobs <= {None, "localhost"}
+
+
 def mean_over_hosts(strategy: tf.distribute.Strategy, value: float) -> float:
     """Returns the mean of a value that each host computed by itself.
 

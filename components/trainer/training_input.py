@@ -1,11 +1,14 @@
 """The distributed input of a training."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import tensorflow as tf
 from etils import epath
 
-from components.trainer import input_pipeline
+from components.errors import UserError
+from components.trainer import input_pipeline, strategies
 
 
 class TrainingInput:
@@ -18,6 +21,9 @@ class TrainingInput:
         micro_batch: Clips that a replica embeds at a time.
         start_step: Number of steps that are done already.
         passes: Number of times that a step reads its batch.
+
+    Raises:
+        UserError: The examples are FLAC, and are read by processes that have no decoder for it.
 
     Attributes:
         iterators: One distributed iterator for each pass. All of them give the same micro-batches.
@@ -36,9 +42,11 @@ class TrainingInput:
         self._read = functools.partial(input_pipeline.training_batches, examples_dir, options, micro_batch=micro_batch)
         self._start_step = start_step
         self._batch_size, self._micro_batch = options.batch_size, micro_batch
+        self._flac_decoder = "tensorflow_io" if strategies.reads_elsewhere(strategy) else "soundfile"
         # The strategy sets it, through `_open`. Of the hosts that this process serves, it is the last one.
         self._host = tf.distribute.InputContext()
-        self.iterators = [iter(strategy.distribute_datasets_from_function(self._open)) for _ in range(passes)]
+        with _missing_decoder_errors():
+            self.iterators = [iter(strategy.distribute_datasets_from_function(self._open)) for _ in range(passes)]
 
     def clip_ids(self, step: int) -> list[str]:
         """Returns the clips of the batch that follows the first `step` steps, those of all hosts.
@@ -56,4 +64,18 @@ class TrainingInput:
 
     def _open(self, host: tf.distribute.InputContext) -> tf.data.Dataset:
         self._host = host
-        return self._read(start_step=self._start_step, with_ids=False, context=host)
+        return self._read(start_step=self._start_step, with_ids=False, flac_decoder=self._flac_decoder, context=host)
+
+
+@contextlib.contextmanager
+def _missing_decoder_errors() -> Iterator[None]:
+    """Turns TensorFlow's error where tensorflow-io is not loaded into a `UserError`."""
+    try:
+        yield
+    except tf.errors.NotFoundError as error:
+        if "Op type not registered 'IO>AudioDecodeFlac'" not in error.message:
+            raise
+        raise UserError(
+            "The examples are stored as FLAC, and the machines that read them have not loaded tensorflow-io: write the "
+            "examples again with audio_example_gen.storage=pcm, which every machine reads."
+        ) from error

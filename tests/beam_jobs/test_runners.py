@@ -1,8 +1,5 @@
 import importlib.util
-import json
 import os
-import pathlib
-import re
 import subprocess
 import sys
 
@@ -23,10 +20,10 @@ from beam_jobs.statistics.job import compute
 from components.embedder.loaders import UntrainedLoader
 from tests.beam_jobs import graph_runner, load_job
 from tests.beam_jobs.statistics import stored_splits
+from tests.deploy.files import dataflow_flags
 
 CORES = len(os.sched_getaffinity(0))
-PAGE = pathlib.Path(__file__).parents[2] / "deploy" / "dataflow" / "README.md"
-DATAFLOW = json.loads(re.search(r"BEAM='(.*?)'", PAGE.read_text(), re.DOTALL)[1])  # The flags that the page gives.
+DATAFLOW = dataflow_flags()
 NO_JOB_SERVICE = ("--job_endpoint=localhost:9", "--job_server_timeout=1")
 
 
@@ -76,8 +73,8 @@ def test_all_cores_are_used_unless_a_flag_says_otherwise(flags, mode, count):
 
 
 def test_the_workers_of_dataflow_are_its_machines():
-    assert "--max_num_workers=64" in DATAFLOW
-    assert runners.workers(DATAFLOW) == 64
+    assert "--max_num_workers=8" in DATAFLOW
+    assert runners.workers(DATAFLOW) == 8
 
 
 def build(job, folder):
@@ -168,7 +165,7 @@ def test_dataflow_accepts_the_job(job, tmp_path):
     sent = pipeline.run().job
     assert sent.proto_pipeline.ByteSize() < 10 * 2**20  # Dataflow accepts no larger job.
     environments = sent.proto_pipeline.components.environments.values()
-    assert any(b"europe-docker.pkg.dev/my-project/diptych/worker:1" in env.payload for env in environments)
+    assert any(b"europe-west4-docker.pkg.dev/my-project/diptych/worker:1" in env.payload for env in environments)
 
 
 @pytest.mark.skipif(bool(importlib.util.find_spec("apitools")), reason="Beam's Google Cloud extra is installed")

@@ -29,9 +29,9 @@ def test_hours_and_gigabytes(tmp_path):
     assert page.endswith("<!-- /results -->\nafter\n")
     assert "old" not in page
     shown = dict(re.findall(r"^\| ([^|]*?) \|.*\| \**(.*?)\** \|$", page, re.MULTILINE))
-    # 2,084,320 clips at 100 clips/s per vCPU take 5.8 h; 64 * 4 vCPUs that take 5 minutes to start take 21.3 h.
+    # 2,084,320 clips at 100 clips/s per vCPU take 5.8 h; 8 * 4 vCPUs that take 5 minutes to start take 2.7 h.
     assert shown["decoding and writing"] == "5.8 vCPU-hours"
-    assert shown["together"] == "27 vCPU-hours"
+    assert shown["together"] == "8 vCPU-hours"
     assert shown["read"] == "1,042 GB"
     assert shown["written, PCM"] == "667 GB"
     assert shown["written, FLAC"] == "333 GB"

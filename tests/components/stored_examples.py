@@ -38,6 +38,7 @@ def write_examples(folder, clips, *, label_names=(), has_folds=False, shards=1, 
         sample_rate=16000,
         has_folds=has_folds,
         description="test",
+        storage=features.get("storage", "pcm"),
     )
     return folder
 

@@ -13,6 +13,7 @@ from tests.components.trainer import training
 def main():
     examples, output = sys.argv[1:]
     strategy = strategies.make("multi_worker")
+    assert not strategies.reads_elsewhere(strategy)
     settings = training.config(**training.ANY_ORDER)
     trained = training.train(settings, examples, strategy=strategy, steps=training.STEPS, validates=True)
     is_chief = strategies.is_chief(strategy)

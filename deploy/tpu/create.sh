@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Asks for a TPU, waits until it is there, and installs Diptych on it. Spot TPUs cost a fraction, and may be taken away.
+#
+#   deploy/tpu/create.sh --project=my-project --zone=europe-west4-a --type=v3-8 --spot
+#
+# --project=NAME    the project, in which the TPU API is enabled
+# --zone=NAME       the zone, in the region of the bucket
+# --type=TYPE       v3-8 is one machine, v3-32 a slice of four (default: v3-8)
+# --name=NAME       of the TPU and its request (default: diptych)
+# --spot            at the lower price
+# --service_account=ADDRESS   may use the bucket, and nothing else (default: that of Compute Engine)
+# --version=NAME    image of the machines (default: TensorFlow 2.17.1, for one machine or for a slice)
+# --poll=SECONDS    between two questions whether it is there (default: 30)
+# --dry_run         print the commands and run none
+
+source "$(dirname "${BASH_SOURCE[0]}")/../script.sh"
+
+declare -A options=([project]='' [zone]='' [type]=v3-8 [name]=diptych [poll]=30)
+declare -A optional=([service_account]='' [version]='')
+declare -A switches=([spot]='')
+parse_options "$@"
+
+repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+name="${options[name]}" place=(--project="${options[project]}" --zone="${options[zone]}")
+[[ "${options[type]}" =~ ^v[0-9]+[a-z]*-([0-9]+)$ ]] || die "--type=${options[type]} is not of the form v3-8"
+version="${optional[version]:-tpu-vm-tf-2.17.1-pjrt}"
+if [[ -z "${optional[version]}" && "${BASH_REMATCH[1]}" -gt 8 ]]; then
+    version=tpu-vm-tf-2.17.1-pod-pjrt # A machine has at most eight cores, so this is a slice.
+fi
+
+more=()
+[[ -z "${switches[spot]}" ]] || more+=(--spot)
+[[ -z "${optional[service_account]}" ]] || more+=(--service-account="${optional[service_account]}")
+run gcloud compute tpus queued-resources create "$name" "${place[@]}" --node-id="$name" \
+    --accelerator-type="${options[type]}" --runtime-version="$version" "${more[@]}"
+
+while [[ -z "$dry_run" ]]; do
+    state="$(gcloud compute tpus queued-resources describe "$name" "${place[@]}" --format='value(state.state)')"
+    [[ "$state" != ACTIVE ]] || break
+    [[ "$state" != FAILED && "$state" != SUSPENDED ]] || die "the request for the TPU $name is $state"
+    echo "$name: $state"
+    sleep "${options[poll]}"
+done
+
+# The first machine of a slice drives the others, so only it needs Diptych.
+archive="$(mktemp -d)/diptych.tar.gz"
+run git -C "$repository" archive --format=tar.gz --output="$archive" HEAD
+run gcloud compute tpus tpu-vm scp "$archive" "$repository/deploy/tpu/install.sh" "$name:" "${place[@]}" --worker=0
+run gcloud compute tpus tpu-vm ssh "$name" "${place[@]}" --worker=0 --command='bash install.sh diptych.tar.gz'

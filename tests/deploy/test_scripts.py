@@ -1,0 +1,106 @@
+"""The shell scripts of deploy/. The commands that they print are parsed by the real gcloud, where it is installed."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.deploy import files
+
+NAMES = sorted(files.OPTIONS)
+
+
+def test_every_script_is_run_here():
+    by_themselves = {"script.sh", "tpu/install.sh"}  # sourced by the others; run on the TPU
+    scripts = {file.relative_to(files.DEPLOY).as_posix() for file in files.SCRIPTS}
+    assert scripts == by_themselves | set(NAMES)
+
+
+@pytest.mark.parametrize("file", files.SCRIPTS, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_shellcheck_finds_nothing(file):
+    if not shutil.which("shellcheck"):
+        pytest.skip("shellcheck is in the extra dev")
+    command = ["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", file]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dry_run_changes_nothing(name, tmp_path):
+    for program in ("gcloud", "docker", "diptych", "git"):
+        files.program(tmp_path, program, f'echo {program} "$@" >>{tmp_path}/calls')
+    done = files.run(name, *files.OPTIONS[name], "--dry_run", path=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "\n+ " in f"\n{done.stdout}"
+    assert not (tmp_path / "calls").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_names_every_option(name):
+    text = (files.DEPLOY / name).read_text()
+    done = files.run(name, "--help")
+    assert done.returncode == 0
+    declared = [line for line in text.partition("parse_options")[0].splitlines() if "=(" in line or line[:4] == "    "]
+    options = {word.partition("]")[0] for line in declared for word in line.split("[")[1:]}
+    own = done.stdout
+    if "options of create.sh and of train.sh" in own:
+        own += "".join(files.run(f"tpu/{other}.sh", "--help").stdout for other in ("create", "train"))
+    assert options
+    assert not [option for option in options if f"--{option}" not in own]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_options_are_one_sentence(name):
+    for argument in ("--nothing=1", "--nothing", "nothing", "--project"):
+        done = files.run(name, *files.OPTIONS[name], argument, "--dry_run")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert argument.partition("=")[0] in done.stderr
+        assert done.stderr.count("\n") == 1
+    done = files.run(name)
+    assert done.returncode == 2
+    assert "is missing" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("dataflow/setup.sh", "--launcher=me"),
+        ("dataflow/launch.sh", "--data=/home/me/audioset"),
+        ("dataflow/launch.sh", "--max_workers=many"),
+        ("dataflow/launch.sh", "--with=hope"),
+        ("tpu/create.sh", "--type=v3"),
+        ("tpu/train.sh", "--output=/home/me/base"),
+    ],
+)
+def test_wrong_values_are_one_sentence(name, wrong):
+    done = files.run(name, *files.OPTIONS[name], wrong, "--dry_run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert wrong in done.stderr
+
+
+# What is not the default, and so not in the dry runs above.
+VARIANTS = [
+    *((name, ()) for name in NAMES),
+    ("dataflow/launch.sh", ("--with=template",)),
+    ("dataflow/launch.sh", ("--with=template", "--now", "--fields=a.b=1,c.d=2")),
+    ("tpu/create.sh", ("--type=v3-32", "--spot", "--service_account=tpu@my-project.iam.gserviceaccount.com")),
+    ("tpu/train.sh", ("--type=v3-32", "--fields=trainer.steps=10")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "arguments"), VARIANTS)
+def test_gcloud_accepts_the_commands(name, arguments, tmp_path):
+    """Without an account, gcloud checks a command as a whole, and then asks who runs it."""
+    gcloud = shutil.which("gcloud")
+    if not gcloud:
+        pytest.skip("gcloud is not installed")
+    environment = {**os.environ, "CLOUDSDK_CONFIG": str(tmp_path), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+    environment.pop("GOOGLE_APPLICATION_CREDENTIALS", None)
+    for command in files.dry_run(name, *arguments):
+        if command[0] != "gcloud" or command[1] == "auth":
+            continue
+        done = subprocess.run([gcloud, *command[1:]], capture_output=True, text=True, env=environment, timeout=120)
+        assert done.returncode
+        assert "You do not currently have an active account selected" in done.stderr, (command, done.stderr)
