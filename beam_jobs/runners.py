@@ -27,6 +27,7 @@ from apache_beam.runners.worker import sdk_worker
 from apache_beam.utils import subprocess_server
 from etils import epath
 
+from beam_jobs import google_path as google_path  # What is opened on buckets in workers.
 from beam_jobs import remote_jobs
 from beam_jobs.remote_jobs import StillRunningError
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from absl import logging
 
 from components.errors import UserError
+from pipeline import listings
 from pipeline.console.overview import Overview
 from pipeline.console.progress import Display
 from pipeline.metadata.executions import REFUSED, Artifact, CacheKey, Execution, Run, State
@@ -59,6 +60,7 @@ class LocalRunner:
         selected = selection.select(pipeline, force=force, from_stage=from_stage, until_stage=until_stage)
         selection.check_components(pipeline, selected)
 
+        listings.forget()  # What is published may have been altered since the last run of this process.
         self._cancel_killed_executions()
         run = Run(name=_new_name(), stages=tuple(pipeline.stages), preset=preset)
         self._store.start_run(run)
