@@ -67,7 +67,6 @@ def _client(process: int, emulator: str) -> gcs.Client:
     del process, emulator  # Only parts of the key.
     # Imported here because it comes with an extra, and takes half a second.
     import google.cloud.storage as gcs
-    import requests.adapters
     from google.auth import exceptions
 
     try:
@@ -76,5 +75,5 @@ def _client(process: int, emulator: str) -> gcs.Client:
         created = gcs.Client.create_anonymous_client()  # Public buckets need no credentials.
     for scheme in ("https://", "http://"):
         # With fewer connections than threads, many requests would open one of their own.
-        created._http.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=THREADS))
+        created._http.mount(scheme, type(created._http.get_adapter(scheme))(pool_maxsize=THREADS))
     return created

@@ -116,6 +116,7 @@ class Proxy(http.server.ThreadingHTTPServer):
 
     def forget(self):
         self.requests, self.files_per_page, self.faults = [], 1000, Faults()
+        self.sessions = {}  # Path of an upload in parts -> the answer to its last part.
 
     def control(self, action, content):
         """Does what the tests ask for, and returns what they get."""
@@ -197,6 +198,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return "tensorflow" if self.host or "tsl" in agent else "beam" if "beam" in agent else "google"
 
     def _forward(self, path, body):
+        if self.command == "PUT" and re.fullmatch(r"bytes \*/[1-9]\d*", self.headers.get("Content-Range", "")):
+            # A client asks what has arrived. The emulator would take what has arrived for the whole file.
+            return self.server.sessions.get(path, (308, [], b""))
+        answer = self._forward_as_it_is(path, body)
+        if self.command == "PUT":
+            self.server.sessions[path] = answer
+        return answer
+
+    def _forward_as_it_is(self, path, body):
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _NOT_FORWARDED}
         return self.server.emulator.forward(self.command, path, body, headers)
 

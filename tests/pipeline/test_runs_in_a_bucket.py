@@ -14,7 +14,7 @@ import pytest
 from etils import epath
 
 from beam_jobs import storage
-from pipeline import cli
+from pipeline import cli, listings
 from tests import emulated_bucket
 from tests.pipeline import tiny_run
 from tests.processes import wait_until
@@ -63,6 +63,15 @@ def run(data, tmp_path, *flags):
     )
 
 
+def plan(data, tmp_path):
+    """Returns what a run would do with AudioExampleGen."""
+    listings.forget()  # As a new process does.
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert cli.main(arguments(data, tmp_path, "--until", "AudioExampleGen", "--plan")) == 0
+    return " ".join(out.getvalue().split())
+
+
 def upload(folder):
     storage.copy_tree(epath.Path(folder), epath.Path("gs://bucket/clips"))
     return "gs://bucket/clips"
@@ -74,10 +83,15 @@ def test_ingest_from_and_to_a_bucket_and_a_second_run_that_finds_nothing_changed
     before = len(buckets.requests())
     assert run(data, tmp_path, "--until", "AudioExampleGen")[:2] == (0, [])
     assert len(buckets.requests()) - before <= 20
-    epath.Path(f"{ROOT}/artifacts/AudioExampleGen/examples/1/features.json").write_text("{" + " " * 10)
-    assert run(data, tmp_path, "--until", "AudioExampleGen")[:2] == (0, ["AudioExampleGen"])
-    (epath.Path(data) / "0.wav").write_bytes((epath.Path(data) / "1.wav").read_bytes())  # Of the same size.
-    assert run(data, tmp_path, "--until", "AudioExampleGen")[:2] == (0, ["AudioExampleGen"])
+    for file, reason in (
+        (f"{ROOT}/artifacts/AudioExampleGen/examples/1/features.json", "published examples missing or altered"),
+        (f"{data}/0.wav", "source changed"),
+    ):
+        assert reason not in plan(data, tmp_path)
+        content = epath.Path(file).read_bytes()
+        epath.Path(file).write_bytes(content[:-1] + b"?")  # Of the same size.
+        assert reason in plan(data, tmp_path)
+        epath.Path(file).write_bytes(content)
 
 
 @pytest.mark.slow

@@ -274,6 +274,7 @@ def test_each_runner_writes_the_same_bytes(folder, tmp_path, where):
     assert corpora.contents(tmp_path / "run" / "output") == corpora.contents(tmp_path / "threads" / "output")
 
 
+@pytest.mark.slow
 def test_in_a_bucket_a_file_takes_at_most_four_requests_and_has_the_same_bytes(folder, tmp_path, buckets):
     toy_job.embed(folder, tmp_path)
     taken = []
