@@ -123,10 +123,10 @@ def save(work: epath.Path, shards: Sequence[Shard]) -> None:
     (work / PLAN).mkdir(parents=True, exist_ok=True)
     with storage.scratch(work / PLAN / _INDEX) as temporary:
         index = _write_lines(temporary, shards)
-        listed = [name for name in storage.file_sizes(work) if "/" not in name or name.count("/") == 1]
-        if f"{PLAN}/{index['file']}" not in listed:
+        sizes = storage.file_sizes(work)
+        if sizes.get(f"{PLAN}/{index['file']}") != index["bytes"]:  # A power cut may have left it empty.
             storage.move_in(temporary, work / PLAN / index["file"])
-    storage.remove_files(work, [name for name in listed if _is_left_over(name, index)])
+    storage.remove_files(work, [name for name in sizes if _is_left_over(name, index)])
     storage.write_text(work / PLAN / _INDEX, json.dumps(index), concurrent=True)
 
 
@@ -146,16 +146,19 @@ def _write_lines(file: epath.Path, shards: Sequence[Shard]) -> dict[str, object]
             lines[shard.file] = (position, len(line), storage.text_digest(text))
             position += stream.write(line + b"\n")
             sha256.update(line + b"\n")
-    return {"file": f"shards.{sha256.hexdigest()[:16]}.jsonl", "shards": lines}
+    return {"file": f"shards.{sha256.hexdigest()[:16]}.jsonl", "bytes": position, "shards": lines}
 
 
 def _is_left_over(name: str, index: Mapping[str, object]) -> bool:
     """Returns whether a file of the work folder is unfinished, or belongs to another plan."""
     folder, _, file = name.rpartition("/")
-    if folder == PLAN and file.endswith(".jsonl"):
+    if folder == PLAN and file.endswith((".jsonl", storage.UNFINISHED)):
         return file != index["file"]
     shard = _SHARD_NAME.match(file)
-    return bool(shard) and (folder == PLAN or file.endswith(storage.UNFINISHED) or shard[0] not in index["shards"])
+    if shard is None or "/" in folder:
+        return False
+    # Earlier versions saved a plan as one file for each shard.
+    return folder == PLAN or file.endswith(storage.UNFINISHED) or shard[0] not in index["shards"]
 
 
 def pinned_workers(work: epath.Path, workers: int) -> int:
