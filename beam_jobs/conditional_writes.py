@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from beam_jobs import google_storage
+
 if TYPE_CHECKING:
     from etils import epath
-    from google.cloud import storage as gcs
 
 SETTLE_S = 2.0
 """How long `replace_if` waits for writers that have started before, where the service cannot compare and write."""
@@ -15,15 +16,11 @@ SETTLE_S = 2.0
 
 def read_if_exists(path: epath.Path) -> bytes | None:
     """Returns the content of a small file as it is now, or None if there is no such file."""
-    blob = _blob(path)
-    if blob is None:
+    if not google_storage.is_used_for(path):
         return path.read_bytes() if path.exists() else None
-    # Imported here because it comes with an extra, as in `bucket_and_name`.
-    from google.api_core import exceptions
-
     try:
-        return blob.download_as_bytes()
-    except exceptions.NotFound:
+        return google_storage.read(path)
+    except FileNotFoundError:
         return None
 
 
@@ -43,41 +40,24 @@ def replace_if(path: epath.Path, content: bytes, *, expected: bytes | None) -> b
     Returns:
         Whether the file now holds `content`.
     """
-    blob = _blob(path)
-    if blob is None:
+    if not google_storage.is_used_for(path):
         if read_if_exists(path) != expected:
             return False
         path.write_bytes(content)
         time.sleep(SETTLE_S)
         return read_if_exists(path) == content
-    # Imported here because it comes with an extra, as in `bucket_and_name`.
+    # Imported here because it comes with an extra.
     from google.api_core import exceptions
 
-    try:
-        found = blob.bucket.get_blob(blob.name)
-        if (found.download_as_bytes(if_generation_match=found.generation) if found else None) != expected:
+    generation = 0  # That of a file that does not exist.
+    if expected is not None:
+        found = google_storage.stat(path)
+        if found is None or read_if_exists(path) != expected:
             return False
-        # Generation 0 stands for no object.
-        blob.upload_from_string(content, if_generation_match=found.generation if found else 0)
-    except (exceptions.NotFound, exceptions.PreconditionFailed):
-        return False
-    return True
-
-
-def bucket_and_name(path: epath.PathLike) -> tuple[gcs.Bucket, str] | None:
-    """Returns a place on Cloud Storage for Google's client. None: it is elsewhere, or the client is not installed."""
-    if not str(path).startswith("gs://"):
-        return None
+        generation = found.generation
     try:
-        # Imported here because it comes with the extra `gcp`.
-        import google.cloud.storage as gcs
-    except ImportError:
-        return None
-    bucket, _, name = str(path).removeprefix("gs://").partition("/")
-    return gcs.Client().bucket(bucket), name
-
-
-def _blob(path: epath.Path) -> gcs.Blob | None:
-    """Returns the file; see `bucket_and_name`."""
-    found = bucket_and_name(path)
-    return None if found is None else found[0].blob(found[1])
+        google_storage.upload(path, content, replaces=generation)
+    except exceptions.PreconditionFailed:
+        # Another process was first, or this one was, and the answer to its first request was lost.
+        return read_if_exists(path) == content
+    return True

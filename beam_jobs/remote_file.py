@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from etils import epath
 
+UNFINISHED = ".writing"
+"""Suffix of files and folders that are still being written. Readers ignore them."""
+
 _BLOCK_BYTES = 2**20
 
 
@@ -28,8 +31,10 @@ def open_path(path: epath.PathLike) -> pathlib.Path | epath.Path:
     if not is_remote(path):
         return pathlib.Path(path)
     try:
-        # Imported here because it comes with the extra `pipeline`.
+        # Imported here because they need the extra `pipeline`.
         from etils import epath
+
+        from beam_jobs import google_path  # noqa: F401
     except ImportError as error:
         raise ImportError(
             f"{path} is not on this machine, and the packages that read it are not installed: copy it here, or install "

@@ -28,6 +28,7 @@ from apache_beam.utils import subprocess_server
 from etils import epath
 
 from beam_jobs import command_lines, remote_jobs
+from beam_jobs import google_path as google_path  # What is opened on buckets in workers.
 from beam_jobs.remote_jobs import HandedOverError, StillRunningError
 
 __all__ = ["HandedOverError", "OptionsError", "StillRunningError", "check_free", "pipeline", "run", "workers"]

@@ -1,7 +1,8 @@
 """Hashes, measures, lists, copies and publishes files, on this machine and on Cloud Storage.
 
-This module is where remote paths (`gs://...`) differ from local ones, with `conditional_writes`, which has small files
-that several processes write at the same time, and `remote_file`. Importing it takes nothing but the standard library.
+This module is where remote paths (`gs://...`) differ from local ones, with `google_storage`, which has the requests,
+`google_path`, `remote_file`, `copying`, and `conditional_writes`, which has small files that several processes write at
+the same time. Importing it takes nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -10,14 +11,21 @@ import contextlib
 import hashlib
 import os
 import pathlib
-import shutil
 import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from beam_jobs import conditional_writes, remote_file
+from beam_jobs import google_storage, remote_file
+from beam_jobs.copying import Publication as Publication
+from beam_jobs.copying import copy_file as copy_file
+from beam_jobs.copying import copy_tree as copy_tree
+from beam_jobs.copying import publish_file as publish_file
+from beam_jobs.copying import publish_files as publish_files
+from beam_jobs.copying import remove_files as remove_files
+from beam_jobs.copying import remove_tree as remove_tree
+from beam_jobs.remote_file import UNFINISHED as UNFINISHED
 from beam_jobs.remote_file import is_remote, open_path
 
 if TYPE_CHECKING:
@@ -25,9 +33,6 @@ if TYPE_CHECKING:
 
 RECORDS_FOLDER = "_done"
 """Sub-folder with a record `<file name>.json` for each finished file, which holds its SHA-256 and its size."""
-
-UNFINISHED = ".writing"
-"""Suffix of files and folders that are still being written. Readers ignore them."""
 
 NO_FILE = "it is a pipe, a socket or a device, not a file"
 """Reason for not reading what need not end and could make a reader wait."""
@@ -67,7 +72,18 @@ def open_binary(path: epath.PathLike) -> BinaryIO:
         FileNotFoundError: There is no such file.
     """
     file = open_path(path)
-    return remote_file.open_buffered(file) if is_remote(path) else file.open("rb")
+    if is_remote(path) and not google_storage.is_used_for(path):
+        return remote_file.open_buffered(file)
+    return file.open("rb")
+
+
+def read_range(path: epath.PathLike, *, start: int, size: int) -> bytes:
+    """Reads a part of a file: `size` bytes from the byte `start`."""
+    if google_storage.is_used_for(path):
+        return google_storage.read(path, start=start, end=start + size)
+    with open_binary(path) as file:
+        file.seek(start)
+        return file.read(size)
 
 
 def text_digest(text: str) -> str:
@@ -93,6 +109,11 @@ def is_folder(path: epath.PathLike) -> bool:
             what was published would be taken for gone.
     """
     return open_path(path).is_dir()
+
+
+def is_empty(folder: epath.PathLike) -> bool:
+    """Returns whether there is nothing in a folder. On Cloud Storage such a folder does not exist."""
+    return not google_storage.is_used_for(folder) and not any(True for _ in open_path(folder).iterdir())
 
 
 def is_no_file(path: epath.PathLike) -> bool:
@@ -129,6 +150,11 @@ def entries(folder: epath.PathLike, *, is_file_name: Callable[[str], bool] | Non
             for entry in local_entries:
                 yield Entry(entry.name, entry.is_dir())
         return
+    if google_storage.is_used_for(folder):
+        files, folders = google_storage.list_entries(folder)
+        yield from (Entry(name, is_folder=False) for name in files)
+        yield from (Entry(name, is_folder=True) for name in folders)
+        return
     # Imported here because the decoder's child process and `diptych --help` use this module without TensorFlow.
     import tensorflow as tf
 
@@ -151,10 +177,10 @@ def file_sizes(folder: epath.PathLike, *, records: bool = True) -> dict[str, int
         folder: Local or remote.
         records: Whether to include the files in `RECORDS_FOLDER`.
     """
-    sizes = _sizes_on_google(folder)
-    if sizes is not None:
-        names = sorted(sizes, key=lambda name: name.split("/"))
-        return {name: sizes[name] for name in names if records or RECORDS_FOLDER not in name.split("/")[:-1]}
+    if google_storage.is_used_for(folder):
+        listed = google_storage.list_files(folder)
+        names = sorted(listed, key=lambda name: name.split("/"))
+        return {name: listed[name].bytes for name in names if records or not is_record(name)}
     sizes = {}
     for entry in sorted(entries(folder)):
         path = open_path(folder) / entry.name
@@ -166,16 +192,9 @@ def file_sizes(folder: epath.PathLike, *, records: bool = True) -> dict[str, int
     return sizes
 
 
-def _sizes_on_google(folder: epath.PathLike) -> dict[str, int] | None:
-    """Returns the sizes of the files below a folder. None: see `conditional_writes.bucket_and_name`."""
-    found = conditional_writes.bucket_and_name(folder)
-    if found is None:
-        return None
-    bucket, name = found
-    prefix = f"{name}/" if name else ""
-    blobs = bucket.client.list_blobs(bucket, prefix=prefix, fields="items(name,size),nextPageToken")
-    # A name with a final slash stands for an empty folder.
-    return {blob.name.removeprefix(prefix): blob.size for blob in blobs if not blob.name.endswith("/")}
+def is_record(name: str) -> bool:
+    """Returns whether a relative name is that of a file in a `RECORDS_FOLDER`."""
+    return RECORDS_FOLDER in name.split("/")[:-1]
 
 
 def write_text(path: epath.Path, text: str, *, concurrent: bool = False) -> None:
@@ -191,7 +210,11 @@ def write_bytes(path: epath.Path, content: bytes, *, concurrent: bool = False) -
         content: Its content.
         concurrent: Whether several processes may write the file at the same time. Each then has a temporary file of
             its own. Otherwise the temporary name is always the same, so that killed processes leave one at most.
+            Remote files need none: they appear when they are whole.
     """
+    if is_remote(path):
+        path.write_bytes(content)
+        return
     temporary = unfinished_name(path) if concurrent else path.with_name(path.name + UNFINISHED)
     temporary.write_bytes(content)
     temporary.replace(path)
@@ -202,58 +225,35 @@ def unfinished_name(path: epath.Path) -> epath.Path:
     return path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{UNFINISHED}")
 
 
-def publish_file(source: epath.Path, target: epath.Path, *, size: int) -> None:
-    """Publishes a finished file of the work folder.
+@contextlib.contextmanager
+def scratch(path: epath.Path) -> Iterator[epath.Path]:
+    """Yields where to write a large file that is to become `path`: beside it, or on this machine if it is on a bucket.
 
-    The source stays. On this machine the file is hard-linked, or copied where the file system has no hard links. A
-    remote file is copied, unless the target exists with the right size.
-
-    Args:
-        source: The finished file.
-        target: Where to publish it, in an existing folder.
-        size: Size of the source in bytes.
+    The file that is there at the end of the block is removed; move it before, see `move_in`.
     """
-    if is_remote(source) or is_remote(target):
-        if not (target.exists() and target.stat().length == size):
-            copy_file(source, target)
+    if google_storage.is_used_for(path):
+        with tempfile.TemporaryDirectory() as folder:
+            yield type(path)(folder, path.name)
         return
+    temporary = unfinished_name(path)
     try:
-        os.link(source, target)
-    except OSError:
-        # Hard links do not work across file systems, nor on all of them.
-        unfinished = target.with_name(target.name + UNFINISHED)
-        shutil.copyfile(source, unfinished)
-        unfinished.replace(target)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def copy_file(source: epath.Path, target: epath.Path) -> None:
-    """Copies one file. If both paths belong to the same remote service, the service copies without a download."""
-    if is_remote(source) and _scheme(source) == _scheme(target):
-        # Imported here because Beam takes seconds to import, and most runs copy no remote files.
-        from apache_beam.io import filesystems
-
-        # Beam raises ValueError if it has no file system for the scheme, e.g. because an extra is not installed.
-        with contextlib.suppress(ValueError):
-            filesystems.FileSystems.copy([str(source)], [str(target)])
-            return
-    source.copy(target)
-
-
-def copy_tree(source: epath.Path, target: epath.Path, *, last: str = "") -> None:
-    """Copies a folder and everything below it.
+def move_in(temporary: epath.Path, path: epath.Path, *, note: str = "") -> None:
+    """Moves a file from its place in `scratch` to its own, where it appears as a whole.
 
     Args:
-        source: The folder.
-        target: The copy.
-        last: Name of the file in `source` that is copied when all others are there, because readers take a folder
-            that has it for complete.
+        temporary: What `scratch` has yielded.
+        path: The file.
+        note: For Cloud Storage, see `google_storage.upload`.
     """
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(source.iterdir(), key=lambda path: (path.name == last, path.name)):
-        if path.is_dir():
-            copy_tree(path, target / path.name)
-        else:
-            path.copy(target / path.name)
+    if google_storage.is_used_for(path):
+        google_storage.upload_file(path, os.fspath(temporary), note=note)
+    else:
+        temporary.replace(path)
 
 
 @contextlib.contextmanager
@@ -280,13 +280,3 @@ def without_wildcards(folder: epath.PathLike) -> Iterator[str]:
 
 def _has_wildcard(name: str) -> bool:
     return any(character in name for character in "*?[\\")
-
-
-def remove_tree(folder: epath.Path) -> None:
-    """Removes a folder and everything below it. Does nothing if the folder does not exist."""
-    if folder.exists():
-        folder.rmtree()
-
-
-def _scheme(path: epath.PathLike) -> str:
-    return str(path).partition("://")[0]

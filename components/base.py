@@ -15,6 +15,7 @@ from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 import pydantic
 from etils import epath
 
+from beam_jobs import google_path as google_path  # Paths of buckets, for all stages.
 from components import damaged_examples
 
 Figures = Mapping[str, float | int | str]

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 
+from beam_jobs import error_text
 from components.errors import UserError
 
 
@@ -76,10 +77,12 @@ _REMOTE_CAUSES = {
     "AbortedError": _SILENT,  # After its last retry.
     # Google's errors, the special ones first.
     "DefaultCredentialsError": _Cause("there are no credentials", _REFUSED.way_out),
+    "InvalidOperation": _Cause("there are no credentials", _REFUSED.way_out),  # The bucket is not public.
     "RefreshError": _REFUSED,
     "TransportError": _SILENT,
     "Forbidden": _REFUSED,
     "Unauthorized": _REFUSED,
+    "NotFound": _Cause("there is no such bucket", "create it, or correct its name"),
     "ServerError": _SILENT,
     "RetryError": _SILENT,
     "GoogleAPIError": _Cause("the service refuses the request", "check its name, the network and your credentials"),
@@ -112,6 +115,12 @@ def as_user_error(error: BaseException, *, place: str) -> UserError | None:
             path = _path(link) or place
             return UserError(f"{path} cannot be used ({cause.text}): {cause.way_out.format(uid=os.getuid())}.")
     return None
+
+
+def reason(error: BaseException) -> str:
+    """Returns why a place cannot be used, in a few words for the middle of a sentence."""
+    cause = next(filter(None, map(_cause, chain(error))), None)
+    return error_text.first_line(error) if cause is None else cause.text
 
 
 @contextlib.contextmanager

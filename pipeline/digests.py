@@ -1,11 +1,11 @@
 """Digests of JSON values and of the files in a folder."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from etils import epath
 
-from beam_jobs import storage
+from beam_jobs import manifest, storage
 
 
 def json_digest(value: object) -> str:
@@ -48,24 +48,24 @@ def combined_digest(sums: Mapping[str, str]) -> str:
 def file_digests(folder: epath.Path, *, reports: Collection[str] = ()) -> dict[str, str]:
     """Returns the SHA-256 of every file in a folder except reports, by relative name.
 
-    A file that has a record, see `storage.RECORDS_FOLDER`, is not read if it has the size in there.
+    A file that a manifest records with the size that it has is not read; see `beam_jobs.manifest`.
     """
     sizes = storage.file_sizes(folder)
-    return {
-        name: _recorded_sha256(folder, name, sizes=sizes) or storage.file_digest(folder / name).sha256
-        for name in sizes
-        if name not in reports and not _is_record(name)
-    }
+    manifests = _manifests(folder, sizes)
+    digested = {}
+    for name, size in sizes.items():
+        if name not in reports and not storage.is_record(name):
+            parent, _, file = name.rpartition("/")
+            recorded = manifests[parent].digest(file) if parent in manifests else None
+            is_recorded = recorded is not None and recorded.bytes == size
+            digested[name] = (recorded if is_recorded else storage.file_digest(folder / name)).sha256
+    return digested
 
 
-def _is_record(name: str) -> bool:
-    return storage.RECORDS_FOLDER in name.split("/")[:-1]
-
-
-def _recorded_sha256(folder: epath.Path, name: str, *, sizes: Mapping[str, int]) -> str | None:
-    parent, slash, file = name.rpartition("/")
-    record_name = f"{parent}{slash}{storage.RECORDS_FOLDER}/{file}.json"
-    if record_name not in sizes:
-        return None
-    record = json.loads((folder / record_name).read_text())
-    return record.get("sha256") if record.get("bytes") == sizes[name] else None
+def _manifests(folder: epath.Path, names: Iterable[str]) -> dict[str, manifest.Manifest]:
+    """Returns the manifests below a folder, by the relative name of the folder that they describe."""
+    records: dict[str, list[str]] = {}
+    for name in filter(storage.is_record, names):
+        parent, _, file = name.rpartition("/")
+        records.setdefault(parent.rpartition("/")[0] if "/" in parent else "", []).append(file)
+    return {parent: manifest.Manifest.read(folder / parent, records=records[parent]) for parent in records}

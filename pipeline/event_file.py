@@ -5,7 +5,7 @@ import io
 import itertools
 import time
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from etils import epath
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
@@ -52,12 +52,11 @@ def write_texts(
         OSError: The folder cannot be written to. What was written last is still there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = list(folder.iterdir())
+    earlier = [entry.name for entry in storage.entries(folder)]
     file = folder / f"events.out.tfevents.{time.time_ns()}"  # TensorBoard reads files in the order of their names.
     values = [*itertools.starmap(_text, texts.items()), *itertools.starmap(_picture, pictures.items())]
     file.write_bytes(_records(_events(values)))
-    for path in earlier:
-        path.unlink()
+    storage.remove_files(folder, earlier)
 
 
 def write_summaries(folder: epath.Path, summaries: Iterable[tuple[int, summary_pb2.Summary]]) -> None:
@@ -72,21 +71,26 @@ def write_summaries(folder: epath.Path, summaries: Iterable[tuple[int, summary_p
     file.write_bytes(_records([_version(wall_time=time.time()), *events]))
 
 
-def write_place(folder: epath.Path, place: int) -> None:
+def write_place(folder: epath.Path, place: int, *, among: Collection[str] | None = None) -> None:
     """Writes at which place TensorBoard lists a folder of event files, counted from 1; the overview comes before.
 
     Most tabs list folders by the time of their first event, so this one is in 1970.
+
+    Args:
+        folder: The folder.
+        place: Its place.
+        among: Names of the files in the folder; None lists them.
 
     Raises:
         OSError: The folder cannot be written to.
     """
     # This name comes first in the folder, and does not look like that of a file that the stage has written.
     name = f"{place:02d}{_PLACE}"
-    written = [entry.name for entry in storage.entries(folder) if entry.name.endswith(_PLACE)]
+    names = [entry.name for entry in storage.entries(folder)] if among is None else among
+    written = [other for other in names if other.endswith(_PLACE)]
     if written == [name]:
         return
-    for other in written:  # The pipeline had more stages, or fewer.
-        (folder / other).unlink()
+    storage.remove_files(folder, written)  # The pipeline had more stages, or fewer.
     (folder / name).write_bytes(_records([_version(wall_time=1.0 + place)]))
 
 

@@ -1,11 +1,11 @@
 """Where the stages of a run write their event files, so that TensorBoard lists them in the order in which they run."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from etils import epath
 
-from beam_jobs import storage
+from beam_jobs import google_storage, storage
 from pipeline import event_file
 from pipeline.root import Root
 
@@ -68,19 +68,31 @@ class EventFolders:
         Raises:
             OSError: The folders cannot be read or written.
         """
-        if not self._folder.exists():
+        if not google_storage.is_used_for(self._folder) and not self._folder.exists():
             return
-        for entry in sorted(storage.entries(self._folder)):
-            numbered = _NUMBERED.fullmatch(entry.name)
-            stage = numbered.group(1) if numbered and entry.is_folder else ""
+        names = storage.file_sizes(self._folder)  # On a bucket, one listing says all.
+        for entry in sorted({name.partition("/")[0] for name in names if "/" in name}):
+            numbered = _NUMBERED.fullmatch(entry)
+            stage = numbered.group(1) if numbered else ""
             if stage not in self._names:
                 continue
-            folder = self._folder / self._names[stage]
-            if folder.name != entry.name:
-                _move_files(self._folder / entry.name, folder)
-            for execution in storage.entries(folder):
-                if execution.is_folder:
-                    event_file.write_place(folder / execution.name, self._places[stage])
+            if entry != self._names[stage]:
+                _move_files(self._folder / entry, self._folder / self._names[stage])
+            for execution, files in _by_folder(
+                name.partition("/")[2] for name in names if name.startswith(f"{entry}/")
+            ):
+                folder = self._folder / self._names[stage] / execution
+                event_file.write_place(folder, self._places[stage], among=files)
+
+
+def _by_folder(names: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Returns the folders at the top of relative names, each with the names of the files that are directly in it."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        folder, slash, file = name.partition("/")
+        if slash:
+            found.setdefault(folder, []).extend([] if "/" in file else [file])
+    return sorted(found.items())
 
 
 def _move_files(source: epath.Path, target: epath.Path) -> None:

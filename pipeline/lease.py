@@ -18,6 +18,7 @@ from absl import logging
 from etils import epath
 
 from beam_jobs import conditional_writes, error_text
+from components import file_errors
 from components.errors import UserError
 
 NAME = ".lease"
@@ -201,9 +202,10 @@ def held(folder: epath.Path, *, flag: str, on_loss: Callable[[str], None]) -> It
     except UserError:
         raise
     except Exception as error:  # Remote file systems raise errors of many types.
-        reason = error_text.first_line(error)
-        raise UserError(
-            f"{flag} {folder} cannot be used ({reason}): check its name, the network and your credentials."
+        known = file_errors.as_user_error(error, place=f"{flag} {folder}")
+        raise known or UserError(
+            f"{flag} {folder} cannot be used ({error_text.first_line(error)}): check its name, the network and your "
+            "credentials."
         ) from error
     try:
         yield

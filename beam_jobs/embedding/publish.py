@@ -1,11 +1,10 @@
 """Publishes finished files of embeddings as one folder."""
 
-import json
 from collections.abc import Sequence
 
 from etils import epath
 
-from beam_jobs import storage
+from beam_jobs import manifest, storage
 from beam_jobs.embedding.info import EmbedderInfo, EmbeddingsInfo
 from beam_jobs.embedding.job import Job
 from beam_jobs.embedding.records import ShardRecord
@@ -16,7 +15,7 @@ class LostFileError(Exception):
 
 
 def publish(job: Job, finished: Sequence[ShardRecord], *, work: epath.Path, output: epath.Path) -> EmbeddingsInfo:
-    """Puts the files into a folder, with a record of each, and then the description that makes the folder whole.
+    """Puts the files into a folder, with a manifest, and then the description that makes the folder whole.
 
     Args:
         job: The job that wrote them.
@@ -29,10 +28,9 @@ def publish(job: Job, finished: Sequence[ShardRecord], *, work: epath.Path, outp
     """
     embedders = {}
     for name in job.embedders.names:
-        (output / name / storage.RECORDS_FOLDER).mkdir(parents=True)
+        (output / name).mkdir(parents=True)
         members = [record for record in finished if record.embedder == name]
-        for record in members:
-            _publish_file(record, work=work / name, output=output / name)
+        _publish_files(members, work=work / name, output=output / name)
         embedders[name] = _describe(name, members, job=job)
     info = EmbeddingsInfo(
         label_names=job.info.label_names,
@@ -45,21 +43,16 @@ def publish(job: Job, finished: Sequence[ShardRecord], *, work: epath.Path, outp
     return info
 
 
-def _publish_file(record: ShardRecord, *, work: epath.Path, output: epath.Path) -> None:
-    file = work / record.file
-    try:
-        storage.publish_file(file, output / record.shard, size=record.bytes)
-        size = storage.size(output / record.shard)
-    except FileNotFoundError:
-        size = 0
-    if size != record.bytes:
-        raise LostFileError(
-            f"{file} has {size:,} of its {record.bytes:,} bytes, because another program has changed the work folder; "
-            "the same command writes it again"
-        )
-    content = {key: getattr(record, key) for key in ("clips", "rows", "bytes", "sha256")}
-    text = json.dumps({"file": record.shard, **content}, indent=1)
-    (output / storage.RECORDS_FOLDER / f"{record.shard}.json").write_text(text)
+def _publish_files(members: Sequence[ShardRecord], *, work: epath.Path, output: epath.Path) -> None:
+    files = [storage.Publication(work / one.file, output / one.shard, one.bytes) for one in members]
+    for file, size in zip(files, storage.publish_files(files), strict=True):
+        if size != file.bytes:
+            raise LostFileError(
+                f"{file.source} has {size:,} of its {file.bytes:,} bytes, because another program has changed the work "
+                "folder; the same command writes it again"
+            )
+    recorded = {one.shard: {key: getattr(one, key) for key in ("clips", "rows", "bytes", "sha256")} for one in members}
+    manifest.Manifest(files=recorded).write(output)
 
 
 def _describe(name: str, members: Sequence[ShardRecord], *, job: Job) -> EmbedderInfo:

@@ -1,8 +1,4 @@
-"""Records of finished files of embeddings: `_done/<file>.json` in the folder of their embedder.
-
-As in `beam_jobs.ingest.records`, several attempts may write a file at the same time. Each names its file after the
-content, and then writes the record that names it.
-"""
+"""Records of finished files of embeddings, in the folder of their embedder; see `beam_jobs.finished_files`."""
 
 import dataclasses
 import json
@@ -10,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from etils import epath
 
-from beam_jobs import storage
+from beam_jobs import finished_files, manifest, storage
 from beam_jobs.embedding.plan import Shard
 
 
@@ -41,11 +37,6 @@ class ShardRecord:
     plan: str
 
 
-def file_name(shard: str, *, sha256: str) -> str:
-    """Returns the name of the file of one attempt. Only attempts with the same content share it."""
-    return f"{shard}.{sha256[:16]}"
-
-
 def prepare(work: epath.Path, embedders: Iterable[str]) -> None:
     """Creates the folders of a job, and removes the unfinished files of a killed one."""
     for name in embedders:
@@ -55,6 +46,8 @@ def prepare(work: epath.Path, embedders: Iterable[str]) -> None:
 
 def is_done(work: epath.Path, record: ShardRecord) -> bool:
     """Returns whether the file that a record names is there and whole. Reading it is cheap beside embedding again."""
+    if finished_files.have_notes(work):
+        return True  # Its record was written with it.
     file = work / record.embedder / record.file
     return file.exists() and (record.sha256, record.bytes) == storage.file_digest(file)
 
@@ -69,10 +62,17 @@ def finished(work: epath.Path, embedders: Iterable[str], *, known: Collection[st
     """
     found = []
     for embedder in embedders:
-        names = [entry.name for entry in storage.entries(work / embedder / storage.RECORDS_FOLDER)]
-        shards = [name.removesuffix(".json") for name in sorted(names) if name.endswith(".json")]
-        found += [read(work, embedder, shard) for shard in shards if f"{embedder}/{shard}" not in known]
-    return [record for record in found if record is not None]
+        left_out = {name.removeprefix(f"{embedder}/") for name in known if name.startswith(f"{embedder}/")}
+        found += finished_files.read_records(work / embedder, known=left_out).values()
+    return [record for record in map(_parse, found) if record is not None]
+
+
+def reader(work: epath.Path, embedders: Iterable[str]) -> Callable[[str, str], ShardRecord | None]:
+    """Returns what reads a record like `read`; on a bucket it has read all of them at once."""
+    if not finished_files.have_notes(work):
+        return lambda embedder, shard: read(work, embedder, shard)
+    found = {(record.embedder, record.shard): record for record in finished(work, embedders)}
+    return lambda embedder, shard: found.get((embedder, shard))
 
 
 def remove_other_attempts(work: epath.Path, finished: Collection[ShardRecord]) -> None:
@@ -84,45 +84,58 @@ def remove_other_attempts(work: epath.Path, finished: Collection[ShardRecord]) -
 
 def read(work: epath.Path, embedder: str, shard: str) -> ShardRecord | None:
     """Reads the record of a file. None: there is none, or it was damaged, e.g. by a power cut."""
-    try:
-        return ShardRecord(**json.loads(_record_file(work, embedder, shard).read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
+    text = finished_files.read_record(work / embedder, shard)
+    return None if text is None else _parse(text)
+
+
+def commit(work: epath.Path, record: ShardRecord, *, temporary: epath.Path) -> None:
+    """Puts the file of an attempt in its place, and then writes its record."""
+    folder = work / record.embedder
+    if finished_files.have_notes(work):
+        finished_files.put(temporary, folder / record.file, record=_text(record))
+    else:
+        storage.move_in(temporary, folder / record.file)
+        write(work, record)
 
 
 def write(work: epath.Path, record: ShardRecord) -> None:
     """Writes the record of a file."""
-    content = json.dumps(dataclasses.asdict(record), indent=1)
-    storage.write_text(_record_file(work, record.embedder, record.shard), content, concurrent=True)
+    finished_files.write_record(work / record.embedder, shard=record.shard, file=record.file, record=_text(record))
 
 
-def plan_digest(shard: Shard, *, embedder: str, row: str) -> str:
+def _text(record: ShardRecord) -> str:
+    return json.dumps(dataclasses.asdict(record))
+
+
+def _parse(text: str) -> ShardRecord | None:
+    try:
+        return ShardRecord(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
+
+
+def plan_digest(shard: Shard, *, embedder: str, row: str, examples: manifest.Manifest) -> str:
     """Returns a digest of what decides the content of a file.
 
     Args:
         shard: What is embedded.
         embedder: Digest of the embedder.
         row: What a row holds, see `info.RowKind`.
+        examples: What is recorded of the files of examples.
     """
     # The folder of the examples is left out, so that an interrupted job goes on when it was moved.
-    planned = {**dataclasses.asdict(shard), "examples": _content(epath.Path(shard.examples))}
+    planned = {**dataclasses.asdict(shard), "examples": _content(epath.Path(shard.examples), examples)}
     return storage.text_digest(json.dumps([planned, embedder, row]))
 
 
-def _content(examples: epath.Path) -> str:
+def _content(file: epath.Path, examples: manifest.Manifest) -> str:
     """Returns what tells one content of a file of examples from another."""
-    record = examples.parent / storage.RECORDS_FOLDER / f"{examples.name}.json"
-    try:
-        return json.loads(record.read_bytes())["sha256"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # Another program wrote the examples.
-        return f"{storage.size(examples)} {storage.modified_s(examples)}"
+    recorded = examples.digest(file.name)
+    if recorded is not None:
+        return recorded.sha256
+    return f"{storage.size(file)} {storage.modified_s(file)}"  # Another program wrote the examples.
 
 
 def _remove(folder: epath.Path, is_removed: Callable[[str], bool]) -> None:
-    for name, is_folder in list(storage.entries(folder)):
-        if not is_folder and is_removed(name):
-            (folder / name).unlink(missing_ok=True)
-
-
-def _record_file(work: epath.Path, embedder: str, shard: str) -> epath.Path:
-    return work / embedder / storage.RECORDS_FOLDER / f"{shard}.json"
+    names = [entry.name for entry in storage.entries(folder) if not entry.is_folder and is_removed(entry.name)]
+    storage.remove_files(folder, names)

@@ -1,7 +1,7 @@
 """Writes clips as TFRecord shards, one Beam element per shard, so that audio never crosses a shuffle.
 
 An element is only the name of a shard; the shard's clips are in the saved plan. One call decodes the clips, writes them
-under a temporary name, renames the file after its content, and then writes the record that names it; see `records`.
+under a temporary name, names the file after its content, and writes the record that names it; see `finished_files`.
 Order and bytes of a shard depend on its clips alone. A rerun in the same work folder skips every shard that has its
 record and its file, unless clips of it failed for reasons that may have passed.
 """
@@ -12,12 +12,12 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
 from etils import epath
 
-from beam_jobs import audio, examples, runners, sources, storage
+from beam_jobs import audio, examples, finished_files, runners, sources, storage
 from beam_jobs.audio import decoder, readers
 from beam_jobs.ingest import plan, records
 from beam_jobs.ingest.retries import Retries
@@ -83,7 +83,7 @@ def write_shards(
     pipeline = runners.pipeline(beam_args)
     build(pipeline, shards, job=job, work_dir=work, quarantined=quarantined)
     runners.run(pipeline, work_dir=work)
-    finished = [records.read(work, shard.file) for shard in shards]
+    finished = records.read_all(work, shards)
     for shard, record in zip(shards, finished, strict=True):
         records.check_every_clip_accounted_for(shard, record)
     records.remove_other_attempts(work, finished)
@@ -131,33 +131,40 @@ class WriteShard(beam.DoFn):
         self._run = run
         self._labels = {name: index for index, name in enumerate(job.label_names)}
         self._decoder: decoder.Decoder | None = None
+        self._plan: plan.SavedPlan | None = None
+        self._read_record: Callable[[str], records.ShardRecord | None] | None = None
 
     def setup(self) -> None:
         self._decoder = decoder.Decoder(sample_rate=self._job.sample_rate, rules=self._job.rules)
+
+    def start_bundle(self) -> None:
+        work = epath.Path(self._work_dir)
+        self._plan, self._read_record = plan.SavedPlan(work), records.reader(work)
 
     def teardown(self) -> None:
         if self._decoder is not None:
             self._decoder.close()
 
     def process(self, name: str) -> Iterator[str]:
+        if self._plan is None:
+            self.start_bundle()
         work = epath.Path(self._work_dir)
-        shard, shard_digest = plan.load(work, name)
-        digest = self._job.digest(shard_digest)
-        earlier = records.read_if_valid(work, name)
+        digest = self._job.digest(self._plan.digest(name))
+        earlier = self._read_record(name)
         if earlier is not None and earlier.plan != digest:
             earlier = None
         if earlier is not None and records.is_done(work, earlier, run=self._run):
             _count("shards found done")
             return
-        record = self._write(shard, work=work, plan_digest=digest)
-        if record.transient and earlier is not None:
-            record = dataclasses.replace(record, runs=earlier.runs)
-        records.write(work, record)
+        with storage.scratch(work / name) as temporary:
+            record = self._write(self._plan.load(name), temporary, plan_digest=digest)
+            if record.transient and earlier is not None:
+                record = dataclasses.replace(record, runs=earlier.runs)
+            records.commit(work, record, temporary=temporary)
         yield name
 
-    def _write(self, shard: plan.Shard, *, work: epath.Path, plan_digest: str) -> records.ShardRecord:
+    def _write(self, shard: plan.Shard, temporary: epath.Path, *, plan_digest: str) -> records.ShardRecord:
         """Writes the file of this attempt and returns its record."""
-        temporary = storage.unfinished_name(work / shard.file)
         count, written, quarantined, transient = 0, [], [], 0
         with examples.Writer(temporary) as writer:
             for clip, decoded in self._decode_all(shard):
@@ -172,11 +179,9 @@ class WriteShard(beam.DoFn):
                 written.append(clip.clip_id)
                 _count("written")
         sha256, size = writer.digest
-        file = records.file_name(shard.file, sha256=sha256)
-        temporary.replace(work / file)
         return records.ShardRecord(
             shard=shard.file,
-            file=file,
+            file=finished_files.name(shard.file, sha256=sha256),
             split=shard.split,
             listed=len(shard.clips),
             written=len(written),

@@ -1,4 +1,11 @@
-"""Decides which clip goes into which shard, before any audio is read, and saves the plan in `_plan/`."""
+"""Decides which clip goes into which shard, before any audio is read, and saves the plan.
+
+    _plan/shards.<digest>.jsonl    one line per shard with its clips
+    _plan/index.json               the name of that file, and where in it the line of each shard is
+
+So a worker reads the clips of a shard in one request, and saving takes two for all shards. The file is named after its
+content: a worker of a job that was thought dead never reads its shard from the plan of another job.
+"""
 
 import dataclasses
 import hashlib
@@ -6,7 +13,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from etils import epath
 
@@ -16,6 +23,7 @@ PLAN = "_plan"
 SHARD_BYTES = 128 * 2**20
 _SHARDS_PER_WORKER = 8
 _TYPICAL_CLIP_S = 10.0
+_INDEX = "index.json"
 _SHARD_NAME = re.compile(r"[^.]+\.tfrecord-\d+-of-\d+")  # Names of shards' files and records begin with it.
 
 
@@ -82,29 +90,75 @@ def plan_shards(
     return planned
 
 
+class SavedPlan:
+    """A plan that was saved in a work folder.
+
+    Args:
+        work: The folder.
+    """
+
+    def __init__(self, work: epath.Path):
+        index = json.loads((work / PLAN / _INDEX).read_text())
+        self._file = work / PLAN / index["file"]
+        self._lines: dict[str, tuple[int, int, str]] = index["shards"]
+
+    def digest(self, shard: str) -> str:
+        """Returns a digest of a shard and its clips."""
+        return self._lines[shard][2]
+
+    def load(self, shard: str) -> Shard:
+        """Loads a shard.
+
+        Raises:
+            FileNotFoundError: Another job has saved another plan since.
+        """
+        start, size, _ = self._lines[shard]
+        fields = json.loads(storage.read_range(self._file, start=start, size=size))
+        clips = tuple(sources.Clip(**{**clip, "labels": tuple(clip["labels"])}) for clip in fields["clips"])
+        return Shard(**{**fields, "clips": clips})
+
+
 def save(work: epath.Path, shards: Sequence[Shard]) -> None:
     """Saves a plan, and removes unfinished files and what an earlier job in this folder wrote for another plan."""
     (work / PLAN).mkdir(parents=True, exist_ok=True)
-    files = {shard.file for shard in shards}
-    for folder in (work, *(path for path in work.iterdir() if path.is_dir())):
-        for path in folder.iterdir():
-            shard = _SHARD_NAME.match(path.name)
-            is_unfinished = path.name.endswith(storage.UNFINISHED)
-            if shard and (is_unfinished or shard[0] not in files):
-                path.unlink(missing_ok=True)
-    for shard in shards:
-        target = work / PLAN / f"{shard.file}.json"
-        text = json.dumps(dataclasses.asdict(shard), separators=(",", ":"))
-        if not target.exists() or target.read_text() != text:
-            storage.write_text(target, text, concurrent=True)
+    with storage.scratch(work / PLAN / _INDEX) as temporary:
+        index = _write_lines(temporary, shards)
+        sizes = storage.file_sizes(work)
+        if sizes.get(f"{PLAN}/{index['file']}") != index["bytes"]:  # A power cut may have left it empty.
+            storage.move_in(temporary, work / PLAN / index["file"])
+    storage.remove_files(work, [name for name in sizes if _is_left_over(name, index)])
+    storage.write_text(work / PLAN / _INDEX, json.dumps(index), concurrent=True)
 
 
 def load(work: epath.Path, file: str) -> tuple[Shard, str]:
     """Loads one shard of a saved plan, and returns it with a digest of it."""
-    text = (work / PLAN / f"{file}.json").read_text()
-    fields = json.loads(text)
-    clips = tuple(sources.Clip(**{**clip, "labels": tuple(clip["labels"])}) for clip in fields["clips"])
-    return Shard(**{**fields, "clips": clips}), storage.text_digest(text)
+    saved = SavedPlan(work)
+    return saved.load(file), saved.digest(file)
+
+
+def _write_lines(file: epath.Path, shards: Sequence[Shard]) -> dict[str, object]:
+    """Writes the lines of a plan, and returns its index."""
+    sha256, position, lines = hashlib.sha256(), 0, {}
+    with file.open("wb") as stream:
+        for shard in shards:
+            text = json.dumps(dataclasses.asdict(shard), separators=(",", ":"))
+            line = text.encode()
+            lines[shard.file] = (position, len(line), storage.text_digest(text))
+            position += stream.write(line + b"\n")
+            sha256.update(line + b"\n")
+    return {"file": f"shards.{sha256.hexdigest()[:16]}.jsonl", "bytes": position, "shards": lines}
+
+
+def _is_left_over(name: str, index: Mapping[str, object]) -> bool:
+    """Returns whether a file of the work folder is unfinished, or belongs to another plan."""
+    folder, _, file = name.rpartition("/")
+    if folder == PLAN and file.endswith((".jsonl", storage.UNFINISHED)):
+        return file != index["file"]
+    shard = _SHARD_NAME.match(file)
+    if shard is None or "/" in folder:
+        return False
+    # Earlier versions saved a plan as one file for each shard.
+    return folder == PLAN or file.endswith(storage.UNFINISHED) or shard[0] not in index["shards"]
 
 
 def pinned_workers(work: epath.Path, workers: int) -> int:

@@ -1,19 +1,14 @@
-"""Records of finished shards: `_done/<shard>.json`.
-
-A shard may be written by several attempts, even at the same time: a runner tries again what failed, or starts a second
-attempt of what is slow, and a job that was thought dead may go on. Each attempt writes a file that is named after its
-content. Then it writes the record, which names that file. So whichever attempt writes the record last, the record and
-the file that it names belong together.
-"""
+"""Records of finished shards; see `beam_jobs.finished_files` for where they lie and why they are never mixed up."""
 
 import dataclasses
+import errno
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from etils import epath
 
-from beam_jobs import sources, storage
+from beam_jobs import finished_files, sources, storage
 from beam_jobs.ingest.plan import Shard
 
 MAX_RUNS = 3
@@ -30,7 +25,7 @@ class ShardRecord:
 
     Attributes:
         shard: Name of the shard in the plan.
-        file: Name of the TFRecord file, see `file_name`.
+        file: Name of the TFRecord file, see `finished_files.name`.
         split: "train", "valid" or "eval".
         listed: Number of clips that the shard was planned for.
         written: Number of these clips that are in the file, each as one or more examples.
@@ -65,11 +60,6 @@ class ShardRecord:
     def to_try_again(self) -> int:
         """Number of quarantined clips that the next run tries again."""
         return self.transient if self.runs < MAX_RUNS else 0
-
-
-def file_name(shard: str, *, sha256: str) -> str:
-    """Returns the name of the file of one attempt at a shard. Only attempts with the same content share it."""
-    return f"{shard}.{sha256[:16]}"
 
 
 def quarantine_entry(clip: sources.Clip, *, cause: str, message: str) -> dict[str, str]:
@@ -111,10 +101,8 @@ def finished(work_dir: epath.PathLike, *, known: Collection[str] = ()) -> list[S
         work_dir: The work folder of the job.
         known: Shards whose records are not read again and not returned.
     """
-    folder = epath.Path(work_dir)
-    shards = sorted(path.name.removesuffix(".json") for path in (folder / storage.RECORDS_FOLDER).glob("*.json"))
-    found = [read_if_valid(folder, shard) for shard in shards if shard not in known]
-    return [record for record in found if record is not None]
+    texts = finished_files.read_records(epath.Path(work_dir), known=known)
+    return [record for record in map(_parse_if_valid, texts.values()) if record is not None]
 
 
 def is_done(work: epath.Path, record: ShardRecord, *, run: str) -> bool:
@@ -127,7 +115,11 @@ def is_done(work: epath.Path, record: ShardRecord, *, run: str) -> bool:
         record: What is recorded of the shard.
         run: This run, which does not try again what has failed in it.
     """
-    if (record.to_try_again and record.run != run) or not (work / record.file).exists():
+    if record.to_try_again and record.run != run:
+        return False
+    if finished_files.have_notes(work):
+        return True  # Its record was written with it.
+    if not (work / record.file).exists():
         return False
     return (record.sha256, record.bytes) == storage.file_digest(work / record.file)
 
@@ -146,32 +138,72 @@ def count_run(work: epath.Path, finished: Iterable[ShardRecord]) -> list[ShardRe
 def remove_other_attempts(work: epath.Path, finished: Iterable[ShardRecord]) -> None:
     """Removes the files of attempts that no record names. Call it once the job has ended."""
     named = {record.file for record in finished}
-    for name, is_folder in list(storage.entries(work)):
-        if not is_folder and ".tfrecord-" in name and name not in named:
-            (work / name).unlink(missing_ok=True)
+    names = [entry.name for entry in storage.entries(work) if not entry.is_folder and ".tfrecord-" in entry.name]
+    storage.remove_files(work, [name for name in names if name not in named])
+
+
+def reader(work: epath.Path) -> Callable[[str], ShardRecord | None]:
+    """Returns what reads the record of a shard like `read_if_valid`; on a bucket it has read all of them at once."""
+    if not finished_files.have_notes(work):
+        return lambda shard: read_if_valid(work, shard)
+    return {record.shard: record for record in finished(work)}.get
+
+
+def read_all(work: epath.Path, shards: Sequence[Shard]) -> list[ShardRecord]:
+    """Reads the records of shards that are all finished.
+
+    Raises:
+        FileNotFoundError: One has no record.
+    """
+    if not finished_files.have_notes(work):
+        return [read(work, shard.file) for shard in shards]
+    found = reader(work)
+    return [found(shard.file) or read(work, shard.file) for shard in shards]
 
 
 def read(work: epath.Path, shard: str) -> ShardRecord:
-    """Reads the record of one shard."""
-    fields = json.loads(_record_file(work, shard).read_text())
-    return ShardRecord(**{**fields, "quarantined": tuple(fields["quarantined"])})
+    """Reads the record of one shard.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    text = finished_files.read_record(work, shard)
+    if text is None:
+        raise FileNotFoundError(errno.ENOENT, "there is no record of this shard", f"{work}/{shard}")
+    return _parse(text)
 
 
 def read_if_valid(work: epath.Path, shard: str) -> ShardRecord | None:
     """Reads the record of one shard. None: there is none, or it was damaged, e.g. by a power cut."""
-    if not _record_file(work, shard).exists():
-        return None
-    try:
-        return read(work, shard)
-    except (ValueError, KeyError, TypeError):
-        return None
+    text = finished_files.read_record(work, shard)
+    return None if text is None else _parse_if_valid(text)
+
+
+def commit(work: epath.Path, record: ShardRecord, *, temporary: epath.Path) -> None:
+    """Puts the file of an attempt in its place, and then writes its record."""
+    if finished_files.have_notes(work):
+        finished_files.put(temporary, work / record.file, record=_text(record))
+    else:
+        storage.move_in(temporary, work / record.file)
+        write(work, record)
 
 
 def write(work: epath.Path, record: ShardRecord) -> None:
     """Writes the record of one shard."""
-    content = json.dumps(dataclasses.asdict(record), indent=1)
-    storage.write_text(_record_file(work, record.shard), content, concurrent=True)
+    finished_files.write_record(work, shard=record.shard, file=record.file, record=_text(record))
 
 
-def _record_file(work: epath.Path, shard: str) -> epath.Path:
-    return work / storage.RECORDS_FOLDER / f"{shard}.json"
+def _parse(text: str) -> ShardRecord:
+    fields = json.loads(text)
+    return ShardRecord(**{**fields, "quarantined": tuple(fields["quarantined"])})
+
+
+def _parse_if_valid(text: str) -> ShardRecord | None:
+    try:
+        return _parse(text)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _text(record: ShardRecord) -> str:
+    return json.dumps(dataclasses.asdict(record))

@@ -5,11 +5,12 @@ imports the former when it meets a TFDS dataset, and the ingest job imports the 
 """
 
 from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, describe, locate
-from beam_jobs.sources.listing import is_tfds_dataset, list_clips
+from beam_jobs.sources.listing import TFDS_FILES, is_tfds_dataset, list_clips
 from beam_jobs.sources.splits import split_of
 
 __all__ = [
     "LAYOUTS",
+    "TFDS_FILES",
     "Clip",
     "Listing",
     "Quarantined",

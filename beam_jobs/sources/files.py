@@ -7,10 +7,11 @@ what Diptych itself writes under a `--root`. It follows links, and reads no fold
 import dataclasses
 import os
 import stat
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from beam_jobs import storage
+from beam_jobs import google_storage, storage
 from beam_jobs.sources import suffixes
 from beam_jobs.sources.clips import nonzero
 
@@ -38,6 +39,7 @@ class Found:
         others: All other files.
         unreadable: What cannot be read, with the reason: folders, whose names end with a slash, links that lead
             nowhere, and pipes and the like that are named as audio or as lists.
+        listed: Name -> what the listing told of the file, on Cloud Storage with Google's client.
     """
 
     audio: list[str]
@@ -45,6 +47,7 @@ class Found:
     tables: list[str]
     others: list[str]
     unreadable: Mapping[str, str]
+    listed: Mapping[str, google_storage.Listed] = dataclasses.field(default_factory=dict)
 
     def left_out(self, *, unread_tables: int) -> dict[str, int]:
         """Counts what is neither audio nor a list that is read, by suffix.
@@ -68,8 +71,9 @@ class Found:
 def walk(folder: str) -> Found:
     """Finds the files below a folder, local or remote.
 
-    On this machine it looks at links, but at no file. On Cloud Storage it takes a call for each folder and each
-    thousand files. Of several names of a file, the first in order counts; a link only if there is no other name.
+    On this machine it looks at links, but at no file. On Cloud Storage it takes a call for each thousand files, and
+    without Google's client also one for each folder. Of several names of a file, the first in order counts; a link only
+    if there is no other name.
 
     Raises:
         OSError: The folder itself cannot be read.
@@ -114,6 +118,8 @@ class _Walk:
         """Device and inode -> name."""
         self._files: dict[int, dict[int, str]] = {}
         """Device -> inode -> name, of the audio files; pairs would take more memory."""
+        self._listed = google_storage.list_files(top) if google_storage.is_used_for(top) else {}
+        self._entries = _entries_by_folder(self._listed)
 
     def found(self) -> Found:
         folders, links = [""], []
@@ -132,6 +138,7 @@ class _Walk:
             tables=sorted(filter(suffixes.is_table, self._others)),
             others=sorted(name for name in self._others if not suffixes.is_table(name)),
             unreadable=dict(sorted(self._unreadable.items())),
+            listed=self._listed,
         )
 
     def _read(self, folder: str) -> _Names:
@@ -154,7 +161,11 @@ class _Walk:
     def _read_remote(self, folder: str) -> _Names:
         names = _Names.none()
         is_root = False
-        for name, is_folder in storage.entries(self._path(folder), is_file_name=suffixes.is_audio):
+        if google_storage.is_used_for(self._top):
+            entries = self._entries.get(folder, ())
+        else:
+            entries = storage.entries(self._path(folder), is_file_name=suffixes.is_audio)
+        for name, is_folder in entries:
             if _is_passed_over(name):
                 is_root |= name == ROOT_MARK
             elif is_folder:
@@ -235,6 +246,19 @@ class _Walk:
     def _path(self, name: str) -> str:
         # Not all file systems of TensorFlow list a folder whose name ends with a slash.
         return os.path.join(self._top, name.rstrip("/")) if name else self._top
+
+
+def _entries_by_folder(names: Iterable[str]) -> dict[str, set[storage.Entry]]:
+    """Returns what is in each folder. Names of folders are relative and end with a slash; that of the top is empty."""
+    found: dict[str, set[storage.Entry]] = defaultdict(set)
+    for name in names:
+        folder, slash, file = name.rpartition("/")
+        found[folder + slash].add(storage.Entry(file, is_folder=False))
+        while folder:
+            parent, slash, last = folder.rpartition("/")
+            found[parent + slash].add(storage.Entry(last, is_folder=True))
+            folder = parent
+    return found
 
 
 def _is_opened(name: str) -> bool:

@@ -48,9 +48,13 @@ def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
     return _list_audio(path, layout=layout)
 
 
+TFDS_FILES = frozenset({"dataset_info.json", "features.json"})
+"""Names of the files that make a folder that of a prepared TFDS dataset."""
+
+
 def is_tfds_dataset(folder: epath.Path) -> bool:
     """Returns whether a folder is that of a prepared TFDS dataset."""
-    return (folder / "dataset_info.json").exists() and (folder / "features.json").exists()
+    return all((folder / name).exists() for name in sorted(TFDS_FILES))
 
 
 def _list_manifest(folder: epath.Path) -> Listing:

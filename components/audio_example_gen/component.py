@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from etils import epath
 
-from beam_jobs import error_text, storage
-from components import base, text
+from beam_jobs import storage
+from components import base, file_errors, text
 from components.audio_example_gen import quarantine
 from components.audio_example_gen.config import AudioExampleGenConfig
 from components.errors import UserError
@@ -38,10 +38,11 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
         try:
             path = epath.Path(source)
             # It says, other than epath, that a folder above cannot be read.
-            exists, is_folder = path.exists(), storage.is_folder(source)
-            is_empty = is_folder and not any(path.iterdir())
+            is_folder = storage.is_folder(source)
+            exists = is_folder or path.exists()
+            is_empty = is_folder and storage.is_empty(source)
         except Exception as error:  # Each remote file system raises errors of its own types.
-            reason = error_text.first_line(error)
+            reason = file_errors.reason(error)
             raise UserError(
                 f"audio_example_gen.source: {source} cannot be read ({reason}); check the path (--data)"
             ) from error

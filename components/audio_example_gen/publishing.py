@@ -1,11 +1,10 @@
 """Publishes finished shards as one TFDS dataset."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from beam_jobs import examples, sources, storage
+from beam_jobs import examples, manifest, sources, storage
 from beam_jobs.ingest import records
 from components.audio_example_gen.config import AudioExampleGenConfig
 from components.errors import UserError
@@ -34,13 +33,12 @@ def publish(
         if members:
             by_split[split] = members
 
-    (output / storage.RECORDS_FOLDER).mkdir()
-    for split, members in by_split.items():
-        for index, shard in enumerate(members):
-            name = examples.file_name(split, shard=index, shards=len(members))
-            _write_record(output / storage.RECORDS_FOLDER / f"{name}.json", shard, file=name)
-            _publish_file(shard, work=work, target=output / name)
-
+    published = {
+        examples.file_name(split, shard=index, shards=len(members)): shard
+        for split, members in by_split.items()
+        for index, shard in enumerate(members)
+    }
+    _publish_files(published, work=work, output=output)
     clips = sum(shard.clips for shard in shards)
     examples.write_metadata(
         output,
@@ -54,32 +52,22 @@ def publish(
     )
 
 
-def _publish_file(shard: records.ShardRecord, *, work: epath.Path, target: epath.Path) -> None:
-    """Publishes the file that a record names.
+def _publish_files(published: Mapping[str, records.ShardRecord], *, work: epath.Path, output: epath.Path) -> None:
+    """Publishes the files that records name, each under its key, and then their manifest.
 
     Raises:
-        UserError: There is no such file, or it has another size than its record says.
+        UserError: A file is not there, or has another size than its record says.
     """
-    file = work / shard.file
-    try:
-        storage.publish_file(file, target, size=shard.bytes)
-        size = storage.size(target)
-    except FileNotFoundError:
-        size = 0
-    if size != shard.bytes:
-        raise UserError(
-            f"{file} has {size:,} of its {shard.bytes:,} bytes, because another program has changed the work folder; "
-            "the same command writes it again"
-        )
-
-
-def _write_record(path: epath.Path, shard: records.ShardRecord, *, file: str) -> None:
-    """Records what a published file holds. Its plan and its quarantined clips do not describe its content."""
-    record = {
-        "file": file,
-        "split": shard.split,
-        "clips": shard.clips,
-        "bytes": shard.bytes,
-        "sha256": shard.sha256,
+    files = [storage.Publication(work / shard.file, output / name, shard.bytes) for name, shard in published.items()]
+    for file, size in zip(files, storage.publish_files(files), strict=True):
+        if size != file.bytes:
+            raise UserError(
+                f"{file.source} has {size:,} of its {file.bytes:,} bytes, because another program has changed the work "
+                "folder; the same command writes it again"
+            )
+    # Plans and quarantined clips do not describe the content of the files.
+    recorded = {
+        name: {"split": shard.split, "clips": shard.clips, "bytes": shard.bytes, "sha256": shard.sha256}
+        for name, shard in published.items()
     }
-    path.write_text(json.dumps(record, indent=1))
+    manifest.Manifest(files=recorded).write(output)

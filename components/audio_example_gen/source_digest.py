@@ -1,10 +1,11 @@
 """Digests a source, so that the runner notices when it has changed.
 
 The digest covers the files that the listing finds: audio and CSV files, and all files of a TFDS dataset. It covers
-their names and, on this machine, their sizes and times. A bucket returns a thousand names per call, but sizes and times
-only file by file, which would take hours for AudioSet. The digest of a bucket therefore covers its name, the names of
-the files and the content of the lists. It does not change if a file is replaced under the same name. The path of a
-local source does not count, so that it may be spelled otherwise or moved.
+their names, on this machine their sizes and times, and on Cloud Storage their sizes and checksums, which come with the
+names, a thousand per call. Other buckets, and Cloud Storage without Google's client, tell sizes only file by file,
+which would take hours for AudioSet. There the digest covers the names of the files and the content of the lists, and
+does not change if a file is replaced under the same name. The path of a local source does not count, so that it may be
+spelled otherwise or moved.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ _LISTS = (".csv", ".json")
 def digest(source: str) -> str:
     """Returns the digest of a folder or a CSV manifest, local or gs://, in hexadecimal."""
     path = epath.Path(source)
-    parts = _folder_parts(path) if path.is_dir() else _manifest_parts(path)
+    parts = _folder_parts(path) if storage.is_folder(path) else _manifest_parts(path)
     sha256 = hashlib.sha256()
     if storage.is_remote(source):
         sha256.update(f"{storage.canonical(source)}\n".encode())
@@ -36,10 +37,12 @@ def _folder_parts(folder: epath.Path) -> Iterator[str]:
     top = os.fspath(folder)
     is_remote = storage.is_remote(top)
     found = files.walk(top)
-    of_dataset = found.others if sources.is_tfds_dataset(folder) else []
+    of_dataset = found.others if set(found.others) >= sources.TFDS_FILES else []
     for name in itertools.chain(found.audio, found.tables, of_dataset):
         if not is_remote:
             yield _name_size_time(name, os.path.join(top, name))
+        elif name in found.listed:
+            yield f"{name}\0{found.listed[name].bytes}\0{found.listed[name].crc32c}"
         elif name.lower().endswith(_LISTS):
             yield f"{name}\0{_content(folder / name)}"
         else:
@@ -47,12 +50,14 @@ def _folder_parts(folder: epath.Path) -> Iterator[str]:
     for name in found.unreadable:
         yield f"{name}\0unreadable"
     if manifest.NAME in found.tables:
-        yield from _manifest_parts(folder / manifest.NAME)  # It may name files that are elsewhere.
+        # It may name files that are elsewhere.
+        yield from _manifest_parts(folder / manifest.NAME, has_content=manifest.NAME not in found.listed)
 
 
-def _manifest_parts(table: epath.Path) -> Iterator[str]:
+def _manifest_parts(table: epath.Path, *, has_content: bool = True) -> Iterator[str]:
     try:
-        yield _content(table)
+        if has_content:
+            yield _content(table)
         paths = sorted(set(manifest.paths(table)))
     except (OSError, clips.SourceError):  # The stage reports a malformed or unreadable manifest.
         return

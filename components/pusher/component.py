@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from etils import epath
 
-from beam_jobs import error_text
-from components import base
+from beam_jobs import storage
+from components import base, file_errors
 from components.errors import UserError
 from components.pusher.config import PusherConfig
 
@@ -37,9 +37,9 @@ class Pusher(base.Component[PusherConfig]):
             return
         try:
             folder = epath.Path(destination)
-            is_other = folder.exists() and not folder.is_dir()
+            is_other = not storage.is_folder(folder) and folder.exists()
         except Exception as error:  # Remote file systems raise errors of many types.
-            reason = error_text.first_line(error)
+            reason = file_errors.reason(error)
             raise UserError(f"pusher.destination {destination} cannot be used ({reason}): give another.") from error
         if is_other:
             raise UserError(f"pusher.destination {destination} is not a folder: give one for a model server to watch.")

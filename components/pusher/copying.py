@@ -1,8 +1,8 @@
 """Copies a SavedModel into the folder that a model server watches, so that the server never sees a part of it.
 
 On this machine the copy gets a temporary name that is not a number, which model servers ignore, and is then renamed. A
-bucket cannot rename a folder at once. There the files are copied one by one, and `saved_model.pb`, without which no
-server loads a version, comes last.
+bucket cannot rename a folder at once. There the files are copied many at a time, and `saved_model.pb`, without which no
+server loads a version, comes when all others are there.
 
 What a killed push leaves behind is removed by the next one, which finds it by the record in the work folder.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from etils import epath
 
-from beam_jobs import error_text, storage
+from beam_jobs import storage
 from components import base, file_errors
 from components.errors import UserError
 
@@ -59,7 +59,7 @@ def push(saved_model: epath.Path, folder: epath.Path, *, version: int, context: 
         with contextlib.suppress(Exception):  # The next push removes it.
             _remove_half(target)
         raise UserError(
-            f"cannot push to {folder} ({error_text.first_line(error)}): make room and give this user the right to "
+            f"cannot push to {folder} ({file_errors.reason(error)}): make room and give this user the right to "
             "write there, or choose another pusher.destination."
         ) from error
     return target

@@ -53,9 +53,11 @@ class Overview:
         self._alarms: list[str] = []
 
     def begin(self) -> None:
-        """Moves the event files of earlier runs to where this pipeline has them, and writes the first overview."""
+        """Moves the event files of earlier runs to where this pipeline has them.
+
+        The first overview is written when a stage starts or the run ends, which is at once if nothing has changed.
+        """
         self._attempt(self._folders.renumber)
-        self.write()
 
     def write(self, state: State = "in progress") -> None:
         """Writes the overview in place of the last one. When the run has ended, it has a picture of the lineage.

@@ -252,11 +252,13 @@ def _output_folder(executions: Mapping[str, Execution], stage: str, channel: str
 def evaluation(folder: str) -> dict[str, object]:
     """Returns what the report shows of the Evaluator's `metrics.json`, or {} if there is none."""
     file = epath.Path(folder) / "metrics.json"
-    if not folder or not file.exists():
+    if not folder:
         return {}
     try:
         metrics = json.loads(file.read_text())
         dict(metrics["scores"])
+    except FileNotFoundError:
+        return {}
     except (KeyError, TypeError, ValueError):  # The file is damaged, and the next run writes it again.
         logging.warning("%s is damaged, so no scores are shown", file)
         return {}

@@ -44,7 +44,7 @@ class Artifact:
         type: Name of the artifact type.
         uri: Path of the folder.
         digest: Digest of the content of its files, except reports for people.
-        listing: Digest of the names and sizes of its files.
+        listing: Digest of the names and sizes of its files; see `pipeline.listings.describe`.
         is_removed: Whether `diptych gc` has removed the folder.
         id: Id of the record, or None before the artifact is recorded.
         published_ms: When the artifact was recorded, in milliseconds since 1970.

@@ -5,8 +5,8 @@ import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 
-from beam_jobs import storage
-from pipeline import checksums, digests
+from beam_jobs import google_storage, storage
+from pipeline import checksums, digests, listings
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, State
 from pipeline.metadata.history import History
 
@@ -64,18 +64,22 @@ def decide(
 def is_intact(artifact: Artifact, *, reports: Collection[str] = ()) -> bool:
     """Returns whether a published folder still holds the files it was published with.
 
-    Names and sizes of all files are compared, and the content of small ones; see `checksums.CHEAP_BYTES`.
+    Names and sizes of all files are compared, and the content: on Cloud Storage by the service's checksums, elsewhere
+    that of small files; see `checksums.CHEAP_BYTES`.
 
     Args:
         artifact: The folder.
         reports: Names of files that may have been edited.
     """
     folder = artifact.folder
+    if google_storage.is_used_for(folder):
+        return _is_intact_in_bucket(artifact, reports=reports)
     if not storage.is_folder(folder):
         return False
     sizes = digests.file_sizes(folder)
     # Earlier versions counted the reports.
-    if artifact.listing not in (digests.listing_digest(sizes, reports=reports), digests.listing_digest(sizes)):
+    listing = artifact.listing.partition(" ")[0]  # The rest describes what was on a bucket and has been copied here.
+    if listing not in (digests.listing_digest(sizes, reports=reports), digests.listing_digest(sizes)):
         return False
     return checksums.altered_file(folder, sizes=sizes, budget=checksums.CHEAP_BYTES) is None
 
@@ -130,6 +134,15 @@ def changed_values(before: Mapping[str, object], after: Mapping[str, object]) ->
         elif old != new or (key in before) != (key in after):
             changes.append((key, _shown(old), _shown(new)))
     return changes
+
+
+def _is_intact_in_bucket(artifact: Artifact, *, reports: Collection[str]) -> bool:
+    files = listings.in_bucket(artifact.folder)
+    is_intact = listings.is_as_described(artifact.listing, files, reports=reports)
+    if is_intact is not None:
+        return is_intact
+    sizes = {name: listed.bytes for name, listed in files.items()}
+    return checksums.altered_file(artifact.folder, sizes=sizes, budget=checksums.CHEAP_BYTES) is None
 
 
 def _changed_output(execution: Execution, *, reports: Collection[str]) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 
 from components.errors import UserError
+from pipeline import listings
 from pipeline.console import estimates
 from pipeline.console.durations import duration
 from pipeline.console.overview import Overview
@@ -68,6 +69,7 @@ class LocalRunner:
         selected = selection.select(pipeline, force=force, from_stage=from_stage, until_stage=until_stage, only=only)
         selection.check_components(pipeline, selected)
 
+        listings.forget()  # What is published may have been altered since the last run of this process.
         self._cancel_killed_executions()
         self._root.clear_staging()
         run = Run(name=_new_name(), stages=tuple(pipeline.stages), preset=preset)

@@ -19,7 +19,7 @@ from beam_jobs import error_text, storage
 from components import file_errors
 from components.base import Component, StageContext, StageResult
 from components.errors import UserError
-from pipeline import checksums, digests
+from pipeline import checksums, listings
 from pipeline.console.durations import duration
 from pipeline.console.progress import Display, StageProgress
 from pipeline.event_folders import EventFolders
@@ -106,6 +106,7 @@ class StageRunner:
     def discard_outputs(self, execution: Execution) -> None:
         """Removes the outputs of an unfinished execution. Its work folder stays, so that the next run continues."""
         execution.outputs = {}
+        listings.forget()
         storage.remove_tree(self._root.staging(execution.id))
         for folder in self._root.all_published(stage=execution.stage, execution_id=execution.id):
             checksums.remove(folder)  # First, and also without a folder: they are written before it is published.
@@ -175,7 +176,7 @@ class StageRunner:
                 type=artifact_type.value,
                 uri=os.fspath(target),
                 digest=checksums.write(target, staged=written[channel], reports=node.component.reports),
-                listing=digests.listing_digest(digests.file_sizes(written[channel]), reports=node.component.reports),
+                listing=listings.describe(written[channel], reports=node.component.reports),
             )
         self._root.check_held()
         with interrupts.deferred():

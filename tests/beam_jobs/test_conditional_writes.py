@@ -1,25 +1,17 @@
 import pytest
 from etils import epath
 
-from beam_jobs import conditional_writes
+from beam_jobs import conditional_writes, google_storage
 from tests.bucket import Bucket
-from tests.cloud_storage import Service
 
 
 class TestReplaceIf:
     FILE = epath.Path("gs://bucket/root/.lease")
 
-    @pytest.fixture
-    def service(self, monkeypatch):
-        pytest.importorskip("google.cloud.storage", reason="Google's client comes with the extra gcp")
-        service = Service()
-        with service.running() as url:
-            monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-            yield service
-
-    def test_with_googles_client(self, service):
+    @pytest.mark.usefixtures("buckets")
+    def test_with_googles_client(self):
         self.replace()
-        assert service.objects["bucket/root/.lease"][1] == b"second"
+        assert conditional_writes.read_if_exists(self.FILE) == b"second"
 
     def test_without_it(self, tmp_path, monkeypatch):
         monkeypatch.setattr(conditional_writes, "SETTLE_S", 0.0)
@@ -35,9 +27,19 @@ class TestReplaceIf:
         assert conditional_writes.replace_if(self.FILE, b"second", expected=b"first")
         assert conditional_writes.read_if_exists(self.FILE) == b"second"
 
-    def test_the_service_refuses_the_second_of_two_writers(self, service):
-        service.before_upload = lambda: service.put("bucket/root/.lease", b"other", generation=0)
-        assert not conditional_writes.replace_if(self.FILE, b"mine", expected=None)
+    @pytest.mark.parametrize("expected", [None, b"first"])
+    @pytest.mark.usefixtures("buckets")
+    def test_the_service_refuses_the_second_of_two_writers(self, monkeypatch, expected):
+        upload = google_storage.upload
+        if expected is not None:
+            upload(self.FILE, expected)
+
+        def upload_after_another(path, content, **conditions):
+            upload(path, b"other")
+            upload(path, content, **conditions)
+
+        monkeypatch.setattr(google_storage, "upload", upload_after_another)
+        assert not conditional_writes.replace_if(self.FILE, b"mine", expected=expected)
         assert conditional_writes.read_if_exists(self.FILE) == b"other"
 
     def test_without_a_client_the_last_of_two_writers_succeeds(self, tmp_path, monkeypatch):

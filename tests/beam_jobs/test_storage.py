@@ -7,10 +7,9 @@ import tensorflow as tf
 from apache_beam.io import localfilesystem
 from etils import epath
 
-from beam_jobs import storage
+from beam_jobs import google_client, storage
 from tests import disks
 from tests.bucket import Bucket
-from tests.cloud_storage import Service
 from tests.corpora import ODD_NAME
 
 
@@ -154,15 +153,13 @@ class TestFileSizes:
         self.write(epath.Path("gs://bucket/root"))
         self.check("gs://bucket/root")
 
-    def test_with_googles_client_one_request_lists_all(self, monkeypatch):
-        pytest.importorskip("google.cloud.storage", reason="Google's client comes with the extra gcp")
-        service = Service()
-        for name, size in {**self.FILES, "a/empty/": 0}.items():
-            service.put(f"bucket/root/{name}", bytes(size))
-        service.put("bucket/root2/other", b"")
-        with service.running() as url:
-            monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-            self.check("gs://bucket/root")
+    def test_with_googles_client_one_request_lists_all(self, buckets):
+        self.write(epath.Path("gs://bucket/root"))
+        google_client.client().bucket("bucket").blob("root/a/empty/").upload_from_string(b"")  # TensorFlow writes such.
+        epath.Path("gs://bucket/root2/other").write_text("")
+        before = len(buckets.requests())
+        self.check("gs://bucket/root")
+        assert len(buckets.requests()) == before + 2
 
     def write(self, folder):
         for name, size in self.FILES.items():

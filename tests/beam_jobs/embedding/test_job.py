@@ -272,3 +272,18 @@ def test_each_runner_writes_the_same_bytes(folder, tmp_path, where):
         mode = {"processes": "multi_processing", "memory": "in_memory"}[where]
         assert start(folder, tmp_path / "run", f"--direct_running_mode={mode}", seconds=0).wait() == 0
     assert corpora.contents(tmp_path / "run" / "output") == corpora.contents(tmp_path / "threads" / "output")
+
+
+@pytest.mark.slow
+def test_in_a_bucket_a_file_takes_at_most_four_requests_and_has_the_same_bytes(folder, tmp_path, buckets):
+    toy_job.embed(folder, tmp_path)
+    taken = []
+    for loaders in ((ToyLoader(),), (ToyLoader(), ToyLoader(name="other"))):
+        before = len(buckets.requests())
+        info = toy_job.embed(folder, f"gs://bucket/{len(loaders)}", loaders=loaders)
+        taken.append(len(buckets.requests()) - before)
+    files = sum(len(names) for names in info.embedders["other"].files.values())
+    assert taken[1] - taken[0] <= 4 * files + 5  # The folder of the second embedder takes some.
+    output = epath.Path("gs://bucket/2/output/toy")
+    local = corpora.contents(tmp_path / "output" / "toy")
+    assert {name: (output / name).read_bytes() for name in local} == local

@@ -36,14 +36,15 @@ def test_esc50_becomes_examples(esc50_run):
     assert esc50_run.result.figures["clips"] == 40
 
 
-def test_each_file_has_a_record_with_its_digest_and_size(esc50_run):
+def test_the_manifest_holds_digest_and_size_of_each_file(esc50_run):
     folder = esc50_run.outputs["examples"]
-    records = [json.loads(path.read_text()) for path in (folder / "_done").glob("*.json")]
-    assert {record["file"] for record in records} == {path.name for path in folder.glob("*.tfrecord*")}
-    for record in records:
-        digest = subprocess.run(["sha256sum", folder / record["file"]], capture_output=True, text=True, check=True)
-        assert digest.stdout.split()[0] == record["sha256"]
-        assert (folder / record["file"]).stat().length == record["bytes"]
+    files = json.loads((folder / "_done" / "manifest.json").read_text())["files"]
+    assert set(files) == {path.name for path in folder.glob("*.tfrecord*")}
+    for name, recorded in files.items():
+        digest = subprocess.run(["sha256sum", folder / name], capture_output=True, text=True, check=True)
+        assert digest.stdout.split()[0] == recorded["sha256"]
+        assert (folder / name).stat().length == recorded["bytes"]
+    assert sum(recorded["clips"] for recorded in files.values()) == 40
 
 
 def test_progress_and_tensorboard(esc50_run):

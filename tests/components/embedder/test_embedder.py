@@ -110,8 +110,11 @@ def test_the_artifact_says_what_it_holds(finished):
     rows = [sum(embedder.files["eval"].values()) for embedder in info.embedders.values()]
     assert len(set(rows)) == 1
     folder = finished[0].folder
-    recorded = json.loads((folder / "trained" / "_done" / "eval-00000-of-00002.parquet.json").read_text())
-    assert recorded["bytes"] == (folder / "trained" / recorded["file"]).stat().length
+    recorded = json.loads((folder / "trained" / "_done" / "manifest.json").read_text())["files"]
+    assert (
+        recorded["eval-00000-of-00002.parquet"]["bytes"]
+        == (folder / "trained" / "eval-00000-of-00002.parquet").stat().length
+    )
 
 
 def test_progress_summary_and_tensorboard(finished):

@@ -8,6 +8,7 @@ import sys
 import pytest
 from etils import epath
 
+from beam_jobs import google_storage, storage
 from components.errors import UserError
 from components.pusher import Pusher, PusherConfig
 from tests.bucket import Bucket
@@ -135,6 +136,32 @@ class TestBuckets:
         (version,) = served.iterdir()
         assert version.name == str(report["version"])
         assert (version / "saved_model.pb").exists()
+
+
+class TestCloudStorage:
+    @pytest.mark.parametrize("source", ["this machine", "a bucket"])
+    def test_the_file_that_makes_a_version_visible_comes_when_all_others_are_there(
+        self, inputs, tmp_path, buckets, source
+    ):
+        for number in range(40):
+            (inputs["saved_model"] / "variables" / f"part-{number}").write_text("x" * number)
+        if source == "a bucket":
+            storage.copy_tree(inputs["saved_model"], epath.Path("gs://bucket/model"))
+            inputs = {**inputs, "saved_model": "gs://bucket/model"}
+        _, report = _push(PusherConfig(destination="gs://bucket/served", version=3), inputs, tmp_path / "run")
+        assert report["path"] == "gs://bucket/served/3"
+        files = google_storage.list_files("gs://bucket/served/3")
+        assert len(files) == 42
+        assert max(files, key=lambda name: files[name].generation) == "saved_model.pb"
+        with pytest.raises(UserError, match=r"gs://bucket/served/3 exists already: choose another pusher\.version"):
+            _push(PusherConfig(destination="gs://bucket/served", version=3), inputs, tmp_path / "second")
+
+    def test_a_bucket_that_refuses_is_named_with_the_reason(self, buckets):
+        buckets.disturb(always=403)
+        with pytest.raises(UserError) as caught:
+            Pusher(PusherConfig(destination="gs://bucket/served")).check()
+        reason = "the service refuses these credentials"
+        assert str(caught.value) == f"pusher.destination gs://bucket/served cannot be used ({reason}): give another."
 
 
 def test_a_local_copy_that_was_killed_is_not_visible_and_is_removed(inputs, tmp_path):

