@@ -8,6 +8,7 @@ from etils import epath
 from components.exporter import saved_model
 from models import dual
 from models.config import ModelConfig
+from tests import shared
 from tests.components import stored_examples
 
 CROP = 8000  # Samples.
@@ -17,7 +18,11 @@ LENGTHS = (3000, CROP - 1, CROP, CROP + 1, 12000, 12001, 30000)
 @pytest.fixture(scope="package")
 def artifacts(tmp_path_factory):
     """A model ("model", "saved_model") and examples of clips shorter than its crop, as long, and longer."""
-    folder = epath.Path(tmp_path_factory.mktemp("embedder"))
+    return shared.once(tmp_path_factory, "embedder", _make_artifacts)
+
+
+def _make_artifacts(folder):
+    folder = epath.Path(folder)
     keras.utils.set_random_seed(0)
     model = dual.DualEncoder(ModelConfig(formats="waveform+log_mel", width=0.03125, crop_seconds=CROP / 16000))
     (folder / "model").mkdir()
