@@ -4,6 +4,11 @@ from pipeline.metadata import sqlite, store
 from tests import exports
 
 
+@pytest.fixture(autouse=True)
+def _blank_pictures(blank_pictures):
+    """What stages draw is tested with them."""
+
+
 @pytest.fixture(params=["mlmd", "sqlite"])
 def either_store(request, monkeypatch):
     """Metadata kept by ML Metadata, then by our own writer of its tables."""
