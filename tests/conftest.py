@@ -5,6 +5,7 @@ import os
 import pathlib
 import tempfile
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -70,6 +71,15 @@ def buckets(bucket_service, monkeypatch):
     for name, value in bucket_service.environment.items():
         monkeypatch.setenv(name, value)
     return bucket_service
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch):
+    """Leaves the pictures in TensorBoard blank. Drawing them takes longer than all else in a small run of a stage."""
+    blank = np.zeros((1, 8, 8, 4), np.uint8)
+    # By name, because the module is heavy.
+    monkeypatch.setattr("components.tensorboard.figure_image", lambda fig: blank)
+    monkeypatch.setattr("components.tensorboard.log_mel_image", lambda *args, **options: blank)
 
 
 @pytest.fixture

@@ -1,36 +1,51 @@
-"""The SavedModel of a small model, exported once for all processes of a test run, because that takes long."""
-
-import fcntl
-import os
-import pathlib
+"""A small model that the Exporter has exported, once for all processes of a test run, because that takes long."""
 
 import keras
+import pytest
 
-from components.exporter import saved_model
+from components.exporter import Exporter, ExporterConfig, infra_validator
 from models import dual
-from models.config import ModelConfig
+from models.config import EncodersConfig, ModelConfig
+from tests import shared
+from tests.components import harness, stored_examples
+
+CLIPS = 6  # The InfraValidator embeds four at a time.
 
 
 def small_model():
-    """Builds the model, with the same weights each time."""
+    """Builds the model, with the same weights each time. Its encoders have the fewest layers, which load fastest."""
     keras.utils.set_random_seed(0)
-    return dual.DualEncoder(ModelConfig(width=1 / 32, crop_seconds=0.5))
+    encoders = EncodersConfig(waveform="conv160", log_mel="cnn6")
+    return dual.DualEncoder(ModelConfig(encoders=encoders, width=1 / 32, crop_seconds=0.5))
+
+
+def execution(tmp_path_factory):
+    """Returns the execution of the Exporter, and what the fresh process of its InfraValidator has answered.
+
+    Tests share its files, and copy them before they change anything.
+    """
+    return shared.once(tmp_path_factory, "small", _export)
 
 
 def small(tmp_path_factory):
-    """Returns the folder of its SavedModel, as a string. Tests share it, and copy it before they change anything."""
-    folder = _shared(tmp_path_factory) / "small" / "model"
-    folder.parent.mkdir(exist_ok=True)
-    with (folder.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            unfinished = folder.with_name("unfinished")
-            saved_model.export(small_model(), unfinished)
-            unfinished.rename(folder)
-    return str(folder)
+    """Returns the folder of the SavedModel, as a string."""
+    run, _ = execution(tmp_path_factory)
+    return str(run.outputs["saved_model"])
 
 
-def _shared(tmp_path_factory) -> pathlib.Path:
-    """Returns the temporary folder of the run, which pytest's processes share."""
-    base = tmp_path_factory.getbasetemp()
-    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+def _export(folder):
+    (folder / "model").mkdir()
+    small_model().save(folder / "model" / "model.keras")
+    clips = [(stored_examples.sound(k % 2, seed=k, seconds=1.0 + 0.1 * k), (), 0) for k in range(CLIPS)]
+    examples = stored_examples.write_examples(folder / "examples", {"train": clips[:3], "valid": clips[3:]})
+    serve_once, answers = infra_validator._serve_once, {}
+
+    def recorded(*args, **options):
+        answers.update(serve_once(*args, **options))
+        return answers
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(infra_validator, "_serve_once", recorded)
+        exporter = Exporter(ExporterConfig(validation_clips=CLIPS))
+        run = harness.execute(exporter, folder, model=folder / "model", examples=examples)
+    return run, answers

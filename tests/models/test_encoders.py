@@ -1,3 +1,4 @@
+import contextlib
 import gc
 
 import keras
@@ -36,6 +37,16 @@ def _noise(name, *, batch=2, seconds=1.0):
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
+@contextlib.contextmanager
+def _zero_kernels():
+    """Lets layers start with zeros within the block. Drawing 75 million weights takes a second."""
+    with pytest.MonkeyPatch.context() as patched:
+        zeros = keras.initializers.Zeros()
+        draw = lambda self, shape, dtype=None: zeros(shape, dtype)  # noqa: E731 (a method)
+        patched.setattr(keras.initializers.GlorotUniform, "__call__", draw)
+        yield
+
+
 @pytest.fixture
 def freed():
     """Keras' models are cyclic, and these take gigabytes."""
@@ -46,7 +57,8 @@ def freed():
 @pytest.mark.usefixtures("freed")
 @pytest.mark.parametrize("name", catalog.ENCODERS)
 def test_parameters_and_output_size(name):
-    model = encoders.build(name)
+    with _zero_kernels():
+        model = encoders.build(name)
     assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == PARAMETERS[name]
     assert model.output_shape[-1] == catalog.ENCODERS[name].dim
     assert encoders.build(name, width=NARROW).output_shape[-1] == catalog.ENCODERS[name].dim * NARROW
@@ -91,7 +103,8 @@ def double_reference(weights):
 def _with_reference_weights(key, arrays):
     """Returns an encoder with the weights of a reference network, and the vectors of that network."""
     name, options = REFERENCES[key]
-    model = encoders.build(name, dropout=0.0, **options)
+    with _zero_kernels():
+        model = encoders.build(name, dropout=0.0, **options)
     panns.assign(model, arrays)
     expected = fixture(key)
     for key, value in expected.items():
@@ -109,7 +122,12 @@ def test_output_equals_the_reference(reference):
 
 
 @pytest.mark.usefixtures("freed")
-@pytest.mark.parametrize("weights", [*WITH_BATCH_NORM, "res1dnet31_gn32_samepool"], indirect=True, scope="module")
+@pytest.mark.parametrize(
+    "weights",
+    [*WITH_BATCH_NORM, pytest.param("res1dnet31_gn32_samepool", marks=pytest.mark.slow)],
+    indirect=True,
+    scope="module",
+)
 def test_gradients_equal_the_reference(double_reference):
     model, expected = double_reference
     with double_precision():
@@ -143,8 +161,16 @@ def test_training_updates_the_running_statistics_like_pytorch(double_reference):
     model.set_weights(before)
 
 
-@pytest.mark.parametrize(("padding", "norm"), [("valid", "batch"), ("same", "group:2")])
-@pytest.mark.parametrize("name", FAMILIES)
+OPTIONS = (("valid", "batch"), ("same", "group:2"))
+# Each family with one of the options, and the others among the slow tests.
+FAMILIES_AND_OPTIONS = [
+    pytest.param(name, *options, marks=[] if (i + k) % 2 == 0 else pytest.mark.slow)
+    for i, name in enumerate(FAMILIES)
+    for k, options in enumerate(OPTIONS)
+]
+
+
+@pytest.mark.parametrize(("name", "padding", "norm"), FAMILIES_AND_OPTIONS)
 def test_equals_the_same_network_of_plain_keras_layers(name, padding, norm):
     with double_precision():
         model = encoders.build(name, width=NARROW, norm=norm, padding=padding)
@@ -195,7 +221,9 @@ def test_padding_same_reads_crops_of_a_second(name):
     assert np.isfinite(encoders.build(name, width=NARROW)(_noise(name))).all()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "resnet54" else name for name in FAMILIES]
+)
 def test_saving_keeps_the_outputs(name, tmp_path):
     model, x = encoders.build(name, width=NARROW, n_mels=80), _noise(name)
     model.save(tmp_path / "encoder.keras")

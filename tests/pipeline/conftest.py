@@ -3,6 +3,11 @@ import pytest
 from tests import exports
 
 
+@pytest.fixture(autouse=True)
+def _blank_pictures(blank_pictures):
+    """What stages draw is tested with them."""
+
+
 @pytest.fixture(scope="module")
 def model():
     """A small model."""

@@ -134,7 +134,7 @@ def test_a_decoder_that_the_kernel_kills_is_a_passing_failure(source, tmp_path, 
     stop = threading.Event()
 
     def kill():
-        while not stop.wait(0.002):
+        while not stop.wait(0.01):
             with contextlib.suppress(OSError):  # Threads and decoders end while they are listed.
                 for pid in decoders_of(os.getpid()):
                     opened = {os.readlink(path) for path in pathlib.Path(f"/proc/{pid}/fd").iterdir()}

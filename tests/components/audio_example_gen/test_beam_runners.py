@@ -10,6 +10,8 @@ from tests import corpora
 from tests.components import harness
 from tests.components.audio_example_gen import job_service
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 def execute(source, folder, *beam_args):
     """Executes both stages. Returns the digest of each TFRecord file, the quarantine and the statistics."""

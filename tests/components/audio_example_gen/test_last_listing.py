@@ -8,6 +8,8 @@ from tests import corpora
 from tests.components import harness
 from tests.components.audio_example_gen.stage import audio_example_gen
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 def run(source, folder, *, after=None, earlier_work_dirs=()):
     """Executes the stage, perhaps after an earlier execution that has finished or was interrupted."""

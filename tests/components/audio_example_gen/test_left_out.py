@@ -10,6 +10,8 @@ from tests import corpora, users
 from tests.components import harness
 from tests.components.audio_example_gen.stage import audio_example_gen
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 def clips_table(run):
     accumulator = event_accumulator.EventAccumulator(str(run.context.tensorboard_dir), size_guidance={"tensors": 0})

@@ -8,6 +8,8 @@ from tests import corpora
 from tests.components import harness
 from tests.components.audio_example_gen.stage import audio_example_gen, read_clips
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 @pytest.mark.parametrize("change", [lambda file: file.write_bytes(b"half"), lambda file: file.unlink()])
 def test_a_file_that_is_not_as_its_record_says_is_not_published_and_written_again(tmp_path, monkeypatch, change):

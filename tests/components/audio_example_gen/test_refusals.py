@@ -9,6 +9,8 @@ from tests import corpora
 from tests.components import harness
 from tests.components.audio_example_gen.stage import audio_example_gen
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 @pytest.mark.parametrize(
     ("name", "message"),

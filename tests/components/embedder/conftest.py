@@ -1,30 +1,35 @@
 """What the tests of the Embedder share."""
 
-import keras
+import functools
+import shutil
+
 import numpy as np
 import pytest
 from etils import epath
 
-from components.exporter import saved_model
-from models import dual
-from models.config import ModelConfig
+from tests import exports, shared
 from tests.components import stored_examples
 
-CROP = 8000  # Samples.
+CROP = 8000  # Samples, of the model in tests/exports.py.
 LENGTHS = (3000, CROP - 1, CROP, CROP + 1, 12000, 12001, 30000)
 
 
 @pytest.fixture(scope="package")
 def artifacts(tmp_path_factory):
     """A model ("model", "saved_model") and examples of clips shorter than its crop, as long, and longer."""
-    folder = epath.Path(tmp_path_factory.mktemp("embedder"))
-    keras.utils.set_random_seed(0)
-    model = dual.DualEncoder(ModelConfig(formats="waveform+log_mel", width=0.03125, crop_seconds=CROP / 16000))
-    (folder / "model").mkdir()
-    model.save(str(folder / "model" / "initial.keras"))
-    for variable in model.trainable_variables:  # The exported model is another than the initial one.
+    return shared.once(
+        tmp_path_factory, "embedder", functools.partial(_make_artifacts, exports.small(tmp_path_factory))
+    )
+
+
+def _make_artifacts(trained, folder):
+    folder = epath.Path(folder)
+    shutil.copytree(trained, folder / "saved_model")
+    initial = exports.small_model()
+    for variable in initial.trainable_variables:  # The exported model is another than the initial one.
         variable.assign(1.5 * variable)
-    saved_model.export(model, folder / "saved_model")
+    (folder / "model").mkdir()
+    initial.save(str(folder / "model" / "initial.keras"))
 
     def clips(count):
         return [

@@ -17,6 +17,8 @@ from tests import tensorboard_server
 from tests.components import harness
 from tests.components.embedder.conftest import CROP
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 SPLITS = {"train": 14, "eval": 7}
 
 

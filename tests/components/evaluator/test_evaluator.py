@@ -12,6 +12,8 @@ from tests import tensorboard_server
 from tests.components import harness
 from tests.components.stored_embeddings import write_embeddings
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 EMBEDDERS = {
     "trained": {"waveform": (8, 1.5), "log_mel": (6, 1.5)},
     "untrained": {"waveform": (8, 0.3), "log_mel": (6, 0.3)},

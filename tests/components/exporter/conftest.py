@@ -1,11 +1,7 @@
-import keras
 import pytest
 import tensorflow as tf
 
-from components.exporter import Exporter
-from models import dual
-from models.config import ModelConfig
-from tests.components import harness, stored_examples
+from tests import exports
 
 CROP = 0.5
 
@@ -13,15 +9,8 @@ CROP = 0.5
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """A model and the execution that exported it."""
-    folder = tmp_path_factory.mktemp("exporter")
-    keras.utils.set_random_seed(0)
-    model = dual.DualEncoder(ModelConfig(width=0.03125, crop_seconds=CROP))
-    (folder / "model").mkdir()
-    model.save(folder / "model" / "model.keras")
-    clips = [(stored_examples.sound(k % 2, seed=k, seconds=1.0 + 0.1 * k), (), 0) for k in range(4)]
-    examples = stored_examples.write_examples(folder / "examples", {"train": clips[:3], "valid": clips[3:]})
-    inputs = {"model": examples.parent / "model", "examples": examples}
-    return model, harness.execute(Exporter(), folder, **inputs)
+    run, _ = exports.execution(tmp_path_factory)
+    return exports.small_model(), run
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ from components.statistics_gen import StatisticsGen, StatisticsGenConfig
 from tests.beam_jobs.statistics.scenes import scene
 from tests.components import harness, stored_examples
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 def clip(seed, *, labels, gain=1.0):
     """Returns a row of `stored_examples.write_examples`."""

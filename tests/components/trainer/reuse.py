@@ -26,8 +26,7 @@ class TracedPasses:
 class Trainings:
     """Keeps the step, the compiled loop and the validation of each config of a process.
 
-    A training gets its step with the weights and the optimizer's variables of the untrained step. It draws no pictures
-    of the encoders' inputs.
+    A training gets its step with the weights and the optimizer's variables of the untrained step.
     """
 
     def __init__(self):
@@ -36,12 +35,14 @@ class Trainings:
         self._build_step, self._make_loop = building.build_step, compiled_loop.make_loop
         self._make_validation = train._make_validation
 
-    def install(self, monkeypatch):
+    def install(self, monkeypatch, *, draws=False):
+        """Makes the trainings of a test use them. They draw no pictures of the encoders' inputs unless told so."""
         monkeypatch.setattr(strategies, "make", lambda name, *, tpu: self._strategy)
         monkeypatch.setattr(building, "build_step", self._step)
         monkeypatch.setattr(compiled_loop, "make_loop", self._loop)
         monkeypatch.setattr(train, "_make_validation", self._validation)
-        monkeypatch.setattr(summaries.TrainingLog, "encoder_inputs", lambda self, model, batch: None)
+        if not draws:
+            monkeypatch.setattr(summaries.TrainingLog, "encoder_inputs", lambda self, model, batch: None)
 
     def _step(self, config, *, strategy):
         key = config.model_dump_json(exclude=_OF_THE_LOOP)

@@ -9,7 +9,7 @@ from components.errors import UserError
 from components.trainer import collapse, input_pipeline, validation
 from tests.components.trainer import trainer_runs
 
-pytestmark = pytest.mark.usefixtures("built_once")
+pytestmark = pytest.mark.usefixtures("built_once", "blank_pictures")
 _VALIDATE = validation.Validation.run
 
 

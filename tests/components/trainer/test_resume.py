@@ -8,6 +8,8 @@ from components.trainer import compiled_loop, validation
 from tests.components import harness
 from tests.components.trainer import killed_run, trainer_runs
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 def _interrupt_the_third_step(monkeypatch, *, spoil=False):
     """Interrupts the third step, after it has made the weights NaN if they are to be spoiled.
@@ -58,7 +60,7 @@ def _assert_same_weights(run, expected):
     ],
 )
 def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch, trainings, where, ema):
-    """The stopped and the resumed run build the model and the optimizer themselves."""
+    """The resumed run builds the model and the optimizer itself."""
     config = trainer_runs.config(ema=ema)
     assert config.model.augment_a.mixing
     assert config.model.augment_b.frequency_shift
@@ -67,6 +69,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch
         whole = trainer_runs.execute(config, inputs, tmp_path / "whole")
     progress = None
     with monkeypatch.context() as patched:
+        trainings.install(patched)
         if where == "in the compiled loop":
             _interrupt_the_third_step(patched)
         elif where == "in a validation":

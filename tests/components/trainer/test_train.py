@@ -7,7 +7,8 @@ from components.errors import UserError
 from tests.components.trainer import trainer_runs
 
 
-def test_a_run_leaves_models_history_and_events(inputs, tmp_path):
+def test_a_run_leaves_models_history_and_events(inputs, tmp_path, trainings, monkeypatch):
+    trainings.install(monkeypatch, draws=True)
     run = trainer_runs.execute(trainer_runs.config(), inputs, tmp_path)
     assert run.result.figures["loss"] > 0
     initial, final = trainer_runs.weights(run, "initial.keras"), trainer_runs.weights(run)

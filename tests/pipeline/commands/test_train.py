@@ -16,6 +16,7 @@ import pytest
 from beam_jobs import storage
 from components.importer import read_model_config
 from pipeline import cli
+from tests import shared
 from tests.components import stored_examples
 from tests.components.trainer import cluster, training
 from tests.corpora import ODD_NAME
@@ -39,8 +40,11 @@ def examples(tmp_path_factory):
         split: [(stored_examples.sound(i % 2, seconds=1.0, seed=i), (i % 2,), 0) for i in range(count)]
         for split, count in (("train", 16), ("valid", 4))
     }
-    folder = tmp_path_factory.mktemp("train") / "examples"
-    return str(stored_examples.write_examples(folder, clips, label_names=("tone", "noise")))
+
+    def write(folder):
+        return str(stored_examples.write_examples(folder / "examples", clips, label_names=("tone", "noise")))
+
+    return shared.once(tmp_path_factory, "train", write)
 
 
 def train(examples, output, *overrides):
@@ -50,9 +54,11 @@ def train(examples, output, *overrides):
 
 @pytest.fixture(scope="module")
 def trained(examples, tmp_path_factory):
-    output = tmp_path_factory.mktemp("trained") / "output"
-    assert cli.main(train(examples, output)) == 0
-    return output
+    def execute(folder):
+        assert cli.main(train(examples, folder / "output")) == 0
+        return folder / "output"
+
+    return shared.once(tmp_path_factory, "trained", execute)
 
 
 def _weights(output):

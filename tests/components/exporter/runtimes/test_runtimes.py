@@ -21,6 +21,7 @@ from diptych import DiptychError, runtimes
 from diptych.runtimes import litert
 from models import dual
 from models.config import EncodersConfig, ModelConfig
+from tests import shared
 from tests.components import stored_examples
 from tests.components.exporter.runtimes import files
 
@@ -40,14 +41,17 @@ def model():
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
     """The files of a model. Tests must not write to it."""
-    place = tmp_path_factory.mktemp("converted")
-    (place / variants.FOLDER).mkdir()
-    for runtime, group in itertools.groupby(FILES, lambda variant: variant.runtime):
-        of_runtime = list(group)
-        contents = files.convert(model, runtime, [variant.precision for variant in of_runtime])
-        for variant, content in zip(of_runtime, contents, strict=True):
-            (place / variant.file).write_bytes(content)
-    return place
+
+    def convert(place):
+        (place / variants.FOLDER).mkdir()
+        for runtime, group in itertools.groupby(FILES, lambda variant: variant.runtime):
+            of_runtime = list(group)
+            contents = files.convert(model, runtime, [variant.precision for variant in of_runtime])
+            for variant, content in zip(of_runtime, contents, strict=True):
+                (place / variant.file).write_bytes(content)
+        return place
+
+    return shared.once(tmp_path_factory, "converted", convert)
 
 
 def _windows(count=3):

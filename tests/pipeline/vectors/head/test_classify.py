@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipeline import cli
 from pipeline.vectors.head import description, saved_head
-from tests import corpora
+from tests import corpora, shared
 
 
 def classify(capsys, *arguments, status=0):
@@ -24,10 +24,13 @@ def classify(capsys, *arguments, status=0):
 @pytest.fixture(scope="module")
 def head(exported, embedded, tmp_path_factory):
     """The folder of a head that tells the pitches apart."""
-    folder = tmp_path_factory.mktemp("head") / "head"
     flags = ["--embeddings", embedded / "clips.parquet", "--labels", embedded / "sounds", "--model", exported]
-    assert cli.main(["classify", *map(str, flags), "--output", str(folder)]) == 0
-    return folder
+
+    def train(folder):
+        assert cli.main(["classify", *map(str, flags), "--output", str(folder / "head")]) == 0
+        return folder / "head"
+
+    return shared.once(tmp_path_factory, "head", train)
 
 
 def test_a_head_takes_audio_and_returns_the_scores_of_the_classes(head, embedded):
