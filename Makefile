@@ -34,7 +34,7 @@ help:
 	@echo "make lint         check the code with ruff"
 	@echo "make format       let ruff fix and format the code"
 	@echo "make audit        check the locked packages for known security holes (needs the internet)"
-	@echo "make licenses     list the licences of the locked packages in $(LICENSES)"
+	@echo "make licenses     list the licenses of the locked packages in $(LICENSES)"
 	@echo "make sbom         list the installed packages in $(SBOM), for who receives a release"
 	@echo "make lock         resolve the versions in $(LOCK) and the other lock files again (needs uv)"
 	@echo "make clean        remove $(VENV)"

@@ -1,6 +1,6 @@
-"""Lists the licences of all locked packages, from what is installed, in LICENSES.md: `make licenses`.
+"""Lists the licenses of all locked packages, from what is installed, in LICENSES.md: `make licenses`.
 
-It fails if it does not know a licence, so that none enters unread.
+It fails if it does not know a license, so that none enters unread.
 """
 
 import importlib.metadata
@@ -14,7 +14,7 @@ LOCKS = [HERE.parent / "requirements.lock", HERE.parent / "requirements-gcp.lock
 PAGE = HERE / "LICENSES.md"
 START, END = "<!-- licenses -->\n", "<!-- /licenses -->"
 
-# What a package calls its licence begins with one of these, in lower case -> its SPDX name. The first that fits counts.
+# What a package calls its license begins with one of these, in lower case -> its SPDX name. The first that fits counts.
 SPELLINGS = {
     "mit-0": "MIT-0",
     "mit-cmu": "MIT-CMU",
@@ -55,7 +55,7 @@ def locked_packages() -> list[str]:
 
 
 def license_of(package: str) -> str | None:
-    """Returns the licence of an installed package, or None if it is not installed, e.g. as it is for other Pythons.
+    """Returns the license of an installed package, or None if it is not installed, e.g. as it is for other Pythons.
 
     Raises:
         ValueError: The package does not say, or says something unknown.
@@ -75,11 +75,11 @@ def license_of(package: str) -> str | None:
     for spelling, name in SPELLINGS.items():
         if said.lower().startswith(spelling):
             return name
-    raise ValueError(f"{package}: {said.splitlines()[:1]} is no licence that deploy/release/licenses.py knows")
+    raise ValueError(f"{package}: {said.splitlines()[:1]} is no license that deploy/release/licenses.py knows")
 
 
 def table() -> str:
-    """Returns the packages by licence, as Markdown.
+    """Returns the packages by license, as Markdown.
 
     Raises:
         ValueError: See `license_of`.
@@ -89,7 +89,7 @@ def table() -> str:
         packages[license_of(package) or "not installed with this Python"].append(package)
     rows = sorted(packages.items(), key=lambda row: (-len(row[1]), row[0]))
     lines = [f"| {name} | {len(names)} | {', '.join(names)} |\n" for name, names in rows]
-    return "".join(["| licence | packages | |\n", "| --- | --- | --- |\n", *lines])
+    return "".join(["| license | packages | |\n", "| --- | --- | --- |\n", *lines])
 
 
 def main() -> int:

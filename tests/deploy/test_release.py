@@ -1,4 +1,4 @@
-"""What a release needs: licences, citation, changelog, bill of materials."""
+"""What a release needs: licenses, citation, changelog, bill of materials."""
 
 import configparser
 import importlib.util
@@ -32,12 +32,12 @@ def listed(text):
     return sorted(name.strip() for *_, names in rows for name in names.split(","))
 
 
-def test_the_licence_of_every_locked_package_is_listed(licenses):
+def test_the_license_of_every_locked_package_is_listed(licenses):
     """After `make lock`, run `make licenses`."""
     assert listed((RELEASE / "LICENSES.md").read_text()) == licenses.locked_packages()
 
 
-def test_an_unknown_licence_is_an_error(licenses, monkeypatch):
+def test_an_unknown_license_is_an_error(licenses, monkeypatch):
     metadata = {"Classifier": [], "License": "Server Side Public License\nmore"}
 
     class Metadata(dict):
@@ -45,7 +45,7 @@ def test_an_unknown_licence_is_an_error(licenses, monkeypatch):
             return self.get(name, default)
 
     monkeypatch.setattr(licenses.importlib.metadata, "metadata", lambda name: Metadata(metadata))
-    with pytest.raises(ValueError, match="database: .*Server Side Public License.* is no licence that"):
+    with pytest.raises(ValueError, match="database: .*Server Side Public License.* is no license that"):
         licenses.license_of("database")
     metadata["License-Expression"] = "MIT"
     assert licenses.license_of("database") == "MIT"
