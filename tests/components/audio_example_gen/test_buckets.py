@@ -56,7 +56,7 @@ def test_a_shard_takes_four_requests(buckets, source):
     shards, kinds = requests_of(buckets, source, 20)
     assert shards >= 20
     assert len(kinds) <= 4 * shards + OTHERS
-    assert kinds.count("list") <= 20
+    assert kinds.count("list") <= 40  # However many shards there are, see the next test.
 
 
 @pytest.mark.slow
