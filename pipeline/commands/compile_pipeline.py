@@ -57,6 +57,7 @@ def execute(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: The arguments do not fit, or KFP is not installed.
     """
+    shared.check_preset(arguments)
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     import pathlib
 
@@ -70,11 +71,12 @@ def execute(arguments: argparse.Namespace) -> int:
 
     if not arguments.image:
         raise UserError("--image is empty: give the name of the image that the steps run in.")
-    resolved = steps.resolve(arguments.preset, assignments=arguments.step)
+    name = parsed.run_name(arguments)
+    resolved = steps.resolve(name, assignments=arguments.step)
     pipeline = compiling.compile_to_file(
         parsed.config(arguments),
         pathlib.Path(paths.absolute(arguments.output)),
-        preset=arguments.preset,
+        preset=name,
         image=arguments.image,
         root=paths.absolute(arguments.root) if arguments.root else "",
         steps=resolved,

@@ -1,6 +1,7 @@
 """Compiles a config to a pipeline file for KFP v2 and Vertex AI Pipelines."""
 
 import pathlib
+import re
 import tempfile
 
 import kfp.components
@@ -33,7 +34,7 @@ def compile_to_file(
     Args:
         config: The config.
         file: The file.
-        preset: Name of the preset, which names the pipeline.
+        preset: Name of the preset, or of the file of the config, which names the pipeline.
         image: The container image of all steps.
         root: Folder for everything that is written, or "".
         steps: What each step gets.
@@ -55,8 +56,8 @@ def compile_to_file(
     _warn_of_local_paths(config)
     spec = pipeline_spec.build(
         pipeline,
-        name=f"diptych-{preset}",
-        description=f"Diptych, preset {preset}",
+        name="-".join(["diptych", *re.findall("[a-z0-9]+", preset.lower())]),  # Vertex AI takes no other characters.
+        description=f"Diptych, {preset}",
         image=image,
         root=root,
         steps=steps,
