@@ -153,7 +153,10 @@ class GooglePath(gpath.PosixGPath):
         super().rmtree(missing_ok)
 
 
-def _open_to_read(path: Path) -> io.BufferedReader:
+def _open_to_read(path: Path) -> io.BufferedReader | io.BytesIO:
+    first = google_storage.read_start(path, _BLOCK_BYTES)
+    if len(first) < _BLOCK_BYTES:  # This is all, after one request.
+        return io.BytesIO(first)
     blob = google_storage.stat(path)
     if blob is None:
         raise FileNotFoundError(2, "No such file", os.fspath(path))

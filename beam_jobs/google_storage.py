@@ -124,6 +124,21 @@ def read(path: str | os.PathLike[str], *, start: int = 0, end: int | None = None
         return Place.of(path).blob().download_as_bytes(start=start or None, end=last, retry=retrying())
 
 
+def read_start(path: str | os.PathLike[str], size: int) -> bytes:
+    """Reads the first bytes of a file, at most `size`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    # Imported here because it comes with an extra.
+    from google.api_core import exceptions
+
+    try:
+        return read(path, end=size)
+    except exceptions.RequestRangeNotSatisfiable:  # It is empty.
+        return b""
+
+
 _NOTE = "diptych"
 """Key of the note in the metadata of an object."""
 

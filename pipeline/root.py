@@ -8,12 +8,15 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from beam_jobs import conditional_writes, storage
+from beam_jobs import conditional_writes, google_storage, storage
 from beam_jobs import google_path as google_path  # Paths of buckets.
 from components import file_errors
 from components.errors import UserError
 from pipeline import file_lock, lease
 from pipeline.runner import interrupts
+
+_names_in_buckets: dict[str, str] = {}
+"""Path of a root that this process has locked -> its name, which it keeps; asking for it takes a request."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Root:
     @property
     def name(self) -> str:
         """The name in the metadata: the path where the root was first used, which a root that is moved keeps."""
+        if os.fspath(self.path) in _names_in_buckets:
+            return _names_in_buckets[os.fspath(self.path)]
         with file_errors.as_user_errors(place=os.fspath(self.path)):
             kept = conditional_writes.read_if_exists(self._name_file)
         return kept.decode() if kept else storage.canonical(os.fspath(self.path))
@@ -175,8 +180,12 @@ class Root:
             ) from error
 
     def _keep_name(self) -> None:
-        if conditional_writes.read_if_exists(self._name_file) is None:
-            storage.write_text(self._name_file, storage.canonical(os.fspath(self.path)))
+        kept = conditional_writes.read_if_exists(self._name_file)
+        name = kept.decode() if kept else storage.canonical(os.fspath(self.path))
+        if kept is None:
+            storage.write_text(self._name_file, name)
+        if google_storage.is_used_for(self.path):
+            _names_in_buckets[os.fspath(self.path)] = name
 
     @property
     def _name_file(self) -> epath.Path:

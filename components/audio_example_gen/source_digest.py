@@ -24,7 +24,9 @@ _LISTS = (".csv", ".json")
 def digest(source: str) -> str:
     """Returns the digest of a folder or a CSV manifest, local or gs://, in hexadecimal."""
     path = epath.Path(source)
-    parts = _folder_parts(path) if storage.is_folder(path) else _manifest_parts(path)
+    # The checks before a run have found that only a CSV manifest is no folder; asking a bucket takes a request.
+    is_folder = storage.is_folder(path) if not storage.is_remote(path) or path.suffix.lower() == ".csv" else True
+    parts = _folder_parts(path) if is_folder else _manifest_parts(path)
     sha256 = hashlib.sha256()
     if storage.is_remote(source):
         sha256.update(f"{storage.canonical(source)}\n".encode())

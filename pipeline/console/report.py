@@ -1,6 +1,7 @@
 """The report of a run, read from its metadata: a table of stages, the scores of the probe and where the results are."""
 
 import dataclasses
+import functools
 import json
 import time
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from beam_jobs import command_lines
+from beam_jobs import command_lines, google_storage
 from pipeline.console.durations import duration
 from pipeline.metadata.executions import Execution, Run, State
 from pipeline.metadata.store import MetadataStore
@@ -251,6 +252,16 @@ def _output_folder(executions: Mapping[str, Execution], stage: str, channel: str
 
 def evaluation(folder: str) -> dict[str, object]:
     """Returns what the report shows of the Evaluator's `metrics.json`, or {} if there is none."""
+    return _evaluation_in_bucket(folder) if google_storage.is_used_for(folder) else _read_evaluation(folder)
+
+
+@functools.lru_cache(maxsize=1)
+def _evaluation_in_bucket(folder: str) -> dict[str, object]:
+    """Reads it once, because a run reports twice at its end, and what is published stays as it is."""
+    return _read_evaluation(folder)
+
+
+def _read_evaluation(folder: str) -> dict[str, object]:
     file = epath.Path(folder) / "metrics.json"
     if not folder:
         return {}

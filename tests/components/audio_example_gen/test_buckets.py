@@ -52,6 +52,7 @@ def requests_of(buckets, source, shards):
     return run.result.figures["shards"], [request.kind for request in buckets.requests(start=before)]
 
 
+@pytest.mark.slow
 def test_a_shard_takes_four_requests(buckets, source):
     shards, kinds = requests_of(buckets, source, 20)
     assert shards >= 20
