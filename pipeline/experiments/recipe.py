@@ -45,6 +45,7 @@ def _cells(config: "PipelineConfig") -> list[Cell]:
         "decoupled": {"trainer.decoupled": True},
         "waveform-rate-3": {"trainer.branch_learning_rates": [3.0, 1.0]},
         "no-mixing+conv2560": {**_NO_MIXING, **_CONV2560},
+        "no-mixing+melbank": {**_NO_MIXING, **_MELBANK},
         "all+no-mixing": {**_ALL, **_NO_MIXING},
         "all+no-mixing+conv2560": {**_ALL, **_NO_MIXING, **_CONV2560},
         "all+no-mixing+res1dnet31": {**_ALL, **_NO_MIXING, **res1dnet31},

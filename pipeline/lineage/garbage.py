@@ -11,7 +11,7 @@ from typing import Literal
 from etils import epath
 
 from beam_jobs import storage
-from pipeline import checksums
+from pipeline import checksums, listings
 from pipeline.lineage import graph
 from pipeline.metadata.executions import FINISHED, Artifact, Execution, State
 from pipeline.metadata.history import History
@@ -78,6 +78,7 @@ def remove(folder: Folder, root: Root, store: MetadataStore) -> None:
             folder.path.rename(place)
         checksums.remove(folder.path)
     storage.remove_tree(place)
+    listings.forget()
 
 
 def _newest_run(store: MetadataStore) -> list[Execution]:
