@@ -16,6 +16,7 @@ DECIDE_NOTHING = {
     # They carry records and describe them.
     *("apache_beam", "pyarrow", "tensorflow_datasets", "tensorflow_serving"),
     *("numpy", "scipy"),  # Elementary arithmetic; releases differ in rounding at most.
+    "tensorflow_io",  # Decodes FLAC, which is lossless.
     *("google", "google_crc32c"),  # Listings of buckets and checksums.
 }
 DECIDE_NOTHING_IN = {

@@ -152,7 +152,7 @@ class Stalls(Component):
 
 def test_a_stall_is_said_on_the_terminal_and_in_the_overview(tmp_path, capsys, monkeypatch):
     texts = []
-    monkeypatch.setattr("pipeline.event_file.write_texts", lambda folder, pages: texts.append(dict(pages)))
+    monkeypatch.setattr("pipeline.event_file.write_texts", lambda folder, pages, *, pictures: texts.append(dict(pages)))
     pipeline = Pipeline()
     pipeline.add(Stalls())
     stages.run(tmp_path, pipeline, supervision=Supervision(stall_minutes=0.2 / 60))

@@ -46,6 +46,7 @@ def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeyp
     wave = np.stack(8 * [corpora.tone(seconds=0.7, sample_rate=96000)], axis=1)
     soundfile.write(folder / "i.wav", wave, 96000)
     corpora.write_tone(folder / "j.wav", seconds=0.7)
+    earlier = set(decoders_of(os.getpid()))  # Of other tests.
     threads = [
         signal_readers(folder / "g.wav", signal.SIGSEGV, times=2),
         signal_readers(folder / "h.wav", signal.SIGSTOP, times=1),
@@ -70,7 +71,7 @@ def test_no_odd_file_costs_the_others(model, exported, tmp_path, capsys, monkeyp
         np.testing.assert_array_equal(rows["embedding"][0], rows["embedding"][2])
         expected = subclips.embed_clips(model, corpora.tone(seconds=0.7).astype(np.float32)[None])["waveform"][0]
         np.testing.assert_allclose(rows["waveform"], np.stack(3 * [expected]), atol=2e-3)
-    assert not decoders_of(os.getpid())
+    assert set(decoders_of(os.getpid())) <= earlier
 
 
 @pytest.mark.slow

@@ -120,7 +120,7 @@ class TestRefusals:
             ("nowhere", ""): "there is no such file or folder",
             ("empty", ""): "holds no embeddings.json",
             ("text.parquet", ""): "is damaged",
-            ("x.npz", ""): "is not Parquet: write it with `diptych embed --output NAME.parquet`",
+            ("x.npz", ""): "is not Parquet: let `diptych embed` write a file whose name ends in .parquet",
             ("other.parquet", ""): "has no column file",
             ("e.parquet", "log_mel"): "--features log_mel: .*e.parquet has embedding; choose one of them",
             ("none.parquet", ""): "holds no vector",
