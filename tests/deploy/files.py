@@ -2,10 +2,13 @@
 
 import json
 import os
+import pathlib
 import re
 import shlex
+import shutil
 import stat
 import subprocess
+import sys
 
 from tests.benchmarks.docs import ROOT
 
@@ -29,6 +32,13 @@ OPTIONS = {
     "tpu/keep_training.sh": TRAINING,
     "tpu/delete.sh": TPU,
 }
+
+
+def linter(name):
+    """Returns the path of a program that the extra `dev` installs, beside this Python if that is not on the path."""
+    found = shutil.which(name, path=f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert found, f"{name} is in the extra dev"
+    return found
 
 
 def run(name, *arguments, path=None, **options):

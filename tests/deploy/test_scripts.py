@@ -19,9 +19,7 @@ def test_every_script_is_run_here():
 
 @pytest.mark.parametrize("file", files.SCRIPTS, ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_shellcheck_finds_nothing(file):
-    if not shutil.which("shellcheck"):
-        pytest.skip("shellcheck is in the extra dev")
-    command = ["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", file]
+    command = [files.linter("shellcheck"), "--external-sources", "--source-path=SCRIPTDIR", file]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
