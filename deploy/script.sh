@@ -59,6 +59,17 @@ run() {
     [[ -n "$dry_run" ]] || "$@"
 }
 
+# Runs a command again and again until it succeeds, ten times at most: a new machine refuses connections, and networks
+# fail for a moment. The first argument is the pause in seconds.
+patiently() {
+    local attempt
+    for ((attempt = 1; attempt < 10; attempt++)); do
+        ! "${@:2}" || return 0
+        sleep "$1"
+    done
+    "${@:2}"
+}
+
 # Whether a command that only looks succeeds. In a dry run nothing is asked, and nothing exists.
 finds() {
     [[ -z "$dry_run" ]] && "$@" >/dev/null 2>&1
