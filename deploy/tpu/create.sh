@@ -8,7 +8,7 @@
 # --type=TYPE       v3-8 is one machine, v3-32 a slice of four (default: v3-8)
 # --name=NAME       of the TPU and its request (default: diptych)
 # --spot            at the lower price
-# --service_account=ADDRESS   may use the bucket, and nothing else (default: that of Compute Engine)
+# --service_account=ADDRESS   see the page for its rights (default: that of Compute Engine)
 # --version=NAME    image of the machines (default: TensorFlow 2.17.1, for one machine or for a slice)
 # --poll=SECONDS    between two questions whether it is there (default: 30)
 # --dry_run         print the commands and run none
