@@ -48,14 +48,14 @@ parse_options() {
     done
 }
 
-# Prints a command as it can be pasted, and runs it unless this is a dry run.
+# Prints a command as it can be pasted, but for the passwords in its URLs, and runs it unless this is a dry run.
 run() {
     local word line='+'
     for word in "$@"; do
         [[ "$word" =~ ^[A-Za-z0-9_./:=@,+-]+$ ]] || word="${word@Q}"
         line+=" $word"
     done
-    echo "$line"
+    sed -E 's#(://[^:/@[:space:]]*):[^[:space:]]*@#\1:...@#g' <<<"$line"
     [[ -n "$dry_run" ]] || "$@"
 }
 
