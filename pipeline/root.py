@@ -67,7 +67,7 @@ class Root:
         """
         if not self.is_local:
             raise UserError(
-                f"--root {self.path} cannot hold a SQLite file: name a local file or mysql:// with --metadata"
+                f"--root {self.path} cannot hold a SQLite file: name a local one, or mysql://..., with --metadata."
             )
         return os.fspath(self.path / "metadata.sqlite")
 
