@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := deploy/requirements.lock
 LOCK_GCP := deploy/requirements-gcp.lock
+LOCK_IMAGE := deploy/requirements-image.lock
 LOCK_VERTEX := deploy/requirements-vertex.lock
 LICENSES := deploy/release/LICENSES.md
 SBOM := dist/diptych.cdx.json
@@ -86,7 +87,7 @@ test-pythons:
 	        echo "make test-pythons: there is no python$$version on the path, so it is left out"; continue; }; \
 	    venv=.venv; test $$version = 3.11 || venv=.venv-$$version; \
 	    echo "make test-pythons: Python $$version in $$venv"; \
-	    $(MAKE) --no-print-directory install-gcp test PYTHON="$$python" VENV=$$venv || exit 1; \
+	    $(MAKE) --no-print-directory install-vertex test PYTHON="$$python" VENV=$$venv || exit 1; \
 	done
 
 lint: $(STAMP)
@@ -109,11 +110,11 @@ audit: $(STAMP)
 	        "checked: see above" >&2; exit 1; }; \
 	done
 
-licenses: install-gcp
+licenses: install-vertex
 	$(BIN)/python deploy/release/licenses.py
 
 # CycloneDX' own tool, in an environment of its own. The same packages give the same file.
-sbom: install-gcp
+sbom: install-vertex
 	@test -x $(VENV)/sbom/bin/cyclonedx-py || { $(BIN)/python -m venv $(VENV)/sbom \
 	    && $(VENV)/sbom/bin/pip install --quiet --disable-pip-version-check "cyclonedx-bom>=7,<8"; }
 	@mkdir -p $(dir $(SBOM))
@@ -132,6 +133,7 @@ lock:
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (pip install uv), or name it: make lock UV=/path/to/uv" >&2; exit 1; }
 	$(call compile,--extra pipeline --extra runtimes --extra dev,$(LOCK))
 	$(call compile,--extra pipeline --extra runtimes --extra dev --extra gcp --constraint $(LOCK),$(LOCK_GCP))
+	$(call compile,--extra pipeline --extra runtimes --extra gcp --constraint $(LOCK_GCP),$(LOCK_IMAGE))
 	$(call compile,--extra pipeline --extra runtimes --extra dev --extra gcp --extra vertex --constraint $(LOCK_GCP),$(LOCK_VERTEX))
 
 clean:

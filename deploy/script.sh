@@ -48,15 +48,26 @@ parse_options() {
     done
 }
 
-# Prints a command as it can be pasted, and runs it unless this is a dry run.
+# Prints a command as it can be pasted, but for the passwords in its URLs, and runs it unless this is a dry run.
 run() {
     local word line='+'
     for word in "$@"; do
         [[ "$word" =~ ^[A-Za-z0-9_./:=@,+-]+$ ]] || word="${word@Q}"
         line+=" $word"
     done
-    echo "$line"
+    sed -E 's#(://[^:/@[:space:]]*):[^[:space:]]*@#\1:...@#g' <<<"$line"
     [[ -n "$dry_run" ]] || "$@"
+}
+
+# Runs a command again and again until it succeeds, ten times at most: a new machine refuses connections, and networks
+# fail for a moment. The first argument is the pause in seconds.
+patiently() {
+    local attempt
+    for ((attempt = 1; attempt < 10; attempt++)); do
+        ! "${@:2}" || return 0
+        sleep "$1"
+    done
+    "${@:2}"
 }
 
 # Whether a command that only looks succeeds. In a dry run nothing is asked, and nothing exists.

@@ -66,7 +66,9 @@ class Root:
             UserError: The root is remote, and SQLite needs a local file.
         """
         if not self.is_local:
-            raise UserError(f"--root {self.path} cannot hold a SQLite file: name a store with --metadata mysql://...")
+            raise UserError(
+                f"--root {self.path} cannot hold a SQLite file: name a local one, or mysql://..., with --metadata."
+            )
         return os.fspath(self.path / "metadata.sqlite")
 
     def log_file(self, name: str) -> pathlib.Path:

@@ -111,9 +111,11 @@ def _tpu_strategy(name: str) -> tf.distribute.Strategy:
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
-    except (ValueError, tf.errors.OpError) as error:
+    # RuntimeError: Google's API client is missing. OSError: this is no machine of Google Cloud.
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         reason = error_text.first_line(error)
         raise UserError(
             f"trainer.strategy=tpu: there is no TPU {name!r} ({reason}); name it with trainer.tpu, or choose another "
-            "strategy; a TPU needs tensorflow-tpu instead of tensorflow, see deploy/tpu."
+            "strategy; a TPU needs tensorflow-tpu instead of tensorflow, and a named one google-api-python-client and "
+            "oauth2client, see deploy/tpu."
         ) from error

@@ -10,7 +10,7 @@
 # --data=PATH       the audio, in the bucket
 # --name=NAME       the name of the run (default: audioset)
 # --preset=NAME     the config to start from (default: base)
-# --fields=FIELD=VALUE,FIELD=VALUE   changed fields of the config
+# --fields='FIELD=VALUE;FIELD=VALUE'   changed fields of the config
 # --region=NAME     where the bucket and the image are (default: europe-west4)
 # --subnet=NAME     the network of the workers (default: default)
 # --machine=TYPE    of a worker (default: n2-standard-4)
@@ -37,13 +37,13 @@ root="$bucket/runs/${options[name]}"
 subnet="regions/$region/subnetworks/${options[subnet]}"
 [[ "${options[data]}" == gs://* ]] || die "--data=${options[data]} is not in a bucket: upload it, see the README"
 [[ "${options[max_workers]}" =~ ^[1-9][0-9]*$ ]] || die "--max_workers=${options[max_workers]} is not a number"
-IFS=, read -r -a fields <<<"${optional[fields]}"
+IFS=';' read -r -a fields <<<"${optional[fields]}"
 
 if [[ "${options[with]}" == template ]]; then
     # gcloud takes what stands between the first two ^ for the separator.
     parameters="^|^data=${options[data]}|root=$root|preset=${options[preset]}|sdk_container_image=$image"
     parameters+="|sdk_location=container|number_of_worker_harness_threads=2"
-    [[ -z "${optional[fields]}" ]] || parameters+="|fields=${optional[fields]//,/;}"
+    [[ -z "${optional[fields]}" ]] || parameters+="|fields=${optional[fields]}"
     price=(--flexrs-goal=COST_OPTIMIZED)
     [[ -z "${switches[now]}" ]] || price=()
     run gcloud dataflow flex-template run "diptych-${options[name]}-$(date +%Y%m%d-%H%M%S)" \

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Prepares a Google Cloud project for the Beam jobs: APIs, a bucket, a registry for the image, and two roles.
-# What exists already is kept. It may be run again.
+# Prepares a Google Cloud project for the Beam jobs: APIs, a bucket, a registry for the image, and the rights
+# of the workers' account and of who launches jobs. What exists already is kept, but the subnet gets access to Google's
+# services without public addresses. It may be run again.
 #
 #   deploy/dataflow/setup.sh --project=my-project --bucket=my-bucket --launcher=user:me@example.com
 #
@@ -26,11 +27,16 @@ worker="diptych-worker@$project.iam.gserviceaccount.com"
 run gcloud services enable --project="$project" artifactregistry.googleapis.com compute.googleapis.com \
     dataflow.googleapis.com iam.googleapis.com storage.googleapis.com
 
-# The bucket. Deleted objects are otherwise kept, and paid for, for a week.
-finds gcloud storage buckets describe "$bucket" --project="$project" ||
+# The bucket. Deleted objects are otherwise kept, and paid for, for a week. Of a bucket that exists, the lifecycle is not
+# touched: it may be another one's, and what lies under beam/ may be needed.
+if finds gcloud storage buckets describe "$bucket" --project="$project"; then
+    echo "$bucket exists: if it is Diptych's alone, let Beam's temporary files be deleted after a week with" \
+        "gcloud storage buckets update $bucket --lifecycle-file=$here/lifecycle.json"
+else
     run gcloud storage buckets create "$bucket" --project="$project" --location="$region" \
         --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0
-run gcloud storage buckets update "$bucket" --lifecycle-file="$here/lifecycle.json"
+    run gcloud storage buckets update "$bucket" --lifecycle-file="$here/lifecycle.json"
+fi
 
 # The registry of the image.
 finds gcloud artifacts repositories describe diptych --project="$project" --location="$region" ||

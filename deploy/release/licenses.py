@@ -10,7 +10,7 @@ import sys
 from collections import defaultdict
 
 HERE = pathlib.Path(__file__).parent
-LOCKS = [HERE.parent / "requirements.lock", HERE.parent / "requirements-gcp.lock"]
+LOCKS = [HERE.parent / f"requirements{name}.lock" for name in ("", "-gcp", "-vertex")]
 PAGE = HERE / "LICENSES.md"
 START, END = "<!-- licenses -->\n", "<!-- /licenses -->"
 

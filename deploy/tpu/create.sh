@@ -8,7 +8,7 @@
 # --type=TYPE       v3-8 is one machine, v3-32 a slice of four (default: v3-8)
 # --name=NAME       of the TPU and its request (default: diptych)
 # --spot            at the lower price
-# --service_account=ADDRESS   may use the bucket, and nothing else (default: that of Compute Engine)
+# --service_account=ADDRESS   see the page for its rights (default: that of Compute Engine)
 # --version=NAME    image of the machines (default: TensorFlow 2.17.1, for one machine or for a slice)
 # --poll=SECONDS    between two questions whether it is there (default: 30)
 # --dry_run         print the commands and run none
@@ -35,7 +35,8 @@ run gcloud compute tpus queued-resources create "$name" "${place[@]}" --node-id=
     --accelerator-type="${options[type]}" --runtime-version="$version" "${more[@]}"
 
 while [[ -z "$dry_run" ]]; do
-    state="$(gcloud compute tpus queued-resources describe "$name" "${place[@]}" --format='value(state.state)')"
+    state="$(patiently "${options[poll]}" \
+        gcloud compute tpus queued-resources describe "$name" "${place[@]}" --format='value(state.state)')"
     [[ "$state" != ACTIVE ]] || break
     [[ "$state" != FAILED && "$state" != SUSPENDED ]] || die "the request for the TPU $name is $state"
     echo "$name: $state"
@@ -43,7 +44,11 @@ while [[ -z "$dry_run" ]]; do
 done
 
 # The first machine of a slice drives the others, so only it needs Diptych.
-archive="$(mktemp -d)/diptych.tar.gz"
+folder="$(mktemp -d)"
+archive="$folder/diptych.tar.gz"
+trap 'rm -rf "$folder"' EXIT
 run git -C "$repository" archive --format=tar.gz --output="$archive" HEAD
-run gcloud compute tpus tpu-vm scp "$archive" "$repository/deploy/tpu/install.sh" "$name:" "${place[@]}" --worker=0
-run gcloud compute tpus tpu-vm ssh "$name" "${place[@]}" --worker=0 --command='bash install.sh diptych.tar.gz'
+patiently "${options[poll]}" run \
+    gcloud compute tpus tpu-vm scp "$archive" "$repository/deploy/tpu/install.sh" "$name:" "${place[@]}" --worker=0
+patiently "${options[poll]}" run \
+    gcloud compute tpus tpu-vm ssh "$name" "${place[@]}" --worker=0 --command='bash install.sh diptych.tar.gz'

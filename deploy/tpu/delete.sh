@@ -14,8 +14,13 @@ declare -A options=([project]='' [zone]='' [name]=diptych)
 parse_options "$@"
 
 place=(--project="${options[project]}" --zone="${options[zone]}")
-if [[ -z "$dry_run" ]] && ! finds gcloud compute tpus queued-resources describe "${options[name]}" "${place[@]}"; then
-    echo "there is no TPU ${options[name]}"
-    exit 0
+if [[ -z "$dry_run" ]]; then
+    # A list, because only its empty answer means that there is none; describe fails without rights or a network, too.
+    found="$(gcloud compute tpus queued-resources list "${place[@]}" --filter="name~/${options[name]}\$" \
+        --format='value(name)')"
+    if [[ -z "$found" ]]; then
+        echo "there is no TPU ${options[name]}"
+        exit 0
+    fi
 fi
 run gcloud compute tpus queued-resources delete "${options[name]}" "${place[@]}" --force --quiet

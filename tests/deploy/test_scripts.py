@@ -77,11 +77,40 @@ def test_wrong_values_are_one_sentence(name, wrong):
     assert wrong in done.stderr
 
 
+def test_fields_may_hold_commas():
+    changed = "exporter.formats=[litert,onnx];trainer.steps=10"
+    (launch,) = files.dry_run("dataflow/launch.sh", f"--fields={changed}")
+    assert launch[-4:-2] == changed.split(";")
+    (template,) = files.dry_run("dataflow/launch.sh", "--with=template", f"--fields={changed}")
+    assert template[-1].endswith(f"|fields={changed}")
+    (train,) = files.dry_run("tpu/train.sh", f"--fields={changed}")
+    assert "'exporter.formats=[litert,onnx]' 'trainer.steps=10'" in train[-1]
+
+
+def test_passwords_are_not_printed(tmp_path):
+    files.program(tmp_path, "diptych", f'echo "$@" >{tmp_path}/calls')
+    store = "--metadata=mysql://me:secret@db.example.com/diptych"
+    done = files.run("dataflow/launch.sh", *files.LAUNCH, store, path=tmp_path)
+    assert "--metadata=mysql://me:...@db.example.com/diptych" in done.stdout
+    assert "secret" not in done.stdout
+    assert store in (tmp_path / "calls").read_text()
+
+
+def test_a_bucket_that_exists_keeps_its_lifecycle(tmp_path):
+    files.program(tmp_path, "gcloud", f'echo "$@" >>{tmp_path}/calls')
+    done = files.run("dataflow/setup.sh", *files.OPTIONS["dataflow/setup.sh"], path=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "gs://my-bucket exists" in done.stdout
+    assert "lifecycle" not in (tmp_path / "calls").read_text()
+    made = files.dry_run("dataflow/setup.sh")
+    assert [command for command in made if "--lifecycle-file=" in command[-1]]
+
+
 # What is not the default, and so not in the dry runs above.
 VARIANTS = [
     *((name, ()) for name in NAMES),
     ("dataflow/launch.sh", ("--with=template",)),
-    ("dataflow/launch.sh", ("--with=template", "--now", "--fields=a.b=1,c.d=2")),
+    ("dataflow/launch.sh", ("--with=template", "--now", "--fields=a.b=1;c.d=[x,y]")),
     ("tpu/create.sh", ("--type=v3-32", "--spot", "--service_account=tpu@my-project.iam.gserviceaccount.com")),
     ("tpu/train.sh", ("--type=v3-32", "--fields=trainer.steps=10")),
 ]

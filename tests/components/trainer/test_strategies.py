@@ -1,4 +1,7 @@
+import http.server
+import importlib.util
 import json
+import threading
 
 import pytest
 import tensorflow as tf
@@ -36,3 +39,32 @@ def test_an_error_of_storage_is_not_one_of_another_machine():
     message = "Error executing an HTTP request: HTTP response code 503 when reading gs://bucket/heartbeat/task:1/a"
     with pytest.raises(tf.errors.UnavailableError), strategies.lost_machine_errors():
         raise tf.errors.UnavailableError(None, None, f"{PLACE}{message}\n\t [[{{{{node Read}}}}]]")
+
+
+class Metadata(http.server.BaseHTTPRequestHandler):
+    """What a machine of Google Cloud asks for its project and its zone."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"projects/1/zones/europe-west4-a")
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_a_named_tpu_without_googles_client_is_one_sentence(monkeypatch):
+    if importlib.util.find_spec("googleapiclient"):
+        pytest.skip("google-api-python-client is installed, and would ask Google")
+    with http.server.HTTPServer(("127.0.0.1", 0), Metadata) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("GCE_METADATA_IP", f"127.0.0.1:{server.server_port}")
+        with pytest.raises(UserError, match=r"no TPU 'slice' \(Missing runtime dependency.*google-api-python-client"):
+            strategies.make("tpu", tpu="slice")
+        server.shutdown()
+
+
+def test_a_named_tpu_elsewhere_than_on_google_cloud_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("GCE_METADATA_IP", "127.0.0.1:1")
+    with pytest.raises(UserError, match=r"no TPU 'slice' \(.*refused.*\); name it with trainer.tpu"):
+        strategies.make("tpu", tpu="slice")

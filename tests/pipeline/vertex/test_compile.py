@@ -188,7 +188,7 @@ def _by_kfps_compiler(file, *, args_of):
 
     def on(task, name, cpu, memory, *, retries=2):
         task.set_display_name(name).set_cpu_limit(cpu).set_memory_limit(memory)
-        return task.set_retry(retries, backoff_duration="60s", backoff_factor=2.0).set_caching_options(True)
+        return task.set_retry(retries, backoff_duration="150s", backoff_factor=2.0).set_caching_options(True)
 
     @dsl.pipeline(name="diptych-base", description="Diptych, base", pipeline_root="gs://b/root")
     def pipeline(root: str = "gs://b/root", audio_example_gen_digest: str = ""):
