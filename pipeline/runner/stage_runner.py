@@ -217,7 +217,7 @@ class StageRunner:
             execution.summary = f"stopped: {error.reason}" if getattr(error, "reason", "") else "stopped"
         else:
             execution.state = State.FAILED
-            execution.summary = _one_line(error)
+            execution.summary = one_line(error)
         execution.seconds = seconds
         try:
             self.discard_outputs(execution)
@@ -245,7 +245,7 @@ def _cpu_s() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Returns the message of a user error, or the type and the first line of any other error."""
     if isinstance(error, UserError):
         return str(error)
