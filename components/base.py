@@ -223,6 +223,14 @@ class Component(Generic[ConfigT]):
         """
         return {}
 
+    def read_paths(self) -> Mapping[str, str]:
+        """Returns the paths of what the stage reads because its config names it, by name.
+
+        Such a path may lie in what an earlier run has published. The runner then records that as an input, so that the
+        lineage shows it and `diptych gc` keeps it. What only ever lies outside of a root need not be named.
+        """
+        return {}
+
     def unfinished(self, figures: Figures) -> str:
         """Returns why a finished execution is not reused but continued, in its work folder; "" if there is no reason.
 

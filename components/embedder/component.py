@@ -66,6 +66,11 @@ class Embedder(base.Component[EmbedderConfig]):
                 digests[name] = "".join(map(_listing_digest, (path, *beside)))
         return digests
 
+    def read_paths(self) -> Mapping[str, str]:
+        paths = {spec.partition("=")[0]: spec.partition("=")[2] for spec in self.config.baselines}
+        paths |= {"model": _path_of(self.config.model), "untrained_model": self.config.untrained_model or ""}
+        return {name: path for name, path in paths.items() if path}
+
 
 def _path_of(model: str | None) -> str:
     """Returns the path in what a user gave to name a model."""

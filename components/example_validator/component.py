@@ -35,6 +35,9 @@ class ExampleValidator(base.Component[ExampleValidatorConfig]):
         if self.config.schema_path is not None:
             schema.read(self.config.schema_path)
 
+    def read_paths(self) -> Mapping[str, str]:
+        return {} if self.config.schema_path is None else {"schema": self.config.schema_path}
+
     def external_digests(self) -> Mapping[str, str]:
         if self.config.schema_path is None:
             return {}

@@ -28,3 +28,6 @@ class Importer(base.Component[ImporterConfig]):
             file = epath.Path(self.config.model) / name
             lines.append(f"{name}\0{storage.size(file)}\0{storage.modified_s(file)}\n")
         return {"model": storage.text_digest("".join(lines))}
+
+    def read_paths(self) -> Mapping[str, str]:
+        return {"model": self.config.model}

@@ -76,6 +76,9 @@ class Trainer(base.Component[TrainerConfig]):
             return {}
         return {"initial_model": initial_model.find(self.config.initial_model).digest()}
 
+    def read_paths(self) -> Mapping[str, str]:
+        return {} if self.config.initial_model is None else {"initial_model": self.config.initial_model}
+
     def extends(self, config: Mapping[str, object], *, outputs: Mapping[str, epath.Path]) -> int:
         """A training with more steps goes on from the last checkpoint of one whose config is otherwise the same."""
         wanted, done = self.resolved_config().deciding(), config.get("steps", 0)

@@ -119,6 +119,7 @@ def train(
             if initial is not None:
                 record["initial_model"] = {"path": os.fspath(initial.path), "sha256": initial.digest()}
             (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
+        with _write_errors(outputs["model_run"]):
             log.close(outputs["model_run"] / HISTORY)
             if context.extended is not None:
                 checkpoints.publish(outputs["model_run"] / CHECKPOINTS)

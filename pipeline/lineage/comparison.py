@@ -120,11 +120,12 @@ def _version(key: CacheKey) -> object:
 
 
 def _data(before: Execution, after: Execution) -> list[Change]:
-    changes = _changes(
-        {name: digest[:12] for name, digest in before.cache_key.external.items()},
-        {name: digest[:12] for name, digest in after.cache_key.external.items()},
-        prefix=f"{after.stage} ",
+    # The key of what an execution has gone on from is no data.
+    old, new = (
+        {name: digest[:12] for name, digest in execution.cache_key.extending("").external.items()}
+        for execution in (before, after)
     )
+    changes = _changes(old, new, prefix=f"{after.stage} ")
     for channel, artifact in after.outputs.items():
         other = before.outputs.get(channel)
         if artifact.type in _DATA_TYPES and other is not None and other.digest != artifact.digest:

@@ -1,11 +1,12 @@
 """Finds and removes what nothing needs any more: `diptych gc`.
 
-Kept is what a blessed or pushed model, the newest run, or the last finished execution of a stage wrote and read, with
-all that it descends from. The last one is what `diptych run --from` builds on.
+Kept is what these wrote and read, with all that it descends from: a blessed or pushed model, the newest run, the last
+finished execution of a stage, which `diptych run --from` builds on, and stopped ones whose work is kept, which may go
+on from what they have read.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from etils import epath
@@ -22,6 +23,8 @@ Fate = Literal["removable", "kept", "unfinished", "unknown"]
 
 _REMOVED = "removed"
 """Start of the names of folders that are on their way out, in `staging`."""
+
+_UNFINISHED = tuple(state for state in State if state not in FINISHED)
 
 # Stages, and the figure that tells that an execution of it vouches for a model. Earlier versions had no figure.
 _VOUCHERS: Mapping[str, str] = {"Evaluator": "blessed", "Pusher": "pushed"}
@@ -56,12 +59,10 @@ def find(root: Root, store: MetadataStore, *, unfinished: bool) -> list[Folder]:
         unfinished: Whether work that the newest run does not continue is removable, too.
     """
     newest = _newest_run(store)
-    kept = {artifact.id for artifact in _kept(newest, store)}
-    return [
-        *_published(root, store, kept=kept),
-        *_work(root, needed={execution.cache_key.digest for execution in newest} if unfinished else None),
-        *_staged(root),
-    ]
+    work = list(_work(root, needed={execution.cache_key.digest for execution in newest} if unfinished else None))
+    stopped = _stopped(store, work=[folder.path.name for folder in work if folder.fate == "unfinished"])
+    kept = {artifact.id for artifact in _kept([*newest, *stopped], store)}
+    return [*_published(root, store, kept=kept), *work, *_staged(root)]
 
 
 def remove(folder: Folder, root: Root, store: MetadataStore) -> None:
@@ -86,9 +87,17 @@ def _newest_run(store: MetadataStore) -> list[Execution]:
     return store.executions(run=runs[-1]) if runs else []
 
 
-def _kept(newest: list[Execution], store: MetadataStore) -> Iterator[Artifact]:
+def _stopped(store: MetadataStore, *, work: Sequence[str]) -> list[Execution]:
+    """Returns the executions that have not finished and have left a work folder with one of some names."""
+    if not work:
+        return []
+    stopped = store.executions(states=_UNFINISHED)
+    return [execution for execution in stopped if execution.cache_key.digest.startswith(tuple(work))]
+
+
+def _kept(to_continue: list[Execution], store: MetadataStore) -> Iterator[Artifact]:
     """Yields the artifacts that are needed; see the top of this module."""
-    needed = {execution.id: execution for execution in (*newest, *_last_finished(store), *_vouchers(store))}
+    needed = {execution.id: execution for execution in (*to_continue, *_last_finished(store), *_vouchers(store))}
     steps = graph.of_run(needed.values(), store).steps.values()
     seeds = [artifact for step in steps for artifact in (*step.execution.outputs.values(), *step.inputs.values())]
     yield from seeds
@@ -125,8 +134,7 @@ def _published(root: Root, store: MetadataStore, *, kept: set[int | None]) -> It
 
 def _is_half_published(path: epath.Path, *, stage: str, store: MetadataStore) -> bool:
     """Returns whether a killed run has left a folder that the metadata does not know."""
-    unfinished = [state for state in State if state not in FINISHED]
-    return path.name.isdecimal() and bool(store.executions(stage=stage, ids=[int(path.name)], states=unfinished))
+    return path.name.isdecimal() and bool(store.executions(stage=stage, ids=[int(path.name)], states=_UNFINISHED))
 
 
 def _work(root: Root, *, needed: set[str] | None) -> Iterator[Folder]:

@@ -181,7 +181,7 @@ def _unfinished(last: Execution, cache_key: CacheKey, *, code: Mapping[str, str]
 
 
 def _changes(before: CacheKey, after: CacheKey) -> str:
-    """Describes what changed between two cache keys."""
+    """Describes what changed between two cache keys, which differ."""
     if not before.version:
         return "last run by an earlier Diptych, which recorded no versions"
     changes = []
@@ -193,7 +193,8 @@ def _changes(before: CacheKey, after: CacheKey) -> str:
     # The key of a model outside of the root is what names it, e.g. "yamnet=/models/yamnet".
     external = (key.extending("").external for key in (before, after))
     changes += [f"{name.partition('=')[2] or name} changed" for name in _changed_keys(*external)]
-    return first(changes)
+    # Else they differ only in what the first one goes on from, and the second one does not find.
+    return first(changes) or "its last outputs, and what they went on from, are missing or altered"
 
 
 def first(texts: Sequence[str]) -> str:

@@ -112,7 +112,8 @@ class LocalRunner:
             overview.write()
             return execution
         node.component.check_reused(outputs=decision.reuse.folders, figures=decision.reuse.figures)
-        return self._record_reuse(decision.reuse, why=decision.why, key=prepared.key, run=run, inputs=inputs)
+        recorded = {**inputs, **prepared.read_by_path}
+        return self._record_reuse(decision.reuse, why=decision.why, key=prepared.key, run=run, inputs=recorded)
 
     def _run_supervised(
         self,
@@ -133,6 +134,7 @@ class LocalRunner:
                 execution,
                 run=run,
                 inputs=inputs,
+                read_by_path=prepared.read_by_path,
                 extended=prepared.extended,
                 on_start=overview.write,
                 on_stall=overview.alarm,

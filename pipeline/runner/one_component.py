@@ -138,9 +138,8 @@ def _key(component: Component, inputs: Folders) -> str:
         for channel, folder in inputs.items()
         if channel not in component.gates
     }
-    return digests.json_digest(
-        [component.name, component.version, cache_key.config_values(component.resolved_config()), named]
-    )
+    config, external = cache_key.config_values(component.resolved_config()), dict(component.external_digests())
+    return digests.json_digest([component.name, component.version, config, external, named])
 
 
 def _remove_earlier(outputs: Folders, *, begun: epath.Path) -> None:

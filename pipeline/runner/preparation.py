@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 
+from beam_jobs import storage
 from components.base import Component
 from components.errors import UserError
 from pipeline.metadata.executions import Artifact, CacheKey, Execution
@@ -24,6 +25,8 @@ class Preparation:
         code: Path of a module -> digest of its code.
         history: Its earlier executions.
         extended: The finished execution that it extends if it runs, see `Component.extends`, or None.
+        read_by_path: What it reads of this root because its config names the path, see `Component.read_paths`, by the
+            channel that the metadata records it under.
     """
 
     component: Component
@@ -31,6 +34,7 @@ class Preparation:
     code: Mapping[str, str]
     history: History
     extended: Execution | None = None
+    read_by_path: Mapping[str, Artifact] = dataclasses.field(default_factory=dict)
 
     def decide(self, *, forced_by: str) -> decide.Decision:
         """Decides whether the stage runs; see `decide.decide`."""
@@ -70,7 +74,19 @@ def prepare(
         code=code.digests(node.component),
         history=history,
         extended=extended,
+        read_by_path=_read_by_path(node.component, store=store),
     )
+
+
+def _read_by_path(component: Component, *, store: MetadataStore) -> dict[str, Artifact]:
+    paths = {name: storage.canonical(path) for name, path in component.read_paths().items()}
+    artifacts = {storage.canonical(artifact.uri): artifact for artifact in store.artifacts()} if paths else {}
+    found = {}
+    for name, path in paths.items():
+        folder = next((folder for folder in artifacts if f"{path}/".startswith(f"{folder}/")), None)
+        if folder is not None:
+            found[f"external_{name}"] = artifacts[folder]
+    return found
 
 
 def inputs_of(

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from absl import logging
 
-from components import passing_errors
+from components import file_errors, passing_errors
 from components.errors import UserError
 from pipeline.console.durations import duration
 from pipeline.metadata.executions import Execution
+from pipeline.runner import stage_runner
 
 FIRST_DELAY_S = 10.0
 FACTOR = 3.0
@@ -38,13 +39,11 @@ def run(attempt: Callable[[str], Execution], *, stage: str, retries: int, say: C
         except Exception as error:
             if not passing_errors.may_pass(error):
                 raise
-            reason = str(error).rstrip(".") if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            # Without the way out that the user would read at the end, which is to run the same command again.
+            reason = file_errors.reason(error) if isinstance(error, UserError) else stage_runner.one_line(error)
             logging.info("%s failed: %s", stage, reason, exc_info=error)
             delay_s = _delay_s(number)
-            say(
-                f"{stage}: failed ({reason.partition(chr(10))[0]}); this may pass, so it runs again in "
-                f"{duration(delay_s)}"
-            )
+            say(f"{stage}: failed ({reason}); this may pass, so it runs again in {duration(delay_s)}")
             time.sleep(delay_s)
             why = f"retry {number} of {retries}"
     return attempt(why)

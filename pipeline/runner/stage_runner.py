@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import os
 import time
+import types
 from collections.abc import Callable, Mapping
 
 from absl import logging
@@ -64,6 +65,7 @@ class StageRunner:
         *,
         run: Run,
         inputs: Mapping[str, Artifact],
+        read_by_path: Mapping[str, Artifact] = types.MappingProxyType({}),
         extended: Execution | None = None,
         on_start: Callable[[], None],
         on_stall: Callable[[str], None],
@@ -75,6 +77,7 @@ class StageRunner:
             execution: A new execution of the stage. Gets an id, a state, a summary and outputs.
             run: The run that the execution belongs to.
             inputs: Input channel -> artifact.
+            read_by_path: What else the stage reads of this root, by channel. It is recorded as an input.
             extended: The finished execution that this one extends, if any. It is recorded as an input.
             on_start: Called when the execution is recorded as running.
             on_stall: Called in another thread, with a sentence, when the stage makes no progress for long.
@@ -89,8 +92,8 @@ class StageRunner:
         try:
             with file_errors.as_user_errors(place=os.fspath(self._root.path)):
                 before = {} if extended is None else extended.outputs
-                recorded = {**inputs, **{f"extended_{name}": artifact for name, artifact in before.items()}}
-                self._store.put(execution, run=run, inputs=recorded)
+                recorded = {f"extended_{name}": artifact for name, artifact in before.items()}
+                self._store.put(execution, run=run, inputs={**inputs, **read_by_path, **recorded})
                 on_start()
                 with self._shown(node, on_stall=on_stall) as progress:
                     result = self._execute(node, execution, run=run, inputs=inputs, extended=before, progress=progress)
@@ -214,7 +217,7 @@ class StageRunner:
             execution.summary = f"stopped: {error.reason}" if getattr(error, "reason", "") else "stopped"
         else:
             execution.state = State.FAILED
-            execution.summary = _one_line(error)
+            execution.summary = one_line(error)
         execution.seconds = seconds
         try:
             self.discard_outputs(execution)
@@ -242,7 +245,7 @@ def _cpu_s() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Returns the message of a user error, or the type and the first line of any other error."""
     if isinstance(error, UserError):
         return str(error)

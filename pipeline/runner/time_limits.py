@@ -21,10 +21,20 @@ def limited(stage: str, *, minutes: float | None) -> Iterator[None]:
         f"{stage} has reached its limit of {duration(60 * minutes)} (--time-limit): nothing incomplete was published, "
         "and the same command continues from here."
     )
-    timer = threading.Timer(60 * minutes, interrupts.stop, [reason])
+    lock = threading.Lock()
+    is_over = False
+
+    def stop() -> None:
+        with lock:
+            if not is_over:
+                interrupts.stop(reason)
+
+    timer = threading.Timer(60 * minutes, stop)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+        with lock:  # A timer that has just fired would otherwise stop what comes next.
+            is_over = True

@@ -35,10 +35,11 @@ def test_a_run_leaves_models_history_and_events(inputs, tmp_path, trainings, mon
 
 
 @pytest.mark.slow
-def test_a_model_that_cannot_be_written_is_one_sentence_and_its_checkpoints_stay(inputs, tmp_path):
-    config, blocked = trainer_runs.config(steps=2), tmp_path / "outputs" / "model" / "training.json"
+@pytest.mark.parametrize(("output", "file"), [("model", "training.json"), ("model_run", "history.csv")])
+def test_a_model_that_cannot_be_written_is_one_sentence_and_its_checkpoints_stay(inputs, tmp_path, output, file):
+    config, blocked = trainer_runs.config(steps=2), tmp_path / "outputs" / output / file
     blocked.mkdir(parents=True)
-    with pytest.raises(UserError, match=r"cannot be written to .*/outputs/model \(Is a directory\): make room"):
+    with pytest.raises(UserError, match=rf"cannot be written to .*/outputs/{output} \(Is a directory\): make room"):
         trainer_runs.execute(config, inputs, tmp_path)
     blocked.rmdir()
     assert trainer_runs.execute(config, inputs, tmp_path).result.summary.endswith("nothing was left to train")

@@ -14,7 +14,7 @@ from pipeline import cli
 from pipeline.metadata.executions import State
 from tests import processes
 from tests.pipeline.refusals import refusal
-from tests.pipeline.runner import chain, soundness, stages
+from tests.pipeline.runner import chain, soundness, stages, test_extensions
 
 
 def artifacts(root):
@@ -108,6 +108,47 @@ def test_a_blessed_model_is_kept_however_many_runs_come_after_it(root):
         gc(root, "--delete")
     assert all({7 + place} < artifacts(root)[stage] for place, stage in enumerate(chain.STAGES))
     assert all(len(numbers) == 2 for numbers in artifacts(root).values())
+
+
+def test_what_a_config_names_in_the_root_is_an_input_that_is_kept(tmp_path, capsys):
+    stages.run(tmp_path, stages.build(numbers={"count": 4}))
+    link = tmp_path.with_name(f"{tmp_path.name}-link")
+    link.symlink_to(tmp_path)
+    source = {"source": str(link / "artifacts" / "Numbers" / "examples" / "1" / "numbers.txt")}
+    made = stages.run(tmp_path, stages.build(numbers=source))["Numbers"]
+    reused = stages.run(tmp_path, stages.build(numbers=source))["Numbers"]
+    assert (made.state, reused.state) == (State.COMPLETE, State.CACHED)
+    uses = soundness.store_of(tmp_path).uses([made, reused])
+    read = [(use.execution_id, use.channel, use.artifact.uri) for use in uses if not use.is_output]
+    named = str(tmp_path / "artifacts" / "Numbers" / "examples" / "1")
+    assert read == [(number, "external_source", named) for number in (made.id, reused.id)]
+    gc(tmp_path, "--delete")
+    assert artifacts(tmp_path)["Numbers"] == {1, made.id}
+    done = stages.run(tmp_path, stages.build(numbers=source))
+    assert {execution.state for execution in done.values()} == {State.CACHED}
+    capsys.readouterr()
+    assert cli.main(["lineage", f"Numbers/examples/{made.id}", "--root", str(tmp_path)]) == 0
+    assert "Numbers/examples/1 " in capsys.readouterr().out
+
+
+def test_what_stopped_work_goes_on_from_is_kept(tmp_path):
+    test_extensions.run(tmp_path, steps=3)
+    with pytest.raises(RuntimeError):
+        test_extensions.run(tmp_path, steps=9, fail=True)
+    test_extensions.run(tmp_path, steps=1, seed=1)
+    gc(tmp_path, "--delete")
+    assert artifacts(tmp_path) == {"Counting": {1, 3}}
+    assert test_extensions.run(tmp_path, steps=9).summary == "from 3 to 9"
+
+
+def test_what_removed_work_would_have_gone_on_from_is_removed_with_it(tmp_path):
+    test_extensions.run(tmp_path, steps=3)
+    with pytest.raises(RuntimeError):
+        test_extensions.run(tmp_path, steps=9, fail=True)
+    test_extensions.run(tmp_path, steps=1, seed=1)
+    gc(tmp_path, "--unfinished", "--delete")
+    assert artifacts(tmp_path) == {"Counting": {3}}
+    assert not list(tmp_path.glob("work/Counting/*"))
 
 
 def test_the_root_of_a_living_run_is_left_alone(root, capsys):

@@ -36,6 +36,9 @@ class Numbers(Component):
     def external_digests(self):
         return {"source": pathlib.Path(self.config.source).read_text()} if self.config.source else {}
 
+    def read_paths(self):
+        return {"source": self.config.source} if self.config.source else {}
+
     def execute(self, *, inputs, outputs, context):
         if self.config.source:
             text = pathlib.Path(self.config.source).read_text()

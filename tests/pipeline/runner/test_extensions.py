@@ -9,6 +9,7 @@ import pytest
 from etils import epath
 
 from components.base import ArtifactType, Component, StageConfig, StageResult
+from pipeline.lineage import comparison
 from pipeline.metadata.executions import State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
@@ -95,7 +96,14 @@ def test_an_extension_whose_outputs_and_source_are_gone_starts_anew(tmp_path):
     run(tmp_path, steps=5)
     for file in pathlib.Path(tmp_path, "artifacts").rglob("count.json"):
         file.unlink()
-    assert run(tmp_path, steps=5).summary == "from 0 to 5"
+    anew = run(tmp_path, steps=5)
+    assert anew.summary == "from 0 to 5"
+    assert anew.why == "its last outputs, and what they went on from, are missing or altered"
+
+
+def test_a_comparison_takes_no_extension_for_other_data(tmp_path):
+    first, more = run(tmp_path, steps=3), run(tmp_path, steps=5)
+    assert comparison.summary({"Counting": first}, {"Counting": more}) == ["counting.steps 3 -> 5"]
 
 
 def test_a_plan_and_the_lineage_say_it(tmp_path):

@@ -53,6 +53,23 @@ def test_what_failed_continues_in_its_work_folder(folders):
     assert state.read_text() == "4"
 
 
+def test_work_on_what_lies_outside_is_not_continued_with_something_else(tmp_path, folders):
+    class Total(stages.Total):
+        outside = "a"
+
+        def external_digests(self):
+            return {"initial": self.outside}
+
+    def fails(outside):
+        Total.outside = outside
+        with pytest.raises(RuntimeError):
+            run(Total(Total.Config(fail=True)), folders)
+        return len(list(folders["root"].glob("work/Total/*")))
+
+    run(stages.Numbers(), folders)
+    assert [fails(outside) for outside in ("a", "a", "b", "a")] == [1, 1, 2, 2]
+
+
 def test_what_a_stage_leaves_undone_is_continued(folders):
     run(stages.Numbers(), folders)
     total = stages.Total(stages.Total.Config(left=1))

@@ -1,10 +1,12 @@
 """Retries, time limits and alarms of real stages."""
 
+import errno
 import json
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -15,7 +17,7 @@ from components.errors import UserError
 from pipeline.metadata.executions import State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
-from pipeline.runner import retries, supervision
+from pipeline.runner import retries, supervision, time_limits
 from pipeline.runner.graph import Pipeline
 from pipeline.runner.supervision import Supervision
 from tests.pipeline.runner import stages
@@ -74,6 +76,13 @@ def test_a_stage_runs_again_in_its_work_folder_and_each_attempt_is_recorded(tmp_
     assert lines[0].startswith(f"Flaky: failed ({failed}); this may pass, so it runs again in 0.0 s")
     published = [path.name for path in (tmp_path / "artifacts" / "Flaky" / "model").iterdir() if path.is_dir()]
     assert published == [str(done.id)], "Nothing of the failed attempts is left."
+
+
+def test_a_retry_asks_the_user_for_nothing(tmp_path, capsys):
+    told = UserError("/nfs/x cannot be used (stale file handle): check the disk, and run the same command again.")
+    told.__cause__ = OSError(errno.ESTALE, "Stale file handle", "/nfs/x")
+    run(tmp_path, failures=1, error=told, retries=1)
+    assert "Flaky: failed (stale file handle); this may pass, so it runs again in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -136,6 +145,25 @@ def test_a_stage_over_its_limit_is_stopped_and_the_same_command_continues(tmp_pa
     assert done.figures["first"] >= 5
 
 
+def test_a_limit_that_ends_with_its_stage_stops_nothing_thereafter(monkeypatch):
+    stopped, timers = [], []
+    monkeypatch.setattr("pipeline.runner.interrupts.stop", stopped.append)
+
+    class Timer(threading.Timer):
+        def __init__(self, *args):
+            super().__init__(*args)
+            timers.append(self)
+
+    monkeypatch.setattr(time_limits.threading, "Timer", Timer)
+    with time_limits.limited("Total", minutes=60):
+        timers[0].function(*timers[0].args)
+    assert len(stopped) == 1
+    with time_limits.limited("Total", minutes=60):
+        pass
+    timers[1].function(*timers[1].args)  # As in a thread that `cancel` came too late for.
+    assert len(stopped) == 1
+
+
 class Stalls(Component):
     """Reports progress, waits, and reports again."""
 
@@ -152,7 +180,7 @@ class Stalls(Component):
 
 def test_a_stall_is_said_on_the_terminal_and_in_the_overview(tmp_path, capsys, monkeypatch):
     texts = []
-    monkeypatch.setattr("pipeline.event_file.write_texts", lambda folder, pages, *, pictures: texts.append(dict(pages)))
+    monkeypatch.setattr("pipeline.event_file.write_texts", lambda folder, pages, **_: texts.append(dict(pages)))
     pipeline = Pipeline()
     pipeline.add(Stalls())
     stages.run(tmp_path, pipeline, supervision=Supervision(stall_minutes=0.2 / 60))
