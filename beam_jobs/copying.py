@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from beam_jobs import google_storage
+from beam_jobs import google_removal, google_storage
 from beam_jobs.remote_file import UNFINISHED, is_remote, open_path
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def copy_tree(source: epath.Path, target: epath.Path, *, last: str = "") -> None
 def remove_tree(folder: epath.Path) -> None:
     """Removes a folder and everything below it. Does nothing if the folder does not exist."""
     if google_storage.is_used_for(folder):
-        google_storage.remove_folder(folder)
+        google_removal.remove_folder(folder)
     elif folder.exists():
         folder.rmtree()
 
@@ -132,7 +132,7 @@ def remove_tree(folder: epath.Path) -> None:
 def remove_files(folder: epath.Path, names: Sequence[str]) -> None:
     """Removes files of a folder, as far as they are there."""
     if google_storage.is_used_for(folder):
-        google_storage.remove_files(folder, names)
+        google_removal.remove_files(folder, names)
         return
     for name in names:
         (folder / name).unlink(missing_ok=True)

@@ -7,7 +7,8 @@ together.
 
     on this machine    `<shard>.<digest>`, and then `_done/<shard>.json` with the record
     Cloud Storage      `<shard>.<digest>` with the record as its note, so that one request writes both, and one listing
-                       reads the records of a thousand files; a record that is too long for a note lies in `_done/`
+                       reads the records of a thousand files; a record that is too long for a note lies in
+                       `_done/<shard>.<digest>.json`, so that an attempt never changes the record of another
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from beam_jobs import google_storage, storage
+from beam_jobs import conditional_writes, google_storage, storage
 
 if TYPE_CHECKING:
     from etils import epath
@@ -57,8 +58,8 @@ def read_record(folder: epath.Path, shard: str) -> str | None:
     """Reads the record of a shard; None if there is none."""
     if have_notes(folder):
         return _noted(folder, start=f"{shard}.").get(shard)
-    file = _record_file(folder, shard)
-    return file.read_bytes().decode(errors="replace") if file.exists() else None
+    content = conditional_writes.read_if_exists(_record_file(folder, shard))
+    return None if content is None else content.decode(errors="replace")
 
 
 def read_records(folder: epath.Path, *, known: Collection[str] = ()) -> dict[str, str]:
@@ -79,24 +80,29 @@ def read_records(folder: epath.Path, *, known: Collection[str] = ()) -> dict[str
 
 def _noted(folder: epath.Path, *, start: str = "") -> dict[str, str]:
     """Returns the records in a folder of Cloud Storage whose names begin with `start`, by shard."""
-    newest: dict[str, google_storage.Listed] = {}
-    for file, listed in google_storage.list_files(folder, start=start).items():
-        shard = file.rpartition(".")[0]
-        if listed.note and "/" not in file and (shard not in newest or listed.generation > newest[shard].generation):
-            newest[shard] = listed
-    return {
-        shard: _record_file(folder, shard).read_text() if listed.note == _ELSEWHERE else listed.note
-        for shard, listed in newest.items()
-    }
+    listing = google_storage.list_files(folder, start=start)
+    files = sorted((file for file in listing if "/" not in file), key=lambda file: listing[file].generation)
+    newest = {file.rpartition(".")[0]: file for file in files if listing[file].note}
+    records = {shard: _record(folder, file, note=listing[file].note) for shard, file in newest.items()}
+    return {shard: record for shard, record in records.items() if record is not None}
+
+
+def _record(folder: epath.Path, file: str, *, note: str) -> str | None:
+    """Returns the record of a file with this note; None if it lay in a file of its own and is gone."""
+    if note != _ELSEWHERE:
+        return note
+    content = conditional_writes.read_if_exists(_record_file(folder, file))
+    return None if content is None else content.decode(errors="replace")
 
 
 def _note(file: epath.Path, record: str) -> str:
     """Returns the note of a file. A record that is too long is written into a file of its own."""
     if len(record) <= google_storage.MAX_NOTE_BYTES:
         return record
-    _record_file(file.parent, file.name.rpartition(".")[0]).write_text(record)
+    _record_file(file.parent, file.name).write_text(record)
     return _ELSEWHERE
 
 
-def _record_file(folder: epath.Path, shard: str) -> epath.Path:
-    return folder / storage.RECORDS_FOLDER / f"{shard}.json"
+def _record_file(folder: epath.Path, name: str) -> epath.Path:
+    """Returns where the record of a shard lies on this machine, or that of a file on Cloud Storage."""
+    return folder / storage.RECORDS_FOLDER / f"{name}.json"

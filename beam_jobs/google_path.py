@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 from etils import epath
 from etils.epath import backend, gpath, stat_utils
 
-from beam_jobs import google_storage
+from beam_jobs import google_removal, google_storage
 
 if TYPE_CHECKING:
     from google.cloud import storage as gcs
@@ -64,10 +64,10 @@ class _Backend(backend.Backend):
     mkdir = makedirs
 
     def rmtree(self, path: Path) -> None:
-        google_storage.remove_folder(path)
+        google_removal.remove_folder(path)
 
     def remove(self, path: Path) -> None:
-        google_storage.remove(path)
+        google_removal.remove(path)
 
     def rename(self, path: Path, dst: Path) -> None:
         if self.exists(dst):
@@ -78,15 +78,16 @@ class _Backend(backend.Backend):
         """Copies and removes: this is not one step, so no reader may depend on it."""
         try:
             self.copy(path, dst, overwrite=True)
-            google_storage.remove(path)
+            google_removal.remove(path)
         except FileNotFoundError:
             names = list(google_storage.list_files(path))
             if not names:
                 raise
             google_storage.in_parallel(lambda name: google_storage.copy(f"{path}/{name}", f"{dst}/{name}"), names)
-            google_storage.remove_folder(path)
+            google_removal.remove_folder(path)
 
     def copy(self, path: Path, dst: Path, overwrite: bool) -> None:
+        """Copies a file. With the same content there already, it is done: the answer to a first request may be lost."""
         # Imported here because it comes with an extra.
         from google.api_core import exceptions
 
@@ -101,7 +102,8 @@ class _Backend(backend.Backend):
             else:
                 google_storage.copy(path, dst, replaces=replaces)
         except exceptions.PreconditionFailed as error:
-            raise FileExistsError(17, "File exists", os.fspath(dst)) from error
+            if google_storage.read(dst) != epath.Path(path).read_bytes():
+                raise FileExistsError(17, "File exists", os.fspath(dst)) from error
 
     def stat(self, path: Path) -> stat_utils.StatResult:
         found = google_storage.stat(path)
@@ -154,20 +156,27 @@ class GooglePath(gpath.PosixGPath):
 
 
 def _open_to_read(path: Path) -> io.BufferedReader | io.BytesIO:
-    first = google_storage.read_start(path, _BLOCK_BYTES)
+    first, generation = google_storage.read_start(path, _BLOCK_BYTES)
     if len(first) < _BLOCK_BYTES:  # This is all, after one request.
         return io.BytesIO(first)
     blob = google_storage.stat(path)
     if blob is None:
         raise FileNotFoundError(2, "No such file", os.fspath(path))
-    return io.BufferedReader(_Download(blob), min(_BLOCK_BYTES, blob.size) or 1)
+    known = first if generation == blob.generation else b""
+    return io.BufferedReader(_Download(blob, start=known), min(_BLOCK_BYTES, blob.size) or 1)
 
 
 class _Download(io.RawIOBase):
-    """A file that is read block by block, as it was when it was opened."""
+    """A file that is read block by block, as it was when it was opened.
 
-    def __init__(self, blob: gcs.Blob):
+    Args:
+        blob: The file.
+        start: Its first bytes, as far as they are known.
+    """
+
+    def __init__(self, blob: gcs.Blob, *, start: bytes):
         self._blob = blob
+        self._start = start
         self._position = 0
 
     def readable(self) -> bool:
@@ -188,11 +197,8 @@ class _Download(io.RawIOBase):
         end = min(self._position + len(buffer), self._blob.size)
         if self._position >= end:
             return 0
-        content = self._blob.download_as_bytes(
-            start=self._position,
-            end=end - 1,
-            if_generation_match=self._blob.generation,
-            retry=google_storage.retrying(),
+        content = self._start[self._position : end] or google_storage.read_same(
+            self._blob, start=self._position, end=end
         )
         buffer[: len(content)] = content
         self._position += len(content)

@@ -9,22 +9,16 @@ A file is whole or not there. There are no folders: a folder is there as soon as
 
 from __future__ import annotations
 
+import errno
 import os
-import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from beam_jobs.google_client import SCHEME, client, in_parallel, retrying
+from beam_jobs.google_client import SCHEME, client, retrying
+from beam_jobs.google_client import in_parallel as in_parallel
 from beam_jobs.google_client import is_used_for as is_used_for
 
 if TYPE_CHECKING:
     from google.cloud import storage as gcs
-
-BATCH = 100
-"""Number of files that one request removes. Cloud Storage accepts no more."""
-
-_PAUSES_S = (0.0, 1.0, 4.0, 16.0)
-"""Before each try to remove what is left of a folder."""
 
 
 class Place(NamedTuple):
@@ -102,7 +96,7 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
 
     place = Place.of(path)
     try:
-        return any(True for _ in client().list_blobs(place.bucket, prefix=place.prefix, max_results=1, fields=_NAMES))
+        return any(True for _ in client().list_blobs(place.bucket, prefix=place.prefix, max_results=1, fields=NAMES))
     except exceptions.NotFound:  # There is no such bucket.
         return False
 
@@ -119,13 +113,13 @@ def read(path: str | os.PathLike[str], *, start: int = 0, end: int | None = None
     Raises:
         FileNotFoundError: There is no such file.
     """
-    with _missing_files(path):
+    with missing_files(path):
         last = None if end is None else end - 1
         return Place.of(path).blob().download_as_bytes(start=start or None, end=last, retry=retrying())
 
 
-def read_start(path: str | os.PathLike[str], size: int) -> bytes:
-    """Reads the first bytes of a file, at most `size`.
+def read_start(path: str | os.PathLike[str], size: int) -> tuple[bytes, int | None]:
+    """Reads the first bytes of a file, at most `size`. The second value is its generation, if the service tells it.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -133,10 +127,31 @@ def read_start(path: str | os.PathLike[str], size: int) -> bytes:
     # Imported here because it comes with an extra.
     from google.api_core import exceptions
 
+    blob = Place.of(path).blob()
     try:
-        return read(path, end=size)
+        with missing_files(path):
+            return blob.download_as_bytes(end=size - 1, retry=retrying()), blob.generation
     except exceptions.RequestRangeNotSatisfiable:  # It is empty.
-        return b""
+        return b"", None
+
+
+def read_same(blob: gcs.Blob, *, start: int, end: int) -> bytes:
+    """Reads the bytes from `start` until before `end` of a file, as it was when `stat` returned it.
+
+    Raises:
+        FileNotFoundError: It is gone.
+        OSError: There is another file in its place.
+    """
+    # Imported here because it comes with an extra.
+    from google.api_core import exceptions
+
+    path = f"{SCHEME}{blob.bucket.name}/{blob.name}"
+    generation = blob.generation
+    try:
+        with missing_files(path):
+            return blob.download_as_bytes(start=start, end=end - 1, if_generation_match=generation, retry=retrying())
+    except exceptions.PreconditionFailed as error:
+        raise OSError(errno.ESTALE, "The file was replaced while it was read", path) from error
 
 
 _NOTE = "diptych"
@@ -145,7 +160,8 @@ _NOTE = "diptych"
 MAX_NOTE_BYTES = 7000
 """An object takes 8 KiB of metadata."""
 
-_NAMES = "items(name),nextPageToken"
+NAMES = "items(name),nextPageToken"
+"""What a listing tells when only names are needed."""
 
 
 def upload(path: str | os.PathLike[str], content: bytes, *, note: str = "", replaces: int | None = None) -> None:
@@ -167,10 +183,16 @@ def upload(path: str | os.PathLike[str], content: bytes, *, note: str = "", repl
 
 
 def upload_file(path: str | os.PathLike[str], source: str, *, note: str = "") -> None:
-    """Writes a file of this machine, in two requests, or in one if it is small. See `upload` for the arguments."""
+    """Writes a file of this machine: in one request if it is small, else in one, and one for each `_PART_BYTES`.
+
+    Args:
+        path: The file.
+        source: Name of the file of this machine.
+        note: See `upload`.
+    """
     size = os.path.getsize(source)
     place = Place.of(path)
-    chunk_bytes = max(1, -(-size // _CHUNK)) * _CHUNK
+    chunk_bytes = min(max(1, -(-size // _CHUNK)) * _CHUNK, _PART_BYTES)
     blob = client().bucket(place.bucket).blob(place.name, chunk_size=chunk_bytes if size > _ONE_REQUEST else None)
     blob.metadata = {_NOTE: note} if note else None
     blob.upload_from_filename(source, content_type="application/octet-stream", retry=retrying())
@@ -179,15 +201,23 @@ def upload_file(path: str | os.PathLike[str], source: str, *, note: str = "") ->
 _CHUNK = 2**18
 """The bytes of a request of an upload in parts must be a multiple of it."""
 
+_PART_BYTES = 32 * 2**20
+"""Google's client holds so much of a file in memory, and `THREADS` files may be on their way at a time."""
+
 _ONE_REQUEST = 8 * 2**20
 """Google's client sends a file of up to this size in one request."""
 
 
 def set_note(path: str | os.PathLike[str], note: str) -> None:
-    """Changes the note of a file."""
+    """Changes the note of a file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
     blob = Place.of(path).blob()
     blob.metadata = {_NOTE: note}
-    blob.patch(retry=retrying())
+    with missing_files(path):
+        blob.patch(retry=retrying())
 
 
 def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], *, replaces: int | None = None) -> int:
@@ -203,49 +233,14 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str], *, repl
         google.api_core.exceptions.PreconditionFailed: See `upload`.
     """
     blob, original = Place.of(target).blob(), Place.of(source).blob()
-    with _missing_files(source):
+    with missing_files(source):
         token, _, size = blob.rewrite(original, if_generation_match=replaces, retry=retrying())
         while token:  # Between regions or storage classes, a request copies a part.
             token, _, size = blob.rewrite(original, token=token, if_generation_match=replaces, retry=retrying())
     return size
 
 
-def remove(path: str | os.PathLike[str]) -> None:
-    """Removes a file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-    """
-    with _missing_files(path):
-        Place.of(path).blob().delete(retry=retrying())
-
-
-def remove_folder(folder: str | os.PathLike[str]) -> None:
-    """Removes everything below a folder, a hundred files per request."""
-    place = Place.of(folder)
-    for pause_s in _PAUSES_S:
-        found = client().list_blobs(place.bucket, prefix=place.prefix, fields=_NAMES)
-        names = [blob.name.removeprefix(place.prefix) for blob in found]
-        if not names:
-            return
-        time.sleep(pause_s)  # What a request could not remove is still there.
-        remove_files(folder, names)
-
-
-def remove_files(folder: str | os.PathLike[str], names: Sequence[str]) -> None:
-    """Removes files of a folder, a hundred per request, as far as they are there and can be removed."""
-    place = Place.of(folder)
-    batches = [names[i : i + BATCH] for i in range(0, len(names), BATCH)]
-    in_parallel(lambda batch: retrying()(_remove_batch)(place, batch), batches)
-
-
-def _remove_batch(folder: Place, names: Sequence[str]) -> None:
-    with client().batch(raise_exception=False):
-        for name in names:
-            client().bucket(folder.bucket).blob(folder.prefix + name).delete(retry=None)
-
-
-class _missing_files:
+class missing_files:
     """Raises `FileNotFoundError` in place of Google's error."""
 
     def __init__(self, path: str | os.PathLike[str]):

@@ -5,11 +5,9 @@ do not let other threads run while they wait. `tests.emulated_bucket` starts and
 """
 
 import contextlib
-import datetime
 import email
 import http.client
 import http.server
-import ipaddress
 import itertools
 import json
 import pathlib
@@ -22,7 +20,8 @@ import threading
 import time
 import urllib.parse
 
-HOSTS = ("www.googleapis.com", "storage.googleapis.com")
+from tests import bucket_certificate
+
 CONTROL = "/control"
 _BATCH = "/batch/storage/v1"
 _READ = re.compile(r"/(?P<bucket>[^/?]+)/(?P<name>[^?]+)")
@@ -74,15 +73,18 @@ class Emulator:
 class Faults:
     """What is answered in place of the service; see `tests.emulated_bucket.Service.disturb`."""
 
-    def __init__(self, *, always=None, first_tries=None, every=0, answers=(), lost="", in_batches=()):
+    def __init__(self, *, always=None, first_tries=None, every=0, answers=(), lost="", in_batches=(), refused=""):
         self._always, self._first_tries, self._every = always, first_tries, every
         self._answers, self._lost, self._in_batches = itertools.cycle(answers or (None,)), lost, list(in_batches)
+        self._refused = refused
         self._seen, self._count, self._lock = set(), 0, threading.Lock()
 
     def answer(self, method, path):
         """Returns a status, a number of seconds below 1, or None."""
         with self._lock:
             self._count += 1
+            if self._refused and _kind(method, path) == self._refused:
+                return 403
             if self._always is not None:
                 return self._always
             if self._first_tries is not None and (method, path) not in self._seen:
@@ -98,7 +100,8 @@ class Faults:
 
     def in_batch(self):
         with self._lock:
-            return self._in_batches.pop(0) if self._in_batches else None
+            status = 403 if self._refused == "delete" else None
+            return self._in_batches.pop(0) if self._in_batches else status
 
 
 class Proxy(http.server.ThreadingHTTPServer):
@@ -110,7 +113,7 @@ class Proxy(http.server.ThreadingHTTPServer):
     def __init__(self, folder):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(_write_certificate(folder))
+        self.tls.load_cert_chain(bucket_certificate.write(folder))
         self.emulator = Emulator(f"http://127.0.0.1:{self.server_port}")
         self.forget()
 
@@ -187,7 +190,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             # Cloud Storage does so by itself, the emulator does not.
             path = path._replace(query=f"{path.query}&maxResults={self.server.files_per_page}")
         path = path.geturl()
-        if self.host != HOSTS[1]:
+        if self.host != bucket_certificate.HOSTS[1]:
             return path
         found = _READ.match(path)
         name = urllib.parse.quote(urllib.parse.unquote(found["name"]), safe="")
@@ -201,10 +204,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "PUT" and re.fullmatch(r"bytes \*/[1-9]\d*", self.headers.get("Content-Range", "")):
             # A client asks what has arrived. The emulator would take what has arrived for the whole file.
             return self.server.sessions.get(path, (308, [], b""))
+        if self._is_another_generation(path):
+            return 412, [], b"{}"
         answer = self._forward_as_it_is(path, body)
         if self.command == "PUT":
             self.server.sessions[path] = answer
         return answer
+
+    def _is_another_generation(self, path):
+        """Returns whether a file to read, or the target of a copy, is not as asked for; the emulator does not look."""
+        parts = urllib.parse.urlsplit(path)
+        wanted = urllib.parse.parse_qs(parts.query).get("ifGenerationMatch")
+        kind = _kind(self.command, path)
+        if not wanted or kind not in ("read", "copy"):
+            return False
+        place = f"/storage/v1/b/{re.split('/(?:storage/v1|rewriteTo)/b/', parts.path)[-1]}"
+        status, _, found = self.server.emulator.forward("GET", place, None, {})
+        if status == 404:
+            return kind == "copy" and wanted != ["0"]
+        return json.loads(found)["generation"] != wanted[0]
 
     def _forward_as_it_is(self, path, body):
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _NOT_FORWARDED}
@@ -248,33 +266,6 @@ def _free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
-
-
-def _write_certificate(folder):
-    """Writes a certificate for Google's hosts with its key, and returns the file with both."""
-    # Imported here because it comes with the extra gcp.
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    names = [*(x509.DNSName(host) for host in HOSTS), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    (folder / "certificate.pem").write_bytes(pem)
-    no_encryption = serialization.NoEncryption()
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_encryption)
-    (folder / "both.pem").write_bytes(secret + pem)
-    return folder / "both.pem"
 
 
 def main():

@@ -88,6 +88,7 @@ class Service:
                 first_tries: The fault of each request that is sent for the first time.
                 every, answers: Each `every`-th request gets one of these faults in turn.
                 lost: The kind of a request that is carried out, but is answered with 503.
+                refused: The kind of the requests that get 403, "delete" also in batches.
                 in_batches: The statuses of the first requests in batches.
         """
         self._control("disturb", faults)

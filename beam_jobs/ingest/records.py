@@ -89,8 +89,8 @@ def check_every_clip_accounted_for(shard: Shard, record: ShardRecord) -> None:
     ):
         raise UnaccountedClipsError(
             f"{record.shard} was given {len(shard.clips)} clips, holds {record.written} and has "
-            f"{quarantined.total()} in quarantine, which does not add up clip by clip; remove "
-            f"{storage.RECORDS_FOLDER}/{record.shard}.json and run again"
+            f"{quarantined.total()} in quarantine, which does not add up clip by clip; remove the file {record.file} "
+            "from its work folder and run again"
         )
 
 

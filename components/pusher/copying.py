@@ -17,7 +17,9 @@ from beam_jobs import storage
 from components import base, file_errors
 from components.errors import UserError
 
-_MODEL_FILE = "saved_model.pb"
+MODEL_FILE = "saved_model.pb"
+"""No server loads a version without it."""
+
 _RECORD = "push.json"
 
 
@@ -49,7 +51,7 @@ def push(saved_model: epath.Path, folder: epath.Path, *, version: int, context: 
     try:
         _remove_half(target)
         if storage.is_remote(target):
-            storage.copy_tree(saved_model, target, last=_MODEL_FILE)
+            storage.copy_tree(saved_model, target, last=MODEL_FILE)
         else:
             storage.copy_tree(saved_model, _temporary(target))
             _temporary(target).rename(target)
@@ -75,7 +77,7 @@ def _interrupted(work_dirs: Sequence[epath.Path]) -> Iterator[epath.Path]:
 
 def _is_complete(target: epath.Path) -> bool:
     """Returns whether a version is one that a server can load. A local folder is renamed when it is complete."""
-    return (target / _MODEL_FILE).exists() if storage.is_remote(target) else target.exists()
+    return (target / MODEL_FILE).exists() if storage.is_remote(target) else target.exists()
 
 
 def _remove_half(target: epath.Path) -> None:

@@ -51,7 +51,8 @@ def execute(
                 version, note = int(target.name), ""
             path = str(target)
         else:
-            storage.copy_tree(inputs["saved_model"], folder / str(version))
+            # A step of a compiled pipeline writes its output in the bucket, where a server may watch.
+            storage.copy_tree(inputs["saved_model"], folder / str(version), last=copying.MODEL_FILE)
             # The runner moves the output folder when the stage is done, so a path inside it is given relative to it.
             path = str(version)
     report = dataclasses.asdict(Report(pushed=not reasons, version=version, path=path, reasons=reasons))

@@ -19,6 +19,7 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import storage
+from components import file_errors
 from components.errors import UserError
 from components.trainer.validation_state import ValidationState
 
@@ -47,7 +48,8 @@ class CheckpointFiles:
         """Writes the variables to a new checkpoint, in place of any in the same folder.
 
         Raises:
-            OSError, tf.errors.OpError: It cannot be written. On this machine, that in the same folder stays.
+            OSError, tf.errors.OpError: It cannot be written. On this machine, that in the same folder stays. Google's
+                client raises errors of its own, see `is_of_storage`.
         """
         renames = not storage.is_remote(folder)
         unfinished = folder.with_name(folder.name + storage.UNFINISHED) if renames else folder
@@ -82,7 +84,9 @@ class CheckpointFiles:
                 self._checkpoint.read(f"{name}/{_STATE}").assert_consumed()
         except AssertionError as error:
             raise _other_model_error(folder) from error
-        except (OSError, tf.errors.OpError) as error:  # The files have just been found to be intact.
+        except Exception as error:  # The files have just been found to be intact.
+            if not is_of_storage(error):
+                raise
             raise unreadable_error(folder, error) from error
         return record.validation_state
 
@@ -111,14 +115,21 @@ def verify(folder: epath.Path) -> None:
     _verify_files(folder, _read_record(folder))
 
 
-def reason(error: OSError | tf.errors.OpError) -> str:
+def is_of_storage(error: Exception) -> bool:
+    """Returns whether an error is one of a file system or of Cloud Storage, with TensorFlow's client or Google's."""
+    if isinstance(error, UserError):
+        return False
+    return isinstance(error, OSError | tf.errors.OpError) or file_errors.as_user_error(error, place="") is not None
+
+
+def reason(error: Exception) -> str:
     """Returns the message of an error of a file system or of Cloud Storage, without the path."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return getattr(error, "message", str(error)).partition("\n")[0]
+    return error.message.partition("\n")[0] if isinstance(error, tf.errors.OpError) else file_errors.reason(error)
 
 
-def unreadable_error(folder: epath.Path, error: OSError | tf.errors.OpError) -> UserError:
+def unreadable_error(folder: epath.Path, error: Exception) -> UserError:
     """Returns the error of files that may be intact, but cannot be read now."""
     return UserError(
         f"The checkpoint {folder} cannot be read ({reason(error)}), and nothing is changed: make it readable, or wait "
@@ -171,12 +182,14 @@ def _verify_files(folder: epath.Path, record: _Record) -> None:
 
 @contextlib.contextmanager
 def _read_errors(folder: epath.Path) -> Iterator[None]:
-    """Tells a file that is gone from one that cannot be read. On Cloud Storage, the errors are TensorFlow's."""
+    """Tells a file that is gone from one that cannot be read."""
     try:
         yield
     except (FileNotFoundError, tf.errors.NotFoundError) as error:
         raise DamagedError(f"a file is gone ({error})") from error
-    except (OSError, tf.errors.OpError) as error:
+    except Exception as error:
+        if not is_of_storage(error):
+            raise
         raise unreadable_error(folder, error) from error
 
 

@@ -175,14 +175,23 @@ class Checkpoints:
             return
         try:
             self._files.write(self._path(kind, step=self.step), step=self.step, validation_state=validation_state)
-        except (OSError, tf.errors.OpError) as error:
-            newest = self.newest
-            kept = f"that of step {newest:,} is kept" if newest else "there is none before it"
+        except Exception as error:
+            if not checkpoint_files.is_of_storage(error):
+                raise
+            kept = self._kept()
             raise UserError(
                 f"The checkpoint of step {self.step:,} cannot be written to {self.folder} "
                 f"({checkpoint_files.reason(error)}); {kept}. Make room, or make the folder writable, and run the same "
                 "command again."
             ) from error
+
+    def _kept(self) -> str:
+        """Returns which checkpoint is there when the next one cannot be written."""
+        try:
+            newest = self.newest
+        except UserError:  # The service has stopped to answer.
+            return "those before it are kept"
+        return f"that of step {newest:,} is kept" if newest else "there is none before it"
 
     def _set_aside(self, paths: Iterable[epath.Path]) -> None:
         """Renames damaged checkpoints, so that they do not count among the newest."""
@@ -217,7 +226,9 @@ class Checkpoints:
             return [path.name for path in self.folder.iterdir()]
         except (FileNotFoundError, NotADirectoryError, tf.errors.NotFoundError):
             return []
-        except (OSError, tf.errors.OpError) as error:
+        except Exception as error:
+            if not checkpoint_files.is_of_storage(error):
+                raise
             raise checkpoint_files.unreadable_error(self.folder, error) from error
 
 
@@ -236,15 +247,15 @@ def adopt(published: epath.Path, *, folder: epath.Path) -> None:
         unfinished = target if storage.is_remote(folder) else target.with_name(target.name + storage.UNFINISHED)
         for left_over in (unfinished, target):
             storage.remove_tree(left_over)
-        storage.copy_tree(source, unfinished, last=checkpoint_files.RECORD)
         try:
-            checkpoint_files.verify(unfinished)
+            checkpoint_files.verify(source)  # Before the copy, which is finished in a bucket as soon as it is made.
         except checkpoint_files.DamagedError as error:
             raise DamagedFile(
                 f"The checkpoint {source}, from which this training goes on, is damaged ({error}): put it back, or "
                 "train from the start with --force Trainer.",
                 path=os.fspath(source),
             ) from error
+        storage.copy_tree(source, unfinished, last=checkpoint_files.RECORD)
         if unfinished != target:
             unfinished.rename(target)
 

@@ -29,18 +29,20 @@ class Input:
         type: What it holds.
         writer: The stage that wrote it.
         listing: See `pipeline.listings.describe`.
+        reports: Names of files that only people read, and may have edited.
     """
 
     folder: epath.Path
     type: ArtifactType
     writer: str
     listing: str
+    reports: frozenset[str]
 
     def is_certainly_intact(self) -> bool:
         """Returns whether checksums of the service say that nothing was altered. It takes no request for each file."""
         if not google_storage.is_used_for(self.folder):
             return False
-        return bool(listings.is_as_described(self.listing, listings.in_bucket(self.folder)))
+        return bool(listings.is_as_described(self.listing, listings.in_bucket(self.folder), reports=self.reports))
 
 
 def of(node: Node, artifacts: Mapping[str, Artifact], *, channels: Collection[str]) -> list[Input]:
@@ -51,6 +53,7 @@ def of(node: Node, artifacts: Mapping[str, Artifact], *, channels: Collection[st
             type=node.component.inputs[name],
             writer=source.stage,
             listing=artifacts[name].listing,
+            reports=source.reports,
         )
         for name, source in node.inputs.items()
         if name in channels

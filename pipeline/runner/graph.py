@@ -10,11 +10,19 @@ from components.errors import UserError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Channel:
-    """An output of a stage."""
+    """An output of a stage.
+
+    Attributes:
+        stage: Name of the stage.
+        output: Name of the output.
+        type: What it holds.
+        reports: See `components.base.Component`.
+    """
 
     stage: str
     output: str
     type: ArtifactType
+    reports: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +63,7 @@ class Pipeline:
         self._check(component, inputs)
         self.nodes.append(Node(component=component, inputs=inputs))
         return {
-            output: Channel(stage=component.name, output=output, type=artifact_type)
+            output: Channel(stage=component.name, output=output, type=artifact_type, reports=component.reports)
             for output, artifact_type in component.outputs.items()
         }
 

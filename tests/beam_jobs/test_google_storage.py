@@ -121,21 +121,38 @@ def test_large_files_take_two_requests_and_many_files_few(buckets, requests):
     assert sorted(requests()) == ["batch"] * 3 + ["list"] * 4
 
 
-def test_a_record_comes_with_its_file(requests):
-    long = f'{{"quarantined": "{"x" * 8000}"}}'
-    for shard, record in (("one", '{"clips": 1}'), ("two", long)):
-        with storage.scratch(ROOT / shard) as temporary:
-            temporary.write_bytes(b"content")
-            finished_files.put(temporary, ROOT / f"{shard}.0123", record=record)
-    assert requests() == ["upload", "upload", "upload"]
-    assert finished_files.read_records(ROOT) == {"one": '{"clips": 1}', "two": long}
-    assert requests() == ["list", "read"]
-    with storage.scratch(ROOT / "one") as temporary:
-        temporary.write_bytes(b"of another attempt")
-        finished_files.put(temporary, ROOT / "one.4567", record='{"clips": 2}')
-    assert finished_files.read_record(ROOT, "one") == '{"clips": 2}'
-    finished_files.write_record(ROOT, shard="one", file="one.4567", record='{"clips": 3}')
-    assert finished_files.read_record(ROOT, "one") == '{"clips": 3}'
+def test_a_file_that_is_gone_or_replaced_while_it_is_read_is_not_taken_for_a_missing_bucket(buckets, monkeypatch):
+    monkeypatch.setattr("beam_jobs.google_path._BLOCK_BYTES", 4)
+    file = ROOT / "file"
+    for change, error in ((file.unlink, FileNotFoundError), (lambda: file.write_bytes(b"87654321"), OSError)):
+        file.write_bytes(b"12345678")
+        with file.open("rb") as opened:
+            assert opened.read(4) == b"1234"
+            change()
+            with pytest.raises(error) as caught:
+                opened.read(4)
+        assert caught.value.filename == "gs://bucket/root/file"
+    assert "replaced while it was read" in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        finished_files.write_record(ROOT, shard="gone", file="gone.0123", record="{}")
+
+
+def test_a_large_file_is_read_once(requests, monkeypatch):
+    monkeypatch.setattr("beam_jobs.google_path._BLOCK_BYTES", 4)
+    (ROOT / "file").write_bytes(b"1234567890")
+    requests()
+    with (ROOT / "file").open("rb") as opened:
+        assert opened.read() == b"1234567890"
+    assert requests() == ["read", "stat", "read"]
+
+
+def test_a_large_file_is_uploaded_in_parts_that_fit_in_memory(requests, tmp_path, monkeypatch):
+    monkeypatch.setattr("beam_jobs.google_storage._PART_BYTES", 4 * 2**20)
+    content = bytes(range(256)) * 36000  # 9,216,000 bytes.
+    (tmp_path / "file").write_bytes(content)
+    storage.copy_file(epath.Path(tmp_path / "file"), ROOT / "file")
+    assert requests() == ["upload"] * 4
+    assert (ROOT / "file").read_bytes() == content
 
 
 class TestDisturbed:
@@ -162,9 +179,34 @@ class TestDisturbed:
         assert conditional_writes.replace_if(ROOT / "lease", b"mine", expected=expected)
         assert [request.kind for request in buckets.requests()].count("upload") >= 2
 
+    def test_an_answer_that_is_lost_does_not_fail_a_removal_or_a_copy(self, buckets, hurry):
+        first, second = ROOT / "first", ROOT / "second"
+        first.write_text("1")
+        buckets.disturb(lost="copy")
+        first.copy(second)
+        buckets.disturb(lost="delete")
+        first.replace(second)
+        assert (first.exists(), second.read_text()) == (False, "1")
+        buckets.disturb()
+        first.write_text("another content")
+        with pytest.raises(FileExistsError):
+            first.copy(second)
+        second.unlink()
+        with pytest.raises(FileNotFoundError):
+            second.unlink()
+
+    def test_a_folder_that_must_not_be_removed_is_an_error(self, buckets, monkeypatch):
+        write(ROOT, FILES)
+        monkeypatch.setattr("beam_jobs.google_removal._PAUSES_S", (0.0, 0.0))
+        buckets.disturb(refused="delete")
+        with pytest.raises(Exception) as caught:  # noqa: PT011
+            storage.remove_tree(ROOT)
+        assert file_errors.reason(caught.value) == "the service refuses these credentials"
+        assert set(storage.file_sizes(ROOT)) == set(FILES)
+
     def test_files_that_a_batch_could_not_remove_are_removed_by_the_next(self, buckets, monkeypatch):
         write(ROOT, FILES)
-        monkeypatch.setattr("beam_jobs.google_storage._PAUSES_S", (0.0, 0.0, 0.0))
+        monkeypatch.setattr("beam_jobs.google_removal._PAUSES_S", (0.0, 0.0, 0.0))
         buckets.disturb(in_batches=[503, 429])
         storage.remove_tree(ROOT)
         assert not storage.file_sizes(ROOT)

@@ -156,6 +156,14 @@ class TestCloudStorage:
         with pytest.raises(UserError, match=r"gs://bucket/served/3 exists already: choose another pusher\.version"):
             _push(PusherConfig(destination="gs://bucket/served", version=3), inputs, tmp_path / "second")
 
+    def test_in_an_output_in_a_bucket_it_comes_last_too(self, inputs, buckets):
+        (inputs["saved_model"] / "zz_last_by_name").write_text("")
+        _push(PusherConfig(version=3), inputs, epath.Path("gs://bucket/run"))
+        files = google_storage.list_files("gs://bucket/run")
+        model = {name: file for name, file in files.items() if "/3/" in name}
+        assert len(model) == 3
+        assert max(model, key=lambda name: files[name].generation).endswith("/3/saved_model.pb")
+
     def test_a_bucket_that_refuses_is_named_with_the_reason(self, buckets):
         buckets.disturb(always=403)
         with pytest.raises(UserError) as caught:

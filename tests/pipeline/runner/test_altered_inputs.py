@@ -226,3 +226,15 @@ def test_checksums_go_with_outputs_that_are_not_published(tmp_path, monkeypatch)
         with pytest.raises(RuntimeError, match="killed between"):
             stages.run(tmp_path, build())
     assert not list((tmp_path / "artifacts").rglob("*.sha256"))
+
+
+def test_on_cloud_storage_a_listing_tells_that_an_input_with_reports_is_intact(buckets, tmp_path, monkeypatch):
+    """No file of it is read but by the reader, not even after a person has edited a report."""
+    monkeypatch.setattr(checksums, "CHEAP_BYTES", 1000)
+    root, metadata = epath.Path("gs://bucket/root"), str(tmp_path / "metadata.sqlite")
+    folder = stages.run(root, build(), metadata=metadata)["Noise"].outputs["examples"].folder
+    (folder / "remarks.csv").write_text("looks good")
+    before = len(buckets.requests())
+    stages.run(root, build(seed=1), metadata=metadata)
+    reads = [request.path for request in buckets.requests(start=before) if request.kind == "read"]
+    assert sum("large.bin" in path for path in reads) == 1
