@@ -22,7 +22,18 @@ _STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 _RPC_CODES = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED"})
 
-# A Beam job raises RuntimeError with the text of what a worker raised, whose last line begins with the class.
+_SETTINGS = frozenset({"SSLError", "ProxyError"})
+"""Classes of `requests` that are connection errors by name, and settings to correct unless their cause is one."""
+
+_LASTING = re.compile(r"CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|Tunnel connection failed: 4\d\d")
+"""Texts of the `ssl` module and of `http.client` for a certificate or a proxy that is not as it should be."""
+
+# MySQL's numbers for a server that does not answer, or that has closed the connection.
+_LOST_DATABASE = re.compile(r"Lost connection to MySQL|MySQL server has gone away|Can't connect to .*MySQL server")
+
+# A Beam job raises RuntimeError with the text of what a worker raised. The line with the class follows the frames. What
+# was handled on the way comes before it.
+_HANDLED = "During handling of the above exception, another exception occurred:"
 _IN_TRACEBACKS = re.compile(
     r"^[\w.]*\b(ServiceUnavailable|TooManyRequests|InternalServerError|BadGateway|GatewayTimeout|DeadlineExceeded"
     r"|RetryError|TransportError|UnavailableError|DeadlineExceededError|Connection(Reset|Refused|Aborted)?Error"
@@ -36,11 +47,12 @@ def may_pass(error: BaseException) -> bool:
 
     That is so for a service that does not answer or asks to try again later (429, 5xx), for lost connections, time-outs
     and names that are not resolved, and for a network file system that is away. It is not so for what the user has to
-    correct, such as missing permissions, a full disk or a wrong field, and for bugs.
+    correct, such as missing permissions, a wrong certificate, a full disk or a wrong field, and for bugs.
     """
     if isinstance(error, DamagedFile):
         return False
-    return any(_is_passing(link) for link in file_errors.chain(error))
+    links = list(file_errors.chain(error))
+    return any(map(_is_passing, links)) and not any(_LASTING.search(str(link)) for link in links)
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -54,13 +66,15 @@ def _is_passing(error: BaseException) -> bool:
         return True
     package = type(error).__module__.partition(".")[0]
     names = {base.__name__ for base in type(error).__mro__}
-    if names & _BY_PACKAGE.get(package, frozenset()):
+    if names & _BY_PACKAGE.get(package, frozenset()) and not (package == "requests" and names & _SETTINGS):
+        return True
+    if package == "ml_metadata" and _LOST_DATABASE.search(str(error)):
         return True
     reason = getattr(error, "reason", None)  # urllib wraps what a socket raised.
     if isinstance(reason, OSError) and _is_passing(reason):
         return True
     if isinstance(error, RuntimeError) and "Traceback" in str(error):
-        return _IN_TRACEBACKS.search(str(error)) is not None
+        return _IN_TRACEBACKS.search(str(error).rpartition(_HANDLED)[2]) is not None
     return _status(error) in _STATUSES or (package == "grpc" and _rpc_code(error) in _RPC_CODES)
 
 

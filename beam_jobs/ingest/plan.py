@@ -130,12 +130,6 @@ def save(work: epath.Path, shards: Sequence[Shard]) -> None:
     storage.write_text(work / PLAN / _INDEX, json.dumps(index), concurrent=True)
 
 
-def load(work: epath.Path, file: str) -> tuple[Shard, str]:
-    """Loads one shard of a saved plan, and returns it with a digest of it."""
-    saved = SavedPlan(work)
-    return saved.load(file), saved.digest(file)
-
-
 def _write_lines(file: epath.Path, shards: Sequence[Shard]) -> dict[str, object]:
     """Writes the lines of a plan, and returns its index."""
     sha256, position, lines = hashlib.sha256(), 0, {}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
+from pipeline.console.stalls import STALL_MINUTES
 
 if TYPE_CHECKING:
     from pipeline.runner.graph import Pipeline
@@ -76,8 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stall-alarm",
         metavar="MINUTES",
         type=float,
-        default=15,
-        help="say so when a stage makes no progress for so long; 0: never (default: 15)",
+        default=STALL_MINUTES,
+        help=f"say so when a stage makes no progress for so long; 0: never (default: {STALL_MINUTES:g})",
     )
     parser.add_argument(
         "--hourly-cost",

@@ -7,6 +7,9 @@ from types import TracebackType
 
 from pipeline.console.durations import duration
 
+STALL_MINUTES = 15.0
+"""Time without progress after which a command says so, if no flag gives another."""
+
 _LOOKS = 20
 """How often it is looked within the time after which a stall is said."""
 

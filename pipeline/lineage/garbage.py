@@ -138,7 +138,7 @@ def _is_half_published(path: epath.Path, *, stage: str, store: MetadataStore) ->
 
 
 def _work(root: Root, *, needed: set[str] | None) -> Iterator[Folder]:
-    """Yields the work of stopped stages.
+    """Yields the work of stopped stages, and of those that `diptych run-component` is running, which is kept.
 
     Args:
         root: The root.
@@ -147,6 +147,7 @@ def _work(root: Root, *, needed: set[str] | None) -> Iterator[Folder]:
     for stage in _folders(root.path / "work"):
         for path in _folders(stage):
             is_needed = needed is None or any(key.startswith(path.name) for key in needed)
+            is_needed = is_needed or Root(path).is_locked()
             yield _folder(path, group=f"work/{stage.name}", fate="unfinished" if is_needed else "removable")
 
 

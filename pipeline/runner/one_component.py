@@ -20,6 +20,7 @@ from components.errors import UserError
 from pipeline import checksums, dag, digests
 from pipeline.configs import explain
 from pipeline.console.progress import Display, duration
+from pipeline.console.stalls import STALL_MINUTES
 from pipeline.root import Root
 from pipeline.runner import cache_key, graph, interrupts
 
@@ -96,7 +97,8 @@ def run(
             storage.remove_tree(events)
         for folder in (*outputs.values(), work, events):
             folder.mkdir(parents=True, exist_ok=True)
-        with _removed_on_error(outputs), display.stage(component.name) as progress:
+        shown = display.stage(component.name, stall_s=60 * STALL_MINUTES)
+        with _removed_on_error(outputs), shown as progress:
             context = StageContext(work_dir=work, tensorboard_dir=events, progress=progress)
             result = component.execute(inputs=inputs, outputs=outputs, context=context)
         attempts.check_held()

@@ -17,8 +17,8 @@ from components.trainer import Trainer, TrainerConfig
 from pipeline import file_lock, lease
 from pipeline.console.durations import duration
 from pipeline.console.progress import Display
+from pipeline.console.stalls import STALL_MINUTES
 from pipeline.runner import cache_key, interrupts
-from pipeline.runner.supervision import STALL_MINUTES
 
 
 def train(config: TrainerConfig, *, examples: str, output: str, display: Display) -> StageResult:

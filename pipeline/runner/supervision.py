@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from components.errors import UserError
 from pipeline.runner.graph import Pipeline
 
-STALL_MINUTES = 15.0
-"""Time without progress after which `diptych run` and `diptych train` say so, if no flag gives another."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Supervision:

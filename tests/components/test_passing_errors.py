@@ -1,17 +1,23 @@
 """Which errors are worth another try."""
 
 import concurrent.futures
+import contextlib
 import errno
 import http.client
 import io
 import socket
+import ssl
+import threading
+import traceback
 import urllib.error
 
 import pytest
 import requests
 import tensorflow as tf
 import urllib3
+from google.api_core import exceptions
 from google.auth import exceptions as auth
+from ml_metadata import errors as metadata_errors
 
 from components import file_errors, passing_errors
 from components.errors import DamagedFile, UserError
@@ -32,7 +38,62 @@ def op_error(kind, text):
     return kind(None, None, text)
 
 
-BEAM = "Traceback (most recent call last):\n  File ...\n{}\n\nDuring handling of the above exception, ..."
+def raised_by(url, **options):
+    with pytest.raises(requests.RequestException) as raised:
+        requests.get(url, timeout=10, **options)
+    return raised.value
+
+
+@contextlib.contextmanager
+def server(status):
+    """Yields the address of a server that gives one answer, without TLS."""
+
+    def answer():
+        with listening.accept()[0] as connection:
+            connection.recv(4096)
+            connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield "{}:{}".format(*listening.getsockname())
+        thread.join(timeout=10)
+
+
+def of_refusing_proxy():
+    with server("407 Proxy Authentication Required") as address:
+        return raised_by("https://storage.invalid", proxies={"https": f"http://{address}"})
+
+
+def of_https_without_tls():
+    with server("400 Bad Request") as address:
+        return raised_by(f"https://{address}")
+
+
+def of_absent_proxy():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    return raised_by("https://storage.invalid", proxies={"https": f"http://127.0.0.1:{port}"})
+
+
+def of_certificate():
+    """Returns what a client of Google raises if the certificate is wrong, as after a wrong clock or behind a proxy."""
+    wrong = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+    told = requests.exceptions.SSLError(urllib3.exceptions.MaxRetryError(None, "/", urllib3.exceptions.SSLError(wrong)))
+    return raised_from(auth.TransportError(told), told)
+
+
+def of_beam(*raised):
+    """Returns what a Beam job raises if a worker raised errors, each while it handled the one before."""
+    parts = []
+    for error in raised:
+        try:
+            raise error
+        except type(error):
+            parts.append(traceback.format_exc())
+    between = "\nDuring handling of the above exception, another exception occurred:\n\n"
+    return RuntimeError(between.join(parts))
+
 
 PASSING = {
     "a reset connection": ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
@@ -50,8 +111,10 @@ PASSING = {
     "a bucket": op_error(tf.errors.UnavailableError, "gs://b/x: HTTP response code 503"),
     "a bucket that is slow": op_error(tf.errors.DeadlineExceededError, "curl error: timeout"),
     "a network file system": OSError(errno.ESTALE, "Stale file handle", "/nfs/x"),
-    "a Beam worker": RuntimeError(BEAM.format("google.api_core.exceptions.ServiceUnavailable: 503 [while running]")),
-    "a Beam worker, reset": RuntimeError(BEAM.format("ConnectionResetError: [Errno 104] Connection reset by peer")),
+    "a Beam worker": of_beam(KeyError("x"), exceptions.ServiceUnavailable("x [while running 'y']")),
+    "a Beam worker, reset": of_beam(ConnectionResetError(104, "Connection reset by peer")),
+    "a database": metadata_errors.InternalError("mysql_query failed: Lost connection to MySQL server [2013]"),
+    "a proxy that is away": of_absent_proxy(),
     "what the user reads of it": raised_from(
         UserError("gs://b cannot be used"), op_error(tf.errors.UnavailableError, "gs://b: 503")
     ),
@@ -70,7 +133,12 @@ LASTING = {
     "refused credentials": auth.RefreshError("x"),
     "a bucket that refuses": op_error(tf.errors.PermissionDeniedError, "gs://b/x: 403"),
     "a lost device": op_error(tf.errors.UnavailableError, "Socket closed on /job:worker"),
-    "a Beam worker with a bug": RuntimeError(BEAM.format("ValueError: a TimeoutError was expected")),
+    "a Beam worker with a bug": of_beam(ValueError("a TimeoutError was expected")),
+    "a Beam worker with a bug thereafter": of_beam(ConnectionResetError(104, "reset"), KeyError("x")),
+    "a wrong certificate": of_certificate(),
+    "a proxy that asks for a password": of_refusing_proxy(),
+    "a server without TLS": of_https_without_tls(),
+    "a database that refuses": metadata_errors.InternalError("Access denied for user [1045]"),
     "a text with such a word": RuntimeError("ConnectionError: x"),
     "a damaged file": raised_from(DamagedFile("x is damaged.", path="x"), ConnectionResetError()),
 }

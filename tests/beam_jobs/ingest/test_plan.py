@@ -73,7 +73,7 @@ def test_a_plan_survives_saving_and_loading(names):
         work = epath.Path(folder)
         (shard,) = plan.plan_shards(clips, sample_rate=16000, shards=1)
         plan.save(work, [shard])
-        assert plan.load(work, shard.file)[0] == shard
+        assert plan.SavedPlan(work).load(shard.file) == shard
 
 
 def test_the_number_of_workers_of_the_first_job_is_kept(tmp_path):

@@ -168,6 +168,16 @@ def test_the_root_of_a_living_run_is_left_alone(root, capsys):
         process.wait()
 
 
+_LOCKING = """
+import sys
+from etils import epath
+from pipeline.root import Root
+with Root(epath.Path(sys.argv[1])).lock():
+    (epath.Path(sys.argv[1]) / "work").mkdir()
+    sys.stdin.read()
+"""
+
+
 class TestUnfinishedWork:
     @pytest.fixture
     def root(self, tmp_path):
@@ -182,6 +192,19 @@ class TestUnfinishedWork:
         gc(root, "--delete")
         assert "unfinished work, which the next run of the same command continues" in capsys.readouterr().out
         assert len(list(root.glob("work/Total/*"))) == 2
+
+    def test_that_of_a_living_component_is_kept(self, root):
+        """`diptych run-component --root` locks its work folder, because any number of them may share a root."""
+        living = root / "work" / "Total" / ("0" * 16)
+        process = subprocess.Popen([sys.executable, "-c", _LOCKING, str(living)], stdin=subprocess.PIPE)
+        try:
+            processes.wait_until((living / "work").exists)
+            gc(root, "--unfinished", "--delete")
+            assert (living / "work").exists()
+        finally:
+            process.communicate()
+        gc(root, "--unfinished", "--delete")
+        assert not living.exists()
 
     def test_only_that_of_the_newest_run_is_kept_on_request(self, root):
         newest = soundness.store_of(root).executions(stage="Total")[-1].cache_key.digest

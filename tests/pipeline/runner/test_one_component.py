@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 from etils import epath
@@ -68,6 +69,19 @@ def test_work_on_what_lies_outside_is_not_continued_with_something_else(tmp_path
 
     run(stages.Numbers(), folders)
     assert [fails(outside) for outside in ("a", "a", "b", "a")] == [1, 1, 2, 2]
+
+
+def test_a_stall_is_said(folders, monkeypatch, capsys):
+    monkeypatch.setattr(one_component, "STALL_MINUTES", 0.1 / 60)
+    run(stages.Numbers(), folders)
+
+    class Slow(stages.Total):
+        def execute(self, **folders_and_context):
+            time.sleep(0.3)
+            return super().execute(**folders_and_context)
+
+    run(Slow(), folders)
+    assert "Slow: no progress for 0.1 s, since it began" in capsys.readouterr().out
 
 
 def test_what_a_stage_leaves_undone_is_continued(folders):
