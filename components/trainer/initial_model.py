@@ -49,7 +49,11 @@ class InitialModel:
         return self.path / "variables" / "variables.data-00000-of-00001" if self.is_exported else self.path
 
     def digest(self) -> str:
-        """Returns the SHA-256 of the weights."""
+        """Returns a digest of the weights that is cheap, because every run asks for it."""
+        return storage.quick_digest(self.weights_file)
+
+    def sha256(self) -> str:
+        """Returns the SHA-256 of the weights, for the record of the training."""
         return storage.file_digest(self.weights_file).sha256
 
 

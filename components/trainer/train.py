@@ -117,7 +117,7 @@ def train(
         with _write_errors(outputs["model"]):
             record = _record(config, info, outcome, validated=checkpoints.validation_state)
             if initial is not None:
-                record["initial_model"] = {"path": os.fspath(initial.path), "sha256": initial.digest()}
+                record["initial_model"] = {"path": os.fspath(initial.path), "sha256": initial.sha256()}
             (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
         with _write_errors(outputs["model_run"]):
             log.close(outputs["model_run"] / HISTORY)

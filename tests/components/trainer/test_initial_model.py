@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+from beam_jobs import storage
 from components.errors import UserError
 from components.exporter import saved_model
 from components.trainer import Trainer, initial_model, model, warm_start
@@ -111,6 +112,21 @@ def test_what_is_no_model_is_refused(tmp_path, content, message):
         file.write_bytes(content)
     with pytest.raises(UserError, match=f"trainer.initial_model: .*{message}"):
         Trainer(trainer_runs.config(initial_model=str(file))).check()
+
+
+def test_in_a_bucket_the_cache_key_takes_no_download_of_the_weights(source, buckets):
+    digests = set()
+    for place in ("gs://bucket/one.keras", "gs://bucket/other.keras"):
+        storage.copy_file(initial_model.find(str(source)).path, epath.Path(place))
+        found = initial_model.find(place)
+        before = len(buckets.requests())
+        digests.add(found.digest())
+        assert [request.kind for request in buckets.requests(start=before)] == ["stat"]
+        assert found.sha256() == initial_model.find(str(source)).digest()
+    assert len(digests) == 1
+    with epath.Path(place).open("ab") as file:
+        file.write(b"?")
+    assert found.digest() not in digests
 
 
 def test_the_cache_key_holds_its_weights_and_not_its_path(source, tmp_path):
