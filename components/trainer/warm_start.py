@@ -53,4 +53,5 @@ def _of_saved_model(initial: InitialModel) -> list[np.ndarray]:
         children = {child.local_name: child.node_id for child in graph.nodes[0].children}
         listed = {int(child.local_name): child.node_id for child in graph.nodes[children["variables"]].children}
         nodes = [graph.nodes[listed[place]] for place in sorted(listed)]
-        return [reader.get_tensor(node.attributes[0].checkpoint_key) for node in nodes]
+        values = [reader.get_tensor(node.attributes[0].checkpoint_key) for node in nodes]
+    return [value for value in values if value.dtype.kind == "f"]  # The others are states of dropout.
