@@ -2,6 +2,7 @@
 
 import importlib.util
 
+from beam_jobs import command_lines
 from components.errors import UserError
 
 
@@ -17,10 +18,8 @@ def check(*modules: str, command: str) -> None:
     """
     for module in modules:
         if not _is_installed(module):
-            raise UserError(
-                f"`diptych {command}` needs the package {module}: run `make install-vertex` in a clone of Diptych, or "
-                '`pip install ".[pipeline,vertex]"` there.'
-            )
+            install = command_lines.make("install-vertex") or command_lines.pip_install("diptych[pipeline,vertex]")
+            raise UserError(f"`diptych {command}` needs the package {module}: install it with `{install}`.")
 
 
 def _is_installed(module: str) -> bool:

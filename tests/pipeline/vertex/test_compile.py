@@ -35,8 +35,7 @@ def test_without_kfp_it_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(packages, "_is_installed", lambda module: False)
     message = refusal(capsys, *COMPILE, "-o", tmp_path / "pipeline.yaml")
     assert message == (
-        "diptych: `diptych compile` needs the package kfp: run `make install-vertex` in a clone of Diptych, or "
-        '`pip install ".[pipeline,vertex]"` there.\n'
+        f"diptych: `diptych compile` needs the package kfp: install it with `make install-vertex -C {ROOT}`.\n"
     )
     assert "`diptych submit` needs the package kfp" in refusal(
         capsys, "submit", "x.yaml", "--project", "p", "--region", "r"
