@@ -81,7 +81,7 @@ def test_a_bucket_that_cannot_be_written_is_refused_in_one_sentence(tmp_path, mo
     arguments = ["run", "--preset", "quickstart", "--root", ROOT, "--metadata", tmp_path / "metadata.sqlite"]
     message = refusal(capsys, *arguments)
     assert "--root gs://bucket/root cannot be used (403: no storage.objects.create): check its name" in message
-    assert "name a store with --metadata" in refusal(capsys, *arguments[:-2])
+    assert "name a local one, or mysql://..., with --metadata" in refusal(capsys, *arguments[:-2])
 
 
 def test_a_bucket_that_was_moved_reuses_everything(run, tmp_path):
