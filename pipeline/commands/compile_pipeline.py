@@ -63,11 +63,12 @@ def execute(arguments: argparse.Namespace) -> int:
 
     from pipeline import paths
     from pipeline.commands import parsed_arguments as parsed
+    from pipeline.runner.graph import section
     from pipeline.vertex import packages, steps
 
     packages.check("kfp", command="compile")
     # Imported here because most users have no KFP.
-    from pipeline.vertex import compiling, pipeline_spec
+    from pipeline.vertex import compiling
 
     if not arguments.image:
         raise UserError("--image is empty: give the name of the image that the steps run in.")
@@ -82,6 +83,6 @@ def execute(arguments: argparse.Namespace) -> int:
         steps=resolved,
     )
     for stage in pipeline.stages:
-        print(f"{stage:18}  {steps.described(getattr(resolved, pipeline_spec.section(stage)))}")
+        print(f"{stage:18}  {steps.described(getattr(resolved, section(stage)))}")
     print(f"Wrote {arguments.output}, in which {len(pipeline.stages)} steps run in the image {arguments.image}.")
     return exit_status.OK

@@ -1,7 +1,6 @@
 """Compares two runs: their config, their code, their data and their scores."""
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 
 from rich import box
@@ -11,7 +10,7 @@ from rich.table import Table
 
 from pipeline.console import report
 from pipeline.metadata.executions import Artifact, CacheKey, Execution
-from pipeline.runner import decide
+from pipeline.runner import decide, graph
 
 _DATA_TYPES = ("AudioClips", "Examples", "ExampleStatistics", "ExampleAnomalies")
 _NO_SCORES = ("cpu_s", "blessed")
@@ -99,8 +98,7 @@ def _show_table(title: str, changes: Sequence[Change], console: Console, *, name
 
 
 def _config(before: Execution, after: Execution) -> list[Change]:
-    section = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", after.stage).lower()
-    return _changes(before.cache_key.config, after.cache_key.config, prefix=f"{section}.")
+    return _changes(before.cache_key.config, after.cache_key.config, prefix=f"{graph.section(after.stage)}.")
 
 
 def _code(before: Execution, after: Execution) -> list[Change]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.console import report
-from pipeline.console.progress import duration
+from pipeline.console.durations import duration
 from pipeline.event_file import Picture
 from pipeline.lineage.graph import Lineage, Step
 from pipeline.metadata.executions import Artifact

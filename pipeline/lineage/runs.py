@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.console import report
-from pipeline.console.progress import duration
+from pipeline.console.durations import duration
 from pipeline.lineage import comparison
 from pipeline.metadata.executions import REFUSED, Execution, Run, State
 from pipeline.metadata.store import MetadataStore

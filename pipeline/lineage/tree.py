@@ -9,7 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from pipeline.console import report
-from pipeline.console.progress import duration
+from pipeline.console.durations import duration
 from pipeline.lineage import graph
 from pipeline.lineage.graph import Lineage
 from pipeline.metadata.executions import Artifact, Execution

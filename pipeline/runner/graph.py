@@ -2,10 +2,16 @@
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from components.base import ArtifactType, Component
 from components.errors import UserError
+
+
+def section(stage: str) -> str:
+    """Returns the name of a stage's section in a config, e.g. "audio_example_gen"."""
+    return re.sub(r"\B(?=[A-Z])", "_", stage).lower()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

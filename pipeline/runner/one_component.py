@@ -19,7 +19,8 @@ from components.base import Component, StageContext, StageResult
 from components.errors import UserError
 from pipeline import checksums, dag, digests
 from pipeline.configs import explain
-from pipeline.console.progress import Display, duration
+from pipeline.console.durations import duration
+from pipeline.console.progress import Display
 from pipeline.console.stalls import STALL_MINUTES
 from pipeline.root import Root
 from pipeline.runner import cache_key, graph, interrupts

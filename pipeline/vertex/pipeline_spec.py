@@ -6,14 +6,13 @@ same messages are filled in here, as TFX does for Vertex AI. Tests compare them 
 """
 
 import json
-import re
 
 import kfp
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as kfp_pb2
 
 from components.base import ArtifactType, Component
-from pipeline.runner.graph import Node, Pipeline
+from pipeline.runner.graph import Node, Pipeline, section
 from pipeline.vertex.steps import StepConfig, StepsConfig
 
 ROOT = "root"
@@ -68,11 +67,6 @@ def build(
         deployment.executors[f"exec-{task}"].container.CopyFrom(_container(node, image=image, step=step))
     spec.deployment_spec.update(json_format.MessageToDict(deployment))
     return spec
-
-
-def section(stage: str) -> str:
-    """Returns the name of a stage's section in a config, e.g. "audio_example_gen"."""
-    return re.sub(r"\B(?=[A-Z])", "_", stage).lower()
 
 
 def task_name(stage: str) -> str:

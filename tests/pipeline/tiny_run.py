@@ -7,6 +7,18 @@ import pathlib
 from pipeline import cli
 from tests import corpora
 
+STAGES = (
+    "AudioExampleGen",
+    "StatisticsGen",
+    "ExampleValidator",
+    "Trainer",
+    "Exporter",
+    "Embedder",
+    "Evaluator",
+    "Pusher",
+)
+"""The stages of a run on clips, in order."""
+
 TRAINING = (
     "trainer.steps=4",
     "trainer.batch_size=8",

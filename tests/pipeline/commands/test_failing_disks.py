@@ -2,6 +2,7 @@ import pytest
 
 from pipeline import cli
 from tests import disks
+from tests.pipeline import tiny_run
 from tests.pipeline.refusals import refusal
 
 RUN = ("run", "--preset", "quickstart", "--until", "SyntheticAudioGen")
@@ -85,17 +86,7 @@ def finished(tmp_path_factory):
 @pytest.mark.parametrize("part", ["staging", "tensorboard"])
 @pytest.mark.parametrize(
     "stage",
-    [
-        "SyntheticAudioGen",
-        "AudioExampleGen",
-        "StatisticsGen",
-        "ExampleValidator",
-        "Trainer",
-        "Exporter",
-        "Embedder",
-        "Evaluator",
-        "Pusher",
-    ],
+    ["SyntheticAudioGen", *tiny_run.STAGES],
 )
 def test_every_stage_reports_a_full_disk_in_one_sentence(finished, capfd, stage, part):
     arguments, root = finished

@@ -4,17 +4,7 @@ import hashlib
 
 from pipeline.metadata.executions import Artifact, CacheKey, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
-
-STAGES = (
-    "AudioExampleGen",
-    "StatisticsGen",
-    "ExampleValidator",
-    "Trainer",
-    "Exporter",
-    "Embedder",
-    "Evaluator",
-    "Pusher",
-)
+from tests.pipeline.tiny_run import STAGES
 
 CODE = {f"components/stage/module_{number}.py": "0123456789abcdef" * 4 for number in range(60)}
 """As much as a stage's code takes in a record."""
