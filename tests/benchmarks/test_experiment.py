@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+from tests.benchmarks import experiment, experiment_table
+
+
+def _summary(mean, *, sd=None, low=None, high=None, count=1):
+    return {"mean": mean, "sd": sd, "low": low, "high": high, "count": count}
+
+
+def _cell(name, *, scores, against=None, runs=2):
+    return {
+        "name": name,
+        "fields": {},
+        "shares": {},
+        "batch_size": 64,
+        "steps": 1234,
+        "passes": 41.6,
+        "cpu_minutes": 15.2,
+        "scores": scores,
+        "against_reference": against,
+        "runs": [
+            {"seed": seed, "state": "finished", "cpu_minutes": 15.2, "scores": {"both": 0.5}, "few_shot": {}}
+            for seed in range(runs)
+        ],
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    single = {"log_mel": {"trained": _summary(0.5), "untrained": _summary(0.4)}}
+    pair = {
+        "waveform": {"trained": _summary(0.45, sd=0.01, low=0.41, high=0.49, count=2), "untrained": _summary(0.3)},
+        "both": {"trained": _summary(0.6, sd=0.02, low=0.5, high=0.7, count=2), "untrained": _summary(0.45)},
+    }
+    results = {
+        "experiment": "figure2",
+        "title": "formats",
+        "preset": "tiny",
+        "data": "/home/someone/esc50",
+        "budget": "cpu-minutes=15",
+        "overrides": ["trainer.batch_size=64"],
+        "training_clips": 1898,
+        "probe": "linear",
+        "metric": "accuracy",
+        "reference": "waveform+log_mel",
+        "written": "2026-11-26T16:33:04",
+        "cells": [
+            _cell("log_mel", scores=single, against=_summary(-0.1, sd=0.01, low=-0.12, high=-0.08, count=2)),
+            _cell("mfcc", scores={}, runs=0),
+            _cell("waveform+log_mel", scores=pair),
+        ],
+    }
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    return tmp_path
+
+
+def test_the_path_of_the_clips_and_cells_without_scores_are_left_out(folder):
+    result = experiment.record(folder, corpus="ESC-50")
+    assert "someone" not in json.dumps(result)
+    assert [cell["name"] for cell in result["cells"]] == ["log_mel", "waveform+log_mel"]
+    assert result["cells"][0]["runs"][1]["scores"] == {"both": 0.5}
+
+
+def test_a_training_that_failed_is_not_passed_over(folder):
+    results = json.loads((folder / "results.json").read_text())
+    results["cells"][1]["runs"] = [{"seed": 2, "state": "failed", "error": "out of memory"}]
+    (folder / "results.json").write_text(json.dumps(results))
+    with pytest.raises(SystemExit, match="mfcc, seed 2 failed"):
+        experiment.record(folder, corpus="ESC-50")
+
+
+def test_the_table_has_a_row_for_each_set_of_features(folder):
+    text = experiment_table.render(experiment.record(folder, corpus="ESC-50"))
+    table = [[part.strip() for part in line.strip("|\n").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert table[2] == ["log_mel", "log-mel", "50.0 %", "", "40.0 %", "-10.0 (-12.0 to -8.0 %)", "1", "1,234", "41.6"]
+    assert table[3] == [
+        "waveform+log_mel",
+        "waveform",
+        "45.0 ± 1.0 %",
+        "41.0 to 49.0 %",
+        "30.0 %",
+        "",
+        "2",
+        "1,234",
+        "41.6",
+    ]
+    assert table[4] == ["", "both", "60.0 ± 2.0 %", "50.0 to 70.0 %", "45.0 %", "", "", "", ""]
+    assert (
+        "`diptych ablate figure2 --preset tiny --data ESC-50 --seeds 2 --budget cpu-minutes=15 trainer.batch_size=64`"
+        in (text.replace("\n", " "))
+    )
