@@ -36,10 +36,16 @@ def embedding_dim(config: ModelConfig) -> int:
 
 
 def _equal_width(config: ModelConfig, dims: Mapping[str, int]) -> str:
-    """Returns the setting that gives the larger of two embeddings the size of the smaller."""
-    larger = max(dims, key=dims.get)
-    width = min(dims.values()) / find_encoder(config.encoders.for_format(larger)).dim
-    return f"widths.{larger}={width:g}"
+    """Returns the setting that gives one of two embeddings the size of the other.
+
+    It is that of the format that alone has a width of its own, as that was set for another encoder; else that of the
+    larger embedding.
+    """
+    own = [name for name in dims if getattr(config.widths, name) is not None]
+    changed = own[0] if len(own) == 1 else max(dims, key=dims.get)
+    other = next(name for name in dims if name != changed)
+    width = dims[other] / find_encoder(config.encoders.for_format(changed)).dim
+    return f"widths.{changed}={width:g}"
 
 
 def _check_encoder_reads(name: str, format_name: str) -> None:

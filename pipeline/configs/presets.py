@@ -72,7 +72,15 @@ PRESETS: Mapping[str, Preset] = {
         fields={
             **_SMALL_MACHINE,
             "trainer.model.crop_seconds": 2.5,
-            "trainer.steps": 1200,
+            # A narrow Res1dNet31 takes half the time of CNN10, so that the log-mel encoder sees nearly as many crops as
+            # it would alone. Widths that give both encoders 64 dimensions: 2,048 / 32 and 512 / 8.
+            "trainer.model.encoders.waveform": "res1dnet31",
+            "trainer.model.widths.waveform": 1 / 32,
+            "trainer.objective": "all",
+            "trainer.model.augment_b.mixing": False,
+            "trainer.batch_size": 64,  # For more steps in the same time.
+            "trainer.steps": 2400,
+            "trainer.eval_every": 100,
             "trainer.learning_rate": 1.5e-3,
             "trainer.final_learning_rate": 1.5e-5,
         },

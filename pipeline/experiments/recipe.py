@@ -13,6 +13,7 @@ _WAVEFORM, _LOG_MEL = "trainer.model.encoders.waveform", "trainer.model.encoders
 _REFERENCE = {
     _WAVEFORM: "conv320",
     _LOG_MEL: "cnn10",
+    "trainer.model.widths.waveform": None,  # The preset's is for its own encoder.
     "trainer.objective": "cross",
     "trainer.model.augment_a.mixing": False,
     "trainer.model.augment_b.mixing": True,

@@ -33,7 +33,9 @@ def _layout(config: "PipelineConfig") -> Layout:
         for log_mel, numbers in rows.items():
             for waveform, paper in zip(waveforms, numbers, strict=True):
                 encoders = {"waveform": waveform, "log_mel": log_mel}
-                fields = {f"trainer.model.encoders.{name}": encoder for name, encoder in encoders.items()}
+                fields: dict[str, object] = {f"trainer.model.encoders.{name}": each for name, each in encoders.items()}
+                # A preset's width of one encoder is for that encoder.
+                fields |= {f"trainer.model.widths.{name}": None for name in encoders}
                 cells.append(Cell(name=f"{log_mel}-{waveform}", fields=fields))
                 places.append(
                     Place(block=block, row=log_mel, column=waveform, cell=cells[-1].name, paper=paper),

@@ -63,6 +63,8 @@ def test_the_pairs_of_encoders_fit_any_two_formats_and_crops_of_a_second(pair, a
         ({"waveform": "res1dnet31", "log_mel": "cnn10"}, {}, "widths.waveform=0.03125"),
         ({"waveform": "conv320", "log_mel": "cnn14"}, {}, "widths.log_mel=0.03125"),
         ({"waveform": "conv320", "log_mel": "cnn10"}, {"log_mel": 0.5}, "widths.log_mel=0.125"),
+        ({"waveform": "conv320", "log_mel": "cnn10"}, {"waveform": 1 / 32}, "widths.waveform=0.125"),
+        ({"waveform": "conv320", "log_mel": "cnn10"}, {"waveform": 1 / 8, "log_mel": 0.5}, "widths.log_mel=0.125"),
     ],
 )
 def test_encoders_of_two_sizes_are_refused_with_a_width_that_makes_them_equal(encoders, widths, hint):

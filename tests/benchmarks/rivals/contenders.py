@@ -11,7 +11,8 @@ from pipeline.configs import overrides, presets
 # Small, for more steps in the same time. The log-mel encoder of every contender is a CNN10.
 _SHARED: Mapping[str, object] = {"batch_size": 64, "model.encoders.log_mel": "cnn10"}
 
-_LOG_MEL: Mapping[str, object] = {"model.formats": "log_mel+log_mel"}
+# With two formats, `all` adds pairs of crops within a format. With one, there are no others.
+_LOG_MEL: Mapping[str, object] = {"model.formats": "log_mel+log_mel", "objective": "cross"}
 _NO_AUGMENTATION: Mapping[str, object] = {
     f"model.augment_{branch}.{name}": value
     for branch, (name, value) in itertools.product(
