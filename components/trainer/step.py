@@ -211,4 +211,13 @@ def timed_next(iterator: Iterator[Batch]) -> tuple[Batch, tf.Tensor]:
     with tf.control_dependencies([started]):
         batch = next(iterator)
     with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-        return batch, tf.timestamp() - started
+        arrived = tf.timestamp()
+    # What is computed from the batch waits for the time to be taken. It would keep all threads busy first otherwise.
+    with tf.control_dependencies([arrived]):
+        batch = tf.nest.map_structure(_on_its_device, batch, expand_composites=True)
+    return batch, arrived - started
+
+
+def _on_its_device(tensor: tf.Tensor) -> tf.Tensor:
+    with tf.device(tensor.device):
+        return tf.identity(tensor)

@@ -92,6 +92,25 @@ def test_the_step_of_a_replica_compiles_under_xla(examples, one_device, precisio
     np.testing.assert_allclose(losses, expected.losses, rtol=1e-3 if precision == "float32" else 0.05)
 
 
+def test_the_time_of_arrival_is_taken_before_the_work_on_the_batch():
+    dataset = tf.data.Dataset.from_tensors({"a": tf.ones(4), "b": tf.ones(4)})
+
+    @tf.function
+    def take(iterator):
+        batch, wait_s = step.timed_next(iterator)
+        return tf.math.add_n(list(batch.values())), wait_s
+
+    iterator = iter(dataset)
+    (work,) = [op for op in take.get_concrete_function(iterator).graph.get_operations() if op.type == "AddN"]
+    for part in work.inputs:
+        (arrived,) = part.op.control_inputs
+        assert arrived.type == "Timestamp"
+        assert "IteratorGetNext" in {op.type for op in arrived.control_inputs}
+    total, wait_s = take(iterator)
+    assert total.numpy().tolist() == [2, 2, 2, 2]
+    assert 0 <= float(wait_s) < 60
+
+
 def test_a_keras_that_sums_gradients_in_an_unknown_way_is_refused(one_device, monkeypatch):
     """They would be summed twice without a word."""
     (owner,) = [cls for cls in keras.optimizers.SGD.__mro__ if "_all_reduce_sum_gradients" in vars(cls)]
