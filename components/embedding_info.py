@@ -28,6 +28,9 @@ _IN_TFLITE = f"{NAME_IN_FILES}.json"
 ASSET = "assets/embedding_info.json"
 """Path of its copy, which is there also where a host has removed `assets.extra`."""
 
+EVALUATION = "assets.extra/evaluation.json"
+"""Path of the Evaluator's `metrics.json` inside a SavedModel that the Pusher copied: the Exporter cannot know it."""
+
 VERSION = 2
 """Version of the SavedModel's interface. Version 1 had the signatures `serving_default` and `windows` only."""
 
@@ -52,7 +55,7 @@ class EmbeddingInfo:
         training: The record of its training: steps, loss, the Trainer's config and the clips. A model that was imported
             says where it comes from instead.
         scores: Name of a metric -> the score that chose the model in validation. Empty without validation. The
-            Evaluator scores the exported model later.
+            Evaluator scores the exported model later; see `EVALUATION`.
         license: The license under which the model may be used, None as long as none was chosen.
         golden_sha256: Digest of the golden vectors, see `components.exporter.golden`.
     """
