@@ -45,7 +45,7 @@ def execute(
     path = None
     reasons = _objections(inputs)
     if not reasons:
-        evaluation = (inputs["evaluation"] / _METRICS).read_bytes() if "evaluation" in inputs else None
+        evaluation = _evaluation(inputs["evaluation"]) if "evaluation" in inputs else None
         if config.destination:
             target = copying.push(
                 inputs["saved_model"], folder, evaluation=evaluation, version=version, context=context
@@ -68,6 +68,13 @@ def execute(
         logging.warning("pushed %s: %s", place, note)
     summary = f"pushed {place}; {note}" if note else f"pushed {place}"
     return base.StageResult(summary=summary, figures={"pushed": 1, "version": version})
+
+
+def _evaluation(folder: epath.Path) -> bytes:
+    """Returns what the Evaluator found, as it wrote it."""
+    content = (folder / _METRICS).read_bytes()
+    json.loads(content)  # Damage is to be found here, and not by who reads the copy.
+    return content
 
 
 def _objections(inputs: Mapping[str, epath.Path]) -> list[str]:
