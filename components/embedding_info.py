@@ -1,9 +1,11 @@
 """Describes the embeddings of an exported SavedModel, in a JSON file inside its folder."""
 
 import dataclasses
+import io
 import json
 import os
 import pathlib
+import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -20,8 +22,14 @@ FILE = "assets.extra/embedding_info.json"
 NAME_IN_FILES = "embedding_info"
 """Under this name, a file for another runtime holds the same: ONNX among its metadata, LiteRT as a .json file."""
 
+_IN_TFLITE = f"{NAME_IN_FILES}.json"
+"""A `.tflite` file ends with a zip archive of what belongs to it, a convention of TFLite. This is its file."""
+
 ASSET = "assets/embedding_info.json"
 """Path of its copy, which is there also where a host has removed `assets.extra`."""
+
+EVALUATION = "assets.extra/evaluation.json"
+"""Path of the Evaluator's `metrics.json` inside a SavedModel that the Pusher copied: the Exporter cannot know it."""
 
 VERSION = 2
 """Version of the SavedModel's interface. Version 1 had the signatures `serving_default` and `windows` only."""
@@ -47,7 +55,7 @@ class EmbeddingInfo:
         training: The record of its training: steps, loss, the Trainer's config and the clips. A model that was imported
             says where it comes from instead.
         scores: Name of a metric -> the score that chose the model in validation. Empty without validation. The
-            Evaluator scores the exported model later.
+            Evaluator scores the exported model later; see `EVALUATION`.
         license: The license under which the model may be used, None as long as none was chosen.
         golden_sha256: Digest of the golden vectors, see `components.exporter.golden`.
     """
@@ -115,6 +123,27 @@ class EmbeddingInfo:
             return dataclasses.replace(info, formats=tuple(info.formats))
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedFile(f"{source} is damaged ({type(error).__name__}: {error})", path=source) from error
+
+
+def in_tflite(content: bytes, *, source: str) -> EmbeddingInfo | None:
+    """Reads the info at the end of a `.tflite` file, which shows that the file is whole, too.
+
+    Args:
+        content: The file's content.
+        source: The file, for errors.
+
+    Returns:
+        The info, or None if there is none: the file was cut short, or another program wrote it.
+
+    Raises:
+        DamagedFile: It is not what Diptych has written.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            info = archive.read(_IN_TFLITE)
+    except (zipfile.BadZipFile, KeyError):
+        return None
+    return EmbeddingInfo.from_json(info, source=source)
 
 
 def is_in(folder: str | os.PathLike[str]) -> bool:

@@ -18,6 +18,7 @@ from components.errors import UserError
 from diptych import runtimes, waveforms
 from diptych.errors import DiptychError, MissingError
 from diptych.runtimes import Frames, Runtime
+from diptych.runtimes.window_embedder import WindowEmbedder
 
 StrPath = str | os.PathLike[str]
 
@@ -47,7 +48,7 @@ class Embedder:
 
     def __init__(self, runtime: Runtime):
         self._runtime = runtime
-        self._windows = _Windows(runtime)
+        self._windows = WindowEmbedder(runtime, dims={"embedding": runtime.info.dim})
         self._of_thread = threading.local()
 
     @property
@@ -174,18 +175,6 @@ class Embedder:
         if not hasattr(self._of_thread, "decoder"):
             self._of_thread.decoder = Decoder(sample_rate=self.sample_rate, rules=parallel.RULES)
         return self._of_thread.decoder
-
-
-class _Windows:
-    """A runtime as `beam_jobs.embedding.windows` takes it."""
-
-    def __init__(self, runtime: Runtime):
-        self.framing = runtime.info.framing
-        self.dims: Mapping[str, int] = {"embedding": runtime.info.dim}
-        self._runtime = runtime
-
-    def embed(self, windows: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
-        return {"embedding": self._runtime.windows(windows)["embedding"][:, 0]}
 
 
 @dataclasses.dataclass(frozen=True)

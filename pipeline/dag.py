@@ -60,9 +60,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     embedder = Embedder(config.embedder)
     embeddings = pipeline.add(embedder, examples=examples, model=model, saved_model=saved_model)["embeddings"]
     evaluated = pipeline.add(Evaluator(config.evaluator), embeddings=embeddings, statistics=statistics)
-    pipeline.add(
-        Pusher(config.pusher), saved_model=saved_model, blessing=evaluated["blessing"], infra_blessing=infra_blessing
-    )
+    pipeline.add(Pusher(config.pusher), saved_model=saved_model, infra_blessing=infra_blessing, **evaluated)
     return pipeline
 
 

@@ -31,14 +31,18 @@ class Embedder(base.Component[EmbedderConfig]):
     Config = EmbedderConfig
     executor = "components.embedder.executor"
     version: ClassVar[int] = 1
-    # soxr resamples for embedders of another sample rate.
-    libraries: ClassVar[tuple[str, ...]] = ("keras", "soxr", "tensorflow")
     shows: ClassVar[Mapping[base.Tab, str]] = {
         "text": "what was embedded, neighbors",
         "images": "norms, variance, neighbors",
         "audio": "neighbors to hear",
         "projector": "clips as points, with pictures",
     }
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those that embed, and soxr, which resamples for embedders of another sample rate."""
+        of_onnx = ("onnxruntime",) if any(map(baselines.is_onnx, self.read_paths().values())) else ()
+        return ("keras", "soxr", "tensorflow", *of_onnx)
 
     def check(self) -> None:
         if self.config.model is not None:

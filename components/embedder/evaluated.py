@@ -19,7 +19,7 @@ def loader(model: str) -> EvaluatedLoader:
 
     Args:
         model: The folder of a SavedModel that the Exporter wrote or the Pusher copied, that of any other SavedModel, a
-            TFLite file, or NAME=PATH as for baselines.
+            TFLite or ONNX file, or NAME=PATH as for baselines.
 
     Raises:
         UserError: It is none of these.

@@ -7,7 +7,7 @@ from etils import epath
 
 from beam_jobs import storage
 from beam_jobs.embedding.embedder import TRAINED, Embedder, Loader
-from components import load_errors
+from components import embedding_info, load_errors
 
 UNTRAINED = "untrained"
 
@@ -32,7 +32,9 @@ class TrainedLoader:
 
     def digest(self) -> str:
         folder = epath.Path(self.saved_model)
-        digests = (f"{name}\0{storage.file_digest(folder / name).sha256}\n" for name in storage.file_sizes(folder))
+        # What the Pusher adds decides no vector, so that its copy counts as the model that the Exporter wrote.
+        names = [name for name in storage.file_sizes(folder) if name != embedding_info.EVALUATION]
+        digests = (f"{name}\0{storage.file_digest(folder / name).sha256}\n" for name in names)
         return storage.text_digest("".join(digests))
 
 

@@ -32,7 +32,7 @@ class Exporter(base.Component[ExporterConfig]):
     Config = ExporterConfig
     executor = "components.exporter.executor"
     version: ClassVar[int] = 3
-    shows: ClassVar[Mapping[base.Tab, str]] = {"text": "signatures, checks", "scalars": "latency"}
+    shows: ClassVar[Mapping[base.Tab, str]] = {"text": "signatures, checks, other runtimes", "scalars": "latency"}
 
     @property
     def libraries(self) -> tuple[str, ...]:

@@ -56,7 +56,8 @@ def execute(
         )
         blessing = dataclasses.replace(blessing, checks={**blessing.checks, **of_files})
     (outputs["infra_blessing"] / "infra_blessing.json").write_text(json.dumps(blessing.to_dict(), indent=2))
-    summaries.write(info, blessing, directory=context.tensorboard_dir)
+    table = (outputs["saved_model"] / variants.TABLE).read_text() if files else None
+    summaries.write(info, blessing, runtimes=table, directory=context.tensorboard_dir)
     return base.StageResult(
         summary=_summary(info, blessing),
         figures={"blessed": int(blessing.blessed), "dim": info.dim, **blessing.latency_ms},

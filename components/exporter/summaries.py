@@ -8,12 +8,13 @@ from components.embedding_info import EmbeddingInfo
 from components.exporter.infra_validator import InfraBlessing
 
 
-def write(info: EmbeddingInfo, blessing: InfraBlessing, *, directory: epath.Path) -> None:
-    """Writes the signatures, the embedding info, the checks and the latencies.
+def write(info: EmbeddingInfo, blessing: InfraBlessing, *, runtimes: str | None, directory: epath.Path) -> None:
+    """Writes the signatures, the embedding info, the checks, the latencies and how the other files compare.
 
     Args:
         info: Describes the SavedModel.
         blessing: The verdict of the InfraValidator.
+        runtimes: The page about the files for other runtimes, in Markdown; None if there are none.
         directory: Folder of the event files.
     """
     signatures = [
@@ -28,3 +29,5 @@ def write(info: EmbeddingInfo, blessing: InfraBlessing, *, directory: epath.Path
         tf.summary.text("infra/checks", tensorboard.markdown_table(("check", "outcome", "detail"), checks))
         for name, milliseconds in blessing.latency_ms.items():
             tf.summary.scalar(f"infra/latency_ms/{name}", milliseconds)
+        if runtimes is not None:
+            tf.summary.text("saved_model/runtimes", runtimes)

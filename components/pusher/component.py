@@ -14,7 +14,8 @@ from components.pusher.config import PusherConfig
 class Pusher(base.Component[PusherConfig]):
     """Pushes the model if both the Evaluator and the InfraValidator bless it.
 
-    Otherwise the stage succeeds without pushing and says why. Writes `pushed.json` (`pushed`, `version`, `path`,
+    Otherwise the stage succeeds without pushing and says why. The copy also gets what the Evaluator found, its
+    `metrics.json`, as `assets.extra/evaluation.json`. Writes `pushed.json` (`pushed`, `version`, `path`,
     `reasons`), and the model itself if no destination is configured.
     """
 
@@ -24,11 +25,13 @@ class Pusher(base.Component[PusherConfig]):
         "saved_model": base.ArtifactType.MODEL,
         "blessing": base.ArtifactType.MODEL_BLESSING,
         "infra_blessing": base.ArtifactType.INFRA_BLESSING,
+        "evaluation": base.ArtifactType.MODEL_EVALUATION,
     }
+    optional_inputs: ClassVar[frozenset[str]] = frozenset({"evaluation"})
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"pushed_model": base.ArtifactType.PUSHED_MODEL}
     Config = PusherConfig
     executor = "components.pusher.executor"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     shows: ClassVar[Mapping[base.Tab, str]] = {"text": "what was pushed, or why not"}
 
     def check(self) -> None:

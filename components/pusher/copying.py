@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from etils import epath
 
 from beam_jobs import storage
-from components import base, file_errors
+from components import base, embedding_info, file_errors
 from components.errors import UserError
 
 MODEL_FILE = "saved_model.pb"
@@ -23,11 +23,19 @@ MODEL_FILE = "saved_model.pb"
 _RECORD = "push.json"
 
 
-def push(saved_model: epath.Path, folder: epath.Path, *, version: int, context: base.StageContext) -> epath.Path:
+def push(
+    saved_model: epath.Path,
+    folder: epath.Path,
+    *,
+    evaluation: bytes | None,
+    version: int,
+    context: base.StageContext,
+) -> epath.Path:
     """Copies a SavedModel to `<folder>/<version>`, completely or not at all.
 
     Args:
         saved_model: The SavedModel.
+        evaluation: See `copy`.
         folder: The folder that a model server watches, local or remote.
         version: The version number, unless this execution continues one that has already started to push.
         context: Its work folders hold the records of pushes that were interrupted.
@@ -51,9 +59,9 @@ def push(saved_model: epath.Path, folder: epath.Path, *, version: int, context: 
     try:
         _remove_half(target)
         if storage.is_remote(target):
-            storage.copy_tree(saved_model, target, last=MODEL_FILE)
+            copy(saved_model, target, evaluation=evaluation)
         else:
-            storage.copy_tree(saved_model, _temporary(target))
+            copy(saved_model, _temporary(target), evaluation=evaluation)
             _temporary(target).rename(target)
     except Exception as error:  # Buckets raise errors of many types.
         if not isinstance(error, OSError) and file_errors.as_user_error(error, place=str(folder)) is None:
@@ -65,6 +73,21 @@ def push(saved_model: epath.Path, folder: epath.Path, *, version: int, context: 
             "write there, or choose another pusher.destination."
         ) from error
     return target
+
+
+def copy(saved_model: epath.Path, target: epath.Path, *, evaluation: bytes | None) -> None:
+    """Copies a SavedModel, and adds how good it is. `saved_model.pb` comes last.
+
+    Args:
+        saved_model: The SavedModel.
+        target: The copy.
+        evaluation: What the Evaluator found, JSON; None if it is not known.
+    """
+    if evaluation is not None:
+        file = target / embedding_info.EVALUATION
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(evaluation)
+    storage.copy_tree(saved_model, target, last=MODEL_FILE)
 
 
 def _interrupted(work_dirs: Sequence[epath.Path]) -> Iterator[epath.Path]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from absl import logging
 from etils import epath
 
-from beam_jobs import storage
 from components import base
 from components.pusher import copying, summaries, versions
 from components.pusher.config import PusherConfig
 
 _BLESSING_FILES = {"blessing": "blessing.json", "infra_blessing": "infra_blessing.json"}
+_METRICS = "metrics.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,14 +45,17 @@ def execute(
     path = None
     reasons = _objections(inputs)
     if not reasons:
+        evaluation = _evaluation(inputs["evaluation"]) if "evaluation" in inputs else None
         if config.destination:
-            target = copying.push(inputs["saved_model"], folder, version=version, context=context)
+            target = copying.push(
+                inputs["saved_model"], folder, evaluation=evaluation, version=version, context=context
+            )
             if target.name != str(version):  # An interrupted push was complete already.
                 version, note = int(target.name), ""
             path = str(target)
         else:
             # A step of a compiled pipeline writes its output in the bucket, where a server may watch.
-            storage.copy_tree(inputs["saved_model"], folder / str(version), last=copying.MODEL_FILE)
+            copying.copy(inputs["saved_model"], folder / str(version), evaluation=evaluation)
             # The runner moves the output folder when the stage is done, so a path inside it is given relative to it.
             path = str(version)
     report = dataclasses.asdict(Report(pushed=not reasons, version=version, path=path, reasons=reasons))
@@ -65,6 +68,13 @@ def execute(
         logging.warning("pushed %s: %s", place, note)
     summary = f"pushed {place}; {note}" if note else f"pushed {place}"
     return base.StageResult(summary=summary, figures={"pushed": 1, "version": version})
+
+
+def _evaluation(folder: epath.Path) -> bytes:
+    """Returns what the Evaluator found, as it wrote it."""
+    content = (folder / _METRICS).read_bytes()
+    json.loads(content)  # Damage is to be found here, and not by who reads the copy.
+    return content
 
 
 def _objections(inputs: Mapping[str, epath.Path]) -> list[str]:

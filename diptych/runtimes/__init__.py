@@ -9,7 +9,7 @@ from diptych.errors import DiptychError
 from diptych.runtimes import places
 from diptych.runtimes.runtime import Frames, Runtime
 
-__all__ = ["FILES", "Frames", "Runtime", "load"]
+__all__ = ["FILES", "Frames", "Runtime", "is_file", "load"]
 
 FILES: Mapping[str, str] = {".onnx": "diptych.runtimes.onnx", ".tflite": "diptych.runtimes.litert"}
 """Suffix of a model that is one file -> the module that loads it. A SavedModel is a folder.
@@ -17,6 +17,11 @@ FILES: Mapping[str, str] = {".onnx": "diptych.runtimes.onnx", ".tflite": "diptyc
 Each module has a function `load(path: str) -> Runtime`, and is imported when it is needed: it needs a library of its
 own.
 """
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Returns whether a path, which need not exist, has the name of a model that is one file."""
+    return os.path.splitext(path)[1].lower() in FILES and not os.path.isdir(path)
 
 
 def load(path: str | os.PathLike[str]) -> Runtime:

@@ -1,23 +1,18 @@
 """`.tflite` files that the Exporter wrote, run by LiteRT. They need no TensorFlow."""
 
 import importlib
-import io
 import os
 import threading
-import zipfile
 from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 
-from components import load_errors
+from components import embedding_info, load_errors
 from components.embedding_info import NAME_IN_FILES, EmbeddingInfo
 from diptych.errors import DiptychError, installing
 from diptych.runtimes import fixed_window
 from diptych.runtimes.fixed_window import FixedWindowModel
-
-_INFO_FILE = f"{NAME_IN_FILES}.json"
-"""A `.tflite` file ends with a zip archive of what belongs to it, a convention of TFLite. This is its file."""
 
 _MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 """Modules with an `Interpreter`. The last one serves where TensorFlow is installed and LiteRT is not."""
@@ -54,19 +49,14 @@ def load(path: str) -> FixedWindowModel:
 
 
 def _read_info(content: bytes, *, source: str) -> EmbeddingInfo:
-    """Reads the info at the end of the file, which shows that the file is whole, too.
-
-    The interpreter would read beyond the end of a file that was cut short, and take the process with it.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            info = archive.read(_INFO_FILE)
-    except (zipfile.BadZipFile, KeyError) as error:
+    """Reads the info of the file. The interpreter would read beyond the end of a file that was cut short, and crash."""
+    info = embedding_info.in_tflite(content, source=source)
+    if info is None:
         raise DiptychError(
-            f"{source} does not end with {_INFO_FILE}: it was cut short, or Diptych did not write it; copy it again, "
-            "or give a .tflite file that `exporter.formats` made."
-        ) from error
-    return EmbeddingInfo.from_json(info, source=source)
+            f"{source} does not end with {NAME_IN_FILES}.json: it was cut short, or Diptych did not write it; copy it "
+            "again, or give a .tflite file that `exporter.formats` made."
+        )
+    return info
 
 
 def _open(content: bytes, *, source: str) -> _Interpreter:

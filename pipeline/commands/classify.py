@@ -77,7 +77,8 @@ def _train(arguments: argparse.Namespace) -> int:
     stored = open_vectors(arguments.embeddings, features=arguments.features)
     if arguments.output:
         building.check_place(arguments.output)
-        models.check_made(stored, saved_model=arguments.model)
+        building.check_model(arguments.model)
+        models.check_made(stored, model=arguments.model)
     data = labeled.read(stored, labels.read(arguments.labels))
     for count, noun, what in (
         (data.unlabeled, "embedded file", "without a label"),

@@ -10,7 +10,7 @@ from pipeline.commands import exit_status
 SUMMARY = "embed audio files with an exported model"
 
 DESCRIPTION = """\
-Embeds sounds with an exported SavedModel and writes a table, a row a file or a window: file, start_s, end_s,
+Embeds sounds with an exported model and writes a table, a row a file or a window: file, start_s, end_s,
 embedding, and one embedding per format. The files may have any length, any sample rate and any common codec.
 
 A PATH is one of
@@ -38,7 +38,12 @@ _MOST_NAMED = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--model", required=True, metavar="DIR", help="the SavedModel that `diptych run` named")
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="MODEL",
+        help="the SavedModel that `diptych run` named, or one of its .tflite and .onnx files",
+    )
     add_shared_arguments(parser)
 
 
@@ -83,10 +88,10 @@ def execute(arguments: argparse.Namespace) -> int:
         UserError: There is no such model or file, the output cannot be written, or nothing could be embedded.
     """
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
-    from pipeline.serving.embedding.exported_model import ExportedModel
+    from pipeline.serving.embedding import exported_model
 
     _share(arguments.max_quarantine)  # Before the model is read.
-    model = ExportedModel(arguments.model)
+    model = exported_model.given(arguments.model)
     model.check()
     return run(model, arguments)
 

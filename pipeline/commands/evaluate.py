@@ -10,8 +10,8 @@ SUMMARY = "evaluate a model on labeled audio"
 DESCRIPTION = """\
 Embeds labeled audio with a model and with what it is compared with, probes the embeddings, and writes a report:
 report.html, metrics.json and TensorBoard. The audio is anything that `diptych run --data` takes and that has
-labels, or a folder with a sub-folder for each class. The model is a SavedModel of Diptych, any SavedModel or
-TFLite file that maps waveforms to vectors, or NAME=PATH as for --baseline. The same command continues an
+labels, or a folder with a sub-folder for each class. The model is a SavedModel of Diptych, any SavedModel,
+TFLite or ONNX file that maps waveforms to vectors, or NAME=PATH as for --baseline. The same command continues an
 evaluation that was stopped, and repeats no work."""
 
 EPILOG = """\

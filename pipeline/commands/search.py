@@ -24,7 +24,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     shared.add_embeddings(parser)
-    parser.add_argument("--model", metavar="MODEL", help="the SavedModel that made them; needed for audio files")
+    parser.add_argument("--model", metavar="MODEL", help="the model that made them; needed for audio files")
     parser.add_argument(
         "--like", metavar="FILE", action="append", default=[], help="search for a file that they hold (repeatable)"
     )
@@ -93,6 +93,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError("There is nothing to search for: give audio files, or --like FILE for one of the embeddings.")
     if arguments.queries and not arguments.model:
         raise UserError(
-            "Audio files are embedded first: give the SavedModel that made the embeddings with --model, or search for "
+            "Audio files are embedded first: give the model that made the embeddings with --model, or search for "
             "a file that they hold with --like."
         )

@@ -3,43 +3,40 @@
 from collections.abc import Sequence
 
 from beam_jobs.embedding.embedder import Embedder
-from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
-from pipeline.serving.embedding import outputs
-from pipeline.serving.embedding.exported_model import ExportedModel
+from pipeline.serving.embedding import exported_model, outputs
 from pipeline.vectors.stored import StoredVectors
 
 
 def load(model: str, *, stored: StoredVectors) -> Embedder:
-    """Loads a SavedModel that the Exporter wrote.
+    """Loads a model that the Exporter wrote.
 
     Raises:
-        UserError: The folder is no such model or is damaged, or the embeddings are of another one.
+        UserError: There is no such model, it is damaged, or the embeddings are of another one.
     """
-    check_made(stored, saved_model=model)
-    return ExportedModel(model).load()
+    check_made(stored, model=model)
+    return exported_model.given(model).load()
 
 
-def check_made(stored: StoredVectors, *, saved_model: str) -> None:
-    """Checks that a SavedModel made embeddings: by its digest if they name it, and by their names and sizes.
+def check_made(stored: StoredVectors, *, model: str) -> None:
+    """Checks that a model made embeddings: by its digest if they name it, and by their names and sizes.
 
     Raises:
-        UserError: The folder is no SavedModel that the Exporter wrote, or the embeddings are of another one.
+        UserError: It is no model that the Exporter wrote, or the embeddings are of another one.
     """
-    exported = ExportedModel(saved_model)
+    exported = exported_model.given(model)
     exported.check()
-    dims = EmbeddingInfo.read(saved_model).dims
+    dims = exported.info().dims
     sizes = [dims.get(name) for name in columns(dims, stored=stored)]
     if sizes != list(stored.dims) and sum(size or 0 for size in sizes) != stored.dim:
         has = ", ".join(f"{name} {dim:,}" for name, dim in dims.items())
         raise UserError(
-            f"--model {saved_model} has other embeddings ({has}) than --embeddings {stored.path} (of {stored.dim:,} "
+            f"--model {model} has other embeddings ({has}) than --embeddings {stored.path} (of {stored.dim:,} "
             "numbers): give the model that made them, or embed again."
         )
     if stored.model_digest and stored.model_digest != exported.digest():
         raise UserError(
-            f"--model {saved_model} is not the model that made --embeddings {stored.path}: give that one, or embed "
-            "again."
+            f"--model {model} is not the model that made --embeddings {stored.path}: give that one, or embed again."
         )
 
 

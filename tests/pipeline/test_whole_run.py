@@ -36,6 +36,7 @@ READERS = [
     ("Embedder/embeddings/6/untrained/eval-00000-of-*.parquet", ("Evaluator",)),
     ("Exporter/infra_blessing/5/infra_blessing.json", ("Pusher",)),
     ("Evaluator/blessing/7/blessing.json", ("Pusher",)),
+    ("Evaluator/evaluation/7/metrics.json", ("Pusher",)),
 ]
 
 

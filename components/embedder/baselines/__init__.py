@@ -10,9 +10,10 @@ neither TensorFlow nor Keras; a loader does, when it loads.
     function_embedder                    makes an embedder of a function, and checks what the function returns
     statistics, random_projection        baselines without a model
     musicnn, speech_embedding            known models; musicnn_networks has the layers of musicnn
-    foreign, saved_model, tflite, calls  any other model that maps waveforms to vectors
+    foreign, calls                       any other model that maps waveforms to vectors
+    saved_model, tflite, onnx            how to call each kind of these
 """
 
-from components.embedder.baselines.parsing import HELP, KNOWN, files_beside, parse
+from components.embedder.baselines.parsing import HELP, KNOWN, files_beside, is_onnx, parse
 
-__all__ = ["HELP", "KNOWN", "files_beside", "parse"]
+__all__ = ["HELP", "KNOWN", "files_beside", "is_onnx", "parse"]

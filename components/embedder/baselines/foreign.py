@@ -1,7 +1,7 @@
 """Embeds with a model that Diptych does not know, as long as it maps waveforms to vectors."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from etils import epath
@@ -9,9 +9,9 @@ from etils import epath
 from beam_jobs import error_text
 from beam_jobs.embedding.embedder import Embedder, Framing
 from components import embedding_info
-from components.embedder.baselines import calls, saved_model, tflite
+from components.embedder.baselines import calls, onnx, saved_model, tflite
 from components.embedder.baselines.function_embedder import FunctionEmbedder, at_sample_rate, faint_noise
-from components.embedder.baselines.spec import Spec
+from components.embedder.baselines.spec import Form, Spec
 from components.embedder.networks import ServedModel
 from components.errors import UserError
 from models import subclip_starts
@@ -20,9 +20,22 @@ _DEFAULT_SAMPLE_RATE = 16000
 
 
 def load_tflite(spec: Spec, *, compared: Framing) -> FunctionEmbedder:
-    """Returns an embedder with a TFLite model. For arguments and errors see `load_saved_model`."""
-    interpreter = tflite.open_model(epath.Path(spec.path).read_bytes(), source=spec.path)
-    return _embedder(tflite.calls_of(interpreter), spec, sample_rate=spec.sample_rate, compared=compared)
+    """Returns an embedder with a TFLite model. For arguments and errors see `load_saved_model`.
+
+    A file that Diptych wrote tells its sample rate itself.
+    """
+    content = epath.Path(spec.path).read_bytes()
+    own = embedding_info.in_tflite(content, source=spec.path)
+    sample_rate = spec.sample_rate or (own and own.sample_rate)
+    interpreter = tflite.open_model(content, source=spec.path)
+    return _embedder(tflite.calls_of(interpreter), spec, sample_rate=sample_rate, compared=compared)
+
+
+def load_onnx(spec: Spec, *, compared: Framing) -> FunctionEmbedder:
+    """Returns an embedder with an ONNX model. For arguments and errors see `load_saved_model`."""
+    session = onnx.open_model(epath.Path(spec.path).read_bytes(), source=spec.path)
+    sample_rate = spec.sample_rate or onnx.sample_rate(session, source=spec.path)
+    return _embedder(onnx.calls_of(session), spec, sample_rate=sample_rate, compared=compared)
 
 
 def load_saved_model(spec: Spec, *, compared: Framing) -> Embedder:
@@ -46,6 +59,14 @@ def load_saved_model(spec: Spec, *, compared: Framing) -> Embedder:
     model = saved_model.load(spec.path)
     sample_rate = spec.sample_rate or saved_model.sample_rate(model)
     return _embedder(saved_model.calls_of(model), spec, sample_rate=sample_rate, compared=compared)
+
+
+LOAD: Mapping[Form, Callable[..., Embedder]] = {
+    "saved_model": load_saved_model,
+    "tflite": load_tflite,
+    "onnx": load_onnx,
+}
+"""Each is called with a spec and `compared`."""
 
 
 def _embedder(

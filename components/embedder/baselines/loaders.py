@@ -8,7 +8,7 @@ from beam_jobs import storage
 from beam_jobs.embedding.embedder import Embedder, Framing
 from components import load_errors
 from components.embedder.baselines import options, packages
-from components.embedder.baselines.spec import Spec
+from components.embedder.baselines.spec import Form, Spec
 
 _VERSION = 1
 """Raise it when a baseline gives other vectors than before."""
@@ -150,17 +150,17 @@ class SpeechEmbedding:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Foreign:
-    """Loads a SavedModel or a TFLite model of any origin.
+    """Loads a SavedModel, a TFLite model or an ONNX model of any origin.
 
     Attributes:
         spec: What the user gave.
         framing: The windows of the compared model.
-        is_tflite: Whether the path is a TFLite file, and not the folder of a SavedModel.
+        form: What the path is: the folder of a SavedModel, or a file.
     """
 
     spec: Spec
     framing: Framing
-    is_tflite: bool
+    form: Form
 
     @property
     def name(self) -> str:
@@ -170,12 +170,11 @@ class Foreign:
     def load(self) -> Embedder:
         from components.embedder.baselines import foreign  # loads TensorFlow
 
-        load = foreign.load_tflite if self.is_tflite else foreign.load_saved_model
-        return load(self.spec, compared=self.framing)
+        return foreign.LOAD[self.form](self.spec, compared=self.framing)
 
     def digest(self) -> str:
         path = self.spec.path
-        files = [""] if self.is_tflite else [f"/{name}" for name in storage.file_sizes(path)]
+        files = [f"/{name}" for name in storage.file_sizes(path)] if self.form == "saved_model" else [""]
         return _digest(
             "foreign",
             framing=dataclasses.asdict(self.framing),

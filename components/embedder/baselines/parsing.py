@@ -21,7 +21,7 @@ KNOWN: Mapping[str, str] = {
     "musicnn=WHEEL": "a music tagger from musicnn-0.1.0-py3-none-any.whl, trained on MagnaTagATune; "
     f"musicnn:NETWORK=WHEEL takes another of {', '.join(options.MUSICNN_OUTPUTS)}",
     "speech_embedding=WHEEL": "Google's speech_embedding from the wheel of pyopen-wakeword 1.1.0",
-    "NAME=PATH": "any SavedModel or TFLite file that maps waveforms to vectors, under a name of your choice; "
+    "NAME=PATH": "any SavedModel, TFLite or ONNX file that maps waveforms to vectors, under a name of your choice; "
     "NAME:OUTPUT@RATE=PATH names one of its outputs and its sample rate in Hz",
 }
 """What a user may give -> what it is."""
@@ -30,7 +30,7 @@ HELP = "; ".join(f"{form}: {meaning}" for form, meaning in KNOWN.items())
 """For the help of a flag or a field."""
 
 _FORMS = ", ".join(KNOWN)
-_PANNS_FILE, _SAVED_MODEL_FILE, _TFLITE_MARK = "model.keras", "saved_model.pb", b"TFL3"
+_PANNS_FILE, _SAVED_MODEL_FILE, _TFLITE_MARK, _ONNX_SUFFIX = "model.keras", "saved_model.pb", b"TFL3", ".onnx"
 # Names of the compared model, of its untrained self and of the sets of features, which would be ambiguous in a table.
 _TAKEN = {"trained", "untrained", "both", "embedding", *(name + end for name in FORMATS for end in ("", "_a", "_b"))}
 
@@ -74,6 +74,11 @@ def files_beside(spec: str, path: str) -> list[str]:
     return [os.path.join(folder, other) for other in options.SPEECH_FILES if other != name]
 
 
+def is_onnx(path: str) -> bool:
+    """Returns whether a file is an ONNX model by its name; nothing in these files marks them."""
+    return path.lower().endswith(_ONNX_SUFFIX)
+
+
 def _panns(given: Spec, framing: Framing) -> Loader:
     _refuse(given, choice=True, sample_rate=True)
     file = epath.Path(given.path) / _PANNS_FILE
@@ -111,12 +116,14 @@ def _foreign(given: Spec, framing: Framing) -> Loader:
             reason = error.strerror or str(error)
             raise UserError(f"{given.path} cannot be read ({reason}): repair it, or name another model.") from error
         if is_tflite:
-            return loaders.Foreign(spec=given, framing=framing, is_tflite=True)
+            return loaders.Foreign(spec=given, framing=framing, form="tflite")
+        if is_onnx(given.path):
+            return loaders.Foreign(spec=given, framing=framing, form="onnx")
     elif (path / _SAVED_MODEL_FILE).exists():
-        return loaders.Foreign(spec=given, framing=framing, is_tflite=False)
+        return loaders.Foreign(spec=given, framing=framing, form="saved_model")
     raise UserError(
-        f"{given.path} is neither the folder of a SavedModel, with a {_SAVED_MODEL_FILE}, nor a TFLite file: name "
-        "one of these."
+        f"{given.path} is neither the folder of a SavedModel, with a {_SAVED_MODEL_FILE}, nor a TFLite or "
+        f"{_ONNX_SUFFIX} file: name one of these."
     )
 
 

@@ -2,9 +2,13 @@
 
 import dataclasses
 import re
+from typing import Literal
 
 from beam_jobs import storage
 from components.errors import UserError
+
+Form = Literal["saved_model", "tflite", "onnx"]
+"""What the path of a model that Diptych does not know may lead to."""
 
 _FORM = re.compile(r"(?P<name>[^:@=]*)(:(?P<choice>[^=]+?))?(@(?P<sample_rate>[^:@=]*))?(=(?P<path>.*))?", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # It also names a folder and the scores.

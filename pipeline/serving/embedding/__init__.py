@@ -4,6 +4,7 @@ The modules, in the order in which the sounds pass through them:
 
     inputs, groups    what the paths of the command line name, divided into groups that are finished one by one
     exported_model    loads the SavedModel, and says what is wrong with it
+    exported_file     the same for a .tflite or .onnx file
     stored            reads clips from a folder of examples
     embed             the loop over the groups
     part              the rows of one group, in a file of its own

@@ -13,7 +13,9 @@ from components import file_errors
 from components.embedder.loaders import TrainedLoader
 from components.embedding_info import EmbeddingInfo
 from components.errors import DamagedFile, UserError
+from diptych import runtimes
 from pipeline import checksums
+from pipeline.serving.embedding.exported_file import ExportedFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,10 @@ class ExportedModel:
     def digest(self) -> str:
         return TrainedLoader(self.folder).digest()
 
+    def info(self) -> EmbeddingInfo:
+        """Returns what the model says about its embeddings; `check` has made sure that it does."""
+        return EmbeddingInfo.read(self.folder)
+
     def load(self) -> Embedder:
         self._check_info()
         try:
@@ -67,6 +73,11 @@ class ExportedModel:
         raise UserError(
             f"--model {folder} is not a SavedModel from Diptych: give the folder that `diptych run` prints last."
         )
+
+
+def given(model: str) -> ExportedModel | ExportedFile:
+    """Returns the loader of what a user gives as --model: a SavedModel, or a file for another runtime."""
+    return ExportedFile(model) if runtimes.is_file(model) else ExportedModel(model)
 
 
 def _damaged(what: str, *, path: str) -> DamagedFile:

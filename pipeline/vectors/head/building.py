@@ -9,6 +9,7 @@ from beam_jobs import storage
 from components import file_errors
 from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
+from diptych import runtimes
 from pipeline.vectors import models
 from pipeline.vectors.head import description, training
 from pipeline.vectors.stored import StoredVectors
@@ -62,3 +63,16 @@ def check_place(folder: str) -> None:
     place = pathlib.Path(folder)
     if place.exists() and not (place / description.FILE).exists() and (place.is_file() or any(place.iterdir())):
         raise UserError(f"--output {folder} exists and is no head: name another folder.")
+
+
+def check_model(model: str) -> None:
+    """Checks that a head can be saved together with a model.
+
+    Raises:
+        UserError: It is a file for another runtime.
+    """
+    if runtimes.is_file(model):
+        raise UserError(
+            f"--model {model}: a head is saved with a SavedModel: embed with the SavedModel that the file was made of, "
+            "and give that one, or leave out --output."
+        )

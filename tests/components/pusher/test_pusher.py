@@ -9,18 +9,20 @@ import pytest
 from etils import epath
 
 from beam_jobs import google_storage, storage
+from components.embedder.loaders import TrainedLoader
 from components.errors import UserError
 from components.pusher import Pusher, PusherConfig
 from tests.bucket import Bucket
 from tests.components import harness
 from tests.processes import wait_until
 
+SCORES = {"metric": "accuracy", "scores": {"both": 0.7}, "intervals": {"both": {"low": 0.6, "high": 0.8}}}
 REPOSITORY = pathlib.Path(__file__).parents[3]
 
 
 @pytest.fixture
 def inputs(tmp_path):
-    """A folder for each input channel: a SavedModel and two blessings."""
+    """A folder for each input channel: a SavedModel, two blessings and the Evaluator's scores."""
     folders = {name: epath.Path(tmp_path / name) for name in Pusher.inputs}
     for folder in folders.values():
         folder.mkdir()
@@ -29,6 +31,7 @@ def inputs(tmp_path):
     (folders["saved_model"] / "variables" / "variables.index").write_bytes(b"index")
     _bless(folders, "blessing", {"blessed": True, "reasons": []})
     _bless(folders, "infra_blessing", {"blessed": True, "checks": {}})
+    (folders["evaluation"] / "metrics.json").write_text(json.dumps(SCORES))
     return folders
 
 
@@ -47,11 +50,32 @@ def test_pushes_in_the_layout_of_tensorflow_serving(inputs, tmp_path):
     run, report = _push(PusherConfig(destination=str(target), version=7), inputs, tmp_path / "run")
     assert {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()} == {
         "7/saved_model.pb",
+        "7/assets.extra/evaluation.json",
         "7/variables/variables.index",
     }
     assert (target / "7" / "saved_model.pb").read_bytes() == b"graph"
+    assert json.loads((target / "7" / "assets.extra" / "evaluation.json").read_text()) == SCORES
     assert report == {"pushed": True, "version": 7, "path": str(target / "7"), "reasons": []}
     assert str(target / "7") in run.result.summary
+
+
+def test_the_copy_says_how_good_the_model_is_and_counts_as_the_same_model(inputs, tmp_path):
+    (inputs["saved_model"] / "assets.extra").mkdir()
+    (inputs["saved_model"] / "assets.extra" / "embedding_info.json").write_text("{}")
+    for config in (PusherConfig(destination=str(tmp_path / "served"), version=7), PusherConfig(version=7)):
+        run, _ = _push(config, inputs, tmp_path / "run")
+        copy = (epath.Path(config.destination) if config.destination else run.outputs["pushed_model"]) / "7"
+        assert json.loads((copy / "assets.extra" / "evaluation.json").read_text()) == SCORES
+        assert TrainedLoader(str(copy)).digest() == TrainedLoader(str(inputs["saved_model"])).digest()
+        (copy / "assets.extra" / "embedding_info.json").write_text("{ }")
+        assert TrainedLoader(str(copy)).digest() != TrainedLoader(str(inputs["saved_model"])).digest()
+
+
+def test_a_model_that_nobody_has_evaluated_is_pushed_as_it_is(inputs, tmp_path):
+    del inputs["evaluation"]
+    run, _ = _push(PusherConfig(version=7), inputs, tmp_path / "run")
+    copy = run.outputs["pushed_model"] / "7"
+    assert {path.name for path in copy.iterdir()} == {"saved_model.pb", "variables"}
 
 
 def test_without_a_destination_the_model_stays_in_the_output(inputs, tmp_path):
@@ -116,6 +140,7 @@ class TestBuckets:
         _, report = _push(config, inputs, tmp_path / "run")
         assert report["path"] == "gs://bucket/served/3"
         assert [name for name in written if name.startswith("gs://bucket/served/")] == [
+            "gs://bucket/served/3/assets.extra/evaluation.json",
             "gs://bucket/served/3/variables/variables.index",
             "gs://bucket/served/3/zz_last_by_name",
             "gs://bucket/served/3/saved_model.pb",
@@ -130,7 +155,7 @@ class TestBuckets:
         assert killed.wait(60) == -signal.SIGKILL
         served = tmp_path / "buckets" / "bucket" / "served"
         (half,) = served.iterdir()
-        assert [path.name for path in half.iterdir()] == ["variables"]
+        assert sorted(path.name for path in half.iterdir()) == ["assets.extra", "variables"]
         Bucket(tmp_path / "buckets").install(monkeypatch)
         _, report = _push(PusherConfig(destination="gs://bucket/served"), inputs, tmp_path / "run")
         (version,) = served.iterdir()
@@ -151,7 +176,7 @@ class TestCloudStorage:
         _, report = _push(PusherConfig(destination="gs://bucket/served", version=3), inputs, tmp_path / "run")
         assert report["path"] == "gs://bucket/served/3"
         files = google_storage.list_files("gs://bucket/served/3")
-        assert len(files) == 42
+        assert len(files) == 43
         assert max(files, key=lambda name: files[name].generation) == "saved_model.pb"
         with pytest.raises(UserError, match=r"gs://bucket/served/3 exists already: choose another pusher\.version"):
             _push(PusherConfig(destination="gs://bucket/served", version=3), inputs, tmp_path / "second")
@@ -161,7 +186,7 @@ class TestCloudStorage:
         _push(PusherConfig(version=3), inputs, epath.Path("gs://bucket/run"))
         files = google_storage.list_files("gs://bucket/run")
         model = {name: file for name, file in files.items() if "/3/" in name}
-        assert len(model) == 3
+        assert len(model) == 4
         assert max(model, key=lambda name: files[name].generation).endswith("/3/saved_model.pb")
 
     def test_a_bucket_that_refuses_is_named_with_the_reason(self, buckets):

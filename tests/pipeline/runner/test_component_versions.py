@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from components.embedder import Embedder, EmbedderConfig
 from components.exporter import Exporter, ExporterConfig
 from pipeline.runner import code
 from tests.pipeline.runner import component_versions
@@ -24,8 +25,9 @@ DECIDE_NOTHING_IN = {
     "soundfile": {"StatisticsGen", "Trainer", "Exporter", "Embedder"},
     # Only checks files.
     "ai_edge_litert": {"Exporter"},
-    # They count where `exporter.formats` asks for them, see below.
-    **{name: {"Exporter"} for name in ("onnx", "onnxruntime", "tf2onnx")},
+    # They count where `exporter.formats` asks for them, or a model is such a file, see below.
+    **{name: {"Exporter"} for name in ("onnx", "tf2onnx")},
+    "onnxruntime": {"Exporter", "Embedder"},
     # Reads and writes files and records.
     "tensorflow": {"AudioExampleGen", "StatisticsGen", "ExampleValidator", "Pusher", "Importer"},
 }
@@ -56,6 +58,12 @@ def test_what_writes_onnx_files_counts_where_there_are_some():
         libraries = Exporter(ExporterConfig(formats=(formats,))).libraries
         assert ({"onnx", "onnxruntime", "tf2onnx"} <= set(libraries)) == writes
         assert {"keras", "tensorflow"} <= set(libraries)
+
+
+def test_what_runs_onnx_files_counts_where_there_are_some():
+    assert "onnxruntime" not in Embedder(EmbedderConfig()).libraries
+    for config in (EmbedderConfig(model="/m.ONNX"), EmbedderConfig(baselines=("mine:output=/m.onnx",))):
+        assert set(Embedder(config).libraries) == {"keras", "soxr", "tensorflow", "onnxruntime"}
 
 
 @pytest.mark.parametrize("name", ["Embedder", "Exporter", "Trainer"])

@@ -138,7 +138,7 @@ def test_without_any_query_that_can_be_decoded(exported, embedded, tmp_path, cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{audio}"], "Audio files are embedded first: give the SavedModel"),
+        (["{audio}"], "Audio files are embedded first: give the model"),
         ([], "There is nothing to search for"),
         (["--like", "low/2.wav", "-k", "0"], "-k 0: ask for at least one hit"),
         (["--like", "2.wav"], "--like 2.wav fits 3 files of"),

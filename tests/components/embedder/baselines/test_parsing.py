@@ -33,6 +33,7 @@ def place(tmp_path):
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "saved_model.pb").write_text("graph")
     (tmp_path / "tiny.tflite").write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(8))
+    (tmp_path / "tiny.onnx").write_bytes(b"graph")
     (tmp_path / "page.html").write_text("<html>")
     return tmp_path
 
@@ -50,6 +51,7 @@ SPECS = {
     "Perch-2.0@32000={place}/foreign/": "Perch-2.0",
     "yamnet:output_1={place}/tiny.tflite": "yamnet",
     "a:StatefulPartitionedCall:1@8000={place}/tiny.tflite": "a",
+    "b={place}/tiny.onnx": "b",
 }
 
 
@@ -72,9 +74,9 @@ def test_digests_tell_what_decides_the_vectors(place):
     assert len(set(digests.values())) == len(digests)
     moved = place.rename(place.with_name("moved"))
     assert all(parse(spec.format(place=moved)).digest() == digests[spec] for spec in SPECS if spec in digests)
-    for file in ("model.keras", "foreign/saved_model.pb", "tiny.tflite"):
+    for file in ("model.keras", "foreign/saved_model.pb", "tiny.tflite", "tiny.onnx"):
         (moved / file).write_bytes((moved / file).read_bytes() + b"more")
-    altered = ["panns={place}", "yamnet={place}/foreign", "yamnet:output_1={place}/tiny.tflite"]
+    altered = ["panns={place}", "yamnet={place}/foreign", "yamnet:output_1={place}/tiny.tflite", "b={place}/tiny.onnx"]
     assert all(parse(spec.format(place=moved)).digest() != digests[spec] for spec in altered)
 
 
@@ -107,7 +109,7 @@ REFUSED = {
     "waveform_b={place}/foreign": "waveform_b is a name of the model that is compared",
     "yamnet={place}/nowhere": "there is no {place}/nowhere",
     "musicnn={place}/nowhere.whl": "there is no {place}/nowhere.whl",
-    "yamnet={place}": "{place} is neither the folder of a SavedModel, with a saved_model.pb, nor a TFLite file",
+    "yamnet={place}": "{place} is neither the folder of a SavedModel, with a saved_model.pb, nor a TFLite or .onnx",
     "yamnet={place}/page.html": "page.html is neither the folder of a SavedModel",
     "panns={place}/foreign": "{place}/foreign has no model.keras",
     "panns:x={place}": "give panns={place}.",

@@ -1,4 +1,6 @@
 import re
+import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from beam_jobs.embedding.embedder import Framing
 from components.embedder import baselines
+from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
 from tests.components.embedder.baselines import checks
 from tests.reference import relative_error
@@ -70,6 +73,24 @@ def test_signatures_and_tensors_from_waveforms_to_vectors_will_do(folder, file):
         assert embedder.framing == Framing(sample_rate=16000, window_samples=8000, hop_samples=4000)
     sounds, vectors = checks.check(embedder, dims={"embedding": 5})
     assert relative_error(vectors["embedding"], expected(sounds)) < 1e-4
+
+
+def test_a_file_of_diptych_tells_its_sample_rate(folder, tmp_path):
+    info = EmbeddingInfo(
+        formats=("log_mel", "log_mel"),
+        dims={"log_mel": 5},
+        dim=5,
+        sample_rate=22050,
+        crop_samples=8000,
+        stride_samples=4000,
+        input="",
+        signatures={},
+    )
+    shutil.copy(folder / "window.tflite", tmp_path / "own.tflite")
+    with zipfile.ZipFile(tmp_path / "own.tflite", "a") as archive:
+        archive.writestr("embedding_info.json", info.to_json())
+    assert load(f"mine={tmp_path / 'own.tflite'}").framing == info.framing
+    assert load(f"mine@8000={tmp_path / 'own.tflite'}").framing.sample_rate == 8000
 
 
 def test_one_of_several_tensors_is_named(folder):

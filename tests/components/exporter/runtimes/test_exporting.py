@@ -73,6 +73,7 @@ def test_each_file_is_a_check_and_a_row_of_the_table(exported, saved_model):
         assert max(sizes[f"{name}_int8"], sizes[f"{name}_fp16"]) < sizes[f"{name}_fp32"]
     table = (saved_model / variants.TABLE).read_text()
     assert table.count("\n| ") == 9
+    assert "saved_model/runtimes" in exported.tags()
     assert len(exported.progress.updates) == 9
 
 

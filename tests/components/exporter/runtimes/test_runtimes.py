@@ -1,12 +1,10 @@
 import concurrent.futures
-import itertools
 import json
 import os
 import subprocess
 import sys
 import zipfile
 
-import keras
 import numpy as np
 import onnx
 import onnxruntime
@@ -19,39 +17,24 @@ from components.exporter import Exporter, ExporterConfig
 from components.exporter.runtimes import checks, variants
 from diptych import DiptychError, runtimes
 from diptych.runtimes import litert
-from models import dual
-from models.config import EncodersConfig, ModelConfig
-from tests import shared
+from tests import exports
 from tests.components import stored_examples
 from tests.components.exporter.runtimes import files
 
 CROP = 0.5
-# Converting for LiteRT takes seconds for each precision; test_exporting.py tries the others.
-FILES = variants.parse(("litert_fp32", "litert_int8", "onnx"))
+FILES = files.SMALL
 LITERT, LITERT_INT8, ONNX, _, ONNX_INT8 = FILES
 
 
 @pytest.fixture(scope="module")
 def model():
-    keras.utils.set_random_seed(0)
-    encoders = EncodersConfig(waveform="conv160", log_mel="cnn6")
-    return dual.DualEncoder(ModelConfig(encoders=encoders, width=0.03125, crop_seconds=CROP))
+    return exports.small_model()
 
 
 @pytest.fixture(scope="module")
-def folder(model, tmp_path_factory):
-    """The files of a model. Tests must not write to it."""
-
-    def convert(place):
-        (place / variants.FOLDER).mkdir()
-        for runtime, group in itertools.groupby(FILES, lambda variant: variant.runtime):
-            of_runtime = list(group)
-            contents = files.convert(model, runtime, [variant.precision for variant in of_runtime])
-            for variant, content in zip(of_runtime, contents, strict=True):
-                (place / variant.file).write_bytes(content)
-        return place
-
-    return shared.once(tmp_path_factory, "converted", convert)
+def folder(tmp_path_factory):
+    """The files of the model. Tests must not write to it."""
+    return files.small(tmp_path_factory)
 
 
 def _windows(count=3):
