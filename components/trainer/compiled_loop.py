@@ -1,20 +1,25 @@
 """The compiled loop over steps."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from components.trainer import gradient_cache, step
 from components.trainer.input_pipeline import Batch
 
-CompiledLoop = Callable[[Sequence[Iterator[Batch]], tf.Tensor], tuple[step.Logs, tf.Tensor]]
-"""Takes iterators over the input and a number of steps, int32 (). Returns `(logs, finite_steps)`, see `make_loop`."""
+CompiledLoop = Callable[[Iterator[Batch], tf.Tensor], tuple[step.Logs, tf.Tensor]]
+"""Takes an iterator over the input and a number of steps, int32 (). Returns `(logs, finite_steps)`, see `make_loop`."""
+
+
+def times(training_step: step.TrainingStep, *, caching: bool | None = None) -> int:
+    """Returns how many times the loop of `make_loop` takes the micro-batches of each step."""
+    return 2 if _caches(training_step, caching) else 1
 
 
 def make_loop(training_step: step.TrainingStep, *, caching: bool | None = None) -> CompiledLoop:
-    """Builds the compiled loop, `loop(iterators, steps) -> (logs, finite_steps)`.
+    """Builds the compiled loop, `loop(iterator, steps) -> (logs, finite_steps)`.
 
-    With gradient caching the loop takes two iterators over the same micro-batches, otherwise one. It returns:
+    With gradient caching the iterator gives all micro-batches of a step twice, see `times`. The loop returns:
 
     * `logs`: means over the steps, by the names in `step.LOGS`: the loss of a pair, the logs of
       `models.contrastive.nt_xent_with_logs`, the norms of gradient, weights and update, and the seconds that a step
@@ -26,15 +31,14 @@ def make_loop(training_step: step.TrainingStep, *, caching: bool | None = None) 
         training_step: The step.
         caching: Whether to cache gradients. By default only if a replica's share of a batch has several micro-batches.
     """
-    if caching is None:
-        caching = training_step.micro_batches > 1
-    take_step = gradient_cache.make_step(training_step) if caching else step.make_step(training_step)
+    make_step = gradient_cache.make_step if _caches(training_step, caching) else step.make_step
+    take_step = make_step(training_step)
 
     @tf.function
-    def loop(iterators: Sequence[Iterator[Batch]], steps: tf.Tensor) -> tuple[step.Logs, tf.Tensor]:
+    def loop(iterator: Iterator[Batch], steps: tf.Tensor) -> tuple[step.Logs, tf.Tensor]:
         total, finite_steps = tf.zeros(len(step.LOGS)), steps
         for i in tf.range(steps):
-            logs = tf.stack([tf.cast(value, tf.float32) for value in take_step(iterators)])
+            logs = tf.stack([tf.cast(value, tf.float32) for value in take_step(iterator)])
             is_finite = tf.reduce_all(tf.math.is_finite(logs))
             finite_steps = tf.where(is_finite, finite_steps, tf.minimum(finite_steps, i))
             total += logs
@@ -42,3 +46,7 @@ def make_loop(training_step: step.TrainingStep, *, caching: bool | None = None) 
         return dict(zip(step.LOGS, means, strict=True)), finite_steps
 
     return loop
+
+
+def _caches(training_step: step.TrainingStep, caching: bool | None) -> bool:
+    return training_step.micro_batches > 1 if caching is None else caching

@@ -1,7 +1,7 @@
 """Training steps on batches that exceed memory, with the exact gradient of the whole batch ("GradCache").
 
-A step reads its micro-batches twice and makes three passes (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch
-Size under Memory Limited Setup"):
+The input gives the micro-batches of a step twice, and a step makes three passes (Gao et al. 2021, "Scaling Deep
+Contrastive Learning Batch Size under Memory Limited Setup"):
 
 1. Embed. Every micro-batch is projected without a gradient tape. Only the projections are kept.
 2. Differentiate the loss. The projections of all micro-batches give the loss, and its gradient with respect to each
@@ -19,7 +19,7 @@ batches", and updates its running statistics once for each micro-batch. They are
 each micro-batch counts once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -30,7 +30,8 @@ from components.trainer.step import NORM_LOGS, SIMILARITY_LOGS, Step, TrainingSt
 def make_step(training_step: TrainingStep) -> Step:
     """Returns a function that takes a step, in which each replica embeds one micro-batch at a time.
 
-    The function takes two iterators over the same micro-batches and must be called inside a `tf.function`.
+    The iterator gives all micro-batches of a step, and then all of them again. The function must be called inside a
+    `tf.function`.
 
     The loops over micro-batches are outside `Strategy.run`, because MirroredStrategy's collectives (in batch
     normalization and in the optimizer) cannot be in a loop inside it.
@@ -39,17 +40,16 @@ def make_step(training_step: TrainingStep) -> Step:
     with strategy.scope():
         cache = GradientCache(training_step)
 
-    def step(iterators: Sequence[Iterator[Batch]]) -> list[tf.Tensor]:
-        first_reading, second_reading = iterators
+    def step(iterator: Iterator[Batch]) -> list[tf.Tensor]:
         total_wait_s = tf.zeros((), tf.float64)
         strategy.run(cache.reset)
         for index in tf.range(micro_batches):
-            batch, wait_s = timed_next(first_reading)
+            batch, wait_s = timed_next(iterator)
             strategy.run(cache.embed, args=(batch, index))
             total_wait_s += wait_s
         loss_logs = strategy.run(cache.differentiate_loss)
         for index in tf.range(micro_batches):
-            batch, wait_s = timed_next(second_reading)
+            batch, wait_s = timed_next(iterator)
             strategy.run(cache.back_propagate, args=(batch, index))
             total_wait_s += wait_s
         norm_logs = strategy.run(cache.apply_gradients)

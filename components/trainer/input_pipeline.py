@@ -70,6 +70,7 @@ def training_batches(
     with_ids: bool = True,
     flac_decoder: str = "soundfile",
     context: tf.distribute.InputContext | None = None,
+    times: int = 1,
 ) -> tf.data.Dataset:
     """Returns endless batches of the train split.
 
@@ -91,6 +92,8 @@ def training_batches(
             `beam_jobs.examples.samples`. Both give the same batches.
         context: Identifies the host and the number of replicas, for `Strategy.distribute_datasets_from_function`. If
             None, there is one host with one replica.
+        times: How many times the elements of a global batch follow each other, all of them before the first one comes
+            again. They are read and decoded once, and stay in memory.
 
     Returns:
         A dataset of `Batch`es. With several replicas per host, consecutive elements belong to consecutive replicas.
@@ -136,12 +139,23 @@ def training_batches(
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return pairs.batch(clips_per_element, drop_remainder=True)  # a, b: int16 (clips_per_element, crop_samples)
+        # a, b: int16 (clips, crop_samples)
+        return pairs.batch(clips_per_element if times == 1 else share.clips_per_step, drop_remainder=True)
 
     batches = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(read_epoch)
     if not with_ids:
         batches = batches.map(_without_ids)
+    if times > 1:
+        divide = functools.partial(_divide, clips=clips_per_element)
+        batches = batches.prefetch(1).flat_map(lambda batch: divide(batch).repeat(times))
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _divide(batch: Batch, *, clips: int) -> tf.data.Dataset:
+    """Returns the parts of a batch, with a number of clips each."""
+    return tf.data.Dataset.from_tensor_slices(
+        {name: tf.reshape(value, (-1, clips, *value.shape[1:])) for name, value in batch.items()}
+    )
 
 
 def validation_batch(directory: epath.Path, options: InputOptions, *, max_clips: int) -> Batch | None:

@@ -151,7 +151,7 @@ class TrainingLoop:
         """
         started = time.monotonic()
         try:
-            means, finite_steps = self._compiled_loop(self._input.iterators, tf.constant(steps))
+            means, finite_steps = self._compiled_loop(self._input.iterator, tf.constant(steps))
         except tf.errors.ResourceExhaustedError as error:
             raise UserError(
                 f"{self._step.micro_batch:,} clips at a time do not fit into the memory of a replica: set "

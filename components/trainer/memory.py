@@ -42,7 +42,10 @@ _PROCESS_BYTES = 400 * 2**20  # Graphs, compiled kernels, threads, and what oneD
 
 _SIMILARITIES = 2**25  # Most similarities in a block of `models.contrastive`.
 _LOSS_COPIES = 5  # A block is in memory this many times.
-_BATCHES_AHEAD = 4  # Batches that the input pipeline holds besides its shuffle buffer.
+_BATCHES_AHEAD = 4  # Micro-batches that the input pipeline holds besides its shuffle buffer.
+_SHARES_AHEAD = (
+    3  # What it holds for gradient caching: the batch at hand, the next one, and one that is being put together.
+)
 
 
 def pool_bytes(*, live: float) -> float:
@@ -116,8 +119,9 @@ class HostMemory:
     def input_bytes(self, micro_batch: int, share: int) -> float:
         """Returns the bytes of `needs` that the clips take, which are on the host wherever a step is computed."""
         crop_pairs = self._probe_clips + _BATCHES_AHEAD * self._replicas * micro_batch
-        readers = 1 if micro_batch == share else 2  # Gradient caching reads each batch twice.
-        return crop_pairs * self._crop_pair_bytes + readers * self._shuffled_bytes
+        if micro_batch < share:
+            crop_pairs += _SHARES_AHEAD * self._replicas * share
+        return crop_pairs * self._crop_pair_bytes + self._shuffled_bytes
 
     def needs_of_pool(self, micro_batch: int, share: int) -> float:
         """Returns the bytes that TensorFlow's pool takes of `needs`."""

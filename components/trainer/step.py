@@ -15,8 +15,8 @@ from models.objective import Objective
 Logs = dict[str, tf.Tensor]
 """Name of a log -> float32 scalar."""
 
-Step = Callable[[Sequence[Iterator[Batch]]], list[tf.Tensor]]
-"""Takes one step on the next batch of the iterators. Returns the values of `LOGS`, in that order."""
+Step = Callable[[Iterator[Batch]], list[tf.Tensor]]
+"""Takes one step on the next batch of the iterator. Returns the values of `LOGS`, in that order."""
 
 GradientAndVariable = tuple[tf.Tensor, tf.Variable]
 
@@ -192,12 +192,11 @@ def _take_summed_gradients(optimizer: keras.Optimizer) -> None:
 def make_step(training_step: TrainingStep) -> Step:
     """Returns a function that takes a step, in which each replica embeds its share of the batch at once.
 
-    The function takes one iterator and must be called inside a `tf.function`.
+    The function must be called inside a `tf.function`.
     """
     strategy = training_step.strategy
 
-    def step(iterators: Sequence[Iterator[Batch]]) -> list[tf.Tensor]:
-        (iterator,) = iterators
+    def step(iterator: Iterator[Batch]) -> list[tf.Tensor]:
         batch, wait_s = timed_next(iterator)
         logs = strategy.run(training_step.run_on_replica, args=(batch,))
         return [*tf.unstack(strategy.reduce(tf.distribute.ReduceOp.MEAN, logs, axis=None)), wait_s]

@@ -101,7 +101,7 @@ def train(
             strategy=strategy,
             micro_batch=training_step.micro_batch,
             start_step=checkpoints.step,
-            passes=1 if training_step.micro_batches == 1 else 2,  # Gradient caching reads each batch twice.
+            times=compiled_loop.times(training_step),
         ),
         validation=_make_validation(config, training_step, info=info, batch=validation_batch),
         checkpoints=checkpoints,

@@ -20,13 +20,13 @@ class TrainingInput:
         strategy: The replicas.
         micro_batch: Clips that a replica embeds at a time.
         start_step: Number of steps that are done already.
-        passes: Number of times that a step reads its batch.
+        times: How many times the micro-batches of a step follow each other, see `input_pipeline.training_batches`.
 
     Raises:
         UserError: The examples are FLAC, and are read by processes that have no decoder for it.
 
     Attributes:
-        iterators: One distributed iterator for each pass. All of them give the same micro-batches.
+        iterator: The distributed iterator over micro-batches.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class TrainingInput:
         strategy: tf.distribute.Strategy,
         micro_batch: int,
         start_step: int,
-        passes: int,
+        times: int,
     ):
         self._read = functools.partial(input_pipeline.training_batches, examples_dir, options, micro_batch=micro_batch)
-        self._start_step = start_step
+        self._start_step, self._times = start_step, times
         self._batch_size, self._micro_batch = options.batch_size, micro_batch
         self._flac_decoder = "tensorflow_io" if strategies.reads_elsewhere(strategy) else "soundfile"
         # The strategy sets it, through `_open`. Of the hosts that this process serves, it is the last one.
         self._host = tf.distribute.InputContext()
         with _missing_decoder_errors():
-            self.iterators = [iter(strategy.distribute_datasets_from_function(self._open)) for _ in range(passes)]
+            self.iterator = iter(strategy.distribute_datasets_from_function(self._open))
 
     def clip_ids(self, step: int) -> list[str]:
         """Returns the clips of the batch that follows the first `step` steps, those of all hosts.
@@ -64,7 +64,13 @@ class TrainingInput:
 
     def _open(self, host: tf.distribute.InputContext) -> tf.data.Dataset:
         self._host = host
-        return self._read(start_step=self._start_step, with_ids=False, flac_decoder=self._flac_decoder, context=host)
+        return self._read(
+            start_step=self._start_step,
+            with_ids=False,
+            flac_decoder=self._flac_decoder,
+            context=host,
+            times=self._times,
+        )
 
 
 @contextlib.contextmanager

@@ -59,11 +59,11 @@ def _measure(corpus: pathlib.Path, preset: str) -> dict:
     """Measures the time and the page faults of some steps after the first two, and the peak of the process."""
     fields = presets.find(preset).fields
     changes = {name.removeprefix("trainer."): value for name, value in fields.items() if name.startswith("trainer.")}
-    setup, iterators = on_one_device(overrides.replace(TrainerConfig(), changes), corpus)
+    setup, batches = on_one_device(overrides.replace(TrainerConfig(), changes), corpus)
     loop = compiled_loop.make_loop(setup)
-    loop(iterators, tf.constant(2))
+    loop(batches, tf.constant(2))
     faults, started = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
-    loop(iterators, tf.constant(STEPS))
+    loop(batches, tf.constant(STEPS))
     return {
         "seconds": round(time.perf_counter() - started, 2),
         "page_faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults,

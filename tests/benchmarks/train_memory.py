@@ -55,9 +55,9 @@ def _measure(corpus: pathlib.Path, batch_size: int) -> dict:
 
     A step holds a few copies of the projections.
     """
-    setup, iterators = on_one_device(overrides.replace(TrainerConfig(), {**NARROW, "batch_size": batch_size}), corpus)
+    setup, batches = on_one_device(overrides.replace(TrainerConfig(), {**NARROW, "batch_size": batch_size}), corpus)
     loop, started = compiled_loop.make_loop(setup), time.perf_counter()
-    logs, _ = loop(iterators, tf.constant(1))
+    logs, _ = loop(batches, tf.constant(1))
     if not math.isfinite(float(logs["loss"])):
         raise SystemExit("the loss is not finite")
     dim = setup.model.projector.output_layer.units

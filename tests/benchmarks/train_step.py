@@ -43,21 +43,20 @@ def main() -> None:
         measuring.save("train_step", figures, results=flags.results)
 
 
-def on_one_device(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.TrainingStep, list[Iterator]]:
+def on_one_device(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.TrainingStep, Iterator]:
     """Builds what the Trainer builds from a config, and its input, on one CPU device."""
     setup = training.set_up(config, strategy=tf.distribute.OneDeviceStrategy("cpu:0"))
-    passes = 1 if setup.micro_batches == 1 else 2  # gradient caching reads every batch twice
-    return setup, training.iterators(setup, corpus, count=passes)
+    return setup, training.iterator(setup, corpus)
 
 
 def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
     """Measures a step, its parts, and how close the encoders come to the peak of a matrix product."""
-    setup, iterators = on_one_device(overrides.replace(TrainerConfig(), {"batch_size": BATCH}), corpus)
+    setup, batches = on_one_device(overrides.replace(TrainerConfig(), {"batch_size": BATCH}), corpus)
     loop = compiled_loop.make_loop(setup)
     log = summaries.TrainingLog(epath.Path(folder) / "events", history=epath.Path(folder) / "history.csv", first=0)
 
     def whole() -> None:
-        logs, _ = loop(iterators, tf.constant(1))
+        logs, _ = loop(batches, tf.constant(1))
         figures = {name: float(value) for name, value in logs.items()}
         waited = figures.pop("input_wait_s")
         log.training(1, {**figures, "learning_rate": 0.0, "clips_per_s": 0.0}, times={"input": waited})
@@ -75,7 +74,7 @@ def _breakdown(corpus: pathlib.Path, folder: str, *, repeats: int) -> dict:
         repeats=repeats,
     )
     # Several steps in a row leave the input pipeline no pause in which to read ahead.
-    waited = float(loop(iterators, tf.constant(_STEPS_IN_A_ROW))[0]["input_wait_s"])
+    waited = float(loop(batches, tf.constant(_STEPS_IN_A_ROW))[0]["input_wait_s"])
     flops = sum(
         _training_flops(setup, name, encoder_input)
         for name, encoder_input in zip(setup.model.encoders, encoder_inputs, strict=True)

@@ -136,12 +136,12 @@ def _train(
     paths = {step: work / f"step-{step:05d}.keras" for step in copies}
     missing = [step for step in copies if not paths[step].exists()]
     if missing:
-        setup, iterators = on_one_device(config, folder)
+        setup, batches = on_one_device(config, folder)
         loop = compiled_loop.make_loop(setup)
         done = 0
         for step in missing:
             if step > done:
-                loop(iterators, tf.constant(step - done))
+                loop(batches, tf.constant(step - done))
             setup.model.save(paths[step])
             done = step
     yield from paths.items()

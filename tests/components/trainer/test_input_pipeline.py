@@ -7,6 +7,7 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
+from beam_jobs.examples import samples
 from components.errors import UserError
 from components.trainer import input_pipeline
 
@@ -126,6 +127,29 @@ def test_replicas_of_one_host_share_the_global_batches(tmp_path):
     assert all(batch["a"].shape == (2, CROP) for batch in shares)
     joined = [{k: np.concatenate([a[k], b[k]]) for k in a} for a, b in zip(shares[::2], shares[1::2], strict=True)]
     assert_equal(joined, whole)
+
+
+def test_what_comes_twice_is_decoded_once(tmp_path, monkeypatch):
+    folder, decoded, decode_part = write(tmp_path / "data", lengths=[40, 40]), tf.Variable(0), samples.decode_part
+
+    def count(encoded, **part):
+        decoded.assign_add(1)
+        return decode_part(encoded, **part)
+
+    monkeypatch.setattr(samples, "decode_part", count)
+    steps, parts = 10, 4  # The whole pass, whose batches are not many more than those that are read ahead.
+    batches = input_pipeline.training_batches(folder, options(batch_size=8), micro_batch=2, times=2)
+    twice = list(batches.take(2 * parts * steps).as_numpy_iterator())
+    assert int(decoded) < 2 * 2 * 80  # Two crops of each clip, and what is read ahead for the next pass.
+    monkeypatch.undo()
+    once = list(
+        input_pipeline.training_batches(folder, options(batch_size=8), micro_batch=2)
+        .take(parts * steps)
+        .as_numpy_iterator()
+    )
+    for step in range(steps):
+        expected = once[parts * step : parts * (step + 1)]
+        assert_equal(twice[2 * parts * step : 2 * parts * (step + 1)], expected + expected)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def _interrupt_the_third_step(monkeypatch, *, spoil=False):
     def make_interrupted_loop(training_step):
         loop = make_loop(training_step)
 
-        def interrupted_loop(iterators, steps):
-            result = loop(iterators, steps)
+        def interrupted_loop(iterator, steps):
+            result = loop(iterator, steps)
             if int(training_step.optimizer.iterations.value) == 3:
                 if spoil:
                     weights = training_step.model.trainable_variables[0]

@@ -27,8 +27,8 @@ def main():
     assert strategies.reads_elsewhere(elsewhere)
     assert not strategies.reads_elsewhere(tf.distribute.OneDeviceStrategy("cpu:0"))
     try:
-        reader = TrainingInput(epath.Path(folder), OPTIONS, strategy=elsewhere, micro_batch=4, start_step=0, passes=1)
-        (batches,) = reader.iterators
+        reader = TrainingInput(epath.Path(folder), OPTIONS, strategy=elsewhere, micro_batch=4, start_step=0, times=1)
+        batches = reader.iterator
         print(
             json.dumps(
                 [{name: value.numpy().tolist() for name, value in next(batches).items()} for _ in range(BATCHES)]

@@ -92,8 +92,8 @@ def checkpoints(setup, folder):
     return Checkpoints(epath.Path(folder), variables=variables, step=setup.optimizer.iterations)
 
 
-def iterators(setup, examples, *, count):
-    """Returns a number of distributed iterators over the same micro-batches."""
+def iterator(setup, examples, *, caching=None):
+    """Returns the distributed iterator that the compiled loop takes."""
     options = input_pipeline.InputOptions(
         batch_size=setup.batch_size, crop_samples=setup.model.crop_samples, seed=setup.seed
     )
@@ -103,10 +103,9 @@ def iterators(setup, examples, *, count):
         options,
         micro_batch=setup.micro_batch,
         with_ids=False,
+        times=compiled_loop.times(setup, caching=caching),
     )
-    return [
-        iter(setup.strategy.distribute_datasets_from_function(lambda host: read(context=host))) for _ in range(count)
-    ]
+    return iter(setup.strategy.distribute_datasets_from_function(lambda host: read(context=host)))
 
 
 def train(
@@ -136,13 +135,13 @@ def train(
     """
     setup = set_up(settings, strategy=strategy, optimizer=optimizer)
     saved = checkpoints(setup, checkpoint_dir) if checkpoint_dir else None
-    inputs = iterators(setup, examples, count=2 if caching or setup.micro_batches > 1 else 1)
+    batches = iterator(setup, examples, caching=caching)
     loop = compiled_loop.make_loop(setup, caching=caching)
     losses = []
     for done in range(steps):
         if before_step:
             before_step(done, setup.model)
-        logs, finite_steps = loop(inputs, tf.constant(1))
+        logs, finite_steps = loop(batches, tf.constant(1))
         assert int(finite_steps) == 1
         losses.append(float(logs["loss"]))
     if saved:
