@@ -5,6 +5,10 @@ import os
 import pathlib
 import tempfile
 
+# Before NumPy and SciPy are imported. The threads of a small product wait for each other for longer than it takes, all
+# the more where several processes test at a time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -20,6 +24,9 @@ settings.load_profile("diptych")
 
 _SLOW_TIMEOUT_S = 1800
 _COLLECT_ABOVE_BYTES = 2 * 2**30
+_COLLECT_AGAIN_BYTES = 2**29
+
+_collect_above_bytes = _COLLECT_ABOVE_BYTES
 
 
 def pytest_collection_modifyitems(items):
@@ -39,17 +46,33 @@ def pytest_collection_finish():
 def free_models():
     """Frees the models and graphs of the tests so far. They are cyclic, and hold gigabytes in few Python objects.
 
-    A collection takes half a second, so most modules leave it to the next one.
+    A collection takes a second, so modules leave it to the next one until the memory has grown since the last one.
     """
     yield
-    if _resident_bytes() > _COLLECT_ABOVE_BYTES:
+    global _collect_above_bytes
+    if _resident_bytes() > _collect_above_bytes:
         gc.collect()
+        # TensorFlow's pool keeps what was freed.
+        _collect_above_bytes = max(_COLLECT_ABOVE_BYTES, _resident_bytes() + _COLLECT_AGAIN_BYTES)
 
 
 def _resident_bytes():
     """Returns the memory of this process."""
     pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture(scope="module")
+def kept_decoders():
+    """The jobs of a module leave idle decoder processes to each other. Not for tests that look for such processes."""
+    # Imported here because few tests need it.
+    from tests import kept_decoders
+
+    kept = kept_decoders.KeptDecoders()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("beam_jobs.audio.decoder.Decoder", kept_decoders.decoder_class(kept))
+        yield
+    kept.close()
 
 
 @pytest.fixture(scope="session")

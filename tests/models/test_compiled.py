@@ -79,13 +79,26 @@ def test_a_compiled_step_equals_the_uncompiled_step(pair, policy, tolerance, set
         np.testing.assert_allclose(np.asarray(variable), np.asarray(reference), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        *((name, "float32") for name in FORMATS),
+        ("log_mel", "mixed_bfloat16"),
+        *(pytest.param(name, "mixed_bfloat16", marks=pytest.mark.slow) for name in FORMATS if name != "log_mel"),
+    ],
+)
 def test_augmented_encoder_inputs_compile(name, policy, set_policy):
     set_policy(policy)
     bands = 0 if name in ("waveform", "mfcc") else 10
     augment = AugmentConfig(mixing=True, time_mask_seconds=0.1, frequency_mask=bands, frequency_shift=bands)
-    config = ModelConfig(formats=f"{name}+{name}", augment_a=augment, augment_b=augment, width=1 / 32, crop_seconds=0.5)
+    config = ModelConfig(
+        formats=f"{name}+{name}",
+        encoders={name: "conv160" if name == "waveform" else "cnn6"},
+        augment_a=augment,
+        augment_b=augment,
+        width=1 / 32,
+        crop_seconds=0.5,
+    )
     model = dual.DualEncoder(config)
     (audio, _), encoder_input = _audio(), tf.function(model.encoder_input, jit_compile=True)
     augmented, plain = encoder_input(0, audio, training=True), model.encoder_input(0, audio, training=False)

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models import catalog, contrastive, dual
@@ -13,7 +13,8 @@ AUGMENTED = (
     AugmentConfig(mixing=True, time_mask_seconds=0.1, frequency_mask=10, frequency_shift=20),
 )
 NOT_AUGMENTED = {"augment_a": AugmentConfig(), "augment_b": AugmentConfig()}
-SMALL = {"width": 1 / 32, "crop_seconds": 0.5, "projector_dim": 16, **NOT_AUGMENTED}
+ENCODERS = {name: "conv160" if name == "waveform" else "cnn6" for name in FORMATS}  # Those with the fewest layers.
+SMALL = {"encoders": ENCODERS, "width": 1 / 32, "crop_seconds": 0.5, "projector_dim": 16, **NOT_AUGMENTED}
 FRAMES = {"waveform": (8000,), "spectrogram": (49, 80), "log_mel": (49, 80), "mfcc": (49, 13)}
 
 
@@ -60,13 +61,12 @@ def test_share_encoder_has_no_effect_on_two_formats():
     assert _build(share_encoder=False).embedding_names == ("waveform", "log_mel")
 
 
-@settings(max_examples=6)
-@given(
-    formats=st.tuples(st.sampled_from(FORMATS), st.sampled_from(FORMATS)),
-    share_encoder=st.booleans(),
-    norm=st.sampled_from([None, "batch", "group:1"]),
-    padding=st.sampled_from([None, "same"]),
-    front_end=st.fixed_dictionaries(
+OPTIONS = {
+    "formats": st.tuples(st.sampled_from(FORMATS), st.sampled_from(FORMATS)),
+    "share_encoder": st.booleans(),
+    "norm": st.sampled_from([None, "batch", "group:1"]),
+    "padding": st.sampled_from([None, "same"]),
+    "front_end": st.fixed_dictionaries(
         {},
         optional={
             "hop_seconds": st.sampled_from([0.005, 0.02]),
@@ -75,15 +75,36 @@ def test_share_encoder_has_no_effect_on_two_formats():
             "centre": st.just(True),
         },
     ),
-    n_mels=st.sampled_from([40, 80]),
-    n_mfcc=st.sampled_from([13, 20]),
+    "n_mels": st.sampled_from([40, 80]),
+    "n_mfcc": st.sampled_from([13, 20]),
+}
+
+
+@pytest.mark.slow
+@given(**OPTIONS)
+def test_saving_keeps_everything_with_any_options(tmp_path_factory, **options):
+    _check_that_saving_keeps_everything(tmp_path_factory, **options)
+
+
+@settings(max_examples=1)
+@given(**OPTIONS)
+@example(
+    formats=("waveform", "mfcc"),
+    share_encoder=False,
+    norm="batch",
+    padding="same",
+    front_end={"hop_seconds": 0.02, "mel_scale": "slaney", "log": "decibel", "centre": True},
+    n_mels=40,
+    n_mfcc=20,
 )
-def test_saving_keeps_everything(tmp_path_factory, formats, **options):
-    encoders = {name: "conv160" if name == "waveform" else "cnn6" for name in FORMATS}
+def test_saving_keeps_everything(tmp_path_factory, **options):
+    _check_that_saving_keeps_everything(tmp_path_factory, **options)
+
+
+def _check_that_saving_keeps_everything(tmp_path_factory, *, formats, **options):
     augment_a, augment_b = (AUGMENTED[name != "waveform"] for name in formats)
     model = _build(
         formats="+".join(formats),
-        encoders=encoders,
         augment_a=augment_a,
         augment_b=augment_b,
         projector_norm="batch",
@@ -217,8 +238,7 @@ class Learner(keras.Model):
 
 @pytest.mark.slow
 def test_training_on_one_batch_halves_its_loss():
-    encoders = {"waveform": "conv160", "log_mel": "cnn6"}
-    learner = Learner(_build(encoders=encoders, projector_norm="batch", dropout=0.0))
+    learner = Learner(_build(projector_norm="batch", dropout=0.0))
     learner.compile(
         optimizer=keras.optimizers.Adam(1e-2),
         loss=lambda _, z: contrastive.nt_xent(*keras.ops.split(z, 2, axis=-1)),
@@ -241,7 +261,7 @@ def test_training_on_one_batch_halves_its_loss():
         ({"front_end": {"hop": 160}}, "front_end.hop\n +Extra inputs are not permitted"),
         ({"front_end": {"high_hz": 9000.0}}, "16000 Hz has no room"),
         ({"formats": "mfcc+mfcc", "n_mfcc": 81}, "n_mfcc 81 is more than the 80 mel bands"),
-        ({"formats": "mfcc+mfcc", "padding": "valid"}, "cnn10 needs at least 16 bands, not 13"),
+        ({"formats": "mfcc+mfcc", "padding": "valid"}, "cnn6 needs at least 16 bands, not 13"),
         ({"norm": "layer"}, "norm\n +Value error, must be batch, or group:G for a number G of groups"),
         ({"width": 1e-4}, "leaves none"),
     ],

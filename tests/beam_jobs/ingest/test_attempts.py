@@ -20,6 +20,8 @@ from tests import corpora
 from tests.beam_jobs.ingest import killed_attempt
 from tests.beam_jobs.ingest.ingest_source import SAMPLE_RATE, ingest, job_of
 
+pytestmark = pytest.mark.usefixtures("kept_decoders")
+
 CLIPS = 5
 
 
@@ -170,14 +172,14 @@ def test_process_that_is_killed_between_file_and_record_leaves_nothing_to_confus
     assert files(work) == sorted(record.file for record in written)
 
 
-@pytest.mark.parametrize("content", ["", '{"shard": "audio', "{}", "[]"])
-def test_a_record_that_a_power_cut_has_damaged_is_written_again(source, work, content):
+def test_a_record_that_a_power_cut_has_damaged_is_written_again(source, work):
     before = ingest(source, work)
-    for path in [*(work / "_done").iterdir(), work / "_plan" / "workers"]:
-        if path.exists():
-            path.write_text(content)
-    assert records.finished(work) == []
-    assert ingest(source, work) == before
+    for content in ("", '{"shard": "audio', "{}", "[]"):
+        for path in [*(work / "_done").iterdir(), work / "_plan" / "workers"]:
+            if path.exists():
+                path.write_text(content)
+        assert records.finished(work) == [], content
+        assert ingest(source, work) == before, content
 
 
 def test_an_interrupted_job_goes_on_when_its_source_was_moved(source, work):

@@ -17,6 +17,8 @@ from tests import corpora
 from tests.beam_jobs.ingest import ingest_source
 from tests.beam_jobs.ingest.ingest_source import SAMPLE_RATE, ingest, job_of, read
 
+pytestmark = pytest.mark.usefixtures("kept_decoders")
+
 
 def test_audio_labels_and_provenance_are_stored(tmp_path):
     source = corpora.audioset(tmp_path / "as", train=5, evaluation=3)

@@ -1,11 +1,14 @@
 """Checks that a shard holds what the listing says about its clips."""
 
 import numpy as np
+import pytest
 import soundfile
 
 from beam_jobs import audio
 from tests.beam_jobs.ingest.ingest_source import SAMPLE_RATE, ingest, read
 from tests.beam_jobs.sources import tfds_datasets
+
+pytestmark = pytest.mark.usefixtures("kept_decoders")
 
 
 def write_and_read(source, work, **options):

@@ -20,6 +20,8 @@ from tests.beam_jobs.ingest.ingest_source import ingest, read
 from tests.beam_jobs.sources import tfds_datasets
 from tests.processes import decoders_of
 
+pytestmark = pytest.mark.usefixtures("kept_decoders")
+
 EIO = pathlib.Path("/proc/self/mem")  # Opens, and reading its first page is an input/output error.
 
 

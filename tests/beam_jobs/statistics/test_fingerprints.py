@@ -41,10 +41,15 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_clips_that_sound_the_same_share_keys(change):
+@pytest.fixture(scope="module")
+def clips_and_keys():
     clips = [scene(seed) for seed in range(10)]
-    counts = [count_shared(keys_of(audio), keys_of(CHANGES[change](audio))) for audio in clips]
+    return [(audio, keys_of(audio)) for audio in clips]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_clips_that_sound_the_same_share_keys(clips_and_keys, change):
+    counts = [count_shared(keys, keys_of(CHANGES[change](audio))) for audio, keys in clips_and_keys]
     assert sum(count >= fingerprints.SHARED_KEYS for count in counts) >= 9, counts
 
 

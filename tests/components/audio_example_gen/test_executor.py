@@ -14,7 +14,7 @@ from tests import corpora
 from tests.components import harness
 from tests.components.audio_example_gen.stage import audio_example_gen, read_clips
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
+pytestmark = pytest.mark.usefixtures("blank_pictures", "kept_decoders")
 
 ESC50 = pathlib.Path(__file__).parents[4] / "shared" / "data" / "esc50"
 

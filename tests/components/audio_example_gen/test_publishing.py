@@ -8,7 +8,7 @@ from tests import corpora
 from tests.components import harness
 from tests.components.audio_example_gen.stage import audio_example_gen, read_clips
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
+pytestmark = pytest.mark.usefixtures("blank_pictures", "kept_decoders")
 
 
 @pytest.mark.parametrize("change", [lambda file: file.write_bytes(b"half"), lambda file: file.unlink()])

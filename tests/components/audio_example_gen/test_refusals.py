@@ -9,7 +9,7 @@ from tests import corpora
 from tests.components import harness
 from tests.components.audio_example_gen.stage import audio_example_gen
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
+pytestmark = pytest.mark.usefixtures("blank_pictures", "kept_decoders")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components.exporter import endpoints, portions
 from models import dual, subclip_starts, subclips
-from models.config import ModelConfig
+from models.config import EncodersConfig, ModelConfig
 
 CROP, STRIDE, RATE = 1600, 800, 16000
 
@@ -17,7 +17,8 @@ CROP, STRIDE, RATE = 1600, 800, 16000
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(0)
-    return dual.DualEncoder(ModelConfig(width=1 / 32, crop_seconds=0.1))
+    encoders = EncodersConfig(waveform="conv160", log_mel="cnn6")
+    return dual.DualEncoder(ModelConfig(encoders=encoders, width=1 / 32, crop_seconds=0.1))
 
 
 @pytest.fixture(scope="module")

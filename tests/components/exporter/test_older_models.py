@@ -14,7 +14,7 @@ from components.embedder.networks import ServedModel
 from components.embedding_info import ASSET, FILE, EmbeddingInfo
 from components.exporter import description
 from models import dual, subclips
-from models.config import ModelConfig
+from models.config import EncodersConfig, ModelConfig
 
 FIELDS = ("formats", "dims", "dim", "sample_rate", "crop_samples", "stride_samples", "input", "signatures")
 
@@ -24,7 +24,8 @@ def older(tmp_path_factory):
     """A model and its SavedModel of version 1, as Keras' archive writes it."""
     folder = tmp_path_factory.mktemp("older")
     keras.utils.set_random_seed(0)
-    model = dual.DualEncoder(ModelConfig(width=1 / 32, crop_seconds=0.1))
+    encoders = EncodersConfig(waveform="conv160", log_mel="cnn6")
+    model = dual.DualEncoder(ModelConfig(encoders=encoders, width=1 / 32, crop_seconds=0.1))
     archive = keras.export.ExportArchive()
     archive.track(model)
     audio = [tf.TensorSpec((None, None), tf.float32, name="audio")]

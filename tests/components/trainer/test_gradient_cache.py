@@ -8,12 +8,18 @@ from tests.components.trainer import training
 
 
 @pytest.mark.parametrize(
-    ("micro_batch", "objective"),
-    [(4, "cross"), pytest.param(8, "cross", marks=pytest.mark.slow), pytest.param(8, "all", marks=pytest.mark.slow)],
+    ("micro_batch", "changes"),
+    [
+        (4, training.ONE_ENCODER),
+        pytest.param(4, {}, marks=pytest.mark.slow),
+        pytest.param(8, {}, marks=pytest.mark.slow),
+        pytest.param(8, {"objective": "all"}, marks=pytest.mark.slow),
+    ],
+    ids=["one encoder", "4", "8", "all"],
 )
-def test_gradient_caching_gives_the_gradient_of_the_whole_batch(examples, one_device, micro_batch, objective):
+def test_gradient_caching_gives_the_gradient_of_the_whole_batch(examples, one_device, micro_batch, changes):
     """After one step the momentum is the gradient. Dropout masks are those of the whole batch, too."""
-    settings = {**training.GROUP_NORM, "temperature": 0.01, "model__dropout": 0.5, "objective": objective}
+    settings = {**training.GROUP_NORM, "temperature": 0.01, "model__dropout": 0.5, **changes}
     arguments = {"strategy": one_device, "steps": 1, "optimizer": lambda: keras.optimizers.SGD(1.0, momentum=0.9)}
     whole = training.train(training.config(**settings), examples, **arguments)
     cached = training.train(training.config(**settings, micro_batch=micro_batch), examples, **arguments)

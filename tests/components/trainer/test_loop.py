@@ -7,10 +7,14 @@ import pytest
 
 from components.errors import UserError
 from components.trainer import collapse, input_pipeline, validation
-from tests.components.trainer import trainer_runs
+from tests.components.trainer import trainer_runs, training
 
 pytestmark = pytest.mark.usefixtures("built_once", "blank_pictures")
 _VALIDATE = validation.Validation.run
+
+
+def _config(**changes):
+    return trainer_runs.config(**training.ONE_ENCODER, **changes)
 
 
 def _set_scores(monkeypatch, *scores, metric="loss"):
@@ -24,7 +28,7 @@ def _set_scores(monkeypatch, *scores, metric="loss"):
 
 
 def test_the_best_model_by_validation_is_published(inputs, tmp_path, monkeypatch):
-    config = trainer_runs.config(eval_every=2, checkpoint_every=1, keep_checkpoints=10)
+    config = _config(eval_every=2, checkpoint_every=1, keep_checkpoints=10)
     _set_scores(monkeypatch, 0.1, 0.9, 0.5)
     whole = trainer_runs.execute(config, inputs, tmp_path)
     assert json.loads((whole.outputs["model"] / "training.json").read_text())["best_step"] == 4
@@ -44,7 +48,7 @@ def test_the_best_model_by_validation_is_published(inputs, tmp_path, monkeypatch
 def test_a_resumed_run_does_not_compare_scores_of_different_metrics(
     inputs, tmp_path, monkeypatch, caplog, metric, best
 ):
-    config = trainer_runs.config(eval_every=2, checkpoint_every=1)
+    config = _config(eval_every=2, checkpoint_every=1)
     _set_scores(monkeypatch, 0.9, metric="loss")
     with pytest.raises(KeyboardInterrupt):
         trainer_runs.execute(config, inputs, tmp_path, progress=trainer_runs.StopsAt(3))
@@ -57,29 +61,27 @@ def test_a_resumed_run_does_not_compare_scores_of_different_metrics(
 
 def test_training_stops_early_without_a_better_model_for_long(inputs, tmp_path, monkeypatch, caplog):
     _set_scores(monkeypatch, 0.5, 0.4, 0.3, 0.2, 0.1)
-    config = trainer_runs.config(eval_every=1, patience=2)
+    config = _config(eval_every=1, patience=2)
     result = trainer_runs.execute(config, inputs, tmp_path).result
     assert (result.figures["steps"], result.figures["best_step"]) == (3, 1)
     assert "stopped early: no better model since step 1, 2 validations ago" in caplog.text
 
 
 def test_collapse_is_warned_of_once_at_the_third_validation(inputs, tmp_path, caplog, monkeypatch):
-    waveform, log_mel = 1.5, 2.5
-    ranks = iter([waveform, log_mel] * 6)
+    collapsed, spread = 1.5, 2.5
+    ranks = iter([collapsed, spread] * 6)
     monkeypatch.setattr(collapse, "effective_rank", lambda features: next(ranks))
     # 5 clips fill at most 4 dimensions, so a bound of 1000 becomes 2.
-    config = trainer_runs.config(eval_every=1, collapse_rank=1000.0)
+    config = _config(eval_every=1, collapse_rank=1000.0, model__share_encoder=False)
     trainer_runs.execute(config, inputs, tmp_path)
     (warning,) = [record.getMessage() for record in caplog.records if "collapsed" in record.getMessage()]
     assert warning.startswith(
-        "the waveform embeddings have collapsed: at step 3 they fill 1.5 dimensions, below the 2 of"
+        "the waveform_a embeddings have collapsed: at step 3 they fill 1.5 dimensions, below the 2 of"
     )
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_its_clips(inputs, tmp_path):
-    config = trainer_runs.config(
-        learning_rate=1e38, steps_per_loop=5, log_every=100, eval_every=100, checkpoint_every=1
-    )
+    config = _config(learning_rate=1e38, steps_per_loop=5, log_every=100, eval_every=100, checkpoint_every=1)
     with pytest.raises(UserError, match=r"no longer finite at step.*checkpoint.*lower trainer.learning_rate") as caught:
         trainer_runs.execute(config, inputs, tmp_path)
     step, ids = re.search(r"at step (\d+), on the clips (.*?) and 3 more", str(caught.value)).groups()

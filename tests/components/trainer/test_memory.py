@@ -7,7 +7,7 @@ from tests.components.trainer import training
 
 def test_activations_grow_with_the_clips(one_device):
     """Those of other micro-batches than the first two are not traced."""
-    setup = training.set_up(training.config(), strategy=one_device)
+    setup = training.set_up(training.config(**training.ONE_ENCODER), strategy=one_device)
     follows, traced = memory.StepMemory(setup), memory.StepMemory(setup)
     for micro_batch in (2, 16):
         follows.live_bytes(micro_batch, 16)
@@ -15,7 +15,7 @@ def test_activations_grow_with_the_clips(one_device):
 
 
 def test_replicas_of_one_machine_share_its_memory(info):
-    config = training.config()
+    config = training.config(**training.ONE_ENCODER)
     devices = tf.config.list_logical_devices("CPU")
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     setup = training.set_up(config, strategy=strategy)

@@ -29,7 +29,8 @@ def _refusal(config, *, strategy, info):
 @pytest.mark.parametrize(
     ("changes", "share", "fields"),
     [
-        ({"batch_size": 32}, 0.5, r"micro_batch=(4|8|16), which"),
+        ({"batch_size": 32, **training.ONE_ENCODER}, 0.5, r"micro_batch=(4|8|16), which"),
+        pytest.param({"batch_size": 32}, 0.5, r"micro_batch=(4|8|16), which", marks=pytest.mark.slow),
         pytest.param(
             {"batch_size": 30},
             0.5,
@@ -60,7 +61,7 @@ def test_the_refusal_names_fields_that_fit_and_are_valid(one_device, info, monke
 def test_what_no_micro_batch_makes_fit_is_refused_at_the_start_and_else_a_warning(
     one_device, info, monkeypatch, caplog
 ):
-    config = training.config()
+    config = training.config(**training.ONE_ENCODER)
     setup = training.set_up(config, strategy=one_device)
     advice = (
         r"choose a lower trainer.model.width, .* \(even trainer.micro_batch=2 needs about .*\), or train where .*\."
@@ -105,7 +106,7 @@ def test_training_goes_on_without_an_estimate(one_device, info, monkeypatch, cap
         raise FileNotFoundError("/proc/meminfo")
 
     monkeypatch.setattr(host_memory, "limits", fail)
-    config = training.config()
+    config = training.config(**training.ONE_ENCODER)
     with caplog.at_level("WARNING", logger="absl"):
         _check(config, strategy=one_device, info=info)
     assert caplog.messages == ["memory is not checked before training (FileNotFoundError: /proc/meminfo)"]
@@ -120,7 +121,7 @@ def test_tensorflow_says_how_much_a_device_gives():
 
 def test_on_a_gpu_the_host_holds_the_clips(one_device, info, monkeypatch):
     """The GPU is the CPU under another name."""
-    config = training.config()
+    config = training.config(**training.ONE_ENCODER)
     setup = training.set_up(config, strategy=one_device)
     monkeypatch.setattr(memory_check, "_gpus", lambda strategy: ["CPU:0"])
     host, (gpu, *limits) = (

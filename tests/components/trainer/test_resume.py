@@ -6,7 +6,7 @@ import pytest
 
 from components.trainer import compiled_loop, validation
 from tests.components import harness
-from tests.components.trainer import killed_run, trainer_runs
+from tests.components.trainer import killed_run, trainer_runs, training
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -52,18 +52,20 @@ def _assert_same_weights(run, expected):
 
 
 @pytest.mark.parametrize(
-    ("where", "ema"),
+    ("where", "changes"),
     [
-        ("in the compiled loop", 0.0),
-        pytest.param("between calls of the compiled loop", 0.0, marks=pytest.mark.slow),
-        pytest.param("in a validation", 0.9, marks=pytest.mark.slow),
+        ("in the compiled loop", training.ONE_ENCODER),
+        pytest.param("in the compiled loop", {}, marks=pytest.mark.slow),
+        pytest.param("between calls of the compiled loop", {}, marks=pytest.mark.slow),
+        pytest.param("in a validation", {"ema": 0.9}, marks=pytest.mark.slow),
     ],
+    ids=["in the loop, one encoder", "in the loop", "between calls of the loop", "in a validation"],
 )
-def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch, trainings, where, ema):
+def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch, trainings, where, changes):
     """The resumed run builds the model and the optimizer itself."""
-    config = trainer_runs.config(ema=ema)
+    config = trainer_runs.config(**changes)
     assert config.model.augment_a.mixing
-    assert config.model.augment_b.frequency_shift
+    assert config.model.augment_b.frequency_shift or changes is training.ONE_ENCODER
     with monkeypatch.context() as patched:
         trainings.install(patched)
         whole = trainer_runs.execute(config, inputs, tmp_path / "whole")
@@ -89,7 +91,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(inputs, tmp_path, monkeypatch
 def test_a_state_that_is_not_finite_is_not_saved_when_a_run_is_stopped(inputs, tmp_path, monkeypatch):
     _interrupt_the_third_step(monkeypatch, spoil=True)
     with pytest.raises(KeyboardInterrupt):
-        trainer_runs.execute(trainer_runs.config(), inputs, tmp_path)
+        trainer_runs.execute(trainer_runs.config(**training.ONE_ENCODER), inputs, tmp_path)
     assert [path.name for path in (tmp_path / "work" / "checkpoints").iterdir()] == ["step-00000002"]
 
 

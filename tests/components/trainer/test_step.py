@@ -18,7 +18,8 @@ from tests.components.trainer import cluster, training
 @pytest.mark.parametrize(
     ("way", "replicas"),
     [
-        ("in whole batches", 2),
+        ("one encoder", 2),
+        pytest.param("in whole batches", 2, marks=pytest.mark.slow),
         pytest.param("all pairs", 2, marks=pytest.mark.slow),
         pytest.param("in whole batches", 4, marks=pytest.mark.slow),
         pytest.param("in micro-batches", 2, marks=pytest.mark.slow),
@@ -142,6 +143,8 @@ def test_two_processes_train_as_one(tmp_path, one_device):
 
 
 def _check_validated_alike(on_replicas, on_one):
-    for name in ("loss", "effective_rank_waveform", "effective_rank_log_mel"):
-        figures = on_replicas.validated.figures, on_one.validated.figures
-        assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-3), name
+    figures, expected = on_replicas.validated.figures, on_one.validated.figures
+    ranks = [name for name in expected if name.startswith("effective_rank_")]
+    assert ranks
+    for name in ("loss", *ranks):
+        assert figures[name] == pytest.approx(expected[name], rel=1e-3), name

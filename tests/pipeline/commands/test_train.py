@@ -26,6 +26,7 @@ from tests.pipeline.refusals import refusal
 STEPS = 12
 OVERRIDES = [
     *(f"trainer.{name}={value}" for name, value in training.TINY.items()),
+    *(f"trainer.{name.replace('__', '.')}={value}" for name, value in training.ONE_ENCODER.items()),
     "trainer.batch_size=8",
     f"trainer.steps={STEPS}",
     "trainer.steps_per_loop=1",
@@ -235,6 +236,7 @@ def test_the_same_command_on_two_machines_trains_as_on_one(tmp_path):
 def test_what_memory_does_not_hold_is_refused_with_a_micro_batch_that_it_holds(examples, tmp_path):
     """In processes of their own, with a real limit of TensorFlow's pool. Nothing rests on how TensorFlow fails."""
     larger = ["trainer.batch_size=16", "trainer.model.width=0.25", "trainer.model.crop_seconds=1", "trainer.steps=2"]
+    larger += ["trainer.model.formats=waveform+log_mel"]
 
     def run(*changes):
         command = [sys.executable, "-m", "pipeline.cli", *train(examples, tmp_path / "output", *larger, *changes)]
