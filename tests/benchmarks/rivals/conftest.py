@@ -23,6 +23,7 @@ def small():
         "model.encoders.log_mel=cnn6",
         "model.encoders.waveform=conv160",
         "model.width=0.015625",
+        "model.widths.waveform=null",
         "model.crop_seconds=0.3",
         "batch_size=8",
     ]

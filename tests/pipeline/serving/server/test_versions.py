@@ -34,7 +34,7 @@ def push(saved_model, folder, *, version, work):
     context = base.StageContext(
         work_dir=epath.Path(work), tensorboard_dir=epath.Path(work), progress=RecordedProgress(), earlier_work_dirs=()
     )
-    copying.push(epath.Path(saved_model), epath.Path(folder), version=version, context=context)
+    copying.push(epath.Path(saved_model), epath.Path(folder), evaluation=None, version=version, context=context)
 
 
 def embedding(server):
@@ -62,8 +62,8 @@ def test_a_pushed_version_is_served_and_no_request_is_lost(folder, second, tmp_p
         (tmp_path / "work").mkdir()
         with concurrent.futures.ThreadPoolExecutor(4) as threads:
             asking = [threads.submit(keep_asking) for _ in range(4)]
-            push(second, folder, version=12, work=tmp_path / "work")
             try:
+                push(second, folder, version=12, work=tmp_path / "work")
                 wait_until(lambda: served(server) == "12")
             finally:
                 has_changed.set()
