@@ -72,8 +72,8 @@ PRESETS: Mapping[str, Preset] = {
         fields={
             **_SMALL_MACHINE,
             "trainer.model.crop_seconds": 2.5,
-            # A narrow Res1dNet31 takes half the time of CNN10, so that the log-mel encoder sees nearly as many crops as
-            # it would alone. Widths that give both encoders 64 dimensions: 2,048 / 32 and 512 / 8.
+            # A narrow Res1dNet31 takes a third of the time of CNN10, so that the log-mel encoder sees nearly as many
+            # crops as it would alone. Widths that give both encoders 64 dimensions: 2,048 / 32 and 512 / 8.
             "trainer.model.encoders.waveform": "res1dnet31",
             "trainer.model.widths.waveform": 1 / 32,
             "trainer.objective": "all",

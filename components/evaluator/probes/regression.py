@@ -12,6 +12,9 @@ from components.evaluator.probes import lbfgs
 TOLERANCE = 1e-4
 MAX_ITERATIONS = 500
 _MIN_VARIANCE = 1e-12
+# Up to this size, factors are inverted: products with them take the place of thousands of small systems, in which the
+# threads of SciPy's library wait for those of NumPy's. A large system takes half the arithmetic of a product.
+_MOST_INVERTED = 1024
 _RIDGE = 1e-5  # Share of the mean of a matrix' diagonal that is added to it, so that float32 can factor it.
 _CELLS = 2**20  # Logits that are held at a time: 4 MB stay in the caches.
 _LARGEST_LOGIT = 60.0  # exp(-60) is far below float32's rounding; exp(-90) is subnormal, with which products take ages.
@@ -75,13 +78,13 @@ def fit(
     augmented[:, -1] = 1.0
     counts = in_training.sum(axis=1)
     penalties = 1.0 / (np.asarray(strengths, np.float64) * counts)
-    scales, inverses = _condition(augmented, targets, in_training, penalties, standardize=standardize)
+    scales, factors = _condition(augmented, targets, in_training, penalties, standardize=standardize)
     objective = _Objective(
         x=augmented,
         targets=targets,
         shares=(in_training / counts[:, None]).astype(np.float32),
         scales=scales,
-        inverses=inverses,
+        factors=factors,
         penalties=penalties,
         is_softmax=kind == "softmax",
     )
@@ -100,9 +103,9 @@ def fit(
 def _condition(
     x: np.ndarray, targets: np.ndarray, in_training: np.ndarray, penalties: np.ndarray, *, standardize: bool
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Returns the scales of the features of each problem, (problems, dim + 1), and its inverse, see `_inverse`."""
+    """Returns the scales of the features of each problem, (problems, dim + 1), and its factor, see `_factor`."""
     scales = np.ones((len(in_training), x.shape[1]), np.float32)
-    inverses: list[np.ndarray] = []
+    factors: list[np.ndarray] = []
     different, which = np.unique(in_training, axis=0, return_inverse=True)
     moments: dict[int, np.ndarray] = {}
     for problem, group in enumerate(which.ravel().tolist()):
@@ -116,21 +119,20 @@ def _condition(
             scales[problem, :-1][variance <= _MIN_VARIANCE] = 0.0
         shares = targets[in_training[problem]].mean(axis=0)
         curvature = float(np.mean(shares * (1.0 - shares)))  # That of the loss at the start, by the logits.
-        inverses.append(_inverse(moment * np.outer(scales[problem], scales[problem]), curvature, penalties[problem]))
-    return scales, inverses
+        factors.append(_factor(moment * np.outer(scales[problem], scales[problem]), curvature, penalties[problem]))
+    return scales, factors
 
 
-def _inverse(moment: np.ndarray, curvature: float, penalty: float) -> np.ndarray:
-    """Returns the inverse of the lower triangular L of curvature * moment + penalty = L L^T, the Hessian at the start.
+def _factor(moment: np.ndarray, curvature: float, penalty: float) -> np.ndarray:
+    """Returns the lower triangular L of curvature * moment + penalty = L L^T, which is about the Hessian at the start.
 
-    Weights are searched for as L^T weights: in these coordinates the curvature is about 1 in every direction. Products
-    with the inverse take the place of thousands of small systems, in which SciPy's threads wait for those of NumPy.
+    Weights are searched for as L^T weights: in these coordinates the curvature is about 1 in every direction. Of a
+    matrix of up to `_MOST_INVERTED` rows, the inverse of L is returned.
     """
     hessian = moment * np.float32(curvature)
     hessian[np.diag_indices_from(hessian)] += np.float32(penalty + _RIDGE * hessian.diagonal().mean())
     factor = linalg.cholesky(hessian, lower=True, overwrite_a=True, check_finite=False)
-    inverse, _ = linalg.lapack.strtri(factor, lower=1, overwrite_c=1)
-    return inverse
+    return linalg.lapack.strtri(factor, lower=1, overwrite_c=1)[0] if len(factor) <= _MOST_INVERTED else factor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,7 +144,7 @@ class _Objective:
         targets: bool (rows, classes).
         shares: float32 (problems, rows), the weight of each row's loss; the sum over the rows is 1.
         scales: float32 (problems, dim + 1), what the features are multiplied by.
-        inverses: float32 (dim + 1, dim + 1) of each problem, see `_inverse`.
+        factors: float32 (dim + 1, dim + 1) of each problem, see `_factor`.
         penalties: float64 (problems,), the factor of half the squared weights.
         is_softmax: Whether the classes exclude one another.
     """
@@ -151,7 +153,7 @@ class _Objective:
     targets: np.ndarray
     shares: np.ndarray
     scales: np.ndarray
-    inverses: Sequence[np.ndarray]
+    factors: Sequence[np.ndarray]
     penalties: np.ndarray
     is_softmax: bool
 
@@ -184,8 +186,13 @@ class _Objective:
         values = values.reshape(len(numbers), self.targets.shape[1], self.x.shape[1])
         solved = np.empty_like(values)
         for place, number in enumerate(numbers):
-            inverse = self.inverses[number]
-            np.matmul(values[place], inverse if transposed else inverse.T, out=solved[place])
+            factor = self.factors[number]
+            if len(factor) <= _MOST_INVERTED:
+                np.matmul(values[place], factor if transposed else factor.T, out=solved[place])
+            else:
+                solved[place] = linalg.solve_triangular(
+                    factor, values[place].T, lower=True, trans="T" if transposed else "N", check_finite=False
+                ).T
         return solved
 
 

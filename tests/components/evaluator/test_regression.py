@@ -23,8 +23,10 @@ def _standardized(x, rows):
     return (x - x[rows].mean(axis=0)) / x[rows].std(axis=0)
 
 
-@pytest.mark.parametrize("standardize", [True, False])
-def test_softmax_regressions_agree_with_scikit_learn(standardize):
+@pytest.mark.parametrize(("standardize", "is_inverted"), [(True, True), (False, True), (True, False), (False, False)])
+def test_softmax_regressions_agree_with_scikit_learn(monkeypatch, standardize, is_inverted):
+    if not is_inverted:  # As with more features.
+        monkeypatch.setattr(regression, "_MOST_INVERTED", 0)
     x, rng = _features()
     labels = _labels(x, rng, classes=4)
     strengths = [0.01, 1.0, 30.0, 1.0]
