@@ -8,7 +8,7 @@ import json
 import pathlib
 import re
 
-from tests.benchmarks import chart, cost, metadata_table, parity, probes_table, serving_table, tables
+from tests.benchmarks import chart, cost, experiment_table, metadata_table, parity, probes_table, serving_table, tables
 from tests.benchmarks.record import RESULTS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -27,6 +27,7 @@ RENDERERS = {
     "memory_pool": tables.memory_pool,
     "metadata": metadata_table.render,
     "probes": probes_table.render,
+    "recipe": experiment_table.render,
     "runtimes": parity.render,
     "search": tables.search,
     "serving": serving_table.render,

@@ -37,6 +37,7 @@ def record(folder: pathlib.Path, *, corpus: str) -> dict:
         raise SystemExit(f"{folder}: no cell has finished.")
     return {
         **{name: results[name] for name in _OF_EXPERIMENT},
+        "only": [] if len(cells) == len(results["cells"]) else [cell["name"] for cell in cells],
         "reference": results["reference"],
         "corpus": corpus,
         "date": results["written"][:10],

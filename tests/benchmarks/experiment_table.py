@@ -14,20 +14,26 @@ def render(result: dict) -> str:
     rows = [
         row for cell in result["cells"] for row in _rows(cell, metric=result["metric"], has_reference=bool(reference))
     ]
+    spread = "one seed"
+    if _seeds(result) > 1:
+        spread = "mean ± standard deviation over the seeds, and Student's interval of the mean"
     note = (
-        f"`{command(result)}`: {result['budget'].replace('=', ' = ')} for each training of {result['corpus']} "
-        f"({result['training_clips']:,} clips to train), {result['probe']} probe; mean ± standard deviation over the "
-        f"seeds, and Student's interval of the mean. Measured on {where(result)}"
+        f"`{command(result)}`: {result['budget'].replace('=', ' = ')} for each training, {result['training_clips']:,} "
+        f"clips of {result['corpus']} to train on, {result['probe']} probe; {spread}. Measured on {where(result)}"
     )
     return table(header, rows) + "\n" + paragraph(note)
 
 
 def command(result: dict) -> str:
     """Returns the command that measures the experiment again."""
-    seeds = max(len(cell["runs"]) for cell in result["cells"])
     parts = ["diptych ablate", result["experiment"], f"--preset {result['preset']}"]
     parts += [] if result["preset"] == "quickstart" else [f"--data {result['corpus']}"]
-    return " ".join([*parts, f"--seeds {seeds}", f"--budget {result['budget']}", *result["overrides"]])
+    parts += ["--only", *result["only"]] if result["only"] else []
+    return " ".join([*parts, f"--seeds {_seeds(result)}", f"--budget {result['budget']}", *result["overrides"]])
+
+
+def _seeds(result: dict) -> int:
+    return max(len(cell["runs"]) for cell in result["cells"])
 
 
 def _rows(cell: dict, *, metric: str, has_reference: bool) -> list[list[str]]:

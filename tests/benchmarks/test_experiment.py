@@ -87,7 +87,5 @@ def test_the_table_has_a_row_for_each_set_of_features(folder):
         "41.6",
     ]
     assert table[4] == ["", "both", "60.0 ± 2.0 %", "50.0 to 70.0 %", "45.0 %", "", "", "", ""]
-    assert (
-        "`diptych ablate figure2 --preset tiny --data ESC-50 --seeds 2 --budget cpu-minutes=15 trainer.batch_size=64`"
-        in (text.replace("\n", " "))
-    )
+    command = "diptych ablate figure2 --preset tiny --data ESC-50 --only log_mel waveform+log_mel --seeds 2"
+    assert f"`{command} --budget cpu-minutes=15 trainer.batch_size=64`" in text.replace("\n", " ")

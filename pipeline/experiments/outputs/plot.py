@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from components.text import plural
 from pipeline.experiments.experiment import Place
 from pipeline.experiments.intervals import Summary
 from pipeline.experiments.outputs import tables, wording
@@ -40,7 +41,7 @@ def draw(results: Results) -> bytes:
     for axes in panels[len(parts) :]:
         axes.remove()
     settings = results.settings
-    subtitle = f"preset {settings['preset']}, {settings['budget']} each, {settings['seeds']} seeds"
+    subtitle = f"preset {settings['preset']}, {settings['budget']} each, {plural(settings['seeds'], 'seed')}"
     figure.suptitle(f"{results.experiment.heading}\n{wording.heading(results)}; {subtitle}", fontsize=10, color=_INK)
     file = io.BytesIO()
     FigureCanvasAgg(figure).print_png(file)

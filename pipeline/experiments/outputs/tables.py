@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from components import markdown as tables
+from components.text import plural
 from pipeline.experiments.experiment import BOTH, Place
 from pipeline.experiments.intervals import Summary
 from pipeline.experiments.outputs import wording
@@ -84,7 +85,7 @@ def untrained(result: CellResult, features: str) -> Summary | None:
 
 def _what(results: Results) -> str:
     settings = results.settings
-    seeds = f"{settings['seeds']} seeds" if settings["seeds"] != 1 else "1 seed"
+    seeds = plural(settings["seeds"], "seed")
     what = (
         f"Preset {settings['preset']}, {settings['data']}, {results.clips:,} training clips, {seeds}, budget "
         f"{settings['budget']} for each training. Score: {wording.heading(results)}; mean ± standard deviation of a "
