@@ -22,3 +22,13 @@ def test_effective_rank_of_known_distributions():
     assert collapse.effective_rank(np.full((10, 8), 5.0, np.float32)) == 1.0
     both = np.concatenate([np.eye(2), -np.eye(2)])
     assert collapse.effective_rank(both) == pytest.approx(2.0)
+
+
+def test_the_embedding_that_stays_collapsed_is_named_once(caplog):
+    warning = collapse.CollapseWarning(["waveform", "log_mel"], min_rank=2.0, clips=100)
+    for step, rank in enumerate([1.5, 1.5, 2.5, 1.5, 1.4, 1.3, 1.2]):
+        warning.update(step, {"waveform": rank, "log_mel": 2.5})
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith(
+        "the waveform embeddings have collapsed: at step 5 they fill 1.3 dimensions, below the 2 of"
+    )
