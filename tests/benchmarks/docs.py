@@ -27,6 +27,7 @@ RENDERERS = {
     "memory_pool": tables.memory_pool,
     "metadata": metadata_table.render,
     "probes": probes_table.render,
+    "figure2": experiment_table.render,
     "recipe": experiment_table.render,
     "runtimes": parity.render,
     "search": tables.search,
