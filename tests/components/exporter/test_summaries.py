@@ -1,22 +1,15 @@
+import dataclasses
+
 import numpy as np
 from etils import epath
 from tensorboard.backend.event_processing import event_accumulator
 
-from components.embedding_info import EmbeddingInfo
 from components.exporter import summaries
 from components.exporter.infra_validator import Check, InfraBlessing
 from components.exporter.runtimes import parity, sample, variants
+from tests.components import embedding_infos
 
-INFO = EmbeddingInfo(
-    formats=("log_mel", "log_mel"),
-    dims={"log_mel": 2},
-    dim=2,
-    sample_rate=16000,
-    crop_samples=8000,
-    stride_samples=4000,
-    input="audio",
-    signatures={"serving_default": {"embedding": "float32 (batch, 2)"}},
-)
+INFO = dataclasses.replace(embedding_infos.LOG_MEL, signatures={"serving_default": {"embedding": "float32 (batch, 5)"}})
 BLESSING = InfraBlessing(checks={"loads": Check(True, "in a fresh process")}, latency_ms={"one_clip": 2.0})
 
 

@@ -8,23 +8,14 @@ from onnx import TensorProto, helper
 
 from beam_jobs.embedding.embedder import Framing
 from components.embedder import baselines, evaluated
-from components.embedding_info import NAME_IN_FILES, EmbeddingInfo
+from components.embedding_info import NAME_IN_FILES
 from components.errors import UserError
+from tests.components import embedding_infos
 from tests.components.embedder.baselines import checks
 from tests.reference import relative_error
 
 COMPARED = Framing(sample_rate=8000, window_samples=16000, hop_samples=6000)
 WEIGHTS = np.random.default_rng(0).normal(size=(8000, 5)).astype(np.float32)
-INFO = EmbeddingInfo(
-    formats=("log_mel", "log_mel"),
-    dims={"log_mel": 5},
-    dim=5,
-    sample_rate=8000,
-    crop_samples=8000,
-    stride_samples=4000,
-    input="",
-    signatures={},
-)
 
 
 def write(file, shape, *, kind=TensorProto.FLOAT, info=None, outputs=("embedding",)):
@@ -53,11 +44,11 @@ def test_a_model_from_a_waveform_to_a_vector_will_do(tmp_path, shape):
 
 
 def test_a_file_of_diptych_tells_its_sample_rate(tmp_path):
-    file = write(tmp_path / "m.onnx", [1, 8000], info=INFO)
+    file = write(tmp_path / "m.onnx", [1, 8000], info=embedding_infos.LOG_MEL)
     assert load(f"mine={file}").framing.sample_rate == 8000
     assert load(f"mine@44100={file}").framing.sample_rate == 44100
-    assert evaluated.framing(evaluated.loader(str(file))) == INFO.framing
-    other = write(tmp_path / "n.onnx", [1, 8000], info=dataclasses.replace(INFO, sample_rate=11025))
+    assert evaluated.framing(evaluated.loader(str(file))) == embedding_infos.LOG_MEL.framing
+    other = write(tmp_path / "n.onnx", [1, 8000], info=dataclasses.replace(embedding_infos.LOG_MEL, sample_rate=11025))
     assert evaluated.framing(evaluated.loader(str(other))).sample_rate == 11025
 
 

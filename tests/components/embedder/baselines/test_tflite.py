@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import shutil
 import zipfile
@@ -9,8 +10,8 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from beam_jobs.embedding.embedder import Framing
 from components.embedder import baselines
-from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
+from tests.components import embedding_infos
 from tests.components.embedder.baselines import checks
 from tests.reference import relative_error
 
@@ -76,16 +77,7 @@ def test_signatures_and_tensors_from_waveforms_to_vectors_will_do(folder, file):
 
 
 def test_a_file_of_diptych_tells_its_sample_rate(folder, tmp_path):
-    info = EmbeddingInfo(
-        formats=("log_mel", "log_mel"),
-        dims={"log_mel": 5},
-        dim=5,
-        sample_rate=22050,
-        crop_samples=8000,
-        stride_samples=4000,
-        input="",
-        signatures={},
-    )
+    info = dataclasses.replace(embedding_infos.LOG_MEL, sample_rate=22050)
     shutil.copy(folder / "window.tflite", tmp_path / "own.tflite")
     with zipfile.ZipFile(tmp_path / "own.tflite", "a") as archive:
         archive.writestr("embedding_info.json", info.to_json())
