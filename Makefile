@@ -24,7 +24,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
 	licenses sbom lock clean
 
 help:
-	@echo "make quickstart   run the whole pipeline on a generated corpus (5 to 15 minutes)"
+	@echo "make quickstart   run the whole pipeline on a generated corpus (about 5 minutes)"
 	@echo "make test         run the fast tests, then ruff"
 	@echo "make test-slow    run the slow tests"
 	@echo "make test-jax     run the tests of models/ on JAX instead of TensorFlow (about 10 minutes)"

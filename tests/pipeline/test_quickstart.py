@@ -28,14 +28,11 @@ def test_every_stage_runs_and_the_embedding_beats_the_classical_baseline(report)
     assert scores["both"] > scores["mfcc_mean_std"] + 0.2
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="The quickstart's recipe trains the log-mel encoder but not the waveform encoder. The README shows it: both "
-    "together score 0.892, untrained 0.872.",
-)
-def test_the_quickstart_learns(report):
+@pytest.mark.parametrize("features", ["waveform", "log_mel", "both"])
+def test_each_encoder_and_both_are_better_than_before_training(report, features):
+    """The README's table shows 0.11 and more; another machine rounds otherwise, and so learns a little otherwise."""
     scores = report["evaluation"]["scores"]
-    assert scores["both"] > scores["untrained/both"] + 0.03
+    assert scores[features] > scores[f"untrained/{features}"] + 0.05
 
 
 def test_a_second_run_skips_everything(root, report, capsys):
