@@ -20,18 +20,26 @@ _PANEL_WIDTH, _PANELS_PER_ROW = 6.0, 2
 
 
 def draw(results: Results) -> bytes:
-    """Returns the plot as PNG.
+    """Returns `figure` as PNG."""
+    file = io.BytesIO()
+    FigureCanvasAgg(figure(results)).print_png(file)
+    return file.getvalue()
+
+
+def figure(results: Results) -> Figure:
+    """Returns the plot.
 
     A part with one column is drawn as bars and one with one row as a line, both with 95 % intervals over the seeds. One
-    with several rows and columns is a map, with standard deviations and, in brackets, the paper's numbers.
+    with several rows and columns is a map, with standard deviations and, in brackets, the paper's numbers. Bars show
+    the paper's numbers if these are of the same metric.
     """
     shown = [place for place in results.layout.places if place.paper is not None or results.summary(place)]
     parts = tables.blocks(shown or results.layout.places)
     columns = min(_PANELS_PER_ROW, len(parts))
     heights = [_height(places) for places in parts.values()]
     lines = [max(heights[first : first + columns]) for first in range(0, len(heights), columns)]
-    figure = Figure(figsize=(_PANEL_WIDTH * max(columns, 1.4), sum(lines) + 0.6), dpi=120, layout="constrained")
-    panels = figure.subplots(len(lines), columns, squeeze=False, height_ratios=lines).ravel()
+    drawn = Figure(figsize=(_PANEL_WIDTH * max(columns, 1.4), sum(lines) + 0.6), dpi=120, layout="constrained")
+    panels = drawn.subplots(len(lines), columns, squeeze=False, height_ratios=lines).ravel()
     for axes, (title, places) in zip(panels, parts.items(), strict=False):
         rows, names = tables.rows_and_columns(places)
         drawing = _bars if len(names) == 1 else (_line if len(rows) == 1 else _map)
@@ -42,10 +50,8 @@ def draw(results: Results) -> bytes:
         axes.remove()
     settings = results.settings
     subtitle = f"preset {settings['preset']}, {settings['budget']} each, {plural(settings['seeds'], 'seed')}"
-    figure.suptitle(f"{results.experiment.heading}\n{wording.heading(results)}; {subtitle}", fontsize=10, color=_INK)
-    file = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
-    return file.getvalue()
+    drawn.suptitle(f"{results.experiment.heading}\n{wording.heading(results)}; {subtitle}", fontsize=10, color=_INK)
+    return drawn
 
 
 def _height(places: Sequence[Place]) -> float:
@@ -82,7 +88,8 @@ def _bars(axes: Axes, places: Sequence[Place], results: Results) -> None:
     axes.barh(at, np.nan_to_num(_means(summaries)), color=_OURS, height=0.62, label="trained")
     axes.errorbar(_means(summaries), at, xerr=_error(summaries), fmt="none", ecolor=_INK, capsize=3, label=_INTERVAL)
     axes.plot(_untrained(results, places), at, "|", color=_UNTRAINED, ms=13, mew=3, label="untrained")
-    if np.isfinite(_paper(places)).any():
+    # On one axis, the paper's mAP would be read as an accuracy.
+    if np.isfinite(_paper(places)).any() and results.metric in results.experiment.paper:
         axes.plot(_paper(places), at, "D", color=_PAPER, ms=4, label="paper")
     axes.set_yticks(at, [place.row for place in places], parse_math=False)
     axes.invert_yaxis()

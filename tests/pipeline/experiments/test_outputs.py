@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from pipeline.experiments import catalog, intervals
-from pipeline.experiments.outputs import tables, terminal, write
+from pipeline.experiments.outputs import plot, tables, terminal, write
 from tests.pipeline.experiments import made_up
 
 
@@ -65,6 +65,12 @@ def test_every_experiment_writes_its_files(tmp_path, name):
         elif line.startswith("|"):
             assert line.count("|") >= 3
     assert columns
+
+
+@pytest.mark.parametrize(("name", "is_shown"), [("figure2", False), ("table4", True)])
+def test_bars_show_the_papers_numbers_only_beside_scores_of_the_same_metric(name, is_shown):
+    (axes,) = plot.figure(made_up.results(name)).axes  # Accuracies; the paper's figure 2 is mAP.
+    assert ("paper" in [text.get_text() for text in axes.get_legend().get_texts()]) == is_shown
 
 
 def test_table_2_stands_as_in_the_paper():
