@@ -1,5 +1,7 @@
 """Renders the results of an experiment as Markdown."""
 
+from pipeline.experiments.intervals import Summary
+from pipeline.experiments.outputs import wording
 from tests.benchmarks.tables import paragraph, table, where
 
 _FEATURES = {"waveform": "waveform", "log_mel": "log-mel", "both": "both"}
@@ -12,7 +14,9 @@ def render(result: dict) -> str:
     header += [f"against {reference}"] if reference else []
     header += ["seeds", "steps", "passes"]
     rows = [
-        row for cell in result["cells"] for row in _rows(cell, metric=result["metric"], has_reference=bool(reference))
+        row
+        for cell in result["cells"]
+        for row in _rows(cell, percent=result["metric"] == "accuracy", has_reference=bool(reference))
     ]
     spread = "one seed"
     if _seeds(result) > 1:
@@ -36,42 +40,21 @@ def _seeds(result: dict) -> int:
     return max(len(cell["runs"]) for cell in result["cells"])
 
 
-def _rows(cell: dict, *, metric: str, has_reference: bool) -> list[list[str]]:
+def _rows(cell: dict, *, percent: bool, has_reference: bool) -> list[list[str]]:
     rows = []
     for features, scores in cell["scores"].items():
         is_first, is_whole = not rows, len(rows) == len(cell["scores"]) - 1
-        trained, untrained = scores["trained"], scores["untrained"]
+        trained, untrained = _summary(scores["trained"]), _summary(scores["untrained"])
         row = [cell["name"] if is_first else "", _FEATURES.get(features, features)]
-        row += [_score(trained, metric), _interval(trained, metric), _score(untrained, metric)]
+        row += [wording.score(trained, percent=percent), wording.interval(trained, percent=percent)]
+        row.append(wording.score(untrained, percent=percent))
         if has_reference:
-            row.append(_difference(cell["against_reference"], metric) if is_whole else "")
-        costs = [str(trained["count"]), f"{cell['steps']:,}", f"{cell['passes']:.1f}"]
+            against = _summary(cell["against_reference"]) if is_whole else None
+            row.append(wording.difference(against, percent=percent))
+        costs = [str(trained.count), f"{cell['steps']:,}", f"{cell['passes']:.1f}"]
         rows.append([*row, *(costs if is_first else [""] * len(costs))])
     return rows
 
 
-def _number(value: float, metric: str) -> str:
-    return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.3f}"
-
-
-def _unit(metric: str) -> str:
-    return " %" if metric == "accuracy" else ""
-
-
-def _score(summary: dict, metric: str) -> str:
-    spread = "" if summary["sd"] is None else f" ± {_number(summary['sd'], metric)}"
-    return _number(summary["mean"], metric) + spread + _unit(metric)
-
-
-def _interval(summary: dict, metric: str) -> str:
-    if summary["low"] is None:
-        return ""
-    return f"{_number(summary['low'], metric)} to {_number(summary['high'], metric)}{_unit(metric)}"
-
-
-def _difference(summary: dict | None, metric: str) -> str:
-    if summary is None:
-        return ""
-    sign = "+" if summary["mean"] >= 0 else "-"  # 0.0 of the reference itself has none.
-    difference = sign + _number(abs(summary["mean"]), metric)
-    return difference if summary["low"] is None else f"{difference} ({_interval(summary, metric)})"
+def _summary(fields: dict | None) -> Summary | None:
+    return None if fields is None else Summary(**fields)

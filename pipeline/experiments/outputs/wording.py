@@ -4,27 +4,40 @@ from pipeline.experiments.intervals import Summary
 from pipeline.experiments.results import CellResult, Results
 
 
-def score(summary: Summary | None) -> str:
-    """Returns mean and deviation, e.g. "0.551 ± 0.012"; "" without a score."""
+def score(summary: Summary | None, *, percent: bool = False) -> str:
+    """Returns mean and deviation, e.g. "0.551 ± 0.012", or "55.1 ± 1.2 %"; "" without a score."""
     if summary is None:
         return ""
-    return f"{summary.mean:.3f}" if summary.sd is None else f"{summary.mean:.3f} ± {summary.sd:.3f}"
+    spread = "" if summary.sd is None else f" ± {_value(summary.sd, percent=percent)}"
+    return _value(summary.mean, percent=percent) + spread + _unit(percent)
 
 
-def interval(summary: Summary | None, *, signed: bool = False) -> str:
-    """Returns the 95 % interval, e.g. "0.521 to 0.581"; "" without one."""
+def interval(summary: Summary | None, *, signed: bool = False, percent: bool = False) -> str:
+    """Returns the 95 % interval, e.g. "0.521 to 0.581", or "52.1 to 58.1 %"; "" without one."""
     if summary is None or summary.low is None or summary.high is None:
         return ""
-    sign = "+" if signed else ""
-    return f"{summary.low:{sign}.3f} to {summary.high:{sign}.3f}"
+    low, high = (_value(end, percent=percent, signed=signed) for end in (summary.low, summary.high))
+    return f"{low} to {high}{_unit(percent)}"
 
 
-def difference(summary: Summary | None) -> str:
-    """Returns a difference with its 95 % interval, e.g. "+0.034 (+0.010 to +0.058)"; "" without one."""
+def difference(summary: Summary | None, *, percent: bool = False) -> str:
+    """Returns a difference with its 95 % interval, e.g. "+0.034 (+0.010 to +0.058)"; "" without one.
+
+    In percent, these are percentage points.
+    """
     if summary is None:
         return ""
-    within = interval(summary, signed=True)
-    return f"{summary.mean:+.3f}" + (f" ({within})" if within else "")
+    within = interval(summary, signed=True, percent=percent)
+    return _value(summary.mean, percent=percent, signed=True) + (f" ({within})" if within else "")
+
+
+def _value(value: float, *, percent: bool, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    return f"{100 * value:{sign}.1f}" if percent else f"{value:{sign}.3f}"
+
+
+def _unit(percent: bool) -> str:
+    return " %" if percent else ""
 
 
 def number(value: float | None, digits: int = 3) -> str:
