@@ -28,7 +28,8 @@ def load(path: StrPath) -> "Embedder":
 
     Args:
         path: A SavedModel that the Exporter wrote or the Pusher copied, or a folder of numbered ones, of which the
-            highest counts, as for a model server.
+            highest counts, as for a model server; one of its `.tflite` and `.onnx` files; or the name of a model that
+            comes with Diptych, see `diptych.bundled`, unless there is a file or folder of that name.
 
     Raises:
         DiptychError: There is no such model, or it is damaged. `MissingError` if there is nothing at the path.

@@ -25,7 +25,7 @@ def load_model(model_file_path: str = "") -> HearModel:
         DiptychError: There is no such model, or HEAR does not know its sample rate.
     """
     if not model_file_path:
-        raise DiptychError("Diptych has no model of its own: name one, e.g. `hear-validator diptych -m MODEL`.")
+        raise DiptychError("HEAR needs a SavedModel: name one, e.g. `hear-validator diptych -m MODEL`.")
     # Imported here because it imports TensorFlow, without which `import diptych` takes a tenth of the time.
     from diptych.hear_model import HearModel
 

@@ -3,6 +3,8 @@
 import importlib
 import os
 import threading
+import types
+import warnings
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -48,6 +50,16 @@ def load(path: str) -> FixedWindowModel:
     return FixedWindowModel(info, embed, source=path)
 
 
+def library(path: str) -> str:
+    """Returns name and version of what runs a file here, e.g. "ai_edge_litert 2.3.0".
+
+    Raises:
+        DiptychError: Nothing that can is installed.
+    """
+    package = importlib.import_module(_module(path).__name__.partition(".")[0])
+    return f"{package.__name__} {package.__version__}"
+
+
 def _read_info(content: bytes, *, source: str) -> EmbeddingInfo:
     """Reads the info of the file. The interpreter would read beyond the end of a file that was cut short, and crash."""
     info = embedding_info.in_tflite(content, source=source)
@@ -60,12 +72,19 @@ def _read_info(content: bytes, *, source: str) -> EmbeddingInfo:
 
 
 def _open(content: bytes, *, source: str) -> _Interpreter:
+    module = _module(source)
+    with warnings.catch_warnings():
+        # TensorFlow 2.19 and later warn that a later one will lack it; then `_module` says what to install.
+        warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
+        interpreter = module.Interpreter(model_content=content, num_threads=len(os.sched_getaffinity(0)))
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _module(source: str) -> types.ModuleType:
     for name in _MODULES:
         try:
-            module = importlib.import_module(name)
+            return importlib.import_module(name)
         except ImportError:
             continue
-        interpreter = module.Interpreter(model_content=content, num_threads=len(os.sched_getaffinity(0)))
-        interpreter.allocate_tensors()
-        return interpreter
     raise DiptychError(f"{source} needs LiteRT: {installing('ai-edge-litert')}.")

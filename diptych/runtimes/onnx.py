@@ -1,5 +1,6 @@
 """`.onnx` files that the Exporter wrote, run by ONNX Runtime. They need no TensorFlow."""
 
+import types
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,11 +18,7 @@ def load(path: str) -> FixedWindowModel:
     Raises:
         UserError: The file cannot be read, another program wrote it, it is damaged, or ONNX Runtime is not installed.
     """
-    try:
-        # Imported here because it is optional, and this says what to install.
-        import onnxruntime
-    except ImportError as error:
-        raise DiptychError(f"{path} needs ONNX Runtime: {installing('onnxruntime')}.") from error
+    onnxruntime = _module(path)
     content = fixed_window.read(path)
     with load_errors.as_user_errors(f"{path} cannot be loaded", way_out="copy it again, or export it again"):
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -38,3 +35,21 @@ def load(path: str) -> FixedWindowModel:
         return dict(zip(names, session.run(names, {"audio": window}), strict=True))
 
     return FixedWindowModel(info, embed, source=path)
+
+
+def library(path: str) -> str:
+    """Returns name and version of what runs a file here, e.g. "onnxruntime 1.20.1".
+
+    Raises:
+        DiptychError: It is not installed.
+    """
+    return f"onnxruntime {_module(path).__version__}"
+
+
+def _module(path: str) -> types.ModuleType:
+    try:
+        # Imported here because it is optional, and this says what to install.
+        import onnxruntime
+    except ImportError as error:
+        raise DiptychError(f"{path} needs ONNX Runtime: {installing('onnxruntime')}.") from error
+    return onnxruntime

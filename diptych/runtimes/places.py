@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from beam_jobs import storage
 from components import model_versions
+from diptych import bundled
 from diptych.errors import DiptychError, MissingError
 
 
@@ -12,7 +13,8 @@ def find(path: str | os.PathLike[str], *, suffixes: Sequence[str]) -> str:
     """Returns the place of the model that a path means.
 
     Args:
-        path: A SavedModel, a folder of numbered ones (that of a model server, which serves the highest), or a file.
+        path: A SavedModel, a folder of numbered ones (that of a model server, which serves the highest), a file, or the
+            name of a bundled model.
         suffixes: Those of the files that can be loaded, in lower case.
 
     Raises:
@@ -20,7 +22,7 @@ def find(path: str | os.PathLike[str], *, suffixes: Sequence[str]) -> str:
     """
     if not isinstance(path, str | os.PathLike):
         raise DiptychError(f"The model is given as {type(path).__name__}: give the path of a folder or file.")
-    name = os.fspath(path)
+    name = bundled.resolve(os.fspath(path))
     try:
         place = storage.open_path(name)
         if place.is_dir():
@@ -30,7 +32,7 @@ def find(path: str | os.PathLike[str], *, suffixes: Sequence[str]) -> str:
         raise DiptychError(f"{name} cannot be read ({error}).") from error
     way_out = "give the SavedModel that `diptych run` or the Exporter wrote, or a folder of numbered ones"
     if not exists:
-        raise MissingError(f"There is no model {name}: {way_out}.")
+        raise MissingError(f"There is no model {name}: {way_out}{bundled.choices()}.")
     if not name.lower().endswith(tuple(suffixes)):
         also = "".join(f", or a {suffix} file" for suffix in suffixes)
         raise DiptychError(f"{name} is a file of another kind: {way_out}{also}.")

@@ -70,15 +70,18 @@ def _refuse(arguments: argparse.Namespace, *names: str, why: str) -> None:
 
 def _train(arguments: argparse.Namespace) -> int:
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
+    from pipeline.serving.embedding import exported_model
     from pipeline.vectors import models
     from pipeline.vectors.head import building, labeled, labels, training
     from pipeline.vectors.stored import open_vectors
 
     stored = open_vectors(arguments.embeddings, features=arguments.features)
+    saved_model = ""
     if arguments.output:
+        saved_model = exported_model.place(arguments.model)
         building.check_place(arguments.output)
-        building.check_model(arguments.model)
-        models.check_made(stored, model=arguments.model)
+        building.check_model(saved_model)
+        models.check_made(stored, model=saved_model)
     data = labeled.read(stored, labels.read(arguments.labels))
     for count, noun, what in (
         (data.unlabeled, "embedded file", "without a label"),
@@ -99,7 +102,7 @@ def _train(arguments: argparse.Namespace) -> int:
         f"{len(head.classes):,} classes"
     )
     if arguments.output:
-        building.save(head, validated, arguments.output, stored=stored, saved_model=arguments.model)
+        building.save(head, validated, arguments.output, stored=stored, saved_model=saved_model)
         print(f"SavedModel: {arguments.output}, checked in a fresh process; it takes audio and returns scores")
     return exit_status.OK
 

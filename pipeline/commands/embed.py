@@ -2,10 +2,13 @@
 
 import argparse
 import sys
+import typing
 
-from beam_jobs.embedding.embedder import Loader
 from components.errors import UserError
 from pipeline.commands import exit_status
+
+if typing.TYPE_CHECKING:
+    from pipeline.serving.embedding.embed import Model
 
 SUMMARY = "embed audio files with an exported model"
 
@@ -42,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         required=True,
         metavar="MODEL",
-        help="the SavedModel that `diptych run` named, or one of its .tflite and .onnx files",
+        help="the SavedModel that `diptych run` named, or one of its .tflite and .onnx files; of a folder of versions, "
+        "such as the Pusher's destination, the highest counts",
     )
     add_shared_arguments(parser)
 
@@ -96,7 +100,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return run(model, arguments)
 
 
-def run(model: Loader, arguments: argparse.Namespace) -> int:
+def run(model: "Model", arguments: argparse.Namespace) -> int:
     """Embeds the files with a model and returns the exit status.
 
     Args:

@@ -13,10 +13,11 @@ from components.embedder import EmbedderConfig, evaluated
 from components.errors import UserError
 from components.evaluator import EvaluatorConfig
 from components.statistics_gen import StatisticsGenConfig
+from diptych import bundled
 from pipeline import paths
 from pipeline.configs import overrides
 from pipeline.evaluation import lineage
-from pipeline.serving.embedding.exported_model import ExportedModel
+from pipeline.serving.embedding import exported_model
 
 
 class EvaluationConfig(StageConfig):
@@ -36,7 +37,7 @@ def resolve(
     Recordings stay whole, so that no two clips of one are on both sides of a test.
 
     Args:
-        model: See `components.embedder.evaluated.loader`.
+        model: See `components.embedder.evaluated.loader` and `exported_model.place`.
         data: Labeled audio: anything that `diptych run --data` takes, or a folder with a sub-folder for each class.
         baselines: What to compare the model with, besides the default ones.
         assignments: Overrides such as "evaluator.probe=linear".
@@ -46,13 +47,14 @@ def resolve(
     """
     source = paths.absolute(data)
     layout = labeled_layout(source, given=data)
-    place = paths.absolute(model) if os.path.exists(os.path.expanduser(model)) else model
+    place = exported_model.place(paths.absolute(model) if os.path.exists(os.path.expanduser(model)) else model)
     try:
         loader = evaluated.loader(place)
     except UserError as error:
-        raise UserError(f"--model: {error}") from error
+        also = "" if "=" in place or os.path.exists(place) else bundled.choices()
+        raise UserError(f"--model: {error}{also}") from error
     if evaluated.is_own(place):
-        ExportedModel(place).check()
+        exported_model.ExportedModel(place).check()
     defaults = EmbedderConfig().baselines
     config = overrides.replace(
         EvaluationConfig(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from beam_jobs.embedding.embedder import Embedder
+from beam_jobs.embedding.embedder import Embedder, Loader
 from components.errors import UserError
 from pipeline.serving.embedding import exported_model, outputs
 from pipeline.vectors.stored import StoredVectors
@@ -14,12 +14,14 @@ def load(model: str, *, stored: StoredVectors) -> Embedder:
     Raises:
         UserError: There is no such model, it is damaged, or the embeddings are of another one.
     """
-    check_made(stored, model=model)
-    return exported_model.given(model).load()
+    return check_made(stored, model=model).load()
 
 
-def check_made(stored: StoredVectors, *, model: str) -> None:
+def check_made(stored: StoredVectors, *, model: str) -> Loader:
     """Checks that a model made embeddings: by its digest if they name it, and by their names and sizes.
+
+    Returns:
+        The model's loader. Of a folder of versions it stays with the same one, whatever is pushed meanwhile.
 
     Raises:
         UserError: It is no model that the Exporter wrote, or the embeddings are of another one.
@@ -38,6 +40,7 @@ def check_made(stored: StoredVectors, *, model: str) -> None:
         raise UserError(
             f"--model {model} is not the model that made --embeddings {stored.path}: give that one, or embed again."
         )
+    return exported
 
 
 def columns(dims: Sequence[str], *, stored: StoredVectors) -> tuple[str, ...]:

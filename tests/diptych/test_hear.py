@@ -39,7 +39,7 @@ def test_timestamps_are_those_of_the_frames_in_milliseconds(model, embedder):
 
 
 def test_what_hear_cannot_use_is_refused(tmp_path):
-    with pytest.raises(diptych.DiptychError, match="Diptych has no model of its own: name one"):
+    with pytest.raises(diptych.DiptychError, match="HEAR needs a SavedModel: name one"):
         diptych.load_model()
     with pytest.raises(FileNotFoundError, match="There is no model"):
         diptych.load_model(str(tmp_path / "nowhere"))

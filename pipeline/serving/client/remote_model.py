@@ -28,6 +28,15 @@ class RemoteModel:
     saved_model: str | None = None
     name: str = TRAINED
 
+    @property
+    def source(self) -> str:
+        """The model, for messages."""
+        return f"version {self.version} of {self.server.name} at {self.server.url}"
+
+    def library(self) -> str:
+        """Returns nothing that differs: the server's digest has its version, and what runs it there is unknown."""
+        return "a server"
+
     def digest(self) -> str:
         return storage.text_digest(f"{self.server.url}\0{self.server.name}\0{self.version}")
 

@@ -2,10 +2,10 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import itertools
 import pathlib
 from collections.abc import Generator, Iterator, Sequence
+from typing import Protocol
 
 from beam_jobs import audio, sources
 from beam_jobs.audio.parallel import Decoders
@@ -19,6 +19,19 @@ from pipeline.serving.embedding.inputs import Group, Inputs
 from pipeline.serving.embedding.journal import Journal, Parameters, Record
 from pipeline.serving.embedding.meter import Meter
 from pipeline.serving.embedding.quarantine import Entry
+
+
+class Model(Loader, Protocol):
+    """A loader that says what decides the vectors beside the model's content, and where the model is.
+
+    Attributes:
+        source: Where it is, for messages.
+    """
+
+    source: str
+
+    def library(self) -> str:
+        """Returns name and version of what runs the model, on which the vectors' last digits depend."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +52,7 @@ class Embedded:
 
 
 def embed(
-    model: Loader,
+    model: Model,
     paths: Sequence[str],
     *,
     output: str,
@@ -74,7 +87,8 @@ def embed(
         clips=sum(map(len, found.groups)),
         row=row,
         batch_size=batch_size,
-        tensorflow=importlib.metadata.version("tensorflow"),
+        library=model.library(),
+        source=model.source,
     )
     with (
         file_errors.as_user_errors(place=output),

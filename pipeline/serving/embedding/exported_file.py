@@ -38,6 +38,17 @@ class ExportedFile:
         if checksums.altered_file(saved_model, budget=0, suspect=name) == name:
             raise UserError(f"--model: {self.file} is not as the Exporter wrote it: copy it again.")
 
+    @property
+    def source(self) -> str:
+        """The file."""
+        return self.file
+
+    def library(self) -> str:
+        try:
+            return runtimes.library(self.file)
+        except UserError as error:
+            raise UserError(f"--model: {error}") from error
+
     def digest(self) -> str:
         return storage.file_digest(epath.Path(self.file)).sha256
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import importlib.metadata
 import os
 import pathlib
 
@@ -9,11 +10,11 @@ from etils import epath
 
 from beam_jobs import error_text
 from beam_jobs.embedding.embedder import TRAINED, Embedder
-from components import file_errors
+from components import file_errors, model_versions
 from components.embedder.loaders import TrainedLoader
 from components.embedding_info import EmbeddingInfo
 from components.errors import DamagedFile, UserError
-from diptych import runtimes
+from diptych import bundled, runtimes
 from pipeline import checksums
 from pipeline.serving.embedding.exported_file import ExportedFile
 
@@ -48,6 +49,14 @@ class ExportedModel:
     def digest(self) -> str:
         return TrainedLoader(self.folder).digest()
 
+    @property
+    def source(self) -> str:
+        """The folder."""
+        return self.folder
+
+    def library(self) -> str:
+        return f"tensorflow {importlib.metadata.version('tensorflow')}"
+
     def info(self) -> EmbeddingInfo:
         """Returns what the model says about its embeddings; `check` has made sure that it does."""
         return EmbeddingInfo.read(self.folder)
@@ -71,13 +80,32 @@ class ExportedModel:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
                 raise
         raise UserError(
-            f"--model {folder} is not a SavedModel from Diptych: give the folder that `diptych run` prints last."
+            f"--model {folder} is not a SavedModel from Diptych: give the folder that `diptych run` prints last, or a "
+            f"folder of numbered ones{bundled.choices()}."
         )
 
 
 def given(model: str) -> ExportedModel | ExportedFile:
-    """Returns the loader of what a user gives as --model: a SavedModel, or a file for another runtime."""
-    return ExportedFile(model) if runtimes.is_file(model) else ExportedModel(model)
+    """Returns the loader of what a user gives as --model, see `place`: a SavedModel, or a file for another runtime."""
+    found = place(model)
+    return ExportedFile(found) if runtimes.is_file(found) else ExportedModel(found)
+
+
+def place(model: str) -> str:
+    """Returns the path of what a user gives as --model.
+
+    Args:
+        model: A SavedModel; a folder of numbered ones, such as the Pusher's destination, of which the highest counts; a
+            file for another runtime; or the name of a bundled model.
+    """
+    found = bundled.resolve(model)
+    try:
+        if os.path.isdir(found) and not model_versions.is_saved_model(found):
+            newest = model_versions.newest(found)
+            return newest[1] if newest else found
+    except OSError:  # `ExportedModel.check` says what it is.
+        pass
+    return found
 
 
 def _damaged(what: str, *, path: str) -> DamagedFile:

@@ -14,7 +14,7 @@ import errno
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from beam_jobs.embedding.info import RowKind
 from components.errors import UserError
@@ -37,7 +37,8 @@ class Parameters:
         clips: Number of clips.
         row: See `RowKind`.
         batch_size: Windows in a batch, because the vectors' last digits depend on it.
-        tensorflow: Its version.
+        library: Name and version of what runs the embedder.
+        source: Where the embedder is. It decides nothing, and is said if the embedder has changed.
         version: See `_VERSION`.
     """
 
@@ -46,7 +47,8 @@ class Parameters:
     clips: int
     row: RowKind
     batch_size: int
-    tensorflow: str
+    library: str
+    source: str
     version: int = _VERSION
 
 
@@ -56,7 +58,7 @@ _NAMES = {
     "clips": "their number",
     "row": "--windows",
     "batch_size": "--batch-size",
-    "tensorflow": "the version of TensorFlow",
+    "library": "what runs the model",
     "version": "the version of Diptych",
 }
 
@@ -174,13 +176,23 @@ def _is_same(line: bytes, parameters: Parameters, *, finished: int, folder: path
     except (TypeError, ValueError):
         raise UserError(f"{folder / _FILE} is damaged: give --restart to discard {folder} and begin again.") from None
     expected = dataclasses.asdict(parameters)
-    other = [_NAMES[name] for name in expected if found.get(name) != expected[name]]
+    other = [_changed(name, found, expected) for name in _NAMES if found.get(name) != expected[name]]
     if other and finished:
         raise UserError(
             f"{folder} holds what another command has finished of this output, with other parameters "
-            f"({', '.join(other)}): repeat that command to continue it, or give --restart to discard it."
+            f"({'; '.join(other)}): repeat that command to continue it, or give --restart to discard it."
         )
     return not other
+
+
+def _changed(name: str, found: Mapping[str, object], expected: Mapping[str, object]) -> str:
+    """Returns what to say about a parameter that has changed."""
+    shown = {"model": "source", "library": "library"}.get(name)
+    if not (shown and found.get(shown)):
+        return _NAMES[name]
+    if found[shown] == expected[shown]:
+        return f"{_NAMES[name]}, since the content of {expected[shown]} has changed"
+    return f"{_NAMES[name]}, {found[shown]} before and {expected[shown]} now"
 
 
 def _clear(folder: pathlib.Path) -> None:

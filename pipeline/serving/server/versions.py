@@ -6,6 +6,7 @@ import os
 from beam_jobs import storage
 from components import model_versions
 from components.errors import UserError
+from diptych import bundled, runtimes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,11 @@ def first(model: str) -> Version:
         UserError: There is none.
     """
     version = newest(model)
+    if version is None and runtimes.is_file(bundled.resolve(model)):
+        raise UserError(
+            f"--model {model} is a file for another runtime, and a server serves SavedModels: give the SavedModel that "
+            "it was made of, or use `diptych embed`."
+        )
     if version is None:
         raise UserError(
             f"--model {model} holds no SavedModel: give the folder that `diptych run` prints last, or the "

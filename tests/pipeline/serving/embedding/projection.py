@@ -18,9 +18,14 @@ class ProjectionLoader:
 
     seed: int = 0
     name: str = "projection"
+    source: str = "a projection"
+    runs_on: str = "numpy 1"
 
     def load(self):
         return Projection(self.seed)
+
+    def library(self):
+        return self.runs_on
 
     def digest(self):
         return f"projection {self.seed}"

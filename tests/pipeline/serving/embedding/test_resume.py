@@ -173,9 +173,15 @@ def test_a_line_that_was_not_written_to_its_end_does_not_count(stored, places):
 
 
 OTHERS = {
-    "the model": lambda stored: {"loader": ProjectionLoader(seed=1)},
-    "the files, their number": lambda stored: {"paths": [stored, stored]},
-    "--windows, --batch-size": lambda stored: {"row": "window", "batch_size": 3},
+    "the model, since the content of a projection has changed": lambda stored: {"loader": ProjectionLoader(seed=1)},
+    "the model, a projection before and models/4 now": lambda stored: {
+        "loader": ProjectionLoader(seed=1, source="models/4")
+    },
+    "what runs the model, numpy 1 before and numpy 2 now": lambda stored: {
+        "loader": ProjectionLoader(runs_on="numpy 2")
+    },
+    "the files; their number": lambda stored: {"paths": [stored, stored]},
+    "--windows; --batch-size": lambda stored: {"row": "window", "batch_size": 3},
 }
 
 
@@ -261,4 +267,12 @@ def test_the_journal_names_its_parameters(stored, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         embed_with(ProjectionLoader(), [stored], tmp_path / "x.csv", progress=StopAfter(10))
     header = (tmp_path / "x.csv.parts" / "journal.jsonl").read_text().splitlines()[0]
-    assert list(json.loads(header)) == ["model", "inputs", "clips", "row", "batch_size", "tensorflow", "version"]
+    names = ["model", "inputs", "clips", "row", "batch_size", "library", "source", "version"]
+    assert list(json.loads(header)) == names
+
+
+def test_a_model_that_was_moved_is_the_same(stored, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        embed_with(ProjectionLoader(source="models/4"), [stored], tmp_path / "x.csv", progress=StopAfter(10))
+    done = embed_with(ProjectionLoader(source="moved/4"), [stored], tmp_path / "x.csv")
+    assert done.clips == FILES - 1
