@@ -5,12 +5,12 @@ import pathlib
 
 FILE = "model.tflite"
 
-_FOLDER = pathlib.Path(__file__).parent
+FOLDER = pathlib.Path(__file__).parent
 
 
 def names() -> tuple[str, ...]:
     """Returns the names of the models."""
-    return tuple(sorted(file.parent.name for file in _FOLDER.glob(f"*/{FILE}")))
+    return tuple(sorted(file.parent.name for file in FOLDER.glob(f"*/{FILE}")))
 
 
 def resolve(model: str) -> str:
@@ -19,7 +19,7 @@ def resolve(model: str) -> str:
     What is at a path wins, so that a name never hides a user's own folder or file.
     """
     if model in names() and not os.path.lexists(model):
-        return os.path.join(_FOLDER, model, FILE)
+        return os.path.join(FOLDER, model, FILE)
     return model
 
 

@@ -35,7 +35,7 @@ def packaged(file, tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     shutil.copy(file, folder / bundled.FILE)
     (folder.parent / "unfinished").mkdir()
-    monkeypatch.setattr(bundled, "_FOLDER", folder.parent)
+    monkeypatch.setattr(bundled, "FOLDER", folder.parent)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     corpora.write_tone(tmp_path / "a.wav", seconds=1.3, sample_rate=16000)

@@ -1,0 +1,71 @@
+"""The card of the bundled model, and what the command that makes it does before and after the training."""
+
+import copy
+import hashlib
+import json
+import re
+
+import pytest
+
+from diptych import bundled
+from tests import corpora
+from tests.benchmarks.record import RESULTS
+from tests.benchmarks.tiny_v1 import __main__ as command
+from tests.benchmarks.tiny_v1 import card
+
+RESULT = RESULTS / "tiny_v1.json"
+FIGURES = {
+    "date": "2026-11-26",
+    "machine": {"cpu": "a processor", "cores": 2, "tensorflow": "2.17.1"},
+    "files": {"ambience": 90, "samples": 165, "generated": 301},
+    "left_out": [],
+    "overrides": ["trainer.steps=20"],
+    "run": {"clips": 1011, "quarantined": 3, "hours": 2.42, "training": "20 steps", "export": "128 dimensions"},
+    "model": {"bytes": 1176348, "sha256": "0" * 64},
+    "scores": {"tiny-v1": 0.613, "mfcc_mean_std": 0.4165},
+    "intervals": {"tiny-v1": [0.59, 0.63], "mfcc_mean_std": [0.39, 0.44]},
+    "knn": {"tiny-v1": 0.4},
+    "few_shot": {"tiny-v1": 0.5},
+}
+
+
+def test_the_card_says_what_the_figures_say_and_whom_the_sounds_are_of():
+    text = card.render(FIGURES)
+    assert "| tiny-v1 | **61.3 %** (59.0 to 63.0) | 40.0 % | 50.0 % |" in text
+    assert "1,011 clips of up to 10 s, 2.4 h in all; 3 were quarantined." in text
+    assert "--generated 300 'trainer.steps=20'\n" in text
+    for sound, author, place, license_ in card.CREDITS:
+        assert f"| [{sound}]({place}) | {author} | {license_} |" in text
+    assert not re.search(r"[{}]", text)
+    assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 120
+
+
+def test_what_is_left_out_is_not_credited():
+    figures = copy.deepcopy(FIGURES)
+    figures["left_out"] = ["moodist-*"]
+    assert "Moodist](" in card.render(FIGURES)
+    assert "Moodist](" not in card.render(figures)
+    assert "--leave-out 'moodist-*'" in card.render(figures)
+
+
+def test_the_folder_holds_the_wanted_audio_and_nothing_else(tmp_path):
+    for name in ("a.wav", "deep/b.wav", "moodist-c.wav"):
+        corpora.write_tone(tmp_path / "in" / name)
+    (tmp_path / "in" / "notes.txt").write_text("no audio")
+    folder = tmp_path / "out"
+    assert command.copy(tmp_path / "in", folder, leave_out=[]) == 3
+    times = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    assert command.copy(tmp_path / "in", folder, leave_out=["moodist-*"]) == 2
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == {
+        name: times[name] for name in ("a.wav", "deep-b.wav")
+    }
+    with pytest.raises(SystemExit, match="holds no audio"):
+        command.copy(tmp_path / "in", folder, leave_out=["*.wav"])
+
+
+@pytest.mark.skipif(command.NAME not in bundled.names(), reason="tiny-v1 has not been made yet")
+def test_the_bundled_model_and_its_card_are_those_of_the_result_file():
+    result = json.loads(RESULT.read_text())
+    folder = bundled.FOLDER / command.NAME
+    assert hashlib.sha256((folder / bundled.FILE).read_bytes()).hexdigest() == result["model"]["sha256"]
+    assert (folder / "card.md").read_text() == card.render(result)
