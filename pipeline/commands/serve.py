@@ -14,8 +14,8 @@ of KServe and Triton (/v2/models/NAME/infer), Prometheus' metrics (/metrics), an
 or record a sound, see its waveform, its log-mel picture and its embedding, and with --index its nearest
 neighbors.
 
-MODEL is a SavedModel, or a folder of versions such as the Pusher's destination. Of a folder it serves the highest
-version, and changes to another one when it is there, without losing a request.
+MODEL is a SavedModel, one of its .tflite and .onnx files, or a folder of versions such as the Pusher's destination.
+Of a folder it serves the highest version, and changes to another one when it is there, without losing a request.
 
 Clips of equal length that wait at the same time are embedded together. What is too much is refused: 413 for a
 request that is too large or too long, 429 with Retry-After for more requests than --max-requests at a time.
@@ -35,7 +35,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add = parser.add_argument
-    add("--model", required=True, metavar="MODEL", help="the SavedModel, or a folder of versions")
+    add("--model", required=True, metavar="MODEL", help="the SavedModel or file, or a folder of versions")
     add("--index", metavar="E", help="embeddings to search in: a Parquet file of `diptych embed`, or of the Embedder")
     add("--features", default="", metavar="NAME", help="which vectors of --index, as in `diptych search`")
     add("--name", default="diptych", help="what callers call the model; default: diptych")

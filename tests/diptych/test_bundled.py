@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import requests
 
 import diptych
 from components import embedding_info
@@ -17,6 +18,7 @@ from tests import corpora
 from tests.components.exporter.runtimes import files
 from tests.diptych import light
 from tests.pipeline.refusals import refusal
+from tests.pipeline.serving.server.running import PREDICT, ask, error_of, running
 
 ROOT = pathlib.Path(__file__).parents[2]
 MOST_BYTES = 2_000_000
@@ -63,6 +65,7 @@ def test_an_unknown_name_lists_the_known_ones(packaged, capsys):
         corpora.write_tone(packaged / "sounds" / label / "a.wav")
     for arguments in (
         ["embed", "--model", "small-v2", "../a.wav"],
+        ["serve", "--model", "small-v2"],
         ["evaluate", "--model", "small-v2", "--data", str(packaged / "sounds")],
     ):
         assert "small-v1" in refusal(capsys, *arguments)
@@ -74,9 +77,26 @@ def test_sounds_are_embedded_and_searched_by_name(packaged, capsys):
     assert "a.wav" in capsys.readouterr().out
 
 
-def test_a_server_says_that_it_serves_saved_models(packaged, capsys):
-    message = refusal(capsys, "serve", "--model", "small-v1")
-    assert "--model small-v1 is a file for another runtime, and a server serves SavedModels: " in message
+def test_a_server_has_it_by_name(packaged):
+    embedder = diptych.load("small-v1")
+    sounds = {seconds: corpora.tone(seconds=seconds, sample_rate=16000).astype(float) for seconds in (0.1, 0.5, 1.3)}
+    with running("small-v1") as server:
+        for sound in sounds.values():
+            answer = ask(server, PREDICT, {"instances": [sound.tolist(), (0.5 * sound).tolist()]})
+            assert answer.status_code == 200, answer.text
+            for row, volume in zip(answer.json()["predictions"], (1.0, 0.5), strict=True):
+                np.testing.assert_allclose(row["embedding"], embedder.embed(volume * sound, 16000), atol=1e-3)
+                np.testing.assert_array_equal(row["embedding"], row["waveform"] + row["log_mel"])
+        asked = {"signature_name": "windows", "inputs": [sounds[1.3].tolist()]}
+        windows = ask(server, PREDICT, asked).json()["outputs"]
+        assert windows["start_s"] == [[0.0, 0.25, 0.5, 0.75, pytest.approx(0.8)]]
+        assert windows["end_s"] == [[0.5, 0.75, 1.0, 1.25, pytest.approx(1.3)]]
+        assert np.shape(windows["embedding"]) == (1, 5, embedder.dim)
+        assert "audio has no samples" in error_of(ask(server, PREDICT, {"inputs": [[]]}), status=400)
+        metadata = ask(server, "/v1/models/diptych/metadata").json()["metadata"]
+        output = metadata["signature_def"]["signature_def"]["serving_default"]["outputs"]["embedding"]
+        assert [dim["size"] for dim in output["tensor_shape"]["dim"]] == ["-1", str(embedder.dim)]
+        assert requests.get(server.url, timeout=10).status_code == 200
 
 
 @pytest.mark.parametrize("name", bundled.names())

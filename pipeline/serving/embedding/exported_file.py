@@ -31,7 +31,7 @@ class ExportedFile:
         Raises:
             UserError: It is missing or damaged, not the Exporter's, or its runtime is not installed.
         """
-        self._load()
+        self.runtime()
         path = epath.Path(os.path.abspath(self.file))
         saved_model = path.parent.parent
         name = f"{path.parent.name}/{path.name}"
@@ -53,13 +53,18 @@ class ExportedFile:
         return storage.file_digest(epath.Path(self.file)).sha256
 
     def info(self) -> EmbeddingInfo:
-        return self._load().info
+        return self.runtime().info
 
     def load(self) -> Embedder:
-        runtime = self._load()
+        runtime = self.runtime()
         return WindowEmbedder(runtime, dims=dict(runtime.info.dims))
 
-    def _load(self) -> runtimes.Runtime:
+    def runtime(self) -> runtimes.Runtime:
+        """Returns the loaded file.
+
+        Raises:
+            UserError: See `check`.
+        """
         try:
             return runtimes.load(self.file)
         except UserError as error:

@@ -11,7 +11,7 @@ The modules, in the order in which a request passes through them:
     calls             checks the arrays against the signature that is called
     batching          calls signatures with the clips of several requests
     models, versions  the version that is served, and the next one when it appears
-    served            a version: a SavedModel and its signatures
+    served            a version: a SavedModel and its signatures; served_file: a .tflite or .onnx file
     page              the page for people, in `static`; it shows what is in these two:
       sounds          decodes recordings; waveforms and log-mel pictures
       neighbors       the nearest among stored embeddings

@@ -8,7 +8,8 @@ from absl import logging
 
 from components import model_versions
 from components.errors import UserError
-from pipeline.serving.server import served, versions
+from diptych import bundled, runtimes
+from pipeline.serving.server import served, served_file, versions
 from pipeline.serving.server.limits import Refused
 from pipeline.serving.server.metrics import Metrics
 from pipeline.serving.server.served import ServedVersion
@@ -36,7 +37,7 @@ class _Failure:
 
 
 class Models:
-    """Serves the newest version in a folder, or one SavedModel. Its methods may be called from any thread.
+    """Serves the newest version in a folder, or one SavedModel or file. Its methods may be called from any thread.
 
     A request keeps the version that it began with, which leaves the memory after the last of these. A version that
     cannot be loaded is tried again every half minute; the one before is served until then.
@@ -52,11 +53,11 @@ class Models:
 
     def __init__(self, model: str, *, name: str, metrics: Metrics):
         self.name = name
-        self._model = model
+        self._model = bundled.resolve(model)
         self._metrics = metrics
         self._failure: _Failure | None = None
         self._has_changed = False
-        self._current = served.load(versions.first(model))
+        self._current = _load(versions.first(self._model))
         self._metrics.set_version(self._current.number)
         self._has_ended = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="versions", daemon=True)
@@ -90,8 +91,8 @@ class Models:
         return states
 
     def start(self) -> None:
-        """Begins to look for new versions, unless the model is one SavedModel."""
-        if not model_versions.is_saved_model(self._model):
+        """Begins to look for new versions, unless the model is one SavedModel or file."""
+        if not model_versions.is_saved_model(self._model) and not runtimes.is_file(self._model):
             self._watcher.start()
 
     def stop(self) -> None:
@@ -112,7 +113,7 @@ class Models:
             if self._failure.polls % _RETRY_POLLS:
                 return
         try:
-            loaded = served.load(found)
+            loaded = _load(found)
         except (UserError, OSError) as error:
             self._failure = _Failure(found, str(error))
             self._metrics.count_failed_load()
@@ -128,6 +129,10 @@ class Models:
                 self.refresh()
             except Exception:  # A bucket that does not answer is no reason to serve nothing.
                 logging.exception("the folder of versions cannot be read; it is tried again")
+
+
+def _load(version: Version) -> ServedVersion:
+    return (served_file if runtimes.is_file(version.folder) else served).load(version)
 
 
 def _state(number: int, state: str, code: str, message: str) -> dict[str, object]:

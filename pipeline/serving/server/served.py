@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import wave
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -33,7 +33,7 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Signature:
-    """A signature of the SavedModel.
+    """A signature of the model.
 
     Attributes:
         name: Its name.
@@ -44,7 +44,7 @@ class Signature:
     name: str
     inputs: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
-    _function: tf.types.experimental.ConcreteFunction
+    _function: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Calls it. Strings are bytes, as objects.
@@ -52,8 +52,7 @@ class Signature:
         Raises:
             tf.errors.OpError: The model refuses the inputs, or fails.
         """
-        tensors = {name: tf.constant(value, self.inputs[name].dtype) for name, value in inputs.items()}
-        return {name: value.numpy() for name, value in self._function(**tensors).items()}
+        return dict(self._function(inputs))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,8 +61,8 @@ class ServedVersion:
 
     Attributes:
         number: Its version.
-        folder: Where it was loaded from.
-        digest: Digest of its files.
+        folder: Where it was loaded from, a folder or a file.
+        digest: Digest of its content.
         info: Describes its embeddings.
         signatures: By name.
         signature_def: The signatures as TensorFlow Serving describes them in `/metadata`.
@@ -75,7 +74,7 @@ class ServedVersion:
     info: EmbeddingInfo
     signatures: Mapping[str, Signature]
     signature_def: Mapping[str, object]
-    _root: tf.Module  # It owns the variables of the functions.
+    _root: object  # It owns the variables of the functions.
 
 
 def load(version: Version) -> ServedVersion:
@@ -108,12 +107,17 @@ def load(version: Version) -> ServedVersion:
 
 
 def _signature(name: str, function: tf.types.experimental.ConcreteFunction) -> Signature:
-    _, inputs = function.structured_input_signature
+    _, specs = function.structured_input_signature
+
+    def call(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        tensors = {key: tf.constant(value, specs[key].dtype) for key, value in inputs.items()}
+        return {key: value.numpy() for key, value in function(**tensors).items()}
+
     return Signature(
         name=name,
-        inputs={key: _tensor(spec) for key, spec in inputs.items()},
+        inputs={key: _tensor(spec) for key, spec in specs.items()},
         outputs={key: _tensor(spec) for key, spec in function.structured_outputs.items()},
-        _function=function,
+        _function=call,
     )
 
 

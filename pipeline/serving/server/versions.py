@@ -11,11 +11,11 @@ from diptych import bundled, runtimes
 
 @dataclasses.dataclass(frozen=True)
 class Version:
-    """A SavedModel.
+    """A SavedModel, or a file for another runtime.
 
     Attributes:
         number: Its version.
-        folder: Its folder.
+        folder: Its folder, or the file.
     """
 
     number: int
@@ -26,9 +26,12 @@ def newest(model: str) -> Version | None:
     """Returns the version to serve, or None if there is none yet.
 
     Args:
-        model: A SavedModel, or a folder of versions: of the folders in it whose names are numbers, the highest one that
-            holds a SavedModel. The Pusher gives a folder such a name, or this file, when it is complete.
+        model: A SavedModel, a file for another runtime, or a folder of versions: of the folders in it whose names are
+            numbers, the highest one that holds a SavedModel. The Pusher gives a folder such a name, or its
+            saved_model.pb, when it is complete.
     """
+    if runtimes.is_file(model):
+        return Version(1, model) if os.path.exists(model) else None
     if model_versions.is_saved_model(model):
         name = os.path.basename(os.path.abspath(model))
         return Version(int(name) if model_versions.is_number(name) else 1, model)
@@ -45,14 +48,9 @@ def first(model: str) -> Version:
         UserError: There is none.
     """
     version = newest(model)
-    if version is None and runtimes.is_file(bundled.resolve(model)):
-        raise UserError(
-            f"--model {model} is a file for another runtime, and a server serves SavedModels: give the SavedModel that "
-            "it was made of, or use `diptych embed`."
-        )
     if version is None:
         raise UserError(
             f"--model {model} holds no SavedModel: give the folder that `diptych run` prints last, or the "
-            "pusher.destination, which holds one folder for each version."
+            f"pusher.destination, which holds one folder for each version{bundled.choices()}."
         )
     return version
