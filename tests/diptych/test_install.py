@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from diptych import bundled
 from tests import corpora
 from tests.diptych import wheels
 
@@ -129,6 +130,12 @@ def test_the_command_says_what_to_install(binaries):
         done = run(binaries / "diptych", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert re.fullmatch(r"diptych: the command needs the package \w+, .*\[pipeline\].*\n", done.stderr)
+
+
+@pytest.mark.parametrize("name", bundled.names())
+def test_bundled_models_are_installed(binaries, workplace, name):
+    code = f"import diptych; print(diptych.load({name!r}).embed_file('rain.mp3').ndim)"
+    assert succeed(binaries / "python", "-c", code, cwd=workplace) == "1\n"
 
 
 def test_the_types_are_installed(binaries, tmp_path):

@@ -127,9 +127,9 @@ def report(root: pathlib.Path) -> Mapping[str, object]:
 
 
 def scores(evaluation: pathlib.Path) -> Mapping[str, object]:
-    """Returns the scores of an evaluation with their intervals, the model's as `tiny-v1`."""
+    """Returns the scores of an evaluation with their intervals, the model's as `tiny-v1`, which has one embedding."""
     metrics = json.loads((evaluation / "metrics.json").read_text())
-    names = {name: NAME if name in ("embedding", "trained") else name for name in metrics["scores"]}
+    names = {name: name for name in metrics["scores"] if name != "both"} | {"embedding": NAME}
     return {
         key: {names[name]: value for name, value in metrics[key].items() if name in names}
         for key in ("scores", "intervals", "knn", "few_shot")

@@ -75,8 +75,8 @@ they.
 * One training with one seed. The interval says how sure the score is for other clips, not for other trainings.
 * The clips of ESC-50 are from freesound.org, as are many of the sounds above. No number of a sound that is listed here
   or by Sonic Pi is among those of ESC-50; for Moodist's, which have none, nobody can tell.
-* It is a file for LiteRT: it embeds whole windows, has no embeddings over time and cannot be trained further, and
-  `diptych serve` and HEAR need a SavedModel instead.
+* It is a file for LiteRT: it embeds whole windows, has no embeddings over time and cannot be trained further. HEAR and
+  `diptych classify --output` need a SavedModel instead.
 """
 
 
@@ -136,8 +136,12 @@ def _command(result: Mapping) -> str:
 def _scores(result: Mapping) -> str:
     rows = []
     for name, score in result["scores"].items():
-        low, high = result["intervals"][name]
-        row = [_FEATURES.get(name, name), f"**{100 * score:.1f} %** ({100 * low:.1f} to {100 * high:.1f})"]
-        row += [f"{100 * result[key][name]:.1f} %" if name in result[key] else "" for key in ("knn", "few_shot")]
-        rows.append(row)
+        others = [result[key][name] for key in ("knn", "few_shot")]
+        shown = [_score(score, result["intervals"][name]), *(_score(one["score"], one["interval"]) for one in others)]
+        rows.append([_FEATURES.get(name, name), *shown])
     return tables.table(["accuracy on ESC-50", "linear probe", "10 nearest neighbors", "8 clips a class"], rows)
+
+
+def _score(score: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{100 * score:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
