@@ -27,11 +27,21 @@ from apache_beam.runners.worker import sdk_worker
 from apache_beam.utils import subprocess_server
 from etils import epath
 
-from beam_jobs import command_lines, remote_jobs
+from beam_jobs import command_lines, remote_jobs, worker_processes
 from beam_jobs import google_path as google_path  # What is opened on buckets in workers.
 from beam_jobs.remote_jobs import HandedOverError, StillRunningError
+from beam_jobs.worker_processes import WorkerDiedError
 
-__all__ = ["HandedOverError", "OptionsError", "StillRunningError", "check_free", "pipeline", "run", "workers"]
+__all__ = [
+    "HandedOverError",
+    "OptionsError",
+    "StillRunningError",
+    "WorkerDiedError",
+    "check_free",
+    "pipeline",
+    "run",
+    "workers",
+]
 
 # A worker in a thread prints the traceback of what a step raises, and logs it as well. The log is enough: a full disk
 # is reported in one sentence, and a bug with a traceback of its own.
@@ -74,9 +84,10 @@ def run(pipeline: beam.Pipeline, *, work_dir: epath.PathLike) -> None:
     Raises:
         StillRunningError: A job of an earlier run with this folder may still be running on another machine.
         HandedOverError: Dataflow starts the job later, from its graph; see `remote_jobs.run`.
+        WorkerDiedError: A worker process of this machine has died.
     """
     check_free(work_dir)
-    with subprocess_server.SubprocessServer.cache_subprocesses():
+    with subprocess_server.SubprocessServer.cache_subprocesses(), worker_processes.deaths_named():
         if pipeline.options.view_as(StandardOptions).runner in _LOCAL_RUNNERS:
             pipeline.run().wait_until_finish()
         else:
@@ -138,6 +149,8 @@ def _check_job_service(options: PipelineOptions) -> None:
             grpc.channel_ready_future(channel).result(timeout=portable.job_server_timeout)
         except grpc.FutureTimeoutError:
             raise ValueError(f"no job service answers at {portable.job_endpoint}") from None
+    # Beam would also take it for the longest time of a job, and give up one that takes longer.
+    portable.job_server_timeout = None
 
 
 def _has_flag(flag: str, beam_args: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from components import file_errors
 from components.errors import DamagedFile
 
 _BY_PACKAGE: Mapping[str, frozenset[str]] = {
+    "beam_jobs": frozenset({"WorkerDiedError"}),
     "google": frozenset({"ServerError", "TooManyRequests", "RetryError", "TransportError"}),
     "requests": frozenset({"ConnectionError", "Timeout", "ChunkedEncodingError"}),
     "urllib3": frozenset({"ProtocolError", "TimeoutError", "MaxRetryError"}),

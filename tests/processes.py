@@ -25,6 +25,23 @@ def is_decoder(pid):
         return False
 
 
+def descendants(pid):
+    """Returns the command lines of the running processes below a process, by process id."""
+    parents, commands = {}, {}
+    for folder in pathlib.Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            commands[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):  # It has ended meanwhile.
+            continue
+    found, level = set(), {pid}
+    while level := {child for child, parent in parents.items() if parent in level} - found:
+        found |= level
+    return {child: commands[child] for child in found if commands.get(child)}
+
+
 def in_session(session):
     """Returns the command lines of the running processes of a session; see `start_new_session` of `subprocess`."""
     commands = []

@@ -97,7 +97,7 @@ def _write_shards(
             )
     except runners.OptionsError as error:
         raise UserError(f"audio_example_gen.beam_args: {error}") from error
-    except runners.StillRunningError as error:
+    except (runners.StillRunningError, runners.WorkerDiedError) as error:
         raise UserError(str(error)) from error
 
 

@@ -82,7 +82,7 @@ def _write_shards(
             return job.write_shards(embedding_job, work_dir=work, beam_args=config.beam_args)
     except runners.OptionsError as error:
         raise UserError(f"embedder.beam_args: {error}") from error
-    except runners.StillRunningError as error:
+    except (runners.StillRunningError, runners.WorkerDiedError) as error:
         raise UserError(str(error)) from error
     except UnusableVectorsError as error:
         raise UserError(

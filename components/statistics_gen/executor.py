@@ -42,7 +42,7 @@ def execute(
             )
     except runners.OptionsError as error:
         raise UserError(f"statistics_gen.beam_args: {error}") from error
-    except runners.StillRunningError as error:
+    except (runners.StillRunningError, runners.WorkerDiedError) as error:
         raise UserError(str(error)) from error
     statistics = example_statistics.read(outputs["statistics"])
     summaries.write(statistics, info=info, directory=context.tensorboard_dir, players=config.players)
