@@ -3,7 +3,7 @@
 The flags choose the runner:
 
     (no flags)                                            threads of this process, one per core
-    --direct_running_mode=multi_processing                worker processes, one per core
+    --direct_running_mode=multi_processing                worker processes, one per core; see `worker_processes`
     --runner=PortableRunner --job_endpoint=HOST:PORT      a Beam job service; `--environment_type` sets its workers
     --runner=DataflowRunner --project=... --region=...    Google Cloud; see deploy/dataflow
 """

@@ -69,5 +69,5 @@ class StallWatch:
                 where = self._where
             self._tell(
                 f"{self._stage}: no progress for {duration(stalled_s)}, since {where}; it may wait for a disk, a "
-                "network, memory or a worker of a Beam job that has died. Ctrl-C stops it, and the same command continues"
+                "network, memory or a dead worker of a Beam job. Ctrl-C stops it, and the same command continues"
             )

@@ -26,7 +26,7 @@ def source(tmp_path_factory):
     """Its clips are so long that each worker is busy for seconds."""
     folder = corpora.audioset(tmp_path_factory.mktemp("source") / "as", train=30, evaluation=6)
     for file in (folder / "audio").iterdir():
-        corpora.write_tone(file, seconds=120, sample_rate=44100)
+        corpora.write_tone(file, seconds=60, sample_rate=44100)
     return folder
 
 
@@ -35,7 +35,7 @@ def undisturbed(source, tmp_path_factory):
     """The content of all files of a job in threads, by name."""
     folder = tmp_path_factory.mktemp("undisturbed")
     with started(source, folder) as process:
-        assert process.wait(timeout=300) == 0
+        assert process.wait(timeout=900) == 0
     return published(folder)
 
 
@@ -62,31 +62,19 @@ def busy_workers(*pids):
     return {pid for pid in below if decoders_of(pid)}
 
 
-def kill_a_busy_worker(process, *pids):
-    (killed, *_) = wait_until(lambda: busy_workers(*pids), seconds=300)
-    assert process.poll() is None
+def kill_last_worker(process, *pids):
+    """Kills the last worker that becomes busy, once all were. Returns the ids of its decoders."""
+    seen = set()
+    deadline = time.monotonic() + 900
+    while len(seen) < WORKERS:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        new = busy_workers(*pids) - seen
+        seen |= new
+    killed = new.pop()
     decoders = decoders_of(killed)
     os.kill(killed, signal.SIGKILL)
     return decoders
-
-
-class TestOnThisMachine:
-    def test_a_killed_worker_ends_the_job_with_one_sentence_and_the_same_command_goes_on(
-        self, source, undisturbed, tmp_path
-    ):
-        with started(source, tmp_path, *PROCESSES) as process:
-            kill_a_busy_worker(process, process.pid)
-            assert process.wait(timeout=120) == 1
-        messages = (tmp_path / "messages").read_text()
-        assert "UserError: a worker process of the Beam job was killed (Killed): run the same command again" in messages
-        assert not published(tmp_path)
-        assert finished(tmp_path) < SHARDS
-        wait_until(lambda: not in_session(process.pid), seconds=20)
-
-        with started(source, tmp_path, *PROCESSES) as process:
-            busy = watch(process, process.pid)
-        assert len(busy) == WORKERS
-        assert published(tmp_path) == undisturbed
 
 
 def watch(process, *pids):
@@ -97,6 +85,24 @@ def watch(process, *pids):
         time.sleep(0.05)
     assert process.returncode == 0
     return busy
+
+
+class TestOnThisMachine:
+    def test_a_killed_worker_ends_the_job_with_one_sentence_and_the_same_command_goes_on(
+        self, source, undisturbed, tmp_path
+    ):
+        with started(source, tmp_path, *PROCESSES) as process:
+            kill_last_worker(process, process.pid)
+            assert process.wait(timeout=600) == 1
+        messages = (tmp_path / "messages").read_text()
+        assert "UserError: a worker process of the Beam job was killed (Killed): run the same command again" in messages
+        assert not published(tmp_path)
+        assert finished(tmp_path) < SHARDS
+        wait_until(lambda: not in_session(process.pid), seconds=20)
+
+        with started(source, tmp_path, *PROCESSES) as process:
+            assert process.wait(timeout=900) == 0
+        assert published(tmp_path) == undisturbed
 
 
 class TestOnAJobService:
@@ -116,18 +122,18 @@ class TestOnAJobService:
         """Beam's local service does not notice the death, so the job waits until it is interrupted."""
         with job_service.spread(tmp_path, workers=WORKERS) as (flags, pids):
             with started(source, tmp_path, *flags) as process:
-                decoders = kill_a_busy_worker(process, *pids)
+                decoders = kill_last_worker(process, *pids)
                 wait_until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in decoders), seconds=20)
                 time.sleep(1)
                 assert process.poll() is None
                 process.send_signal(signal.SIGINT)
-                process.wait(timeout=60)
+                process.wait(timeout=300)
             assert "KeyboardInterrupt" in (tmp_path / "messages").read_text()
             assert not published(tmp_path)
             assert not (tmp_path / "run" / "work" / "beam_job.json").exists()
 
             with started(source, tmp_path, *flags) as process:
-                assert process.wait(timeout=300) == 0
+                assert process.wait(timeout=900) == 0
             assert published(tmp_path) == undisturbed
             workers = [pid for parent in pids for pid in descendants(parent)]
         wait_until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in workers), seconds=30)
