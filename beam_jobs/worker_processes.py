@@ -4,15 +4,19 @@ Importing this module replaces what starts Beam's worker processes (`--direct_ru
 """
 
 import contextlib
+import logging as python_logging
 import re
 import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
+from absl import logging
 from apache_beam.portability import python_urns
 from apache_beam.runners.portability import local_job_service
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
+from apache_beam.runners.worker import data_plane
 
 _AGAIN_S = 1.0
 _SHELL_SIGNALS = 128  # The shell that starts a worker adds this to the number of the signal that killed it.
@@ -30,7 +34,8 @@ def deaths_named() -> Iterator[None]:
     """Raises an error of the block as a WorkerDiedError if a worker process has died while it ran."""
     _ends.clear()
     try:
-        yield
+        with _lost_connections_quiet():
+            yield
     except Exception as error:
         if not _ends:
             raise
@@ -38,6 +43,29 @@ def deaths_named() -> Iterator[None]:
             f"a worker process of the Beam job {_ends[0]}: run the same command again, which goes on with what is "
             "finished; if memory has run out, with fewer workers (--direct_num_workers)"
         ) from error
+
+
+@contextlib.contextmanager
+def _lost_connections_quiet() -> Iterator[None]:
+    """Keeps the tracebacks of Beam's threads that lose a worker off stderr. The job's own error is enough."""
+    before = threading.excepthook
+
+    def report(arguments: threading.ExceptHookArgs) -> None:
+        if isinstance(arguments.exc_value, grpc.RpcError):
+            logging.debug("the thread %s has lost its connection: %r", arguments.thread, arguments.exc_value)
+        else:
+            before(arguments)
+
+    def is_other(record: python_logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], grpc.RpcError))
+
+    threading.excepthook = report
+    data_plane._LOGGER.addFilter(is_other)
+    try:
+        yield
+    finally:
+        data_plane._LOGGER.removeFilter(is_other)
+        threading.excepthook = before
 
 
 @worker_handlers.WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)

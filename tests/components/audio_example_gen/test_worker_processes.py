@@ -96,6 +96,8 @@ class TestOnThisMachine:
             assert process.wait(timeout=600) == 1
         messages = (tmp_path / "messages").read_text()
         assert "UserError: a worker process of the Beam job was killed (Killed): run the same command again" in messages
+        assert "Exception in thread" not in messages
+        assert "Failed to read inputs" not in messages
         assert not published(tmp_path)
         assert finished(tmp_path) < SHARDS
         wait_until(lambda: not in_session(process.pid), seconds=20)
