@@ -6,7 +6,7 @@ A Beam element is one file of examples. Each file gives one `Sums`, and the sums
 import functools
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -80,7 +80,7 @@ def build(
         | beam.Reshuffle()
         | "Summarize" >> beam.ParDo(summarize).with_outputs(_KEYS, main="sums")
     )
-    sums = outputs["sums"] | "Merge" >> beam.CombinePerKey(_merge)
+    sums = outputs["sums"] | "Merge" >> beam.CombinePerKey(Sums.merge_all)
     duplicates = outputs[_KEYS] | "Near duplicates" >> near_duplicates.CrossSplitPairs(listed=LISTED_DUPLICATES)
     _ = (sums, duplicates) | beam.Flatten() | "Gather" >> beam.combiners.ToDict() | "Write" >> beam.Map(write)
 
@@ -131,10 +131,6 @@ class SummarizeFile(beam.DoFn):
         if self._seen is not None:
             epath.Path(self._seen, epath.Path(path).name).write_text("")
         yield split, sums
-
-
-def _merge(parts: Iterable[Sums]) -> Sums:
-    return functools.reduce(Sums.merge, parts)
 
 
 def _write(

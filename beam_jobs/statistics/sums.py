@@ -3,11 +3,12 @@
 All sums are integers, so the result does not depend on the order of merging.
 """
 
+import copy
 import dataclasses
 import itertools
 import os.path
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -26,7 +27,7 @@ _FIXED = 2**16
 """Log-mel energies are summed in fixed point with 16 fractional bits; 2 million clips of 10 s stay below 2^56."""
 _BLOCK_S = 0.01
 _NOT_ADDED = ("sample_rate", "shortest", "longest", "loudest")
-"""The fields of `Sums` that `merge` does not add up."""
+"""The fields of `Sums` that merging does not add up."""
 
 
 @dataclasses.dataclass
@@ -156,18 +157,32 @@ class Sums:
 
     def merge(self, other: "Sums") -> "Sums":
         """Returns the sums over the clips of both; neither is changed."""
-        added = {
-            field.name: getattr(self, field.name) + getattr(other, field.name)
-            for field in dataclasses.fields(self)
-            if field.name not in _NOT_ADDED
-        }
-        return Sums(
-            sample_rate=self.sample_rate,
-            shortest=_minimum(self.shortest, other.shortest),
-            longest=max(self.longest, other.longest),
-            loudest=max(self.loudest, other.loudest),
-            **added,
-        )
+        return Sums.merge_all([self, other])
+
+    @classmethod
+    def merge_all(cls, parts: Iterable["Sums"]) -> "Sums":
+        """Returns the sums over the clips of all parts, at least one; none is changed.
+
+        AudioSet has tens of thousands of pairs of labels, and thousands of files. Merged two by two, every file would
+        copy the pairs of all files before it.
+        """
+        remaining = iter(parts)
+        first = next(remaining)
+        merged = cls(**{field.name: copy.copy(getattr(first, field.name)) for field in dataclasses.fields(cls)})
+        for part in remaining:
+            merged._add_sums(part)
+        return merged
+
+    def _add_sums(self, other: "Sums") -> None:
+        self.shortest = _minimum(self.shortest, other.shortest)
+        self.longest = max(self.longest, other.longest)
+        self.loudest = max(self.loudest, other.loudest)
+        for field in dataclasses.fields(self):
+            mine, others = getattr(self, field.name), getattr(other, field.name)
+            if isinstance(mine, Counter):
+                mine.update(others)
+            elif field.name not in _NOT_ADDED:
+                setattr(self, field.name, mine + others)
 
     def to_json(self) -> SplitStatistics:
         """Returns the figures of one split for `statistics.json`. There must be at least one clip."""

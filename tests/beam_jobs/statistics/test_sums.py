@@ -1,6 +1,8 @@
 import copy
 import functools
+import itertools
 import random
+import time
 
 import numpy as np
 import pytest
@@ -62,6 +64,29 @@ def test_merging_does_not_change_its_operands():
     before = copy.deepcopy(part)
     functools.reduce(sums.Sums.merge, EACH, part)
     assert equal(part, before)
+
+
+@settings(max_examples=25)
+@given(bounds=st.lists(st.integers(0, len(CLIPS)), max_size=6))
+def test_merging_all_at_once_gives_exactly_the_same_sums_and_changes_none(bounds):
+    bounds = [0, *sorted(bounds), len(CLIPS)]
+    parts = [total(CLIPS[start:end]) for start, end in itertools.pairwise(bounds)]
+    before = copy.deepcopy(parts)
+    assert equal(sums.Sums.merge_all(iter(parts)), total(CLIPS))
+    assert all(map(equal, parts, before))
+
+
+def test_merging_takes_no_longer_for_a_part_when_more_were_merged_before():
+    """A part has some of the pairs; what was merged before has all of them."""
+    few, many = total(CLIPS[:1]), total(CLIPS)
+    many.label_pairs.update({(i, j): 1 for i in range(300) for j in range(i + 1, 300)})
+
+    def seconds(parts):
+        started = time.process_time()
+        sums.Sums.merge_all(parts)
+        return time.process_time() - started
+
+    assert seconds([many, *[few] * 200]) < 10 * seconds([many, *[few] * 5])
 
 
 def test_merging_empty_sums_gives_empty_sums():
