@@ -110,8 +110,8 @@ class Proxy(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, folder):
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, folder, handler):
+        super().__init__(("127.0.0.1", 0), handler)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(bucket_certificate.write(folder))
         self.emulator = Emulator(f"http://127.0.0.1:{self.server_port}")
@@ -137,7 +137,7 @@ class Proxy(http.server.ThreadingHTTPServer):
         """Says nothing of clients that were killed."""
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     host = ""
 
@@ -156,7 +156,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(200, [], json.dumps(found).encode())
             return
         kind = _kind(self.command, path)
-        self.server.requests.append({"method": self.command, "path": path, "kind": kind, "client": self._client()})
+        request = {"method": self.command, "path": path, "kind": kind, "client": self._client()}
+        request |= {"sent": len(body), "received": 0}
+        self.server.requests.append(request)
         fault = self.server.faults.answer(self.command, path)
         if fault is not None and fault < 1:
             time.sleep(fault)
@@ -165,8 +167,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif fault is not None:
             self._answer(fault, [], b"{}")
         else:
-            answer = self._batch(body) if kind == "batch" else self._forward(path, body)
-            self._answer(*((503, [], b"") if self.server.faults.is_lost(kind) else answer))
+            answer = self._batch(body) if kind == "batch" else self.forward(path, body)
+            answer = (503, [], b"") if self.server.faults.is_lost(kind) else answer
+            request["received"] = len(answer[2])
+            self._answer(*answer)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_GET
 
@@ -200,7 +204,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         agent = self.headers.get("User-Agent", "").lower()
         return "tensorflow" if self.host or "tsl" in agent else "beam" if "beam" in agent else "google"
 
-    def _forward(self, path, body):
+    def forward(self, path, body):
+        """Returns status, headers and content of the answer to this request."""
         if self.command == "PUT" and re.fullmatch(r"bytes \*/[1-9]\d*", self.headers.get("Content-Range", "")):
             # A client asks what has arrived. The emulator would take what has arrived for the whole file.
             return self.server.sessions.get(path, (308, [], b""))
@@ -268,8 +273,13 @@ def _free_port():
         return found.getsockname()[1]
 
 
-def main():
-    proxy = Proxy(pathlib.Path(sys.argv[1]))
+def main(handler=Handler):
+    """Serves until the standard input ends.
+
+    Args:
+        handler: `Handler`, or a class of its kind that answers some requests by itself.
+    """
+    proxy = Proxy(pathlib.Path(sys.argv[1]), handler)
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     print(proxy.server_port, flush=True)
     with contextlib.suppress(KeyboardInterrupt):

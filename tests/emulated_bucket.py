@@ -28,12 +28,16 @@ class Request(NamedTuple):
         path: Path and query.
         kind: What it is for: "list", "stat", "read", "upload", "copy", "patch", "delete" or "batch".
         client: "google", "beam" or "tensorflow".
+        sent: Bytes of its content.
+        received: Bytes of the content of its answer.
     """
 
     method: str
     path: str
     kind: str
     client: str
+    sent: int
+    received: int
 
 
 class Service:
@@ -41,12 +45,13 @@ class Service:
 
     Args:
         folder: For its certificate.
+        proxy: Name of the module to run.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, proxy=bucket_proxy.__name__):
         self._folder = folder
         self._process = subprocess.Popen(
-            [sys.executable, "-m", bucket_proxy.__name__, os.fspath(folder)],
+            [sys.executable, "-m", proxy, os.fspath(folder)],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

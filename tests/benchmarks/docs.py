@@ -9,12 +9,15 @@ import pathlib
 import re
 
 from tests.benchmarks import chart, cost, experiment_table, metadata_table, parity, probes_table, serving_table, tables
+from tests.benchmarks.audioset import curves, prices
+from tests.benchmarks.audioset import table as audioset_table
 from tests.benchmarks.record import RESULTS
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = ("beam_jobs", "components", "deploy", "diptych", "models", "pipeline", "tests")
 MARKED = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 RENDERERS = {
+    "audioset": audioset_table.render,
     "tiny": tables.scores,
     "quickstart": tables.scores,
     "encoders": tables.encoders,
@@ -53,6 +56,8 @@ def render(name: str, *, results: pathlib.Path = RESULTS) -> str:
     """Renders one block as Markdown."""
     if name == "cost":
         return cost.render(load("ingest", results=results), stored=load("storage", results=results))
+    if name == "audioset_cost":
+        return prices.render(load("audioset", results=results), ingest=load("ingest", results=results))
     return RENDERERS[name](load(name, results=results))
 
 
@@ -62,7 +67,7 @@ def load(name: str, *, results: pathlib.Path = RESULTS) -> dict:
 
 
 def main() -> None:
-    """Fills every page and draws the chart of the scores."""
+    """Fills every page, and draws the chart of the scores and the curves over the number of clips."""
     for page in pages():
         text = page.read_text()
         filled = fill(text)
@@ -71,6 +76,7 @@ def main() -> None:
             print(page.relative_to(ROOT))
     runs = [load("tiny"), load("quickstart")]
     chart.draw(runs).savefig(RESULTS / "scores.png", metadata={"Software": None})
+    curves.draw(load("audioset")).savefig(RESULTS / "audioset.png", metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import pytest
 from tests.benchmarks import docs
 
 PAGES = [page.relative_to(docs.ROOT).as_posix() for page in docs.pages()]
-BLOCKS = {*docs.RENDERERS, "cost"}
+BLOCKS = {*docs.RENDERERS, "audioset_cost", "cost"}
 
 
 @pytest.mark.parametrize("page", PAGES)
