@@ -12,6 +12,7 @@ from components.audio_example_gen import last_listing, listings, publishing, sou
 from components.audio_example_gen.config import AudioExampleGenConfig
 from pipeline import checksums
 from pipeline import listings as published_listings
+from tests.benchmarks import measuring
 from tests.benchmarks.audioset import bucket, made_up
 from tests.benchmarks.audioset.gauge import Gauge
 
@@ -71,7 +72,7 @@ def _plan(work: epath.Path, clips: int, gauge: Gauge, *, place: str) -> None:
 
 
 def sharding(folder: pathlib.Path, clips: int, gauge: Gauge) -> None:
-    """Decodes a sample of clips and writes their shards on this machine, with the threads that a job has here."""
+    """Decodes a sample of clips, of 64 files under many ids, and writes their shards on this machine."""
     _write_shards(epath.Path(folder / "work"), folder, clips, gauge, place="")
 
 
@@ -81,17 +82,16 @@ def sharding_bucket(folder: pathlib.Path, clips: int, gauge: Gauge) -> None:
 
 
 def _write_shards(work: epath.Path, folder: pathlib.Path, clips: int, gauge: Gauge, *, place: str) -> None:
-    # Imported here because the other measurements generate no sound.
+    # Imported here because the other measurements write no sound.
     import soundfile
 
-    from components.synthetic_audio_gen import corpus
-
     (folder / "audio").mkdir()
-    made = []
-    for number in range(clips):
-        sound = corpus.generate("train", number, seed=0, seconds=float(made_up.CLIP_S), sample_rate=SOURCE_RATE)
-        soundfile.write(folder / f"audio/{number}.flac", sound.audio, SOURCE_RATE)
-        made.append(sources.Clip(clip_id=made_up.ytid(number), path=f"audio/{number}.flac"))
+    sounds = measuring.sounds(seconds=float(made_up.CLIP_S), sample_rate=SOURCE_RATE)
+    for number, sound in enumerate(sounds):
+        soundfile.write(folder / f"audio/{number}.flac", sound, SOURCE_RATE)
+    made = [
+        sources.Clip(clip_id=made_up.ytid(number), path=f"audio/{number % len(sounds)}.flac") for number in range(clips)
+    ]
     sample_rate = made_up.SAMPLE_RATE
     shards = plan.plan_shards(made, sample_rate=sample_rate, shards=round(clips * 320_000 / plan.SHARD_BYTES) or 1)
     spec = job.Job(source=str(folder), label_names=(), sample_rate=sample_rate)
