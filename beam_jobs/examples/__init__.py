@@ -2,6 +2,7 @@
 
     audio-train.tfrecord-00000-of-00008 ...   one Example per clip, its audio as int16 PCM bytes or as a FLAC file
     dataset_info.json, features.json          written by TFDS: `tfds.builder_from_directory(folder)` opens them
+    record_sizes.npz                          bytes of each clip, so that one can be read alone
     labels.labels.txt                         class names, one per line, in index order (absent without labels)
 
 Reading needs neither TFDS nor Beam. `read_info` does not even need TensorFlow.
@@ -16,7 +17,7 @@ from beam_jobs.examples.quiet import quiet_tfds
 
 if TYPE_CHECKING:
     from beam_jobs.examples.metadata import write_metadata
-    from beam_jobs.examples.read import dataset, parse, parse_labels, read_file, read_records
+    from beam_jobs.examples.read import dataset, parse, parse_labels, read_file, read_records, read_some
     from beam_jobs.examples.tfrecord import Writer
     from beam_jobs.examples.write import encode
 
@@ -37,6 +38,7 @@ __all__ = [
     "read_file",
     "read_info",
     "read_records",
+    "read_some",
     "write_metadata",
 ]
 
@@ -49,6 +51,7 @@ _MODULE_OF = {
     "parse_labels": "read",
     "read_file": "read",
     "read_records": "read",
+    "read_some": "read",
     "write_metadata": "metadata",
 }
 

@@ -1,5 +1,8 @@
 """Finds the damaged file in a folder of examples."""
 
+import contextlib
+from collections.abc import Iterator
+
 from etils import epath
 
 from beam_jobs.examples.info import DamagedExamplesError, ExamplesInfo, read_info
@@ -32,12 +35,32 @@ def check_file(path: epath.PathLike, *, clips: int) -> None:
     # Imported here so that `read_info` works without the library for checksums.
     from beam_jobs.examples import tfrecord
 
-    try:
+    with damage_named(path):
         count = tfrecord.count(epath.Path(path))
+    check_count(path, count=count, clips=clips)
+
+
+@contextlib.contextmanager
+def damage_named(path: epath.PathLike) -> Iterator[None]:
+    """Makes an error of a function of `tfrecord` name the file that it reads.
+
+    Raises:
+        DamagedExamplesError: The file is missing or damaged.
+    """
+    try:
+        yield
     except FileNotFoundError as error:
         raise DamagedExamplesError(path, "is missing") from error
     except ValueError as error:
         raise DamagedExamplesError(path, f"is damaged {error}") from error
+
+
+def check_count(path: epath.PathLike, *, count: int, clips: int) -> None:
+    """Checks that the number of clips in a file is what it should be.
+
+    Raises:
+        DamagedExamplesError: It is not.
+    """
     if count != clips:
         raise DamagedExamplesError(path, f"holds {count:,} of its {clips:,} clips")
 

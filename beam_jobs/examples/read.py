@@ -9,6 +9,11 @@ from beam_jobs.examples.info import read_info
 _FILES_AT_ONCE = 4
 _CLIPS_PER_TURN = 8
 
+# In bytes. A request to a bucket takes as long as reading some megabytes. `diptych` makes TensorFlow's own buffer for
+# a file in a bucket small, see `pipeline.tensorflow_settings`.
+_LOCAL_BUFFER = 2**18
+_REMOTE_BUFFER = 2**24
+
 _FEATURES = {
     "audio": tf.io.FixedLenFeature((), tf.string),
     "clip_id": tf.io.FixedLenFeature((), tf.string),
@@ -47,13 +52,45 @@ def parse_labels(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return tf.io.parse_single_example(serialized, {name: _FEATURES[name] for name in ("labels", "fold")})
 
 
+def tfrecords(path: tf.Tensor | str) -> tf.data.Dataset:
+    """Streams the records of one TFRecord file, string (), however many it holds."""
+    is_remote = tf.strings.regex_full_match(path, ".+://.*")
+    buffer_size = tf.where(is_remote, tf.constant(_REMOTE_BUFFER, tf.int64), _LOCAL_BUFFER)
+    return tf.data.TFRecordDataset(path, buffer_size=buffer_size)
+
+
 def read_records(path: tf.Tensor | str, clips: tf.Tensor | int) -> tf.data.Dataset:
     """Streams the serialized clips of one TFRecord file, string ().
 
     Reading fails if the file does not hold exactly `clips` of them: TensorFlow reads an empty file, or one that was cut
     off between two records, without an error.
     """
-    return tf.data.TFRecordDataset(path).apply(tf.data.experimental.assert_cardinality(tf.cast(clips, tf.int64)))
+    return tfrecords(path).apply(tf.data.experimental.assert_cardinality(tf.cast(clips, tf.int64)))
+
+
+def read_some(path: tf.Tensor, *, offset: tf.Tensor, clips: tf.Tensor, are_last: tf.Tensor) -> tf.data.Dataset:
+    """Streams some serialized clips of a TFRecord file, string (), without reading the ones before them.
+
+    Call it in a function that `tf.data.Dataset` maps or interleaves: outside of one, TensorFlow 2.17 leaves out the
+    offset. Reading fails if there are fewer clips, or if another one follows the last one.
+
+    Args:
+        path: The file, string ().
+        offset: Where the first record begins, in bytes, int64 ().
+        clips: Number of clips, int64 ().
+        are_last: Whether the last one is that of the file, bool ().
+    """
+    records = tf.data.experimental.from_variant(
+        tf.raw_ops.TFRecordDatasetV2(
+            filenames=tf.expand_dims(path, 0),
+            compression_type="",
+            buffer_size=0,  # Reads no more than the records.
+            byte_offsets=tf.expand_dims(offset, 0),
+        ),
+        tf.TensorSpec((), tf.string),
+    )
+    records = records.take(tf.where(are_last, tf.constant(-1, tf.int64), clips))
+    return records.apply(tf.data.experimental.assert_cardinality(clips))
 
 
 def dataset(
@@ -96,5 +133,5 @@ def read_file(path: str, *, storage: str = "pcm", clips: int | None = None) -> t
         storage: How it stores samples; see `ExamplesInfo`.
         clips: How many clips it holds, see `read_records`; None does not check their number.
     """
-    records = tf.data.TFRecordDataset(path) if clips is None else read_records(path, clips)
+    records = tfrecords(path) if clips is None else read_records(path, clips)
     return records.map(lambda record: parse(record, storage=storage)).prefetch(1)

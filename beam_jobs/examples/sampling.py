@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_jobs.examples.info import ExamplesInfo
+from beam_jobs.examples.read import tfrecords
 
 _CLIPS_READ_PER_CLIP = 4
 _FEW_CLIPS = 2000
@@ -71,7 +72,7 @@ def read_clips(
     selected = tf.constant(is_read)
 
     def read_shard(path: tf.Tensor, start: tf.Tensor, end: tf.Tensor, is_whole: tf.Tensor) -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(path).take(tf.where(is_whole, tf.constant(-1, tf.int64), end))
+        records = tfrecords(path).take(tf.where(is_whole, tf.constant(-1, tf.int64), end))
         records = records.apply(tf.data.experimental.assert_cardinality(end))
         return records.enumerate(start).filter(lambda number, _: selected[number])
 

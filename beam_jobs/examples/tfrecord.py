@@ -1,6 +1,10 @@
-"""Writes TFRecord files, and counts their records."""
+"""Writes TFRecord files, counts their records, and tells their sizes."""
 
+import contextlib
+import functools
+import os
 import struct
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 import google_crc32c
@@ -12,6 +16,9 @@ from beam_jobs.digesting_file import DigestingFile
 _CRC = 4
 _HEAD = 8 + _CRC  # Bytes of a record's length and its checksum.
 
+FRAME = _HEAD + _CRC
+"""Bytes that a record takes in its file besides its own."""
+
 
 class Writer:
     """Writes one TFRecord file, and digests it on the way. Use it in a `with` statement.
@@ -21,10 +28,14 @@ class Writer:
 
     Args:
         path: The file.
+
+    Attributes:
+        sizes: The bytes of each record so far.
     """
 
     def __init__(self, path: epath.Path):
         self._file = DigestingFile(path)
+        self.sizes: list[int] = []
 
     @property
     def digest(self) -> storage.FileDigest:
@@ -36,6 +47,7 @@ class Writer:
         length = struct.pack("<Q", len(record))
         for part in (length, _masked_crc(length), record, _masked_crc(record)):
             self._file.write(part)
+        self.sizes.append(len(record))
 
     def __enter__(self) -> "Writer":
         return self
@@ -63,8 +75,38 @@ def count(path: epath.Path) -> int:
             if crc != _masked_crc(record):
                 raise ValueError(f"in the record at byte {position:,}")
             records += 1
-            position += _HEAD + len(record) + _CRC
+            position += FRAME + len(record)
     return records
+
+
+def sizes(path: epath.Path) -> list[int]:
+    """Returns the bytes of each record of a TFRecord file, of which it reads 12 bytes a record.
+
+    Raises:
+        ValueError: The file is damaged; the message says where. Damage inside a record is not found.
+        OSError: The file cannot be read.
+    """
+    found, position, end = [], 0, storage.size(path)
+    with _range_reader(path) as read:
+        while position < end:
+            head = read(start=position, size=_HEAD)
+            if len(head) < _HEAD or head[8:] != _masked_crc(head[:8]):
+                raise ValueError(f"at byte {position:,}")
+            found.append(int.from_bytes(head[:8], "little"))
+            position += FRAME + found[-1]
+    if position > end:
+        raise ValueError(f"in the record at byte {position - FRAME - found[-1]:,}")
+    return found
+
+
+@contextlib.contextmanager
+def _range_reader(path: epath.Path) -> Iterator[Callable[..., bytes]]:
+    """Yields what reads `size` bytes of a file from `start` on. It is called for millions of records."""
+    if "://" in os.fspath(path):
+        yield functools.partial(storage.read_range, path)
+        return
+    with open(path, "rb", buffering=0) as file:
+        yield lambda *, start, size: os.pread(file.fileno(), size, start)
 
 
 def _masked_crc(content: bytes) -> bytes:

@@ -19,6 +19,7 @@ from etils import epath
 
 from beam_jobs import audio, examples, finished_files, runners, sources, storage
 from beam_jobs.audio import decoder, readers
+from beam_jobs.examples import record_sizes
 from beam_jobs.ingest import plan, records
 from beam_jobs.ingest.retries import Retries
 from beam_jobs.sources import tfds_reader
@@ -189,6 +190,7 @@ class WriteShard(beam.DoFn):
             clips=count,
             bytes=size,
             sha256=sha256,
+            sizes=record_sizes.pack(writer.sizes),
             plan=plan_digest,
             quarantined=tuple(quarantined),
             transient=transient,

@@ -33,6 +33,7 @@ class ShardRecord:
         clips: Number of examples in the file; a long recording gives several.
         bytes: Size of the file.
         sha256: Digest of the file.
+        sizes: The bytes of each example, see `examples.record_sizes.pack`.
         plan: Digest of the job and the planned shard, so that a rerun with other clips or settings writes it again.
         quarantined: One mapping for each quarantined clip, see `quarantine_entry`.
         transient: Number of the quarantined clips whose failure need not be damage of the file.
@@ -50,6 +51,7 @@ class ShardRecord:
     clips: int
     bytes: int
     sha256: str
+    sizes: str
     plan: str
     quarantined: tuple[Mapping[str, str], ...] = ()
     transient: int = 0

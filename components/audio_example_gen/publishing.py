@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from etils import epath
 
 from beam_jobs import examples, manifest, sources, storage
+from beam_jobs.examples import record_sizes
 from beam_jobs.ingest import records
 from components.audio_example_gen.config import AudioExampleGenConfig
 from components.errors import UserError
@@ -39,6 +40,8 @@ def publish(
         for index, shard in enumerate(members)
     }
     _publish_files(published, work=work, output=output)
+    sizes = {split: [record_sizes.unpack(shard.sizes) for shard in members] for split, members in by_split.items()}
+    record_sizes.write(output, sizes)
     clips = sum(shard.clips for shard in shards)
     examples.write_metadata(
         output,

@@ -5,6 +5,7 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
+from beam_jobs.examples import record_sizes
 
 
 def write_examples(folder, clips, *, label_names=(), has_folds=False, shards=1, **features):
@@ -40,7 +41,18 @@ def write_examples(folder, clips, *, label_names=(), has_folds=False, shards=1, 
         description="test",
         storage=features.get("storage", "pcm"),
     )
+    write_sizes(folder)
     return folder
+
+
+def write_sizes(folder):
+    """Writes the sizes of the records, as AudioExampleGen does."""
+    info = examples.read_info(folder)
+    sizes = {
+        split: [[len(record.numpy()) for record in tf.data.TFRecordDataset(file)] for file in info.files(split)]
+        for split in info.splits
+    }
+    record_sizes.write(folder, sizes)
 
 
 def sound(label, *, seconds=1.0, seed=0):

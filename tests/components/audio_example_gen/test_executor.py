@@ -8,8 +8,10 @@ import subprocess
 import numpy as np
 import pytest
 import soundfile
+from etils import epath
 
 from beam_jobs import examples
+from beam_jobs.examples import record_sizes, tfrecord
 from tests import corpora
 from tests.components import harness
 from tests.components.audio_example_gen.stage import audio_example_gen, read_clips
@@ -47,6 +49,14 @@ def test_the_manifest_holds_digest_and_size_of_each_file(esc50_run):
         assert digest.stdout.split()[0] == recorded["sha256"]
         assert (folder / name).stat().length == recorded["bytes"]
     assert sum(recorded["clips"] for recorded in files.values()) == 40
+
+
+def test_the_sizes_are_those_of_the_examples(esc50_run):
+    info = examples.read_info(esc50_run.outputs["examples"])
+    for split in info.splits:
+        sizes = [size for file in info.files(split) for size in tfrecord.sizes(epath.Path(file))]
+        assert record_sizes.read(info, split).tolist() == sizes
+    assert (info.directory / record_sizes.FILE).exists()
 
 
 def test_progress_and_tensorboard(esc50_run):
