@@ -104,8 +104,11 @@ class TrainerConfig(StageConfig):
     short_clips: Literal["tile", "pad"] = pydantic.Field(
         "tile", description="A clip shorter than the crop is repeated (tile), or followed by silence (pad)."
     )
-    shuffle_buffer: int = pydantic.Field(
-        2048, ge=1, description="Clips in the shuffle buffer. The order of the files is also shuffled, in each epoch."
+    clips_per_read: int = pydantic.Field(
+        1,
+        ge=1,
+        description="Neighboring clips that are read at a time, from random places of all files. More suit slow disks; "
+        "all hosts together then hold 2,048 times as many clips in memory, to shuffle them.",
     )
     steps_per_loop: int = pydantic.Field(
         100,

@@ -1,7 +1,8 @@
 """Reads TFRecords into batches of crop pairs: int16 all the way to the accelerator, with static shapes.
 
-All random numbers derive from the seed, the epoch and the place of a clip in the epoch. A resumed run therefore
-continues with exactly the batches that the uninterrupted run would have had.
+All random numbers derive from the seed, the epoch and the place of a clip in the epoch, and so does the order of the
+clips (`clip_order`). A resumed run therefore continues with exactly the batches that the uninterrupted run would have
+had, without reading what it skips.
 """
 
 import dataclasses
@@ -12,14 +13,18 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples
+from beam_jobs.remote_file import is_remote
 from components.errors import UserError
 from components.trainer import crops
+from components.trainer.clip_order import ClipOrder, HostShare
+from components.trainer.stored_clips import StoredClips
 
 Batch = Mapping[str, tf.Tensor]
 """`a` and `b`: int16 `(clips, crop_samples)`, a random crop of each clip for branch A and branch B; `clip_id`: string
 `(clips,)`."""
 
-_FILES_AT_A_TIME = 8
+_READS_AT_A_TIME = 16
+_REMOTE_READS_AT_A_TIME = 64  # Each one is a request, which takes tens of milliseconds.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,35 +35,20 @@ class InputOptions:
         batch_size: Clips in a global batch, at most as many as the split has.
         crop_samples: Length of a crop.
         seed: Seed of the order of the clips and of the crops.
-        shuffle_buffer: Clips in the shuffle buffer of a host.
+        clips_per_read: Neighboring clips that are read at a time, see `clip_order`.
         short_clips: What to do with clips that are shorter than a crop: "tile" or "pad", see `crops.random_crop`.
     """
 
     batch_size: int
     crop_samples: int
     seed: int
-    shuffle_buffer: int = 2048
+    clips_per_read: int = 1
     short_clips: str = "tile"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _HostShare:
-    """The part of each epoch that one host reads.
-
-    Attributes:
-        hosts: Number of hosts.
-        host: Index of this host.
-        by_file: Whether each host reads files of its own. Otherwise every host reads all files and keeps every
-            `hosts`-th clip.
-        clips_per_step: Clips that the host contributes to a global batch.
-        steps_per_epoch: Steps in an epoch, the same on all hosts.
-    """
-
-    hosts: int
-    host: int
-    by_file: bool
-    clips_per_step: int
-    steps_per_epoch: int
+def reads_at_a_time(directory: epath.Path) -> int:
+    """Returns how many places a host reads from at the same time."""
+    return _REMOTE_READS_AT_A_TIME if is_remote(directory) else _READS_AT_A_TIME
 
 
 def training_batches(
@@ -77,9 +67,7 @@ def training_batches(
     Each epoch visits the clips in a new order and drops its last, incomplete batch. Two epochs never share a batch, so
     a clip is never its own negative.
 
-    With several hosts, each contributes an equal part of every global batch. Each epoch distributes the files among the
-    hosts in a new way. If there are fewer files than hosts, every host reads all files and keeps every `hosts`-th clip.
-    The host with the fewest clips determines the length of the epoch for all hosts.
+    With several hosts, each contributes an equal part of every global batch. See `clip_order` for the order.
 
     Args:
         directory: A folder of examples.
@@ -99,43 +87,34 @@ def training_batches(
         A dataset of `Batch`es. With several replicas per host, consecutive elements belong to consecutive replicas.
 
     Raises:
-        UserError: A host may have too few clips for its part of a batch.
+        UserError: The split has fewer clips than a batch.
+        DamagedExamplesError: See `record_sizes.read`.
     """
     context = context or tf.distribute.InputContext()
     info = examples.read_info(directory)
-    all_files, all_clips = info.files("train"), info.splits["train"]
-    all_lengths = tf.constant(info.shard_lengths["train"], tf.int64)
     share = _host_share(info, context, batch_size=options.batch_size)
     first_epoch, first_step = divmod(start_step, share.steps_per_epoch)
     clips_per_element = micro_batch or context.get_per_replica_batch_size(options.batch_size)
     seed = tf.cast(options.seed, tf.int64)
     crop_pair = _crop_pair_function(info, options, flac_decoder=flac_decoder)
+    clips = StoredClips(info, "train")
+    order = ClipOrder(
+        clips,
+        share,
+        seed=seed,
+        clips_per_read=options.clips_per_read,
+        reads_at_a_time=reads_at_a_time(directory),
+    )
 
-    def clip_seed(epoch: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-        return tf.stack([epoch * all_clips + place * share.hosts + share.host, seed])  # int64 (2,)
+    def clip_seed(epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+        return tf.stack([epoch * clips.count + share.place(index), seed])  # int64 (2,)
 
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        """Files -> records -> shuffled records -> the records that are not skipped -> pairs of crops -> batches."""
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(all_files)), seed=tf.stack([seed, epoch]))
-        if share.by_file:
-            order = order[share.host :: share.hosts]
-        shards = (tf.gather(all_files, order), tf.gather(all_lengths, order))  # string (files,), int64 (files,)
-        records = tf.data.Dataset.from_tensor_slices(shards).interleave(  # string (), one serialized Example per clip
-            examples.read_records,
-            cycle_length=_FILES_AT_A_TIME,
-            block_length=1,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        if not share.by_file:
-            records = records.shard(share.hosts, share.host)
-        records = records.shuffle(min(options.shuffle_buffer, all_clips), seed=epoch * 7919 + options.seed)
-        records = records.take(share.steps_per_epoch * share.clips_per_step)
-        # Records are skipped before they are parsed, so that a resumed run starts quickly.
-        skipped_steps = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
-        records = records.enumerate().skip(skipped_steps * share.clips_per_step)  # (place int64 (), string ())
+        """Records in the order of the epoch, from the first one that is not skipped -> pairs of crops -> batches."""
+        first = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0) * share.clips_per_step
+        records = order.records(epoch, first=first).enumerate(first)  # (index int64 (), string ()), one for each clip
         pairs = records.map(  # a, b: int16 (crop_samples,); clip_id: string ()
-            lambda place, record: crop_pair(record, seed=clip_seed(epoch, place)),
+            lambda index, record: crop_pair(record, seed=clip_seed(epoch, index)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -183,28 +162,23 @@ def validation_batch(directory: epath.Path, options: InputOptions, *, max_clips:
     return next(iter(pairs.batch(clips)))
 
 
-def _host_share(info: examples.ExamplesInfo, context: tf.distribute.InputContext, *, batch_size: int) -> _HostShare:
+def _host_share(info: examples.ExamplesInfo, context: tf.distribute.InputContext, *, batch_size: int) -> HostShare:
     """Divides an epoch among the hosts.
 
     Raises:
-        UserError: A host may have too few clips for its part of a batch.
+        UserError: The split has fewer clips than a batch.
     """
-    hosts, lengths = context.num_input_pipelines, info.shard_lengths["train"]
-    by_file = len(lengths) >= hosts
-    fewest_clips = info.splits["train"] // hosts
-    if by_file:
-        fewest_clips = sum(sorted(lengths)[: len(lengths) // hosts])
+    hosts, clips = context.num_input_pipelines, info.splits["train"]
     clips_per_step = batch_size // hosts
-    steps_per_epoch = fewest_clips // clips_per_step
+    steps_per_epoch = clips // (clips_per_step * hosts)
     if not steps_per_epoch:
         raise UserError(
-            f"trainer.batch_size={batch_size} is {clips_per_step} clips from each of {hosts} hosts, but one may have "
-            f"only {fewest_clips} in its files; lower it, or ingest into more files (audio_example_gen.shards)."
+            f"trainer.batch_size={batch_size} is more than the {clips} clips of the train split: choose at most "
+            f"{clips}."
         )
-    return _HostShare(
+    return HostShare(
         hosts=hosts,
         host=context.input_pipeline_id,
-        by_file=by_file,
         clips_per_step=clips_per_step,
         steps_per_epoch=steps_per_epoch,
     )

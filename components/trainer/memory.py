@@ -18,7 +18,7 @@ TensorFlow's pool takes more than what lives at once, and the process more than 
     pool    = _POOL_TO_LIVE * live
     process = pool + clips + _PROCESS_BYTES
 
-    clips         those in the shuffle buffers, the batches on their way, and the clips of the validation
+    clips         those that are being read, the batches on their way, and the clips of the validation
 
 The two constants are measured: `tests.benchmarks.memory_estimate` compares the estimates with what training takes.
 """
@@ -32,7 +32,7 @@ import tensorflow as tf
 
 from beam_jobs import storage
 from beam_jobs.examples import ExamplesInfo
-from components.trainer import live_tensors
+from components.trainer import clip_order, input_pipeline, live_tensors, strategies
 from components.trainer.config import TrainerConfig
 from components.trainer.step import TrainingStep
 
@@ -42,7 +42,8 @@ _PROCESS_BYTES = 400 * 2**20  # Graphs, compiled kernels, threads, and what oneD
 
 _SIMILARITIES = 2**25  # Most similarities in a block of `models.contrastive`.
 _LOSS_COPIES = 5  # A block is in memory this many times.
-_BATCHES_AHEAD = 4  # Micro-batches that the input pipeline holds besides its shuffle buffer.
+_BATCHES_AHEAD = 4  # Micro-batches that the input pipeline holds besides the clips that it is reading.
+_READS_AHEAD = 2  # Clips that the input pipeline holds for each one that it reads at a time.
 _SHARES_AHEAD = (
     3  # What it holds for gradient caching: the batch at hand, the next one, and one that is being put together.
 )
@@ -109,7 +110,7 @@ class HostMemory:
         self._crop_pair_bytes = 2 * 2 * training_step.model.crop_samples  # int16
         self._probe_clips = min(config.probe_clips, info.splits.get("valid", 0))
         clip_bytes = storage.size(info.files("train")[0]) / max(info.shard_lengths["train"][0], 1)
-        self._shuffled_bytes = min(config.shuffle_buffer, info.splits["train"]) * clip_bytes
+        self._read_bytes = clip_bytes * _clips_held(training_step, config=config, info=info)
 
     def needs(self, micro_batch: int, share: int) -> float:
         """Returns the bytes that the process takes for micro-batches of a replica's share of a batch."""
@@ -121,11 +122,21 @@ class HostMemory:
         crop_pairs = self._probe_clips + _BATCHES_AHEAD * self._replicas * micro_batch
         if micro_batch < share:
             crop_pairs += _SHARES_AHEAD * self._replicas * share
-        return crop_pairs * self._crop_pair_bytes + self._shuffled_bytes
+        return crop_pairs * self._crop_pair_bytes + self._read_bytes
 
     def needs_of_pool(self, micro_batch: int, share: int) -> float:
         """Returns the bytes that TensorFlow's pool takes of `needs`."""
         return pool_bytes(live=self._replicas * self.live_bytes(micro_batch, share))
+
+
+def _clips_held(training_step: TrainingStep, *, config: TrainerConfig, info: ExamplesInfo) -> int:
+    """Returns how many stored clips the input pipeline of a host holds."""
+    held = _READS_AHEAD * input_pipeline.reads_at_a_time(info.directory)
+    if config.clips_per_read > 1:
+        hosts = strategies.input_hosts(training_step.strategy)
+        window = clip_order.window_clips(config.clips_per_read, hosts=hosts)
+        held += clip_order.WINDOWS * min(window, info.splits["train"])
+    return held
 
 
 def _trace_passes(training_step: TrainingStep, micro_batch: int) -> tf.types.experimental.ConcreteFunction:

@@ -100,8 +100,8 @@ def _shortage(
             return f"{problem} use {_assignments(changes)}{_explain(changes)}."
     return (
         f"{problem} choose a lower trainer.model.width, a shorter trainer.model.crop_seconds, or a smaller "
-        f"trainer.batch_size or trainer.shuffle_buffer (even trainer.micro_batch={_SMALLEST} needs about {least}), or "
-        "train where there is more memory."
+        f"trainer.batch_size (even trainer.micro_batch={_SMALLEST} needs about {least}), or train where there is more "
+        "memory."
     )
 
 

@@ -73,6 +73,14 @@ def reads_elsewhere(strategy: tf.distribute.Strategy) -> bool:
     return not jobs <= {None, "localhost"}
 
 
+def input_hosts(strategy: tf.distribute.Strategy) -> int:
+    """Returns the number of hosts that read the input, each a part of it."""
+    devices = [tf.DeviceSpec.from_string(device) for device in strategy.extended.worker_devices]
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):  # It names the devices of this host alone.
+        return strategy.num_replicas_in_sync // len(devices)
+    return len({(device.job, device.task) for device in devices})
+
+
 def mean_over_hosts(strategy: tf.distribute.Strategy, value: float) -> float:
     """Returns the mean of a value that each host computed by itself.
 

@@ -183,7 +183,7 @@ def _input_options(config: TrainerConfig, *, crop_samples: int) -> input_pipelin
         batch_size=config.batch_size,
         crop_samples=crop_samples,
         seed=config.seed,
-        shuffle_buffer=config.shuffle_buffer,
+        clips_per_read=config.clips_per_read,
         short_clips=config.short_clips,
     )
 

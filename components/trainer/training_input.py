@@ -5,10 +5,17 @@ import functools
 from collections.abc import Iterator
 
 import tensorflow as tf
+from absl import logging
 from etils import epath
 
+from beam_jobs.remote_file import is_remote
 from components.errors import UserError
 from components.trainer import input_pipeline, strategies
+
+_READS_AHEAD = (
+    "the hosts read clips from a bucket, and TensorFlow reads 64 MB for each unless their processes have "
+    "GCS_READAHEAD_BUFFER_SIZE_BYTES=393216 in the environment; without it, set trainer.clips_per_read=200"
+)
 
 
 class TrainingInput:
@@ -43,6 +50,8 @@ class TrainingInput:
         self._start_step, self._times = start_step, times
         self._batch_size, self._micro_batch = options.batch_size, micro_batch
         self._flac_decoder = "tensorflow_io" if strategies.reads_elsewhere(strategy) else "soundfile"
+        if strategies.reads_elsewhere(strategy) and is_remote(examples_dir):
+            logging.warning(_READS_AHEAD)
         # The strategy sets it, through `_open`. Of the hosts that this process serves, it is the last one.
         self._host = tf.distribute.InputContext()
         with _missing_decoder_errors():

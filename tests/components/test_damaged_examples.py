@@ -12,6 +12,7 @@ from etils import epath
 
 from beam_jobs import examples
 from beam_jobs.embedding.info import DamagedEmbeddingsError
+from beam_jobs.examples import record_sizes
 from components import base, damaged_examples, file_errors
 from components.errors import DamagedFile, UserError
 from components.exporter import infra_validator
@@ -86,13 +87,20 @@ def damaged(request, intact, tmp_path):
 
 def read_to_the_end_of_a_batch(folder):
     keras.utils.set_random_seed(1)  # As the Trainer does: TensorFlow cannot shuffle with a seed of 0 besides ours.
-    options = input_pipeline.InputOptions(batch_size=4, crop_samples=8000, seed=0, shuffle_buffer=2)
+    options = input_pipeline.InputOptions(batch_size=4, crop_samples=8000, seed=0)
     for _ in input_pipeline.training_batches(folder, options).take(4):
         pass
 
 
+def read_without_sizes(folder):
+    """Trains on examples of an earlier version."""
+    (folder / record_sizes.FILE).unlink()
+    read_to_the_end_of_a_batch(folder)
+
+
 READERS = {
     "trainer": read_to_the_end_of_a_batch,
+    "trainer, earlier examples": read_without_sizes,
     "validation": lambda folder: input_pipeline.validation_batch(
         folder, input_pipeline.InputOptions(batch_size=4, crop_samples=8000, seed=0), max_clips=4
     ),
@@ -158,6 +166,23 @@ def test_damaged_metadata_is_named(intact, tmp_path, name, content, what):
         (folder / name).write_bytes(content)
     with pytest.raises(examples.DamagedExamplesError, match=f"{name} {what}: write"):
         examples.read_info(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage_it", "what"),
+    [
+        (lambda file: file.write_bytes(b""), "is damaged"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-30]), "is damaged"),
+        (lambda file: file.write_bytes(file.read_bytes().replace(b"}", b"|", 1)), "is damaged"),
+        (lambda file: record_sizes.write(file.parent, {"train": [[7, 7]]}), "holds the sizes of 2 of 8 clips"),
+        (lambda file: record_sizes.write(file.parent, {"valid": [[7]]}), "is damaged"),
+    ],
+)
+def test_damaged_sizes_are_named(intact, tmp_path, damage_it, what):
+    folder = epath.Path(shutil.copytree(intact, tmp_path / "examples"))
+    damage_it(folder / record_sizes.FILE)
+    with pytest.raises(DamagedFile, match=f"{record_sizes.FILE} {what}: write"), damaged_examples.named([folder]):
+        READERS["trainer"](folder)
 
 
 def test_an_error_that_is_not_damage_stays_as_it_is_and_reads_nothing(intact, monkeypatch):

@@ -54,12 +54,12 @@ def write(folder, *, lengths, storage="pcm", shortest=CROP, valid=3):
     return folder
 
 
-def options(*, batch_size=4, crop_samples=CROP, seed=5, shuffle_buffer=6, short_clips="tile"):
+def options(*, batch_size=4, crop_samples=CROP, seed=5, clips_per_read=1, short_clips="tile"):
     return input_pipeline.InputOptions(
+        clips_per_read=clips_per_read,
         batch_size=batch_size,
         crop_samples=crop_samples,
         seed=seed,
-        shuffle_buffer=shuffle_buffer,
         short_clips=short_clips,
     )
 
@@ -152,57 +152,9 @@ def test_what_comes_twice_is_decoded_once(tmp_path, monkeypatch):
         assert_equal(twice[2 * parts * step : 2 * parts * (step + 1)], expected + expected)
 
 
-@pytest.mark.parametrize(
-    ("hosts", "lengths"),
-    [
-        (2, [6, 3, 7]),
-        (2, [23]),
-        pytest.param(2, [6, 7], marks=pytest.mark.slow),
-        pytest.param(4, [6, 7], marks=pytest.mark.slow),
-        pytest.param(4, [3, 8, 2, 6, 4], marks=pytest.mark.slow),
-        pytest.param(2, [5, 5, 5, 5], marks=pytest.mark.slow),
-        pytest.param(2, [3, 8, 2, 6, 4], marks=pytest.mark.slow),
-        pytest.param(4, [5, 5, 5, 5], marks=pytest.mark.slow),
-        pytest.param(4, [23], marks=pytest.mark.slow),
-    ],
-)
-def test_hosts_read_different_clips_in_epochs_of_equal_length(tmp_path, lengths, hosts):
-    folder = write(tmp_path / "data", lengths=lengths)
-    by_file = len(lengths) >= hosts
-    fewest = sum(sorted(lengths)[: len(lengths) // hosts]) if by_file else sum(lengths) // hosts
-    share = 2
-    steps = fewest // share
-    taken = [take(folder, 2 * steps, batch_size=share * hosts, context=host(h, hosts)) for h in range(hosts)]
-    for first in (0, steps):
-        seen = [i for batches in taken for i in ids(batches[first : first + steps])]
-        assert len(seen) == len(set(seen)) == steps * share * hosts
-    if by_file:
-        file_of = np.repeat(range(len(lengths)), lengths)
-        files = [{file_of[i] for i in ids(batches[:steps])} for batches in taken]
-        assert not any(a & b for a, b in itertools.combinations(files, 2))
-
-
-@pytest.mark.parametrize(
-    ("lengths", "starts"),
-    [
-        ([5, 5, 5, 5], {0: [2, 7]}),
-        ([20], {1: [5, 7]}),
-        pytest.param([5, 5, 5, 5], {0: [5], 1: [2, 5, 7]}, marks=pytest.mark.slow),
-        pytest.param([20], {0: [2, 5, 7], 1: [2]}, marks=pytest.mark.slow),
-    ],
-)
-def test_each_host_resumes_where_it_was(tmp_path, lengths, starts):
-    """Starts: host -> steps. An epoch has five."""
-    folder = write(tmp_path / "data", lengths=lengths)
-    for number, its_starts in starts.items():
-        whole = take(folder, 9, context=host(number, 2))
-        for start in its_starts:
-            assert_equal(take(folder, 9 - start, context=host(number, 2), start_step=start), whole[start:])
-
-
-def test_too_few_clips_for_a_host_is_one_sentence(tmp_path):
-    folder = write(tmp_path / "data", lengths=[9, 2])
-    with pytest.raises(UserError, match=r"batch_size=8 is 4 clips from each of 2 hosts, but one may have only 2"):
+def test_too_few_clips_for_a_batch_is_one_sentence(tmp_path):
+    folder = write(tmp_path / "data", lengths=[3, 2])
+    with pytest.raises(UserError, match=r"batch_size=8 is more than the 5 clips of the train split: choose at most 5"):
         take(folder, 1, batch_size=8, context=host(0, 2))
 
 
@@ -217,7 +169,7 @@ def test_a_strategy_distributes_the_batches(tmp_path):
 
 
 def test_batches_are_repeatable_and_resumable(inputs):
-    settings = {"batch_size": 8, "crop_samples": 4000, "seed": 0, "shuffle_buffer": 2048}
+    settings = {"batch_size": 8, "crop_samples": 4000, "seed": 0}
     batches = take(inputs["examples"], 5, **settings)
     assert_equal(take(inputs["examples"], 5, **settings), batches)
     for start in (1, 3):
@@ -227,7 +179,7 @@ def test_batches_are_repeatable_and_resumable(inputs):
 
 
 def test_an_epoch_shows_each_clip_at_most_once_and_the_next_one_has_another_order(inputs):
-    batches = take(inputs["examples"], 4, batch_size=8, crop_samples=4000, seed=0, shuffle_buffer=2048)
+    batches = take(inputs["examples"], 4, batch_size=8, crop_samples=4000, seed=0)
     epochs = [np.concatenate([batch["clip_id"] for batch in batches[i : i + 2]]).tolist() for i in (0, 2)]
     assert all(len(set(ids)) == 16 for ids in epochs)
     assert epochs[0] != epochs[1]
@@ -235,7 +187,7 @@ def test_an_epoch_shows_each_clip_at_most_once_and_the_next_one_has_another_orde
 
 def test_the_crops_of_a_clip_differ(inputs):
     clips = {clip["clip_id"].numpy(): clip["audio"].numpy() for clip in examples.dataset(inputs["examples"], "train")}
-    (batch,) = take(inputs["examples"], 1, batch_size=8, crop_samples=4000, seed=0, shuffle_buffer=2048)
+    (batch,) = take(inputs["examples"], 1, batch_size=8, crop_samples=4000, seed=0)
     assert batch["a"].dtype == np.int16
     assert batch["a"].shape == (8, 4000)
     for clip_id, a, b in zip(batch["clip_id"], batch["a"], batch["b"], strict=True):
