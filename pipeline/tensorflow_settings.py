@@ -7,7 +7,8 @@ from components import host_memory
 _MEMORY_SHARE = 0.9
 """Share of the memory that the pool may take."""
 
-_READ_BYTES = 384 * 2**10
+READ_BYTES = 384 * 2**10
+"""Bytes of a read from a file in a bucket, at least."""
 
 
 def apply() -> None:
@@ -25,5 +26,5 @@ def apply() -> None:
     """
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(int(_MEMORY_SHARE * host_memory.total_bytes() / 2**20)))
-    os.environ.setdefault("GCS_READAHEAD_BUFFER_SIZE_BYTES", str(_READ_BYTES))
+    os.environ.setdefault("GCS_READAHEAD_BUFFER_SIZE_BYTES", str(READ_BYTES))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

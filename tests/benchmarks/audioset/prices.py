@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 
+from pipeline import tensorflow_settings
 from pipeline.configs import presets
 from tests.benchmarks import cost, tables
 from tests.benchmarks.audioset import rows
@@ -120,20 +121,19 @@ def render(measured: dict, *, ingest: dict) -> str:
         [f"N = {cost.CLIPS:,} clips", "formula", "", "times"],
         [[one.name, one.formula, _amount(one.amount), f"`{one.price}`" + _per(one.price)] for one in found],
     )
-    reads = rows.figure("", measured["parts"]["reading the shards once, bucket"], cost.CLIPS, rows.calls).value
     lines = []
     for name in ("small", "base", "final"):
         trainer = presets.config(name).trainer
-        passes = trainer.steps * trainer.batch_size / (cost.CLIPS * TRAIN_SHARE)
+        clips = trainer.steps * trainer.batch_size  # Each is a request of its own.
         lines.append(
             [
                 name,
                 f"{trainer.steps:,}",
                 f"{trainer.batch_size:,}",
                 f"{trainer.steps / 3600:,.0f} · t",
-                f"{passes:,.0f}",
-                f"{passes * TRAIN_SHARE * cost.CLIPS * CLIP_BYTES / 1e12:,.0f} TB",
-                f"{passes * TRAIN_SHARE * reads / 1e6:,.1f} million",
+                f"{clips / (cost.CLIPS * TRAIN_SHARE):,.0f}",
+                f"{clips * tensorflow_settings.READ_BYTES / 1e12:,.0f} TB",
+                f"{clips / 1e6:,.0f} million",
             ]
         )
     header = ["preset", "steps", "clips in a batch", "hours of the TPU", "passes", "read from the bucket", "class B"]
