@@ -7,6 +7,7 @@ import numpy as np
 from etils import epath
 
 from beam_jobs import examples, finished_files, google_storage, sources, storage
+from beam_jobs.examples import record_sizes
 from beam_jobs.ingest import job, plan, records
 from components.audio_example_gen import last_listing, listings, publishing, source_digest
 from components.audio_example_gen.config import AudioExampleGenConfig
@@ -166,5 +167,6 @@ def _record(shard: plan.Shard, digest: storage.FileDigest) -> records.ShardRecor
         clips=len(shard.clips),
         bytes=digest.bytes,
         sha256=digest.sha256,
+        sizes=record_sizes.pack([made_up.CLIP_BYTES] * len(shard.clips)),
         plan="",
     )

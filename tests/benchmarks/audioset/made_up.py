@@ -20,6 +20,8 @@ from beam_jobs.statistics.sums import DURATION_EDGES_S, Sums
 
 CLIP_S = 10
 SAMPLE_RATE = 16000
+CLIP_BYTES = 320_174
+"""Of a stored clip, see `results/storage.json`."""
 LISTS = {"balanced_train": 22_160, "eval": 20_371, "unbalanced_train": 2_041_789}
 """AudioSet's lists and their lengths."""
 

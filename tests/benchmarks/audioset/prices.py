@@ -12,11 +12,8 @@ from collections.abc import Mapping
 from pipeline import tensorflow_settings
 from pipeline.configs import presets
 from tests.benchmarks import cost, tables
-from tests.benchmarks.audioset import rows
+from tests.benchmarks.audioset import made_up, rows
 from tests.benchmarks.record import RESULTS
-
-CLIP_BYTES = 320_174
-"""Of a stored clip of 10 s, see `results/storage.json`."""
 
 CLASS_A, CLASS_B = ("list", "upload", "copy", "patch"), ("read", "stat")
 """Kinds of requests that Cloud Storage bills as operations of class A and of class B; removing is free."""
@@ -64,7 +61,7 @@ def quantities(measured: Mapping, *, ingest: Mapping) -> list[Quantity]:
     starting = cost.WORKERS * cost.VCPUS_PER_WORKER * cost.START_S / 3600
     ingest_h, statistics_h = cost.CLIPS / rate / 3600 + starting, cost.CLIPS * sums / 3600 + starting
     start = f"{cost.WORKERS} · {cost.VCPUS_PER_WORKER} · {cost.START_S} s / 3600"
-    stored_gb = cost.CLIPS * CLIP_BYTES / 1e9
+    stored_gb = cost.CLIPS * made_up.CLIP_BYTES / 1e9
     source_gb = cost.CLIPS * ingest["bytes_per_source_clip"] / 1e9
     return [
         Quantity(
@@ -88,7 +85,7 @@ def quantities(measured: Mapping, *, ingest: Mapping) -> list[Quantity]:
             amount=source_gb,
             price="gb_month",
         ),
-        Quantity(name="GB of examples", formula=f"N · {CLIP_BYTES:,} B", amount=stored_gb, price="gb_month"),
+        Quantity(name="GB of examples", formula=f"N · {made_up.CLIP_BYTES:,} B", amount=stored_gb, price="gb_month"),
         Quantity(
             name="operations of class A until the examples are published",
             formula="requests of the parts above",

@@ -12,6 +12,7 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples, runners
+from beam_jobs.examples import record_sizes
 from beam_jobs.ingest import plan
 from beam_jobs.sources.clips import Clip
 from beam_jobs.statistics import example_statistics, fingerprints, job, near_duplicates
@@ -159,18 +160,22 @@ def _host_input(
 
 def _write_tiny_examples(folder: pathlib.Path, lengths: dict[str, list[int]]) -> None:
     folder.mkdir()
-    written: dict[int, pathlib.Path] = {}
+    written: dict[int, tuple[pathlib.Path, np.ndarray]] = {}  # Length -> its file, and the sizes of the records in it.
     sound = np.zeros(4, np.int16)
     for split, shards in lengths.items():
         for shard, length in enumerate(shards):
             file = folder / examples.file_name(split, shard=shard, shards=len(shards))
             if length in written:
-                os.link(written[length], file)
+                os.link(written[length][0], file)
                 continue
-            written[length] = file
+            records = [examples.encode(audio=sound, clip_id=made_up.ytid(number)) for number in range(length)]
+            written[length] = file, np.array([len(record) for record in records])
             with tf.io.TFRecordWriter(str(file)) as writer:
-                for number in range(length):
-                    writer.write(examples.encode(audio=sound, clip_id=made_up.ytid(number)))
+                for record in records:
+                    writer.write(record)
+    record_sizes.write(
+        epath.Path(folder), {split: [written[length][1] for length in shards] for split, shards in lengths.items()}
+    )
     examples.write_metadata(
         folder,
         shard_lengths=lengths,

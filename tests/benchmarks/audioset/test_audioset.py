@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
 import pytest
 from etils import epath
@@ -99,3 +101,13 @@ def test_operations_are_those_of_their_class_from_the_listing_to_the_published_f
     parts = {"plan, bucket": of(list=1, upload=3), "publishing, bucket": of(copy=10, delete=5, read=2)}
     assert prices.operations(parts, prices.CLASS_A) == 14
     assert prices.operations(parts, prices.CLASS_B) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", ["listing", "plan", "publishing", "merge", "validation", "training_input"])
+def test_what_is_measured_runs_with_few_clips(tmp_path, group):
+    command = [sys.executable, "-m", "tests.benchmarks.audioset", "--here", "--only", group, "--clips", "3000"]
+    run = subprocess.run([*command, "--work", tmp_path], stdout=subprocess.PIPE, check=True)
+    measured = json.loads(run.stdout)
+    assert measured
+    assert all(row["cpu_s"] > 0 for row in measured.values())
