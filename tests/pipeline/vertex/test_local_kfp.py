@@ -12,6 +12,7 @@ import pytest
 from etils import epath
 
 from beam_jobs import storage
+from components.audio_example_gen import AudioExampleGen
 from pipeline import cli, dag, digests
 from pipeline.runner import decide
 from tests import corpora
@@ -121,7 +122,7 @@ def test_the_first_steps(tmp_path, monkeypatch):
     assert not any("{{$" in word for command in steps.commands for word in command)
     assert cli.main(["run", *small, "--root", str(tmp_path / "root"), "--until", "AudioExampleGen"]) == 0
     assert not differences(steps, tmp_path / "root")
-    assert steps.metadata(task="audio-example-gen", channel="examples")["component_version"] == 3
+    assert steps.metadata(task="audio-example-gen", channel="examples")["component_version"] == AudioExampleGen.version
     assert list((tmp_path / "steps" / "tensorboard" / "AudioExampleGen").rglob("events.*"))
 
 
