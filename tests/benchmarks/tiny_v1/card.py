@@ -92,7 +92,7 @@ def render(result: Mapping) -> str:
         kilobytes=round(result["model"]["bytes"] / 1000),
         data=tables.paragraph(
             f"{files['ambience']} recordings of rooms, streets, nature and machines, {files['samples']} short sounds, "
-            f"most of instruments, and {files['generated']} generated clips of 10 s: {run['clips']:,} clips of up to "
+            f"most of instruments, and {files['generated']} generated clips of 6 s: {run['clips']:,} clips of up to "
             f"10 s, {run['hours']:.1f} h in all; {run['quarantined']} were quarantined. No label of them was used."
         ),
         ambience=_ambience(result["left_out"]),
