@@ -13,7 +13,8 @@ from tests.benchmarks.record import RESULTS, machine
 
 _OF_RUN = ("seed", "cpu_minutes", "scores", "knn")
 _OF_CELL = ("name", "fields", "shares", "batch_size", "steps", "passes", "cpu_minutes", "scores", "against_reference")
-_OF_EXPERIMENT = ("experiment", "title", "preset", "budget", "overrides", "training_clips", "probe", "metric")
+_OF_EXPERIMENT = ("experiment", "title", "preset", "budget", "overrides", "training_clips", "probe", "metric", "paper")
+_OF_PLACE = ("row", "cell", "features", "paper")
 
 
 def record(folder: pathlib.Path, *, corpus: str) -> dict:
@@ -43,6 +44,7 @@ def record(folder: pathlib.Path, *, corpus: str) -> dict:
         "date": results["written"][:10],
         "machine": machine(),
         "cells": cells,
+        "places": [{name: place[name] for name in _OF_PLACE} for place in results["places"]],
     }
 
 

@@ -18,14 +18,31 @@ def render(result: dict) -> str:
         for cell in result["cells"]
         for row in _rows(cell, percent=result["metric"] == "accuracy", has_reference=bool(reference))
     ]
+    return table(header, rows) + "\n" + _note(result)
+
+
+def render_beside_paper(result: dict) -> str:
+    """Renders the paper's table, which has one column, with the scores beside the paper's, and what `render` says."""
+    percent, cells = result["metric"] == "accuracy", {cell["name"]: cell for cell in result["cells"]}
+    rows = []
+    for place in result["places"]:
+        cell = cells.get(place["cell"])
+        trained = None if cell is None else _summary(cell["scores"][place["features"]]["trained"])
+        paper = None if place["paper"] is None else Summary(mean=place["paper"], sd=None, low=None, high=None, count=1)
+        scores = [wording.score(trained, percent=percent), wording.interval(trained, percent=percent)]
+        rows.append([place["row"], *scores, wording.score(paper, percent=percent)])
+    header = [f"training → evaluation, {result['metric']}", "here", "95 % interval", "paper"]
+    return table(header, rows) + "\n" + _note(result)
+
+
+def _note(result: dict) -> str:
     spread = "one seed"
     if _seeds(result) > 1:
         spread = "mean ± standard deviation over the seeds, and Student's interval of the mean"
-    note = (
+    return paragraph(
         f"`{command(result)}`: {result['budget'].replace('=', ' = ')} for each training, {result['training_clips']:,} "
         f"clips of {result['corpus']} to train on, {result['probe']} probe; {spread}. Measured on {where(result)}"
     )
-    return table(header, rows) + "\n" + paragraph(note)
 
 
 def command(result: dict) -> str:

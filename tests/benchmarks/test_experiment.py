@@ -45,6 +45,11 @@ def folder(tmp_path):
         "probe": "linear",
         "metric": "accuracy",
         "reference": "waveform+log_mel",
+        "paper": "accuracy on ESC-50",
+        "places": [
+            {"block": "", "row": row, "column": "score", "cell": cell, "features": "both", "paper": paper}
+            for row, cell, paper in (("L3", "", 0.793), ("Ours", "waveform+log_mel", 0.9))
+        ],
         "written": "2026-11-26T16:33:04",
         "cells": [
             _cell("log_mel", scores=single, against=_summary(-0.1, sd=0.01, low=-0.12, high=-0.08, count=2)),
@@ -89,3 +94,9 @@ def test_the_table_has_a_row_for_each_set_of_features(folder):
     assert table[4] == ["", "both", "60.0 ± 2.0 %", "50.0 to 70.0 %", "45.0 %", "", "", "", ""]
     command = "diptych ablate figure2 --preset tiny --data ESC-50 --only log_mel waveform+log_mel --seeds 2"
     assert f"`{command} --budget cpu-minutes=15 trainer.batch_size=64`" in text.replace("\n", " ")
+
+
+def test_the_papers_table_has_its_numbers_beside_ours(folder):
+    text = experiment_table.render_beside_paper(experiment.record(folder, corpus="ESC-50"))
+    assert "| L3 |  |  | 79.3 % |" in text
+    assert "| Ours | 60.0 ± 2.0 % | 50.0 to 70.0 % | 90.0 % |" in text
