@@ -12,6 +12,7 @@ from etils import epath
 
 from beam_jobs import storage
 from beam_jobs.digesting_file import DigestingFile
+from beam_jobs.remote_file import is_remote
 
 _CRC = 4
 _HEAD = 8 + _CRC  # Bytes of a record's length and its checksum.
@@ -102,7 +103,7 @@ def sizes(path: epath.Path) -> list[int]:
 @contextlib.contextmanager
 def _range_reader(path: epath.Path) -> Iterator[Callable[..., bytes]]:
     """Yields what reads `size` bytes of a file from `start` on. It is called for millions of records."""
-    if "://" in os.fspath(path):
+    if is_remote(path):
         yield functools.partial(storage.read_range, path)
         return
     with open(path, "rb", buffering=0) as file:

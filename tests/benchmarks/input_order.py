@@ -117,7 +117,7 @@ def _clips_per_s(corpus: epath.Path, *, seconds: float, rounds: int) -> dict[str
 
 
 def _index_s(corpus: epath.Path) -> float:
-    """Returns how many seconds it takes to find all clips where no file of sizes was written."""
+    """Returns how many seconds it takes to find the places of all clips if there is no `record_sizes.npz`."""
     record_sizes._scan.cache_clear()
     started = time.perf_counter()
     record_sizes.read(examples.read_info(corpus), "train")

@@ -25,7 +25,7 @@ _THREADS = 2
 
 
 def listing(folder: pathlib.Path, clips: int, gauge: Gauge) -> None:
-    """Lists a source on this machine: what a walk finds, and what the lists say of it."""
+    """Lists the clips of a folder on this machine, from its files and from its CSV lists."""
     source = folder / "source"
     made_up.write_lists(source, clips)
     made_up.write_files(source, clips)
@@ -73,7 +73,7 @@ def _plan(work: epath.Path, clips: int, gauge: Gauge, *, place: str) -> None:
 
 
 def sharding(folder: pathlib.Path, clips: int, gauge: Gauge) -> None:
-    """Decodes a sample of clips, of 64 files under many ids, and writes their shards on this machine."""
+    """Decodes a sample of clips and writes their shards on this machine. Many clips share one of 64 sound files."""
     _write_shards(epath.Path(folder / "work"), folder, clips, gauge, place="")
 
 

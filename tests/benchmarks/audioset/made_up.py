@@ -82,7 +82,7 @@ def write_files(folder: pathlib.Path, clips: int) -> None:
 
 
 def listed(clips: int) -> list[Clip]:
-    """Returns the clips as the reader of AudioSet's lists does."""
+    """Returns the clips that the reader of AudioSet's lists should find."""
     names, bounds = class_names(), np.cumsum(list(list_lengths(clips).values()))
     made = []
     for number, (file, classes) in enumerate(zip(file_names(clips), label_sets(clips), strict=True)):

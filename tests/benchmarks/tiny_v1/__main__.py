@@ -127,7 +127,7 @@ def report(root: pathlib.Path) -> Mapping[str, object]:
 
 
 def scores(evaluation: pathlib.Path) -> Mapping[str, object]:
-    """Returns the scores of an evaluation with their intervals, the model's as `tiny-v1`, which has one embedding."""
+    """Returns the scores of an evaluation with their intervals. The model's are named `tiny-v1`."""
     metrics = json.loads((evaluation / "metrics.json").read_text())
     names = {name: name for name in metrics["scores"] if name != "both"} | {"embedding": NAME}
     return {
