@@ -41,6 +41,7 @@ _CAUSES = {
     errno.ENOTCONN: _Cause("the file system is not connected", _FAILING),
     errno.ETIMEDOUT: _Cause("the file system does not answer", _FAILING),
     errno.ENOLCK: _Cause("the file system has no record locks", _NO_LOCKS),
+    errno.EXDEV: _Cause("it is on another disk than the folder it belongs into", "put both on one disk"),
     errno.ENAMETOOLONG: _Cause("the name is too long", "give a folder with a shorter path"),
     errno.EMFILE: _Cause("too many open files", "raise `ulimit -n`"),
 }

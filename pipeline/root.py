@@ -93,8 +93,14 @@ class Root:
 
     def clear_staging(self) -> None:
         """Removes what killed processes have left in `staging`. Call it inside `lock`, before anything is written."""
-        if self.is_local:
-            storage.remove_tree(self.path / "staging")
+        staging = self.path / "staging"
+        if self.is_local and staging.exists():
+            # Not the folder itself: a mounted one cannot be removed.
+            for path in staging.iterdir():
+                if path.is_dir():
+                    storage.remove_tree(path)
+                else:
+                    path.unlink()
 
     def unpublished(self, *, stage: str, output: str, execution_id: int) -> epath.Path:
         """Returns the folder that an output is written to while the execution runs.
@@ -111,10 +117,10 @@ class Root:
         return self.path / "work" / stage / cache_key[:16]
 
     def check_folder(self) -> None:
-        """Checks, without a change, that the root is a folder or can become one.
+        """Checks, without a change, that the root is a folder or can become one, and that outputs can be published.
 
         Raises:
-            UserError: It, or what it would be in, is a file.
+            UserError: It, or what it would be in, is a file; or its `artifacts` alone is on another disk.
         """
         if not self.is_local:
             return
@@ -122,6 +128,12 @@ class Root:
         if existing is not None and not existing.is_dir():
             raise UserError(
                 f"{self.flag} {self.path} cannot be used ({existing} is a file): give a folder that can be written to."
+            )
+        artifacts, staging = (_disk(self.path / name) for name in ("artifacts", "staging"))
+        if artifacts not in (_disk(self.path), staging):
+            raise UserError(
+                f"{self.path / 'artifacts'} is on another disk than {self.path}, from which finished outputs are moved "
+                f"into it: put the whole folder on one disk, and give it as {self.flag}."
             )
 
     @contextlib.contextmanager
@@ -196,3 +208,9 @@ class Root:
     @property
     def _lock_file(self) -> pathlib.Path:
         return pathlib.Path(self.path) / ".lock"
+
+
+def _disk(folder: epath.Path) -> int:
+    """Returns the number of the disk of a folder, or of the one that it would be in."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.stat(existing).st_dev

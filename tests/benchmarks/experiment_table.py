@@ -1,5 +1,7 @@
 """Renders the results of an experiment as Markdown."""
 
+from collections.abc import Mapping
+
 from pipeline.experiments.intervals import Summary
 from pipeline.experiments.outputs import wording
 from tests.benchmarks.tables import paragraph, table, where
@@ -33,6 +35,36 @@ def render_beside_paper(result: dict) -> str:
         rows.append([place["row"], *scores, wording.score(paper, percent=percent)])
     header = [f"training → evaluation, {result['metric']}", "here", "95 % interval", "paper"]
     return table(header, rows) + "\n" + _note(result)
+
+
+def render_grid(result: dict) -> str:
+    """Renders the paper's tables of several columns: trained, untrained and the paper's number, below one another."""
+    cells = {cell["name"]: cell for cell in result["cells"]}
+    blocks: dict[str, list[dict]] = {}
+    for place in result["places"]:
+        if place["cell"] in cells:
+            blocks.setdefault(place["block"], []).append(place)
+    parts = [_grid(result, places, cells=cells) for places in blocks.values()]
+    return "\n".join([*parts, _note(result)])
+
+
+def _grid(result: dict, places: list[dict], *, cells: Mapping[str, dict]) -> str:
+    percent, at = result["metric"] == "accuracy", {(place["row"], place["column"]): place for place in places}
+    rows, columns = (list(dict.fromkeys(place[name] for place in places)) for name in ("row", "column"))
+    lines = []
+    for row in rows:
+        found = [at.get((row, column)) for column in columns]
+        scores = [cells[place["cell"]]["scores"][place["features"]] if place else {} for place in found]
+        name = "" if row == "score" else f"{row}, "
+        for state in ("trained", "untrained"):
+            values = [wording.score(_summary(one.get(state)), percent=percent) for one in scores]
+            lines.append([f"{name}{state}", *values])
+        if row == "score":
+            lines.append(["steps", *(f"{cells[place['cell']]['steps']:,}" for place in found)])
+        paper = [place["paper"] if place else None for place in found]
+        if any(number is not None for number in paper):
+            lines.append([f"{name}the paper's mAP", *map(wording.number, paper)])
+    return table([places[0]["block"], *columns], lines)
 
 
 def _note(result: dict) -> str:

@@ -100,3 +100,28 @@ def test_the_papers_table_has_its_numbers_beside_ours(folder):
     text = experiment_table.render_beside_paper(experiment.record(folder, corpus="ESC-50"))
     assert "| L3 |  |  | 79.3 % |" in text
     assert "| Ours | 60.0 ± 2.0 % | 50.0 to 70.0 % | 90.0 % |" in text
+
+
+def test_a_table_of_several_columns_has_the_papers_numbers_below_ours(folder):
+    results = json.loads((folder / "results.json").read_text())
+    results["places"] = [
+        {"block": "Crop", "row": "score", "column": "2", "cell": "log_mel", "features": "log_mel", "paper": 0.336},
+        {"block": "Crop", "row": "score", "column": "9", "cell": "mfcc", "features": "both", "paper": 0.3},
+        {"block": "Nets", "row": "a", "column": "x", "cell": "log_mel", "features": "log_mel", "paper": None},
+        {"block": "Nets", "row": "b", "column": "y", "cell": "waveform+log_mel", "features": "both", "paper": None},
+    ]
+    (folder / "results.json").write_text(json.dumps(results))
+    text = experiment_table.render_grid(experiment.record(folder, corpus="ESC-50"))
+    rows = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
+    assert rows == [
+        "| Crop | 2 |",
+        "| trained | 50.0 % |",
+        "| untrained | 40.0 % |",
+        "| steps | 1,234 |",
+        "| the paper's mAP | 0.336 |",
+        "| Nets | x | y |",
+        "| a, trained | 50.0 % |  |",
+        "| a, untrained | 40.0 % |  |",
+        "| b, trained |  | 60.0 ± 2.0 % |",
+        "| b, untrained |  | 45.0 % |",
+    ]

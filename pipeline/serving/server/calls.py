@@ -1,6 +1,5 @@
 """Checks what a request gives to a signature, and calls it."""
 
-import asyncio
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -68,7 +67,8 @@ async def call(
         )
     try:
         parts = _parts(inputs, clips=limits.batch_clips)
-        return _joined(await asyncio.gather(*(batcher.run(version, called, part) for part in parts)))
+        # One after the other: all other requests that wait are embedded in between.
+        return _joined([await batcher.run(version, called, part) for part in parts])
     except tf.errors.InvalidArgumentError as error:
         raise Refused(400, f"The model refuses the input: {_reason(error)}") from error
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:

@@ -71,6 +71,23 @@ def test_a_part_of_the_root_that_is_read_only(tmp_path, capsys, part):
     assert cli.main([*map(str, [*RUN, *SMALL]), "--root", str(tmp_path / "root")]) == 0
 
 
+def test_parts_of_the_root_on_other_disks(tmp_path, capsys):
+    root = tmp_path / "root"
+    with disks.small(root / "artifacts", size="20m"):
+        message = refusal(capsys, *RUN, *SMALL, "--root", root)
+        assert message.startswith(f"diptych: {root / 'artifacts'} is on another disk than {root}")
+    with disks.small(root / "staging", size="20m"):
+        message = refusal(capsys, *RUN, *SMALL, "--root", root)
+        assert str(root) in message
+        assert "cannot be used (it is on another disk than the folder it belongs into): put both on one disk" in message
+    with disks.small(tmp_path / "disk", size="20m") as disk:
+        for name in ("artifacts", "staging"):
+            (disk / name).mkdir()
+            (root / name).rmdir()
+            (root / name).symlink_to(disk / name)
+        assert cli.main([*map(str, [*RUN, *SMALL]), "--root", str(root)]) == 0
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The arguments of a run that has finished, and its root."""
@@ -83,15 +100,20 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["staging", "tensorboard"])
 @pytest.mark.parametrize(
-    "stage",
-    ["SyntheticAudioGen", *tiny_run.STAGES],
+    ("stage", "part"),
+    [
+        (stage, part)
+        for stage in ("SyntheticAudioGen", *tiny_run.STAGES)
+        for part in ("staging", "tensorboard")
+        if (stage, part) != ("Pusher", "staging")  # Without a destination it stages no file.
+    ],
 )
 def test_every_stage_reports_a_full_disk_in_one_sentence(finished, capfd, stage, part):
     arguments, root = finished
-    with disks.small(root / part, size="16k") as disk:
-        disks.fill(disk)
+    with disks.small(root / part, size="4k") as disk:
+        if part == "tensorboard":  # The folder `staging` is emptied first.
+            disks.fill(disk)
         capfd.readouterr()
         message = refusal(capfd, *arguments, "--force", stage, "--until", stage)
     assert str(root) in message

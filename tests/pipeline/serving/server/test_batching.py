@@ -1,11 +1,20 @@
 """Requests that wait at the same time are embedded together."""
 
+import asyncio
 import concurrent.futures
 import re
+import threading
+import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from pipeline.serving.server import calls
+from pipeline.serving.server.batching import Batcher
+from pipeline.serving.server.limits import Limits
+from pipeline.serving.server.metrics import Metrics
+from pipeline.serving.server.served import Signature, Tensor
 from tests.pipeline.serving.server.running import PREDICT, ask, error_of, running
 from tests.pipeline.serving.server.test_rest import b64, wav
 
@@ -55,3 +64,37 @@ def test_no_batch_has_more_clips_than_allowed(versions, batch_clips):
         count, total = batches(server)
     assert total == 32
     assert total / count <= batch_clips
+
+
+def test_a_request_of_many_clips_lets_others_pass():
+    begun, may_end, order = threading.Event(), threading.Event(), []
+
+    def embed(inputs):
+        first = inputs["audio"][0, 0]
+        begun.set()
+        if first == 0:
+            may_end.wait(60)
+        order.append(first)
+        return {"embedding": inputs["audio"]}
+
+    audio = Tensor(dtype=tf.float32, shape=(None, None))
+    signature = Signature(name="x", inputs={"audio": audio}, outputs={"embedding": audio}, _function=embed)
+    version = types.SimpleNamespace(number=1, info=types.SimpleNamespace(crop_samples=1, sample_rate=1))
+    limits = Limits(batch_clips=1)
+    batcher = Batcher(clips=limits.batch_clips, metrics=Metrics())
+
+    def call(clips):
+        return calls.call(version, signature, {"audio": clips}, batcher=batcher, limits=limits)
+
+    async def both():
+        many = asyncio.create_task(call(np.arange(5.0)[:, None]))
+        await asyncio.to_thread(begun.wait)
+        one = await call(np.array([[7.0]]))
+        may_end.set()
+        return await many, one
+
+    many, one = asyncio.run(both())
+    batcher.close()
+    np.testing.assert_array_equal(many["embedding"], np.arange(5.0)[:, None])
+    np.testing.assert_array_equal(one["embedding"], [[7.0]])
+    assert order == [7, 0, 1, 2, 3, 4]
