@@ -117,10 +117,10 @@ class Root:
         return self.path / "work" / stage / cache_key[:16]
 
     def check_folder(self) -> None:
-        """Checks, without a change, that the root is a folder or can become one, and that outputs can be published.
+        """Checks, without a change, that the root is a folder or can become one.
 
         Raises:
-            UserError: It, or what it would be in, is a file; or its `artifacts` alone is on another disk.
+            UserError: It, or what it would be in, is a file; or `artifacts` alone is on another disk.
         """
         if not self.is_local:
             return
@@ -129,12 +129,7 @@ class Root:
             raise UserError(
                 f"{self.flag} {self.path} cannot be used ({existing} is a file): give a folder that can be written to."
             )
-        artifacts, staging = (_disk(self.path / name) for name in ("artifacts", "staging"))
-        if artifacts not in (_disk(self.path), staging):
-            raise UserError(
-                f"{self.path / 'artifacts'} is on another disk than {self.path}, from which finished outputs are moved "
-                f"into it: put the whole folder on one disk, and give it as {self.flag}."
-            )
+        self._check_disks()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -143,7 +138,8 @@ class Root:
         A run that loses its lease is interrupted, see `interrupts.stop`. Call it inside `interrupts.as_exceptions()`.
 
         Raises:
-            UserError: Another run holds the lock, the folder cannot be created, or its file system has no locks.
+            UserError: Another run holds the lock, the folder cannot be created, its file system has no locks, or
+                `artifacts` alone is on another disk.
         """
         with contextlib.ExitStack() as stack:
             if self.is_local:
@@ -176,6 +172,7 @@ class Root:
 
     def _lock(self, stack: contextlib.ExitStack) -> None:
         """Locks a local root until `stack` is closed."""
+        self._check_disks()
         try:
             stack.enter_context(file_lock.held(self._lock_file))
         except file_lock.HeldError as error:
@@ -192,6 +189,15 @@ class Root:
             raise UserError(
                 f"{self.flag} {self.path} cannot be used ({error.strerror}): give a folder that can be written to."
             ) from error
+
+    def _check_disks(self) -> None:
+        """Checks that finished outputs can be moved from `staging` to `artifacts`, which is known here, not hours later."""
+        artifacts, staging = (_disk(self.path / name) for name in ("artifacts", "staging"))
+        if artifacts not in (_disk(self.path), staging):
+            raise UserError(
+                f"{self.path / 'artifacts'} is on another disk than {self.path}, from which finished outputs are moved "
+                f"into it: put the whole folder on one disk, and give it as {self.flag}."
+            )
 
     def _keep_name(self) -> None:
         kept = conditional_writes.read_if_exists(self._name_file)

@@ -81,11 +81,12 @@ def test_parts_of_the_root_on_other_disks(tmp_path, capsys):
         assert str(root) in message
         assert "cannot be used (it is on another disk than the folder it belongs into): put both on one disk" in message
     with disks.small(tmp_path / "disk", size="20m") as disk:
+        linked = tmp_path / "linked"
+        linked.mkdir()
         for name in ("artifacts", "staging"):
             (disk / name).mkdir()
-            (root / name).rmdir()
-            (root / name).symlink_to(disk / name)
-        assert cli.main([*map(str, [*RUN, *SMALL]), "--root", str(root)]) == 0
+            (linked / name).symlink_to(disk / name)
+        assert cli.main([*map(str, [*RUN, *SMALL]), "--root", str(linked)]) == 0
 
 
 @pytest.fixture(scope="module")
