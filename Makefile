@@ -43,13 +43,15 @@ help:
 install: $(STAMP)
 
 $(STAMP): $(LOCK) setup.cfg pyproject.toml
-	@test -n "$(PYTHON)" || { echo "There is no Python 3.10, 3.11 or 3.12 on the path: install one" \
-	    "(Debian, Ubuntu: sudo apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "There is no Python 3.10, 3.11 or 3.12 on the path: install one (Debian 12, Ubuntu" \
+	    "22.04 and 24.04: sudo apt install python3 python3-venv; elsewhere, e.g.: uv python install 3.11) or name it:" \
+	    "make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' || { \
 	    echo "$(PYTHON) is not a Python 3.10, 3.11 or 3.12: name one with make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "$(PYTHON) cannot make virtual environments: install its venv package" \
-	    "(Debian, Ubuntu: sudo apt install python3-venv)" >&2; exit 1; }
+	    "(Debian, Ubuntu: sudo apt install" \
+	    "python$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv)" >&2; exit 1; }
 	@echo "Setting up $(VENV) with $(PYTHON). This takes a few minutes, but only once."
 	@"$(PYTHON)" -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(LOCK)

@@ -22,3 +22,11 @@ def test_every_result_is_shown_on_one_page():
 def test_the_readme_shows_both_runs():
     text = (docs.ROOT / "README.md").read_text()
     assert [match[2] for match in docs.MARKED.finditer(text)] == ["tiny", "quickstart"]
+
+
+def test_the_readme_states_the_difference_between_two_formats_and_one():
+    (log_mel,) = [cell for cell in docs.load("figure2")["cells"] if cell["name"] == "log_mel"]
+    less = log_mel["against_reference"]
+    text = " ".join((docs.ROOT / "README.md").read_text().split())
+    assert f"both are {-100 * less['mean']:.1f} points better" in text
+    assert f"({-100 * less['high']:.1f} to {-100 * less['low']:.1f}, three seeds)" in text
