@@ -191,7 +191,7 @@ class Root:
             ) from error
 
     def _check_disks(self) -> None:
-        """Checks that finished outputs can be moved from `staging` to `artifacts`, which is known here, not hours later."""
+        """Checks that finished outputs can be moved from `staging` to `artifacts`: now, not hours later."""
         artifacts, staging = (_disk(self.path / name) for name in ("artifacts", "staging"))
         if artifacts not in (_disk(self.path), staging):
             raise UserError(
