@@ -24,7 +24,7 @@ FIGURES = {
     "left_out": [],
     "overrides": ["trainer.steps=20"],
     "run": {"clips": 1011, "quarantined": 3, "hours": 2.42, "training": "20 steps", "export": "128 dimensions"},
-    "model": {"bytes": 1176348, "sha256": "0" * 64},
+    "model": {"bytes": 1176348, "sha256": "0" * 64, "window_s": 1.0, "dims": {"waveform": 64, "log_mel": 32}},
     "scores": {"tiny-v1": 0.613, "mfcc_mean_std": 0.4165},
     "intervals": {"tiny-v1": [0.59, 0.63], "mfcc_mean_std": [0.39, 0.44]},
     "knn": {"tiny-v1": OTHER, "mfcc_mean_std": OTHER},
@@ -35,6 +35,7 @@ FIGURES = {
 def test_the_card_says_what_the_figures_say_and_whom_the_sounds_are_of():
     text = card.render(FIGURES)
     assert "| tiny-v1 | 61.3 % (59.0 to 63.0) | 30.0 % (28.0 to 32.0) | 30.0 % (28.0 to 32.0) |" in text
+    assert "windows of 1 s, and gives 96 numbers: 64 of the waveform's encoder and 32 of" in text.replace("\n", " ")
     assert "1,011 clips of up to 10 s, 2.4 h in all; 3 were quarantined." in text
     assert "--generated 300 'trainer.steps=20'\n" in text
     for sound, author, place, license_ in card.CREDITS:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from beam_jobs import storage
 from beam_jobs.sources import suffixes
 from diptych import bundled
+from diptych import embedder as embedders
 from tests.benchmarks import measuring
 from tests.benchmarks.record import RESULTS
 from tests.benchmarks.tiny_v1 import card
@@ -62,7 +63,7 @@ def main() -> None:
         "left_out": flags.leave_out,
         "overrides": flags.overrides,
         "run": report(run),
-        "model": {"bytes": model.stat().st_size, "sha256": storage.file_digest(place / bundled.FILE).sha256},
+        "model": described(place / bundled.FILE),
         **scores(evaluation),
     }
     if figures["model"]["bytes"] > MOST_BYTES:
@@ -112,6 +113,17 @@ def newest(root: pathlib.Path) -> pathlib.Path:
     """Returns the file that the last export of a run wrote."""
     files = (root / "artifacts" / "Exporter" / "saved_model").glob(f"[0-9]*/runtimes/{VARIANT}.tflite")
     return max(files, key=lambda file: int(file.parents[1].name))
+
+
+def described(model: pathlib.Path) -> Mapping[str, object]:
+    """Returns size, digest, window and dimensions of a model."""
+    embedder = embedders.load(model)
+    return {
+        "bytes": model.stat().st_size,
+        "sha256": storage.file_digest(model).sha256,
+        "window_s": embedder.window_seconds,
+        "dims": dict(embedder.dims),
+    }
 
 
 def report(root: pathlib.Path) -> Mapping[str, object]:

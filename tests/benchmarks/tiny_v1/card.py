@@ -37,8 +37,7 @@ without the internet:
 diptych embed --model tiny-v1 rain.wav
 ```
 
-It takes 16 kHz sound in windows of 2.5 s, and gives 128 numbers: 64 of the waveform's encoder and 64 of the log-mel
-encoder.
+{shape}
 
 ## Data
 
@@ -71,7 +70,7 @@ they.
 
 * It heard little, and of that mostly rain, wind, water, machines, crowds and single notes; hardly any speech, and no
   pieces of music. For anything but a first look, train a model of your own on your own audio.
-* Sound above 8 kHz is not heard, and order over more than 2.5 s is not seen.
+* Sound above 8 kHz is not heard, and order over more than {window:g} s is not seen.
 * One training with one seed. The interval says how sure the score is for other clips, not for other trainings.
 * The clips of ESC-50 are from freesound.org, as are many of the sounds above. No number of a sound that is listed here
   or by Sonic Pi is among those of ESC-50; for Moodist's, which have none, nobody can tell.
@@ -88,7 +87,14 @@ def render(result: Mapping) -> str:
     """
     files = result["files"]
     run = result["run"]
+    model = result["model"]
+    dims = model["dims"]
     return _CARD.format(
+        shape=tables.paragraph(
+            f"It takes 16 kHz sound in windows of {model['window_s']:g} s, and gives {sum(dims.values())} numbers: "
+            f"{dims['waveform']} of the waveform's encoder and {dims['log_mel']} of the log-mel encoder."
+        ).rstrip(),
+        window=model["window_s"],
         kilobytes=round(result["model"]["bytes"] / 1000),
         data=tables.paragraph(
             f"{files['ambience']} recordings of rooms, streets, nature and machines, {files['samples']} short sounds, "
