@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 UNFINISHED = ".writing"
 """Suffix of files and folders that are still being written. Readers ignore them."""
 
+TENSORFLOW_READ_BYTES = 384 * 2**10
+"""Bytes of a read of TensorFlow from a file in a bucket, at least; `pipeline.tensorflow_settings` sets it."""
+
 _BLOCK_BYTES = 2**20
 
 

@@ -9,14 +9,15 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import grpc
 from absl import logging
 from apache_beam.portability import python_urns
 from apache_beam.runners.portability import local_job_service
-from apache_beam.runners.portability.fn_api_runner import worker_handlers
+from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
 from apache_beam.runners.worker import data_plane
+
+from beam_jobs import error_text
 
 _AGAIN_S = 1.0
 _SHELL_SIGNALS = 128  # The shell that starts a worker adds this to the number of the signal that killed it.
@@ -72,8 +73,14 @@ def _lost_connections_quiet() -> Iterator[None]:
 class WatchedWorker(worker_handlers.SubprocessSdkWorkerHandler):
     """Starts a worker process and, if it dies, makes the job fail. Beam does so for its containers alone."""
 
-    def __init__(self, *arguments: Any):
-        super().__init__(*arguments)
+    def __init__(
+        self,
+        worker_command_line: bytes,
+        state: worker_handlers.StateServicer,
+        provision_info: fn_runner.ExtendedProvisionInfo,
+        grpc_server: worker_handlers.GrpcServer,
+    ):
+        super().__init__(worker_command_line, state, provision_info, grpc_server)
         self._is_closing = threading.Event()
 
     def start_worker(self) -> None:
@@ -92,11 +99,11 @@ class WatchedWorker(worker_handlers.SubprocessSdkWorkerHandler):
         error = RuntimeError("exit status 0")
         try:
             self.worker.run()
-        except RuntimeError as raised:
+        except Exception as raised:  # Whatever it is, nobody but this thread knows of it, and the job waits.
             error = raised
         if self._is_closing.is_set():
             return
-        _ends.append(_how(str(error)))
+        _ends.append(_how(error))
         for channel in list(self.data_plane_handler._connections_by_worker_id.values()):
             channel.close()
         while not self._is_closing.is_set():  # The job may be about to ask a worker for more.
@@ -106,10 +113,13 @@ class WatchedWorker(worker_handlers.SubprocessSdkWorkerHandler):
             self._is_closing.wait(_AGAIN_S)
 
 
-def _how(text: str) -> str:
+def _how(error: Exception) -> str:
     """Returns how a worker has ended, from Beam's message, which ends with the exit status of the shell."""
-    status = int(re.search(r"-?\d+$", text)[0])
+    found = re.search(r"(?:exit status|return code) (-?\d+)$", str(error))
+    if not found:
+        return f"could not run ({error_text.first_line(error)})"
+    status = int(found[1])
     number = -status if status < 0 else status - _SHELL_SIGNALS
-    if number > 0:
+    if number in signal.valid_signals():
         return f"was killed ({signal.strsignal(number) or f'signal {number}'})"
     return f"has ended with exit status {status}"

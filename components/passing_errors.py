@@ -1,4 +1,4 @@
-"""Tells errors that may pass by themselves, of networks, services and network file systems, from all others."""
+"""Tells errors that may pass by themselves, of networks, services, file systems and workers, from all others."""
 
 import concurrent.futures
 import http.client
@@ -47,8 +47,9 @@ def may_pass(error: BaseException) -> bool:
     """Returns whether an error, or one that led to it, may pass by itself, so that another try makes sense.
 
     That is so for a service that does not answer or asks to try again later (429, 5xx), for lost connections, time-outs
-    and names that are not resolved, and for a network file system that is away. It is not so for what the user has to
-    correct, such as missing permissions, a wrong certificate, a full disk or a wrong field, and for bugs.
+    and names that are not resolved, for a network file system that is away, and for a worker process of a Beam job that
+    has died. It is not so for what the user has to correct, such as missing permissions, a wrong certificate, a full
+    disk or a wrong field, and for bugs.
     """
     if isinstance(error, DamagedFile):
         return False

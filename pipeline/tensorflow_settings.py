@@ -2,13 +2,11 @@
 
 import os
 
+from beam_jobs.remote_file import TENSORFLOW_READ_BYTES
 from components import host_memory
 
 _MEMORY_SHARE = 0.9
 """Share of the memory that the pool may take."""
-
-READ_BYTES = 384 * 2**10
-"""Bytes of a read from a file in a bucket, at least."""
 
 
 def apply() -> None:
@@ -26,5 +24,5 @@ def apply() -> None:
     """
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     os.environ.setdefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", str(int(_MEMORY_SHARE * host_memory.total_bytes() / 2**20)))
-    os.environ.setdefault("GCS_READAHEAD_BUFFER_SIZE_BYTES", str(READ_BYTES))
+    os.environ.setdefault("GCS_READAHEAD_BUFFER_SIZE_BYTES", str(TENSORFLOW_READ_BYTES))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

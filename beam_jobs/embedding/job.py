@@ -61,7 +61,7 @@ def write_shards(job: Job, *, work_dir: epath.PathLike, beam_args: Sequence[str]
         DamagedExamplesError: A file of the examples does not hold what was written.
         UnusableVectorsError: A vector of a clip is not finite in float16.
         OptionsError: Beam does not accept the flags.
-        StillRunningError: see `runners.run`.
+        StillRunningError, WorkerDiedError: see `runners.run`.
     """
     work = epath.Path(work_dir)
     runners.check_free(work)  # Before unfinished files are removed.

@@ -11,11 +11,12 @@ Reading needs neither TFDS nor Beam. `read_info` does not even need TensorFlow.
 import importlib
 from typing import TYPE_CHECKING
 
-from beam_jobs.examples.check import check_file, check_folder
+from beam_jobs.examples.check import check_file
 from beam_jobs.examples.info import SPLITS, STORAGES, DamagedExamplesError, ExamplesInfo, file_name, read_info
 from beam_jobs.examples.quiet import quiet_tfds
 
 if TYPE_CHECKING:
+    from beam_jobs.examples.folder import check_folder
     from beam_jobs.examples.metadata import write_metadata
     from beam_jobs.examples.read import dataset, parse, parse_labels, read_file, read_records, read_some
     from beam_jobs.examples.tfrecord import Writer
@@ -42,9 +43,11 @@ __all__ = [
     "write_metadata",
 ]
 
-# These modules import TensorFlow or TFDS. They are imported upon first use, so that `read_info` stays fast.
+# These modules import TensorFlow, TFDS or the library for checksums. They are imported upon first use, so that
+# `read_info` stays fast.
 _MODULE_OF = {
     "Writer": "tfrecord",
+    "check_folder": "folder",
     "dataset": "read",
     "encode": "write",
     "parse": "read",

@@ -1,32 +1,22 @@
-"""Finds the damaged file in a folder of examples."""
+"""Checks files of examples."""
 
 import contextlib
 from collections.abc import Iterator
 
 from etils import epath
 
-from beam_jobs.examples.info import DamagedExamplesError, ExamplesInfo, read_info
+from beam_jobs.examples.info import DamagedExamplesError, ExamplesInfo
 
 
-def check_folder(directory: epath.PathLike) -> None:
-    """Reads all files of a folder of examples.
-
-    Raises:
-        DamagedExamplesError: A file does not hold what was written. The first such file is named.
-        OSError: A file cannot be read, which says nothing about its content.
-    """
-    info = read_info(directory)
-    for split in info.splits:
-        for path, clips in zip(info.files(split), info.shard_lengths[split], strict=True):
-            check_file(path, clips=clips)
-
-
-def check_file(path: epath.PathLike, *, clips: int) -> None:
+def check_file(path: epath.PathLike, *, clips: int) -> list[int]:
     """Reads one TFRecord file.
 
     Args:
         path: The file.
         clips: How many clips it should hold.
+
+    Returns:
+        The bytes of each record.
 
     Raises:
         DamagedExamplesError: It is missing or damaged, or it holds another number of clips.
@@ -36,8 +26,9 @@ def check_file(path: epath.PathLike, *, clips: int) -> None:
     from beam_jobs.examples import tfrecord
 
     with damage_named(path):
-        count = tfrecord.count(epath.Path(path))
-    check_count(path, count=count, clips=clips)
+        sizes = tfrecord.checked_sizes(epath.Path(path))
+    check_count(path, count=len(sizes), clips=clips)
+    return sizes
 
 
 @contextlib.contextmanager

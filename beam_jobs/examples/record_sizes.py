@@ -57,11 +57,22 @@ def read(info: ExamplesInfo, split: str) -> np.ndarray:
             or does not hold its number of clips.
         OSError: A file cannot be read, which says nothing about its content.
     """
+    sizes = written(info, split)
+    return _scan(tuple(info.files(split)), info.shard_lengths[split]) if sizes is None else sizes
+
+
+def written(info: ExamplesInfo, split: str) -> np.ndarray | None:
+    """Returns what `read` does if there is a file with the sizes, else None.
+
+    Raises:
+        DamagedExamplesError: The file is damaged.
+        OSError: It cannot be read, which says nothing about its content.
+    """
     file = info.directory / FILE
     try:
         content = file.read_bytes()
     except FileNotFoundError:
-        return np.array(_scan(tuple(info.files(split)), info.shard_lengths[split]), np.int64)
+        return None
     try:
         sizes = np.load(io.BytesIO(content))[split]
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
@@ -72,8 +83,8 @@ def read(info: ExamplesInfo, split: str) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=1)  # A training asks for them several times.
-def _scan(paths: tuple[str, ...], lengths: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns the sizes of the records of files, from the heads of the records."""
+def _scan(paths: tuple[str, ...], lengths: tuple[int, ...]) -> np.ndarray:
+    """Returns the sizes of the records of files, from the heads of the records, int64 (clips,), read-only."""
     if sum(lengths) >= _MANY_CLIPS:
         logging.warning(
             "%s is not there, so the places of %s clips are read from their files; examples that are written again "
@@ -82,12 +93,13 @@ def _scan(paths: tuple[str, ...], lengths: tuple[int, ...]) -> tuple[int, ...]:
             f"{sum(lengths):,}",
         )
     with concurrent.futures.ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-        of_files = pool.map(_scan_file, paths, lengths)
-        return tuple(size for sizes in of_files for size in sizes)
+        sizes = np.concatenate(list(pool.map(_scan_file, paths, lengths)))
+    sizes.flags.writeable = False
+    return sizes
 
 
-def _scan_file(path: str, clips: int) -> list[int]:
+def _scan_file(path: str, clips: int) -> np.ndarray:
     with check.damage_named(path):
         sizes = tfrecord.sizes(epath.Path(path))
     check.check_count(path, count=len(sizes), clips=clips)
-    return sizes
+    return np.array(sizes, np.int64)

@@ -19,7 +19,7 @@ Parser = Callable[[tf.Tensor], Mapping[str, tf.Tensor]]
 def drawing_order(info: ExamplesInfo, split: str, *, count: int, seed: int) -> np.ndarray:
     """Returns the order in which to draw clips of a split. Only the number of clips in each file decides it.
 
-    A record can only be found by reading the file up to it, so the clips come from few bytes. A split that is small, or
+    `read_clips` reads a file up to the last of its clips, so the clips come from few bytes. A split that is small, or
     not much larger than the sample, is drawn from as a whole, each clip with the same probability. Of a larger one, the
     first clips of files at random are drawn: their order is that of a hash, so that they are a fair sample. Only where
     the examples come from TFDS is it that of the source, which may be sorted by class, so that many files take part.

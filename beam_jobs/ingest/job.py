@@ -77,7 +77,7 @@ def write_shards(
     Raises:
         UnaccountedClipsError: some clip was not exactly one of written and quarantined.
         OptionsError: Beam does not accept the flags.
-        StillRunningError: see `runners.run`.
+        StillRunningError, WorkerDiedError: see `runners.run`.
     """
     work = epath.Path(work_dir)
     runners.check_free(work)  # Before `build`, which removes unfinished files.

@@ -46,7 +46,7 @@ def compute(
         beam_args: See `runners.pipeline`.
 
     Raises:
-        OptionsError, StillRunningError: see `runners`.
+        OptionsError, StillRunningError, WorkerDiedError: see `runners`.
         DamagedExamplesError: A file of the examples does not hold what was written.
     """
     pipeline = runners.pipeline(beam_args)

@@ -32,7 +32,7 @@ _NOT_ADDED = ("sample_rate", "shortest", "longest", "loudest")
 
 @dataclasses.dataclass
 class Sums:
-    """Sums over a set of clips. `merge` is associative and commutative, with `empty` as its neutral element.
+    """Sums over a set of clips. `merge_all` merges them in any order, with `empty` as its neutral element.
 
     Attributes:
         sample_rate: Of every clip, in Hz.
@@ -154,10 +154,6 @@ class Sums:
         self.blocks += len(blocks)
         silent = np.square(blocks).mean(axis=1) < (FULL_SCALE * 10 ** (levels.SILENT_DBFS / 20)) ** 2
         self.silent_blocks += int(np.count_nonzero(silent))
-
-    def merge(self, other: "Sums") -> "Sums":
-        """Returns the sums over the clips of both; neither is changed."""
-        return Sums.merge_all([self, other])
 
     @classmethod
     def merge_all(cls, parts: Iterable["Sums"]) -> "Sums":

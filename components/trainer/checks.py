@@ -41,11 +41,7 @@ def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
     clips = info.splits.get("train", 0)
     if clips < 2:
         raise UserError(f"the train split has {clips} clips, and training needs at least 2: add audio.")
-    if clips < config.batch_size:
-        raise UserError(
-            f"trainer.batch_size={config.batch_size} is more than the {clips} clips of the train split: choose at most "
-            f"{clips}."
-        )
+    check_enough_clips(clips, batch_size=config.batch_size)
     if config.patience and info.splits.get("valid", 0) < 2:
         raise UserError(
             f"trainer.patience={config.patience} needs a valid split of at least 2 clips: add audio, or set "
@@ -55,6 +51,19 @@ def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
         raise UserError(
             f"trainer.model.sample_rate={config.model.sample_rate} is not that of the examples, {info.sample_rate} Hz: "
             "set trainer.model.sample_rate and audio_example_gen.sample_rate to the same value."
+        )
+
+
+def check_enough_clips(clips: int, *, batch_size: int) -> None:
+    """Checks that the train split has a whole batch.
+
+    Raises:
+        UserError: It has not.
+    """
+    if clips < batch_size:
+        raise UserError(
+            f"trainer.batch_size={batch_size} is more than the {clips} clips of the train split: choose at most "
+            f"{clips}."
         )
 
 

@@ -1,7 +1,8 @@
 """The order in which an epoch visits the clips. It derives from seed and epoch, so that any part can be skipped.
 
-With `clips_per_read=1`, the order is random over all clips, and each clip is read alone. Nothing is held in memory, and
-the hosts take turns, so that the global batches are the same with any number of hosts.
+With `clips_per_read=1`, the order is random over all clips, and each clip is read alone. No clip is held to
+shuffle; the order takes 8 bytes a clip. The hosts take turns, so that the global batches are the same with any number
+of hosts.
 
 With more, neighboring clips of a file are a block, which is read at once:
 

@@ -14,8 +14,7 @@ from etils import epath
 
 from beam_jobs import examples
 from beam_jobs.remote_file import is_remote
-from components.errors import UserError
-from components.trainer import crops
+from components.trainer import checks, crops
 from components.trainer.clip_order import ClipOrder, HostShare
 from components.trainer.stored_clips import StoredClips
 
@@ -169,18 +168,13 @@ def _host_share(info: examples.ExamplesInfo, context: tf.distribute.InputContext
         UserError: The split has fewer clips than a batch.
     """
     hosts, clips = context.num_input_pipelines, info.splits["train"]
+    checks.check_enough_clips(clips, batch_size=batch_size)
     clips_per_step = batch_size // hosts
-    steps_per_epoch = clips // (clips_per_step * hosts)
-    if not steps_per_epoch:
-        raise UserError(
-            f"trainer.batch_size={batch_size} is more than the {clips} clips of the train split: choose at most "
-            f"{clips}."
-        )
     return HostShare(
         hosts=hosts,
         host=context.input_pipeline_id,
         clips_per_step=clips_per_step,
-        steps_per_epoch=steps_per_epoch,
+        steps_per_epoch=clips // (clips_per_step * hosts),
     )
 
 

@@ -135,7 +135,7 @@ def _clips_held(training_step: TrainingStep, *, config: TrainerConfig, info: Exa
     if config.clips_per_read > 1:
         hosts = strategies.input_hosts(training_step.strategy)
         window = clip_order.window_clips(config.clips_per_read, hosts=hosts)
-        held += clip_order.WINDOWS * min(window, info.splits["train"])
+        held += clip_order.WINDOWS * min(window, info.splits["train"] // hosts)
     return held
 
 

@@ -39,12 +39,14 @@ class _Budget:
         most: Bytes that training could have of it if no other process took any.
         free: Bytes of it that may be taken now.
         needs: Micro-batch, clips of a replica's share of a batch -> bytes that training takes of it.
+        holds_clips: Whether it also holds the clips that the input pipeline has read.
     """
 
     place: str
     most: int
     free: int
     needs: Callable[[int, int], float]
+    holds_clips: bool = False
 
 
 def check(training_step: TrainingStep, *, config: TrainerConfig, info: ExamplesInfo, resumed: bool) -> None:
@@ -98,8 +100,9 @@ def _shortage(
         sizes = changes["micro_batch"], changes.get("batch_size", config.batch_size) // replicas
         if all(budget.needs(*sizes) <= _SHARE_TO_USE * count for budget, count in given):
             return f"{problem} use {_assignments(changes)}{_explain(changes)}."
+    fewer = "a lower trainer.clips_per_read, " if worst.holds_clips and config.clips_per_read > 1 else ""
     return (
-        f"{problem} choose a lower trainer.model.width, a shorter trainer.model.crop_seconds, or a smaller "
+        f"{problem} choose {fewer}a lower trainer.model.width, a shorter trainer.model.crop_seconds, or a smaller "
         f"trainer.batch_size (even trainer.micro_batch={_SMALLEST} needs about {least}), or train where there is more "
         "memory."
     )
@@ -165,7 +168,7 @@ def _budgets(training_step: TrainingStep, *, config: TrainerConfig, info: Exampl
 
 
 def _budget(limit: host_memory.Limit, *, needs: Callable[[int, int], float]) -> _Budget:
-    return _Budget(place=limit.place, most=limit.most, free=limit.free, needs=needs)
+    return _Budget(place=limit.place, most=limit.most, free=limit.free, needs=needs, holds_clips=True)
 
 
 def _free_pool_bytes() -> int | None:

@@ -69,6 +69,7 @@ class Experiment:
         title: What it compares, in a few words.
         layout: Returns cells and places for the config of a preset.
         paper: What the paper's numbers are, e.g. "validation mAP on AudioSet"; "" if it gives none.
+        paper_metric: Their metric, "mAP" or "accuracy"; "" if it gives none.
         note: What a reader of the table should know.
         reference: Name of the cell that the others are compared with, seed by seed; "" for none.
     """
@@ -77,6 +78,7 @@ class Experiment:
     title: str
     layout: "Callable[[PipelineConfig], Layout]"
     paper: str = ""
+    paper_metric: str = ""
     note: str = ""
     reference: str = ""
 

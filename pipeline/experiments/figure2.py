@@ -28,6 +28,7 @@ EXPERIMENT = Experiment(
     title="formats, alone and in pairs",
     layout=_layout,
     paper="validation mAP on AudioSet",
+    paper_metric="mAP",
     note="Of the base model, the paper says that waveform+log_mel improves relatively upon waveform by 15 % and upon "
     "log_mel by 41 %. One format has one encoder, and two formats have two, so that theirs are twice as many features.",
     reference="waveform+log_mel",

@@ -48,5 +48,6 @@ EXPERIMENT = Experiment(
     title="crop size, frequency shift, temperature, latent size",
     layout=_layout,
     paper="validation mAP on AudioSet, base model",
+    paper_metric="mAP",
     note="Each part changes one field of the preset. A clip that is shorter than the crop is repeated.",
 )

@@ -48,5 +48,6 @@ EXPERIMENT = Experiment(
     title="encoders of the log-mel spectrogram (rows) and of the waveform (columns)",
     layout=_layout,
     paper="validation mAP on AudioSet",
+    paper_metric="mAP",
     note="All networks have the width of the preset. `--only 'cnn6-*' 'cnn10-*'` runs the small ones alone.",
 )

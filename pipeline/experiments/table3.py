@@ -18,5 +18,6 @@ EXPERIMENT = Experiment(
     title="training inputs → evaluated inputs, AudioSet",
     layout=eval_inputs.layout(_BEFORE, _OURS, _AFTER, column="score"),
     paper="test mAP on AudioSet, of a shallow model on fixed representations",
+    paper_metric="mAP",
     reference="waveform+log_mel",
 )

@@ -19,6 +19,7 @@ EXPERIMENT = Experiment(
     title="training inputs → evaluated inputs, ESC-50",
     layout=eval_inputs.layout(_BEFORE, _OURS, _AFTER, column="score"),
     paper="accuracy of a linear classifier on ESC-50 over its five folds, of models that learned from AudioSet",
+    paper_metric="accuracy",
     note="Here the models learn from the clips that `--data` names, without their labels.",
     reference="waveform+log_mel",
 )

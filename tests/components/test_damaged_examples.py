@@ -185,6 +185,19 @@ def test_damaged_sizes_are_named(intact, tmp_path, damage_it, what):
         READERS["trainer"](folder)
 
 
+def test_sizes_that_are_those_of_other_files_are_named(tmp_path):
+    rows = [(stored_examples.sound(0, seconds=0.5 + i / 8, seed=i), [], 0) for i in range(8)]
+    folder = stored_examples.write_examples(tmp_path / "examples", {"train": rows}, shards=2)
+    info = examples.read_info(folder)
+    sizes = record_sizes.read(info, "train")
+    record_sizes.write(folder, {"train": [sizes[4:], sizes[:4]]})
+    with (
+        pytest.raises(DamagedFile, match=f"{record_sizes.FILE} holds wrong sizes of clips in {info.files('train')[0]}"),
+        damaged_examples.named([folder]),
+    ):
+        READERS["trainer"](folder)
+
+
 def test_an_error_that_is_not_damage_stays_as_it_is_and_reads_nothing(intact, monkeypatch):
     monkeypatch.setattr(examples, "check_folder", None)
     with pytest.raises(tf.errors.InvalidArgumentError), damaged_examples.named([intact]):

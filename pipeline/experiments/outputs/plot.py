@@ -1,5 +1,6 @@
 """Draws the results: a panel for each part of the table."""
 
+import dataclasses
 import io
 from collections.abc import Sequence
 
@@ -34,7 +35,8 @@ def figure(results: Results) -> Figure:
     the paper's numbers if these are of the same metric.
     """
     shown = [place for place in results.layout.places if place.paper is not None or results.summary(place)]
-    parts = tables.blocks(shown or results.layout.places)
+    blocks = tables.blocks(shown or results.layout.places)
+    parts = {title: _comparable(places, results) for title, places in blocks.items()}
     columns = min(_PANELS_PER_ROW, len(parts))
     heights = [_height(places) for places in parts.values()]
     lines = [max(heights[first : first + columns]) for first in range(0, len(heights), columns)]
@@ -52,6 +54,18 @@ def figure(results: Results) -> Figure:
     subtitle = f"preset {settings['preset']}, {settings['budget']} each, {plural(settings['seeds'], 'seed')}"
     drawn.suptitle(f"{results.experiment.heading}\n{wording.heading(results)}; {subtitle}", fontsize=10, color=_INK)
     return drawn
+
+
+def _comparable(places: Sequence[Place], results: Results) -> list[Place]:
+    """Returns the places of a part. From bars it leaves out the paper's numbers if they are of another metric.
+
+    On one axis, the paper's mAP would be read as an accuracy. Of rows that only the paper has, nothing would be left.
+    """
+    _, columns = tables.rows_and_columns(places)
+    if len(columns) > 1 or results.metric == results.experiment.paper_metric:
+        return list(places)
+    ours = [dataclasses.replace(place, paper=None) for place in places]
+    return [place for place in ours if results.summary(place)] or ours
 
 
 def _height(places: Sequence[Place]) -> float:
@@ -88,8 +102,7 @@ def _bars(axes: Axes, places: Sequence[Place], results: Results) -> None:
     axes.barh(at, np.nan_to_num(_means(summaries)), color=_OURS, height=0.62, label="trained")
     axes.errorbar(_means(summaries), at, xerr=_error(summaries), fmt="none", ecolor=_INK, capsize=3, label=_INTERVAL)
     axes.plot(_untrained(results, places), at, "|", color=_UNTRAINED, ms=13, mew=3, label="untrained")
-    # On one axis, the paper's mAP would be read as an accuracy.
-    if np.isfinite(_paper(places)).any() and results.metric in results.experiment.paper:
+    if np.isfinite(_paper(places)).any():
         axes.plot(_paper(places), at, "D", color=_PAPER, ms=4, label="paper")
     axes.set_yticks(at, [place.row for place in places], parse_math=False)
     axes.invert_yaxis()

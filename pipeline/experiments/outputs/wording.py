@@ -12,23 +12,30 @@ def score(summary: Summary | None, *, percent: bool = False) -> str:
     return _value(summary.mean, percent=percent) + spread + _unit(percent)
 
 
-def interval(summary: Summary | None, *, signed: bool = False, percent: bool = False) -> str:
+def interval(summary: Summary | None, *, percent: bool = False) -> str:
     """Returns the 95 % interval, e.g. "0.521 to 0.581", or "52.1 to 58.1 %"; "" without one."""
-    if summary is None or summary.low is None or summary.high is None:
-        return ""
-    low, high = (_value(end, percent=percent, signed=signed) for end in (summary.low, summary.high))
-    return f"{low} to {high}{_unit(percent)}"
+    ends = _ends(summary, percent=percent)
+    return ends and ends + _unit(percent)
 
 
 def difference(summary: Summary | None, *, percent: bool = False) -> str:
-    """Returns a difference with its 95 % interval, e.g. "+0.034 (+0.010 to +0.058)"; "" without one.
+    """Returns a difference with its 95 % interval; "" without one.
 
-    In percent, these are percentage points.
+    For example, "+0.034 (+0.010 to +0.058)", or "+3.4 (+1.0 to +5.8) points".
     """
     if summary is None:
         return ""
-    within = interval(summary, signed=True, percent=percent)
-    return _value(summary.mean, percent=percent, signed=True) + (f" ({within})" if within else "")
+    ends = _ends(summary, percent=percent, signed=True)
+    within = f" ({ends})" if ends else ""
+    return _value(summary.mean, percent=percent, signed=True) + within + (" points" if percent else "")
+
+
+def _ends(summary: Summary | None, *, percent: bool, signed: bool = False) -> str:
+    """Returns the ends of the 95 % interval, e.g. "0.521 to 0.581"; "" without one."""
+    if summary is None or summary.low is None or summary.high is None:
+        return ""
+    low, high = (_value(end, percent=percent, signed=signed) for end in (summary.low, summary.high))
+    return f"{low} to {high}"
 
 
 def _value(value: float, *, percent: bool, signed: bool = False) -> str:

@@ -1,6 +1,7 @@
 """Loads a `.tflite` or `.onnx` file that the Exporter wrote, as `diptych.load` does."""
 
 import dataclasses
+import functools
 import os
 
 from etils import epath
@@ -31,7 +32,7 @@ class ExportedFile:
         Raises:
             UserError: It is missing or damaged, not the Exporter's, or its runtime is not installed.
         """
-        self.runtime()
+        _ = self.runtime
         path = epath.Path(os.path.abspath(self.file))
         saved_model = path.parent.parent
         name = f"{path.parent.name}/{path.name}"
@@ -53,14 +54,14 @@ class ExportedFile:
         return storage.file_digest(epath.Path(self.file)).sha256
 
     def info(self) -> EmbeddingInfo:
-        return self.runtime().info
+        return self.runtime.info
 
     def load(self) -> Embedder:
-        runtime = self.runtime()
-        return WindowEmbedder(runtime, dims=dict(runtime.info.dims))
+        return WindowEmbedder(self.runtime, dims=dict(self.runtime.info.dims))
 
+    @functools.cached_property
     def runtime(self) -> runtimes.Runtime:
-        """Returns the loaded file.
+        """The file, which is loaded once.
 
         Raises:
             UserError: See `check`.

@@ -169,12 +169,17 @@ def _is_same(line: bytes, parameters: Parameters, *, finished: int, folder: path
     """Returns whether a journal is that of the same command. If not, it has finished nothing.
 
     Raises:
-        UserError: It is damaged, or another command's that has finished some groups.
+        UserError: It is damaged, or that of another command or of an earlier version, which has finished some groups.
     """
     try:
         found = dict(json.loads(line))
     except (TypeError, ValueError):
         raise UserError(f"{folder / _FILE} is damaged: give --restart to discard {folder} and begin again.") from None
+    if finished and not _NAMES.keys() <= found.keys():
+        raise UserError(
+            f"{folder} holds what an earlier version of Diptych has finished of this output: give --restart to discard "
+            "it."
+        )
     expected = dataclasses.asdict(parameters)
     other = [_changed(name, found, expected) for name in _NAMES if found.get(name) != expected[name]]
     if other and finished:

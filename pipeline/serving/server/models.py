@@ -6,7 +6,6 @@ import threading
 
 from absl import logging
 
-from components import model_versions
 from components.errors import UserError
 from diptych import bundled, runtimes
 from pipeline.serving.server import served, served_file, versions
@@ -43,7 +42,7 @@ class Models:
     cannot be loaded is tried again every half minute; the one before is served until then.
 
     Args:
-        model: See `versions.newest`.
+        model: See `versions.newest`; or the name of a bundled model.
         name: What callers call the model.
         metrics: Counts the changes.
 
@@ -92,7 +91,7 @@ class Models:
 
     def start(self) -> None:
         """Begins to look for new versions, unless the model is one SavedModel or file."""
-        if not model_versions.is_saved_model(self._model) and not runtimes.is_file(self._model):
+        if not versions.is_single(self._model):
             self._watcher.start()
 
     def stop(self) -> None:
@@ -132,7 +131,7 @@ class Models:
 
 
 def _load(version: Version) -> ServedVersion:
-    return (served_file if runtimes.is_file(version.folder) else served).load(version)
+    return (served_file if runtimes.is_file(version.place) else served).load(version)
 
 
 def _state(number: int, state: str, code: str, message: str) -> dict[str, object]:

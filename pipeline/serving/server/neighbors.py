@@ -59,7 +59,7 @@ class Neighbors:
     def __init__(self, path: str, *, features: str, version: ServedVersion):
         try:
             self._stored = open_vectors(path, features=features)
-            models.check_made(self._stored, model=version.folder)
+            models.check_made(self._stored, model=version.place)
             self._index = index.load(self._stored)
         except UserError as error:  # The commands for embeddings call this flag otherwise.
             raise UserError(str(error).replace("--embeddings", "--index")) from error

@@ -31,7 +31,8 @@ class Settings:
     """What to serve, and where.
 
     Attributes:
-        model: A SavedModel, or a folder of versions; see `versions.newest`.
+        model: A SavedModel, a file for another runtime, a folder of versions, or the name of a bundled model; see
+            `Models`.
         name: What callers call the model.
         index: Embeddings to search in, see `Neighbors`; None for none.
         features: Which of them.

@@ -61,7 +61,7 @@ class ServedVersion:
 
     Attributes:
         number: Its version.
-        folder: Where it was loaded from, a folder or a file.
+        place: Where it was loaded from, a folder or a file.
         digest: Digest of its content.
         info: Describes its embeddings.
         signatures: By name.
@@ -69,7 +69,7 @@ class ServedVersion:
     """
 
     number: int
-    folder: str
+    place: str
     digest: str
     info: EmbeddingInfo
     signatures: Mapping[str, Signature]
@@ -83,26 +83,26 @@ def load(version: Version) -> ServedVersion:
     Raises:
         UserError: The folder is not a SavedModel from Diptych, or is damaged.
     """
-    exported = exported_model.ExportedModel(version.folder)
+    exported = exported_model.ExportedModel(version.place)
     exported.check()
     try:
-        with storage.without_wildcards(version.folder) as readable:
+        with storage.without_wildcards(version.place) as readable:
             root = tf.saved_model.load(readable)
     except Exception as error:  # TensorFlow raises errors of many types for damaged files.
-        raise exported_model.load_error(version.folder, error) from error
+        raise exported_model.load_error(version.place, error) from error
     served = ServedVersion(
         number=version.number,
-        folder=version.folder,
+        place=version.place,
         digest=exported.digest(),
-        info=EmbeddingInfo.read(version.folder),
+        info=EmbeddingInfo.read(version.place),
         signatures={name: _signature(name, function) for name, function in root.signatures.items()},
-        signature_def=_signature_def(version.folder),
+        signature_def=_signature_def(version.place),
         _root=root,
     )
     try:
         _warm_up(served)
     except tf.errors.OpError as error:
-        raise exported_model.load_error(version.folder, error) from error
+        raise exported_model.load_error(version.place, error) from error
     return served
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from beam_jobs import error_text
+from components import load_errors
 from diptych.runtimes import Runtime
 from pipeline.serving.embedding.exported_file import ExportedFile
 from pipeline.serving.server.served import DEFAULT_SIGNATURE, ServedVersion, Signature, Tensor
@@ -17,11 +19,11 @@ def load(version: Version) -> ServedVersion:
     """Loads a file and embeds a window with it.
 
     Raises:
-        UserError: It is missing or damaged, not the Exporter's, or its runtime is not installed.
+        UserError: It is missing or damaged, not the Exporter's, does not run, or its runtime is not installed.
     """
-    file = ExportedFile(version.folder)
+    file = ExportedFile(version.place)
     file.check()
-    functions = _Functions(file.runtime())
+    functions = _Functions(file.runtime)
     dims = {"embedding": functions.info.dim, **functions.info.dims}
     audio = Tensor(dtype=tf.float32, shape=(None, None))
     signatures = {
@@ -41,10 +43,13 @@ def load(version: Version) -> ServedVersion:
             _function=functions.windows,
         ),
     }
-    functions.means({"audio": np.zeros((1, functions.info.crop_samples), np.float32)})
+    with load_errors.as_user_errors(
+        f"--model: {version.place} is loaded, but does not run", way_out="copy it again, or export it again"
+    ):
+        functions.means({"audio": np.zeros((1, functions.info.crop_samples), np.float32)})
     return ServedVersion(
         number=version.number,
-        folder=version.folder,
+        place=version.place,
         digest=file.digest(),
         info=functions.info,
         signatures=signatures,
@@ -75,6 +80,7 @@ class _Functions:
 
         Raises:
             tf.errors.InvalidArgumentError: The sounds have no samples.
+            tf.errors.InternalError: The runtime fails.
         """
         audio = np.asarray(inputs["audio"], np.float32)
         batch, samples = audio.shape
@@ -85,11 +91,19 @@ class _Functions:
         starts = np.array(framing.starts(samples))
         if samples < size:
             audio = np.tile(audio, (1, -(-size // samples)))
-        of_windows = [self._runtime.windows(audio[:, start : start + size]) for start in starts]
+        of_windows = [self._of_one_window(audio[:, start : start + size]) for start in starts]
         outputs = {name: np.concatenate([one[name] for one in of_windows], axis=1) for name in of_windows[0]}
         for name, at in zip(_TIMES, (starts, np.minimum(starts + size, samples)), strict=True):
             outputs[name] = np.tile((at / framing.sample_rate).astype(np.float32), (batch, 1))
         return outputs
+
+    def _of_one_window(self, audio: np.ndarray) -> Mapping[str, np.ndarray]:
+        try:
+            return self._runtime.windows(audio)
+        except MemoryError:
+            raise
+        except Exception as error:  # Each runtime has errors of its own.
+            raise tf.errors.InternalError(None, None, error_text.first_line(error)) from error
 
     def means(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Returns the means of `windows`, float32 (batch, dim)."""

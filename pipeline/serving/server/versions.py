@@ -15,11 +15,16 @@ class Version:
 
     Attributes:
         number: Its version.
-        folder: Its folder, or the file.
+        place: Its folder, or the file.
     """
 
     number: int
-    folder: str
+    place: str
+
+
+def is_single(model: str) -> bool:
+    """Returns whether a model is one SavedModel or file, and not a folder of versions."""
+    return runtimes.is_file(model) or model_versions.is_saved_model(model)
 
 
 def newest(model: str) -> Version | None:
@@ -30,9 +35,9 @@ def newest(model: str) -> Version | None:
             numbers, the highest one that holds a SavedModel. The Pusher gives a folder such a name, or its
             saved_model.pb, when it is complete.
     """
-    if runtimes.is_file(model):
-        return Version(1, model) if os.path.exists(model) else None
-    if model_versions.is_saved_model(model):
+    if runtimes.is_file(model) and not os.path.exists(model):
+        return None
+    if is_single(model):
         name = os.path.basename(os.path.abspath(model))
         return Version(int(name) if model_versions.is_number(name) else 1, model)
     if not storage.is_folder(model):
@@ -48,9 +53,10 @@ def first(model: str) -> Version:
         UserError: There is none.
     """
     version = newest(model)
-    if version is None:
-        raise UserError(
-            f"--model {model} holds no SavedModel: give the folder that `diptych run` prints last, or the "
-            f"pusher.destination, which holds one folder for each version{bundled.choices()}."
-        )
-    return version
+    if version is not None:
+        return version
+    problem = "does not exist" if runtimes.is_file(model) else "holds no SavedModel"
+    raise UserError(
+        f"--model {model} {problem}: give the folder that `diptych run` prints last, the pusher.destination, which "
+        f"holds one folder for each version, or a .tflite or .onnx file{bundled.choices()}."
+    )

@@ -1,5 +1,4 @@
 import copy
-import functools
 import itertools
 import random
 import time
@@ -53,7 +52,7 @@ def test_merging_in_any_order_gives_exactly_the_same_sums(order, seed, empties):
     rng = random.Random(seed)
     while len(parts) > 1:
         i = rng.randrange(len(parts) - 1)
-        parts[i : i + 2] = [parts[i].merge(parts[i + 1])]
+        parts[i : i + 2] = [sums.Sums.merge_all(parts[i : i + 2])]
     whole = total(CLIPS)
     assert equal(parts[0], whole)
     assert parts[0].to_json() == whole.to_json()
@@ -62,7 +61,7 @@ def test_merging_in_any_order_gives_exactly_the_same_sums(order, seed, empties):
 def test_merging_does_not_change_its_operands():
     part = total(CLIPS[:3])
     before = copy.deepcopy(part)
-    functools.reduce(sums.Sums.merge, EACH, part)
+    sums.Sums.merge_all([part, *EACH])
     assert equal(part, before)
 
 
@@ -90,7 +89,7 @@ def test_merging_takes_no_longer_for_a_part_when_more_were_merged_before():
 
 
 def test_merging_empty_sums_gives_empty_sums():
-    assert equal(total([]).merge(total([])), total([]))
+    assert equal(sums.Sums.merge_all([total([]), total([])]), total([]))
 
 
 def test_figures_of_a_single_sample():

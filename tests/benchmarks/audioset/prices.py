@@ -9,7 +9,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 
-from pipeline import tensorflow_settings
+from beam_jobs.remote_file import TENSORFLOW_READ_BYTES
 from pipeline.configs import presets
 from tests.benchmarks import cost, tables
 from tests.benchmarks.audioset import made_up, rows
@@ -129,7 +129,7 @@ def render(measured: dict, *, ingest: dict) -> str:
                 f"{trainer.batch_size:,}",
                 f"{trainer.steps / 3600:,.0f} · t",
                 f"{clips / (cost.CLIPS * TRAIN_SHARE):,.0f}",
-                f"{clips * tensorflow_settings.READ_BYTES / 1e12:,.0f} TB",
+                f"{clips * TENSORFLOW_READ_BYTES / 1e12:,.0f} TB",
                 f"{clips / 1e6:,.0f} million",
             ]
         )

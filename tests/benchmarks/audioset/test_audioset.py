@@ -37,7 +37,7 @@ def test_labels_are_as_frequent_as_in_audioset():
 
 
 def test_made_up_sums_describe_so_many_clips_of_ten_seconds():
-    merged = Sums.merge(made_up.sums(300, shard=0), made_up.sums(200, shard=1)).to_json()
+    merged = Sums.merge_all([made_up.sums(300, shard=0), made_up.sums(200, shard=1)]).to_json()
     assert (merged["clips"], merged["seconds"], merged["min_seconds"], merged["max_seconds"]) == (500, 5000, 10, 10)
     assert sum(merged["duration_histogram"]["counts"]) == sum(merged["level_histogram"]["counts"]) == 500
     single = sum(count for _, _, count in merged["fold_labels"])

@@ -1,7 +1,9 @@
+import dataclasses
+
 import pytest
 import tensorflow as tf
 
-from components.trainer import memory
+from components.trainer import clip_order, memory, strategies
 from tests.components.trainer import training
 
 
@@ -22,3 +24,14 @@ def test_replicas_of_one_machine_share_its_memory(info):
     host = memory.HostMemory(setup, config=config, info=info)
     live = memory.StepMemory(setup).live_bytes(setup.micro_batch, setup.micro_batch)
     assert host.needs_of_pool(setup.micro_batch, setup.micro_batch) == len(devices) * memory._POOL_TO_LIVE * live
+
+
+@pytest.mark.parametrize(("clips", "window"), [(10**6, 256 * 8), (1000, 1000 // 4)])
+def test_a_host_holds_windows_of_its_own_part_of_the_clips(info, one_device, monkeypatch, clips, window):
+    monkeypatch.setattr(strategies, "input_hosts", lambda strategy: 4)
+    setup = training.set_up(training.config(**training.ONE_ENCODER), strategy=one_device)
+    of_split = dataclasses.replace(info, splits={"train": clips})
+    one, several = (
+        memory._clips_held(setup, config=training.config(clips_per_read=count), info=of_split) for count in (1, 8)
+    )
+    assert several - one == clip_order.WINDOWS * window

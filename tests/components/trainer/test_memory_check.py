@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import pytest
@@ -76,6 +77,18 @@ def test_what_no_micro_batch_makes_fit_is_refused_at_the_start_and_else_a_warnin
     of_resumed, now = caplog.messages
     assert re.search(f"and this machine has at most 1 MiB for it: {advice}", of_resumed)
     assert re.search(f"and this machine has only 1 MiB free now: end other programs, or {advice}", now)
+
+
+def test_clips_that_are_held_to_shuffle_are_named_where_only_they_do_not_fit(one_device, info, monkeypatch):
+    config = training.config(**training.ONE_ENCODER, clips_per_read=8)
+    one_by_one = overrides.replace(config, {"clips_per_read": 1})
+    many = dataclasses.replace(info, splits={"train": 10**6})
+    setup = training.set_up(config, strategy=one_device)
+    enough = memory.HostMemory(setup, config=one_by_one, info=many).needs(setup.micro_batch, config.batch_size)
+    _limited(monkeypatch, most=int(1.01 * enough))
+    memory_check.check(setup, config=one_by_one, info=many, resumed=False)
+    with pytest.raises(UserError, match=r"choose a lower trainer\.clips_per_read, a lower trainer\.model\.width, "):
+        memory_check.check(setup, config=config, info=many, resumed=False)
 
 
 @pytest.mark.slow

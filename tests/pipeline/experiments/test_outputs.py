@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from pipeline.experiments import catalog, intervals
-from pipeline.experiments.outputs import plot, tables, terminal, write
+from pipeline.experiments.outputs import plot, tables, terminal, wording, write
 from tests.pipeline.experiments import made_up
 
 
@@ -71,6 +71,22 @@ def test_every_experiment_writes_its_files(tmp_path, name):
 def test_bars_show_the_papers_numbers_only_beside_scores_of_the_same_metric(name, is_shown):
     (axes,) = plot.figure(made_up.results(name)).axes  # Accuracies; the paper's figure 2 is mAP.
     assert ("paper" in [text.get_text() for text in axes.get_legend().get_texts()]) == is_shown
+
+
+def test_rows_of_the_paper_alone_are_no_bars_without_its_numbers():
+    results = made_up.results("table3")
+    (axes,) = plot.figure(results).axes
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert rows == [place.row for place in results.layout.places if place.cell]
+
+
+def test_differences_in_percent_are_points():
+    summary = intervals.Summary(mean=-0.275, sd=0.02, low=-0.334, high=-0.216, count=3)
+    assert wording.difference(summary, percent=True) == "-27.5 (-33.4 to -21.6) points"
+    assert wording.difference(summary) == "-0.275 (-0.334 to -0.216)"
+    alone = intervals.Summary(mean=0.034, sd=None, low=None, high=None, count=1)
+    assert wording.difference(alone, percent=True) == "+3.4 points"
+    assert wording.interval(summary, percent=True) == "-33.4 to -21.6 %"
 
 
 def test_table_2_stands_as_in_the_paper():

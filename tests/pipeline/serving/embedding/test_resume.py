@@ -202,6 +202,17 @@ def test_what_another_command_has_finished_is_neither_used_nor_lost(stored, tmp_
     assert not (tmp_path / "x.csv.parts").exists()
 
 
+def test_what_an_earlier_version_has_finished_is_not_to_be_continued(stored, tmp_path):
+    """Its journal has other names."""
+    output, journal = tmp_path / "x.csv", tmp_path / "x.csv.parts" / "journal.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        embed_with(ProjectionLoader(), [stored], output, progress=StopAfter(10))
+    journal.write_text(journal.read_text().replace('"library"', '"tensorflow"', 1))
+    with pytest.raises(UserError, match=r"an earlier version of Diptych has finished of this output: give --restart"):
+        embed_with(ProjectionLoader(), [stored], output)
+    assert embed_with(ProjectionLoader(), [stored], output, restart=True).clips == FILES - 1
+
+
 def test_another_command_that_has_finished_nothing_is_forgotten(stored, tmp_path):
     """For example, its model could not be loaded, and is repaired."""
 

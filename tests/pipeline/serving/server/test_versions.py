@@ -123,5 +123,10 @@ def test_the_number_of_a_version(folder):
 def test_a_model_without_versions_is_refused(tmp_path, name):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"holds no SavedModel: give the folder"):
+    with pytest.raises(UserError, match=r"holds no SavedModel: give the folder .*, or a \.tflite or \.onnx file"):
         versions.first(str(tmp_path / name))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"missing\.tflite does not exist: give the folder"):
+        versions.first(str(tmp_path / "missing.tflite"))
