@@ -32,6 +32,7 @@ RENDERERS = {
     "probes": probes_table.render,
     "figure2": experiment_table.render,
     "recipe": experiment_table.render,
+    "table1": experiment_table.render_grid,
     "table4": experiment_table.render_beside_paper,
     "runtimes": parity.render,
     "search": tables.search,

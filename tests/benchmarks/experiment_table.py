@@ -38,13 +38,16 @@ def render_beside_paper(result: dict) -> str:
 
 
 def render_grid(result: dict) -> str:
-    """Renders the paper's tables of several columns: trained, untrained and the paper's number, below one another."""
+    """Renders the paper's tables of several columns: trained, untrained and the paper's number, below one another.
+
+    Tables of which a single cell has finished are left out, as they compare nothing.
+    """
     cells = {cell["name"]: cell for cell in result["cells"]}
     blocks: dict[str, list[dict]] = {}
     for place in result["places"]:
         if place["cell"] in cells:
             blocks.setdefault(place["block"], []).append(place)
-    parts = [_grid(result, places, cells=cells) for places in blocks.values()]
+    parts = [_grid(result, places, cells=cells) for places in blocks.values() if len(places) > 1]
     return "\n".join([*parts, _note(result)])
 
 

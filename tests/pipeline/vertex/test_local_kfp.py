@@ -70,6 +70,8 @@ def differences(steps, root):
         task = pipeline_spec.task_name(stage)
         ours = steps.artifact(task=task, channel=channel)
         written, expected = corpora.contents(ours), corpora.contents(theirs)
+        if channel == "model_run":  # Runs of one root keep the checkpoints, from which a longer training goes on.
+            expected = {name: content for name, content in expected.items() if not name.startswith("checkpoints/")}
         assert set(written) == set(expected)
         for name in expected:
             # The folder of records has a list of the source, which names its place.
