@@ -79,7 +79,8 @@ def test_a_training_that_failed_is_not_passed_over(folder):
 def test_the_table_has_a_row_for_each_set_of_features(folder):
     text = experiment_table.render(experiment.record(folder, corpus="ESC-50"))
     table = [[part.strip() for part in line.strip("|\n").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    assert table[2] == ["log_mel", "log-mel", "50.0 %", "", "40.0 %", "-10.0 (-12.0 to -8.0 %)", "1", "1,234", "41.6"]
+    against = "-10.0 (-12.0 to -8.0) points"
+    assert table[2] == ["log_mel", "log-mel", "50.0 %", "", "40.0 %", against, "1", "1,234", "41.6"]
     assert table[3] == [
         "waveform+log_mel",
         "waveform",

@@ -18,6 +18,7 @@ def test_the_data_and_the_root_may_have_any_name(tmp_path, capsys):
     (data / "manifest.csv").write_text("\n".join(rows) + "\n")
     fields = {**training.TINY, "batch_size": 8, "steps": 6, "log_every": 2, "eval_every": 3, "checkpoint_every": 2}
     overrides = [f"trainer.{name}={value}" for name, value in fields.items()]
+    overrides.append("trainer.model.widths.waveform=null")
     command = ["run", "--preset", "tiny", f"--data={data}", f"--root={root}", *overrides, "evaluator.mlp_epochs=1"]
     assert cli.main(command) == 0
     report = json.loads((root / "report.json").read_text())

@@ -69,7 +69,7 @@ def test_a_cost_is_measured_once_for_all_that_cost_the_same(tmp_path):
     assert [cost(), cost(seed=3, steps=7, temperature=0.5, learning_rate=0.01, eval_every=3)] == [3.0, 3.0]
     assert cost(batch_size=32) == 4.0
     assert cost("other examples") == 5.0
-    assert cost(**{"model.crop_seconds": 1.0}) == 6.0
+    assert cost(**{"model.crop_seconds": 2.0}) == 6.0
     assert (cost(), len(measured)) == (3.0, 4)
 
 
