@@ -80,7 +80,9 @@ class ClipOrder:
         self._blocks = None if clips_per_read == 1 else _blocks(clips.lengths, clips_per_read)
 
     def records(self, epoch: tf.Tensor, *, first: tf.Tensor) -> tf.data.Dataset:
-        """Streams the clips of the host in an epoch, serialized Examples, string (). Call it in a function of tf.data.
+        """Streams the clips of the host in an epoch. An element is a serialized `tf.train.Example`, string ().
+
+        Call it in a function that a `tf.data.Dataset` maps or interleaves.
 
         Args:
             epoch: Number of the epoch, int64 ().

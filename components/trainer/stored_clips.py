@@ -35,7 +35,9 @@ class StoredClips:
         self._offsets = tf.constant(_offsets(record_sizes.read(info, split), lengths))  # int64 (clips,)
 
     def read(self, number: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
-        """Reads neighboring clips of one file, serialized Examples, string (). Call it in a function of tf.data.
+        """Streams neighboring clips of one file. An element is a serialized `tf.train.Example`, string ().
+
+        Call it in a function that a `tf.data.Dataset` maps or interleaves, see `read_some`.
 
         Args:
             number: Number of the first clip in the order of the files, int64 ().

@@ -7,7 +7,7 @@ WORKERS, VCPUS_PER_WORKER, START_S = 8, 4, 300  # as deploy/dataflow/launch.sh
 
 
 def render(measured: dict, *, stored: dict) -> str:
-    """Renders the measured speeds, and how long the ingest takes at this speed, as Markdown.
+    """Renders the speed of ingest, the time that AudioSet takes at it, and PCM against FLAC, as Markdown.
 
     Args:
         measured: The result of `ingest`.

@@ -1,4 +1,4 @@
-"""What all of AudioSet takes in hours of machines, operations and bytes, and with prices what that costs.
+"""The machine hours, storage operations and bytes that all of AudioSet takes, and what they cost at given prices.
 
 `python -m tests.benchmarks.audioset.prices --vcpu_hour=... --gb_month=...` multiplies with today's prices of your
 region. No price stands here: they change, and differ by region.

@@ -23,7 +23,7 @@ PROCESSES = ("--direct_running_mode=multi_processing", f"--direct_num_workers={W
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """Its clips are so long that each worker is busy for seconds."""
+    """A source with clips so long that each worker is busy for seconds."""
     folder = corpora.audioset(tmp_path_factory.mktemp("source") / "as", train=30, evaluation=6)
     for file in (folder / "audio").iterdir():
         corpora.write_tone(file, seconds=60, sample_rate=44100)
