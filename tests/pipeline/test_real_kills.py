@@ -1,11 +1,13 @@
 """The real pipeline is killed at random moments: nothing is half-published or lost, and the next run continues."""
 
+import hashlib
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import pytest
 
@@ -65,4 +67,7 @@ def _digests(root):
     executions = {execution.stage: execution for execution in store.executions(run=store.runs()[-1])}
     assert "Pusher" in executions
     places = {"AudioExampleGen": "examples", "StatisticsGen": "statistics", "ExampleValidator": "anomalies"}
-    return {f"{stage}/{output}": executions[stage].outputs[output].digest for stage, output in places.items()}
+    digests = {f"{stage}/{output}": executions[stage].outputs[output].digest for stage, output in places.items()}
+    (model,) = root.glob("artifacts/Trainer/model/*/model.keras")
+    with zipfile.ZipFile(model) as file:
+        return digests | {"weights": hashlib.sha256(file.read("model.weights.h5")).hexdigest()}
