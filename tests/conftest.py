@@ -64,13 +64,13 @@ def _resident_bytes():
 
 @pytest.fixture(scope="module")
 def kept_decoders():
-    """The jobs of a module leave idle decoder processes to each other. Not for tests that look for such processes."""
+    """The jobs of a module leave idle decoders to each other. Not for tests that look for such processes."""
     # Imported here because few tests need it.
     from tests import kept_decoders
 
     kept = kept_decoders.KeptDecoders()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("beam_jobs.audio.decoder.Decoder", kept_decoders.decoder_class(kept))
+        patched.setattr("beam_jobs.audio.decoder.Decoder", kept.lend)
         yield
     kept.close()
 

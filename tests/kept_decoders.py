@@ -1,64 +1,58 @@
-"""Decoder processes that jobs hand on, because starting one takes longer than decoding the few clips of a test."""
+"""Decoders that jobs hand on, because starting one takes longer than decoding the few clips of a test."""
 
 import os
-import subprocess
 import threading
 
-from beam_jobs.audio import decoder
+from beam_jobs import audio
+from beam_jobs.audio.decoder import Decoder
 
 
 class KeptDecoders:
-    """Idle decoder processes, by what they were started with."""
+    """Idle decoders, by the folder that they were started in and their arguments."""
 
     def __init__(self):
-        self._idle: list[tuple[object, subprocess.Popen]] = []
+        self._idle: list[tuple[object, Decoder]] = []
         self._lock = threading.Lock()
 
-    def take(self, key: object) -> subprocess.Popen | None:
+    def lend(self, **arguments) -> "LentDecoder":
+        """Returns what takes the place of `Decoder(**arguments)`."""
+        key = os.getcwd(), arguments
         with self._lock:
-            for index, (its_key, child) in enumerate(self._idle):
+            for index, (its_key, decoder) in enumerate(self._idle):
                 if its_key == key:
                     del self._idle[index]
-                    return child
-        return None
+                    return LentDecoder(self, key, decoder)
+        return LentDecoder(self, key, Decoder(**arguments))
 
-    def keep(self, key: object, child: subprocess.Popen) -> None:
+    def keep(self, key: object, decoder: Decoder) -> None:
         with self._lock:
-            self._idle.append((key, child))
+            self._idle.append((key, decoder))
 
     def close(self) -> None:
-        for _, child in self._idle:
-            decoder._kill(child)
+        for _, decoder in self._idle:
+            decoder.close()
 
 
-def decoder_class(kept: KeptDecoders) -> type[decoder.Decoder]:
-    """Returns a `Decoder` that takes an idle process, and leaves its own there if it is idle, too."""
+class LentDecoder:
+    """A decoder that is left to the next job, unless it was stopped at work."""
 
-    class Decoder(decoder.Decoder):
-        _is_idle = True
+    def __init__(self, kept: KeptDecoders, key: object, decoder: Decoder):
+        self._kept, self._key, self._decoder = kept, key, decoder
+        self._is_idle = True
 
-        def _ask(self, *args, **options):
-            self._is_idle = False
-            answer = super()._ask(*args, **options)
+    def decode(self, *args, **options) -> audio.Decoded:
+        self._is_idle = False
+        try:
+            decoded = self._decoder.decode(*args, **options)
+        except audio.DecodeError:
             self._is_idle = True
-            return answer
+            raise
+        self._is_idle = True
+        return decoded
 
-        def _start(self):
-            child = kept.take(self._key())
-            if child is None:
-                return super()._start()
-            self._child, self._finalizer = child, decoder.weakref.finalize(self, decoder._kill, child)
-            return child
-
-        def close(self):
-            if self._child is not None and self._is_idle and self._child.poll() is None:
-                self._finalizer.detach()
-                kept.keep(self._key(), self._child)
-                self._child = self._finalizer = None
-            else:
-                super().close()
-
-        def _key(self):
-            return os.getcwd(), self._memory_bytes
-
-    return Decoder
+    def close(self) -> None:
+        decoder, self._decoder = self._decoder, None
+        if decoder is not None and self._is_idle:
+            self._kept.keep(self._key, decoder)
+        elif decoder is not None:
+            decoder.close()

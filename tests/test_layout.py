@@ -19,6 +19,7 @@ MAY_IMPORT = {
     # What needs no package of the extra `pipeline`; tests/diptych/test_light_install.py runs it without them.
     "diptych": (
         "beam_jobs.audio",
+        "beam_jobs.command_lines",
         "beam_jobs.embedding.embedder",
         "beam_jobs.embedding.windows",
         "beam_jobs.storage",

@@ -23,11 +23,11 @@ class Sound(Protocol):
         """Returns the number of samples."""
 
     def read(self, start: int, end: int) -> np.ndarray:
-        """Returns the samples from `start` up to `end` or up to the last one, int16 (samples,)."""
+        """Returns the samples from `start` to `end` or to the last one, int16 or float32 in [-1, 1], (samples,)."""
 
 
 class ArraySound:
-    """A sound in memory, int16 (samples,)."""
+    """A sound in memory, int16 or float32 in [-1, 1], (samples,)."""
 
     def __init__(self, samples: np.ndarray):
         self._samples = samples

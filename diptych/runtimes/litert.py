@@ -10,9 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
+from beam_jobs import command_lines
 from components import embedding_info, load_errors
 from components.embedding_info import NAME_IN_FILES, EmbeddingInfo
-from diptych.errors import DiptychError, installing
+from diptych.errors import DiptychError
 from diptych.runtimes import fixed_window
 from diptych.runtimes.fixed_window import FixedWindowModel
 
@@ -87,4 +88,4 @@ def _module(source: str) -> types.ModuleType:
             return importlib.import_module(name)
         except ImportError:
             continue
-    raise DiptychError(f"{source} needs LiteRT: {installing('ai-edge-litert')}.")
+    raise DiptychError(f"{source} needs LiteRT: run `{command_lines.pip_install('ai-edge-litert')}`.")

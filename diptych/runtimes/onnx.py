@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from beam_jobs import command_lines
 from components import load_errors
 from components.embedding_info import NAME_IN_FILES, EmbeddingInfo
-from diptych.errors import DiptychError, installing
+from diptych.errors import DiptychError
 from diptych.runtimes import fixed_window
 from diptych.runtimes.fixed_window import FixedWindowModel
 
@@ -51,5 +52,5 @@ def _module(path: str) -> types.ModuleType:
         # Imported here because it is optional, and this says what to install.
         import onnxruntime
     except ImportError as error:
-        raise DiptychError(f"{path} needs ONNX Runtime: {installing('onnxruntime')}.") from error
+        raise DiptychError(f"{path} needs ONNX Runtime: run `{command_lines.pip_install('onnxruntime')}`.") from error
     return onnxruntime

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pipeline.experiments import catalog
 from pipeline.experiments.intervals import Summary
 from pipeline.experiments.outputs import wording
 from tests.benchmarks.tables import paragraph, table, where
@@ -40,18 +41,22 @@ def render_beside_paper(result: dict) -> str:
 def render_grid(result: dict) -> str:
     """Renders the paper's tables of several columns: trained, untrained and the paper's number, below one another.
 
-    Tables of which a single cell has finished are left out, as they compare nothing.
+    Tables of which fewer than two cells have finished are left out, as they compare nothing, and named below.
     """
     cells = {cell["name"]: cell for cell in result["cells"]}
-    blocks: dict[str, list[dict]] = {}
+    blocks: dict[str, list[dict]] = {place["block"]: [] for place in result["places"]}
     for place in result["places"]:
         if place["cell"] in cells:
-            blocks.setdefault(place["block"], []).append(place)
+            blocks[place["block"]].append(place)
     parts = [_grid(result, places, cells=cells) for places in blocks.values() if len(places) > 1]
+    left_out = [block for block, places in blocks.items() if len(places) < 2]
+    if left_out:
+        parts.append(paragraph(f"Left out, as fewer than two of their cells have finished: {', '.join(left_out)}."))
     return "\n".join([*parts, _note(result)])
 
 
 def _grid(result: dict, places: list[dict], *, cells: Mapping[str, dict]) -> str:
+    metric = catalog.find(result["experiment"]).paper_metric
     percent, at = result["metric"] == "accuracy", {(place["row"], place["column"]): place for place in places}
     rows, columns = (list(dict.fromkeys(place[name] for place in places)) for name in ("row", "column"))
     lines = []
@@ -66,7 +71,7 @@ def _grid(result: dict, places: list[dict], *, cells: Mapping[str, dict]) -> str
             lines.append(["steps", *(f"{cells[place['cell']]['steps']:,}" for place in found)])
         paper = [place["paper"] if place else None for place in found]
         if any(number is not None for number in paper):
-            lines.append([f"{name}the paper's mAP", *map(wording.number, paper)])
+            lines.append([f"{name}the paper's {metric}", *map(wording.number, paper)])
     return table([places[0]["block"], *columns], lines)
 
 

@@ -74,6 +74,7 @@ async def _info(request: Request) -> Response:
             "dim": version.info.dim,
             "formats": list(version.info.formats),
             "sample_rate": version.info.sample_rate,
+            "window_seconds": version.info.crop_samples / version.info.sample_rate,
             "has_neighbors": of.neighbors is not None,
             "most_seconds": of.limits.seconds,
             "most_bytes": of.limits.body_bytes,

@@ -1,13 +1,16 @@
 """A `.tflite` or `.onnx` file in memory, with the signatures of a SavedModel that need no more than windows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from beam_jobs import error_text
+from beam_jobs.embedding import windows
+from beam_jobs.embedding.embedder import BATCH_SIZE
 from components import load_errors
 from diptych.runtimes import Runtime
+from diptych.runtimes.window_embedder import WindowEmbedder
 from pipeline.serving.embedding.exported_file import ExportedFile
 from pipeline.serving.server.served import DEFAULT_SIGNATURE, ServedVersion, Signature, Tensor
 from pipeline.serving.server.versions import Version
@@ -24,20 +27,19 @@ def load(version: Version) -> ServedVersion:
     file = ExportedFile(version.place)
     file.check()
     functions = _Functions(file.runtime)
-    dims = {"embedding": functions.info.dim, **functions.info.dims}
     audio = Tensor(dtype=tf.float32, shape=(None, None))
     signatures = {
         DEFAULT_SIGNATURE: Signature(
             name=DEFAULT_SIGNATURE,
             inputs={"audio": audio},
-            outputs={name: Tensor(dtype=tf.float32, shape=(None, dim)) for name, dim in dims.items()},
+            outputs={name: Tensor(dtype=tf.float32, shape=(None, dim)) for name, dim in functions.dims.items()},
             _function=functions.means,
         ),
         "windows": Signature(
             name="windows",
             inputs={"audio": audio},
             outputs={
-                **{name: Tensor(dtype=tf.float32, shape=(None, None, dim)) for name, dim in dims.items()},
+                **{name: Tensor(dtype=tf.float32, shape=(None, None, dim)) for name, dim in functions.dims.items()},
                 **dict.fromkeys(_TIMES, audio),
             },
             _function=functions.windows,
@@ -63,11 +65,16 @@ class _Functions:
 
     Args:
         runtime: Embeds windows.
+
+    Attributes:
+        info: Describes the embeddings.
+        dims: Name of an embedding -> size.
     """
 
     def __init__(self, runtime: Runtime):
         self.info = runtime.info
-        self._runtime = runtime
+        self.dims = {"embedding": runtime.info.dim, **runtime.info.dims}
+        self._embedder = WindowEmbedder(runtime, dims=self.dims)
 
     def windows(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Embeds the windows of sounds.
@@ -86,29 +93,31 @@ class _Functions:
         batch, samples = audio.shape
         if not samples:
             raise tf.errors.InvalidArgumentError(None, None, "audio has no samples")
-        framing = self.info.framing
-        size = framing.window_samples
-        starts = np.array(framing.starts(samples))
-        if samples < size:
-            audio = np.tile(audio, (1, -(-size // samples)))
-        of_windows = [self._of_one_window(audio[:, start : start + size]) for start in starts]
-        outputs = {name: np.concatenate([one[name] for one in of_windows], axis=1) for name in of_windows[0]}
-        for name, at in zip(_TIMES, (starts, np.minimum(starts + size, samples)), strict=True):
-            outputs[name] = np.tile((at / framing.sample_rate).astype(np.float32), (batch, 1))
-        return outputs
-
-    def _of_one_window(self, audio: np.ndarray) -> Mapping[str, np.ndarray]:
+        sounds = enumerate(map(windows.ArraySound, audio))
         try:
-            return self._runtime.windows(audio)
+            pieces = list(windows.embed(sounds, self._embedder, batch_size=BATCH_SIZE))
         except MemoryError:
             raise
         except Exception as error:  # Each runtime has errors of its own.
             raise tf.errors.InternalError(None, None, error_text.first_line(error)) from error
+        shape, rate = (batch, len(self.info.framing.starts(samples))), self.info.sample_rate
+        return {
+            **{
+                name: _joined((piece.vectors[name] for piece in pieces), shape=(*shape, dim))
+                for name, dim in self.dims.items()
+            },
+            "start_s": _joined((piece.starts / rate for piece in pieces), shape=shape),
+            "end_s": _joined((piece.ends / rate for piece in pieces), shape=shape),
+        }
 
     def means(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Returns the means of `windows`, float32 (batch, dim)."""
         outputs = self.windows(inputs)
         return {name: values.mean(axis=1) for name, values in outputs.items() if name not in _TIMES}
+
+
+def _joined(arrays: Iterable[np.ndarray], *, shape: tuple[int, ...]) -> np.ndarray:
+    return np.array([row for array in arrays for row in array], np.float32).reshape(shape)
 
 
 def _described(signature: Signature) -> dict[str, object]:

@@ -72,6 +72,19 @@ def test_means_of_clips_do_not_depend_on_the_batches(lengths, framing, batch_siz
             np.testing.assert_allclose(mean.vectors[name][0], values.mean(axis=0), atol=1e-6)
 
 
+def test_a_waveform_has_the_windows_of_its_samples():
+    framing = Framing(sample_rate=16000, window_samples=8, hop_samples=4)
+    (samples,) = sounds_of([29])
+    of_samples, of_waveform = (
+        list(windows.embed([("a", windows.ArraySound(sound))], ToyEmbedder(framing), batch_size=4))
+        for sound in (samples, samples.astype(np.float32) / 32768)
+    )
+    for one, other in zip(of_samples, of_waveform, strict=True):
+        assert one.starts.tolist() == other.starts.tolist()
+        for name, values in one.vectors.items():
+            np.testing.assert_array_equal(values, other.vectors[name])
+
+
 def test_sounds_are_read_one_after_the_other():
     """A sound may be closed when the next one is asked for."""
     closed = []

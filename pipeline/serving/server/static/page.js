@@ -174,4 +174,5 @@ window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", red
 
 info = await (await fetch("/page/info")).json();
 at("model").textContent =
-  `${info.name}, version ${info.version}: ${info.dim} values from ${info.formats.join(" and ")} at ${info.sample_rate} Hz`;
+  `${info.name}, version ${info.version}: ${info.dim} values from ${info.formats.join(" and ")} at ${info.sample_rate} Hz, ` +
+  `the mean over windows of ${Number(info.window_seconds.toFixed(3))} s`;

@@ -52,7 +52,8 @@ def check(page, *, name, seconds):
 
 
 def test_a_chosen_file_is_shown_with_its_neighbors_and_their_players(page, index, tmp_path):
-    assert text(page, "#model") == "diptych, version 7: 5 values from first and second at 16000 Hz"
+    model = "diptych, version 7: 5 values from first and second at 16000 Hz, the mean over windows of 0.25 s"
+    assert text(page, "#model") == model
     page.choose("#file", index.parent / "sounds" / "low.wav")
     check(page, name="low.wav, 1.0 s", seconds=1.0)
     assert page.evaluate("document.querySelectorAll('#list li').length") == 3

@@ -47,6 +47,19 @@ def test_the_page_needs_nothing_from_elsewhere(server):
         assert ask(server, path).status_code == 200
 
 
+def test_the_page_says_what_the_model_is(server):
+    info = ask(server, "/page/info").json()
+    assert {name: info[name] for name in ("dim", "formats", "sample_rate", "window_seconds")} == {
+        "dim": 5,
+        "formats": ["first", "second"],
+        "sample_rate": tiny_model.RATE,
+        "window_seconds": tiny_model.WINDOW / tiny_model.RATE,
+    }
+    shown = set(re.findall(r"\binfo\.(\w+)", ask(server, "/page/static/page.js").text))
+    assert "window_seconds" in shown
+    assert shown <= set(info)
+
+
 @pytest.mark.parametrize("path", ["/page/static/../page.py", "/page/static/..%2fpage.py", "/page/static/x", "/page/x"])
 def test_no_other_file_is_served(server, path):
     session = requests.Session()
