@@ -154,6 +154,8 @@ class Component(Generic[ConfigT]):
         executor: Name of the module whose function `execute` does the work. It is imported when the stage runs.
         version: Version of the code. Raise it when the same config and inputs give other outputs than before: every
             user's stage then runs again. A test fails if the code changes and nobody has decided, see CONTRIBUTING.md.
+        amount: Name of the config's field that the duration is in proportion to, such as a number of steps, and of the
+            figure that tells how much was done. It is only for what is said of the time that the stage will take.
         libraries: Names of the distributions whose versions decide the outputs. Another version runs the stage again.
         shows: Name of a tab of TensorBoard -> what the stage shows there, in a few words for the overview of the run.
     """
@@ -168,6 +170,7 @@ class Component(Generic[ConfigT]):
     Config: ClassVar[type[StageConfig]] = StageConfig
     executor: ClassVar[str]
     version: ClassVar[int] = 1
+    amount: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
     shows: ClassVar[Mapping[Tab, str]] = types.MappingProxyType({})
 

@@ -1,12 +1,19 @@
+import argparse
+import itertools
 import re
+import shlex
 
 import pytest
 
+from pipeline import cli
+from pipeline.configs import resolve
 from tests.benchmarks import docs
 
 PAGES = [page.relative_to(docs.ROOT).as_posix() for page in docs.pages()]
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+MENTION = re.compile(r"`diptych\s+([a-z][a-z-]*)\s([^`]*)`")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -49,3 +56,48 @@ def test_the_tpu_install_line_names_the_driver_and_where_it_is():
     command = re.search(r"pip install[^`]*tensorflow-tpu==(\S+)[^`]*", (docs.ROOT / "deploy/tpu/README.md").read_text())
     assert f"libtpu=={command[1]} " in command[0]
     assert "--find-links https://storage.googleapis.com/libtpu-tf-releases/index.html" in command[0]
+
+
+def commands(text):
+    """Returns the words behind `diptych` in each line of a text that is such a command, up to a pipe or the like."""
+    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
+    split = [shlex.split(line, comments=True) for line in lines if re.match(r"\s*(\S*/)?diptych ", line)]
+    ends = {"|", ">", ">>", "&&", ";", "&"}
+    return [tuple(itertools.takewhile(lambda word: word not in ends, words[1:])) for words in split]
+
+
+def test_commands_are_found_as_a_shell_reads_them():
+    text = (
+        "cd x\n  diptych run --preset tiny \\\n    --plan  # a plan\n.venv/bin/diptych runs | head > a\ndiptych/    x"
+    )
+    assert commands(text) == [("run", "--preset", "tiny", "--plan"), ("runs",)]
+
+
+BLOCKS = {page: "\n".join(BLOCK.findall((docs.ROOT / page).read_text())) for page in PAGES}
+EPILOGS = {"diptych --help": cli._EPILOG, **{f"{name} --help": module.EPILOG for name, module in cli.COMMANDS.items()}}
+COMMANDS = [(place, words) for place, text in {**BLOCKS, **EPILOGS}.items() for words in commands(text)]
+
+
+def test_every_epilog_has_a_command():
+    assert {place for place, _ in COMMANDS} >= set(EPILOGS)
+
+
+@pytest.mark.parametrize(("place", "words"), COMMANDS)
+def test_every_command_of_a_page_or_of_the_help_is_accepted(place, words, capsys):
+    try:
+        arguments = cli._parse(words)
+    except SystemExit:
+        pytest.fail(f"{place}: {capsys.readouterr().err}")
+    if getattr(arguments, "preset", None) and hasattr(arguments, "overrides"):
+        assignments = [text for text in arguments.overrides if "$" not in text]
+        resolve.resolve(arguments.preset, data=getattr(arguments, "data", None), assignments=assignments)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_option_in_a_mention_of_a_command_exists(page):
+    text = BLOCK.sub("", (docs.ROOT / page).read_text())
+    (parsers,) = (action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction))
+    for name, rest in MENTION.findall(text):
+        known = parsers.choices[name]._option_string_actions
+        options = re.findall(r"(?<!\S)--[a-z][\w-]*", rest)
+        assert not [option for option in options if option not in known], f"{page}: `diptych {name} {rest}`"

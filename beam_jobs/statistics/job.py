@@ -88,8 +88,8 @@ def build(
 class SummarizeFile(beam.DoFn):
     """Sums one file of examples and fingerprints its clips.
 
-    Takes `(split, path, number of clips)`. The main output is `(split, Sums)`. The output "keys" has
-    `(key, (split, clip id))` for every fingerprint key of every clip.
+    Takes `(split, path, number of clips)`. The main output is `(split, Sums)`. The output "keys" has the
+    `near_duplicates.KeyedClips` of the file.
 
     Raises:
         DamagedExamplesError: A file does not hold what was written.
@@ -112,6 +112,7 @@ class SummarizeFile(beam.DoFn):
 
     def _summarize(self, split: str, path: str, *, clips: int) -> Iterator[Any]:
         sums = Sums.empty(classes=self._classes, sample_rate=self._sample_rate)
+        keyed: list[tuple[str, list[int]]] = []
         for example in examples.read_file(path, storage=self._storage, clips=clips).as_numpy_iterator():
             audio = example["audio"]
             # Silent clips all sound the same, which is not a leak between splits, so they get no keys.
@@ -126,10 +127,10 @@ class SummarizeFile(beam.DoFn):
                 source_rate=int(example.get("source_rate", 0)),
                 fingerprinted=len(keys) == fingerprints.KEYS,
             )
-            for key in keys:
-                yield pvalue.TaggedOutput(_KEYS, (key, (split, example["clip_id"].decode())))
+            keyed.append((example["clip_id"].decode(), keys))
         if self._seen is not None:
             epath.Path(self._seen, epath.Path(path).name).write_text("")
+        yield pvalue.TaggedOutput(_KEYS, (split, keyed))
         yield split, sums
 
 

@@ -1,10 +1,12 @@
 """Finds near duplicates between splits: pairs of clips that share enough keys of their fingerprints.
 
-Only keys and clip ids cross the shuffle, never audio.
+Only keys and clip ids cross the shuffle, never audio. They cross it as bytes, many keys in each: Beam's runner for one
+machine holds all of a shuffle in memory, where a Python object for each of the millions of keys would not fit.
 """
 
+import collections
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypedDict
 
 import apache_beam as beam
@@ -14,6 +16,13 @@ from beam_jobs.statistics.fingerprints import SHARED_KEYS
 BUCKET_CLIPS = 16
 """Number of clips of each split that are compared for one key."""
 
+_PARTS = 512
+"""Number of parts of the key space. One is searched at a time, and takes some 50 MB with two million clips."""
+
+_CODER = beam.coders.FastPrimitivesCoder()
+
+# (split, [(clip id, keys of its fingerprint)])
+KeyedClips = tuple[str, Sequence[tuple[str, Sequence[int]]]]
 # (split, clip id)
 Member = tuple[str, str]
 # (split, other split), in alphabetical order
@@ -41,8 +50,8 @@ class CrossSplitFigures(TypedDict):
 class CrossSplitPairs(beam.PTransform):
     """Finds the near duplicates between every two splits.
 
-    Takes `(key, (split, clip id))` for every key of every clip. Gives `(SplitPair, CrossSplitFigures)` for every two
-    splits that have near duplicates.
+    Takes `KeyedClips`, for example those of a file: the more clips in each, the less memory they take. Gives
+    `(SplitPair, CrossSplitFigures)` for every two splits that have near duplicates.
 
     A key that many clips share (e.g. of a jingle or a test tone) is compared only for the first `BUCKET_CLIPS` clips of
     each split, so that no key becomes a hot key. The remaining pairs of that key are not counted.
@@ -55,10 +64,11 @@ class CrossSplitPairs(beam.PTransform):
         super().__init__()
         self._listed = listed
 
-    def expand(self, keyed: beam.PCollection[tuple[int, Member]]) -> beam.PCollection:
+    def expand(self, keyed: beam.PCollection[KeyedClips]) -> beam.PCollection:
         pairs = (
             keyed
-            | "Bucket" >> beam.CombinePerKey(_FirstOfEachSplit())
+            | "Part" >> beam.FlatMap(_parts)
+            | "Gather part" >> beam.GroupByKey()
             | "Pair" >> beam.FlatMap(_pairs)
             | "Count shared keys" >> beam.CombinePerKey(sum)
             | "Enough" >> beam.Filter(_shares_enough)
@@ -78,38 +88,39 @@ class CrossSplitPairs(beam.PTransform):
         return figures | beam.CoGroupByKey() | "Figures" >> beam.Map(_figures)
 
 
-class _FirstOfEachSplit(beam.CombineFn):
-    """Keeps the first `BUCKET_CLIPS` clip ids of each split in alphabetical order, whatever the order of merging."""
+def _parts(clips: KeyedClips) -> Iterator[tuple[int, bytes]]:
+    """Yields keys with their clips, encoded, by the part of the key space that they are in."""
+    split, keys_of_clips = clips
+    buckets: dict[int, list[str]] = collections.defaultdict(list)
+    for clip_id, keys in keys_of_clips:
+        for key in keys:
+            buckets[key].append(clip_id)
+    parts: dict[int, list[tuple[int, list[str]]]] = collections.defaultdict(list)
+    for key, ids in buckets.items():
+        parts[key % _PARTS].append((key, _first(ids)))
+    for part, content in parts.items():
+        yield part, _CODER.encode((split, content))
 
-    def create_accumulator(self) -> ClipIds:
-        return {}
 
-    def add_input(self, first: ClipIds, member: Member) -> ClipIds:
-        split, clip_id = member
-        first[split] = _first([*first.get(split, ()), clip_id])
-        return first
+def _pairs(part: tuple[int, Iterable[bytes]]) -> Iterator[tuple[tuple[Member, Member], int]]:
+    """Yields every pair of clips of different splits for every key of the part that they share, with a 1 to count by.
 
-    def merge_accumulators(self, parts: Iterable[ClipIds]) -> ClipIds:
-        merged: ClipIds = {}
-        for part in parts:
-            for split, ids in part.items():
-                merged[split] = _first([*merged.get(split, ()), *ids])
-        return merged
-
-    def extract_output(self, first: ClipIds) -> ClipIds:
-        return first
+    Of each split, the first `BUCKET_CLIPS` clip ids of a key count, in alphabetical order.
+    """
+    _, encoded = part
+    buckets: dict[int, ClipIds] = {}
+    for split, content in map(_CODER.decode, encoded):
+        for key, ids in content:
+            bucket = buckets.setdefault(key, {})
+            bucket[split] = _first([*bucket.get(split, ()), *ids])
+    for bucket in buckets.values():
+        for split, other in itertools.combinations(sorted(bucket), 2):
+            for clip_id, other_id in itertools.product(bucket[split], bucket[other]):
+                yield ((split, clip_id), (other, other_id)), 1
 
 
 def _first(ids: list[str]) -> list[str]:
     return sorted(ids)[:BUCKET_CLIPS]
-
-
-def _pairs(bucket: tuple[int, ClipIds]) -> Iterator[tuple[tuple[Member, Member], int]]:
-    """Yields every pair of clips of different splits that share the bucket's key, with a 1 to count by."""
-    _, ids = bucket
-    for split, other in itertools.combinations(sorted(ids), 2):
-        for clip_id, other_id in itertools.product(ids[split], ids[other]):
-            yield ((split, clip_id), (other, other_id)), 1
 
 
 def _shares_enough(counted: tuple[tuple[Member, Member], int]) -> bool:

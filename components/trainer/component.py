@@ -38,6 +38,7 @@ class Trainer(base.Component[TrainerConfig]):
     Config = TrainerConfig
     executor = "components.trainer.executor"
     version: ClassVar[int] = 2
+    amount: ClassVar[str] = "steps"
     # scikit-learn scored the validations once. Without its name here, every Trainer would run again.
     libraries: ClassVar[tuple[str, ...]] = ("keras", "scikit-learn", "tensorflow")
     shows: ClassVar[Mapping[base.Tab, str]] = {

@@ -20,13 +20,15 @@
 # --now             start at once, at the full price; otherwise Dataflow may wait for up to six hours for cheap machines
 # --with=HOW        command: this machine drives the jobs, with diptych run. template: Dataflow's launcher starts the
 #                   job of AudioExampleGen, and nothing has to wait for it (default: command)
+# --hourly_cost=COST     of the workers together, in any currency: each stage then says what it costs (with=command)
+# --stall_alarm=MINUTES  each stage says when it makes no progress for so long (default: 15; with=command)
 # --dry_run         print the command and do not run it
 
 source "$(dirname "${BASH_SOURCE[0]}")/../script.sh"
 
 declare -A options=([project]='' [bucket]='' [tag]='' [data]='' [name]=audioset [preset]=base [region]=europe-west4
     [subnet]=default [machine]=n2-standard-4 [max_workers]=8 [with]=command)
-declare -A optional=([fields]='' [metadata]='')
+declare -A optional=([fields]='' [metadata]='' [hourly_cost]='' [stall_alarm]='')
 declare -A switches=([now]='')
 parse_options "$@"
 
@@ -40,6 +42,8 @@ subnet="regions/$region/subnetworks/${options[subnet]}"
 IFS=';' read -r -a fields <<<"${optional[fields]}"
 
 if [[ "${options[with]}" == template ]]; then
+    [[ -z "${optional[hourly_cost]}${optional[stall_alarm]}" ]] ||
+        die "--hourly_cost and --stall_alarm are for --with=command: with a template, Dataflow's page shows the job"
     # gcloud takes what stands between the first two ^ for the separator.
     parameters="^|^data=${options[data]}|root=$root|preset=${options[preset]}|sdk_container_image=$image"
     parameters+="|sdk_location=container|number_of_worker_harness_threads=2"
@@ -63,8 +67,15 @@ elif [[ "${options[with]}" == command ]]; then
     [[ -n "${switches[now]}" ]] || flags+=(--flexrs_goal=COST_OPTIMIZED)
     printf -v beam '"%s", ' "${flags[@]}"
     beam="[${beam%, }]"
+    told=()
+    [[ -z "${optional[stall_alarm]}" ]] || told+=(--stall-alarm="${optional[stall_alarm]}")
+    if [[ -n "${optional[hourly_cost]}" ]]; then
+        for stage in AudioExampleGen StatisticsGen; do
+            told+=(--hourly-cost="$stage=${optional[hourly_cost]}")
+        done
+    fi
     run diptych run --preset="${options[preset]}" --until=StatisticsGen --data="${options[data]}" --root="$root" \
-        --metadata="${optional[metadata]:-${options[name]}.sqlite}" "${fields[@]}" \
+        --metadata="${optional[metadata]:-${options[name]}.sqlite}" "${told[@]}" "${fields[@]}" \
         audio_example_gen.beam_args="$beam" statistics_gen.beam_args="$beam"
 else
     die "--with=${options[with]} is neither command nor template"

@@ -16,7 +16,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../script.sh"
 
 declare -A options=([project]='' [zone]='' [examples]='' [output]='' [type]=v3-8 [name]=diptych-spot [preset]=base
     [attempts]=100 [poll]=60)
-declare -A optional=([fields]='' [service_account]='' [version]='')
+declare -A optional=([fields]='' [hourly_cost]='' [stall_alarm]='' [service_account]='' [version]='')
 declare -A switches=([spot]='')
 parse_options "$@"
 
@@ -29,7 +29,9 @@ for option in service_account version; do
     [[ -z "${optional[$option]}" ]] || create+=("--$option=${optional[$option]}")
 done
 train=("${same[@]}" --examples="${options[examples]}" --output="${options[output]}" --preset="${options[preset]}")
-[[ -z "${optional[fields]}" ]] || train+=(--fields="${optional[fields]}")
+for option in fields hourly_cost stall_alarm; do
+    [[ -z "${optional[$option]}" ]] || train+=("--$option=${optional[$option]}")
+done
 if [[ -n "$dry_run" ]]; then
     create+=(--dry_run) train+=(--dry_run) place+=(--dry_run)
 fi

@@ -12,12 +12,14 @@
 # --name=NAME       of the TPU (default: diptych)
 # --preset=NAME     the config to start from (default: base)
 # --fields='FIELD=VALUE;FIELD=VALUE'   changed fields of the config
+# --hourly_cost=COST     of the TPU, in any currency: train.log then says what the training will cost
+# --stall_alarm=MINUTES  train.log says when there is no progress for so long (default: 15)
 # --dry_run         print the command and do not run it
 
 source "$(dirname "${BASH_SOURCE[0]}")/../script.sh"
 
 declare -A options=([project]='' [zone]='' [examples]='' [output]='' [type]=v3-8 [name]=diptych [preset]=base)
-declare -A optional=([fields]='')
+declare -A optional=([fields]='' [hourly_cost]='' [stall_alarm]='')
 parse_options "$@"
 
 name="${options[name]}"
@@ -26,7 +28,10 @@ name="${options[name]}"
 IFS=';' read -r -a fields <<<"${optional[fields]}"
 
 command=(diptych/.venv/bin/diptych train --preset "${options[preset]}" --examples "${options[examples]}"
-    --output "${options[output]}" trainer.strategy=tpu)
+    --output "${options[output]}")
+[[ -z "${optional[hourly_cost]}" ]] || command+=(--hourly-cost "${optional[hourly_cost]}")
+[[ -z "${optional[stall_alarm]}" ]] || command+=(--stall-alarm "${optional[stall_alarm]}")
+command+=(trainer.strategy=tpu)
 if ((${options[type]##*-} > 8)); then # A slice: the first machine connects to all of them by name.
     command=(env TPU_LOAD_LIBRARY=0 "${command[@]}" "trainer.tpu=$name")
 fi

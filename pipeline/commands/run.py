@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
-from pipeline.console.stalls import STALL_MINUTES
 
 if TYPE_CHECKING:
     from pipeline.runner.graph import Pipeline
@@ -73,13 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="stop as Ctrl-C does when STAGE takes longer; the same command continues (repeatable)",
     )
-    parser.add_argument(
-        "--stall-alarm",
-        metavar="MINUTES",
-        type=float,
-        default=STALL_MINUTES,
-        help=f"say so when a stage makes no progress for so long; 0: never (default: {STALL_MINUTES:g})",
-    )
+    shared.add_stall_alarm(parser)
     parser.add_argument(
         "--hourly-cost",
         metavar="STAGE=COST",
@@ -141,8 +134,8 @@ def _plan(arguments: argparse.Namespace) -> int:
         until_stage=arguments.until_stage,
         only=arguments.only,
     )
-    _supervision(arguments, pipeline)  # Refused as in a run.
-    plan_table.show(planned, Console(), preset=parsed.run_name(arguments))
+    hourly_costs = _supervision(arguments, pipeline).hourly_costs  # All flags are refused as in a run.
+    plan_table.show(planned, Console(), preset=parsed.run_name(arguments), hourly_costs=hourly_costs)
     if planned.refusal is not None:
         raise planned.refusal
     return exit_status.OK

@@ -4,6 +4,7 @@ import argparse
 
 from components.errors import UserError
 from pipeline.commands import exit_status
+from pipeline.commands import shared_arguments as shared
 
 SUMMARY = "run one stage on given folders; containers of a compiled pipeline call it"
 
@@ -43,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for checkpoints and TensorBoard's events (default: the one that holds the first output)",
     )
+    shared.add_stall_alarm(parser)
+    shared.add_hourly_cost(parser)
     parser.add_argument(
         "--component-version", type=int, metavar="N", help="refuse to run if the stage has another version here"
     )
@@ -63,7 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from components import file_errors
     from pipeline import paths
     from pipeline.console.progress import Display
-    from pipeline.runner import interrupts, one_component
+    from pipeline.runner import interrupts, one_component, supervision
     from pipeline.vertex import executor_output
 
     component = one_component.create(
@@ -76,10 +79,15 @@ def execute(arguments: argparse.Namespace) -> int:
         for flag, given in (("--input", arguments.input), ("--output", arguments.output))
     )
     root = epath.Path(paths.absolute(arguments.root)) if arguments.root else None
+    supervised = supervision.of_one(
+        component.name, stall_minutes=arguments.stall_alarm, hourly_cost=arguments.hourly_cost
+    )
     display = Display()
     try:
         with interrupts.as_exceptions(), file_errors.as_user_errors(place=f"The output of {component.name}"):
-            finished = one_component.run(component, inputs=inputs, outputs=outputs, root=root, display=display)
+            finished = one_component.run(
+                component, inputs=inputs, outputs=outputs, root=root, display=display, supervision=supervised
+            )
             if arguments.executor_input:
                 executor_output.write(arguments.executor_input, component, finished)
     except interrupts.Interrupted as interrupt:

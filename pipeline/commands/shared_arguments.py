@@ -3,6 +3,7 @@
 import argparse
 
 from pipeline.configs import presets
+from pipeline.console.stalls import STALL_MINUTES
 
 OVERRIDES = """\
 FIELD=VALUE changes one field of the config for this run, e.g. trainer.steps=100; `diptych config` lists all fields.
@@ -72,6 +73,27 @@ def add_root(parser: argparse.ArgumentParser) -> None:
         "--metadata",
         metavar="STORE",
         help="mysql://user:password@host/database or a SQLite file (default: <root>/metadata.sqlite)",
+    )
+
+
+def add_stall_alarm(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument of `pipeline.console.stalls`."""
+    parser.add_argument(
+        "--stall-alarm",
+        metavar="MINUTES",
+        type=float,
+        default=STALL_MINUTES,
+        help=f"say so when a stage makes no progress for so long; 0: never (default: {STALL_MINUTES:g})",
+    )
+
+
+def add_hourly_cost(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument of a command that runs one stage, see `pipeline.console.estimates`."""
+    parser.add_argument(
+        "--hourly-cost",
+        metavar="COST",
+        type=float,
+        help="what an hour costs, e.g. of a TPU, in any currency; the estimate then says what the stage costs",
     )
 
 

@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_preset(parser, help="the preset whose Trainer config to start from")
     parser.add_argument("--examples", required=True, metavar="DIR", help="the examples that AudioExampleGen published")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the model, checkpoints and events")
+    shared.add_stall_alarm(parser)
+    shared.add_hourly_cost(parser)
     shared.add_overrides(parser)
 
 
@@ -45,9 +47,10 @@ def execute(arguments: argparse.Namespace) -> int:
     from pipeline import paths
     from pipeline.configs import resolve
     from pipeline.console.progress import Display
-    from pipeline.runner import interrupts, standalone
+    from pipeline.runner import interrupts, standalone, supervision
 
     config = resolve.resolve(arguments.preset or None, file=arguments.config or None, assignments=arguments.overrides)
+    supervised = supervision.of_one("Trainer", stall_minutes=arguments.stall_alarm, hourly_cost=arguments.hourly_cost)
     display = Display()
     output = paths.absolute(arguments.output)
     try:
@@ -57,6 +60,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 examples=paths.absolute(arguments.examples),
                 output=output,
                 display=display,
+                supervision=supervised,
             )
     except interrupts.Interrupted as interrupt:
         display.say(interrupt.message)

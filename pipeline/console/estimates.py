@@ -48,6 +48,10 @@ class Estimate:
         form = "%H:%M" if end.tm_yday == time.localtime().tm_yday else "%Y-%m-%d %H:%M"
         sentence = f"{self._stage}: about {duration(left_s)} left at the speed so far, until {time.strftime(form, end)}"
         if self._hourly_cost is not None:
-            cost = whole_s / 3600 * self._hourly_cost
-            sentence += f"; the stage costs about {cost:,.2f} in all, at {self._hourly_cost:g} an hour"
+            sentence += f"; the whole stage costs {cost(whole_s, self._hourly_cost)}"
         return sentence
+
+
+def cost(seconds: float, hourly_cost: float) -> str:
+    """Returns what a time costs, for people: "about 12.75 at 8.5 an hour"."""
+    return f"about {seconds / 3600 * hourly_cost:,.2f} at {hourly_cost:g} an hour"

@@ -57,9 +57,9 @@ class History:
                 return execution
         return None
 
-    def unfinished(self) -> Iterator[Execution]:
-        """Yields the executions that ran and did not finish, the newest first."""
-        for execution in self._newest_first(states=_UNFINISHED):
+    def unfinished(self, *, cache_key: str = "") -> Iterator[Execution]:
+        """Yields the executions that ran and did not finish, the newest first, by default with any cache key."""
+        for execution in self._newest_first(states=_UNFINISHED, cache_key=cache_key):
             if execution.why != REFUSED:
                 yield execution
 
@@ -67,9 +67,9 @@ class History:
         """Yields the finished executions, the newest first."""
         return self._newest_first(states=FINISHED)
 
-    def finished_itself(self) -> Iterator[Execution]:
+    def finished_itself(self, *, cache_key: str = "") -> Iterator[Execution]:
         """Yields the executions that wrote their outputs, rather than reusing those of another, the newest first."""
-        return self._newest_first(states=(State.COMPLETE,))
+        return self._newest_first(states=(State.COMPLETE,), cache_key=cache_key)
 
     def other_outputs(self, channel: str, than: Artifact) -> Iterator[Artifact]:
         """Yields what an output held when it differed from an artifact, first what was written or reused last.

@@ -9,13 +9,12 @@ from absl import logging
 from components.errors import UserError
 from pipeline import listings
 from pipeline.console import estimates
-from pipeline.console.durations import duration
 from pipeline.console.overview import Overview
 from pipeline.console.progress import Display
 from pipeline.metadata.executions import REFUSED, Artifact, CacheKey, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
-from pipeline.runner import altered_inputs, preparation, retries, selection, time_limits
+from pipeline.runner import altered_inputs, expected, preparation, retries, selection, time_limits
 from pipeline.runner.graph import Node, Pipeline
 from pipeline.runner.preparation import Preparation
 from pipeline.runner.selection import Selection
@@ -141,9 +140,10 @@ class LocalRunner:
             )
             return execution
 
-        last = next(prepared.history.finished_itself(), None)
-        if last is not None and last.seconds >= estimates.WORTH_SAYING_S:
-            self._display.say(f"{node.name}: took {duration(last.seconds)} when it last ran")
+        known = expected.of(prepared)
+        if known is not None and known.seconds >= estimates.WORTH_SAYING_S:
+            hourly_cost = self._supervision.hourly_costs.get(node.name)
+            self._display.say(f"{node.name}: {known.with_cost(hourly_cost)}")
         with time_limits.limited(node.name, minutes=self._supervision.minutes.get(node.name)):
             return retries.run(attempt, stage=node.name, retries=self._supervision.retries, say=self._display.say)
 

@@ -21,9 +21,9 @@ from pipeline import checksums, dag, digests
 from pipeline.configs import explain
 from pipeline.console.durations import duration
 from pipeline.console.progress import Display
-from pipeline.console.stalls import STALL_MINUTES
 from pipeline.root import Root
 from pipeline.runner import cache_key, graph, interrupts
+from pipeline.runner.supervision import Supervision
 
 _BEGUN = "begun.json"
 """Beside a work folder: the outputs that it has begun to write, which the next attempt may therefore remove."""
@@ -68,7 +68,13 @@ def create(stage: str, *, exec_properties: str, version: int | None = None) -> C
 
 
 def run(
-    component: Component, *, inputs: Folders, outputs: Folders, root: epath.Path | None, display: Display
+    component: Component,
+    *,
+    inputs: Folders,
+    outputs: Folders,
+    root: epath.Path | None,
+    display: Display,
+    supervision: Supervision | None = None,
 ) -> Finished:
     """Runs a component, or continues where the same call was stopped.
 
@@ -78,12 +84,13 @@ def run(
         outputs: Output channel -> folder, which does not exist, is empty, or was written by an earlier attempt.
         root: Folder for checkpoints and TensorBoard's events; None for the one that holds the outputs.
         display: Where progress is shown.
+        supervision: Its alarm and its costs; None for none.
 
     Raises:
         UserError: The channels do not fit the component, a folder cannot be used, another process runs the same, or the
             component raised it.
     """
-    started = time.monotonic()
+    started, supervision = time.monotonic(), supervision or Supervision()
     _check_channels(component, inputs=inputs, outputs=outputs)
     component.check()
     component.check_inputs({name: inputs[name] for name in component.checked_inputs & set(inputs)})
@@ -98,7 +105,11 @@ def run(
             storage.remove_tree(events)
         for folder in (*outputs.values(), work, events):
             folder.mkdir(parents=True, exist_ok=True)
-        shown = display.stage(component.name, stall_s=60 * STALL_MINUTES)
+        shown = display.stage(
+            component.name,
+            stall_s=60 * supervision.stall_minutes,
+            hourly_cost=supervision.hourly_costs.get(component.name),
+        )
         with _removed_on_error(outputs), shown as progress:
             context = StageContext(work_dir=work, tensorboard_dir=events, progress=progress)
             result = component.execute(inputs=inputs, outputs=outputs, context=context)

@@ -7,7 +7,8 @@ from typing import Literal
 from components.errors import UserError
 from pipeline.metadata.executions import Artifact, Execution, State
 from pipeline.metadata.store import MetadataStore
-from pipeline.runner import decide, preparation, selection
+from pipeline.runner import decide, expected, preparation, selection
+from pipeline.runner.expected import Expected
 from pipeline.runner.graph import Node, Pipeline
 from pipeline.runner.preparation import Preparation
 
@@ -23,12 +24,14 @@ class PlannedStage:
         outcome: "depends" if what earlier stages will write decides it.
         why: The reason.
         outputs: Output channel -> artifact, if the stage is skipped.
+        expected: How long it will take if it runs, as far as that is known.
     """
 
     stage: str
     outcome: Outcome
     why: str = ""
     outputs: Mapping[str, Artifact] | None = None
+    expected: Expected | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,7 @@ def _plan_stage(
         return _skipped(node, last, why=preparation.reused_unchecked(selected))
     forced_by = selected.forced_by.get(node.name, "")
     prepared = preparation.prepare(node, inputs=inputs, store=store, is_forced=bool(forced_by))
+    if_it_runs = expected.of(prepared)
 
     # Input channel -> the stage that will write what it carries.
     unknown = {name: channel.stage for name, channel in node.inputs.items() if channel.stage not in published}
@@ -121,10 +125,11 @@ def _plan_stage(
         prepared = _without(prepared, inputs={*content, *earlier})
         if any(execution.cache_key == prepared.key for execution in prepared.history.finished_itself()):
             why = f"runs if what {_names(content)} will write differs from what it read before"
-            return PlannedStage(stage=node.name, outcome="depends", why=why)
+            return PlannedStage(stage=node.name, outcome="depends", why=why, expected=if_it_runs)
     decision = prepared.decide(forced_by=forced_by)
     if decision.reuse is None:
-        return PlannedStage(stage=node.name, outcome="runs", why=_why_it_runs(decision, prepared))
+        why = _why_it_runs(decision, prepared)
+        return PlannedStage(stage=node.name, outcome="runs", why=why, expected=if_it_runs)
     node.component.check_reused(outputs=decision.reuse.folders, figures=decision.reuse.figures)
     why = f"{decision.why}; refused if {_names(gates)} closes its gate" if gates else decision.why
     return _skipped(node, decision.reuse, why=why)

@@ -17,11 +17,13 @@ from components.trainer import Trainer, TrainerConfig
 from pipeline import file_lock, lease
 from pipeline.console.durations import duration
 from pipeline.console.progress import Display
-from pipeline.console.stalls import STALL_MINUTES
 from pipeline.runner import cache_key, interrupts
+from pipeline.runner.supervision import Supervision
 
 
-def train(config: TrainerConfig, *, examples: str, output: str, display: Display) -> StageResult:
+def train(
+    config: TrainerConfig, *, examples: str, output: str, display: Display, supervision: Supervision | None = None
+) -> StageResult:
     """Trains on a folder of examples, or continues where the same call was stopped.
 
     Args:
@@ -30,12 +32,13 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
         output: Folder for `model/` (for `diptych run --import`), `model_run/`, `tensorboard/` and `work/` with the
             checkpoints. It is the same for all machines.
         display: Where progress is shown.
+        supervision: Its alarm and its costs; None for none.
 
     Raises:
         UserError: The config does not fit the examples, `output` cannot be written, it holds a training with another
             config, or another process is training into it.
     """
-    trainer = Trainer(config)
+    trainer, supervision = Trainer(config), supervision or Supervision()
     trainer.check()
     examples_folder = epath.Path(examples)
     if not (examples_folder / "dataset_info.json").exists():
@@ -51,7 +54,12 @@ def train(config: TrainerConfig, *, examples: str, output: str, display: Display
         work = folder / "work"
         for subfolder in (*outputs.values(), work):
             subfolder.mkdir(parents=True, exist_ok=True)
-        with display.stage(trainer.name, stall_s=60 * STALL_MINUTES) as progress:
+        shown = display.stage(
+            trainer.name,
+            stall_s=60 * supervision.stall_minutes,
+            hourly_cost=supervision.hourly_costs.get(trainer.name),
+        )
+        with shown as progress:
             context = StageContext(work_dir=work, tensorboard_dir=folder / "tensorboard", progress=progress)
             result = trainer.execute(inputs={"examples": examples_folder}, outputs=outputs, context=context)
     display.say(f"{trainer.name}: done in {duration(time.monotonic() - started)}, {result.summary}, in {folder}")

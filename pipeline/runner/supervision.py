@@ -40,14 +40,30 @@ def parse(
     """
     if retries < 0:
         raise UserError(f"--retries {retries}: give 0 for none, or a number of retries.")
-    if not 0 <= stall_minutes < math.inf:
-        raise UserError(f"--stall-alarm {stall_minutes:g}: give a number of minutes, or 0 for no alarm.")
+    _check_stall_minutes(stall_minutes)
     return Supervision(
         retries=retries,
         minutes=_by_stage(pipeline, time_limits, flag="--time-limit", unit="MINUTES"),
         stall_minutes=stall_minutes,
         hourly_costs=_by_stage(pipeline, hourly_costs, flag="--hourly-cost", unit="COST"),
     )
+
+
+def of_one(stage: str, *, stall_minutes: float, hourly_cost: float | None) -> Supervision:
+    """Returns what the flags of a command that runs one stage ask for.
+
+    Raises:
+        UserError: A number makes no sense.
+    """
+    _check_stall_minutes(stall_minutes)
+    if hourly_cost is not None and not 0 < hourly_cost < math.inf:
+        raise UserError(f"--hourly-cost {hourly_cost:g}: give a number above 0, in any currency.")
+    return Supervision(stall_minutes=stall_minutes, hourly_costs={} if hourly_cost is None else {stage: hourly_cost})
+
+
+def _check_stall_minutes(minutes: float) -> None:
+    if not 0 <= minutes < math.inf:
+        raise UserError(f"--stall-alarm {minutes:g}: give a number of minutes, or 0 for no alarm.")
 
 
 def _by_stage(pipeline: Pipeline, texts: Sequence[str], *, flag: str, unit: str) -> dict[str, float]:

@@ -8,7 +8,17 @@ import json
 import pathlib
 import re
 
-from tests.benchmarks import chart, cost, experiment_table, metadata_table, parity, probes_table, serving_table, tables
+from tests.benchmarks import (
+    chart,
+    cost,
+    experiment_table,
+    input_order_table,
+    metadata_table,
+    parity,
+    probes_table,
+    serving_table,
+    tables,
+)
 from tests.benchmarks.audioset import curves, prices
 from tests.benchmarks.audioset import table as audioset_table
 from tests.benchmarks.record import RESULTS
@@ -30,6 +40,7 @@ RENDERERS = {
     "memory_pool": tables.memory_pool,
     "metadata": metadata_table.render,
     "probes": probes_table.render,
+    "input_order": input_order_table.render,
     "figure2": experiment_table.render,
     "recipe": experiment_table.render,
     "table1": experiment_table.render_grid,

@@ -1,11 +1,13 @@
 """The shell scripts of deploy/. The commands that they print are parsed by the real gcloud, where it is installed."""
 
 import os
+import shlex
 import shutil
 import subprocess
 
 import pytest
 
+from pipeline import cli
 from tests.deploy import files
 
 NAMES = sorted(files.OPTIONS)
@@ -85,6 +87,21 @@ def test_fields_may_hold_commas():
     assert template[-1].endswith(f"|fields={changed}")
     (train,) = files.dry_run("tpu/train.sh", f"--fields={changed}")
     assert "'exporter.formats=[litert,onnx]' 'trainer.steps=10'" in train[-1]
+
+
+def test_costs_and_alarms_reach_the_command():
+    wanted = ("--hourly_cost=8.5", "--stall_alarm=60")
+    (launch,) = files.dry_run("dataflow/launch.sh", *wanted)
+    flags = ["--stall-alarm=60", "--hourly-cost=AudioExampleGen=8.5", "--hourly-cost=StatisticsGen=8.5"]
+    assert [word for word in launch if word in flags] == flags
+    cli._parse(launch[1:])
+    for name in ("tpu/train.sh", "tpu/keep_training.sh"):
+        (train,) = [words for words in files.dry_run(name, *wanted) if "diptych train" in words[-1].replace("'", "")]
+        assert "'--hourly-cost' '8.5' '--stall-alarm' '60'" in train[-1]
+        words = shlex.split(train[-1].partition(" >>")[0])
+        cli._parse(words[words.index("diptych/.venv/bin/diptych") + 1 :])
+    done = files.run("dataflow/launch.sh", *files.LAUNCH, "--with=template", *wanted, "--dry_run")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
 def test_passwords_are_not_printed(tmp_path):

@@ -1,11 +1,26 @@
+import collections
 import itertools
 import json
 import random
 
 import apache_beam as beam
+import hypothesis
 import pytest
+from hypothesis import strategies
 
 from beam_jobs.statistics import fingerprints, near_duplicates
+
+
+def files(keyed, *, clips_each=7):
+    """Returns (key, (split, clip id)) as the job gets them: by files, whose clips are of one split."""
+    keys = collections.defaultdict(list)
+    for key, member in keyed:
+        keys[member].append(key)
+    found = []
+    for split in sorted({split for split, _ in keys}):
+        clips = [(clip_id, of_clip) for (other, clip_id), of_clip in keys.items() if other == split]
+        found += [(split, clips[start : start + clips_each]) for start in range(0, len(clips), clips_each)]
+    return found
 
 
 def find_pairs(keyed, folder, *, listed=10):
@@ -13,7 +28,7 @@ def find_pairs(keyed, folder, *, listed=10):
     with beam.Pipeline("FnApiRunner") as pipeline:
         _ = (
             pipeline
-            | beam.Create(keyed)
+            | beam.Create(files(keyed))
             | near_duplicates.CrossSplitPairs(listed=listed)
             | beam.Map(json.dumps)
             | beam.io.WriteToText(str(folder / "pairs"))
@@ -64,3 +79,46 @@ def test_a_key_of_a_thousand_clips_pairs_only_the_first_of_them(tmp_path):
     assert figures["pairs"] == near_duplicates.BUCKET_CLIPS**2
     assert figures["clips"] == {"eval": near_duplicates.BUCKET_CLIPS, "train": near_duplicates.BUCKET_CLIPS}
     assert figures["listed"][0] == ["0000", "0000", 4]
+
+
+def pairs_by_key(keyed):
+    """Returns how many keys every two clips of different splits share, as one comparison for each key finds them."""
+    buckets = collections.defaultdict(lambda: collections.defaultdict(list))
+    for key, (split, clip_id) in keyed:
+        buckets[key][split].append(clip_id)
+    counts = collections.Counter()
+    for bucket in buckets.values():
+        first = {split: sorted(ids)[: near_duplicates.BUCKET_CLIPS] for split, ids in bucket.items()}
+        for split, other in itertools.combinations(sorted(first), 2):
+            for a, b in itertools.product(first[split], first[other]):
+                counts[(split, a), (other, b)] += 1
+    return counts
+
+
+KEYS = strategies.one_of(strategies.integers(-3, 3), strategies.integers(-(2**63), 2**63 - 1))
+MEMBERS = strategies.tuples(strategies.sampled_from(("train", "valid", "eval")), strategies.text(max_size=3))
+
+
+@hypothesis.given(
+    keyed=strategies.lists(strategies.tuples(KEYS, MEMBERS), max_size=80), clips_each=strategies.integers(1, 9)
+)
+@hypothesis.example(keyed=[(key % 3, ("te"[key % 2], str(key))) for key in range(200)], clips_each=3)
+def test_pairs_are_those_of_each_key_whatever_the_files(keyed, clips_each):
+    parts = collections.defaultdict(list)
+    for file in files(keyed, clips_each=clips_each):
+        for part, encoded in near_duplicates._parts(file):
+            parts[part].append(encoded)
+    counts = collections.Counter()
+    for part in parts.items():
+        for pair, count in near_duplicates._pairs(part):
+            counts[pair] += count
+    assert counts == pairs_by_key(keyed)
+
+
+def test_many_keys_cross_the_shuffle_in_few_bytes():
+    """Beam's runner for one machine keeps them all in memory, with two million clips of AudioSet 48 million."""
+    rng = random.Random(0)
+    clips = [(f"clip{i:07d}", [rng.randrange(-(2**63), 2**63) for _ in range(fingerprints.KEYS)]) for i in range(400)]
+    parts = list(near_duplicates._parts(("train", clips)))
+    assert len(parts) <= near_duplicates._PARTS
+    assert sum(len(encoded) for _, encoded in parts) < 40 * 400 * fingerprints.KEYS

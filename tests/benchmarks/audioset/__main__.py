@@ -41,8 +41,7 @@ GROUPS = {
     "publishing_bucket": Group(function="ingest.publishing_bucket", in_bucket=True),
     "summing": Group(function="reading.summing", sizes=(200, 800)),
     "merge": Group(function="reading.merge"),
-    # Beam's runner for one machine keeps all keys in memory, which two million clips would exceed here.
-    "duplicates": Group(function="reading.duplicates", sizes=SIZES[:2]),
+    "duplicates": Group(function="reading.duplicates"),  # Beam's runner for one machine keeps all keys in memory.
     "validation": Group(function="reading.validation"),
     "training_input": Group(function="reading.training_input"),
     "evaluation_clips": Group(function="reading.evaluation_clips"),

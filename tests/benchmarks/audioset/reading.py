@@ -29,6 +29,9 @@ MEASURED_HOSTS = (0, 15, 31)
 CLIPS_OF_A_HOST = 8
 """In a batch: so few that 10,000 clips give several batches of all hosts."""
 
+CLIPS_OF_FILE = 400
+"""As in the files of examples of AudioSet."""
+
 _NARROW = 8
 
 
@@ -106,7 +109,7 @@ def validation(folder: pathlib.Path, clips: int, gauge: Gauge) -> None:
 
 def duplicates(folder: pathlib.Path, clips: int, gauge: Gauge) -> None:
     """Finds near duplicates by random keys, with Beam's runner for one machine. One clip in 100 is a copy."""
-    numbers = beam.Create(range(0, clips, 1000))
+    numbers = beam.Create(range(0, clips, CLIPS_OF_FILE))
     output = str(folder / "pairs")
     with gauge.measure("statistics: near duplicates"):
         pipeline = runners.pipeline()
@@ -114,7 +117,7 @@ def duplicates(folder: pathlib.Path, clips: int, gauge: Gauge) -> None:
             pipeline
             | numbers
             | beam.Reshuffle()
-            | "Keys" >> beam.FlatMap(_keys, clips=clips)
+            | "Keys" >> beam.FlatMap(_keyed, clips=clips)
             | near_duplicates.CrossSplitPairs(listed=job.LISTED_DUPLICATES)
             | "Text" >> beam.Map(json.dumps)
             | "Write" >> beam.Map(lambda text: pathlib.Path(output).write_text(text))
@@ -122,13 +125,14 @@ def duplicates(folder: pathlib.Path, clips: int, gauge: Gauge) -> None:
         runners.run(pipeline, work_dir=folder)
 
 
-def _keys(first: int, *, clips: int) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Yields the keys of a thousand clips, with split and id. Every hundredth clip has the keys of the one before."""
-    for number in range(first, min(first + 1000, clips)):
-        rng = np.random.default_rng(number - (number % 100 == 99))
-        split = "valid" if number % 100 == 99 else "train"
-        for key in rng.integers(-(2**63), 2**63, fingerprints.KEYS).tolist():
-            yield key, (split, made_up.ytid(number))
+def _keyed(first: int, *, clips: int) -> Iterator[near_duplicates.KeyedClips]:
+    """Yields the keys of the clips of a file, by split. Every hundredth clip has the keys of the one before."""
+    keyed: dict[str, list[tuple[str, list[int]]]] = {"train": [], "valid": []}
+    for number in range(first, min(first + CLIPS_OF_FILE, clips)):
+        is_copy = number % 100 == 99
+        keys = np.random.default_rng(number - is_copy).integers(-(2**63), 2**63, fingerprints.KEYS).tolist()
+        keyed["valid" if is_copy else "train"].append((made_up.ytid(number), keys))
+    yield from keyed.items()
 
 
 def training_input(folder: pathlib.Path, clips: int, gauge: Gauge) -> None:

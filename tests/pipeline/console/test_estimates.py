@@ -32,7 +32,7 @@ def test_pauses_count():
 
 def test_the_cost_is_that_of_the_whole_stage_at_the_rate_of_the_user():
     (sentence,) = sentences(steady(100, per_s=1), total=3600, hourly_cost=8.5, began_s_ago=1800)
-    assert sentence.endswith("; the stage costs about 12.75 in all, at 8.5 an hour")
+    assert sentence.endswith("; the whole stage costs about 12.75 at 8.5 an hour")
 
 
 def test_nothing_is_said_of_a_short_stage_or_before_the_speed_is_known():

@@ -10,6 +10,7 @@ from components.errors import UserError
 from pipeline import checksums
 from pipeline.console.progress import Display
 from pipeline.runner import one_component
+from pipeline.runner.supervision import Supervision
 from tests import leases, processes
 from tests.benchmarks.docs import ROOT
 from tests.bucket import Bucket
@@ -21,7 +22,7 @@ def folders(tmp_path):
     return {name: epath.Path(tmp_path / name) for name in ("examples", "model", "run", "root")}
 
 
-def run(component, folders, **inputs):
+def run(component, folders, *, supervision=None, **inputs):
     """Runs a component on the folders that have the names of its channels."""
     return one_component.run(
         component,
@@ -29,6 +30,7 @@ def run(component, folders, **inputs):
         outputs={name: folders[name] for name in component.outputs},
         root=folders["root"],
         display=Display(),
+        supervision=supervision,
     )
 
 
@@ -71,8 +73,7 @@ def test_work_on_what_lies_outside_is_not_continued_with_something_else(tmp_path
     assert [fails(outside) for outside in ("a", "a", "b", "a")] == [1, 1, 2, 2]
 
 
-def test_a_stall_is_said(folders, monkeypatch, capsys):
-    monkeypatch.setattr(one_component, "STALL_MINUTES", 0.1 / 60)
+def test_a_stall_is_said(folders, capsys):
     run(stages.Numbers(), folders)
 
     class Slow(stages.Total):
@@ -80,7 +81,7 @@ def test_a_stall_is_said(folders, monkeypatch, capsys):
             time.sleep(0.3)
             return super().execute(**folders_and_context)
 
-    run(Slow(), folders)
+    run(Slow(), folders, supervision=Supervision(stall_minutes=0.1 / 60))
     assert "Slow: no progress for 0.1 s, since it began" in capsys.readouterr().out
 
 

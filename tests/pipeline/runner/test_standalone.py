@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import time
@@ -8,7 +9,7 @@ from etils import epath
 from components.base import StageResult
 from components.errors import UserError
 from components.trainer import TrainerConfig
-from pipeline import lease
+from pipeline import cli, lease
 from pipeline.console.progress import Display
 from pipeline.runner import cache_key, standalone
 from tests import leases
@@ -37,6 +38,29 @@ def test_a_training_is_not_continued_in_another_precision(tmp_path, begun, monke
     monkeypatch.setenv("TPU_NAME", "local")  # precision=auto now means bfloat16.
     with pytest.raises(UserError, match="holds a training with another config or other examples"):
         train(tmp_path)
+
+
+@pytest.mark.parametrize("command", ["train", "run-component"])
+def test_the_commands_for_one_stage_take_its_alarm_and_its_cost(tmp_path, begun, monkeypatch, command):
+    shown = []
+
+    @contextlib.contextmanager
+    def stage(display, name, **options):
+        shown.append((name, options))
+        yield
+
+    monkeypatch.setattr(Display, "stage", stage)
+    begun("float32")
+    result = StageResult(summary="done")
+    monkeypatch.setattr(standalone.Trainer, "execute", lambda trainer, **_: result)
+    folders = {name: str(tmp_path / "outputs" / name) for name in ("model", "model_run")}
+    words = {
+        "train": ["--preset", "small", "--examples", str(tmp_path), "--output", str(tmp_path / "trained")],
+        "run-component": ["Trainer", "--input", "examples", str(tmp_path)]
+        + [word for name, folder in folders.items() for word in ("--output", name, folder)],
+    }[command]
+    assert cli.main([command, *words, "--stall-alarm", "30", "--hourly-cost", "8.5"]) == 0
+    assert shown == [("Trainer", {"stall_s": 1800.0, "hourly_cost": 8.5})]
 
 
 def test_a_training_of_an_earlier_version_that_recorded_auto_is_continued(tmp_path, begun, monkeypatch):

@@ -219,6 +219,20 @@ def test_flags_that_make_no_sense_are_one_sentence(flags, sentence):
     assert str(refused.value).startswith(sentence)
 
 
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"stall_minutes": -1.0}, "--stall-alarm -1: give a number of minutes"),
+        ({"hourly_cost": 0.0}, "--hourly-cost 0: give a number above 0"),
+        ({"hourly_cost": float("inf")}, "--hourly-cost inf: give a number above 0"),
+    ],
+)
+def test_flags_of_a_command_for_one_stage_that_make_no_sense_are_one_sentence(flags, sentence):
+    with pytest.raises(UserError) as refused:
+        supervision.of_one("Total", **{"stall_minutes": 0.0, "hourly_cost": None, **flags})
+    assert str(refused.value).startswith(sentence)
+
+
 def test_flags_name_stages_as_people_write_them():
     parsed = supervision.parse(
         stages.build(), retries=3, time_limits=["total=1.5", "Numbers=9"], stall_minutes=0, hourly_costs=["TOTAL=8"]
