@@ -20,15 +20,16 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
     $$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
     && command -v $$python && break; done)
 
-.PHONY: help install install-gcp install-vertex quickstart test test-slow test-jax test-pythons lint format audit \
+.PHONY: help install install-gcp install-vertex quickstart test test-slow test-buckets test-jax test-pythons lint format audit \
 	licenses sbom lock clean
 
 help:
 	@echo "make quickstart   run the whole pipeline on a generated corpus (about 5 minutes)"
 	@echo "make test         run the fast tests, then ruff"
 	@echo "make test-slow    run the slow tests"
+	@echo "make test-buckets run the slow tests of buckets, against an emulator"
 	@echo "make test-jax     run the tests of models/ on JAX instead of TensorFlow (about 10 minutes)"
-	@echo "make test-pythons run the fast tests with every Python 3.10, 3.11 and 3.12 on the path, each in a .venv of its own"
+	@echo "make test-pythons run the fast tests with every Python 3.10, 3.11 and 3.12 that there is, each in a .venv of its own"
 	@echo "make install      set up $(VENV)"
 	@echo "make install-gcp  add the packages for Dataflow and Cloud Storage; make test then tests the Dataflow job, too"
 	@echo "make install-vertex  add those, and the packages for Vertex AI Pipelines"
@@ -36,7 +37,7 @@ help:
 	@echo "make format       let ruff fix and format the code"
 	@echo "make audit        check the locked packages for known security holes (needs the internet)"
 	@echo "make licenses     list the licenses of the locked packages in $(LICENSES)"
-	@echo "make sbom         list the installed packages in $(SBOM), for who receives a release"
+	@echo "make sbom         list the packages of the images in $(SBOM), for who receives a release"
 	@echo "make lock         resolve the versions in $(LOCK) and the other lock files again (needs uv)"
 	@echo "make clean        remove $(VENV)"
 
@@ -75,6 +76,9 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
+test-buckets: install-gcp
+	$(BIN)/python -m pytest -m "slow and bucket"
+
 # JAX gets its own folder, so that all other tests run with the locked versions. JAX 0.6 and later need a newer ml-dtypes
 # than TensorFlow 2.17 allows.
 test-jax: $(STAMP)
@@ -82,11 +86,16 @@ test-jax: $(STAMP)
 	    "jax>=0.5.3,<0.6" "jaxlib>=0.5.3,<0.6"
 	PYTHONPATH=$(CURDIR)/$(VENV)/jax-packages KERAS_BACKEND=jax $(BIN)/python -m pytest tests/models
 
-# Python 3.11 uses .venv, which is there already. The others cost 5 minutes and 3 GB each, and then the time of the tests.
+# The Pythons on the path, or else pyenv's, whether or not they are chosen. Python 3.11 uses .venv, which is there already.
+# The others cost 5 minutes and 3 GB each, and then the time of the tests.
 test-pythons:
 	@for version in 3.10 3.11 3.12; do \
-	    python=$$(command -v python$$version) && "$$python" -c '' 2>/dev/null || { \
-	        echo "make test-pythons: there is no python$$version on the path, so it is left out"; continue; }; \
+	    for python in "$$(command -v python$$version)" \
+	            "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python$$version; do \
+	        "$$python" -c '' 2>/dev/null && break || python=; \
+	    done; \
+	    test -n "$$python" || { \
+	        echo "make test-pythons: there is no python$$version on the path or in pyenv, so it is left out"; continue; }; \
 	    venv=.venv; test $$version = 3.11 || venv=.venv-$$version; \
 	    echo "make test-pythons: Python $$version in $$venv"; \
 	    $(MAKE) --no-print-directory install-vertex test PYTHON="$$python" VENV=$$venv || exit 1; \
@@ -115,12 +124,14 @@ audit: $(STAMP)
 licenses: install-vertex
 	$(BIN)/python deploy/release/licenses.py
 
-# CycloneDX' own tool, in an environment of its own. The same packages give the same file.
-sbom: install-vertex
+# CycloneDX' own tool, in an environment of its own, lists all that is installed; of it stays what a release hands on. The
+# same packages give the same file.
+sbom: install-gcp
 	@test -x $(VENV)/sbom/bin/cyclonedx-py || { $(BIN)/python -m venv $(VENV)/sbom \
 	    && $(VENV)/sbom/bin/pip install --quiet --disable-pip-version-check "cyclonedx-bom>=7,<8"; }
 	@mkdir -p $(dir $(SBOM))
 	$(VENV)/sbom/bin/cyclonedx-py environment $(BIN)/python --output-reproducible --output-file $(SBOM)
+	$(BIN)/python deploy/release/sbom.py $(SBOM)
 
 # uv repeats the conditions of [tool.uv] in every line, where pip does not need them.
 define compile

@@ -13,6 +13,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from beam_jobs import google_upload
 from beam_jobs.google_client import SCHEME, client, retrying
 from beam_jobs.google_client import in_parallel as in_parallel
 from beam_jobs.google_client import is_used_for as is_used_for
@@ -183,29 +184,23 @@ def upload(path: str | os.PathLike[str], content: bytes, *, note: str = "", repl
 
 
 def upload_file(path: str | os.PathLike[str], source: str, *, note: str = "") -> None:
-    """Writes a file of this machine: in one request if it is small, else in one, and one for each `_PART_BYTES`.
+    """Writes a file of this machine: in one request if it is small, else in two.
 
     Args:
         path: The file.
         source: Name of the file of this machine.
         note: See `upload`.
     """
-    size = os.path.getsize(source)
-    place = Place.of(path)
-    chunk_bytes = min(max(1, -(-size // _CHUNK)) * _CHUNK, _PART_BYTES)
-    blob = client().bucket(place.bucket).blob(place.name, chunk_size=chunk_bytes if size > _ONE_REQUEST else None)
+    blob = Place.of(path).blob()
     blob.metadata = {_NOTE: note} if note else None
-    blob.upload_from_filename(source, content_type="application/octet-stream", retry=retrying())
+    if os.path.getsize(source) > _ONE_REQUEST:
+        google_upload.send(blob, source)
+    else:
+        blob.upload_from_filename(source, content_type="application/octet-stream", retry=retrying())
 
-
-_CHUNK = 2**18
-"""The bytes of a request of an upload in parts must be a multiple of it."""
-
-_PART_BYTES = 32 * 2**20
-"""Google's client holds so much of a file in memory, and `THREADS` files may be on their way at a time."""
 
 _ONE_REQUEST = 8 * 2**20
-"""Google's client sends a file of up to this size in one request."""
+"""Google's client holds such a file in memory, and `THREADS` files may be on their way at a time."""
 
 
 def set_note(path: str | os.PathLike[str], note: str) -> None:

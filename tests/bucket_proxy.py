@@ -8,7 +8,6 @@ import contextlib
 import email
 import http.client
 import http.server
-import itertools
 import json
 import pathlib
 import re
@@ -20,11 +19,12 @@ import threading
 import time
 import urllib.parse
 
-from tests import bucket_certificate
+from tests import bucket_certificate, bucket_faults
 
 CONTROL = "/control"
 _BATCH = "/batch/storage/v1"
 _READ = re.compile(r"/(?P<bucket>[^/?]+)/(?P<name>[^?]+)")
+_PART = re.compile(r"bytes (\d+)-\d+/(\d+)")
 _NOT_FORWARDED = {"connection", "content-length", "host", "keep-alive", "proxy-connection", "transfer-encoding"}
 
 
@@ -70,40 +70,6 @@ class Emulator:
         self._process.wait()
 
 
-class Faults:
-    """What is answered in place of the service; see `tests.emulated_bucket.Service.disturb`."""
-
-    def __init__(self, *, always=None, first_tries=None, every=0, answers=(), lost="", in_batches=(), refused=""):
-        self._always, self._first_tries, self._every = always, first_tries, every
-        self._answers, self._lost, self._in_batches = itertools.cycle(answers or (None,)), lost, list(in_batches)
-        self._refused = refused
-        self._seen, self._count, self._lock = set(), 0, threading.Lock()
-
-    def answer(self, method, path):
-        """Returns a status, a number of seconds below 1, or None."""
-        with self._lock:
-            self._count += 1
-            if self._refused and _kind(method, path) == self._refused:
-                return 403
-            if self._always is not None:
-                return self._always
-            if self._first_tries is not None and (method, path) not in self._seen:
-                self._seen.add((method, path))
-                return self._first_tries
-            return next(self._answers) if self._every and self._count % self._every == 0 else None
-
-    def is_lost(self, kind):
-        """Returns whether a request is carried out, and then answered as if it were not."""
-        with self._lock:
-            is_lost, self._lost = kind == self._lost, "" if kind == self._lost else self._lost
-            return is_lost
-
-    def in_batch(self):
-        with self._lock:
-            status = 403 if self._refused == "delete" else None
-            return self._in_batches.pop(0) if self._in_batches else status
-
-
 class Proxy(http.server.ThreadingHTTPServer):
     """Answers Google's, Beam's and TensorFlow's clients."""
 
@@ -118,7 +84,7 @@ class Proxy(http.server.ThreadingHTTPServer):
         self.forget()
 
     def forget(self):
-        self.requests, self.files_per_page, self.faults = [], 1000, Faults()
+        self.requests, self.files_per_page, self.faults = [], 1000, bucket_faults.Faults()
         self.sessions = {}  # Path of an upload in parts -> the answer to its last part.
 
     def control(self, action, content):
@@ -128,7 +94,7 @@ class Proxy(http.server.ThreadingHTTPServer):
             self.emulator = Emulator(f"http://127.0.0.1:{self.server_port}")
             self.forget()
         elif action == "disturb":
-            self.faults = Faults(**content)
+            self.faults = bucket_faults.Faults(**content)
         elif action == "page":
             self.files_per_page = content
         return self.requests[content:] if action == "requests" else None
@@ -150,7 +116,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = False
 
     def do_GET(self):
-        body, path = self._body(), self._emulators_path()
+        path = self._emulators_path()
+        fault = self.server.faults.of_part() if self._is_part() else None
+        body = self._body(most=fault if bucket_faults.is_cut(fault) else None)
         if path.startswith(CONTROL):
             found = self.server.control(path.rpartition("/")[2], json.loads(body))
             self._answer(200, [], json.dumps(found).encode())
@@ -159,25 +127,42 @@ class Handler(http.server.BaseHTTPRequestHandler):
         request = {"method": self.command, "path": path, "kind": kind, "client": self._client()}
         request |= {"sent": len(body), "received": 0}
         self.server.requests.append(request)
-        fault = self.server.faults.answer(self.command, path)
-        if fault is not None and fault < 1:
-            time.sleep(fault)
-            self.close_connection = True
-            self.connection.close()
-        elif fault is not None:
-            self._answer(fault, [], b"{}")
-        else:
+        fault = self.server.faults.answer(self.command, path, kind) if fault is None else fault
+        if fault is None:
             answer = self._batch(body) if kind == "batch" else self.forward(path, body)
             answer = (503, [], b"") if self.server.faults.is_lost(kind) else answer
             request["received"] = len(answer[2])
             self._answer(*answer)
+        elif bucket_faults.is_status(fault):
+            self._answer(fault, [], b"{}")
+        else:
+            self._break_off(fault, path, body)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_GET
 
     def log_message(self, *arguments):
         pass
 
-    def _body(self):
+    def _is_part(self):
+        """Returns whether this request brings some or all of the content of a large file."""
+        return self.command == "PUT" and _PART.fullmatch(self.headers.get("Content-Range", "")) is not None
+
+    def _break_off(self, fault, path, body):
+        """Closes the connection without an answer."""
+        if fault == bucket_faults.SILENCE:
+            self.rfile.read(1)  # Until the client closes it.
+        elif bucket_faults.is_cut(fault):
+            start, size = map(int, _PART.fullmatch(self.headers["Content-Range"]).groups())
+            kept = body[: len(body) // bucket_faults.KEPT * bucket_faults.KEPT]
+            del self.headers["Content-Range"]
+            self.headers["Content-Range"] = f"bytes {start}-{start + len(kept) - 1}/{size}"
+            self.server.sessions[path] = self._forward_as_it_is(path, kept)
+        else:
+            time.sleep(fault)
+        self.close_connection = True
+        self.connection.close()
+
+    def _body(self, *, most=None):
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             content = b""
             while size := int(self.rfile.readline().strip() or b"0", 16):
@@ -185,7 +170,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.rfile.readline()
             self.rfile.readline()
             return content
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        return self.rfile.read(most or int(self.headers.get("Content-Length") or 0))
 
     def _emulators_path(self):
         """Returns the path at the emulator. TensorFlow reads by `https://storage.googleapis.com/bucket/name`."""

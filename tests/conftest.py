@@ -29,9 +29,17 @@ _COLLECT_AGAIN_BYTES = 2**29
 _collect_above_bytes = _COLLECT_ABOVE_BYTES
 
 
+def pytest_configure(config):
+    """Declares the mark that `pytest_collection_modifyitems` sets."""
+    config.addinivalue_line("markers", "bucket: uses the emulated bucket; `make test-buckets` runs the slow ones")
+
+
+@pytest.hookimpl(tryfirst=True)  # Before tests are chosen by their marks.
 def pytest_collection_modifyitems(items):
-    """Gives slow tests more time than the default of setup.cfg, which other load on the machine can use up."""
+    """Marks the tests of buckets, and gives slow tests more time, which other load on the machine can use up."""
     for item in items:
+        if "buckets" in item.fixturenames:
+            item.add_marker(pytest.mark.bucket)
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT_S))
 

@@ -87,13 +87,15 @@ class Service:
         """Lets requests fail from now on. Without an argument, none.
 
         Args:
-            faults: Some of these. A fault is a status, or a number of seconds below 1 after which the connection is
-                closed without an answer.
+            faults: Some of these. A fault is a status; a number of seconds below 1 after which the connection is closed
+                without an answer; or "silence": there is no answer until the client closes it.
                 always: The fault of each request.
                 first_tries: The fault of each request that is sent for the first time.
                 every, answers: Each `every`-th request gets one of these faults in turn.
                 lost: The kind of a request that is carried out, but is answered with 503.
                 refused: The kind of the requests that get 403, "delete" also in batches.
+                parts: The faults of the first requests with content of large files. Such a fault may also be a number
+                    of bytes (at least 256 KiB): the connection is closed when so many have arrived.
                 in_batches: The statuses of the first requests in batches.
         """
         self._control("disturb", faults)
@@ -114,6 +116,20 @@ class Service:
             return json.loads(connection.getresponse().read())
         finally:
             connection.close()
+
+
+def shorten_deadlines(monkeypatch, *, seconds):
+    """Lets requests of Google's client, all of which must have a deadline, wait for an answer only so long."""
+    # Imported here because it comes with the extra gcp.
+    from requests import adapters
+
+    send = adapters.HTTPAdapter.send
+
+    def send_impatiently(adapter, request, **options):
+        assert options["timeout"] is not None
+        return send(adapter, request, **{**options, "timeout": seconds})
+
+    monkeypatch.setattr(adapters.HTTPAdapter, "send", send_impatiently)
 
 
 def hurry(monkeypatch):

@@ -44,11 +44,10 @@ def of(prepared: Preparation) -> Expected | None:
         scaled, unit = seconds * now / before, prepared.component.amount
         sentence = f"about {duration(scaled)} for {now:,} {unit}, as {before:,} took {duration(seconds)}"
         return Expected(seconds=scaled, sentence=sentence)
-    took = (
-        duration(seconds) if all(one.seconds for one in attempts) else f"at least {duration(seconds)}"
-    )  # Killed ones.
+    # What was killed could not record its time.
+    at_least = "" if all(one.seconds for one in attempts) else "at least "
     times = f", in {len(attempts)} attempts" if len(attempts) > 1 else ""
-    return Expected(seconds=seconds, sentence=f"took {took} when it last ran{times}")
+    return Expected(seconds=seconds, sentence=f"took {at_least}{duration(seconds)} when it last ran{times}")
 
 
 def _attempts(last: Execution, *, history: History) -> list[Execution]:

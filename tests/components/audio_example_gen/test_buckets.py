@@ -4,8 +4,11 @@ import pathlib
 import signal
 import subprocess
 import sys
+from collections import Counter
 
+import numpy as np
 import pytest
+import soundfile
 from etils import epath
 
 from beam_jobs import storage
@@ -66,6 +69,26 @@ def test_another_shard_takes_at_most_four_requests_more_and_no_listing(buckets, 
     assert many - few >= 16
     assert len(kinds_of_many) - len(kinds_of_few) <= 4 * (many - few)
     assert kinds_of_many.count("list") - kinds_of_few.count("list") <= 2
+
+
+@pytest.mark.slow
+def test_a_shard_of_real_size_takes_four_requests(buckets, tmp_path):
+    """A small one takes three."""
+    requests = {}
+    rng = np.random.default_rng(1)
+    for name, seconds in (("small", 0.5), ("real", 150)):
+        (tmp_path / name).mkdir()
+        for number in range(CLIPS):
+            sound = rng.integers(-20000, 20000, round(16000 * seconds), np.int16)
+            soundfile.write(tmp_path / name / f"{number}.wav", sound, 16000)
+        before = len(buckets.requests())
+        run = execute(tmp_path / name, f"gs://bucket/{name}", shards=1)
+        publish(run)
+        requests[name] = Counter(one.kind for one in buckets.requests(start=before) if one.client == "google")
+    sizes = storage.file_sizes(run.outputs["examples"]).values()
+    assert max(sizes) > 128 * 2**20
+    more = {kind: requests["real"][kind] - requests["small"][kind] for kind in ("read", "upload", "copy")}
+    assert more == {"read": 0, "upload": sum(size > 8 * 2**20 for size in sizes), "copy": 0}
 
 
 @pytest.mark.slow
