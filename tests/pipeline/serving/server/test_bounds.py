@@ -104,7 +104,7 @@ def test_connections_that_send_slowly_are_closed(small, sent):
             answer += part
     except (ConnectionResetError, BrokenPipeError):
         pass
-    assert 0.9 < time.monotonic() - started < 5
+    assert 0.9 < time.monotonic() - started < 60
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
     wait_until(lambda: metric(small, "diptych_requests_in_progress") == 0)
 
