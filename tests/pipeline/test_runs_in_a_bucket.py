@@ -115,12 +115,14 @@ def test_a_run_that_is_killed_at_random_times_ends_whole(buckets, clips, tmp_pat
     for _ in range(3):
         process = start(data, tmp_path, buckets)
         goal = len(buckets.requests()) + rng.randint(20, 600)
-        wait_until(
-            lambda goal=goal, process=process: len(buckets.requests()) >= goal or process.poll() is not None,
-            seconds=300,
-        )
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        try:
+            wait_until(
+                lambda goal=goal, process=process: len(buckets.requests()) >= goal or process.poll() is not None,
+                seconds=900,
+            )
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
     assert start(data, tmp_path, buckets).wait(900) == 0
     assert run(data, tmp_path)[:2] == (0, [])
 
