@@ -42,6 +42,7 @@ RENDERERS = {
     "probes": probes_table.render,
     "input_order": input_order_table.render,
     "figure2": experiment_table.render,
+    "figure2_formats": experiment_table.render,
     "recipe": experiment_table.render,
     "table1": experiment_table.render_grid,
     "table4": experiment_table.render_beside_paper,
