@@ -84,7 +84,10 @@ def test_x_ares_accepts_the_encoder(exported, embedder, tmp_path, monkeypatch):
 class _Config(dict):
     """A `ConfigDict` of ml_collections."""
 
-    __getattr__ = dict.__getitem__
+    def __getattr__(self, name):
+        if name not in self:
+            raise AttributeError(name)
+        return self[name]
 
 
 @pytest.fixture
