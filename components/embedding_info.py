@@ -52,10 +52,11 @@ class EmbeddingInfo:
         frame_hop_samples: Distance between two frames of the signature `frames`, in samples.
         made_by: Name of a package that exported the model -> its version.
         model: The model's config: architecture, front ends, augmentations.
-        training: The record of its training: steps, loss, the Trainer's config and the clips. A model that was imported
-            says where it comes from instead.
-        scores: Name of a metric -> the score that chose the model in validation. Empty without validation. The
-            Evaluator scores the exported model later; see `EVALUATION`.
+        training: The record of its training: steps, loss, the Trainer's config, and under `data` the clips, with the
+            layout of their source and their digest. A model that was imported says where it comes from instead.
+        scores: Name of a metric -> its value that chose the model in validation: `probe_accuracy`, `probe_mAP` or, if
+            there were too few labels for a probe, `loss`. Empty without validation. The Evaluator scores the exported
+            model later; see `EVALUATION`.
         license: The license under which the model may be used, None as long as none was chosen.
         golden_sha256: Digest of the golden vectors, see `components.exporter.golden`.
     """

@@ -23,7 +23,7 @@ def describe(
     """
     dims = dict(model.dims)
     total = sum(dims.values())
-    training = dict(training or {})
+    training = _without_paths(training or {})
     validation = training.pop("validation", None)
     return EmbeddingInfo(
         formats=tuple(model.formats),
@@ -39,9 +39,23 @@ def describe(
         made_by={"keras": keras.__version__, "tensorflow": tf.__version__},
         model=model.get_config(),
         training=training,
-        scores={} if validation is None else {validation["metric"]: validation["score"]},
+        scores={} if validation is None else _scores(**validation),
         golden_sha256=golden_sha256,
     )
+
+
+def _without_paths(training: Mapping[str, object]) -> dict[str, object]:
+    """Returns the record of a training without the place of the model that it began with: its digest identifies it."""
+    record = dict(training)
+    for name, places in (("initial_model", {"path"}), ("config", {"initial_model"})):
+        if name in record:
+            record[name] = {key: value for key, value in record[name].items() if key not in places}
+    return record
+
+
+def _scores(*, metric: str, score: float) -> dict[str, float]:
+    """Returns what the Trainer's score stands for: it negates the loss, so that a higher score is a better one."""
+    return {metric: -score if metric == "loss" else score}
 
 
 def _signatures(dims: Mapping[str, int]) -> dict[str, dict[str, str]]:

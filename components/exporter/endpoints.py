@@ -82,7 +82,7 @@ class Endpoints:
         return _first(given, self._means(clips))
 
     def inputs(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the `embedding` of `serving_default` alone, of an input that has Perch's name."""
+        """Returns the `embedding` of `serving_default` alone."""
         clips, given = sounds.from_audio(inputs, name="inputs")
         return _first(given, {"embedding": self._means(clips)["embedding"]})
 

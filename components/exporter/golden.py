@@ -6,7 +6,8 @@ computes the same. `assets.extra/golden.npz` holds these arrays, with the sounds
     audio              float32 (4, samples), a crop and a half of each sound, at the model's sample rate
     short_audio        float32 (4, samples), the first 0.1 s of them
     wav                uint8 (4, bytes), a WAV file of each sound, at another rate and in stereo
-    SIGNATURE/OUTPUT   the output of each signature for the input that `serve_once.GOLDEN_INPUTS` names
+    SIGNATURE/OUTPUT   the output of each signature for the input that `serve_once.GOLDEN_INPUTS` names; that of calling
+                       the model itself is `__call__/embedding`
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.exporter import serve_once, wav
+from components.exporter.root import Root
 from models import subclip_starts
 from models.dual import DualEncoder
 
@@ -29,12 +31,12 @@ _SHORT_S = 0.1
 _WAV_RATES = (44100, 48000)  # The first that is not the model's own.
 
 
-def make(functions: Mapping[str, tf.types.experimental.PolymorphicFunction], model: DualEncoder) -> bytes:
+def make(root: Root, model: DualEncoder) -> bytes:
     """Returns the content of `golden.npz`.
 
     Args:
-        functions: Name of a signature -> its function.
-        model: The model behind them.
+        root: What is exported.
+        model: The model behind it.
     """
     crop, rate = model.crop_samples, model.sample_rate
     audio = _sounds(crop + subclip_starts.half_crop(crop), rate)
@@ -45,9 +47,10 @@ def make(functions: Mapping[str, tf.types.experimental.PolymorphicFunction], mod
         "wav": np.stack([_wav_file(sound, rate=wav_rate) for sound in _sounds(round(_SHORT_S * wav_rate), wav_rate)]),
     }
     # Traced outside of the scope of the device, which would else become part of what is exported.
-    concrete = {name: function.get_concrete_function() for name, function in functions.items()}
+    signatures = {name: function.get_concrete_function() for name, function in root.functions().items()}
+    functions = serve_once.functions(signatures, root.traced_call(training=False))
     with tf.device("CPU:0"):  # A GPU rounds the factors of products.
-        arrays |= serve_once.golden_outputs(concrete, arrays)
+        arrays |= serve_once.golden_outputs(functions, arrays)
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
     return file.getvalue()

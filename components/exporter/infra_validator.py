@@ -6,7 +6,8 @@ holds the memory of the GPUs, and a TPU belongs to one process at a time.
 
 The clips are cut to a few sub-clips and embedded a few at a time, so that the check takes the same memory for clips of
 an hour. They are also put together to one clip with more sub-clips than the SavedModel embeds at once. The golden
-vectors that travel with the SavedModel are computed again, in a batch and one by one. What the model does wrong is a
+vectors that travel with the SavedModel are computed again, in a batch and one by one, and its function `metadata` must
+say what the file says. What the model does wrong is a
 failed check. A process that was killed, took too long or ran out of memory says nothing about the model: this is an
 error, and the next run checks again.
 """
@@ -24,6 +25,7 @@ from etils import epath
 
 from beam_jobs import examples, storage
 from beam_jobs.audio import pcm
+from components import embedding_info
 from components.exporter import fresh_process, golden, portions, serve_once
 from models import subclip_starts, subclips
 from models.dual import DualEncoder
@@ -134,7 +136,7 @@ def validate(
         UserError: The fresh process could not do its work, which says nothing about the model.
     """
     stride = subclip_starts.half_crop(reference.crop_samples)
-    long_samples = reference.crop_samples + portions.WINDOWS_AT_A_TIME * stride
+    long_samples = reference.crop_samples + portions.windows_at_a_time(reference.crop_samples) * stride
     loads = Check(True, "in a fresh process, without our code")
     try:
         served = _serve_once(saved_model, audio, long_samples=long_samples, python=python)
@@ -145,6 +147,11 @@ def validate(
         expected_of_long = _embed_subclips(reference, np.resize(audio, (1, long_samples)))
     checks = {"loads": loads}
     checks.update(_compare(served, expected, expected_of_long=expected_of_long, tolerance=tolerance))
+    if "metadata" in served:  # Otherwise the check of the outputs says what is missing.
+        same = served["metadata"].item() == (saved_model / embedding_info.FILE).read_bytes()
+        checks["metadata"] = Check(
+            same, f"the function metadata {'says' if same else 'does not say'} what the file says"
+        )
     latency_ms = {
         name.removeprefix("ms/"): round(float(value), 2) for name, value in served.items() if name.startswith("ms/")
     }

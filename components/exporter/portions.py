@@ -7,14 +7,23 @@ import tensorflow as tf
 from components.exporter.sounds import Clips
 from components.exporter.windows import Windows
 
-WINDOWS_AT_A_TIME = 32
-"""How many windows go through the encoders at once, whichever clips they are of."""
+SAMPLES_AT_A_TIME = 512_000
+"""So many samples go through the encoders at once, in whole windows, whichever clips they are of.
+
+Their activations take the memory of a call, and grow with the samples and the width of the encoders. The preset `tiny`
+would be slower with fewer windows than these 32, and `small` takes 1.5 GiB for these 10.
+"""
 
 Embed = Callable[[tf.Tensor], Mapping[str, tf.Tensor]]
 """Windows (windows, crop) -> name of the embedding -> (windows, dim)."""
 
 # Name of the embedding -> what has been computed of it so far.
 _State = Mapping[str, tf.Tensor | tf.TensorArray]
+
+
+def windows_at_a_time(crop: int) -> int:
+    """Returns how many windows of `crop` samples go through the encoders at once."""
+    return max(1, SAMPLES_AT_A_TIME // crop)
 
 
 def each_window(embed: Embed, clips: Clips, windows: Windows, *, dims: Mapping[str, int]) -> dict[str, tf.Tensor]:
@@ -37,7 +46,7 @@ def each_window(embed: Embed, clips: Clips, windows: Windows, *, dims: Mapping[s
         name: tf.TensorArray(tf.float32, size=0, dynamic_size=True, infer_shape=False, element_shape=(None, dim))
         for name, dim in dims.items()
     }
-    arrays = _in_portions(embed, clips, windows, write, arrays, size=WINDOWS_AT_A_TIME)
+    arrays = _in_portions(embed, clips, windows, write, arrays, size=windows_at_a_time(windows.crop))
     return {name: array.concat() for name, array in arrays.items()}
 
 
@@ -61,7 +70,8 @@ def clip_means(
         return {name: tf.ensure_shape(total + added[name], total.shape) for name, total in sums.items()}
 
     sums = {name: tf.zeros((count, dim)) for name, dim in dims.items()}
-    sums = _in_portions(embed, clips, windows, add, sums, size=None if at_once else WINDOWS_AT_A_TIME)
+    size = None if at_once else windows_at_a_time(windows.crop)
+    sums = _in_portions(embed, clips, windows, add, sums, size=size)
     counts = tf.cast(windows.count(clips.lengths), tf.float32)[:, None]
     return {name: total / counts for name, total in sums.items()}
 

@@ -12,8 +12,8 @@ from models.dual import DualEncoder
 class Root(tf.Module):
     """TF-Hub's reusable SavedModel: it can be called, listed by its variables and trained further.
 
-    The functions behind the signatures are its attributes, too. It holds the front ends and the encoders of the model,
-    and not the projector, which only training needs.
+    The functions behind the signatures are its attributes, too, and `infer_tf` is `inputs` once more. It holds the
+    front ends and the encoders of the model, and not the projector, which only training needs.
 
     Args:
         model: The model.
@@ -42,13 +42,19 @@ class Root(tf.Module):
         self.frames = _function(self._endpoints.frames, audio)
         self.wav_bytes = _function(self._endpoints.wav_bytes, files)
         self.inputs = _function(self._endpoints.inputs, inputs)
+        self.infer_tf = self.inputs  # As Perch's models name it.
         for training in (False, True):
-            self.__call__.get_concrete_function(tf.TensorSpec(None, tf.float32, name="waveform"), training=training)
+            self.traced_call(training=training)
 
     @tf.function(autograph=False)
     def __call__(self, waveform: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Embeds clips, see `Endpoints.call`."""
         return self._endpoints.call(waveform, training=training)
+
+    def traced_call(self, *, training: bool) -> tf.types.experimental.ConcreteFunction:
+        """Returns the function behind `__call__`, for waveforms of any shape."""
+        waveform = tf.TensorSpec(None, tf.float32, name="waveform")
+        return self.__call__.get_concrete_function(waveform, training=training)
 
     def functions(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
         """Name of a signature -> its function."""

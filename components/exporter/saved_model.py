@@ -40,7 +40,7 @@ def export(model: DualEncoder, directory: epath.Path, *, training: Mapping[str, 
     """
     with _one_replica(model):
         root = Root(model)
-        content = golden.make(root.functions(), model)
+        content = golden.make(root, model)
         info = description.describe(model, training=training, golden_sha256=golden.digest(content))
         root.describe(info.to_json())
         tf.saved_model.save(root, os.fspath(directory), signatures=root.functions())

@@ -14,6 +14,7 @@ RESULTS.npz gets these arrays:
     silence        `embedding` of one silent clip
     short_clip     `embedding` of the first samples of the first clip
     long_clip/NAME each output of serving_default for all clips one after the other, repeated to LONG_SAMPLES
+    metadata       the string that the model's function `metadata` returns
     golden/KEY     the golden vectors in the SavedModel's folder, `components.exporter.golden` says which
     batch/KEY      the same, computed in a batch
     one_by_one/KEY the same, computed for each sound alone
@@ -42,8 +43,10 @@ GOLDEN_INPUTS = {
     "windows": ("audio", "audio"),
     "frames": ("audio", "short_audio"),
     "wav_bytes": ("wav_bytes", "wav"),
+    "inputs": ("inputs", "audio"),
+    "__call__": ("waveform", "audio"),
 }
-"""Signature -> its input, and the golden array that it gets. `inputs` does what `serving_default` does."""
+"""Signature, or the model itself -> its input, and the golden array that it gets."""
 
 _SHORT_SAMPLES = 1000
 _REPEATS = 5
@@ -52,7 +55,8 @@ _REPEATS = 5
 def main(saved_model: str, audio_file: str, long_samples: str, results_file: str) -> None:
     """Loads the SavedModel, calls its signatures and writes the results."""
     with _failing("loads", "it cannot be loaded"):
-        signatures = tf.saved_model.load(saved_model).signatures
+        model = tf.saved_model.load(saved_model)
+    signatures = model.signatures
     missing = [name for name in SIGNATURES if name not in signatures]
     if missing:
         _fail("outputs", f"there is no signature {' and no '.join(missing)}, only {', '.join(signatures) or 'none'}")
@@ -78,21 +82,30 @@ def main(saved_model: str, audio_file: str, long_samples: str, results_file: str
             long_clip = np.resize(audio, (1, int(long_samples)))
             for output, values in _in_batches(signatures["serving_default"], long_clip).items():
                 results[f"long_clip/{output}"] = values
+        with _failing("metadata", "the function metadata fails"):
+            results["metadata"] = model.metadata().numpy()
         with _failing("golden", "the golden vectors cannot be computed"):
-            results |= _golden(signatures, saved_model)
+            results |= _golden(functions(signatures, model), saved_model)
         results["ms/one_clip"] = _latency_ms(embedding, audio[:1])
         results[f"ms/batch_of_{len(batch)}"] = _latency_ms(embedding, batch)
     np.savez(results_file, **results)
 
 
+def functions(
+    signatures: Mapping[str, Callable[..., dict[str, tf.Tensor]]], model: Callable[..., tf.Tensor]
+) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
+    """Returns the functions of `GOLDEN_INPUTS`: the signatures, and the model itself, whose output gets a name."""
+    return {**signatures, "__call__": lambda waveform: {"embedding": model(waveform)}}
+
+
 def golden_outputs(
-    signatures: Mapping[str, Callable[..., dict[str, tf.Tensor]]], golden: Mapping[str, np.ndarray]
+    functions: Mapping[str, Callable[..., dict[str, tf.Tensor]]], golden: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Returns SIGNATURE/OUTPUT -> what each signature makes of the golden sounds, all in a batch."""
+    """Returns SIGNATURE/OUTPUT -> what each of the `functions` makes of the golden sounds, all in a batch."""
     outputs = {}
     for signature in GOLDEN_INPUTS:
         name, values = golden_input(signature, golden)
-        for output, tensor in signatures[signature](**{name: tf.constant(values)}).items():
+        for output, tensor in functions[signature](**{name: tf.constant(values)}).items():
             outputs[f"{signature}/{output}"] = tensor.numpy()
     return outputs
 
@@ -106,16 +119,16 @@ def golden_input(signature: str, golden: Mapping[str, np.ndarray]) -> tuple[str,
     return name, values
 
 
-def _golden(signatures: Mapping[str, Callable[..., dict[str, tf.Tensor]]], saved_model: str) -> dict[str, np.ndarray]:
+def _golden(called: Mapping[str, Callable[..., dict[str, tf.Tensor]]], saved_model: str) -> dict[str, np.ndarray]:
     with tf.io.gfile.GFile(os.path.join(saved_model, GOLDEN_FILE), "rb") as file:
         golden = dict(np.load(io.BytesIO(file.read())))
     inputs = {key for _, key in GOLDEN_INPUTS.values()}
     alone = [
-        golden_outputs(signatures, {key: golden[key][row : row + 1] for key in inputs})
+        golden_outputs(called, {key: golden[key][row : row + 1] for key in inputs})
         for row in range(len(golden["audio"]))
     ]
     results = {f"golden/{key}": values for key, values in golden.items()}
-    results |= {f"batch/{key}": values for key, values in golden_outputs(signatures, golden).items()}
+    results |= {f"batch/{key}": values for key, values in golden_outputs(called, golden).items()}
     return results | {f"one_by_one/{key}": np.concatenate([row[key] for row in alone]) for key in alone[0]}
 
 

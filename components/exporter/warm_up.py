@@ -25,9 +25,7 @@ def write(saved_model: epath.Path, golden: Mapping[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(os.fspath(path)) as file:
         for signature in serve_once.SIGNATURES:
-            name, values = ("inputs", golden["audio"])
-            if signature in serve_once.GOLDEN_INPUTS:
-                name, values = serve_once.golden_input(signature, golden)
+            name, values = serve_once.golden_input(signature, golden)
             for batch in (values[:1], values):
                 file.write(_request(signature, {name: batch}).SerializeToString())
 

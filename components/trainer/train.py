@@ -10,6 +10,7 @@ from absl import logging
 from etils import epath
 
 from beam_jobs import examples
+from beam_jobs.examples import origin
 from components.base import StageContext
 from components.errors import UserError
 from components.trainer import (
@@ -133,7 +134,12 @@ def _record(
     record = {"batch_size": config.batch_size, **dataclasses.asdict(outcome)}
     if validated.best_score is not None and validated.metric is not None:
         record["validation"] = {"metric": validated.metric, "score": validated.best_score}
-    record["data"] = {"clips": dict(info.splits), "classes": len(info.label_names), "sample_rate": info.sample_rate}
+    record["data"] = {
+        **origin.describe(info),
+        "clips": dict(info.splits),
+        "classes": len(info.label_names),
+        "sample_rate": info.sample_rate,
+    }
     record["config"] = config.deciding()
     return record
 

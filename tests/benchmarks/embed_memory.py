@@ -1,7 +1,8 @@
 """Memory of embedding long recordings: `python -m tests.benchmarks.embed_memory`.
 
-`diptych embed` embeds recordings of 1 minute to 5 hours, each in a fresh process. Its peak is that of all its processes
-together. The signature of the SavedModel gets up to an hour of audio in one call, in a fresh process, too.
+For the untrained model of each preset, `diptych embed` embeds recordings of 1 minute to 5 hours, each in a fresh
+process. Its peak is that of all its processes together. The signature of the SavedModel gets up to an hour of audio in
+one call, in a fresh process, too.
 """
 
 import argparse
@@ -11,7 +12,6 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 
 import numpy as np
 import soundfile
@@ -20,23 +20,23 @@ from tests.benchmarks import measuring
 from tests.benchmarks.record import RESULTS
 
 SOURCE_RATE = 44100
-WIDTH, CROP_S = 0.125, 2.5  # Those of the preset `tiny`.
-EMBED_MINUTES = (1, 10, 60, 300)
-CALL_MINUTES = (1, 10, 60)
+MINUTES = {"tiny": (1, 10, 60, 300), "small": (1, 3), "base": (1, 3)}
+"""Preset -> lengths of recordings. The wide encoders take minutes for a few minutes of sound on two cores."""
+LONGEST_CALL_MINUTES = 60
 _MODULE = "tests.benchmarks.embed_memory"
 
 
 def main() -> None:
     """Runs the command, or one call in a process that the command started."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=int, nargs="*", default=EMBED_MINUTES, help="lengths for `diptych embed`")
-    parser.add_argument("--call_minutes", type=int, nargs="*", default=CALL_MINUTES, help="lengths for a signature")
+    parser.add_argument("--presets", nargs="*", default=list(MINUTES), help="presets whose models are measured")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
-    parser.add_argument("--export", help=argparse.SUPPRESS)
+    parser.add_argument("--export", nargs=2, metavar=("PRESET", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--call", nargs=3, metavar=("SIGNATURE", "MODEL", "MINUTES"), help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.export:
-        _export(flags.export)
+        _export(*flags.export)
+        print("{}")
     elif flags.call:
         signature, model, minutes = flags.call
         print(json.dumps(_call(signature, model, minutes=int(minutes))))
@@ -46,19 +46,28 @@ def main() -> None:
 
 
 def _measure(folder: pathlib.Path, flags: argparse.Namespace) -> None:
-    model = folder / "model"
-    subprocess.run([sys.executable, "-m", _MODULE, "--export", model], check=True)
     sounds = measuring.sounds(seconds=10.0, sample_rate=SOURCE_RATE)
     figures = {
-        "model": f"encoders of width {WIDTH:g} and sub-clips of {CROP_S:g} s",
         "source": f"FLAC, {SOURCE_RATE:,} Hz, stereo",
-        "embed": {str(minutes): _embed(folder, model, sounds, minutes=minutes) for minutes in flags.minutes},
-        "call": {
-            str(minutes): measuring.in_a_fresh_process(_MODULE, "--call", "serving_default", model, minutes)
-            for minutes in flags.call_minutes
-        },
+        "presets": {preset: _peaks(folder / preset, sounds, preset=preset) for preset in flags.presets},
     }
     measuring.save("embed_memory", figures, results=flags.results)
+
+
+def _peaks(folder: pathlib.Path, sounds: list[np.ndarray], *, preset: str) -> dict[str, dict[str, dict[str, int]]]:
+    """Returns what the command and the signature take with the model of a preset, by minutes."""
+    model, lengths = folder / "model", MINUTES[preset]
+    measuring.in_a_fresh_process(_MODULE, "--export", preset, model)
+    peaks = {
+        "embed": {str(minutes): _embed(folder, model, sounds, minutes=minutes) for minutes in lengths},
+        "call": {
+            str(minutes): measuring.in_a_fresh_process(_MODULE, "--call", "serving_default", model, minutes)
+            for minutes in lengths
+            if minutes <= LONGEST_CALL_MINUTES
+        },
+    }
+    print(preset, peaks, flush=True)
+    return peaks
 
 
 def _embed(folder: pathlib.Path, model: pathlib.Path, sounds: list[np.ndarray], *, minutes: int) -> dict[str, int]:
@@ -67,24 +76,23 @@ def _embed(folder: pathlib.Path, model: pathlib.Path, sounds: list[np.ndarray], 
         for sound in itertools.islice(itertools.cycle(sounds), 6 * minutes):
             file.write(np.stack([sound, sound // 2], axis=1))
     command = ["-m", "pipeline.cli", "embed", "--model", model, "--output", folder / "x.npz", recording]
-    started = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, start_new_session=True)
     peak_mib = measuring.peak_of_session(process)
     if process.returncode:
         raise SystemExit(process.returncode)
-    return {"peak_mib": peak_mib, "seconds": round(time.perf_counter() - started)}
+    return {"peak_mib": peak_mib}
 
 
-def _export(folder: str) -> None:
+def _export(preset: str, folder: str) -> None:
     # Imported here because the parent process, which only waits, needs none of this.
     import keras
 
     from components.exporter import saved_model
     from models import dual
-    from models.config import ModelConfig
+    from pipeline.configs import presets
 
     keras.utils.set_random_seed(0)
-    saved_model.export(dual.DualEncoder(ModelConfig(width=WIDTH, crop_seconds=CROP_S)), pathlib.Path(folder))
+    saved_model.export(dual.DualEncoder(presets.config(preset).trainer.model), pathlib.Path(folder))
 
 
 def _call(signature: str, model: str, *, minutes: int) -> dict[str, int]:

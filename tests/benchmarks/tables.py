@@ -110,16 +110,18 @@ def memory_estimate(result: dict) -> str:
 
 def embed_memory(result: dict) -> str:
     """Renders the peak memory of `diptych embed` and of a signature over the length of a recording."""
-    lengths = result["embed"]
-    called = result["call"]
-    header = ["one recording, minutes", *(f"{int(minutes):,}" for minutes in lengths)]
+    presets = result["presets"]
+    lengths = sorted({int(minutes) for peaks in presets.values() for minutes in peaks["embed"]})
+    ways = {"embed": "`diptych embed`, all its processes", "call": "a call of `serving_default`"}
+    header = ["MiB for one recording of minutes", *(f"{minutes:,}" for minutes in lengths)]
     rows = [
-        ["`diptych embed`, all its processes, MiB", *(f"{row['peak_mib']:,}" for row in lengths.values())],
-        ["its time, s", *(f"{row['seconds']:,}" for row in lengths.values())],
-        ["a call of `serving_default`, MiB", *(_mib(called.get(minutes), "peak_mib") for minutes in lengths)],
-        ["of that the audio, MiB", *(_mib(called.get(minutes), "audio_mib") for minutes in lengths)],
+        [f"`{preset}`, {name}", *(_mib(peaks[way].get(str(minutes)), "peak_mib") for minutes in lengths)]
+        for preset, peaks in presets.items()
+        for way, name in ways.items()
     ]
-    note = f"Peaks with {result['model']} and {result['source']}, measured on {where(result)}"
+    called = {minutes: call for peaks in presets.values() for minutes, call in peaks["call"].items()}
+    rows.append(["of a call, the audio", *(_mib(called.get(str(minutes)), "audio_mib") for minutes in lengths)])
+    note = f"Peaks with untrained models of the presets and {result['source']}, measured on {where(result)}"
     return table(header, rows) + "\n" + paragraph(note)
 
 

@@ -7,6 +7,8 @@ import types
 import numpy as np
 import pytest
 
+import diptych
+from tests import exports
 from tests.diptych import wheels
 
 pytestmark = pytest.mark.slow
@@ -82,13 +84,21 @@ def test_x_ares_accepts_the_encoder(exported, embedder, tmp_path, monkeypatch):
 class _Config(dict):
     """A `ConfigDict` of ml_collections."""
 
-    __getattr__ = dict.__getitem__
+    def __getattr__(self, name):
+        if name not in self:
+            raise AttributeError(name)
+        return self[name]
 
 
-def test_perch_hoplite_embeds_windows(exported, embedder, tmp_path, monkeypatch):
+@pytest.fixture
+def perch_hoplite(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(wheels.unpacked("perch-hoplite==1.0.2", tmp_path))
     monkeypatch.setitem(sys.modules, "ml_collections", types.ModuleType("ml_collections"))
     sys.modules["ml_collections"].config_dict = types.SimpleNamespace(ConfigDict=_Config)
+
+
+@pytest.mark.usefixtures("perch_hoplite")
+def test_perch_hoplite_embeds_windows(exported, embedder):
     # Imported here because they import perch-hoplite.
     from perch_hoplite.zoo import zoo_interface
 
@@ -107,3 +117,21 @@ def test_perch_hoplite_embeds_windows(exported, embedder, tmp_path, monkeypatch)
     np.testing.assert_array_equal(batch.embeddings[0], outputs.embeddings)
     assert model.embed(sounds[0, :100]).embeddings.shape == (1, 1, embedder.dim)
     assert len(inspect.getsource(perch_hoplite_model).splitlines()) < 40
+
+
+@pytest.mark.usefixtures("perch_hoplite")
+def test_perch_hoplite_loads_a_saved_model_without_diptych(tmp_path_factory, monkeypatch):
+    # It downloads models from Kaggle, which is not installed here.
+    monkeypatch.setitem(sys.modules, "perch_hoplite.zoo.kaggle_hub", types.ModuleType("kaggle_hub"))
+    # Imported here because it imports perch-hoplite.
+    from perch_hoplite.zoo import taxonomy_model_tf
+
+    folder = exports.small(tmp_path_factory)
+    settings = {"model_path": folder, "sample_rate": 16000, "window_size_s": 0.5, "hop_size_s": 0.25}
+    model = taxonomy_model_tf.TaxonomyModelTF.from_config(_Config(**settings, target_peak=None))
+    assert model.batchable
+    sounds = np.random.default_rng(0).uniform(-1, 1, (2, 20000)).astype(np.float32)
+    embedder = diptych.load(folder)
+    expected = [embedder.embed(sounds[1, start : start + 8000], 16000) for start in range(0, 12001, 4000)]
+    np.testing.assert_allclose(model.batch_embed(sounds).embeddings[1, :, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(model.embed(sounds[1]).embeddings[:, 0], expected, atol=1e-5)

@@ -26,7 +26,7 @@ def signatures(model):
     """Functions by name: those behind the signatures, four windows at a time, and `models.subclips`, all at once."""
     audio = [tf.TensorSpec((None, None), tf.float32)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(portions, "WINDOWS_AT_A_TIME", 4)
+        patch.setattr(portions, "SAMPLES_AT_A_TIME", 4 * CROP)
         parts = endpoints.Endpoints(model)
         functions = {name: getattr(parts, name) for name in ("serving_default", "windows", "frames")}
         for embed in (subclips.embed_clips, subclips.embed_subclips):
@@ -38,6 +38,11 @@ def signatures(model):
         for name in ("serving_default", "windows", "frames"):
             functions[name].get_concrete_function()
     return functions
+
+
+@pytest.mark.parametrize(("seconds", "windows"), [(1.0, 32), (3.0, 10), (32.0, 1), (100.0, 1)])
+def test_about_as_much_sound_is_embedded_at_a_time_whatever_the_crop(seconds, windows):
+    assert portions.windows_at_a_time(round(seconds * RATE)) == windows
 
 
 def _noise(clips, samples):

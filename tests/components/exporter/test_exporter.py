@@ -66,6 +66,7 @@ def test_a_valid_model_is_blessed_and_every_check_is_listed(exported):
         "mean_of_windows",
         "alone_as_in_a_batch",
         "long_clip",
+        "metadata",
         "golden",
         "silence",
         "short_clip",
@@ -89,6 +90,25 @@ def test_a_model_that_differs_from_the_reference_is_not_blessed(tmp_path_factory
     assert not blessing.blessed
     assert not blessing.checks["same_as_keras"].passed
     assert blessing.checks["alone_as_in_a_batch"].passed
+
+
+@pytest.mark.parametrize("changed", ["inputs/embedding", "__call__/embedding", "frames/embedding"])
+def test_a_golden_vector_of_any_function_that_differs_is_noticed(tmp_path_factory, changed):
+    _, answers = exports.execution(tmp_path_factory)
+    assert infra_validator._check_golden(answers).passed
+    for part in ("batch", "one_by_one"):
+        other = {**answers, f"{part}/{changed}": 1.001 * answers[f"{part}/{changed}"]}
+        assert not infra_validator._check_golden(other).passed
+
+
+def test_metadata_that_the_file_does_not_say_is_not_blessed(exported, tmp_path_factory, monkeypatch):
+    model, run = exported
+    _, answers = exports.execution(tmp_path_factory)
+    monkeypatch.setattr(infra_validator, "_serve_once", lambda *_, **__: {**answers, "metadata": np.array(b"{}")})
+    blessing = infra_validator.validate(
+        run.outputs["saved_model"], audio=np.zeros((2, 9000), np.float32), reference=model, tolerance=1e-4
+    )
+    assert "metadata" in blessing.failed
 
 
 def test_an_output_that_is_not_a_number_is_not_blessed():

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -12,10 +13,16 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from beam_jobs import examples
 from components.embedding_info import ASSET, FILE, EmbeddingInfo
-from components.exporter import golden, saved_model, serve_once, warm_up
+from components.exporter import description, golden, root, saved_model, serve_once, warm_up
+from components.trainer import train
+from components.trainer.config import TrainerConfig
+from components.trainer.loop import Outcome
+from components.trainer.validation_state import ValidationState
 from models import dual
 from models.config import ModelConfig
+from tests.components import stored_examples
 
 RATE = 16000
 
@@ -93,6 +100,23 @@ def test_a_head_learns_more_with_the_encoder_than_on_it(saved_model):
         _train(served, head, train, unfrozen=unfrozen)
         losses[unfrozen] = float(LOSS(test[1], head(served(test[0]))))
     assert losses[True] < losses[False] - 0.1
+
+
+@pytest.mark.slow
+def test_the_example_of_the_page_trains_head_and_encoders(saved_model):
+    page = (pathlib.Path(root.__file__).parent / "README.md").read_text()
+    (code,) = (
+        block for block in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE) if "Tape" in block
+    )
+    keras.utils.set_random_seed(0)
+    batch, names = _corpus(16, seed=0), {}
+    folder = "runs/tiny/artifacts/Exporter/saved_model/5"
+    assert folder in code
+    exec(code.replace(folder, saved_model), names | {"batches": [batch] * 20}, names)
+    untrained = tf.saved_model.load(saved_model).trainable_variables
+    for variable, before in zip(names["model"].trainable_variables, untrained, strict=True):
+        assert np.abs(variable - before).max() > 0, variable.name
+    assert names["loss"] < np.log(50) / 2
 
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -173,12 +197,38 @@ def test_metadata_is_what_the_files_say(served, saved_model):
 def test_the_record_of_the_training_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(golden, "make", lambda *_: _empty_npz())  # Only the info matters here.
     monkeypatch.setattr(warm_up, "write", lambda *_: None)
-    record = {"steps": 7, "data": {"clips": {"train": 3}}, "validation": {"metric": "accuracy", "score": 0.5}}
+    record = {"steps": 7, "data": {"clips": {"train": 3}}, "validation": {"metric": "probe_mAP", "score": 0.5}}
     model = dual.DualEncoder(ModelConfig(formats="mfcc+mfcc", width=1 / 32, crop_seconds=0.1))
     saved_model.export(model, tmp_path, training=record)
     info = EmbeddingInfo.read(tmp_path)
     assert info.training == {"steps": 7, "data": {"clips": {"train": 3}}}
-    assert info.scores == {"accuracy": 0.5}
+    assert info.scores == {"probe_mAP": 0.5}
+
+
+class _Described:
+    """What the info tells of a model; building one takes long."""
+
+    formats, dims, sample_rate, crop_samples = ("mfcc", "mfcc"), {"mfcc": 8}, RATE, 1600
+
+    def get_config(self):
+        return {}
+
+
+def test_what_the_trainer_records_is_told_without_places(tmp_path):
+    info = examples.read_info(
+        stored_examples.write_examples(tmp_path / "x", {"train": [(np.zeros(9, np.int16), (), 0)]})
+    )
+    config = TrainerConfig(initial_model=f"{tmp_path}/artifacts/Trainer/model/3")
+    outcome = Outcome(steps=7, best_step=5, loss=4.0, top1=0.5, clips_per_s=9.0)
+    validated = ValidationState(best_step=5, best_score=-4.2485, metric="loss")
+    record = train._record(config, info, outcome, validated=validated)
+    record["initial_model"] = {"path": config.initial_model, "sha256": "0" * 64}
+    told = description.describe(_Described(), training=record)
+    assert told.scores == {"loss": 4.2485}
+    assert told.training["data"] == {"description": "test", "clips": {"train": 1}, "classes": 0, "sample_rate": RATE}
+    assert told.training["initial_model"] == {"sha256": "0" * 64}
+    assert told.training["config"]["steps"] == config.steps
+    assert str(tmp_path) not in told.to_json()
 
 
 def _empty_npz():
@@ -202,11 +252,12 @@ def test_golden_vectors_notice_a_change(served, saved_model):
     folder = pathlib.Path(saved_model)
     with np.load(folder / serve_once.GOLDEN_FILE) as file:
         arrays = dict(file)
-    assert golden.worst_difference(arrays, serve_once.golden_outputs(served.signatures, arrays)) < golden.TOLERANCE
+    functions = serve_once.functions(served.signatures, served)
+    assert golden.worst_difference(arrays, serve_once.golden_outputs(functions, arrays)) < golden.TOLERANCE
     kernel = max(served.trainable_variables, key=lambda variable: variable.shape.num_elements())
     unchanged = kernel.numpy()
     kernel.assign(kernel * 1.001)
     try:
-        assert golden.worst_difference(arrays, serve_once.golden_outputs(served.signatures, arrays)) > golden.TOLERANCE
+        assert golden.worst_difference(arrays, serve_once.golden_outputs(functions, arrays)) > golden.TOLERANCE
     finally:
         kernel.assign(unchanged)

@@ -19,6 +19,7 @@ def test_a_run_leaves_models_history_and_events(inputs, tmp_path, trainings, mon
     record = json.loads((run.outputs["model"] / "training.json").read_text())
     assert record["steps"] == record["config"]["steps"] == 6
     assert record["data"]["clips"]["train"] > 0
+    assert record["data"]["description"] == "test"
     assert record["validation"]["metric"]
     assert [done for done, _, _ in run.progress.updates] == [1, 2, 3, 4, 5, 6]
     assert run.tags() >= {
