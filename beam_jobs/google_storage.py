@@ -200,7 +200,7 @@ def upload_file(path: str | os.PathLike[str], source: str, *, note: str = "") ->
 
 
 _ONE_REQUEST = 8 * 2**20
-"""Google's client holds such a file in memory, and `THREADS` files may be on their way at a time."""
+"""A file of up to this size is sent in one request. Google's client holds it in memory, and `THREADS` at a time."""
 
 
 def set_note(path: str | os.PathLike[str], note: str) -> None:

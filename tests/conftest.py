@@ -36,7 +36,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)  # Before tests are chosen by their marks.
 def pytest_collection_modifyitems(items):
-    """Marks the tests of buckets, and gives slow tests more time, which other load on the machine can use up."""
+    """Marks the tests of buckets, and gives slow tests more time, because they take longer on a busy machine."""
     for item in items:
         if "buckets" in item.fixturenames:
             item.add_marker(pytest.mark.bucket)

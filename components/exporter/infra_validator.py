@@ -7,9 +7,8 @@ holds the memory of the GPUs, and a TPU belongs to one process at a time.
 The clips are cut to a few sub-clips and embedded a few at a time, so that the check takes the same memory for clips of
 an hour. They are also put together to one clip with more sub-clips than the SavedModel embeds at once. The golden
 vectors that travel with the SavedModel are computed again, in a batch and one by one, and its function `metadata` must
-say what the file says. What the model does wrong is a
-failed check. A process that was killed, took too long or ran out of memory says nothing about the model: this is an
-error, and the next run checks again.
+say what the file says. What the model does wrong is a failed check. A process that was killed, took too long or ran out
+of memory says nothing about the model: this is an error, and the next run checks again.
 """
 
 import dataclasses

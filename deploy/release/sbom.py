@@ -23,20 +23,17 @@ def reduce(bill: dict, names: set[str]) -> None:
     """Removes all but the packages of these names from a bill of materials of CycloneDX.
 
     Raises:
-        LookupError: The bill names some of them not.
+        LookupError: Some of them are not in the bill.
     """
     bill["components"] = [one for one in bill["components"] if canonicalize_name(one["name"]) in names]
     if missing := names - {canonicalize_name(one["name"]) for one in bill["components"]}:
         raise LookupError(f"not installed: {', '.join(sorted(missing))}; run make install-gcp")
     kept = {one["bom-ref"] for one in bill["components"]}
     kept |= {bill.get("metadata", {}).get("component", {}).get("bom-ref")}
-    bill["dependencies"] = [
-        {"ref": one["ref"], "dependsOn": [ref for ref in one["dependsOn"] if ref in kept]}
-        if "dependsOn" in one
-        else one
-        for one in bill.get("dependencies", ())
-        if one["ref"] in kept
-    ]
+    bill["dependencies"] = [one for one in bill.get("dependencies", ()) if one["ref"] in kept]
+    for one in bill["dependencies"]:
+        if "dependsOn" in one:
+            one["dependsOn"] = [ref for ref in one["dependsOn"] if ref in kept]
 
 
 def main() -> None:

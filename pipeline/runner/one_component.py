@@ -105,11 +105,7 @@ def run(
             storage.remove_tree(events)
         for folder in (*outputs.values(), work, events):
             folder.mkdir(parents=True, exist_ok=True)
-        shown = display.stage(
-            component.name,
-            stall_s=60 * supervision.stall_minutes,
-            hourly_cost=supervision.hourly_costs.get(component.name),
-        )
+        shown = display.stage(component.name, **supervision.of_display(component.name))
         with _removed_on_error(outputs), shown as progress:
             context = StageContext(work_dir=work, tensorboard_dir=events, progress=progress)
             result = component.execute(inputs=inputs, outputs=outputs, context=context)

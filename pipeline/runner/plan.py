@@ -114,7 +114,7 @@ def _plan_stage(
         return _skipped(node, last, why=preparation.reused_unchecked(selected))
     forced_by = selected.forced_by.get(node.name, "")
     prepared = preparation.prepare(node, inputs=inputs, store=store, is_forced=bool(forced_by))
-    if_it_runs = expected.of(prepared)
+    with_all_inputs = prepared
 
     # Input channel -> the stage that will write what it carries.
     unknown = {name: channel.stage for name, channel in node.inputs.items() if channel.stage not in published}
@@ -125,11 +125,11 @@ def _plan_stage(
         prepared = _without(prepared, inputs={*content, *earlier})
         if any(execution.cache_key == prepared.key for execution in prepared.history.finished_itself()):
             why = f"runs if what {_names(content)} will write differs from what it read before"
-            return PlannedStage(stage=node.name, outcome="depends", why=why, expected=if_it_runs)
+            return PlannedStage(stage=node.name, outcome="depends", why=why, expected=expected.of(with_all_inputs))
     decision = prepared.decide(forced_by=forced_by)
     if decision.reuse is None:
         why = _why_it_runs(decision, prepared)
-        return PlannedStage(stage=node.name, outcome="runs", why=why, expected=if_it_runs)
+        return PlannedStage(stage=node.name, outcome="runs", why=why, expected=expected.of(with_all_inputs))
     node.component.check_reused(outputs=decision.reuse.folders, figures=decision.reuse.figures)
     why = f"{decision.why}; refused if {_names(gates)} closes its gate" if gates else decision.why
     return _skipped(node, decision.reuse, why=why)

@@ -6,7 +6,6 @@ execution makes its outputs visible. Whatever stops a run before that (an error,
 half-written is published, and the next run continues from the stage's work folder.
 """
 
-import contextlib
 import dataclasses
 import os
 import time
@@ -95,7 +94,8 @@ class StageRunner:
                 recorded = {f"extended_{name}": artifact for name, artifact in before.items()}
                 self._store.put(execution, run=run, inputs={**inputs, **read_by_path, **recorded})
                 on_start()
-                with self._shown(node, on_stall=on_stall) as progress:
+                options = self._supervision.of_display(node.name)
+                with self._display.stage(node.name, on_stall=on_stall, **options) as progress:
                     result = self._execute(node, execution, run=run, inputs=inputs, extended=before, progress=progress)
                 result = dataclasses.replace(result, figures={**result.figures, CPU_S: round(_cpu_s() - cpu_s, 3)})
                 self._publish(node, execution, result, run=run, started=started)
@@ -156,16 +156,6 @@ class StageRunner:
         published = altered_inputs.of(node, inputs, channels=node.inputs)
         with altered_inputs.explained(published, say=self._display.say):
             return node.component.execute(inputs=input_folders, outputs=outputs, context=context)
-
-    def _shown(
-        self, node: Node, *, on_stall: Callable[[str], None]
-    ) -> contextlib.AbstractContextManager[StageProgress]:
-        return self._display.stage(
-            node.name,
-            stall_s=60 * self._supervision.stall_minutes,
-            on_stall=on_stall,
-            hourly_cost=self._supervision.hourly_costs.get(node.name),
-        )
 
     def _publish(self, node: Node, execution: Execution, result: StageResult, *, run: Run, started: float) -> None:
         """Moves the outputs of an execution into place and records it as complete."""

@@ -54,12 +54,7 @@ def train(
         work = folder / "work"
         for subfolder in (*outputs.values(), work):
             subfolder.mkdir(parents=True, exist_ok=True)
-        shown = display.stage(
-            trainer.name,
-            stall_s=60 * supervision.stall_minutes,
-            hourly_cost=supervision.hourly_costs.get(trainer.name),
-        )
-        with shown as progress:
+        with display.stage(trainer.name, **supervision.of_display(trainer.name)) as progress:
             context = StageContext(work_dir=work, tensorboard_dir=folder / "tensorboard", progress=progress)
             result = trainer.execute(inputs={"examples": examples_folder}, outputs=outputs, context=context)
     display.say(f"{trainer.name}: done in {duration(time.monotonic() - started)}, {result.summary}, in {folder}")

@@ -24,6 +24,10 @@ class Supervision:
     stall_minutes: float = 0.0
     hourly_costs: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
+    def of_display(self, stage: str) -> dict[str, float | None]:
+        """Returns the arguments with which `Display.stage` tells of the stage's alarm and cost."""
+        return {"stall_s": 60 * self.stall_minutes, "hourly_cost": self.hourly_costs.get(stage)}
+
 
 def parse(
     pipeline: Pipeline,

@@ -117,7 +117,8 @@ class _Functions:
 
 
 def _joined(arrays: Iterable[np.ndarray], *, shape: tuple[int, ...]) -> np.ndarray:
-    return np.array([row for array in arrays for row in array], np.float32).reshape(shape)
+    none = np.empty((0, *shape[2:]), np.float32)  # A batch may be empty.
+    return np.concatenate([none, *arrays], dtype=np.float32).reshape(shape)
 
 
 def _described(signature: Signature) -> dict[str, object]:

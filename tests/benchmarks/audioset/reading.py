@@ -30,7 +30,7 @@ CLIPS_OF_A_HOST = 8
 """In a batch: so few that 10,000 clips give several batches of all hosts."""
 
 CLIPS_OF_FILE = 400
-"""As in the files of examples of AudioSet."""
+"""Each file of examples gets so many, as those of AudioSet do."""
 
 _NARROW = 8
 
