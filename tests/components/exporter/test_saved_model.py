@@ -112,7 +112,7 @@ def test_the_example_of_the_page_trains_head_and_encoders(saved_model):
     batch, names = _corpus(16, seed=0), {}
     folder = "runs/tiny/artifacts/Exporter/saved_model/5"
     assert folder in code
-    exec(code.replace(folder, saved_model), names | {"batches": [batch] * 20}, names)
+    exec(code.replace(folder, saved_model), names | {"batches": [batch] * 200}, names)
     untrained = tf.saved_model.load(saved_model).trainable_variables
     for variable, before in zip(names["model"].trainable_variables, untrained, strict=True):
         assert np.abs(variable - before).max() > 0, variable.name
