@@ -128,3 +128,10 @@ def test_files_can_be_read_in_a_sitting():
         str(file.relative_to(REPOSITORY)): len(file.read_text().splitlines()) for file in _files(*PACKAGES, "tests")
     }
     assert not {name: size for name, size in sizes.items() if size > MOST_LINES}
+
+
+def test_the_suite_can_be_collected_without_extras():
+    """`make test` installs none of them, and pytest ends with an error where a file of tests cannot be imported."""
+    extras = re.compile(r"^(?:import|from) (google\.(?:api_core|auth|cloud)|apitools|kfp|ml_metadata)\b", re.MULTILINE)
+    wrong = {str(file.relative_to(REPOSITORY)): extras.findall(file.read_text()) for file in _files("tests")}
+    assert [name for name, found in wrong.items() if found] == ["tests/pipeline/vertex/local_kfp.py"]  # Imported late.
