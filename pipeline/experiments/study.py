@@ -99,6 +99,7 @@ class Study:
             Interrupted: A signal stopped it.
         """
         with self._workplace(self.root.path).lock():
+            self._write_examples(display)
             self._look()
             total, number = self.request.seeds * len(self.selected), 0
             known = sum(run.evaluated is not None for cell in self.selected for run in self._runs[cell.name].values())
@@ -134,6 +135,20 @@ class Study:
             },
             clips=max((workplace.clips for workplace in self._workplaces.values()), default=0),
         )
+
+    def _write_examples(self, display: Display) -> None:
+        """Writes the examples that cells share, unless they are up to date.
+
+        Only by its examples can a training be found that has finished. They may have to be written again although the
+        audio is the same, e.g. after it was copied or mounted anew.
+        """
+        shared = self._workplace(self.root.path)
+        if all(self._workplace_of(cell) is not shared for cell in self.selected):
+            return
+        try:
+            shared.prepare(display)
+        except ProcessError as error:
+            raise UserError(str(error)) from error
 
     def _look(self) -> None:
         """Finds the trainings that have finished, of all cells, also of those that `--only` leaves out."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import re
 import signal
@@ -100,6 +101,16 @@ def test_a_command_that_was_killed_continues_and_repeats_nothing(clips, tmp_path
 
     status, text = run(arguments, log)
     assert (status, trained(text)) == (0, [])
+    assert cells_of(root) == cells
+
+    # Clips that were copied anew are read again, and what was trained on the same content is still found, also of the
+    # cells that are not selected.
+    for file in clips.glob("*.wav"):
+        os.utime(file)
+    status, text = run([word for word in arguments if word != "no-mixing"], log)
+    assert (status, trained(text)) == (0, [])
+    assert "AudioExampleGen: runs, source changed" in text
+    assert "2 trainings, 2 of which have finished before" in text
     assert cells_of(root) == cells
 
 
