@@ -43,6 +43,8 @@ _OPTIONS = {
     # Nothing but the file itself is ever opened.
     "protocol_whitelist": "file",
 }
+# Tags in old encodings are no reason to refuse the sound. From version 19 on, PyAV always reads them.
+_READ_ALL_TAGS = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _DURATION_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)$")
 # Where MP4, WAV and Matroska name the codec of their sound; Matroska says how long the name is.
 _MP4_CODEC = re.compile(rb"soun(?:(?!trak).){0,4000}?stsd.{12}([ -~]{4})", re.DOTALL)
@@ -61,8 +63,7 @@ def open_container(source: Source) -> av.container.InputContainer:
     # With its protocol, a name with a colon is no address.
     name = f"file:{opened}" if isinstance(opened, str) else opened
     try:
-        # Tags in old encodings are no reason to refuse the sound.
-        return av.open(name, container_options=_OPTIONS, metadata_errors="replace")
+        return av.open(name, container_options=_OPTIONS, **_READ_ALL_TAGS)
     except av.FFmpegError as error:
         if error.errno == errno.EINVAL:
             raise DecodeError("unreadable", "is in no known format of sound or video") from error
