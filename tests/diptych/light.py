@@ -4,6 +4,7 @@ It can import what belongs to the requirements in setup.cfg and to what they req
 """
 
 import configparser
+import importlib
 import importlib.metadata
 import pathlib
 import re
@@ -63,5 +64,7 @@ class _Finder:
 if __name__ == "__main__":
     absent = _absent()
     assert {"pydantic", "etils", "apache_beam", "sklearn"} <= absent
+    # TensorFlow imports it. From Python 3.12 on it is setuptools', which brings packages that others bring, too.
+    importlib.import_module("distutils")
     sys.meta_path[:] = [_Finder(finder, absent) for finder in sys.meta_path]
     exec(sys.argv[1], {"__name__": "__main__"})

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import av
 import numpy as np
+import pytest
 
 from beam_jobs.audio import readers
 from beam_jobs.audio.sound import Segment, Sound, Source
@@ -16,6 +17,8 @@ LAYOUTS = {1: "mono", 2: "stereo"}
 _BLOCKS = {"aac": 1024, "mp2": 1152, "libmp3lame": 1152}
 _DEFAULT_BLOCK = 960
 _BIT_RATES = {"wmav2": 64000, "libopencore_amrnb": 12200}
+_OF_SOME_BUILDS = frozenset({"libopencore_amrnb"})
+"""PyAV has these encoders before version 19. It still decodes what they write."""
 
 
 def tone(hertz: float, *, seconds: float, rate: int = RATE) -> np.ndarray:
@@ -57,6 +60,8 @@ def encode(
         options: Options of the container.
         codec_options: Options of the encoder.
     """
+    if codec in _OF_SOME_BUILDS and codec not in av.codecs_available:
+        pytest.skip(f"PyAV {av.__version__} has no encoder {codec}")
     file = io.BytesIO()
     with av.open(file, "w", format=container, options=dict(options or {})) as output:
         items = []
