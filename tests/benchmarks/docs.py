@@ -22,6 +22,7 @@ from tests.benchmarks import (
 from tests.benchmarks.audioset import curves, prices
 from tests.benchmarks.audioset import table as audioset_table
 from tests.benchmarks.record import RESULTS
+from tests.benchmarks.rivals import table as rivals_table
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = ("beam_jobs", "components", "deploy", "diptych", "models", "pipeline", "tests")
@@ -50,6 +51,7 @@ RENDERERS = {
     "table2": experiment_table.render_grid,
     "table3": experiment_table.render_beside_paper,
     "table4": experiment_table.render_beside_paper,
+    "rivals": rivals_table.render,
     "runtimes": parity.render,
     "search": tables.search,
     "serving": serving_table.render,

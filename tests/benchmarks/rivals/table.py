@@ -20,9 +20,10 @@ def render(result: dict) -> str:
         for name, scores in contender["means"].items():
             values = [_percent(*scores[column]) for column in _COLUMNS]
             rows.append([contender["title"], _FEATURES.get(name, ""), str(scores["dims"]), *values, *counts])
-    seeds, machine = plural(len(result["seeds"]), "seed"), result["machine"]
+    count, machine = len(result["seeds"]), result["machine"]
+    seeds = "one seed" if count == 1 else f"mean and standard deviation over {plural(count, 'seed')}"
     note = (
-        f"Accuracy on {result['corpus']}, mean and standard deviation over {seeds}, after "
+        f"Accuracy on {result['corpus']}, {seeds}, after "
         f"{result['cpu_minutes']:g} minutes of processor time on all {result['clips']:,} clips without their labels, "
         f"in batches of {result['batch_size']} and crops of {result['crop_seconds']:g} s. *Linear*: the Evaluator's "
         "probe over the five folds. *k-NN*: the 10 nearest clips of the other folds. *8-shot*: a linear classifier on "
