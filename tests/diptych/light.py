@@ -42,8 +42,22 @@ def _with_dependencies():
 def _absent():
     """Returns the names of the modules that belong to other distributions."""
     allowed = _with_dependencies() | {"diptych"}
-    owners = importlib.metadata.packages_distributions()
-    return {module for module, names in owners.items() if not allowed & set(map(_normalized, names))}
+    wanted, others = set(), set()
+    for distribution in importlib.metadata.distributions():
+        modules = wanted if _normalized(distribution.name) in allowed else others
+        modules.update(_modules(distribution))
+    return others - wanted
+
+
+def _modules(distribution):
+    """Returns the names of the top-level modules that a distribution has installed.
+
+    `importlib.metadata.packages_distributions` of Python 3.10 knows only those of old distributions.
+    """
+    if names := distribution.read_text("top_level.txt"):
+        return set(names.split())
+    files = [file for file in distribution.files or () if file.suffix in (".py", ".so")]
+    return {file.parts[0] if len(file.parts) > 1 else file.name.partition(".")[0] for file in files}
 
 
 class _Finder:

@@ -65,7 +65,7 @@ def diptych(tmp_path):
 def differences(steps, root):
     """Returns what of a run of KFP is not what `diptych run` writes, by stage: files, and fields of JSON and CSV."""
     found = {}
-    for theirs in sorted((root / "artifacts").glob("*/*/*/")):
+    for theirs in sorted(path for path in (root / "artifacts").glob("*/*/*") if path.is_dir()):
         stage, channel = theirs.parts[-3:-1]
         task = pipeline_spec.task_name(stage)
         ours = steps.artifact(task=task, channel=channel)
