@@ -36,7 +36,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)  # Before tests are chosen by their marks.
 def pytest_collection_modifyitems(items):
-    """Marks the tests of buckets, and gives slow tests more time, because they take longer on a busy machine."""
+    """Marks the tests of buckets. Slow tests may take more time, because a busy machine delays them most."""
     for item in items:
         if "buckets" in item.fixturenames:
             item.add_marker(pytest.mark.bucket)

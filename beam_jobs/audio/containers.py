@@ -43,7 +43,7 @@ _OPTIONS = {
     # Nothing but the file itself is ever opened.
     "protocol_whitelist": "file",
 }
-# Tags in old encodings are no reason to refuse the sound. From version 19 on, PyAV always reads them.
+# Tags in old encodings are no reason to refuse the sound. PyAV 19 reads them by itself, and rejects the option.
 _READ_ALL_TAGS = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _DURATION_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)$")
 # Where MP4, WAV and Matroska name the codec of their sound; Matroska says how long the name is.

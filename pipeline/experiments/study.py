@@ -139,8 +139,8 @@ class Study:
     def _write_examples(self, display: Display) -> None:
         """Writes the examples that cells share, unless they are up to date.
 
-        Only by its examples can a training be found that has finished. They may have to be written again although the
-        audio is the same, e.g. after it was copied or mounted anew.
+        Finished trainings are found by their examples. These may have to be written again although the audio is the
+        same, e.g. after it was copied or mounted anew. A failure ends the command: all cells would fail like it.
         """
         shared = self._workplace(self.root.path)
         if all(self._workplace_of(cell) is not shared for cell in self.selected):
@@ -171,15 +171,9 @@ class Study:
                 display.say(f"{self.request.experiment.name}, {of}: {cell.name}, seed {seed}, {plural(steps, 'step')}")
                 evaluated = workplace.run(cell, seed=seed, steps=steps, display=display)
         except (UserError, ProcessError) as error:
-            if not self._can_go_on(workplace):
-                raise UserError(str(error)) from error
             display.say(f"{cell.name}, seed {seed} failed: {error}")
             return SeedResult(seed=seed, steps=steps, error=str(error))
         return SeedResult(seed=seed, steps=steps, evaluated=evaluated)
-
-    def _can_go_on(self, workplace: Workplace) -> bool:
-        """Returns whether a failure is that of a cell. Without examples, all others would fail like it."""
-        return workplace.root != self.root or workplace.look()
 
     def _workplace_of(self, cell: Cell) -> Workplace:
         own = self.own_root(cell)

@@ -25,7 +25,7 @@ class Supervision:
     hourly_costs: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def of_display(self, stage: str) -> dict[str, float | None]:
-        """Returns the arguments with which `Display.stage` tells of the stage's alarm and cost."""
+        """Returns what `Display.stage` has to know of a stage's stall alarm and cost, as keyword arguments."""
         return {"stall_s": 60 * self.stall_minutes, "hourly_cost": self.hourly_costs.get(stage)}
 
 

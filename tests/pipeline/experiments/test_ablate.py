@@ -103,8 +103,8 @@ def test_a_command_that_was_killed_continues_and_repeats_nothing(clips, tmp_path
     assert (status, trained(text)) == (0, [])
     assert cells_of(root) == cells
 
-    # Clips that were copied anew are read again, and what was trained on the same content is still found, also of the
-    # cells that are not selected.
+    # Files with a new date are read again. As their content is the same, all finished trainings are still found, also
+    # those of a cell that is not selected.
     for file in clips.glob("*.wav"):
         os.utime(file)
     status, text = run([word for word in arguments if word != "no-mixing"], log)
