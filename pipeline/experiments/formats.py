@@ -1,5 +1,6 @@
 """Cells that train on one format or on two."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from pipeline.experiments.experiment import Cell
@@ -26,3 +27,11 @@ def cell(config: "PipelineConfig", *formats: str) -> Cell:
             f"trainer.model.augment_{branch}.{name}": value for name, value in wanted.items() if value != present[name]
         }
     return Cell(name="+".join(formats), fields=fields)
+
+
+def wide_cell(config: "PipelineConfig", format_name: str) -> Cell:
+    """Returns the cell of one format with twice the width, so that it has as many features as two formats have."""
+    narrow = cell(config, format_name)
+    width = 2 * config.trainer.model.width_for(format_name)
+    fields = {**narrow.fields, f"trainer.model.widths.{format_name}": width}
+    return dataclasses.replace(narrow, name=f"{format_name}-wide", fields=fields)

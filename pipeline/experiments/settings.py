@@ -32,7 +32,9 @@ def check_overrides(assignments: Sequence[str], *, cells: Sequence[Cell], experi
         if field in _FLAGS:
             raise UserError(f"{field} follows from {_FLAGS[field]} here: give that in place of the override.")
         if all(field in cell.fields or field in cell.shares for cell in cells):
-            raise UserError(f"{field} is what {experiment} varies: leave it out, or choose cells with --only.")
+            raise UserError(
+                f"{field} is what {experiment} varies: leave it out, or choose cells that leave it alone with --only."
+            )
 
 
 def of_training(

@@ -15,7 +15,7 @@ def render(result: dict) -> str:
     reference = result["reference"] if any(cell["against_reference"] for cell in result["cells"]) else None
     header = ["cell", "features", f"trained, {result['metric']}", "95 % interval", "untrained"]
     header += [f"against {reference}"] if reference else []
-    header += ["seeds", "steps", "passes"]
+    header += ["seeds", "steps", "passes", "CPU min"]
     rows = [
         row
         for cell in result["cells"]
@@ -108,7 +108,7 @@ def _rows(cell: dict, *, percent: bool, has_reference: bool) -> list[list[str]]:
         if has_reference:
             against = _summary(cell["against_reference"]) if is_whole else None
             row.append(wording.difference(against, percent=percent))
-        costs = [str(trained.count), f"{cell['steps']:,}", f"{cell['passes']:.1f}"]
+        costs = [str(trained.count), f"{cell['steps']:,}", f"{cell['passes']:.1f}", f"{cell['cpu_minutes']:.1f}"]
         rows.append([*row, *(costs if is_first else [""] * len(costs))])
     return rows
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import pathlib
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,10 +52,16 @@ def figure(results: Results) -> Figure:
         axes.tick_params(labelsize=8, colors=_INK)
     for axes in panels[len(parts) :]:
         axes.remove()
-    settings = results.settings
-    subtitle = f"preset {settings['preset']}, {settings['budget']} each, {plural(settings['seeds'], 'seed')}"
-    drawn.suptitle(f"{results.experiment.heading}\n{wording.heading(results)}; {subtitle}", fontsize=10, color=_INK)
+    drawn.suptitle(f"{results.experiment.heading}\n{_settings(results)}", fontsize=10, color=_INK)
     return drawn
+
+
+def _settings(results: Results) -> str:
+    """Returns what the scores are and what all cells share, e.g. "accuracy ...; preset tiny, ESC-50, 3 seeds"."""
+    settings = results.settings
+    parts = [f"preset {settings['preset']}", pathlib.PurePath(settings["data"]).name, f"{settings['budget']} each"]
+    parts += [plural(settings["seeds"], "seed"), *settings["overrides"]]
+    return textwrap.fill(f"{wording.heading(results)}; {', '.join(parts)}", 110)
 
 
 def _comparable(places: Sequence[Place], results: Results) -> list[Place]:
@@ -100,7 +108,9 @@ def _bars(axes: Axes, places: Sequence[Place], results: Results) -> None:
     summaries = [results.summary(place) for place in places]
     at = np.arange(len(places))
     axes.barh(at, np.nan_to_num(_means(summaries)), color=_OURS, height=0.62, label="trained")
-    axes.errorbar(_means(summaries), at, xerr=_error(summaries), fmt="none", ecolor=_INK, capsize=3, label=_INTERVAL)
+    error = _error(summaries)
+    if np.isfinite(error).any():
+        axes.errorbar(_means(summaries), at, xerr=error, fmt="none", ecolor=_INK, capsize=3, label=_INTERVAL)
     axes.plot(_untrained(results, places), at, "|", color=_UNTRAINED, ms=13, mew=3, label="untrained")
     if np.isfinite(_paper(places)).any():
         axes.plot(_paper(places), at, "D", color=_PAPER, ms=4, label="paper")
@@ -116,7 +126,8 @@ def _line(axes: Axes, places: Sequence[Place], results: Results) -> None:
     summaries = [results.summary(place) for place in places]
     at = np.arange(len(places))
     error = _error(summaries)
-    axes.errorbar(at, _means(summaries), yerr=error, fmt="o-", color=_OURS, capsize=3, label=f"trained, {_INTERVAL}")
+    label = f"trained, {_INTERVAL}" if np.isfinite(error).any() else "trained"
+    axes.errorbar(at, _means(summaries), yerr=error, fmt="o-", color=_OURS, capsize=3, label=label)
     axes.plot(at, _untrained(results, places), "_", color=_UNTRAINED, ms=14, mew=3, label="untrained")
     axes.legend(fontsize=7, framealpha=0.5)
     axes.set_xticks(at, [place.column for place in places])

@@ -1,6 +1,5 @@
 """The card of the bundled model, with the figures of its result file."""
 
-import textwrap
 from collections.abc import Mapping
 
 from tests.benchmarks import tables
@@ -8,8 +7,6 @@ from tests.benchmarks import tables
 _FEATURES = {"tiny-v1": "tiny-v1", "log_mel_mean_std": "log-mel mean and std", "mfcc_mean_std": "MFCC mean and std"}
 
 _BLANKET = "https://github.com/rafaelmardojai/blanket"
-_MOODIST = "https://github.com/remvze/moodist"
-_PIXABAY = "https://pixabay.com/service/license-summary/"
 _FREESOUND = "https://freesound.org/people"
 
 CREDITS = (
@@ -47,7 +44,8 @@ diptych embed --model tiny-v1 rain.wav
 No audio comes with Diptych; the weights were trained on it. Diptych itself has no license yet, and so neither have
 they.
 
-{ambience}
+* **Ambience.** The sounds of [Blanket]({blanket}), listed below;
+  Porrumentzio edited many of them for it. To train on them, they were decoded, cut and changed at random.
 * **Samples.** The sounds of Sonic Pi, in Debian the package `sonic-pi-samples`. Its `README.md` says that all of them
   are from freesound.org under CC0, and names each one.
 * **Generated.** The clips of SyntheticAudioGen, which nobody owns.
@@ -73,7 +71,7 @@ they.
 * Sound above 8 kHz is not heard, and order over more than {window:g} s is not seen.
 * One training with one seed. The interval says how sure the score is for other clips, not for other trainings.
 * The clips of ESC-50 are from freesound.org, as are many of the sounds above. No number of a sound that is listed here
-  or by Sonic Pi is among those of ESC-50; for Moodist's, which have none, nobody can tell.
+  or by Sonic Pi is among those of ESC-50.
 * It is a file for LiteRT: it embeds whole windows, has no embeddings over time and cannot be trained further. HEAR and
   `diptych classify --output` need a SavedModel instead.
 """
@@ -101,7 +99,7 @@ def render(result: Mapping) -> str:
             f"most of instruments, and {files['generated']} generated clips of 6 s: {run['clips']:,} clips of up to "
             f"10 s, {run['hours']:.1f} h in all; {run['quarantined']} were quarantined. No label of them was used."
         ),
-        ambience=_ambience(result["left_out"]),
+        blanket=_BLANKET,
         credits=tables.table(
             ["sound", "author", "license"],
             [[f"[{sound}]({place})", author, license_] for sound, author, place, license_ in CREDITS],
@@ -117,19 +115,6 @@ def render(result: Mapping) -> str:
             "--baseline log_mel_mean_std evaluator.probe=linear` repeats it."
         ),
     )
-
-
-def _ambience(left_out: list[str]) -> str:
-    text = (
-        f"* **Ambience.** The sounds of [Blanket]({_BLANKET}), listed below; Porrumentzio edited many of them for it. "
-        "To train on them, they were decoded, cut and changed at random."
-    )
-    if "moodist-*" not in left_out:
-        text += (
-            f" The others are those of [Moodist]({_MOODIST}), which says that some of its sounds are under the "
-            f"[Pixabay Content License]({_PIXABAY}) and others under CC0, but not which."
-        )
-    return textwrap.fill(text, 120, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
 
 
 def _command(result: Mapping) -> str:

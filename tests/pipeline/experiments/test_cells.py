@@ -8,6 +8,7 @@ import pytest
 
 from components.errors import UserError
 from models import catalog as encoders
+from models.compatibility import embedding_dim
 from pipeline import cli, dag
 from pipeline.configs import overrides, presets
 from pipeline.experiments import budget, catalog, experiment, settings
@@ -53,6 +54,18 @@ def test_a_format_is_augmented_as_the_preset_augments_its_kind():
     model = settings.of_training(config, cells["log_mel+mfcc"], seed=0, steps=9).trainer.model
     assert model.format_names == ("log_mel", "mfcc")
     assert model.augment_a == model.augment_b == config.trainer.model.augment_b
+
+
+@pytest.mark.parametrize("preset", ["quickstart", "tiny", "base"])
+def test_a_wide_format_has_as_many_features_as_the_pair(preset):
+    config = base(preset)
+    cells = {cell.name: cell for cell in catalog.find("figure2").layout(config).cells}
+
+    def features(name):
+        model = settings.of_training(config, cells[name], seed=0, steps=9).trainer.model
+        return embedding_dim(model) * len(set(model.format_names))
+
+    assert features("waveform-wide") == features("log_mel-wide") == features("waveform+log_mel")
 
 
 def test_table_2_has_the_encoders_of_the_paper():

@@ -158,3 +158,15 @@ def test_tensorboard_gets_the_hyper_parameters_that_differ(tmp_path):
     assert started["trainer.batch_size"].string_value == "512"
     assert (started["cell"].string_value, started["seed"].number_value) == ("batch-512", 1)
     assert {value.tag for value in values[1:-1]} == {"score/waveform", "score/log_mel", "score/both"}
+
+
+@pytest.mark.parametrize(("seeds", "is_named"), [(1, False), (3, True)])
+@pytest.mark.parametrize("name", ["figure2", "figure4"])
+def test_plots_name_an_interval_only_where_there_is_one(name, seeds, is_named):
+    axes = plot.figure(made_up.results(name, seeds=seeds)).axes[0]
+    assert ("95 % interval" in " ".join(text.get_text() for text in axes.get_legend().get_texts())) == is_named
+
+
+def test_plots_say_what_all_cells_share():
+    title = plot.figure(made_up.results("figure2"))._suptitle.get_text()
+    assert "preset tiny, esc50, cpu-minutes=15 each, 3 seeds, a.b=1" in title.replace("\n", " ")
