@@ -80,7 +80,7 @@ def test_the_table_has_a_row_for_each_set_of_features(folder):
     text = experiment_table.render(experiment.record(folder, corpus="ESC-50"))
     table = [[part.strip() for part in line.strip("|\n").split("|")] for line in text.splitlines() if line[:1] == "|"]
     against = "-10.0 (-12.0 to -8.0) points"
-    assert table[2] == ["log_mel", "log-mel", "50.0 %", "", "40.0 %", against, "1", "1,234", "41.6"]
+    assert table[2] == ["log_mel", "log-mel", "50.0 %", "", "40.0 %", against, "1", "1,234", "41.6", "15.2"]
     assert table[3] == [
         "waveform+log_mel",
         "waveform",
@@ -91,8 +91,9 @@ def test_the_table_has_a_row_for_each_set_of_features(folder):
         "2",
         "1,234",
         "41.6",
+        "15.2",
     ]
-    assert table[4] == ["", "both", "60.0 ± 2.0 %", "50.0 to 70.0 %", "45.0 %", "", "", "", ""]
+    assert table[4] == ["", "both", "60.0 ± 2.0 %", "50.0 to 70.0 %", "45.0 %", "", "", "", "", ""]
     command = "diptych ablate figure2 --preset tiny --data ESC-50 --only log_mel waveform+log_mel --seeds 2"
     assert f"`{command} --budget cpu-minutes=15 trainer.batch_size=64`" in text.replace("\n", " ")
 

@@ -44,8 +44,8 @@ diptych embed --model tiny-v1 rain.wav
 No audio comes with Diptych; the weights were trained on it. Diptych itself has no license yet, and so neither have
 they.
 
-* **Ambience.** The sounds of [Blanket]({blanket}), listed below;
-  Porrumentzio edited many of them for it. To train on them, they were decoded, cut and changed at random.
+* **Ambience.** The sounds of [Blanket]({blanket}), listed below; Porrumentzio edited
+  many of them for it. To train on them, they were decoded, cut and changed at random.
 * **Samples.** The sounds of Sonic Pi, in Debian the package `sonic-pi-samples`. Its `README.md` says that all of them
   are from freesound.org under CC0, and names each one.
 * **Generated.** The clips of SyntheticAudioGen, which nobody owns.
