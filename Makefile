@@ -21,7 +21,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
     && command -v $$python && break; done)
 
 .PHONY: help install install-gcp install-vertex quickstart test test-slow test-buckets test-jax test-pythons lint format audit \
-	licenses sbom lock clean
+	licenses sbom lock lock-upgrade clean
 
 help:
 	@echo "make quickstart   run the whole pipeline on a generated corpus (about 5 minutes)"
@@ -38,7 +38,8 @@ help:
 	@echo "make audit        check the locked packages for known security holes (needs the internet)"
 	@echo "make licenses     list the licenses of the locked packages in $(LICENSES)"
 	@echo "make sbom         list the packages of the images in $(SBOM), for who receives a release"
-	@echo "make lock         resolve the versions in $(LOCK) and the other lock files again (needs uv)"
+	@echo "make lock         fit $(LOCK) and the other lock files to setup.cfg, and keep all versions that still fit (needs uv)"
+	@echo "make lock-upgrade the same with the newest version of everything"
 	@echo "make clean        remove $(VENV)"
 
 install: $(STAMP)
@@ -135,14 +136,16 @@ sbom: install-gcp
 
 # uv repeats the conditions of [tool.uv] in every line, where pip does not need them.
 define compile
-	$(UV) pip compile setup.cfg $(1) --universal --python-version 3.10 --quiet \
+	$(UV) pip compile setup.cfg $(1) $(UPGRADE) --universal --python-version 3.10 --quiet \
 	    --no-emit-index-url --no-header --no-annotate --output-file $(2)
 	sed -i -e "s/ and implementation_name == 'cpython'//" -e "s/ and platform_python_implementation == 'CPython'//" \
 	    -e "s/ and sys_platform == 'linux'//" -e "s/python_full_version < '3.13' and //" \
 	    -e "s/ and python_full_version < '3.13'//" -e "s/ ; python_full_version < '3.13'$$//" $(2)
 endef
 
-lock:
+# The other locks follow the first one, of which what fits the new conditions stays.
+lock-upgrade: UPGRADE := --upgrade
+lock lock-upgrade:
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (pip install uv), or name it: make lock UV=/path/to/uv" >&2; exit 1; }
 	$(call compile,--extra pipeline --extra runtimes --extra dev,$(LOCK))
 	$(call compile,--extra pipeline --extra runtimes --extra dev --extra gcp --constraint $(LOCK),$(LOCK_GCP))

@@ -101,19 +101,20 @@ _BUCKET_PATH = re.compile(r"(?P<path>gs://[^\s'\";,:]+)")
 _LEADING_PATH = re.compile(r"(?P<path>(?:/|[a-z0-9]+://)[^;\n]*); ")
 
 
-def as_user_error(error: BaseException, *, place: str) -> UserError | None:
+def as_user_error(error: BaseException, *, place: str, service: str = "") -> UserError | None:
     """Returns what to tell the user about an error of a file system, or None if the error is another one.
 
     Args:
         error: What was raised. The errors that it was raised from count, too.
         place: What to name if the error names no path, e.g. the folder that was written to.
+        service: What to name instead if a service is at fault; "" for `place`.
     """
     for link in chain(error):
         if isinstance(link, UserError):
             return link if link is error else None
         cause = _cause(link)
         if cause is not None:
-            path = _path(link) or place
+            path = _path(link) or (service if service and cause in _REMOTE_CAUSES.values() else place)
             return UserError(f"{path} cannot be used ({cause.text}): {cause.way_out.format(uid=os.getuid())}.")
     return None
 
@@ -125,12 +126,12 @@ def reason(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def as_user_errors(*, place: str) -> Iterator[None]:
+def as_user_errors(*, place: str, service: str = "") -> Iterator[None]:
     """Raises the errors of a file system within the block as `UserError`. See `as_user_error`."""
     try:
         yield
     except Exception as error:
-        known = as_user_error(error, place=place)
+        known = as_user_error(error, place=place, service=service)
         if known is None or known is error:
             raise
         raise known from error

@@ -6,6 +6,7 @@ import os
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Mapping, Sequence
 
 from beam_jobs import command_lines
@@ -84,8 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Applied before the command runs, because it may import TensorFlow.
     tensorflow_settings.apply()
     user_settings.apply()
+    # Google's packages warn, ten times over, that they will leave this version of Python in some years.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.api_core\._python_version_support")
     try:
-        with file_errors.as_user_errors(place="The current folder"):
+        with file_errors.as_user_errors(place="The current folder", service="Cloud Storage"):
             return COMMANDS[arguments.command].execute(arguments)
     except UserError as error:
         print(f"diptych: {_with_full_stop(str(error))}", file=sys.stderr)

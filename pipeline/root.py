@@ -87,6 +87,14 @@ class Root:
             return []
         return [output / str(execution_id) for output in artifacts.iterdir()]
 
+    def published_ids(self, stage: str) -> set[int]:
+        """Returns the ids of the executions of a stage of which there is an output, or a checksum of one."""
+        artifacts = self.path / "artifacts" / stage
+        if not artifacts.exists():
+            return set()
+        names = (path.name.partition(".")[0] for output in artifacts.iterdir() for path in output.iterdir())
+        return {int(name) for name in names if name.isdecimal()}
+
     def staging(self, execution_id: int) -> epath.Path:
         """Returns the folder that holds the outputs of an execution while it runs, on a local root."""
         return self.path / "staging" / str(execution_id)

@@ -73,9 +73,10 @@ def execute(arguments: argparse.Namespace) -> int:
     if not arguments.image:
         raise UserError("--image is empty: give the name of the image that the steps run in.")
     name = parsed.run_name(arguments)
-    resolved = steps.resolve(name, assignments=arguments.step)
+    config = parsed.config(arguments)
+    resolved = steps.resolve(config, assignments=arguments.step)
     pipeline = compiling.compile_to_file(
-        parsed.config(arguments),
+        config,
         pathlib.Path(paths.absolute(arguments.output)),
         preset=name,
         image=arguments.image,

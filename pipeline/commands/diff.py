@@ -1,6 +1,7 @@
 """`diptych diff`: says what differs between two runs."""
 
 import argparse
+import os
 
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
@@ -49,7 +50,7 @@ def _run(arguments: argparse.Namespace, text: str) -> tuple[str, dict]:
     from pipeline.commands import parsed_arguments as parsed
     from pipeline.lineage import finding
 
-    if "/" in text:
+    if "/" in text or os.path.isdir(text):
         arguments = argparse.Namespace(**{**vars(arguments), "root": text, "preset": None})
         text = "last"
     root = parsed.root(arguments)

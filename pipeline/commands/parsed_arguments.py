@@ -75,6 +75,8 @@ def store_with_runs(arguments: argparse.Namespace, *, root: Root) -> MetadataSto
     """
     places = (arguments.metadata or root.metadata_uri(), str(root.path))
     opened = store(arguments, root=root, read_only=True) if all(map(paths.exists, places)) else None
+    if opened is None and arguments.metadata and not paths.exists(arguments.metadata):
+        raise UserError(f"--metadata {arguments.metadata}: there is no such file; name the one of {root.path}.")
     if opened is None or not opened.runs():
         raise UserError(f"There is no run under {root.path}: name another place with --root or --preset.")
     return opened

@@ -11,7 +11,7 @@ SUMMARY = "run one stage on given folders; containers of a compiled pipeline cal
 DESCRIPTION = """\
 Runs one stage on folders that are given by name, local or gs://, without a pipeline and without metadata. It
 is what each container of a compiled pipeline calls, and works anywhere. The same command continues what was
-stopped. Every output of the stage needs a folder that is new or empty."""
+stopped, and repeats nothing that has finished. Every output of the stage needs a folder that is new or empty."""
 
 EPILOG = """\
 examples:

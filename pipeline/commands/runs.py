@@ -2,6 +2,7 @@
 
 import argparse
 
+from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
 
@@ -27,7 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Prints the list and returns the exit status.
 
     Raises:
-        UserError: There is no run under the root.
+        UserError: There is no run under the root, or the number is negative.
     """
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     from rich.console import Console
@@ -37,6 +38,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
     root = parsed.root(arguments)
     store = parsed.store_with_runs(arguments, root=root)
-    newest = arguments.newest if arguments.newest > 0 else None
+    if arguments.newest < 0:
+        raise UserError(f"--newest {arguments.newest}: give a number of runs, or 0 for all.")
+    newest = arguments.newest or None
     runs.show(runs.rows(store, newest=newest, is_live=root.is_locked()), Console())
     return exit_status.OK

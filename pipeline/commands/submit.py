@@ -46,17 +46,13 @@ def execute(arguments: argparse.Namespace) -> int:
     """
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     import json
-    import warnings
 
     from pipeline import paths
     from pipeline.vertex import packages
 
     packages.check("kfp", "google.cloud.aiplatform", command="submit")
-    with warnings.catch_warnings():
-        # Google's packages warn, ten times over, that they will leave this version of Python in some years.
-        warnings.simplefilter("ignore", FutureWarning)
-        # Imported here because most users have neither package.
-        from pipeline.vertex import submitting
+    # Imported here because most users have neither package.
+    from pipeline.vertex import submitting
 
     job = submitting.job(
         paths.absolute(arguments.pipeline),

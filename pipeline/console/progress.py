@@ -100,12 +100,23 @@ class StageProgress:
         self._last_draw = float("-inf")
         self._last_line = float("-inf")
         self._has_ended = False
+        self._first: tuple[int, float] | None = None
+        self._last: tuple[int, float] | None = None
+
+    @property
+    def seconds_per_unit(self) -> float | None:
+        """How long a unit took from the first report on, before which the stage starts; None if that tells nothing."""
+        if self._first is None or self._last is None or self._last[0] <= self._first[0]:
+            return None
+        return (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
 
     def update(self, done: int, *, total: int, unit: str, **figures: float | int | str) -> None:
         """See `components.base.Progress`."""
         if self._watch is not None:
             self._watch.progressed(done, where=f"{done:,}/{total:,} {unit}")
         now = time.monotonic()
+        self._last = (done, now)
+        self._first = self._first or self._last
         if self._estimate is not None:
             self._estimate.add(done, total=total, now=now)
         with self._lock:

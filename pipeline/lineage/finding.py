@@ -3,7 +3,7 @@
 import os
 import re
 
-from beam_jobs import storage
+from beam_jobs import command_lines, storage
 from components.errors import UserError
 from pipeline import paths
 from pipeline.metadata.executions import Artifact, Run, State
@@ -75,7 +75,8 @@ def run(text: str, *, root: Root, store: MetadataStore) -> Run:
             f"{text} is a part of the names of {len(found)} runs under {root.path}, e.g. {found[0].name} and "
             f"{found[-1].name}: give more of the name."
         )
-    raise UserError(f"There is no run {text} under {root.path}: `diptych runs --root {root.path}` lists them.")
+    listing = command_lines.diptych("runs", "--root", str(root.path))
+    raise UserError(f"There is no run {text} under {root.path}: `{listing}` lists them.")
 
 
 def _published(match: re.Match[str], *, store: MetadataStore) -> list[Artifact]:

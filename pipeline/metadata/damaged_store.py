@@ -21,6 +21,8 @@ def explained(place: str) -> Iterator[None]:
     """
     try:
         yield
+    except DamagedFile:  # It is said already.
+        raise
     except Exception as error:
         damage = as_damage(error, place=place)
         if damage is None:

@@ -2,11 +2,13 @@
 
 import dataclasses
 
+from components import text
 from pipeline.console import estimates
 from pipeline.console.durations import duration
 from pipeline.metadata.executions import Execution
 from pipeline.metadata.history import History
 from pipeline.runner.preparation import Preparation
+from pipeline.runner.stage_runner import UNIT_S
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,8 @@ class Expected:
 def of(prepared: Preparation) -> Expected | None:
     """Returns what the last run tells of the next one; None if the stage has not finished here yet.
 
-    If the configs differ in nothing but `Component.amount`, the time is in proportion to it.
+    If the configs differ in nothing but `Component.amount`, a part of the time is in proportion to it. None, too, if it
+    is not known which.
     """
     last = next(prepared.history.finished_itself(), None)
     if last is None:
@@ -40,14 +43,23 @@ def of(prepared: Preparation) -> Expected | None:
     seconds = sum(one.seconds for one in attempts)
     amounts = _amounts(prepared, last)
     if amounts is not None:
-        now, before = amounts
-        scaled, unit = seconds * now / before, prepared.component.amount
-        sentence = f"about {duration(scaled)} for {now:,} {unit}, as {before:,} took {duration(seconds)}"
-        return Expected(seconds=scaled, sentence=sentence)
+        return _scaled(seconds, *amounts, unit=prepared.component.amount, unit_s=last.figures.get(UNIT_S))
     # What was killed could not record its time.
     at_least = "" if all(one.seconds for one in attempts) else "at least "
     times = f", in {len(attempts)} attempts" if len(attempts) > 1 else ""
     return Expected(seconds=seconds, sentence=f"took {at_least}{duration(seconds)} when it last ran{times}")
+
+
+def _scaled(seconds: float, now: int, before: int, *, unit: str, unit_s: float | None) -> Expected | None:
+    """Returns how long `now` units take, of which `before` took `seconds` with all that a stage does besides."""
+    if unit_s is None:
+        return None
+    besides = max(0.0, seconds - before * unit_s)
+    scaled = besides + now * unit_s
+    amount = text.plural(now, unit.removesuffix("s"))
+    return Expected(
+        seconds=scaled, sentence=f"about {duration(scaled)} for {amount}, as {before:,} took {duration(seconds)}"
+    )
 
 
 def _attempts(last: Execution, *, history: History) -> list[Execution]:

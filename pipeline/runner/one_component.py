@@ -28,6 +28,9 @@ from pipeline.runner.supervision import Supervision
 _BEGUN = "begun.json"
 """Beside a work folder: the outputs that it has begun to write, which the next attempt may therefore remove."""
 
+_FINISHED = "finished.json"
+"""Beside a work folder: the outputs that were finished last, and what is known of them."""
+
 Folders = Mapping[str, epath.Path]
 
 
@@ -76,7 +79,7 @@ def run(
     display: Display,
     supervision: Supervision | None = None,
 ) -> Finished:
-    """Runs a component, or continues where the same call was stopped.
+    """Runs a component, or continues where the same call was stopped. Of a call that has finished, nothing is repeated.
 
     Args:
         component: The component.
@@ -98,6 +101,10 @@ def run(
     place = Root(root or next(iter(outputs.values())).parent)
     attempts = Root(place.work(stage=component.name, cache_key=key))
     with attempts.lock():
+        earlier = _finished_earlier(attempts.path / _FINISHED, outputs=outputs, component=component)
+        if earlier is not None:
+            display.say(f"{component.name}: its outputs are there since an earlier call, {earlier.result.summary}")
+            return earlier
         _remove_earlier(outputs, begun=attempts.path / _BEGUN)
         work, events = attempts.path / "work", place.tensorboard / component.name / key[:8]
         if not work.exists():
@@ -114,9 +121,13 @@ def run(
             channel: checksums.write(folder, staged=folder, reports=component.reports)
             for channel, folder in outputs.items()
         }
-        _tidy(work, why_not=component.unfinished(result.figures))
+        finished = Finished(result=result, digests=written)
+        undone = component.unfinished(result.figures)
+        if not undone:
+            _record(finished, outputs=outputs, component=component, folder=attempts.path)
+        _tidy(work, why_not=undone)
     display.say(f"{component.name}: done in {duration(time.monotonic() - started)}, {result.summary}")
-    return Finished(result=result, digests=written)
+    return finished
 
 
 def _check_channels(component: Component, *, inputs: Folders, outputs: Folders) -> None:
@@ -150,6 +161,38 @@ def _key(component: Component, inputs: Folders) -> str:
     }
     config, external = cache_key.config_values(component.resolved_config()), dict(component.external_digests())
     return digests.json_digest([component.name, component.version, config, external, named])
+
+
+def _finished_earlier(file: epath.Path, *, outputs: Folders, component: Component) -> Finished | None:
+    """Returns what an earlier call has finished, if its outputs are still as they were."""
+    if not file.exists():
+        return None
+    kept = json.loads(file.read_text())
+    if kept["outputs"] != _described(outputs, component):
+        return None
+    return Finished(result=StageResult(summary=kept["summary"], figures=kept["figures"]), digests=kept["digests"])
+
+
+def _record(finished: Finished, *, outputs: Folders, component: Component, folder: epath.Path) -> None:
+    """Notes that outputs are finished, so that no later call removes them."""
+    kept = {
+        "outputs": _described(outputs, component),
+        "summary": finished.result.summary,
+        "figures": dict(finished.result.figures),
+        "digests": dict(finished.digests),
+    }
+    storage.write_text(folder / _FINISHED, json.dumps(kept))
+    begun = set(json.loads((folder / _BEGUN).read_text())) - {os.fspath(each) for each in outputs.values()}
+    storage.write_text(folder / _BEGUN, json.dumps(sorted(begun)))
+
+
+def _described(outputs: Folders, component: Component) -> dict[str, list[str]]:
+    """Returns the path of each output, and a digest of the names and sizes of its files."""
+    return {
+        channel: [os.fspath(folder), digests.listing_digest(digests.file_sizes(folder), reports=component.reports)]
+        for channel, folder in outputs.items()
+        if storage.is_folder(folder)
+    }
 
 
 def _remove_earlier(outputs: Folders, *, begun: epath.Path) -> None:

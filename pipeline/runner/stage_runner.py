@@ -37,6 +37,9 @@ CPU_S = "cpu_s"
 Of a stage that continued an earlier execution, it is that of the last one.
 """
 
+UNIT_S = "unit_s"
+"""Name among them of how long a unit of `Component.amount` took, in seconds, without what the stage did before."""
+
 MAX_ERROR_LENGTH = 200
 """Number of characters of an unexpected error that the summary of an execution keeps."""
 
@@ -92,12 +95,16 @@ class StageRunner:
             with file_errors.as_user_errors(place=os.fspath(self._root.path)):
                 before = {} if extended is None else extended.outputs
                 recorded = {f"extended_{name}": artifact for name, artifact in before.items()}
+                self._take_free_id(execution, run=run)
                 self._store.put(execution, run=run, inputs={**inputs, **read_by_path, **recorded})
                 on_start()
                 options = self._supervision.of_display(node.name)
                 with self._display.stage(node.name, on_stall=on_stall, **options) as progress:
                     result = self._execute(node, execution, run=run, inputs=inputs, extended=before, progress=progress)
-                result = dataclasses.replace(result, figures={**result.figures, CPU_S: round(_cpu_s() - cpu_s, 3)})
+                measured = {CPU_S: round(_cpu_s() - cpu_s, 3)}
+                if node.component.amount and progress.seconds_per_unit is not None:
+                    measured[UNIT_S] = progress.seconds_per_unit
+                result = dataclasses.replace(result, figures={**result.figures, **measured})
                 self._publish(node, execution, result, run=run, started=started)
         except BaseException as error:
             if execution.state != State.COMPLETE and execution.id is not None:
@@ -114,6 +121,30 @@ class StageRunner:
         for folder in self._root.all_published(stage=execution.stage, execution_id=execution.id):
             checksums.remove(folder)  # First, and also without a folder: they are written before it is published.
             storage.remove_tree(folder)
+
+    def _take_free_id(self, execution: Execution, *, run: Run) -> None:
+        """Gives a new execution an id that no output of its stage has.
+
+        Ids start again in new metadata, where an earlier one was lost or is elsewhere. Its outputs must stay.
+        """
+        taken = self._root.published_ids(execution.stage)
+        if not taken:
+            return
+        # An execution that is stopped at once owns no outputs, so that none are removed if this process is killed here.
+        state, execution.state = execution.state, State.CANCELED
+        with interrupts.deferred():
+            self._store.put(execution, run=run)
+            if execution.id in taken:
+                logging.warning(
+                    "%s holds outputs of %s that the metadata does not know, and that stay: if they are of a run with "
+                    "another --metadata, give that to use them",
+                    self._root.path,
+                    execution.stage,
+                )
+            while execution.id in taken:
+                execution.id = None
+                self._store.put(execution, run=run)
+        execution.state = state
 
     def _execute(
         self,
@@ -135,7 +166,6 @@ class StageRunner:
         if not work.exists():
             # This execution does not continue an earlier one, so old curves would overlap the new ones.
             events.remove(**key)
-        self.discard_outputs(execution)  # Ids start again when the metadata is deleted, so they may exist already.
         outputs = {
             channel: self._root.unpublished(stage=node.name, output=channel, execution_id=execution.id)
             for channel in node.component.outputs

@@ -8,9 +8,7 @@ from components import text
 from components.base import StageConfig
 from components.errors import UserError
 from pipeline.configs import overrides
-
-_ON_CPUS = ("quickstart", "tiny")
-"""Presets for small machines, whose steps get no accelerator."""
+from pipeline.configs.config import PipelineConfig
 
 
 class StepConfig(StageConfig):
@@ -42,14 +40,16 @@ class StepsConfig(StageConfig):
     pusher: StepConfig = StepConfig()
 
 
-def resolve(preset: str, *, assignments: Sequence[str] = ()) -> StepsConfig:
-    """Returns the steps of a preset with assignments such as "trainer.cpu=32" applied.
+def resolve(config: PipelineConfig, *, assignments: Sequence[str] = ()) -> StepsConfig:
+    """Returns the steps of a run with assignments such as "trainer.cpu=32" applied.
+
+    Encoders that are narrower than the paper's, as those of quickstart and tiny, get no accelerator.
 
     Raises:
         UserError: There is no such step or field, or a value does not fit.
     """
     steps = StepsConfig()
-    if preset in _ON_CPUS:
+    if config.trainer.model.width < 1:
         on_cpus = {f"{name}.accelerator": "" for name in StepsConfig.model_fields}
         steps = overrides.replace(steps, on_cpus)
     try:

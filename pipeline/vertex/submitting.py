@@ -79,4 +79,5 @@ def _digest(arguments: list[str]) -> str:
     """Returns a digest of what a step reads from outside, given the arguments of its container."""
     exec_properties = arguments[arguments.index("--exec-properties") + 1]
     component = one_component.create(arguments[0], exec_properties=exec_properties)
-    return digests.json_digest(dict(component.external_digests()))
+    with file_errors.as_user_errors(place=f"What {component.name} reads"):
+        return digests.json_digest(dict(component.external_digests()))

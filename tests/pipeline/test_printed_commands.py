@@ -22,7 +22,7 @@ needs_script = pytest.mark.skipif(not SCRIPT.exists(), reason="diptych is not in
 
 TWELVE_CLIPS = ("synthetic_audio_gen.clips_train=12", "synthetic_audio_gen.clips_eval=3")
 TO_PASTE = re.compile(
-    r"\b(pip install|make (install|test|quickstart)|tensorboard --|diptych [a-z-]+ [^`]*--[\w-]+[ =][^`\s])"
+    r"\b(pip install|make (install|test|quickstart)|tensorboard --|diptych [a-z-]+ [^`]*--[\w-]+[ =]([^`\s]|$))"
 )
 
 

@@ -91,14 +91,21 @@ def test_all_stages_disturbed_and_a_second_run_that_takes_at_most_twenty_request
     emulated_bucket.hurry(monkeypatch)
     buckets.disturb(every=31, answers=[429, 503, 0.0])
     data, served = upload(clips), epath.Path("gs://bucket/served")
-    flags = (f"pusher.destination={served}", "pusher.version=7", "evaluator.bless_anyway=true")
-    status, ran, error = run(data, tmp_path, *flags[:2])
+    flags = (f"pusher.destination={served}", "pusher.version=7")
+    status, ran, error = run(data, tmp_path, *flags)
     assert (status, ran, error) == (0, list(tiny_run.STAGES), "")
     buckets.disturb()
     before = len(buckets.requests())
-    assert run(data, tmp_path, *flags[:2])[:2] == (0, [])
+    assert run(data, tmp_path, *flags)[:2] == (0, [])
     assert len(buckets.requests()) - before <= 20
     assert {"google", "tensorflow"} <= {request.client for request in buckets.requests()}
+    # A training of four steps may not be blessed, so what is pushed needs no score.
+    unscored = (flags[0], "pusher.version=8", "evaluator.probe=none")
+    assert run(data, tmp_path, *unscored)[:2] == (0, ["Evaluator", "Pusher"])
+    exported = epath.Path(f"{ROOT}/artifacts/Exporter/saved_model")
+    (model,) = [folder for folder in exported.iterdir() if folder.is_dir()]
+    for name in ("saved_model.pb", "variables/variables.data-00000-of-00001"):
+        assert (served / "8" / name).read_bytes() == (model / name).read_bytes()
 
 
 def start(data, tmp_path, service):

@@ -14,8 +14,9 @@ def render(result: dict) -> str:
     note = (
         f"Measured on {tables.where(result)} Another program trained a model meanwhile, and {min(loads):.0f} to "
         f"{max(loads):.0f} processes wanted the cores: seconds are those of a core, and on the clock it took longer. "
-        "Memory is what the part adds to the 700 MiB that a process has with TensorFlow and Beam. ≈: not measured, but "
-        "on the line through smaller numbers of clips."
+        "Memory is what the part adds to what its process had before: 700 MiB with TensorFlow and Beam, and more where "
+        "it had read the list of the clips. ≈: not measured, but on the line "
+        f"through smaller numbers of clips, of which the largest is {_largest(parts)}, by part."
     )
     of_calls = (
         "Calls to a bucket are requests. On this machine they are the files that were opened, linked, renamed and "
@@ -37,6 +38,13 @@ def render(result: dict) -> str:
         + "\n"
         + tables.paragraph(of_calls)
     )
+
+
+def _largest(parts: Mapping[str, Mapping]) -> str:
+    """Returns the largest numbers of clips of the parts that were not measured with all of them."""
+    largest = {max(map(int, of_part)) for of_part in parts.values()} - {rows.SIZES[-1]}
+    *others, last = (f"{size:,}" for size in sorted(largest))
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _line(

@@ -11,7 +11,7 @@ import pytest
 from components.errors import UserError
 from pipeline import cli
 from pipeline.metadata import opening
-from pipeline.metadata.executions import State
+from pipeline.metadata.executions import CacheKey, Execution, Run, State
 from pipeline.metadata.store import MetadataStore
 from tests import mariadb, processes
 from tests.pipeline.refusals import refusal
@@ -90,8 +90,6 @@ def test_two_roots_in_one_database_do_not_see_each_other(tmp_path, uri):
     stores = [MetadataStore(uri, pipeline=name, root=tmp_path / name) for name in ("one", "two")]
     (tmp_path / "one").mkdir()
     run = stages.Root(tmp_path / "one")
-    from pipeline.metadata.executions import CacheKey, Execution, Run
-
     key = CacheKey(stage="Trainer", version=1, libraries={}, config={"a": "ü 鳥 'x'"}, inputs={}, external={})
     put = Execution(cache_key=key, state=State.COMPLETE, summary="ü 鳥 \\ \"x\" 'y'")
     made = Run(name="r", stages=("Trainer",))

@@ -15,6 +15,8 @@ from components.base import ArtifactType, Component, StageConfig, StageResult
 from components.trainer import Trainer
 from components.trainer.loop import Outcome
 from pipeline.console import plan as plan_table
+from pipeline.console import progress
+from pipeline.console.progress import StageProgress
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 from pipeline.runner import plan, stage_runner
@@ -57,11 +59,12 @@ def open_store(folder):
     return MetadataStore(root.metadata_uri(), pipeline="test", root=root.path)
 
 
-def ran(folder, *, seconds, **config):
-    """Runs the stage, which takes so long by the clock of its runner."""
+def ran(folder, *, seconds, unit_s=6.0, **config):
+    """Runs the stage, which takes so long by the clock of its runner, and so long for a step by its progress."""
     clock = types.SimpleNamespace(monotonic=itertools.count(0, seconds).__next__)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage_runner, "time", clock)
+        patch.setattr(StageProgress, "seconds_per_unit", unit_s)
         with pytest.raises(RuntimeError) if config.get("fail") else contextlib.nullcontext():
             stages.run(folder, build(**config))
 
@@ -95,10 +98,32 @@ def test_the_time_grows_with_the_steps_if_nothing_else_changes(tmp_path):
     assert expected(tmp_path, steps=10).startswith("about 1 min 00 s for 10 steps")
 
 
+def test_what_a_stage_does_besides_its_steps_does_not_grow(tmp_path):
+    ran(tmp_path, seconds=60, unit_s=0.5, steps=2)
+    said = expected(tmp_path, steps=6000, hourly_cost=8.0)
+    assert said == "about 50 min 59 s for 6,000 steps, as 2 took 1 min 00 s; costs about 6.80 at 8 an hour"
+    assert expected(tmp_path, steps=1).startswith("about 1 min 00 s for 1 step, as 2 took")
+
+
+def test_nothing_is_said_if_the_steps_alone_are_unknown(tmp_path):
+    ran(tmp_path, seconds=60, unit_s=None, steps=1)
+    assert expected(tmp_path, steps=6000) is None
+    assert expected(tmp_path, steps=1, seed=1) == "took 1 min 00 s when it last ran"
+
+
+def test_a_unit_takes_the_time_between_the_reports(monkeypatch):
+    shown = StageProgress("Steps", console=Console(file=io.StringIO()), bar=None)
+    for now, done in ((100.0, 1), (103.0, 2), (110.0, 6)):
+        assert shown.seconds_per_unit == (None if done < 6 else 3.0)
+        monkeypatch.setattr(progress.time, "monotonic", lambda now=now: now)
+        shown.update(done, total=9, unit="steps")
+    assert shown.seconds_per_unit == 2.0
+
+
 def test_only_the_steps_that_are_left_take_time(tmp_path):
     ran(tmp_path, seconds=600)
     assert expected(tmp_path, steps=160, goes_on=True).startswith("about 6 min 00 s for 60 steps, as 100 took")
-    ran(tmp_path, seconds=300, steps=160, goes_on=True)
+    ran(tmp_path, seconds=300, unit_s=5.0, steps=160, goes_on=True)
     assert expected(tmp_path, steps=220, goes_on=True).startswith("about 5 min 00 s for 60 steps, as 60 took 5 min")
     assert expected(tmp_path, steps=120).startswith("about 10 min 00 s for 120 steps, as 60 took 5 min")
 

@@ -184,12 +184,19 @@ class TestFailures:
         folder = pathlib.Path(done["Total"].outputs["run"].uri)
         assert (folder / "earlier_work_dirs").read_text() == str(failed)
 
-    def test_a_run_after_the_metadata_was_deleted_by_hand(self, tmp_path):
+    def test_a_run_with_new_metadata_leaves_the_outputs_that_other_metadata_knows(self, tmp_path, caplog):
         stages.run(tmp_path, stages.build())
-        (tmp_path / "metadata.sqlite").unlink()
+        (tmp_path / "metadata.sqlite").rename(tmp_path / "kept.sqlite")
+        with pytest.raises(RuntimeError):
+            stages.run(tmp_path, stages.build(total={"fail": True}))
+        assert "holds outputs of Numbers that the metadata does not know, and that stay" in caplog.text
         done = stages.run(tmp_path, stages.build(numbers={"count": 4}))
         assert set(states(done).values()) == {RAN}
         assert json.loads(pathlib.Path(done["Total"].outputs["model"].uri, "total.json").read_text()) == 6
+        (tmp_path / "kept.sqlite").rename(tmp_path / "metadata.sqlite")
+        again = stages.run(tmp_path, stages.build())
+        assert set(states(again).values()) == {SKIPPED}
+        assert json.loads(pathlib.Path(again["Total"].outputs["model"].uri, "total.json").read_text()) == 3
 
     def test_all_stages_are_checked_before_the_first_runs(self, tmp_path):
         with pytest.raises(UserError, match="gone.txt does not exist"):

@@ -120,9 +120,30 @@ def test_files_of_someone_else_are_not_removed(folders):
     assert (folders["examples"] / "letter.txt").read_text() == "dear"
     (folders["examples"] / "letter.txt").unlink()
     run(stages.Numbers(), folders)
-    run(stages.Numbers(), folders)  # What it wrote itself, it may write again.
     with pytest.raises(UserError, match="is not empty"):
         run(stages.Numbers(stages.Numbers.Config(count=5)), folders)
+
+
+def test_what_has_finished_is_neither_repeated_nor_removed(folders, capsys):
+    first = run(stages.Numbers(), folders)
+    written = (folders["examples"] / "numbers.txt").stat().mtime
+    assert run(stages.Numbers(), folders) == first
+    assert (folders["examples"] / "numbers.txt").stat().mtime == written
+    assert "its outputs are there since an earlier call" in capsys.readouterr().out
+    (folders["examples"] / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match=r"--output examples .*examples is not empty: name a new folder"):
+        run(stages.Numbers(), folders)
+    folders["examples"].rmtree()
+    assert run(stages.Numbers(), folders) == first
+    assert (folders["examples"] / "numbers.txt").exists()
+
+
+def test_a_finished_output_stays_when_the_same_is_written_elsewhere(folders, tmp_path):
+    run(stages.Numbers(), folders)
+    run(stages.Numbers(), folders | {"examples": epath.Path(tmp_path / "other")})
+    with pytest.raises(UserError, match="is not empty"):
+        run(stages.Numbers(), folders)
+    assert (folders["examples"] / "numbers.txt").exists()
 
 
 _PROCESS = """

@@ -2,6 +2,7 @@ import pytest
 
 from components.errors import UserError
 from pipeline import dag
+from pipeline.configs import overrides, presets
 from pipeline.configs.config import PipelineConfig
 from pipeline.vertex import steps
 
@@ -11,10 +12,16 @@ def test_there_is_a_step_for_each_section_of_the_config():
     assert len(dag.COMPONENTS) == len(PipelineConfig.model_fields)
 
 
-def test_small_presets_need_no_accelerator():
-    assert steps.resolve("base").trainer.accelerator
-    assert not any(getattr(steps.resolve("tiny"), name).accelerator for name in steps.StepsConfig.model_fields)
-    assert steps.resolve("tiny", assignments=["trainer.accelerator=NVIDIA_L4"]).trainer.accelerator == "NVIDIA_L4"
+def config(preset, **fields):
+    return overrides.replace(presets.config(preset), fields)
+
+
+def test_narrow_encoders_need_no_accelerator():
+    assert steps.resolve(config("base")).trainer.accelerator
+    tiny = config("tiny")
+    assert not any(getattr(steps.resolve(tiny), name).accelerator for name in steps.StepsConfig.model_fields)
+    assert steps.resolve(tiny, assignments=["trainer.accelerator=NVIDIA_L4"]).trainer.accelerator == "NVIDIA_L4"
+    assert steps.resolve(config("tiny", **{"trainer.model.width": 1.0})).trainer.accelerator
 
 
 @pytest.mark.parametrize(
@@ -29,7 +36,7 @@ def test_small_presets_need_no_accelerator():
 )
 def test_wrong_steps_are_refused(assignment, message):
     with pytest.raises(UserError) as error:
-        steps.resolve("base", assignments=[assignment])
+        steps.resolve(config("base"), assignments=[assignment])
     assert str(error.value).startswith(message)
 
 
