@@ -20,19 +20,38 @@ TENSORFLOW_READ_BYTES = 384 * 2**10
 _BLOCK_BYTES = 2**20
 
 
+class UrlError(OSError):
+    """A URL is of a service that Diptych does not read."""
+
+
 def is_remote(path: epath.PathLike) -> bool:
     """Returns whether a path is a URL, e.g. gs://bucket/name, rather than a path on this machine."""
     return "://" in str(path)
+
+
+def check_url(path: epath.PathLike) -> None:
+    """Checks that a path can be read if it is a URL.
+
+    Raises:
+        UrlError: It is a URL, and not one of Cloud Storage.
+    """
+    if is_remote(path) and not os.fspath(path).startswith("gs://"):
+        raise UrlError(
+            f"{path} is neither on this machine nor in Cloud Storage (gs://), which is all that Diptych reads: "
+            "download it, and give the file"
+        )
 
 
 def open_path(path: epath.PathLike) -> pathlib.Path | epath.Path:
     """Returns a path that can be read and written: pathlib's for this machine, epath's for any other place.
 
     Raises:
+        UrlError: The path is a URL, and not one of Cloud Storage.
         ImportError: The path is remote, and only what `import diptych` needs is installed.
     """
     if not is_remote(path):
         return pathlib.Path(path)
+    check_url(path)
     try:
         # Imported here because they need the extra `pipeline`.
         from etils import epath

@@ -26,6 +26,7 @@ from beam_jobs.copying import publish_files as publish_files
 from beam_jobs.copying import remove_files as remove_files
 from beam_jobs.copying import remove_tree as remove_tree
 from beam_jobs.remote_file import UNFINISHED as UNFINISHED
+from beam_jobs.remote_file import UrlError as UrlError
 from beam_jobs.remote_file import is_remote, open_path
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from beam_jobs import error_text
+from beam_jobs.remote_file import UrlError
 from components.errors import UserError
 
 
@@ -112,6 +113,8 @@ def as_user_error(error: BaseException, *, place: str, service: str = "") -> Use
     for link in chain(error):
         if isinstance(link, UserError):
             return link if link is error else None
+        if isinstance(link, UrlError):
+            return UserError(f"{link}.")
         cause = _cause(link)
         if cause is not None:
             path = _path(link) or (service if service and cause in _REMOTE_CAUSES.values() else place)

@@ -25,7 +25,11 @@ def is_saved_model(folder: str | os.PathLike[str]) -> bool:
     return (storage.open_path(folder) / MODEL_FILE).exists()
 
 
+def complete(folder: str | os.PathLike[str]) -> list[tuple[int, str]]:
+    """Returns number and path of each version that holds a SavedModel, the highest first. The folder must exist."""
+    return sorted((version for version in numbered(folder) if is_saved_model(version[1])), reverse=True)
+
+
 def newest(folder: str | os.PathLike[str]) -> tuple[int, str] | None:
     """Returns number and path of the highest version that holds a SavedModel, or None. The folder must exist."""
-    complete = [version for version in numbered(folder) if is_saved_model(version[1])]
-    return max(complete, default=None)
+    return next(iter(complete(folder)), None)

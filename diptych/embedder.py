@@ -136,6 +136,8 @@ class Embedder:
         """
         if isinstance(paths, str | bytes | os.PathLike):
             raise DiptychError(f"paths is one path, {paths!r}: give a list, or call `embed_file`.")
+        if not isinstance(paths, Iterable):
+            raise DiptychError(f"paths is given as {type(paths).__name__}: give a list of files.")
         if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
             raise DiptychError(f"batch is {batch!r}: give a number of windows, at least 1.")
         files = [_File(row, _checked(path)) for row, path in enumerate(paths)]

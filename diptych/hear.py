@@ -22,12 +22,15 @@ def load_model(model_file_path: str = "") -> HearModel:
         A `tf.Module` with `sample_rate`, `scene_embedding_size` and `timestamp_embedding_size`.
 
     Raises:
-        DiptychError: There is no such model, or HEAR does not know its sample rate.
+        DiptychError: There is no such model, HEAR does not know its sample rate, or TensorFlow is not installed.
     """
     if not model_file_path:
         raise DiptychError("HEAR needs a SavedModel: name one, e.g. `hear-validator diptych -m MODEL`.")
-    # Imported here because it imports TensorFlow, without which `import diptych` takes a tenth of the time.
-    from diptych.hear_model import HearModel
+    try:
+        # Imported here because it imports TensorFlow, without which `import diptych` takes a tenth of the time.
+        from diptych.hear_model import HearModel
+    except ModuleNotFoundError as error:
+        raise DiptychError("HEAR needs a SavedModel and TensorFlow, which is not installed: install it.") from error
 
     return HearModel(model_file_path)
 

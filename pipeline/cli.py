@@ -3,13 +3,14 @@
 import argparse
 import io
 import os
+import re
 import sys
 import types
 import typing
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from beam_jobs import command_lines
+from beam_jobs import command_lines, remote_file
 from components import file_errors
 from components.errors import UserError
 from pipeline import tensorflow_settings, user_settings
@@ -68,6 +69,10 @@ example:
   diptych run --preset quickstart"""
 
 
+_OTHER_URLS = ("metadata", "root", "server", "typed")
+"""Arguments with URLs of other kinds, or that are checked elsewhere."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
@@ -89,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.api_core\._python_version_support")
     try:
         with file_errors.as_user_errors(place="The current folder", service="Cloud Storage"):
+            _check_urls(arguments)
             return COMMANDS[arguments.command].execute(arguments)
     except UserError as error:
         print(f"diptych: {_with_full_stop(str(error))}", file=sys.stderr)
@@ -98,6 +104,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_status.OK
     except KeyboardInterrupt:
         return 130
+
+
+def _check_urls(arguments: argparse.Namespace) -> None:
+    """Checks that all URLs are of places that can be read.
+
+    Raises:
+        UserError: One is not.
+    """
+    for name, given in vars(arguments).items():
+        if name not in _OTHER_URLS:
+            for value in _strings(given):
+                if re.match(r"\w+://", value):
+                    remote_file.check_url(value)
+
+
+def _strings(given: object) -> Iterator[str]:
+    """Yields the strings of an argument, which may be given several times, or have several parts."""
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, list):
+        for part in given:
+            yield from _strings(part)
 
 
 def command() -> typing.NoReturn:

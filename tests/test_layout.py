@@ -25,6 +25,7 @@ MAY_IMPORT = {
         "beam_jobs.storage",
         "components.embedding_info",
         "components.errors",
+        "components.file_errors",
         "components.load_errors",
         "components.model_versions",
     ),

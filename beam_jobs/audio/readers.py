@@ -50,7 +50,7 @@ def fetch(path: str | os.PathLike[str], *, timeout_s: float | None = None) -> So
     # TensorFlow's own error is known by its name, because the decoder's process must not import TensorFlow.
     if isinstance(result, FileNotFoundError) or type(result).__name__ == "NotFoundError":
         raise DecodeError("missing", "no such file") from result
-    if isinstance(result, ImportError):  # Its message is the sentence of `storage.open_path`.
+    if isinstance(result, (ImportError, storage.UrlError)):  # Its message is the sentence of `storage.open_path`.
         raise DecodeError("unreadable", str(result)) from result
     if isinstance(result, Exception):
         message = f"{type(result).__name__}: {result}"

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from etils import epath
-
 from beam_jobs import storage
 from beam_jobs.sources import files
 from beam_jobs.sources.clips import nonzero
@@ -69,7 +67,7 @@ def is_folder(path: str) -> bool:
     try:
         if storage.is_folder(path):
             return True
-        if epath.Path(path).exists():
+        if storage.open_path(path).exists():
             return False
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from etils import epath
 
+from beam_jobs import remote_file
 from beam_jobs.sources import audioset, class_folders, esc50, files, lists, manifest, suffixes
 from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, describe, nonzero
 from beam_jobs.sources.files import Found
@@ -29,6 +30,7 @@ def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
         SourceError: the source is missing or empty, holds no audio, has a list with a malformed header, or has a
             manifest that is neither `manifest.csv` in the folder itself nor given as the source.
     """
+    remote_file.check_url(source)
     path = epath.Path(source)
     if layout not in ("auto", *LAYOUTS):
         raise SourceError(f"unknown layout '{layout}': choose one of auto, {', '.join(LAYOUTS)}")

@@ -130,6 +130,7 @@ def _parse(file: tf.Tensor, chunks: _Chunks) -> Header:
 def _checked(header: Header, index: tf.Tensor, *, sample_rate: int) -> Header:
     """Raises an error if the samples cannot be decoded or resampled; see `read`."""
     width = header.sample_bytes
+    header = _require(header.channels >= 1, "has no channels", [], index, then=header)
     is_pcm = (header.encoding == PCM) & (width >= 1) & (width <= 4)
     is_float = (header.encoding == FLOAT) & ((width == 4) | (width == 8))
     header = _require(

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from beam_jobs import storage
-from components import model_versions
+from components import file_errors, model_versions
 from diptych import bundled
 from diptych.errors import DiptychError, MissingError
 
@@ -28,8 +28,15 @@ def find(path: str | os.PathLike[str], *, suffixes: Sequence[str]) -> str:
         if place.is_dir():
             return _saved_model(os.fspath(place))
         exists = place.exists()
+    except storage.UrlError as error:
+        raise DiptychError(f"{error}.") from error
     except (ImportError, OSError) as error:
         raise DiptychError(f"{name} cannot be read ({error}).") from error
+    except Exception as error:  # Google's clients raise errors of many types.
+        known = file_errors.as_user_error(error, place=name)
+        if known is None:
+            raise
+        raise DiptychError(str(known)) from error
     way_out = "give the SavedModel that `diptych run` or the Exporter wrote, or a folder of numbered ones"
     if not exists:
         raise MissingError(f"There is no model {name}: {way_out}{bundled.choices()}.")

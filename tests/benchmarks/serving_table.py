@@ -31,21 +31,28 @@ def render(result: dict) -> str:
     note = (
         "*Peak*: the model alone, full batches of windows in a loop. The clients run on the same cores and take up to "
         f"{100 * clients:.0f} % of the processor time of the first load. Measured on {where['cores']} cores "
-        f"({where['cpu']}), TensorFlow {where['tensorflow']}, {result['date']}. Other programs kept "
+        f"({where['cpu']}), TensorFlow {where['tensorflow']}, {result['date']}. Each load lasts "
+        f"{result['seconds']:g} s. Good ones are those of 4 clients that behave; the attackers send some sound, too, "
+        "which is embedded like theirs. Other programs kept "
         f"{result['load']:.0f} processes waiting for these cores, which the share in processor time hardly feels."
     )
     under = ["encoders of", "ten times too many requests", "memory before, peak", "under attack: good ones", "SIGTERM"]
     lines = [
         [
             f"`{preset}`",
-            _statuses(measured["overload"]["statuses"]),
+            _of_load(measured["overload"]),
             f"{measured['overload']['memory_before_mib']:,}, {measured['overload']['memory_peak_mib']:,} MiB",
-            _statuses(measured["attack"]["good"]["statuses"]),
+            _of_load(measured["attack"]["good"]),
             f"{_statuses(measured['drain']['statuses'])}, {measured['drain']['seconds']:g} s",
         ]
         for preset, measured in result["presets"].items()
     ]
     return tables.table(header, rows) + "\n" + tables.table(under, lines) + "\n" + tables.paragraph(note)
+
+
+def _of_load(figures: dict) -> str:
+    """Returns the answers of a load, and of the good ones how many there were in a second and how long most took."""
+    return f"{_statuses(figures['statuses'])}: {figures['per_s']:g}/s, p99 {figures['p99_ms'] / 1000:.1f} s"
 
 
 def _statuses(counts: dict[str, int]) -> str:

@@ -74,6 +74,9 @@ def test_what_is_no_model_is_named(tmp_path):
         diptych.load(tmp_path / "nowhere")
     with pytest.raises(diptych.DiptychError, match="The model is given as NoneType: give the path"):
         diptych.load(None)
+    for url in ("http://host/model", "s3://bucket/model"):
+        with pytest.raises(diptych.DiptychError, match=rf"{url} is neither on this machine nor in Cloud Storage"):
+            diptych.load(url)
 
 
 def test_a_model_without_frames_says_what_to_do(tmp_path):

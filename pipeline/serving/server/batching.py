@@ -9,6 +9,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import threading
+import time
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
@@ -84,13 +85,22 @@ class Batcher:
             self._changed.notify()
         return await asyncio.wrap_future(result)
 
-    def close(self) -> None:
-        """Ends the threads when nothing waits anymore."""
+    def close(self, *, wait_s: float) -> bool:
+        """Ends the threads when nothing waits anymore.
+
+        Args:
+            wait_s: How long to wait for it. A call of the model that has begun cannot be stopped.
+
+        Returns:
+            Whether they have ended.
+        """
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+        end_s = time.monotonic() + wait_s
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, end_s - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
         while batch := self._next_batch():

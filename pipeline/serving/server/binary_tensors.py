@@ -55,7 +55,9 @@ def read(content: memoryview, size: object, *, dtype: np.dtype | None, name: str
     Raises:
         Refused: The bytes are not there, or are no such tensor.
     """
-    if type(size) is not int or not 0 <= size <= len(content):
+    if type(size) is not int:
+        raise Refused(400, f"{SIZE} of {name} must be a number of bytes, not {size!r}.")
+    if not 0 <= size <= len(content):
         raise Refused(400, f"{SIZE} of {name} is {size}, and {len(content):,} bytes are left of the body.")
     own, rest = content[:size], content[size:]
     if dtype is None:

@@ -14,6 +14,7 @@ from pipeline.serving.server.limits import Limits, Refused
 from pipeline.serving.server.served import DEFAULT_SIGNATURE, ServedVersion, Signature, Tensor
 
 _NAMES = re.compile(r"\{\{\w+ [^}]*\}\}|\[\[.*?\]\]|\[Op:.*?\]")
+_FRAMES = "frames"
 _BRACKETS = re.compile(r"[\[\]]")
 
 
@@ -57,14 +58,7 @@ async def call(
         _check_shape(array, called.inputs[name], name=name)
     if len({len(array) for array in inputs.values()}) > 1:
         raise Refused(400, f"The inputs {', '.join(inputs)} have different numbers of clips.")
-    seconds = sum(_seconds(array, info=version.info) for array in inputs.values())
-    if seconds > limits.seconds:
-        raise Refused(
-            413,
-            f"The request holds {seconds:,.0f} s of sound, where a clip counts at least as a window, and more than "
-            f"{limits.seconds:g} s: send fewer or shorter clips at a time.",
-            reason="length",
-        )
+    _check_length(called, inputs, info=version.info, limits=limits)
     try:
         parts = _parts(inputs, clips=limits.batch_clips)
         # One after the other: all other requests that wait are embedded in between.
@@ -76,6 +70,22 @@ async def call(
     except tf.errors.OpError as error:
         logging.exception("the signature %s failed", called.name)
         raise Refused(500, f"The model failed: {_reason(error)}", reason="failed") from error
+
+
+def _check_length(called: Signature, inputs: Mapping[str, np.ndarray], *, info: EmbeddingInfo, limits: Limits) -> None:
+    """Checks that a request is no more work than is allowed: nobody can stop the model once it computes."""
+    seconds = sum(_seconds(array, info=info) for array in inputs.values())
+    times = 1.0
+    if called.name == _FRAMES and info.frame_hop_samples:
+        times = info.stride_samples / info.frame_hop_samples
+    if seconds * times > limits.seconds:
+        each = f", each of which counts as {times:g} because of its many windows" if times > 1 else ""
+        raise Refused(
+            413,
+            f"The request holds {seconds:,.0f} s of sound{each}, where a clip counts at least as a window, and more "
+            f"than {limits.seconds:g} s: send fewer or shorter clips at a time.",
+            reason="length",
+        )
 
 
 def _check_names(called: Signature, inputs: Mapping[str, np.ndarray]) -> None:

@@ -123,6 +123,8 @@ def _asked(head: bytes, rest: memoryview, version: ServedVersion) -> _Asked:
         if tensor is None:
             names = ", ".join(sorted(signature.inputs))
             raise Refused(400, f"The signature {signature.name} takes {names}, and no {name}.")
+        if name in inputs:
+            raise Refused(400, f"{name} is given twice.")
         inputs[name], rest = _input(given, tensor, rest, name=name)
     if rest:
         raise Refused(400, f"{len(rest):,} bytes follow those that the inputs announce.")
@@ -193,6 +195,8 @@ def _object(document: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 def _objects(document: Mapping[str, object], name: str) -> list[Mapping[str, object]]:
     value = document.get(name)
-    if not isinstance(value, list) or not value or not all(isinstance(one, dict) for one in value):
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise Refused(400, f"{name} must be a list of objects.")
+    if not value:
+        raise Refused(400, f"{name} is empty.")
     return value

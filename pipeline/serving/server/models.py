@@ -39,7 +39,7 @@ class Models:
     """Serves the newest version in a folder, or one SavedModel or file. Its methods may be called from any thread.
 
     A request keeps the version that it began with, which leaves the memory after the last of these. A version that
-    cannot be loaded is tried again every half minute; the one before is served until then.
+    cannot be loaded is tried again every half minute; one before is served until then.
 
     Args:
         model: See `versions.newest`; or the name of a bundled model.
@@ -56,7 +56,7 @@ class Models:
         self._metrics = metrics
         self._failure: _Failure | None = None
         self._has_changed = False
-        self._current = _load(versions.first(self._model))
+        self._current = self._first()
         self._metrics.set_version(self._current.number)
         self._has_ended = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="versions", daemon=True)
@@ -121,6 +121,21 @@ class Models:
         self._current, self._failure, self._has_changed = loaded, None, True
         self._metrics.set_version(loaded.number)
         print(f"Serving version {loaded.number} of {self.name}", flush=True)
+
+    def _first(self) -> ServedVersion:
+        """Loads the newest version that can be loaded."""
+        found = versions.to_begin_with(self._model)
+        errors: list[UserError | OSError] = []
+        for version in found:
+            try:
+                return _load(version)
+            except (UserError, OSError) as error:
+                errors.append(error)
+                if version is not found[-1]:
+                    logging.error("version %d cannot be served, so the one before is tried: %s", version.number, error)
+                    self._metrics.count_failed_load()
+                    self._failure = self._failure or _Failure(version, str(error))
+        raise errors[0]
 
     def _watch(self) -> None:
         while not self._has_ended.wait(POLL_S):

@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import logging
+import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
@@ -60,6 +62,12 @@ def serve(settings: Settings) -> None:
     """
     with prepared(settings) as server:
         server.run()
+        has_ended = server.service.batcher.close(wait_s=0.0 if server.force_exit else _CLOSING_S)
+    if not has_ended:
+        # The model computes for callers that have gone. Python would wait for it, or crash in it.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 @contextlib.contextmanager
@@ -74,7 +82,7 @@ def prepared(settings: Settings) -> Iterator["Server"]:
         if settings.index:
             neighbors = Neighbors(settings.index, features=settings.features, version=models.current)
         batcher = Batcher(clips=limits.batch_clips, metrics=metrics)
-        stack.callback(batcher.close)
+        stack.callback(batcher.close, wait_s=0.0)
         sounds = Sounds(seconds=limits.seconds)
         stack.callback(sounds.close)
         service = Service(
@@ -139,6 +147,9 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.admission.is_draining:
             self.should_exit = self.force_exit = True
+            # Uvicorn and asyncio would write a page for each caller that gets no answer.
+            for name in ("uvicorn.error", "asyncio"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
             return
         self.admission.is_draining = True
         self._told_at = time.monotonic()
@@ -150,8 +161,9 @@ class Server(uvicorn.Server):
 
 
 def _config(admission: Admission, limits: Limits) -> uvicorn.Config:
-    # Uvicorn warns of every request that is no HTTP, which any scanner sends.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    # Uvicorn warns of every request that is no HTTP, which any scanner sends, and asyncio of callers that have gone.
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return uvicorn.Config(
         admission,
         http=connections.limited(read_s=limits.read_s),

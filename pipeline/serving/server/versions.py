@@ -28,33 +28,37 @@ def is_single(model: str) -> bool:
 
 
 def newest(model: str) -> Version | None:
-    """Returns the version to serve, or None if there is none yet.
+    """Returns the version to serve, or None if there is none yet; see `complete`."""
+    return next(iter(complete(model)), None)
+
+
+def complete(model: str) -> list[Version]:
+    """Returns the versions that can be served, the newest first.
 
     Args:
         model: A SavedModel, a file for another runtime, or a folder of versions: of the folders in it whose names are
-            numbers, the highest one that holds a SavedModel. The Pusher gives a folder such a name, or its
+            numbers, those that hold a SavedModel. The Pusher gives a folder such a name, or its
             saved_model.pb, when it is complete.
     """
     if runtimes.is_file(model) and not os.path.exists(model):
-        return None
+        return []
     if is_single(model):
         name = os.path.basename(os.path.abspath(model))
-        return Version(int(name) if model_versions.is_number(name) else 1, model)
+        return [Version(int(name) if model_versions.is_number(name) else 1, model)]
     if not storage.is_folder(model):
-        return None
-    found = model_versions.newest(model)
-    return found and Version(*found)
+        return []
+    return [Version(*found) for found in model_versions.complete(model)]
 
 
-def first(model: str) -> Version:
-    """Returns the version to begin with.
+def to_begin_with(model: str) -> list[Version]:
+    """Returns the versions of which the first that can be loaded is served, the newest first.
 
     Raises:
         UserError: There is none.
     """
-    version = newest(model)
-    if version is not None:
-        return version
+    found = complete(model)
+    if found:
+        return found
     problem = "does not exist" if runtimes.is_file(model) else "holds no SavedModel"
     raise UserError(
         f"--model {model} {problem}: give the folder that `diptych run` prints last, the pusher.destination, which "

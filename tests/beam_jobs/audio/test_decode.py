@@ -58,7 +58,7 @@ class TestFetching:
 
     @pytest.fixture(autouse=True)
     def _bucket(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(epath, "Path", lambda url: tmp_path / url.removeprefix("test://"))
+        monkeypatch.setattr(epath, "Path", lambda url: tmp_path / url.removeprefix("gs://"))
 
     def test_the_path_of_a_local_file_is_returned(self):
         assert readers.fetch("/some/a.wav") == "/some/a.wav"
@@ -74,7 +74,7 @@ class TestFetching:
 
     def test_the_content_of_a_remote_file_is_returned(self, tmp_path):
         (tmp_path / "a.wav").write_bytes(b"sound")
-        assert readers.fetch("test://a.wav", timeout_s=10.0) == b"sound"
+        assert readers.fetch("gs://a.wav", timeout_s=10.0) == b"sound"
 
     @pytest.mark.parametrize(
         ("name", "cause", "message"),
@@ -88,7 +88,7 @@ class TestFetching:
         (tmp_path / "folder").mkdir()
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(audio.DecodeError, match=message) as caught:
-            readers.fetch(f"test://{name}", timeout_s=0.1)
+            readers.fetch(f"gs://{name}", timeout_s=0.1)
         assert caught.value.cause == cause
 
 

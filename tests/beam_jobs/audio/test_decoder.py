@@ -31,6 +31,13 @@ def make():
 
 
 @pytest.fixture
+def ours():
+    """Returns the decoders of this process, without those that tests of other folders have left waiting."""
+    earlier = set(decoders_of(os.getpid()))
+    return lambda: [pid for pid in decoders_of(os.getpid()) if pid not in earlier]
+
+
+@pytest.fixture
 def endless(tmp_path):
     """A named pipe without a writer, so that whoever opens it waits."""
     os.mkfifo(tmp_path / "endless.wav")
@@ -89,19 +96,19 @@ def test_a_decoder_that_hangs_is_replaced(make, endless, tone):
     assert child.decode(tone).samples.size == 8000
 
 
-def test_a_file_that_kills_two_decoders_is_given_up(make, endless, tone):
+def test_a_file_that_kills_two_decoders_is_given_up(make, endless, tone, ours):
     child = make(timeout_s=100.0)
     child.decode(tone)
 
     def kill_two_decoders():
         killed = set()
         while len(killed) < 2:
-            wait_until(lambda: set(decoders_of(os.getpid())) - killed)
+            wait_until(lambda: set(ours()) - killed)
             writer = wait_until(lambda: _open_if_a_reader_waits(endless))
-            (pid,) = set(decoders_of(os.getpid())) - killed
+            (pid,) = set(ours()) - killed
             os.kill(pid, signal.SIGSEGV)
             killed.add(pid)
-            wait_until(lambda: not killed & set(decoders_of(os.getpid())))
+            wait_until(lambda: not killed & set(ours()))
             os.close(writer)
 
     killer = threading.Thread(target=kill_two_decoders)
@@ -111,21 +118,21 @@ def test_a_file_that_kills_two_decoders_is_given_up(make, endless, tone):
     assert child.decode(tone).samples.size == 8000
 
 
-def test_a_decoder_that_is_killed_once_loses_no_clip(make, tone):
+def test_a_decoder_that_is_killed_once_loses_no_clip(make, tone, ours):
     child = make()
     child.decode(tone)
-    (pid,) = decoders_of(os.getpid())
+    (pid,) = ours()
     os.kill(pid, signal.SIGKILL)
     assert child.decode(tone).samples.size == 8000
-    assert decoders_of(os.getpid()) != [pid]
+    assert ours() != [pid]
 
 
-def test_the_child_ends_when_the_decoder_is_deleted(tone):
+def test_the_child_ends_when_the_decoder_is_deleted(tone, ours):
     child = decoder.Decoder(sample_rate=16000, rules=audio.Rules())
     child.decode(tone)
-    assert decoders_of(os.getpid())
+    assert ours()
     del child
-    assert not decoders_of(os.getpid())
+    assert not ours()
 
 
 @pytest.mark.parametrize("is_decoding", [True, False])
@@ -143,19 +150,19 @@ def test_the_child_does_not_outlive_a_killed_parent(endless, tone, is_decoding):
     wait_until(lambda: not is_decoder(pid), seconds=10)
 
 
-def test_a_clip_that_needs_too_much_memory_fails_alone(tmp_path, make, tone, monkeypatch):
+def test_a_clip_that_needs_too_much_memory_fails_alone(tmp_path, make, tone, monkeypatch, ours):
     monkeypatch.setattr(decoder, "_MEMORY_BYTES", 150 * 2**20)
     corpora.write_tone(tmp_path / "long.flac", sample_rate=8000, seconds=3600.0)
     child = make()
     child.decode(tone)
-    pids = decoders_of(os.getpid())
+    pids = ours()
     for source in (str(tmp_path / "long.flac"), (tmp_path / "long.flac").read_bytes()):
         with pytest.raises(audio.DecodeError, match="too long to decode at once; cut it into pieces") as caught:
             child.decode(source)
         assert caught.value.cause == "crashed"
     assert child.decode(str(tmp_path / "long.flac"), start_s=1800.0, end_s=1810.0).samples.size == 160000
     assert child.decode(tone).samples.size == 8000
-    assert decoders_of(os.getpid()) == pids
+    assert ours() == pids
 
 
 def test_a_file_larger_than_the_memory_is_given_up(make, tone, monkeypatch):
@@ -243,13 +250,13 @@ def test_what_the_temporary_folder_does_not_hold_costs_only_its_file(make, hours
 
 
 @pytest.mark.parametrize("suffix", ["flac", pytest.param("m4a", marks=pytest.mark.slow)])
-def test_the_memory_of_the_child_does_not_grow_with_the_length_of_a_file(tmp_path, make, suffix):
+def test_the_memory_of_the_child_does_not_grow_with_the_length_of_a_file(tmp_path, make, suffix, ours):
     peaks = []
     for minutes in (1, 10):
         corpora.write_format(tmp_path / f"{minutes}.{suffix}", seconds=60.0 * minutes)
         child = make()
         assert whole(child, str(tmp_path / f"{minutes}.{suffix}")).size > 0.99 * minutes * 60 * 16000
-        peaks += [peak_kib(pid) for pid in decoders_of(os.getpid())]
+        peaks += [peak_kib(pid) for pid in ours()]
         child.close()
     assert peaks[1] - peaks[0] < 10_000
 

@@ -188,7 +188,7 @@ class TestBucket:
 
         monkeypatch.setattr(epath, "Path", Broken)
         with pytest.raises(audio.DecodeError) as caught:
-            readers.fetch("test://a.wav", timeout_s=5.0)
+            readers.fetch("gs://a.wav", timeout_s=5.0)
         assert (caught.value.cause, caught.value.transient) == (cause, transient)
 
 

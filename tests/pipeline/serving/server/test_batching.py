@@ -94,7 +94,7 @@ def test_a_request_of_many_clips_lets_others_pass():
         return await many, one
 
     many, one = asyncio.run(both())
-    batcher.close()
+    assert batcher.close(wait_s=60)
     np.testing.assert_array_equal(many["embedding"], np.arange(5.0)[:, None])
     np.testing.assert_array_equal(one["embedding"], [[7.0]])
     assert order == [7, 0, 1, 2, 3, 4]

@@ -5,12 +5,17 @@ import json
 import re
 import struct
 import time
+import types
 
+import numpy as np
 import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.embedding_info import EmbeddingInfo
+from pipeline.serving.server import calls
+from pipeline.serving.server.limits import Limits, Refused
 from tests.pipeline.serving.server.running import INFER, PREDICT, ask, begin, connect, error_of, running
 from tests.processes import wait_until
 
@@ -58,6 +63,30 @@ def test_too_much_sound_is_refused(server):
     headers = {"Inference-Header-Content-Length": str(len(text))}
     answer = ask(server, INFER, data=text.encode() + content, headers=headers)
     assert "s of sound" in error_of(answer, status=413)
+
+
+def test_sound_counts_more_where_it_is_cut_into_more_windows():
+    info = EmbeddingInfo(
+        formats=("first",),
+        dims={"first": 3},
+        dim=3,
+        sample_rate=16000,
+        crop_samples=16000,
+        stride_samples=8000,
+        frame_hop_samples=800,
+        input="",
+        signatures={},
+    )
+    audio = {"audio": np.zeros((2, 16000 * 4), np.float32)}
+
+    def check(name, *, seconds):
+        signature = types.SimpleNamespace(name=name)
+        calls._check_length(signature, audio, info=info, limits=Limits(seconds=seconds))
+
+    check("windows", seconds=8)
+    check("frames", seconds=80)
+    with pytest.raises(Refused, match="holds 8 s of sound, each of which counts as 10 because of its many windows"):
+        check("frames", seconds=79)
 
 
 def test_requests_beyond_the_room_are_told_to_come_again(small):

@@ -95,6 +95,12 @@ def test_bytes_in_base64_and_after_the_json(server, signatures):
     [
         ({}, "inputs must be a list of objects"),
         ({"inputs": [3]}, "inputs must be a list of objects"),
+        ({"inputs": []}, "inputs is empty"),
+        ({"inputs": [tensor(AUDIO, data=AUDIO.tolist())] * 2}, "audio is given twice"),
+        (
+            {"inputs": [tensor(AUDIO, parameters={"binary_data_size": "48000"})]},
+            "binary_data_size of audio must be a number of bytes, not '48000'",
+        ),
         ({"inputs": [{"name": "sound"}]}, "takes audio, and no sound"),
         ({"inputs": [{"name": "audio", "datatype": "FP64"}]}, "The datatype of audio is FP64: send FP32."),
         ({"inputs": [tensor(AUDIO, shape=[-1, 3])]}, "must be a list of sizes"),

@@ -99,6 +99,18 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one(folder, monkeypatch)
         wait_until(lambda: len(states()) == 1)
 
 
+def test_a_newest_version_that_cannot_be_loaded_does_not_keep_a_server_from_starting(folder):
+    (folder / "9").mkdir()
+    (folder / "9" / "saved_model.pb").write_bytes(b"damaged")
+    with running(folder) as server:
+        assert served(server) == "7"
+        states = ask(server, "/v1/models/diptych").json()["model_version_status"]
+        assert [(state["version"], state["state"]) for state in states] == [("9", "END"), ("7", "AVAILABLE")]
+    shutil.rmtree(folder / "7")
+    with pytest.raises(UserError, match="pushed/9"), running(folder):
+        pass
+
+
 def test_a_version_that_is_taken_away_is_followed_by_the_one_before(folder, second, monkeypatch):
     monkeypatch.setattr(models, "POLL_S", 0.05)
     shutil.copytree(second, folder / "8")
@@ -124,9 +136,9 @@ def test_a_model_without_versions_is_refused(tmp_path, name):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"holds no SavedModel: give the folder .*, or a \.tflite or \.onnx file"):
-        versions.first(str(tmp_path / name))
+        versions.to_begin_with(str(tmp_path / name))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"missing\.tflite does not exist: give the folder"):
-        versions.first(str(tmp_path / "missing.tflite"))
+        versions.to_begin_with(str(tmp_path / "missing.tflite"))
