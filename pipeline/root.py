@@ -24,7 +24,7 @@ class Root:
     """The folder that a pipeline writes into.
 
     It holds `metadata.sqlite`, `artifacts` with checksums and marks beside the published folders (see
-    `pipeline.checksums`), `tensorboard`, `logs`, `report.json` and `.pipeline`, the root's name in the metadata. During
+    `pipeline.checksums`), `tensorboard`, `logs`, `report.json` and `.pipeline`, the root's name in the metadata, and `.last_id`, the id of its last execution. During
     a run it holds `work` and `staging`. A local root has `.lock` for the file lock, and a remote one `.lease`.
 
     Attributes:
@@ -87,13 +87,26 @@ class Root:
             return []
         return [output / str(execution_id) for output in artifacts.iterdir()]
 
-    def published_ids(self, stage: str) -> set[int]:
-        """Returns the ids of the executions of a stage of which there is an output, or a checksum of one."""
-        artifacts = self.path / "artifacts" / stage
+    def take_id(self, *, above: int) -> int:
+        """Returns the id of a new execution, which no execution under this root has had. Call it inside `lock`.
+
+        Args:
+            above: The highest id that the metadata knows.
+        """
+        kept = (conditional_writes.read_if_exists(self._last_id_file) or b"").strip()
+        last = int(kept) if kept.isdigit() else self._last_published_id()
+        taken = max(last, above) + 1
+        storage.write_text(self._last_id_file, str(taken))
+        return taken
+
+    def _last_published_id(self) -> int:
+        """Returns the highest id of an execution of which there is an output; 0 if there is none."""
+        artifacts = self.path / "artifacts"
         if not artifacts.exists():
-            return set()
-        names = (path.name.partition(".")[0] for output in artifacts.iterdir() for path in output.iterdir())
-        return {int(name) for name in names if name.isdecimal()}
+            return 0
+        outputs = (output for stage in _folders(artifacts) for output in _folders(stage))
+        names = (folder.name for output in outputs for folder in _folders(output))
+        return max((int(name) for name in names if name.isdecimal()), default=0)
 
     def staging(self, execution_id: int) -> epath.Path:
         """Returns the folder that holds the outputs of an execution while it runs, on a local root."""
@@ -220,8 +233,16 @@ class Root:
         return self.path / ".pipeline"
 
     @property
+    def _last_id_file(self) -> epath.Path:
+        return self.path / ".last_id"
+
+    @property
     def _lock_file(self) -> pathlib.Path:
         return pathlib.Path(self.path) / ".lock"
+
+
+def _folders(folder: epath.Path) -> list[epath.Path]:
+    return [path for path in folder.iterdir() if path.is_dir()]
 
 
 def _disk(folder: epath.Path) -> int:

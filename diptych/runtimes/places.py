@@ -34,7 +34,7 @@ def find(path: str | os.PathLike[str], *, suffixes: Sequence[str]) -> str:
         raise DiptychError(f"{name} cannot be read ({error}).") from error
     except Exception as error:  # Google's clients raise errors of many types.
         known = file_errors.as_user_error(error, place=name)
-        if known is None:
+        if known is None or known is error:
             raise
         raise DiptychError(str(known)) from error
     way_out = "give the SavedModel that `diptych run` or the Exporter wrote, or a folder of numbered ones"

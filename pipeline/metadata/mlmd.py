@@ -13,6 +13,9 @@ from pipeline.metadata.records import EVERY, Event, Query, Record, Value
 
 MYSQL_PORT = 3306
 
+_SKIPPED = "skipped_id"
+"""Type of executions that only use up an id."""
+
 _Proto = pb.Artifact | pb.Execution | pb.Context
 
 
@@ -32,7 +35,11 @@ class MlmdRecords:
     def put_context(self, context: Record) -> None:
         (context.id,) = self._store.put_contexts([self._context_proto(context)])
 
-    def put_execution(self, execution: Record, *, events: Sequence[Event], contexts: Sequence[Record]) -> None:
+    def put_execution(
+        self, execution: Record, *, events: Sequence[Event], contexts: Sequence[Record], new_id: int = 0
+    ) -> None:
+        if execution.id is None and new_id:
+            self._skip_ids(below=new_id)
         execution.id, artifact_ids, _ = self._store.put_execution(
             self._execution_proto(execution),
             [(self._artifact_proto(event.artifact), _event_proto(event)) for event in events],
@@ -42,6 +49,15 @@ class MlmdRecords:
         for event, artifact_id in zip(events, artifact_ids, strict=True):
             event.artifact.id = artifact_id
             event.execution_id = execution.id
+
+    def newest_execution_id(self) -> int:
+        newest = ml_metadata.ListOptions(limit=1, order_by=ml_metadata.OrderByField.ID, is_asc=False)
+        return max((proto.id for proto in self._store.get_executions(list_options=newest)), default=0)
+
+    def _skip_ids(self, *, below: int) -> None:
+        """Uses up ids, which ML Metadata chooses itself, with executions that belong to no pipeline."""
+        while self.newest_execution_id() < below - 1:
+            self._store.put_executions([self._execution_proto(Record(type=_SKIPPED, state=pb.Execution.CANCELED))])
 
     def put_artifact(self, artifact: Record) -> None:
         self._store.put_artifacts([self._artifact_proto(artifact)])

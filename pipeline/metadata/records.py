@@ -80,8 +80,16 @@ class Records(Protocol):
     def put_context(self, context: Record) -> None:
         """Inserts or updates a context and sets its id."""
 
-    def put_execution(self, execution: Record, *, events: Sequence[Event], contexts: Sequence[Record]) -> None:
-        """Inserts or updates an execution in one transaction with its events and their new artifacts; sets all ids."""
+    def put_execution(
+        self, execution: Record, *, events: Sequence[Event], contexts: Sequence[Record], new_id: int = 0
+    ) -> None:
+        """Inserts or updates an execution in one transaction with its events and their new artifacts; sets all ids.
+
+        A new one gets an id of at least `new_id`.
+        """
+
+    def newest_execution_id(self) -> int:
+        """Returns the highest id of an execution in any context; 0 if there is none."""
 
     def put_artifact(self, artifact: Record) -> None:
         """Updates the state and the properties of an artifact that has an id."""

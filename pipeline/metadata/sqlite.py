@@ -47,9 +47,11 @@ class SqliteRecords(SqliteReader):
         with self._db:
             self._put("Artifact", artifact, {"uri": artifact.uri, "state": artifact.state})
 
-    def put_execution(self, execution: Record, *, events: Sequence[Event], contexts: Sequence[Record]) -> None:
+    def put_execution(
+        self, execution: Record, *, events: Sequence[Event], contexts: Sequence[Record], new_id: int = 0
+    ) -> None:
         with self._db:
-            self._put("Execution", execution, {"last_known_state": execution.state})
+            self._put("Execution", execution, {"last_known_state": execution.state}, new_id=new_id)
             for event in events:
                 artifact = event.artifact
                 self._put("Artifact", artifact, {"uri": artifact.uri, "state": artifact.state})
@@ -65,19 +67,23 @@ class SqliteRecords(SqliteReader):
                         [context.id, event.artifact.id],
                     )
 
-    def _put(self, table: Table, record: Record, columns: Mapping[str, str | int]) -> None:
+    def _put(self, table: Table, record: Record, columns: Mapping[str, str | int], *, new_id: int = 0) -> None:
         """Inserts or updates a record with its properties.
 
         Args:
             table: Where records of this kind are.
             record: Gets an id if it has none.
             columns: Values of the columns that only this kind of record has.
+            new_id: The lowest id that a new record may get.
         """
         now = _now_ms()
         values: dict[str, str | int] = {**columns, "last_update_time_since_epoch": now}
         if record.id is None:
             values["type_id"] = self._type_id(table, record.type)
             values["create_time_since_epoch"] = now
+            if new_id:
+                (newest,) = self._db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()
+                values["id"] = max(new_id, newest + 1)
             marks = ", ".join("?" for _ in values)
             sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})"
             record.id = self._db.execute(sql, list(values.values())).lastrowid

@@ -38,6 +38,10 @@ class SqliteReader:
         where, values = _conditions(context, query)
         return self._records("Execution", where, values, newest=query.newest)
 
+    def newest_execution_id(self) -> int:
+        (newest,) = self._db.execute("SELECT coalesce(max(id), 0) FROM Execution").fetchone()
+        return newest
+
     def artifacts(self, context: Record, *, type_name: str = "") -> list[Record]:
         where = "Artifact.id IN (SELECT artifact_id FROM Attribution WHERE context_id = ?) AND ? IN ('', Type.name)"
         return self._records("Artifact", where, [context.id, type_name])

@@ -71,8 +71,18 @@ class MetadataStore:
                 for context in contexts
             ]
 
+    def newest_id(self) -> int:
+        """Returns the highest id of an execution, of any pipeline; 0 if there is none."""
+        with self._errors_explained():
+            return self._records.newest_execution_id()
+
     def put(
-        self, execution: Execution, *, run: Run | None = None, inputs: Mapping[str, Artifact] | None = None
+        self,
+        execution: Execution,
+        *,
+        run: Run | None = None,
+        inputs: Mapping[str, Artifact] | None = None,
+        new_id: int = 0,
     ) -> None:
         """Records an execution in one transaction: a new one, or the new state of a recorded one.
 
@@ -80,6 +90,7 @@ class MetadataStore:
             execution: Gets an id if it has none, and so do its outputs.
             run: The run that the execution belongs to. May be omitted when a recorded execution is updated.
             inputs: Input channel -> artifact. Omitted when a recorded execution is updated.
+            new_id: The lowest id that a new execution may get.
         """
         events = [
             Event(artifact=conversion.artifact_record(artifact, root=self._root), channel=channel, output=False)
@@ -94,7 +105,7 @@ class MetadataStore:
         record = conversion.execution_record(execution)
         contexts = [self._pipeline] if run is None else [self._pipeline, self._run_context(run)]
         with self._errors_explained():
-            self._records.put_execution(record, events=events, contexts=contexts)
+            self._records.put_execution(record, events=events, contexts=contexts, new_id=new_id)
         execution.id = record.id
         for event in events:
             if event.output:

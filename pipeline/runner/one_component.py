@@ -103,6 +103,9 @@ def run(
     with attempts.lock():
         earlier = _finished_earlier(attempts.path / _FINISHED, outputs=outputs, component=component)
         if earlier is not None:
+            for gate in component.gates & set(inputs):
+                component.check_gate(gate, inputs[gate])
+            component.check_reused(outputs=outputs, figures=earlier.result.figures)
             display.say(f"{component.name}: its outputs are there since an earlier call, {earlier.result.summary}")
             return earlier
         _remove_earlier(outputs, begun=attempts.path / _BEGUN)

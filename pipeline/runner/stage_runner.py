@@ -95,8 +95,7 @@ class StageRunner:
             with file_errors.as_user_errors(place=os.fspath(self._root.path)):
                 before = {} if extended is None else extended.outputs
                 recorded = {f"extended_{name}": artifact for name, artifact in before.items()}
-                self._take_free_id(execution, run=run)
-                self._store.put(execution, run=run, inputs={**inputs, **read_by_path, **recorded})
+                self._put_new(execution, run=run, inputs={**inputs, **read_by_path, **recorded})
                 on_start()
                 options = self._supervision.of_display(node.name)
                 with self._display.stage(node.name, on_stall=on_stall, **options) as progress:
@@ -122,29 +121,22 @@ class StageRunner:
             checksums.remove(folder)  # First, and also without a folder: they are written before it is published.
             storage.remove_tree(folder)
 
-    def _take_free_id(self, execution: Execution, *, run: Run) -> None:
-        """Gives a new execution an id that no output of its stage has.
+    def _put_new(self, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> None:
+        """Records a new execution, with an id that no other has had under this root, whatever metadata knew that one.
 
         Ids start again in new metadata, where an earlier one was lost or is elsewhere. Its outputs must stay.
         """
-        taken = self._root.published_ids(execution.stage)
-        if not taken:
-            return
-        # An execution that is stopped at once owns no outputs, so that none are removed if this process is killed here.
-        state, execution.state = execution.state, State.CANCELED
-        with interrupts.deferred():
-            self._store.put(execution, run=run)
-            if execution.id in taken:
-                logging.warning(
-                    "%s holds outputs of %s that the metadata does not know, and that stay: if they are of a run with "
-                    "another --metadata, give that to use them",
-                    self._root.path,
-                    execution.stage,
-                )
-            while execution.id in taken:
-                execution.id = None
-                self._store.put(execution, run=run)
-        execution.state = state
+        newest = self._store.newest_id()
+        taken = self._root.take_id(above=newest)
+        if newest == 0 and (self._root.path / "artifacts").exists():
+            logging.warning(
+                "%s has outputs that this metadata does not know, and that stay: if there is other metadata of them, "
+                "give it with --metadata to use them",
+                self._root.path,
+            )
+        self._store.put(execution, run=run, inputs=inputs, new_id=taken)
+        if execution.id > taken:  # Another root shares the database.
+            self._root.take_id(above=execution.id - 1)
 
     def _execute(
         self,

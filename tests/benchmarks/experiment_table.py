@@ -80,7 +80,7 @@ def _note(result: dict) -> str:
     if _seeds(result) > 1:
         spread = "mean ± standard deviation over the seeds, and Student's interval of the mean"
         if min(len(cell["runs"]) for cell in result["cells"]) == 1:
-            spread += ", where there are several"
+            spread += "; cells with one seed ran with `--seeds 1`"
     return paragraph(
         f"`{command(result)}`: {result['budget'].replace('=', ' = ')} for each training, {result['training_clips']:,} "
         f"clips of {result['corpus']} to train on, {result['probe']} probe; {spread}. Measured on {where(result)}"

@@ -131,10 +131,9 @@ class Models:
                 return _load(version)
             except (UserError, OSError) as error:
                 errors.append(error)
-                if version is not found[-1]:
-                    logging.error("version %d cannot be served, so the one before is tried: %s", version.number, error)
-                    self._metrics.count_failed_load()
-                    self._failure = self._failure or _Failure(version, str(error))
+                logging.error("version %d cannot be served: %s", version.number, error)
+                self._metrics.count_failed_load()
+                self._failure = self._failure or _Failure(version, str(error))
         raise errors[0]
 
     def _watch(self) -> None:

@@ -62,12 +62,14 @@ def serve(settings: Settings) -> None:
     """
     with prepared(settings) as server:
         server.run()
-        has_ended = server.service.batcher.close(wait_s=0.0 if server.force_exit else _CLOSING_S)
-    if not has_ended:
-        # The model computes for callers that have gone. Python would wait for it, or crash in it.
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
+        has_ended = False
+        try:
+            has_ended = not server.force_exit and server.service.batcher.close(wait_s=_CLOSING_S)
+        finally:
+            if not has_ended:
+                # The model computes for callers that get no answer. Python would wait for it, or crash in it.
+                sys.stdout.flush()
+                os._exit(0)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ def render(result: dict) -> str:
         f"{max(loads):.0f} processes wanted the cores: seconds are those of a core, and on the clock it took longer. "
         "Memory is what the part adds to what its process had before: 700 MiB with TensorFlow and Beam, and more where "
         "it had read the list of the clips. ≈: not measured, but on the line "
-        f"through smaller numbers of clips, of which the largest is {_largest(parts)}, by part."
+        f"through smaller numbers of clips, of which the largest is {_largest(parts)}, depending on the part."
     )
     of_calls = (
         "Calls to a bucket are requests. On this machine they are the files that were opened, linked, renamed and "

@@ -220,6 +220,16 @@ def test_what_the_metadata_does_not_know_is_left_alone_and_said(root, capsys):
     assert 99 in artifacts(root)["Trainer"]
 
 
+def test_what_other_metadata_knows_is_kept(tmp_path, capsys):
+    done = stages.run(tmp_path, stages.build())
+    published = [artifact.folder for execution in done.values() for artifact in execution.outputs.values()]
+    (tmp_path / "metadata.sqlite").rename(tmp_path / "kept.sqlite")
+    with pytest.raises(RuntimeError):
+        stages.run(tmp_path, stages.build(total={"fail": True}))
+    assert cli.main(["gc", "--root", str(tmp_path), "--delete"]) == 0
+    assert all(folder.exists() for folder in published)
+
+
 def test_what_a_killed_run_left_is_removed(root):
     with contextlib.closing(sqlite3.connect(root / "metadata.sqlite")) as database, database:
         database.execute("UPDATE Execution SET last_known_state = 2 WHERE id = 18")

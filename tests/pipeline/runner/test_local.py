@@ -189,7 +189,7 @@ class TestFailures:
         (tmp_path / "metadata.sqlite").rename(tmp_path / "kept.sqlite")
         with pytest.raises(RuntimeError):
             stages.run(tmp_path, stages.build(total={"fail": True}))
-        assert "holds outputs of Numbers that the metadata does not know, and that stay" in caplog.text
+        assert "has outputs that this metadata does not know, and that stay" in caplog.text
         done = stages.run(tmp_path, stages.build(numbers={"count": 4}))
         assert set(states(done).values()) == {RAN}
         assert json.loads(pathlib.Path(done["Total"].outputs["model"].uri, "total.json").read_text()) == 6
@@ -197,6 +197,18 @@ class TestFailures:
         again = stages.run(tmp_path, stages.build())
         assert set(states(again).values()) == {SKIPPED}
         assert json.loads(pathlib.Path(again["Total"].outputs["model"].uri, "total.json").read_text()) == 3
+
+    def test_a_killed_run_of_earlier_metadata_does_not_own_what_newer_metadata_publishes(self, tmp_path):
+        process = start(tmp_path, seconds=30)
+        wait_for(tmp_path / "work" / "Total")
+        process.kill()
+        process.wait()
+        (tmp_path / "metadata.sqlite").rename(tmp_path / "kept.sqlite")
+        done = stages.run(tmp_path, stages.build())
+        published = [artifact.folder for execution in done.values() for artifact in execution.outputs.values()]
+        (tmp_path / "kept.sqlite").rename(tmp_path / "metadata.sqlite")
+        stages.run(tmp_path, stages.build(numbers={"count": 4}))
+        assert all(folder.exists() for folder in published)
 
     def test_all_stages_are_checked_before_the_first_runs(self, tmp_path):
         with pytest.raises(UserError, match="gone.txt does not exist"):

@@ -138,6 +138,13 @@ def test_what_has_finished_is_neither_repeated_nor_removed(folders, capsys):
     assert (folders["examples"] / "numbers.txt").exists()
 
 
+def test_what_has_finished_passes_the_checks_of_a_run(folders):
+    run(stages.Numbers(), folders)
+    run(stages.Total(), folders)
+    with pytest.raises(UserError, match="total.most=2 is less than 3"):
+        run(stages.Total(stages.Total.Config(most=2)), folders)
+
+
 def test_a_finished_output_stays_when_the_same_is_written_elsewhere(folders, tmp_path):
     run(stages.Numbers(), folders)
     run(stages.Numbers(), folders | {"examples": epath.Path(tmp_path / "other")})
