@@ -24,8 +24,9 @@ class Root:
     """The folder that a pipeline writes into.
 
     It holds `metadata.sqlite`, `artifacts` with checksums and marks beside the published folders (see
-    `pipeline.checksums`), `tensorboard`, `logs`, `report.json` and `.pipeline`, the root's name in the metadata, and `.last_id`, the id of its last execution. During
-    a run it holds `work` and `staging`. A local root has `.lock` for the file lock, and a remote one `.lease`.
+    `pipeline.checksums`), `tensorboard`, `logs`, `report.json` and `.pipeline`, the root's name in the metadata, and
+    `.last_id`, the id of its last execution. During a run it holds `work` and `staging`. A local root has `.lock` for
+    the file lock, and a remote one `.lease`.
 
     Attributes:
         path: The folder.
