@@ -44,6 +44,7 @@ RENDERERS = {
     "input_order": input_order_table.render,
     "figure2": experiment_table.render,
     "figure2_formats": experiment_table.render,
+    "figure2_longer": experiment_table.render,
     "figure3": experiment_table.render_grid,
     "figure4": experiment_table.render_grid,
     "recipe": experiment_table.render,
