@@ -64,6 +64,25 @@ def test_a_figure_that_is_not_a_number_becomes_text(tmp_path, make):
     assert execution.properties == {"loss": "nan"}
 
 
+@pytest.mark.parametrize("make", [mlmd, sqlite])
+def test_a_new_execution_gets_an_id_that_is_high_enough(tmp_path, make):
+    store = make(tmp_path / "metadata.sqlite")
+    assert store.newest_execution_id() == 0
+    fill(store)
+    assert store.newest_execution_id() == 2
+    (run,) = store.contexts("run")
+    ids = []
+    for lowest in (0, 6, 3, 8):
+        execution = Record(type="Trainer", state=2)
+        store.put_execution(execution, events=[], contexts=[run], new_id=lowest)
+        ids.append(execution.id)
+        execution.state = 3
+        store.put_execution(execution, events=[], contexts=[run], new_id=20)  # One that has an id keeps it.
+    assert ids == [3, 6, 7, 8]
+    assert store.newest_execution_id() == 8
+    assert [execution.id for execution in store.executions(run)] == [1, 2, *ids]
+
+
 @pytest.mark.parametrize("later", [mlmd, sqlite])
 @pytest.mark.parametrize("first", [mlmd, sqlite])
 def test_each_implementation_continues_the_file_of_the_other(tmp_path, first, later):
