@@ -243,7 +243,7 @@ class Root:
 
 
 def _folders(folder: epath.Path) -> list[epath.Path]:
-    return [path for path in folder.iterdir() if path.is_dir()]
+    return [folder / entry.name for entry in storage.entries(folder) if entry.is_folder]
 
 
 def _disk(folder: epath.Path) -> int:

@@ -166,7 +166,7 @@ class LocalRunner:
                 preparation.check_gates(node, inputs=inputs, selected=selected)
         except UserError as error:
             refused = Execution(cache_key=key, state=State.FAILED, why=REFUSED, summary=str(error))
-            self._store.put(refused, run=run, inputs=inputs, new_id=self._root.take_id(above=self._store.newest_id()))
+            self._stage_runner.put_new(refused, run=run, inputs=inputs)
             raise
 
     def _record_reuse(

@@ -17,7 +17,7 @@ from etils import epath
 from beam_jobs import storage
 from components.base import Component, StageContext, StageResult
 from components.errors import UserError
-from pipeline import checksums, dag, digests
+from pipeline import checksums, dag, digests, listings
 from pipeline.configs import explain
 from pipeline.console.durations import duration
 from pipeline.console.progress import Display
@@ -190,9 +190,9 @@ def _record(finished: Finished, *, outputs: Folders, component: Component, folde
 
 
 def _described(outputs: Folders, component: Component) -> dict[str, list[str]]:
-    """Returns the path of each output, and a digest of the names and sizes of its files."""
+    """Returns the path of each output, and what its listing says; see `listings.describe`."""
     return {
-        channel: [os.fspath(folder), digests.listing_digest(digests.file_sizes(folder), reports=component.reports)]
+        channel: [os.fspath(folder), listings.describe(folder, reports=component.reports)]
         for channel, folder in outputs.items()
         if storage.is_folder(folder)
     }

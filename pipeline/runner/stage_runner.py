@@ -95,7 +95,7 @@ class StageRunner:
             with file_errors.as_user_errors(place=os.fspath(self._root.path)):
                 before = {} if extended is None else extended.outputs
                 recorded = {f"extended_{name}": artifact for name, artifact in before.items()}
-                self._put_new(execution, run=run, inputs={**inputs, **read_by_path, **recorded})
+                self.put_new(execution, run=run, inputs={**inputs, **read_by_path, **recorded})
                 on_start()
                 options = self._supervision.of_display(node.name)
                 with self._display.stage(node.name, on_stall=on_stall, **options) as progress:
@@ -121,7 +121,7 @@ class StageRunner:
             checksums.remove(folder)  # First, and also without a folder: they are written before it is published.
             storage.remove_tree(folder)
 
-    def _put_new(self, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> None:
+    def put_new(self, execution: Execution, *, run: Run, inputs: Mapping[str, Artifact]) -> None:
         """Records a new execution, with an id that no other has had under this root, whatever metadata knew that one.
 
         Ids start again in new metadata, where an earlier one was lost or is elsewhere. Its outputs must stay.

@@ -14,8 +14,10 @@ from pipeline.serving.server.limits import Limits, Refused
 from pipeline.serving.server.served import DEFAULT_SIGNATURE, ServedVersion, Signature, Tensor
 
 _NAMES = re.compile(r"\{\{\w+ [^}]*\}\}|\[\[.*?\]\]|\[Op:.*?\]")
-_FRAMES = "frames"
 _BRACKETS = re.compile(r"[\[\]]")
+
+_FRAMES = "frames"
+"""The signature that embeds many more windows of a sound than the others."""
 
 
 def signature(version: ServedVersion, name: object) -> Signature:

@@ -39,7 +39,7 @@ class Models:
     """Serves the newest version in a folder, or one SavedModel or file. Its methods may be called from any thread.
 
     A request keeps the version that it began with, which leaves the memory after the last of these. A version that
-    cannot be loaded is tried again every half minute; one before is served until then.
+    cannot be loaded is tried again every half minute; until then, an earlier one is served.
 
     Args:
         model: See `versions.newest`; or the name of a bundled model.

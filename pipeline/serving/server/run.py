@@ -163,7 +163,7 @@ class Server(uvicorn.Server):
 
 
 def _config(admission: Admission, limits: Limits) -> uvicorn.Config:
-    # Uvicorn warns of every request that is no HTTP, which any scanner sends, and asyncio of callers that have gone.
+    # Uvicorn warns of each request that is not HTTP, which any scanner sends; asyncio warns of callers that have gone.
     for name in ("uvicorn.error", "asyncio"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return uvicorn.Config(

@@ -60,7 +60,7 @@ def open_store(folder):
 
 
 def ran(folder, *, seconds, unit_s=6.0, **config):
-    """Runs the stage, which takes so long by the clock of its runner, and so long for a step by its progress."""
+    """Runs the stage. Its runner finds that it took `seconds`, and its progress that a step took `unit_s`."""
     clock = types.SimpleNamespace(monotonic=itertools.count(0, seconds).__next__)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage_runner, "time", clock)

@@ -1,5 +1,6 @@
 """Requests that are too large, too many, too slow or nonsense."""
 
+import dataclasses
 import http.client
 import json
 import re
@@ -13,9 +14,9 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.embedding_info import EmbeddingInfo
 from pipeline.serving.server import calls
 from pipeline.serving.server.limits import Limits, Refused
+from tests.components import embedding_infos
 from tests.pipeline.serving.server.running import INFER, PREDICT, ask, begin, connect, error_of, running
 from tests.processes import wait_until
 
@@ -66,18 +67,8 @@ def test_too_much_sound_is_refused(server):
 
 
 def test_sound_counts_more_where_it_is_cut_into_more_windows():
-    info = EmbeddingInfo(
-        formats=("first",),
-        dims={"first": 3},
-        dim=3,
-        sample_rate=16000,
-        crop_samples=16000,
-        stride_samples=8000,
-        frame_hop_samples=800,
-        input="",
-        signatures={},
-    )
-    audio = {"audio": np.zeros((2, 16000 * 4), np.float32)}
+    info = dataclasses.replace(embedding_infos.LOG_MEL, frame_hop_samples=400)
+    audio = {"audio": np.zeros((2, 4 * info.sample_rate), np.float32)}
 
     def check(name, *, seconds):
         signature = types.SimpleNamespace(name=name)
