@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 
 from components import base
+from components.location import Location
 
 
 def _parse_percent(value: object) -> object:
@@ -20,7 +21,7 @@ class AudioExampleGenConfig(base.StageConfig):
     # The source is digested by what it holds, so that it may be spelled otherwise or moved.
     incidental: ClassVar[frozenset[str]] = frozenset({"beam_args", "max_quarantine", "source"})
 
-    source: str | None = pydantic.Field(
+    source: Location | None = pydantic.Field(
         None,
         description="Folder of the audio, or a CSV manifest that lists it; local or gs:// (--data sets it). null uses "
         "the generated corpus.",

@@ -7,6 +7,7 @@ import pydantic
 from beam_jobs.embedding.embedder import BATCH_SIZE
 from components.base import StageConfig
 from components.embedder import baselines
+from components.location import Location
 
 
 class EmbedderConfig(StageConfig):
@@ -38,7 +39,7 @@ class EmbedderConfig(StageConfig):
         description="The model to embed with in place of the exported one: the folder of a SavedModel, or NAME=PATH as "
         "for baselines. `diptych evaluate` sets it.",
     )
-    untrained_model: str | None = pydantic.Field(
+    untrained_model: Location | None = pydantic.Field(
         None,
         description="With model, the Trainer's folder that holds its encoders before training; null: there is none.",
     )

@@ -6,6 +6,7 @@ import pydantic
 
 from components import base
 from components.example_validator.anomaly import Severity
+from components.location import Location
 
 
 class ExampleValidatorConfig(base.StageConfig):
@@ -35,7 +36,7 @@ class ExampleValidatorConfig(base.StageConfig):
         description="Report if a larger share of the clips of valid or eval sounds the same as clips of an earlier "
         "split.",
     )
-    schema_path: str | None = pydantic.Field(
+    schema_path: Location | None = pydantic.Field(
         None,
         description="JSON file to compare the examples with: a copy of an earlier run's schema.json. The examples are "
         "always compared with the last different ones as well, which gives warnings only. null compares with those "

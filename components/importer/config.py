@@ -5,6 +5,7 @@ from typing import ClassVar
 import pydantic
 
 from components.base import StageConfig
+from components.location import Location
 
 
 class ImporterConfig(StageConfig):
@@ -13,6 +14,6 @@ class ImporterConfig(StageConfig):
     # Digested by what the folder holds, so that it may be spelled otherwise or moved.
     incidental: ClassVar[frozenset[str]] = frozenset({"model"})
 
-    model: str = pydantic.Field(
+    model: Location = pydantic.Field(
         description="Folder of the model, written by `diptych import-panns` or by a Trainer (--import sets it)."
     )

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 import pydantic
 
 from components.base import StageConfig
+from components.location import Location
 from models import catalog
 from models.config import ModelConfig
 
@@ -26,7 +27,7 @@ class TrainerConfig(StageConfig):
     )
 
     model: ModelConfig = ModelConfig()
-    initial_model: str | None = pydantic.Field(
+    initial_model: Location | None = pydantic.Field(
         None,
         description="A model of the same architecture whose weights the training starts from: a .keras file, the "
         "folder of a trained or imported model, or an exported SavedModel, which has no projector; null: random "

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from typing import Literal
 
-from beam_jobs import storage
+from beam_jobs import remote_file, storage
 from components.errors import UserError
 
 Form = Literal["saved_model", "tflite", "onnx"]
@@ -42,6 +42,7 @@ def read(text: str) -> Spec:
 
     Raises:
         UserError: It has another form.
+        UrlError: Its path is a URL, and not one of Cloud Storage.
     """
     match = _FORM.fullmatch(text)
     if not match or not _NAME.fullmatch(match["name"]) or match["path"] == "":
@@ -52,6 +53,8 @@ def read(text: str) -> Spec:
     rate = match["sample_rate"]
     if rate is not None and not re.fullmatch("[1-9][0-9]{3,5}", rate):
         raise UserError(f"baseline {text!r}: {rate!r} is no sample rate in Hz: give e.g. {match['name']}@32000=PATH.")
+    if match["path"] is not None:
+        remote_file.check_url(match["path"])
     return Spec(
         name=match["name"],
         choice=match["choice"],
