@@ -5,8 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import importlib.util
+import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +20,9 @@ SCHEME = "gs://"
 
 THREADS = 32
 """Number of requests that are sent at the same time, where each file takes one."""
+
+_NOTICE_S, _REASON_LENGTH = 30, 120
+_RETRIES = logging.getLogger("google.api_core.retry")  # There, at level DEBUG, Google says what is tried again.
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,6 +50,20 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Calls a function for each item, in `THREADS` threads, and returns what it returns, in the order of the items."""
     with concurrent.futures.ThreadPoolExecutor(THREADS, thread_name_prefix="bucket") as pool:
         return list(pool.map(function, items))
+
+
+class _Notices(logging.Handler):
+    """Says that requests are tried again, at most every half minute: nobody would know why nothing goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _NOTICE_S
+            reason = record.getMessage().removeprefix("Retrying due to ")[:_REASON_LENGTH]
+            logging.warning("Cloud Storage fails, and is asked again for up to two minutes: %s", reason)
 
 
 def _is_installed() -> bool:
@@ -76,4 +95,8 @@ def _client(process: int, emulator: str) -> gcs.Client:
     for scheme in ("https://", "http://"):
         # With fewer connections than threads, many requests would open one of their own.
         created._http.mount(scheme, type(created._http.get_adapter(scheme))(pool_maxsize=THREADS))
+    if not _RETRIES.handlers:
+        _RETRIES.setLevel(logging.DEBUG)
+        _RETRIES.propagate = False
+        _RETRIES.addHandler(_Notices())
     return created

@@ -161,6 +161,15 @@ class TestDisturbed:
         storage.remove_tree(ROOT)
         assert not storage.file_sizes(ROOT)
 
+    def test_a_user_hears_why_nothing_goes_on_and_not_again_at_once(self, buckets, hurry, monkeypatch, caplog):
+        monkeypatch.setattr("beam_jobs.google_client._RETRIES.handlers", [google_client._Notices()])
+        write(ROOT, FILES)
+        buckets.disturb(first_tries=503)
+        for name in FILES:
+            storage.file_sizes(ROOT / name)
+        (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+        assert warning.startswith("Cloud Storage fails, and is asked again for up to two minutes: 503 ")
+
     def test_a_service_that_does_not_answer_is_asked_again_after_the_deadline(self, buckets, hurry, monkeypatch):
         emulated_bucket.shorten_deadlines(monkeypatch, seconds=0.5)
         for action in (
