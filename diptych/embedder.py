@@ -207,7 +207,7 @@ def _decoded(
 def _checked(path: StrPath) -> str:
     if not isinstance(path, str | os.PathLike):
         raise DiptychError(f"A file is given as {type(path).__name__}: give its path; `embed` takes samples.")
-    return os.fspath(path)
+    return os.fsdecode(path)
 
 
 def _error(file: _File, error: audio.DecodeError) -> DiptychError:

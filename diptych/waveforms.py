@@ -40,8 +40,8 @@ def prepare(waveform: npt.ArrayLike, sample_rate: float, *, target: int) -> npt.
         resample.check_range(largest)  # Before float32, in which a large float64 becomes infinite.
         channels = channels.astype(np.float32)
         mono = to_mono(channels, channel_axis=1)
-        peak = round(FULL_SCALE * float(np.abs(mono).max()))
-        decode.check_phase(peak, channel_peak=lambda: largest)
+        mixed = float(np.abs(mono).max())
+        decode.check_phase(round(FULL_SCALE * mixed), source_peak=lambda *, loudest: largest if loudest else mixed)
     except DecodeError as error:
         raise DiptychError(f"The waveform {_of_waveform(error)}.") from error
     samples = at_rate(np.ascontiguousarray(mono), rate, sample_rate=target)

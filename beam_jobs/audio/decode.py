@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -125,22 +125,33 @@ def _check_length(seconds: float, *, min_seconds: float, listed_s: float) -> Non
 
 
 def _check_phase(peak: int, *, source: Source, segment: Segment) -> None:
+    def source_peak(*, loudest: bool) -> float:
+        return float(np.abs(readers.read(source, segment, loudest=loudest).samples).max())
+
     # Reading the file again costs less than to watch the channels of every clip.
-    check_phase(peak, channel_peak=lambda: float(readers.read(source, segment, loudest=True).samples.max()))
+    check_phase(peak, source_peak=source_peak)
 
 
-def check_phase(peak: int, *, channel_peak: Callable[[], float]) -> None:
+class SourcePeak(Protocol):
+    """Returns the largest magnitude before resampling, where full scale is 1."""
+
+    def __call__(self, *, loudest: bool) -> float:
+        """Looks at the loudest channel at each time, or at the mean of the channels."""
+
+
+def check_phase(peak: int, *, source_peak: SourcePeak) -> None:
     """Raises DecodeError if a clip is silent only because its channels cancel each other.
 
     Args:
         peak: The largest magnitude of its int16 samples.
-        channel_peak: Returns the largest magnitude in its channels, where full scale is 1; called for silent clips.
+        source_peak: Called for silent clips alone.
     """
-    peak_dbfs = levels.to_dbfs(peak)
-    if peak_dbfs >= levels.SILENT_DBFS:
+    if levels.to_dbfs(peak) >= levels.SILENT_DBFS:
         return
-    channel_dbfs = levels.to_dbfs(channel_peak() * FULL_SCALE)
-    if channel_dbfs - peak_dbfs > _LEAST_CANCELLATION_DB:
+    # Before resampling, because what lies above half of the sample rate, such as the calls of bats, is lost by that.
+    channel_dbfs = levels.to_dbfs(source_peak(loudest=True) * FULL_SCALE)
+    mixed_dbfs = levels.to_dbfs(source_peak(loudest=False) * FULL_SCALE)
+    if channel_dbfs - mixed_dbfs > _LEAST_CANCELLATION_DB:
         raise DecodeError(
             "opposite phase",
             f"its channels peak at {channel_dbfs:.0f} dBFS and cancel each other; invert one of them",

@@ -30,6 +30,11 @@ _PIPE_BYTES = 2**20
 # The C library gives the memory of each clip back to the kernel, which then clears it for the next clip: a seventh of
 # the time. With these settings of glibc the child keeps up to 64 MiB.
 _KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**26)}
+# With `-m`, Python would look for modules in the current folder first, which may be full of the files of strangers.
+_PROGRAM = (
+    "import sys; sys.path[:] = filter(None, sys.path); "
+    f"from {decoder_process.__name__} import main; main(memory_bytes=int(sys.argv[1]))"
+)
 
 
 class _ChildDiedError(Exception):
@@ -40,7 +45,7 @@ class Decoder:
     """Decodes clips in one child process.
 
     The child starts with the first clip. It is started again after a clip on which it crashed or timed out. A decoder
-    must not be shared between threads.
+    must not be shared between threads. A forked process starts a child of its own.
 
     Args:
         sample_rate: Rate to resample to, in Hz.
@@ -53,6 +58,7 @@ class Decoder:
         self._rules = rules
         self._memory_bytes = memory_bytes or _MEMORY_BYTES
         self._child: subprocess.Popen | None = None
+        self._owner = 0
         self._finalizer: weakref.finalize | None = None
 
     def decode(
@@ -134,7 +140,7 @@ class Decoder:
 
     def _ask(self, request: Request, content: bytes, *, spool: Spool | None) -> tuple[Reply, np.ndarray]:
         """Sends one request to the child, and returns its last reply with the decoded samples."""
-        child = self._child or self._start()
+        child = self._child if self._child is not None and self._owner == os.getpid() else self._start()
         patience_s = self._rules.timeout_s
         deadline = latest = time.monotonic() + patience_s
         try:
@@ -169,13 +175,14 @@ class Decoder:
         folder = str(pathlib.Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
         child = subprocess.Popen(
-            [sys.executable, "-m", decoder_process.__name__, str(self._memory_bytes)],
+            [sys.executable, "-c", _PROGRAM, str(self._memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**_KEPT_MEMORY, **os.environ, "PYTHONPATH": path},
         )
-        self._child = child
-        self._finalizer = weakref.finalize(self, _kill, child)
+        self.close()
+        self._child, self._owner = child, os.getpid()
+        self._finalizer = weakref.finalize(self, _kill, child, owner=self._owner)
         # macOS has no F_SETPIPE_SZ, and Linux may refuse it. Smaller pipes are only slower.
         with contextlib.suppress(OSError, AttributeError):
             fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
@@ -226,9 +233,15 @@ def _read(child: subprocess.Popen, size: int, *, deadline: float) -> memoryview:
     return buffer
 
 
-def _kill(child: subprocess.Popen) -> None:
+def _kill(child: subprocess.Popen, *, owner: int) -> None:
+    pipes = child.stdin, child.stdout
+    if owner != os.getpid():
+        # This process was forked from the one that uses the child. What lies in its copies of the buffers is not sent.
+        for pipe in pipes:
+            pipe.raw.close()
+        return
     child.kill()
     child.wait()
-    for pipe in (child.stdin, child.stdout):
+    for pipe in pipes:
         with contextlib.suppress(BrokenPipeError):
             pipe.close()

@@ -4,8 +4,6 @@ Requests arrive on standard input and replies leave on standard output. Both are
 and a payload. The payload of a request is the content of a file, or empty if the header has a path. The payload of a
 reply is the decoded samples, int16. In portions, any number of replies with a `portion` precede the last one.
 
-    python -m beam_jobs.audio.decoder_process BYTES     BYTES: how much memory decoding may allocate
-
 The process does not import TensorFlow or Beam.
 """
 
@@ -163,7 +161,3 @@ def _exit_with_parent() -> None:
     hangup.register(0, 0)  # An empty mask still reports that standard input was closed at the other end.
     hangup.poll()
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main(memory_bytes=int(sys.argv[1]))

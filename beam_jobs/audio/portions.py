@@ -1,6 +1,7 @@
 """Decodes recordings of any length portion by portion, so that memory does not grow with the length."""
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable
 
@@ -64,22 +65,22 @@ def decode_in_portions(
         begin()
         sound = sound if latest is None else readers.read(source, segment)
         pass_on(resample.to_int16(sound, sample_rate=sample_rate))
-    decode.check_phase(peak, channel_peak=lambda: _channel_peak(source, segment))
+    decode.check_phase(peak, source_peak=functools.partial(_source_peak, source, segment))
 
 
-def _channel_peak(source: Source, segment: Segment) -> float:
-    """Returns the largest magnitude in the channels of a segment."""
+def _source_peak(source: Source, segment: Segment, *, loudest: bool) -> float:
+    """Returns the largest magnitude in a segment before resampling; see `decode.SourcePeak`."""
     if segment.end_s is not None:
-        return float(readers.read(source, segment, loudest=True).samples.max())
+        return float(np.abs(readers.read(source, segment, loudest=loudest).samples).max())
     peaks = [0.0]
 
     class Peaks(_Unkept):
         def append(self, block: np.ndarray, *, rate: int) -> None:
             self._count(block, rate=rate)
-            peaks.append(float(block.max()))
+            peaks.append(float(np.abs(block).max()))
 
-    sound = readers.read(source, dataclasses.replace(segment, collect=Peaks), loudest=True)
-    return max(*peaks, float(sound.samples.max()))
+    sound = readers.read(source, dataclasses.replace(segment, collect=Peaks), loudest=loudest)
+    return max(*peaks, float(np.abs(sound.samples).max()))
 
 
 class _Unkept(Samples):

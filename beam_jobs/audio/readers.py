@@ -24,11 +24,16 @@ def fetch(path: str | os.PathLike[str], *, timeout_s: float | None = None) -> So
     """Returns a local path as an absolute one, and the content of a remote file.
 
     Raises:
-        DecodeError: if there is a pipe or the like, which is never opened; if the remote file is missing, is
-            unreadable, or does not arrive within `timeout_s` seconds. All errors of a bucket are transient.
+        DecodeError: if there is a pipe or the like, which is never opened; if no file can have that path; if the remote
+            file is missing, is unreadable, or does not arrive within `timeout_s` seconds. All errors of a bucket are
+            transient.
     """
     name = os.fspath(path)
-    if storage.is_no_file(name):
+    try:
+        is_no_file = storage.is_no_file(name)
+    except ValueError as error:  # It holds NUL, or what has no bytes.
+        raise DecodeError("missing", f"no such file, because no file can have that path ({error})") from error
+    if is_no_file:
         raise DecodeError("unreadable", storage.NO_FILE)
     if not storage.is_remote(name):
         # Of a relative path like `12:30.m4a`, FFmpeg would take what precedes the colon for a protocol.

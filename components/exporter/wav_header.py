@@ -106,8 +106,11 @@ def _find_chunks(file: tf.Tensor) -> _Chunks:
         maximum_iterations=MOST_CHUNKS,
         parallel_iterations=1,
     )
-    is_large = (chunks.data_bytes == _UNKNOWN_LENGTH) & (chunks.large_bytes >= 0)
-    return chunks._replace(data_bytes=tf.where(is_large, chunks.large_bytes, chunks.data_bytes))
+    is_large = (chunks.data_bytes == _UNKNOWN_LENGTH) & (chunks.large_bytes > 0)
+    data_bytes = tf.where(is_large, chunks.large_bytes, chunks.data_bytes)
+    # A recorder that was killed has written no lengths yet: neither that of the samples nor that of the file.
+    is_unfinished = (data_bytes == 0) & (length > _number(file, tf.constant(4, tf.int64), 4) + 8)
+    return chunks._replace(data_bytes=tf.where(is_unfinished, length, data_bytes))
 
 
 def _parse(file: tf.Tensor, chunks: _Chunks) -> Header:

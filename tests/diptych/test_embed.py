@@ -206,6 +206,17 @@ def test_arguments_that_are_no_files_are_refused(embedder, arguments, message):
         embedder.embed_files(paths, **({"batch": batch[0]} if batch else {}))
 
 
+@pytest.mark.parametrize("path", ["a\0.wav", "\ud800.wav"])
+def test_a_path_that_no_file_can_have_costs_its_own_row(embedder, files, path):
+    with pytest.raises(diptych.MissingError, match="no file can have that path"):
+        embedder.embed_file(path)
+    failed = {}
+    vectors = embedder.embed_files([path, files[0]], on_error=failed.__setitem__)
+    assert list(failed) == [path]
+    assert np.isnan(vectors[0]).all()
+    assert_close(vectors[1], embedder.embed_file(files[0]))
+
+
 def test_threads_share_an_embedder(embedder, files):
     sounds = [noise(9000 + number, seed=number) for number in range(40)]
     of_sounds = [embedder.embed(sound, 44100) for sound in sounds]

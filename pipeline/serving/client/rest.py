@@ -1,7 +1,8 @@
 """TensorFlow Serving's REST API, which `diptych serve` has as well."""
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import orjson
@@ -42,23 +43,39 @@ class RestServer:
             self._session.mount(scheme, HTTPAdapter(max_retries=_RETRIES))
 
     def newest_version(self) -> int:
-        return int(self._ask("/metadata")["model_spec"]["version"])
+        answer = self._ask("/metadata")
+        with self._understood():
+            return int(answer["model_spec"]["version"])
 
     def described(self, version: int) -> Described | None:
-        info = self._ask(f"/versions/{version}/metadata")["metadata"].get("embedding_info")
-        if info is None:
-            return None
-        framing = Framing(
-            sample_rate=info["sample_rate"], window_samples=info["crop_samples"], hop_samples=info["stride_samples"]
-        )
-        return Described(framing=framing, dims=info["dims"])
+        answer = self._ask(f"/versions/{version}/metadata")
+        with self._understood():
+            info = answer["metadata"].get("embedding_info")
+            if info is None:
+                return None
+            framing = Framing(
+                sample_rate=int(info["sample_rate"]),
+                window_samples=int(info["crop_samples"]),
+                hop_samples=int(info["stride_samples"]),
+            )
+            return Described(framing=framing, dims={name: int(dim) for name, dim in info["dims"].items()})
 
     def predict(self, audio: np.ndarray, *, version: int) -> Mapping[str, np.ndarray]:
         body = orjson.dumps({"inputs": audio}, option=orjson.OPT_SERIALIZE_NUMPY)
-        outputs = self._ask(f"/versions/{version}:predict", body=body)["outputs"]
-        if isinstance(outputs, list):  # A model with one output.
-            outputs = {"embedding": outputs}
-        return {name: np.array(values, np.float32) for name, values in outputs.items()}
+        answer = self._ask(f"/versions/{version}:predict", body=body)
+        with self._understood():
+            outputs = answer["outputs"]
+            if isinstance(outputs, list):  # A model with one output.
+                outputs = {"embedding": outputs}
+            return {name: np.array(values, np.float32) for name, values in outputs.items()}
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Turns the errors of an answer that has another form than it should into a UserError."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise servers.refused(self.url, "its answer has another form than TensorFlow Serving's") from error
 
     def _ask(self, path: str, *, body: bytes | None = None) -> dict:
         headers = {"content-type": "application/json"}
@@ -72,7 +89,8 @@ class RestServer:
         except requests.RequestException as error:
             raise servers.unreachable(self.url, _reason(error)) from error
         if not answer.ok:
-            raise servers.refused(self.url, str(document.get("error", answer.status_code)))
+            reason = document.get("error") if isinstance(document, dict) else None
+            raise servers.refused(self.url, str(reason or f"it answers with status {answer.status_code}"))
         return document
 
 

@@ -18,7 +18,8 @@ _APIS = {"/v1/": "rest", "/v2/": "kserve", "/v2": "kserve", "/page/": "page", "/
 
 def refusal(refused: Refused) -> JSONResponse:
     """Returns the answer to a request that is refused."""
-    return JSONResponse({"error": refused.message}, status_code=refused.status, headers=refused.headers)
+    message = refused.message.encode(errors="backslashreplace").decode()  # It may repeat half of a surrogate pair.
+    return JSONResponse({"error": message}, status_code=refused.status, headers=refused.headers)
 
 
 class Admission:
@@ -174,4 +175,4 @@ class _Body:
 
 def _content_length(scope: Scope) -> int:
     length = dict(scope["headers"]).get(b"content-length", b"0")
-    return int(length) if length.isdigit() else 0
+    return int(length) if length.isdigit() and len(length) < 20 else 0

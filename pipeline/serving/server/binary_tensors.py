@@ -20,6 +20,7 @@ HEADER = "inference-header-content-length"
 SIZE = "binary_data_size"
 
 _LENGTH = struct.Struct("<I")
+_MOST_DIGITS = 18
 
 
 def split(body: bytes, json_length: str | None) -> tuple[bytes, memoryview]:
@@ -34,7 +35,8 @@ def split(body: bytes, json_length: str | None) -> tuple[bytes, memoryview]:
     """
     if json_length is None:
         return body, memoryview(b"")
-    if not (json_length.isascii() and json_length.isdigit() and int(json_length) <= len(body)):
+    is_number = json_length.isascii() and json_length.isdigit() and len(json_length) <= _MOST_DIGITS
+    if not is_number or int(json_length) > len(body):
         raise Refused(400, f"{HEADER} is {json_length}, and the body has {len(body):,} bytes.")
     length = int(json_length)
     return body[:length], memoryview(body)[length:]
@@ -99,6 +101,8 @@ def _elements(content: memoryview, *, name: str) -> list[bytes]:
     while position < len(content):
         if position + _LENGTH.size > len(content):
             raise Refused(400, f"The bytes of {name} break off in a length.")
+        if len(elements) == tensors.MOST_STRINGS:
+            raise Refused(400, f"{name} has more than {tensors.MOST_STRINGS:,} elements: send fewer at a time.")
         (length,) = _LENGTH.unpack_from(content, position)
         position += _LENGTH.size
         if position + length > len(content):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from components.embedding_info import EmbeddingInfo
+from components.exporter import wav_header
 from pipeline.serving.server.batching import Batcher
 from pipeline.serving.server.limits import Limits, Refused
 from pipeline.serving.server.served import DEFAULT_SIGNATURE, ServedVersion, Signature, Tensor
@@ -32,6 +33,26 @@ def signature(version: ServedVersion, name: object) -> Signature:
     return found
 
 
+def check(version: ServedVersion, called: Signature, inputs: Mapping[str, np.ndarray], *, limits: Limits) -> None:
+    """Checks what a request gives. It takes a while if that is much.
+
+    Args:
+        version: The signature's.
+        called: The signature.
+        inputs: Name -> array; strings are bytes, as objects.
+        limits: The bounds.
+
+    Raises:
+        Refused: The inputs do not fit the signature or the limits.
+    """
+    _check_names(called, inputs)
+    for name, array in inputs.items():
+        _check_shape(array, called.inputs[name], name=name)
+    if len({len(array) for array in inputs.values()}) > 1:
+        raise Refused(400, f"The inputs {', '.join(inputs)} have different numbers of clips.")
+    _check_length(called, inputs, info=version.info, limits=limits)
+
+
 async def call(
     version: ServedVersion,
     called: Signature,
@@ -45,7 +66,7 @@ async def call(
     Args:
         version: The signature's.
         called: The signature.
-        inputs: Name -> array; strings are bytes, as objects.
+        inputs: Name -> array, as `check` has checked them.
         batcher: Calls it, with other requests.
         limits: The bounds.
 
@@ -53,14 +74,8 @@ async def call(
         Name of an output -> array.
 
     Raises:
-        Refused: The inputs do not fit the signature or the limits, or the model refuses them.
+        Refused: The model refuses the inputs.
     """
-    _check_names(called, inputs)
-    for name, array in inputs.items():
-        _check_shape(array, called.inputs[name], name=name)
-    if len({len(array) for array in inputs.values()}) > 1:
-        raise Refused(400, f"The inputs {', '.join(inputs)} have different numbers of clips.")
-    _check_length(called, inputs, info=version.info, limits=limits)
     try:
         parts = _parts(inputs, clips=limits.batch_clips)
         # One after the other: all other requests that wait are embedded in between.
@@ -130,14 +145,21 @@ def _seconds(array: np.ndarray, *, info: EmbeddingInfo) -> float:
 
 
 def _wav_seconds(content: bytes) -> float:
-    """Returns how long a WAV plays according to its format and the bytes that are there; 0 for what is none."""
-    position = 12
-    while position + 8 <= len(content):
+    """Returns how long a WAV plays according to its format and the bytes that are there; 0 for what the model refuses.
+
+    As in the model, the format that counts is the last one before the samples.
+    """
+    seconds, position = 0.0, 12
+    for _ in range(wav_header.MOST_CHUNKS):
+        if position + 8 > len(content):
+            break
         kind, size = struct.unpack_from("<4sI", content, position)
+        if kind == b"data" and seconds:
+            return seconds
         if kind == b"fmt " and position + 24 <= len(content):
             _, channels, rate, _, block, bits = struct.unpack_from("<HHIIHH", content, position + 8)
             block = min(filter(None, (block, channels * bits // 8)), default=1)
-            return len(content) / block / max(rate, 1)
+            seconds = len(content) / block / max(rate, 1)
         position += 8 + size + size % 2
     return 0.0
 

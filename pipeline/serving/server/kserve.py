@@ -10,10 +10,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pipeline.serving.server import binary_tensors, calls, service, tensors
-from pipeline.serving.server.limits import Refused
+from pipeline.serving.server.limits import Limits, Refused
 from pipeline.serving.server.served import DEFAULT_SIGNATURE, ServedVersion, Signature, Tensor
 
 _VERSION = "1"
+_MOST_DIMENSIONS = 8
 _DATATYPES = {
     tf.float16: "FP16",
     tf.float32: "FP32",
@@ -28,7 +29,7 @@ def routes() -> list[Route]:
     """Returns the routes, except those of health, which depend on whether the server is about to end."""
     model = "/v2/models/{name}"
     found = [Route("/v2", _server)]
-    for path in (model, model + "/versions/{version:int}"):
+    for path in (model, model + "/versions/{version:number}"):
         found += [
             Route(path + "/infer", _infer, methods=["POST"]),
             Route(path + "/ready", _model_ready),
@@ -53,7 +54,7 @@ async def _model(request: Request) -> Response:
         {
             "name": service.of(request).models.name,
             "versions": [str(version.number)],
-            "platform": "tensorflow_savedmodel",
+            "platform": version.platform,
             "inputs": [_described(name, tensor) for name, tensor in signature.inputs.items()],
             "outputs": [_described(name, tensor) for name, tensor in signature.outputs.items()],
         }
@@ -65,7 +66,7 @@ async def _infer(request: Request) -> Response:
     version = _version(request)
     body = await service.body_of(request)
     head, rest = binary_tensors.split(body, request.headers.get(binary_tensors.HEADER))
-    asked = await of.converted(lambda: _asked(head, rest, version), size=len(head))
+    asked = await of.converted(lambda: _asked(head, rest, version, limits=of.limits), size=len(body))
     results = await calls.call(version, asked.signature, asked.inputs, batcher=of.batcher, limits=of.limits)
     document: dict[str, object] = {"model_name": of.models.name, "model_version": str(version.number)}
     if asked.request_id is not None:
@@ -112,7 +113,7 @@ class _Asked:
     outputs: Mapping[str, bool]
 
 
-def _asked(head: bytes, rest: memoryview, version: ServedVersion) -> _Asked:
+def _asked(head: bytes, rest: memoryview, version: ServedVersion, *, limits: Limits) -> _Asked:
     document = tensors.parse(head)
     parameters = _object(document, "parameters")
     signature = calls.signature(version, parameters.get("signature_name"))
@@ -128,6 +129,7 @@ def _asked(head: bytes, rest: memoryview, version: ServedVersion) -> _Asked:
         inputs[name], rest = _input(given, tensor, rest, name=name)
     if rest:
         raise Refused(400, f"{len(rest):,} bytes follow those that the inputs announce.")
+    calls.check(version, signature, inputs, limits=limits)
     request_id = document.get("id")
     if request_id is not None and not isinstance(request_id, str):
         raise Refused(400, "id must be a string.")
@@ -146,6 +148,8 @@ def _input(
     shape = given.get("shape")
     if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 2**31 for size in shape):
         raise Refused(400, f"The shape of {name} must be a list of sizes.")
+    if len(shape) > _MOST_DIMENSIONS:
+        raise Refused(400, f"The shape of {name} has {len(shape)} sizes, more than any signature takes.")
     parameters = _object(given, "parameters")
     size = parameters.get(binary_tensors.SIZE)
     if size is not None:
@@ -167,6 +171,8 @@ def _input(
 def _strings(data: object, parameters: Mapping[str, object], *, name: str) -> list[bytes]:
     if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
         raise Refused(400, f"The data of {name} must be a list of strings.")
+    if len(data) > tensors.MOST_STRINGS:
+        raise Refused(400, f"{name} has more than {tensors.MOST_STRINGS:,} elements: send fewer at a time.")
     if parameters.get("content_type") == "base64":
         return [tensors.from_base64(text, name=name) for text in data]
     return [text.encode(errors="surrogatepass") for text in data]

@@ -1,5 +1,6 @@
 """The version that is served, and the change to another one when it appears in the folder."""
 
+import contextlib
 import dataclasses
 import gc
 import threading
@@ -22,15 +23,13 @@ _RETRY_POLLS = 15
 
 @dataclasses.dataclass
 class _Failure:
-    """A version that could not be loaded.
+    """Why a version could not be loaded.
 
     Attributes:
-        version: The version.
-        message: Why.
+        message: The reason.
         polls: How many times the folder has been looked at since.
     """
 
-    version: Version
     message: str
     polls: int = 0
 
@@ -38,8 +37,9 @@ class _Failure:
 class Models:
     """Serves the newest version in a folder, or one SavedModel or file. Its methods may be called from any thread.
 
-    A request keeps the version that it began with, which leaves the memory after the last of these. A version that
-    cannot be loaded is tried again every half minute; until then, an earlier one is served.
+    The version before is kept for requests that name it, such as those of a client that began with it, until there is
+    another change or it is removed. A request keeps the version that it began with. A version that cannot be loaded is
+    tried again every half minute; until then, the newest of the earlier ones that can is served.
 
     Args:
         model: See `versions.newest`; or the name of a bundled model.
@@ -54,8 +54,9 @@ class Models:
         self.name = name
         self._model = bundled.resolve(model)
         self._metrics = metrics
-        self._failure: _Failure | None = None
+        self._failures: dict[Version, _Failure] = {}
         self._has_changed = False
+        self._before: ServedVersion | None = None
         self._current = self._first()
         self._metrics.set_version(self._current.number)
         self._has_ended = threading.Event()
@@ -72,22 +73,27 @@ class Models:
         Raises:
             Refused: There is no such model or version.
         """
-        current = self._current
         if name != self.name:
             raise Refused(404, f"There is no model {name}: this server has {self.name}.")
-        if version is not None and version != current.number:
-            raise Refused(
-                404, f"Version {version} of {name} is not served: ask for version {current.number}, or name none."
-            )
-        return current
+        served = self._served()
+        if version is None:
+            return served[0]
+        for one in served:
+            if one.number == version:
+                return one
+        numbers = " or ".join(str(one.number) for one in served)
+        raise Refused(404, f"Version {version} of {name} is not served: ask for version {numbers}, or name none.")
 
     def states(self) -> list[dict[str, object]]:
-        """Returns the states of the versions as TensorFlow Serving describes them."""
-        states = [_state(self._current.number, "AVAILABLE", "OK", "")]
-        failure = self._failure
-        if failure is not None:
-            states.insert(0, _state(failure.version.number, "END", "UNKNOWN", failure.message))
-        return states
+        """Returns the states of the versions as TensorFlow Serving describes them, the newest first."""
+        states = [_state(one.number, "AVAILABLE", "OK", "") for one in self._served()]
+        states += [_state(v.number, "END", "UNKNOWN", failure.message) for v, failure in self._failures.copy().items()]
+        return sorted(states, key=lambda state: int(str(state["version"])), reverse=True)
+
+    def _served(self) -> list[ServedVersion]:
+        """Returns the version that is served, and the one before if it is kept."""
+        before = self._before
+        return [self._current, *([] if before is None else [before])]
 
     def start(self) -> None:
         """Begins to look for new versions, unless the model is one SavedModel or file."""
@@ -99,42 +105,62 @@ class Models:
         self._has_ended.set()
 
     def refresh(self) -> None:
-        """Looks for another version, and serves it from the moment when it is loaded."""
-        found = versions.newest(self._model)
-        if found is None or found.number == self._current.number:
-            self._failure = None
-            if self._has_changed:
-                gc.collect()  # Graphs are cyclic, and hold gigabytes in few objects.
-                self._has_changed = False
-            return
-        if self._failure is not None and self._failure.version == found:
-            self._failure.polls += 1
-            if self._failure.polls % _RETRY_POLLS:
-                return
-        try:
-            loaded = _load(found)
-        except (UserError, OSError) as error:
-            self._failure = _Failure(found, str(error))
-            self._metrics.count_failed_load()
-            logging.error("version %d cannot be served, and %d stays: %s", found.number, self._current.number, error)
-            return
-        self._current, self._failure, self._has_changed = loaded, None, True
+        """Looks for other versions, and serves the newest that can be loaded from the moment when it is."""
+        found = versions.complete(self._model)
+        self._failures = {version: failure for version, failure in self._failures.items() if version in found}
+        if found and self._before is not None and self._before.number not in [version.number for version in found]:
+            self._before, self._has_changed = None, True
+        for version in found:
+            if version.number == self._current.number:
+                break
+            if self._is_due(version):
+                with contextlib.suppress(UserError, OSError):  # They are noted.
+                    self._change(self._load(version))
+                    return
+        if self._has_changed:
+            gc.collect()  # Graphs are cyclic, and hold gigabytes in few objects.
+            self._has_changed = False
+
+    def _is_due(self, version: Version) -> bool:
+        """Returns whether to load a version, which is not always so for one that could not be loaded."""
+        failure = self._failures.get(version)
+        if failure is None:
+            return True
+        failure.polls += 1
+        return failure.polls % _RETRY_POLLS == 0
+
+    def _change(self, loaded: ServedVersion) -> None:
+        self._before, self._current, self._has_changed = self._current, loaded, True
         self._metrics.set_version(loaded.number)
         print(f"Serving version {loaded.number} of {self.name}", flush=True)
 
     def _first(self) -> ServedVersion:
         """Loads the newest version that can be loaded."""
-        found = versions.to_begin_with(self._model)
         errors: list[UserError | OSError] = []
-        for version in found:
+        for version in versions.to_begin_with(self._model):
             try:
-                return _load(version)
+                return self._load(version)
             except (UserError, OSError) as error:
                 errors.append(error)
-                logging.error("version %d cannot be served: %s", version.number, error)
-                self._metrics.count_failed_load()
-                self._failure = self._failure or _Failure(version, str(error))
         raise errors[0]
+
+    def _load(self, version: Version) -> ServedVersion:
+        """Loads a version.
+
+        Raises:
+            UserError: It cannot be loaded, which is noted.
+            OSError: It cannot be read, which is noted, too.
+        """
+        try:
+            loaded = (served_file if runtimes.is_file(version.place) else served).load(version)
+        except (UserError, OSError) as error:
+            polls = self._failures[version].polls if version in self._failures else 0
+            self._failures[version] = _Failure(str(error), polls)
+            self._metrics.count_failed_load()
+            logging.error("version %d cannot be served: %s", version.number, error)
+            raise
+        self._failures.pop(version, None)
+        return loaded
 
     def _watch(self) -> None:
         while not self._has_ended.wait(POLL_S):
@@ -142,10 +168,6 @@ class Models:
                 self.refresh()
             except Exception:  # A bucket that does not answer is no reason to serve nothing.
                 logging.exception("the folder of versions cannot be read; it is tried again")
-
-
-def _load(version: Version) -> ServedVersion:
-    return (served_file if runtimes.is_file(version.place) else served).load(version)
 
 
 def _state(number: int, state: str, code: str, message: str) -> dict[str, object]:

@@ -32,7 +32,7 @@ def routes() -> list[Route]:
         Route("/page/static/{file}", _static),
         Route("/page/info", _info),
         Route("/page/embed", _embed, methods=["POST"]),
-        Route("/page/sounds/{row:int}", _sound),
+        Route("/page/sounds/{row:number}", _sound),
     ]
 
 
@@ -93,6 +93,7 @@ async def _embed(request: Request) -> Response:
         raise Refused(400, "The body is empty: send the content of an audio file.")
     samples = await of.sounds.decode(body, sample_rate=rate)
     inputs = {next(iter(_signature(version).inputs)): pcm.to_float(samples)[None]}
+    calls.check(version, _signature(version), inputs, limits=of.limits)
     outputs = await calls.call(version, _signature(version), inputs, batcher=of.batcher, limits=of.limits)
     vectors = {name: values[0] for name, values in outputs.items()}
     picture = await anyio.to_thread.run_sync(

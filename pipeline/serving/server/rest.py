@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pipeline.serving.server import calls, service, tensors
-from pipeline.serving.server.limits import Refused
+from pipeline.serving.server.limits import Limits, Refused
 from pipeline.serving.server.served import ServedVersion, Signature
 
 _INSTANCES, _INPUTS, _SIGNATURE = "instances", "inputs", "signature_name"
@@ -19,7 +19,7 @@ def routes() -> list[Route]:
     """Returns the routes."""
     model = "/v1/models/{name}"
     found = []
-    for path in (model, model + "/versions/{version:int}"):
+    for path in (model, model + "/versions/{version:number}"):
         found += [
             Route(path + ":predict", _predict, methods=["POST"]),
             Route(path + ":{method}", _unsupported, methods=["POST"]),
@@ -58,7 +58,7 @@ async def _predict(request: Request) -> Response:
     of = service.of(request)
     version = _version(request)
     body = await service.body_of(request)
-    asked = await of.converted(lambda: _asked(body, version), size=len(body))
+    asked = await of.converted(lambda: _asked(body, version, limits=of.limits), size=len(body))
     outputs = await calls.call(version, asked.signature, asked.inputs, batcher=of.batcher, limits=of.limits)
     size = sum(array.nbytes for array in outputs.values())
     return await of.answer(_columns(outputs) if asked.in_columns else _rows(outputs), size=size)
@@ -93,7 +93,7 @@ class _Asked:
     in_columns: bool
 
 
-def _asked(body: bytes, version: ServedVersion) -> _Asked:
+def _asked(body: bytes, version: ServedVersion, *, limits: Limits) -> _Asked:
     document = tensors.parse(body)
     in_columns = _INPUTS in document
     if in_columns == (_INSTANCES in document):
@@ -108,6 +108,7 @@ def _asked(body: bytes, version: ServedVersion) -> _Asked:
     unknown = [name for name in values if name not in signature.inputs]
     if unknown:
         raise Refused(400, f"The signature {signature.name} takes {_names(signature)}, and no {unknown[0]}.")
+    calls.check(version, signature, inputs, limits=limits)
     return _Asked(signature=signature, inputs=inputs, in_columns=in_columns)
 
 

@@ -62,6 +62,7 @@ class ServedVersion:
     Attributes:
         number: Its version.
         place: Where it was loaded from, a folder or a file.
+        platform: What runs it, in the words of the Open Inference Protocol.
         digest: Digest of its content.
         info: Describes its embeddings.
         signatures: By name.
@@ -70,6 +71,7 @@ class ServedVersion:
 
     number: int
     place: str
+    platform: str
     digest: str
     info: EmbeddingInfo
     signatures: Mapping[str, Signature]
@@ -93,6 +95,7 @@ def load(version: Version) -> ServedVersion:
     served = ServedVersion(
         number=version.number,
         place=version.place,
+        platform="tensorflow_savedmodel",
         digest=exported.digest(),
         info=EmbeddingInfo.read(version.place),
         signatures={name: _signature(name, function) for name, function in root.signatures.items()},

@@ -1,5 +1,6 @@
 """A `.tflite` or `.onnx` file in memory, with the signatures of a SavedModel that need no more than windows."""
 
+import os
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipeline.serving.server.served import DEFAULT_SIGNATURE, ServedVersion, Sig
 from pipeline.serving.server.versions import Version
 
 _TIMES = ("start_s", "end_s")
+_PLATFORMS = {".tflite": "litert", ".onnx": "onnxruntime_onnx"}
 
 
 def load(version: Version) -> ServedVersion:
@@ -52,6 +54,7 @@ def load(version: Version) -> ServedVersion:
     return ServedVersion(
         number=version.number,
         place=version.place,
+        platform=_PLATFORMS[os.path.splitext(version.place)[1].lower()],
         digest=file.digest(),
         info=functions.info,
         signatures=signatures,

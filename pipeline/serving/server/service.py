@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import anyio
 import anyio.to_thread
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -58,6 +59,15 @@ class Service:
     async def answer(self, document: dict[str, object], *, size: int) -> Response:
         """Returns a document, which may hold arrays of so many bytes, as the answer."""
         return Whole(await self.converted(lambda: tensors.dump(document), size=size), media_type="application/json")
+
+
+class _Number(IntegerConvertor):
+    """A number in a path; Starlette's own raises an error for thousands of digits."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("number", _Number())
 
 
 def of(request: Request) -> Service:

@@ -17,6 +17,12 @@ _BINARY_SUFFIX = "_bytes"
 _MOST_CONTAINERS = 20_000
 """Lists and objects in a document. A body of nothing but these would take 30 times its size in memory."""
 
+MOST_STRINGS = 20_000
+"""Strings in a tensor. Each takes as long to handle, however short it is."""
+
+# A string has two of them, and so has a name, of which an instance may have a few.
+_MOST_QUOTES = 10 * MOST_STRINGS
+
 Json = object
 """What `parse` returns: a dict, list, str, float, int, bool or None."""
 
@@ -31,6 +37,8 @@ def parse(body: bytes) -> dict[str, Json]:
         raise Refused(
             400, f"The body has more than {_MOST_CONTAINERS:,} lists and objects: send fewer clips at a time."
         )
+    if body.count(b'"') > _MOST_QUOTES:
+        raise Refused(400, f"The body has more than {_MOST_QUOTES // 2:,} strings: send fewer at a time.")
     try:
         document = _loads(body)
     except (ValueError, RecursionError) as error:
@@ -83,6 +91,8 @@ def to_array(value: Json, tensor: Tensor, *, name: str) -> np.ndarray:
     if tensor.dtype == tf.string:
         if not isinstance(value, list):
             raise Refused(400, f'{name} must be a list of {{"{_BINARY}": ...}}.')
+        if len(value) > MOST_STRINGS:
+            raise Refused(400, f"{name} has more than {MOST_STRINGS:,} elements: send fewer at a time.")
         return objects([_to_bytes(element, name=name) for element in value])
     try:
         array = np.asarray(value)

@@ -6,6 +6,7 @@ import pytest
 import soundfile
 
 from beam_jobs import audio
+from beam_jobs.audio import portions
 from tests import corpora
 
 RATE = 16000
@@ -97,6 +98,18 @@ class TestOppositePhase:
         tone = corpora.tone(seconds=2.0, sample_rate=48000, amplitude=0.4)
         write_lossy(tmp_path / name, codec, sample_format, np.stack([tone, -tone]))
         assert failure(tmp_path / name)[0] == "opposite phase"
+
+    @pytest.mark.parametrize(("rate", "hz"), [(384000, 40000), (192000, 30000), (48000, 20000)])
+    @pytest.mark.parametrize("channels", [1, 2])
+    def test_what_resampling_leaves_nothing_of_is_no_such_case(self, tmp_path, rate, hz, channels):
+        call = 0.5 * np.sin(2 * np.pi * hz / rate * np.arange(rate)) * np.hanning(rate)
+        soundfile.write(tmp_path / "bat.flac", np.stack([call] * channels, axis=1), rate)
+        assert audio.decode_file(tmp_path / "bat.flac").size == RATE
+        portions.decode_in_portions(
+            str(tmp_path / "bat.flac"), sample_rate=RATE, begin=lambda: None, send=lambda samples: None
+        )
+        soundfile.write(tmp_path / "bat.flac", np.stack([call, -call], axis=1), rate)
+        assert failure(tmp_path / "bat.flac")[0] == "opposite phase"
 
     @pytest.mark.parametrize("channels", [1, 2])
     def test_silence_of_all_channels_is_silence(self, tmp_path, channels):

@@ -90,8 +90,28 @@ def test_every_depth_is_read_as_soundfile_reads_it(subtype, channels, form):
             name=b"RF64",
         ),
         _riff(_format(), _chunk(b"data", SAMPLES.tobytes() + b"?")),
+        _riff(_format(), b"data\0\0\0\0") + SAMPLES.tobytes(),
+        b"RIFF\0\0\0\0WAVE" + _format() + b"data\0\0\0\0" + SAMPLES.tobytes(),
+        b"RF64\xff\xff\xff\xffWAVE"
+        + _chunk(b"ds64", bytes(28))
+        + _format()
+        + b"data\xff\xff\xff\xff"
+        + SAMPLES.tobytes(),
     ],
-    ids=["plain", "chunks", "extensible", "long format", "12 bits", "same", "piped", "large", "half a sample"],
+    ids=[
+        "plain",
+        "chunks",
+        "extensible",
+        "long format",
+        "12 bits",
+        "same",
+        "piped",
+        "large",
+        "half a sample",
+        "killed",
+        "killed before any length",
+        "killed while large",
+    ],
 )
 def test_other_chunks_and_lengths_are_understood(file):
     np.testing.assert_array_equal(_sounds(file)[0], SAMPLES / np.float32(2**15))
@@ -100,6 +120,12 @@ def test_other_chunks_and_lengths_are_understood(file):
 def test_a_file_that_was_cut_off_gives_the_sound_that_it_holds():
     file = _riff(_format(), DATA)[:-1001]
     np.testing.assert_array_equal(_sounds(file)[0], SAMPLES[:499] / np.float32(2**15))
+
+
+def test_a_chunk_behind_no_samples_is_not_taken_for_them():
+    file = _riff(_format(), _chunk(b"data", b""), _chunk(b"LIST", b"behind"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="has no samples"):
+        _sounds(file)
 
 
 @settings(max_examples=25, deadline=None)

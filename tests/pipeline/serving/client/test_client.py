@@ -1,5 +1,6 @@
 """`diptych client`, with the server of `diptych serve` and with TensorFlow Serving's gRPC service."""
 
+import contextlib
 import http.server
 import json
 import threading
@@ -7,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from components.errors import UserError
 from pipeline import cli
 from pipeline.serving.client.grpc_calls import GrpcServer
 from pipeline.serving.client.rest import RestServer
@@ -82,14 +84,19 @@ def test_grpc_tries_again_when_the_server_is_full(grpc_server):
     assert service.calls - before == 2
 
 
-def test_rest_tries_again_when_the_server_is_full():
-    answers = [429, 200]
+@contextlib.contextmanager
+def answering(*answers):
+    """Yields the client of a server that gives these answers, each a status and a document, to its first requests."""
+    left = list(answers)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["content-length"]))
-            status = answers.pop(0)
-            body = json.dumps({"outputs": [[1.0, 2.0]]} if status == 200 else {"error": "full"}).encode()
+            self.do_GET()
+
+        def do_GET(self):
+            status, document = left.pop(0)
+            body = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("retry-after", "0")
             self.send_header("content-length", str(len(body)))
@@ -103,13 +110,46 @@ def test_rest_tries_again_when_the_server_is_full():
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            url = f"http://127.0.0.1:{server.server_port}"
-            outputs = RestServer(url, name="diptych").predict(np.zeros((1, 10), np.float32), version=1)
+            yield RestServer(f"http://127.0.0.1:{server.server_port}", name="diptych")
         finally:
             server.shutdown()
             thread.join()
+    assert not left
+
+
+def test_rest_tries_again_when_the_server_is_full():
+    with answering((429, {"error": "full"}), (200, {"outputs": [[1.0, 2.0]]})) as server:
+        outputs = server.predict(np.zeros((1, 10), np.float32), version=1)
     np.testing.assert_array_equal(outputs["embedding"], [[1.0, 2.0]])
-    assert not answers
+
+
+INFO = {"sample_rate": 16000, "crop_samples": 16000, "stride_samples": 8000, "dims": {"log_mel": 2}}
+
+
+@pytest.mark.parametrize(
+    ("ask", "document"),
+    [
+        *((RestServer.newest_version, document) for document in ({}, [], "x", {"model_spec": {"version": "abc"}})),
+        *(
+            (lambda server: server.described(1), {"metadata": metadata})
+            for metadata in ([], {"embedding_info": {}}, {"embedding_info": {**INFO, "dims": [2]}})
+        ),
+        (lambda server: server.described(1), {"metadata": {"embedding_info": {**INFO, "sample_rate": "high"}}}),
+        *(
+            (lambda server: server.predict(np.zeros((1, 10), np.float32), version=1), document)
+            for document in ({}, {"outputs": 3}, {"outputs": [[1.0], [1.0, 2.0]]}, {"outputs": {"log_mel": [["x"]]}})
+        ),
+    ],
+)
+def test_an_answer_of_another_form_is_said(ask, document):
+    message = "refuses: its answer has another form than TensorFlow Serving's: ask it"
+    with answering((200, document)) as server, pytest.raises(UserError, match=message):
+        ask(server)
+
+
+def test_an_error_of_another_form_is_said():
+    with answering((500, ["x"])) as server, pytest.raises(UserError, match="refuses: it answers with status 500: ask"):
+        server.newest_version()
 
 
 @pytest.mark.parametrize(

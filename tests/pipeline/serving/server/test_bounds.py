@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import struct
+import threading
 import time
 import types
 
@@ -55,15 +56,74 @@ def test_too_much_sound_is_refused(server):
     # Each of 300 clips of two samples is embedded as a window of 0.25 s.
     message = "The request holds 75 s of sound, where a clip counts at least as a window, and more than 60 s"
     assert message in error_of(ask(server, INFER, {"inputs": [head]}), status=413)
-    slow_wav = b"RIFF\0\0\0\0WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 1, 2, 2, 16) + b"data\xff\0\0\0" + bytes(999)
-    content = struct.pack("<I", len(slow_wav)) + slow_wav
+
+
+def infer_wavs(server, *files):
+    """Sends WAV files after the JSON of a request."""
+    content = b"".join(struct.pack("<I", len(file)) + file for file in files)
     text = (
         '{"parameters": {"signature_name": "wav_bytes"}, "inputs": [{"name": "wav_bytes", "datatype": "BYTES", '
-        f'"shape": [1], "parameters": {{"binary_data_size": {len(content)}}}}}]}}'
+        f'"shape": [{len(files)}], "parameters": {{"binary_data_size": {len(content)}}}}}]}}'
     )
     headers = {"Inference-Header-Content-Length": str(len(text))}
-    answer = ask(server, INFER, data=text.encode() + content, headers=headers)
-    assert "s of sound" in error_of(answer, status=413)
+    return ask(server, INFER, data=text.encode() + content, headers=headers)
+
+
+def wav_format(rate):
+    return b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate, 2, 2, 16)
+
+
+@pytest.mark.parametrize(
+    "formats",
+    [[1], [4_000_000_000, 4000], [1, 4000]],
+    ids=["slow", "the model takes the last format", "and so only the last one counts"],
+)
+def test_the_sound_of_a_wav_counts_as_the_model_reads_it(server, formats):
+    samples = bytes(2 * 4000 * 61 if formats[-1] == 4000 else 999)
+    file = b"RIFF\0\0\0\0WAVE" + b"".join(map(wav_format, formats)) + b"data\xff\xff\xff\x7f"
+    assert "s of sound" in error_of(infer_wavs(server, file + samples), status=413)
+    if formats[-1] == 4000:
+        assert "The model refuses the input" in error_of(infer_wavs(server, file + samples[:8000]), status=400)
+
+
+def test_a_wav_of_more_chunks_than_the_model_looks_at_counts_as_none():
+    chunks = [b"RIFF\0\0\0\0WAVE", *[b"abcd\0\0\0\0"] * 998, wav_format(4000), b"data\0\0\0\0", bytes(8000)]
+    assert 1 < calls._wav_seconds(b"".join(chunks)) < 5
+    assert not calls._wav_seconds(b"".join([*chunks[:5], *chunks[1:]]))
+
+
+def test_what_is_many_little_things_is_refused(server):
+    too_many = [b""] * 20_001
+    assert "wav_bytes has more than 20,000 elements" in error_of(infer_wavs(server, *too_many), status=400)
+    texts = {"signature_name": "wav_bytes", "inputs": [""] * 20_001}
+    assert "wav_bytes has more than 20,000 elements" in error_of(ask(server, PREDICT, texts), status=400)
+    tensor = {"name": "wav_bytes", "datatype": "BYTES", "shape": [20_001], "data": [""] * 20_001}
+    document = {"parameters": {"signature_name": "wav_bytes"}, "inputs": [tensor]}
+    assert "wav_bytes has more than 20,000 elements" in error_of(ask(server, INFER, document), status=400)
+    texts["inputs"] = [""] * 150_000
+    assert "The body has more than 100,000 strings" in error_of(ask(server, PREDICT, texts), status=400)
+
+
+@pytest.mark.parametrize("way", ["binary", "json"])
+def test_large_requests_are_read_and_checked_beside_the_others(versions, monkeypatch, way):
+    names = []
+
+    def check(*given, **limits):
+        names.append(threading.current_thread().name)
+        raise Refused(400, "It was looked at.")
+
+    monkeypatch.setattr(calls, "check", check)
+    with running(versions) as server:
+        for size in (100, 2**20):
+            if way == "binary":
+                answer = infer_wavs(server, bytes(size))
+            else:
+                document = {"signature_name": "wav_bytes", "inputs": ["a" * size]}
+                answer = ask(server, PREDICT, document)
+            assert "It was looked at" in error_of(answer, status=400)
+    in_the_loop, beside = names
+    assert in_the_loop != beside
+    assert beside.startswith("AnyIO worker thread")
 
 
 def test_sound_counts_more_where_it_is_cut_into_more_windows():

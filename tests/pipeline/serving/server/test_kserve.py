@@ -105,6 +105,7 @@ def test_bytes_in_base64_and_after_the_json(server, signatures):
         ({"inputs": [{"name": "audio", "datatype": "FP64"}]}, "The datatype of audio is FP64: send FP32."),
         ({"inputs": [tensor(AUDIO, shape=[-1, 3])]}, "must be a list of sizes"),
         ({"inputs": [tensor(AUDIO, shape=[True])]}, "must be a list of sizes"),
+        ({"inputs": [tensor(AUDIO, shape=[1] * 100, data=[1.0])]}, "has 100 sizes, more than any signature takes"),
         ({"inputs": [tensor(AUDIO)]}, "numbers alone"),
         ({"inputs": [tensor(AUDIO, data=[1.0])]}, "audio has 1 values, and its shape [2, 6000] tells of 12,000."),
         ({"inputs": [tensor(AUDIO, shape=[3], data=[1, 2, 3])]}, "the signature takes [any, any]"),
@@ -124,6 +125,9 @@ def test_shapes_without_values_make_no_work(server):
 
 
 def test_wrong_lengths_of_what_follows_the_json_are_said(server):
+    for length in ("9" * 5000, "-1", "1e3"):
+        answer = ask(server, INFER, data=b"{}", headers={"Inference-Header-Content-Length": length})
+        assert "and the body has 2 bytes" in error_of(answer, status=400)
     head = tensor(AUDIO, parameters={"binary_data_size": AUDIO.nbytes - 1})
     assert "no number of float32" in error_of(
         ask(server, INFER, **binary({"inputs": [head]}, bytes(50_000))), status=400

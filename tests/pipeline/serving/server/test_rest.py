@@ -102,6 +102,8 @@ def test_the_status_and_the_metadata_are_those_of_tensorflow_serving(server, ver
     [
         ("/v1/models/other:predict", 404, "There is no model other: this server has diptych."),
         ("/v1/models/diptych/versions/8:predict", 404, "Version 8 of diptych is not served: ask for version 7"),
+        (f"/v1/models/diptych/versions/{'9' * 18}:predict", 404, "is not served: ask for version 7"),
+        (f"/v1/models/diptych/versions/{'9' * 5000}:predict", 404, "There is no POST"),
         ("/v1/models/diptych/labels/stable:predict", 404, "knows no labels"),
         ("/v1/models/diptych:classify", 400, "no method classify: call :predict"),
         ("/v1/models", 404, "There is no POST /v1/models."),
@@ -142,6 +144,8 @@ def test_a_version_may_be_named(server):
         ('{"instances": [{"b64": "AAAA"}]}', "numbers alone"),
         ('{"signature_name": "frame", "instances": [[0]]}', "no signature frame: name one of serving_default, "),
         ('{"signature_name": 3, "instances": [[0]]}', "no signature 3"),
+        (r'{"signature_name": "\ud800", "instances": [[NaN]]}', r"no signature \ud800"),
+        (r'{"inputs": {"\ud800": [[NaN]]}}', r"and no \ud800"),
         ('{"signature_name": "wav_bytes", "instances": [[0]]}', "bytes in base64"),
         ('{"signature_name": "wav_bytes", "instances": [{"b64": "?"}]}', "not base64"),
         ('{"signature_name": "wav_bytes", "instances": [{"b64": "AAAA"}]}', "The model refuses the input"),

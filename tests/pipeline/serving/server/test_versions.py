@@ -37,14 +37,19 @@ def push(saved_model, folder, *, version, work):
     copying.push(epath.Path(saved_model), epath.Path(folder), evaluation=None, version=version, context=context)
 
 
-def embedding(server):
-    answer = ask(server, PREDICT, {"instances": [[0.5, -0.25]]})
+def embedding(server, *, version=None):
+    path = PREDICT if version is None else PREDICT.replace(":", f"/versions/{version}:")
+    answer = ask(server, path, {"instances": [[0.5, -0.25]]})
     assert answer.status_code == 200, answer.text
     return tuple(answer.json()["predictions"][0]["embedding"])
 
 
 def served(server):
     return ask(server, "/v1/models/diptych/metadata").json()["model_spec"]["version"]
+
+
+def states(server):
+    return ask(server, "/v1/models/diptych").json()["model_version_status"]
 
 
 def test_a_pushed_version_is_served_and_no_request_is_lost(folder, second, tmp_path, monkeypatch):
@@ -74,7 +79,44 @@ def test_a_pushed_version_is_served_and_no_request_is_lost(folder, second, tmp_p
             assert set(seen) <= {old, new}
             assert seen[-1] == new
             assert seen == sorted(seen, key=lambda one: one == new)  # Nobody gets the old one again.
-        assert ask(server, "/v1/models/diptych/versions/7:predict", {"instances": [[0.5]]}).status_code == 404
+        # Who began with a version can go on with it.
+        assert embedding(server, version=7) == old
+        assert embedding(server, version=12) == new
+        assert [state["version"] for state in states(server)] == ["12", "7"]
+        shutil.rmtree(folder / "7")
+        wait_until(lambda: [state["version"] for state in states(server)] == ["12"])
+        refused = ask(server, "/v1/models/diptych/versions/7:predict", {"instances": [[0.5]]})
+        assert (refused.status_code, refused.json()["error"]) == (
+            404,
+            "Version 7 of diptych is not served: ask for version 12, or name none.",
+        )
+
+
+def test_of_three_versions_the_last_two_can_be_asked_for(folder, second, monkeypatch):
+    monkeypatch.setattr(models, "POLL_S", 0.05)
+    with running(folder) as server:
+        for number in (8, 9):
+            shutil.copytree(second, folder / "copy")
+            (folder / "copy").rename(folder / str(number))
+            wait_until(lambda number=number: served(server) == str(number))
+        assert [state["version"] for state in states(server)] == ["9", "8"]
+        assert ask(server, "/v1/models/diptych/versions/7").status_code == 404
+
+
+def test_a_version_is_served_although_a_damaged_one_is_newer(folder, second, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "POLL_S", 0.05)
+    with running(folder) as server:
+        (tmp_path / "9").mkdir()
+        (tmp_path / "9" / "saved_model.pb").write_bytes(b"damaged")
+        shutil.copytree(second, tmp_path / "8")
+        for number in ("9", "8"):
+            (tmp_path / number).rename(folder / number)
+        wait_until(lambda: served(server) == "8")
+        assert [(state["version"], state["state"]) for state in states(server)] == [
+            ("9", "END"),
+            ("8", "AVAILABLE"),
+            ("7", "AVAILABLE"),
+        ]
 
 
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one(folder, monkeypatch):
@@ -88,15 +130,12 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one(folder, monkeypatch)
         (folder / "copy" / "saved_model.pb").write_bytes(b"damaged")
         (folder / "copy").rename(damaged)
 
-        def states():
-            return ask(server, "/v1/models/diptych").json()["model_version_status"]
-
-        wait_until(lambda: len(states()) == 2)
-        assert [(state["version"], state["state"]) for state in states()] == [("9", "END"), ("7", "AVAILABLE")]
-        assert "9" in states()[0]["status"]["error_message"]
+        wait_until(lambda: len(states(server)) == 2)
+        assert [(state["version"], state["state"]) for state in states(server)] == [("9", "END"), ("7", "AVAILABLE")]
+        assert "9" in states(server)[0]["status"]["error_message"]
         assert embedding(server) == old
         shutil.rmtree(damaged)
-        wait_until(lambda: len(states()) == 1)
+        wait_until(lambda: len(states(server)) == 1)
 
 
 def test_a_newest_version_that_cannot_be_loaded_does_not_keep_a_server_from_starting(folder):
@@ -104,8 +143,7 @@ def test_a_newest_version_that_cannot_be_loaded_does_not_keep_a_server_from_star
     (folder / "9" / "saved_model.pb").write_bytes(b"damaged")
     with running(folder) as server:
         assert served(server) == "7"
-        states = ask(server, "/v1/models/diptych").json()["model_version_status"]
-        assert [(state["version"], state["state"]) for state in states] == [("9", "END"), ("7", "AVAILABLE")]
+        assert [(state["version"], state["state"]) for state in states(server)] == [("9", "END"), ("7", "AVAILABLE")]
     shutil.rmtree(folder / "7")
     with pytest.raises(UserError, match="pushed/9"), running(folder):
         pass
