@@ -3,8 +3,8 @@
 For each fold of ESC-50, a linear probe learns on the embeddings of the windows of all other folds, until it converges.
 Its regularization is the one that is best for the tested folds, so that the frozen model loses nothing by it. From
 there, the probe and the model's weights are trained together as a user would: for a few passes over the same clips, a
-random window of each at a time, through the SavedModel's `__call__`. Batch normalization keeps its statistics. Choose
-passes and a learning rate with `--folds 1` alone, so that the other folds decide nothing.
+random window of each at a time, through the SavedModel's `__call__` with `training=True`, so that batch normalization
+goes by the batches. Choose passes and a learning rate with `--folds 1` alone, so that the other folds decide nothing.
 """
 
 import argparse
@@ -70,9 +70,9 @@ class Recipe:
         learning_rate: That of the first step; it falls to 0 along half a cosine.
     """
 
-    passes: int = 5
+    passes: int = 30
     batch_size: int = 32
-    learning_rate: float = 1e-4
+    learning_rate: float = 1e-3
 
 
 def main() -> None:
@@ -177,7 +177,7 @@ def _fine_tune(model: str, probe: Probe, clips: Clips, *, fold: int, recipe: Rec
     @tf.function(autograph=False)
     def step(windows: tf.Tensor, labels: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits(served(windows)))
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits(served(windows, training=True)))
             loss = tf.reduce_mean(each)
         optimizer.apply(tape.gradient(loss, variables), variables)
 
