@@ -6,6 +6,7 @@ so that the same command does not start a second one beside it.
 
 import contextlib
 import dataclasses
+import http.client
 import json
 import threading
 import time
@@ -25,6 +26,8 @@ NOTE = "beam_job.json"
 _CANCEL_S = 20.0  # After SIGTERM, a container has thirty seconds.
 _POLL_S = 0.5
 _ASK_S = 30.0
+_SERVER_ERROR = 500
+_NETWORK_PACKAGES = frozenset({"requests", "urllib3", "httplib2"})
 
 
 class StillRunningError(Exception):
@@ -87,8 +90,11 @@ def run(pipeline: beam.Pipeline, *, work_dir: epath.Path) -> None:
     note.write(file)
     try:
         result = pipeline.run()
-    except Exception:
-        file.unlink(missing_ok=True)
+    except Exception as error:
+        if _may_have_started(error):
+            logging.warning("the job may have started: %s", _how_to_end(note))
+        else:
+            file.unlink(missing_ok=True)
         raise
     except BaseException:
         logging.warning("the job may have started: %s", _how_to_end(note))
@@ -122,6 +128,21 @@ def check_free(work_dir: epath.Path) -> None:
         f"{name} of an earlier run ({note.runner}) may still be writing into {work_dir}: {_how_to_end(note)}; once it "
         f"has ended, remove {file} and run the same command"
     )
+
+
+def _may_have_started(error: BaseException) -> bool:
+    """Returns whether an error may be that of a request whose answer was lost: a second job would write as well."""
+    link: BaseException | None = error
+    while link is not None:
+        status = getattr(link, "status_code", None)
+        if isinstance(status, int):  # Of an answer of Google's services.
+            return status >= _SERVER_ERROR
+        if isinstance(link, ConnectionError | TimeoutError | http.client.HTTPException | grpc.RpcError):
+            return True
+        if type(link).__module__.partition(".")[0] in _NETWORK_PACKAGES:
+            return True
+        link = link.__cause__ or link.__context__
+    return False
 
 
 @contextlib.contextmanager

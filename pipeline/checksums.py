@@ -49,6 +49,12 @@ def write(folder: epath.Path, *, staged: epath.Path, reports: Collection[str] = 
     return digests.combined_digest(sums)
 
 
+def digest(folder: epath.Path) -> str | None:
+    """Returns a digest of the checksums that were written for a folder, or None if there are none."""
+    file = _sums_file(folder)
+    return storage.file_digest(file).sha256 if file.exists() else None
+
+
 def remove(folder: epath.Path) -> None:
     """Removes what is noted about a folder, e.g. because another is published in its place."""
     _sums_file(folder).unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 import argparse
 
-from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
 
@@ -70,8 +69,6 @@ def execute(arguments: argparse.Namespace) -> int:
     # Imported here because most users have no KFP.
     from pipeline.vertex import compiling
 
-    if not arguments.image:
-        raise UserError("--image is empty: give the name of the image that the steps run in.")
     name = parsed.run_name(arguments)
     config = parsed.config(arguments)
     resolved = steps.resolve(config, assignments=arguments.step)

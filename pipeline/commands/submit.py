@@ -8,7 +8,7 @@ SUMMARY = "send a compiled pipeline to Vertex AI Pipelines"
 
 DESCRIPTION = """\
 Sends what `diptych compile` wrote to Vertex AI Pipelines, and returns as soon as it is accepted. It also sends a
-digest of your audio's names, sizes and times, so that unchanged audio is not decoded again and changed audio is."""
+digest of your audio's names, sizes and checksums, so that unchanged audio is not decoded again and changed audio is."""
 
 EPILOG = """\
 examples:

@@ -18,6 +18,7 @@ from pipeline.metadata.executions import FINISHED, Artifact, Execution, State
 from pipeline.metadata.history import History
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
+from pipeline.runner import one_component
 
 Fate = Literal["removable", "kept", "unfinished", "unknown"]
 
@@ -148,6 +149,9 @@ def _work(root: Root, *, needed: set[str] | None) -> Iterator[Folder]:
         for path in _folders(stage):
             is_needed = needed is None or any(key.startswith(path.name) for key in needed)
             is_needed = is_needed or Root(path).is_locked()
+            if (path / one_component.FINISHED).exists():  # The same call finds by it that it has finished.
+                yield _folder(path, group=f"work/{stage.name}", fate="kept")
+                continue
             yield _folder(path, group=f"work/{stage.name}", fate="unfinished" if is_needed else "removable")
 
 

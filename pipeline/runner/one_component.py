@@ -28,7 +28,7 @@ from pipeline.runner.supervision import Supervision
 _BEGUN = "begun.json"
 """Beside a work folder: the outputs that it has begun to write, which the next attempt may therefore remove."""
 
-_FINISHED = "finished.json"
+FINISHED = "finished.json"
 """Beside a work folder: the outputs that were finished last, and what is known of them."""
 
 Folders = Mapping[str, epath.Path]
@@ -101,7 +101,7 @@ def run(
     place = Root(root or next(iter(outputs.values())).parent)
     attempts = Root(place.work(stage=component.name, cache_key=key))
     with attempts.lock():
-        earlier = _finished_earlier(attempts.path / _FINISHED, outputs=outputs, component=component)
+        earlier = _finished_earlier(attempts.path / FINISHED, outputs=outputs, component=component)
         if earlier is not None:
             for gate in component.gates & set(inputs):
                 component.check_gate(gate, inputs[gate])
@@ -156,14 +156,28 @@ def _check_channels(component: Component, *, inputs: Folders, outputs: Folders) 
 
 
 def _key(component: Component, inputs: Folders) -> str:
-    """Returns a digest of what decides the outputs. It names the inputs instead of reading all they hold."""
+    """Returns a digest of what decides the outputs. It does not read all that the inputs hold."""
     named = {
-        channel: [os.fspath(folder), digests.listing_digest(digests.file_sizes(folder))]
+        channel: [os.fspath(folder), *_identity(folder)]
         for channel, folder in inputs.items()
         if channel not in component.gates
     }
     config, external = cache_key.config_values(component.resolved_config()), dict(component.external_digests())
     return digests.json_digest([component.name, component.version, config, external, named])
+
+
+def _identity(folder: epath.Path) -> list[str]:
+    """Returns what changes when the content of an input does, as far as that can be known without reading it.
+
+    On this machine, what no component has written, such as audio, is known by the times of its files.
+    """
+    described, sums = listings.describe(folder), checksums.digest(folder)
+    if sums is not None:
+        return [described, sums]
+    if storage.is_remote(folder):
+        return [described]
+    times = [os.stat(os.path.join(folder, name)).st_mtime_ns for name in digests.file_sizes(folder)]
+    return [described, digests.json_digest(times)]
 
 
 def _finished_earlier(file: epath.Path, *, outputs: Folders, component: Component) -> Finished | None:
@@ -184,7 +198,7 @@ def _record(finished: Finished, *, outputs: Folders, component: Component, folde
         "figures": dict(finished.result.figures),
         "digests": dict(finished.digests),
     }
-    storage.write_text(folder / _FINISHED, json.dumps(kept))
+    storage.write_text(folder / FINISHED, json.dumps(kept))
     begun = set(json.loads((folder / _BEGUN).read_text())) - {os.fspath(each) for each in outputs.values()}
     storage.write_text(folder / _BEGUN, json.dumps(sorted(begun)))
 

@@ -49,6 +49,15 @@ def compile_to_file(
         raise UserError(f"--output {file}: KFP reads pipelines from YAML files; name a file that ends in .yaml.")
     if not file.parent.is_dir():
         raise UserError(f"--output {file}: there is no folder {file.parent}; make it, or name another.")
+    if config.trainer.strategy in ("tpu", "multi_worker"):
+        raise UserError(
+            f"trainer.strategy={config.trainer.strategy}: a step is one machine without a TPU: leave trainer.strategy "
+            "at auto, which trains on all of its GPUs, or train elsewhere with `diptych train`."
+        )
+    if root and not root.startswith(("gs://", "/")):
+        raise UserError(f"--root {root}: the steps write into gs:// alone: give a folder there.")
+    if not re.fullmatch(r"[\w./:@-]+", image, re.ASCII):
+        raise UserError(f"--image {image!r} is no name of an image: give e.g. europe-docker.pkg.dev/project/diptych:1.")
     pipeline = dag.create_pipeline(config)
     for node in pipeline.nodes:
         if not pipeline_spec.names_path(node.component):

@@ -11,7 +11,7 @@ from components.errors import UserError
 from pipeline.metadata.records import Value
 from pipeline.runner.one_component import Finished
 
-_MOUNT = "/gcs/"
+MOUNT = "/gcs/"
 """Where KFP and Vertex AI mount the buckets: gs://bucket/name is /gcs/bucket/name."""
 
 
@@ -56,8 +56,8 @@ def write(executor_input: str, component: Component, finished: Finished) -> None
 
 def _place(output_file: str) -> epath.Path:
     """Returns where KFP finds its file: on Vertex AI in a mounted bucket, whose mount not every user may write to."""
-    mounted = output_file.startswith(_MOUNT)
-    return epath.Path(f"gs://{output_file.removeprefix(_MOUNT)}" if mounted else output_file)
+    mounted = output_file.startswith(MOUNT)
+    return epath.Path(f"gs://{output_file.removeprefix(MOUNT)}" if mounted else output_file)
 
 
 def _metadata(component: Component, finished: Finished) -> Mapping[str, Value]:

@@ -1,6 +1,9 @@
 """Sends a compiled pipeline to Vertex AI Pipelines."""
 
 import contextlib
+import json
+import os
+import re
 from collections.abc import Iterator
 
 import kfp.components
@@ -11,10 +14,15 @@ from components import file_errors
 from components.errors import UserError
 from pipeline import digests
 from pipeline.runner import one_component
-from pipeline.vertex import pipeline_spec
+from pipeline.vertex import executor_output, pipeline_spec
 
 NOT_COMPUTED = "(computed when the job is sent)"
 """Stands for a digest in a job that is only shown."""
+
+_UNKNOWN = "(unknown, and nothing is reused)"
+
+# Behind the = of e.g. a baseline's NAME=PATH, too.
+_PATH = re.compile(r"((?:[^/=]*=)?)(/.+)")
 
 
 def job(file: str, *, project: str, region: str, root: str, caching: bool, is_sent: bool) -> aiplatform.PipelineJob:
@@ -37,7 +45,7 @@ def job(file: str, *, project: str, region: str, root: str, caching: bool, is_se
         raise UserError("Vertex AI writes into a bucket: give it with --root gs://BUCKET/FOLDER.")
     values = {pipeline_spec.ROOT: root}
     for name, arguments in pipeline_spec.digest_parameters(spec).items():
-        values[name] = _digest(arguments) if is_sent else NOT_COMPUTED
+        values[name] = _value(arguments, caching=caching) if is_sent else NOT_COMPUTED
     with errors(region):
         return aiplatform.PipelineJob(
             display_name=spec.pipeline_info.name,
@@ -75,9 +83,52 @@ def _read(file: str) -> pipeline_spec.kfp_pb2.PipelineSpec:
     return spec
 
 
+def _value(arguments: list[str], *, caching: bool) -> str:
+    """Returns what stands for the content of what a step reads from outside."""
+    try:
+        return _digest(arguments)
+    except _NotHereError as error:
+        if caching:
+            raise UserError(
+                f"{arguments[0]} reads {error}, which this machine has not, so that nobody can tell whether it has "
+                "changed: give a gs:// URL, or run all steps with --no-caching."
+            ) from error
+        return _UNKNOWN
+
+
+class _NotHereError(Exception):
+    """A path is one of the containers alone. The message is the path."""
+
+
 def _digest(arguments: list[str]) -> str:
-    """Returns a digest of what a step reads from outside, given the arguments of its container."""
+    """Returns a digest of what a step reads from outside, given the arguments of its container.
+
+    Raises:
+        _NotHereError: It is a path that this machine has not.
+    """
     exec_properties = arguments[arguments.index("--exec-properties") + 1]
-    component = one_component.create(arguments[0], exec_properties=exec_properties)
+    here = json.dumps(_as_here(json.loads(exec_properties)))
+    component = one_component.create(arguments[0], exec_properties=here)
     with file_errors.as_user_errors(place=f"What {component.name} reads"):
         return digests.json_digest(dict(component.external_digests()))
+
+
+def _as_here(value: object) -> object:
+    """Returns a part of a config with the paths of the containers as this machine has them.
+
+    Raises:
+        _NotHereError: It has not.
+    """
+    if isinstance(value, dict):
+        return {name: _as_here(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_as_here(part) for part in value]
+    match = _PATH.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    name, path = match.groups()
+    if path.startswith(executor_output.MOUNT):
+        return f"{name}gs://{path.removeprefix(executor_output.MOUNT)}"
+    if not os.path.exists(path):
+        raise _NotHereError(path)
+    return value

@@ -1,5 +1,6 @@
 """Jobs on a service elsewhere. A runner of our own stands in for it at Beam's interface."""
 
+import http.client
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import threading
 
 import apache_beam as beam
 import pytest
+import requests
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.runners.portability import local_job_service
 from apache_beam.runners.runner import PipelineState
@@ -185,6 +187,45 @@ def test_a_job_that_fails_by_itself_raises_its_error_and_leaves_no_note(service,
         run(tmp_path / "work")
     failer.join()
     assert not list((tmp_path / "work").iterdir())
+
+
+class _Answer(Exception):
+    def __init__(self, status):
+        super().__init__(f"HTTP {status}")
+        self.status_code = status  # As of apitools' HttpError.
+
+
+@pytest.mark.parametrize(
+    ("error", "may_have_started"),
+    [
+        (ConnectionResetError("reset"), True),
+        (TimeoutError("timed out"), True),
+        (http.client.RemoteDisconnected("closed"), True),
+        (requests.ConnectionError("reset"), True),
+        (_Answer(503), True),
+        (_Answer(403), False),
+        (ValueError("no such flag"), False),
+        (FileNotFoundError("setup.py"), False),
+        (PermissionError("denied"), False),
+    ],
+    ids=repr,
+)
+def test_a_job_whose_start_was_not_answered_is_not_joined_by_a_second_one(
+    service, tmp_path, monkeypatch, error, may_have_started
+):
+    def start(*_):
+        raise RuntimeError("the job was not started") from error
+
+    monkeypatch.setattr(remote_runner.RemoteRunner, "run_pipeline", start)
+    with pytest.raises(RuntimeError, match="not started"):
+        run(tmp_path / "work")
+    monkeypatch.undo()
+    monkeypatch.setattr(remote_runner, "FOLDER", service)
+    if may_have_started:
+        with pytest.raises(remote_jobs.StillRunningError, match="a job of an earlier run"):
+            remote_jobs.check_free(epath.Path(tmp_path / "work"))
+        (tmp_path / "work" / remote_jobs.NOTE).unlink()
+    remote_jobs.check_free(epath.Path(tmp_path / "work"))
 
 
 def test_dataflow_is_named_with_its_page_and_its_command():

@@ -4,11 +4,10 @@ import dataclasses
 import errno
 import importlib.metadata
 import os
-import pathlib
 
 from etils import epath
 
-from beam_jobs import error_text
+from beam_jobs import error_text, storage
 from beam_jobs.embedding.embedder import TRAINED, Embedder
 from components import file_errors, model_versions
 from components.embedder.loaders import TrainedLoader
@@ -38,7 +37,7 @@ class ExportedModel:
             DamagedFile: It was one.
             OSError: It cannot be read.
         """
-        folder = epath.Path(os.path.abspath(self.folder))
+        folder = epath.Path(storage.canonical(self.folder))
         altered = checksums.altered_file(folder)
         if altered:
             checksums.mark_as_altered(folder, altered)  # So that `diptych run` writes it again.
@@ -69,15 +68,17 @@ class ExportedModel:
             raise load_error(self.folder, error) from error
 
     def _check_info(self) -> None:
-        folder = pathlib.Path(self.folder)
+        folder = self.folder
         try:
-            os.stat(folder / "saved_model.pb")
+            (storage.open_path(folder) / model_versions.MODEL_FILE).stat()
             EmbeddingInfo.read(folder)
             return
         except DamagedFile as error:
             raise _damaged(str(error), path=error.path) from error
+        except (FileNotFoundError, NotADirectoryError):
+            pass
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            if error.errno != errno.ENAMETOOLONG:
                 raise
         raise UserError(
             f"--model {folder} is not a SavedModel from Diptych: give the folder that `diptych run` prints last, or a "
@@ -100,7 +101,7 @@ def place(model: str) -> str:
     """
     found = bundled.resolve(model)
     try:
-        if os.path.isdir(found) and not model_versions.is_saved_model(found):
+        if storage.is_folder(found) and not model_versions.is_saved_model(found):
             newest = model_versions.newest(found)
             return newest[1] if newest else found
     except OSError:  # `ExportedModel.check` says what it is.

@@ -9,9 +9,12 @@ import subprocess
 import sys
 
 import pytest
+from etils import epath
 
 from pipeline import cli
+from pipeline.console.progress import Display
 from pipeline.metadata.executions import State
+from pipeline.runner import one_component
 from tests import processes
 from tests.pipeline.refusals import refusal
 from tests.pipeline.runner import chain, soundness, stages, test_extensions
@@ -205,6 +208,18 @@ class TestUnfinishedWork:
             process.communicate()
         gc(root, "--unfinished", "--delete")
         assert not living.exists()
+
+    def test_that_of_a_component_that_has_finished_is_no_unfinished_work(self, root, tmp_path):
+        outputs = {"examples": epath.Path(tmp_path / "elsewhere")}
+
+        def call():
+            return one_component.run(
+                stages.Numbers(), inputs={}, outputs=outputs, root=epath.Path(root), display=Display()
+            )
+
+        done = call()
+        gc(root, "--unfinished", "--delete")
+        assert call() == done
 
     def test_only_that_of_the_newest_run_is_kept_on_request(self, root):
         newest = soundness.store_of(root).executions(stage="Total")[-1].cache_key.digest

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import time
@@ -136,6 +137,24 @@ def test_what_has_finished_is_neither_repeated_nor_removed(folders, capsys):
     folders["examples"].rmtree()
     assert run(stages.Numbers(), folders) == first
     assert (folders["examples"] / "numbers.txt").exists()
+
+
+@pytest.mark.parametrize("has_checksums", [True, False])
+def test_what_was_made_of_other_content_is_not_handed_out(folders, has_checksums):
+    numbers, sums = folders["examples"] / "numbers.txt", folders["examples"].with_name("examples.sha256")
+    run(stages.Numbers(), folders)
+    if not has_checksums:  # As of audio that no component has written.
+        sums.unlink()
+    assert run(stages.Total(), folders).result.summary == "total 3, from step 0"
+    assert run(stages.Total(), folders).result.summary == "total 3, from step 0"
+    text = numbers.read_text()
+    numbers.write_text(text[::-1])
+    if has_checksums:
+        checksums.write(folders["examples"], staged=folders["examples"])
+    else:
+        os.utime(numbers, ns=(0, 0))
+    with pytest.raises(UserError, match=r"--output model .* is not empty: name a new folder"):
+        run(stages.Total(), folders)
 
 
 def test_what_has_finished_passes_the_checks_of_a_run(folders):

@@ -134,7 +134,11 @@ class TestFile:
             (["trainer.warmup_steps=400000"], "leaves nothing of trainer.steps=400000"),
             (["trainer.stepz=1"], "trainer.stepz: there is no such field; did you mean trainer.steps?"),
             (["--step", "trainer.cpu=x"], "--step trainer.cpu: must be a whole number"),
-            (["--image", ""], "--image is empty"),
+            (["--image", ""], "--image '' is no name of an image"),
+            (["--image", "a b"], "--image 'a b' is no name of an image"),
+            (["--root", "s3://bucket/root"], "--root s3://bucket/root: the steps write into gs:// alone"),
+            (["trainer.strategy=tpu"], "trainer.strategy=tpu: a step is one machine without a TPU"),
+            (["trainer.strategy=multi_worker"], "trainer.strategy=multi_worker: a step is one machine"),
             (["--output", "pipeline.json"], "pipeline.json: KFP reads pipelines from YAML files"),
             (["--output", "/no/such/folder/pipeline.yaml"], "/no/such/folder"),
         ],
@@ -197,8 +201,8 @@ def _by_kfps_compiler(file, *, args_of):
         validated = example_validator(root=root, statistics=counted.outputs["statistics"])
         on(validated, "ExampleValidator", "4", "16G").set_caching_options(False)
         trained = trainer(root=root, examples=examples, anomalies=validated.outputs["anomalies"])
-        on(trained, "Trainer", "12", "80G", retries=5).set_accelerator_type("NVIDIA_TESLA_A100")
-        trained.set_accelerator_limit(1)
+        on(trained, "Trainer", "96", "680G", retries=5).set_accelerator_type("NVIDIA_TESLA_A100")
+        trained.set_accelerator_limit(8)
 
     compiler.Compiler().compile(pipeline, str(file))
     return file.read_text()

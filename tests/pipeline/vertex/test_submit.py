@@ -1,7 +1,10 @@
 import json
 
 import pytest
+from etils import epath
 
+from beam_jobs import storage
+from components.errors import UserError
 from pipeline import cli
 from tests.pipeline.refusals import refusal
 
@@ -65,6 +68,29 @@ def test_the_job_that_is_sent_knows_whether_the_audio_changed(file, tmp_path):
         other = digest(monkeypatch)
     assert first == again != other
     assert len(first) == 64
+
+
+def test_audio_in_a_mounted_bucket_is_digested_in_the_bucket(file, buckets):
+    from pipeline.vertex import submitting
+
+    digests = []
+    for name in ("a", "b"):
+        storage.write_bytes(epath.Path(f"gs://bucket/{name}/sound.wav"), name.encode())
+        for data in (f"/gcs/bucket/{name}", f"gs://bucket/{name}"):
+            write(file, data=data)
+            ((_, arguments),) = submitting.pipeline_spec.digest_parameters(submitting._read(str(file))).items()
+            digests.append(submitting._value(arguments, caching=True))
+    assert digests[0] == digests[1] != digests[2] == digests[3]
+
+
+def test_a_path_that_only_containers_have_needs_a_run_without_caching(file):
+    from pipeline.vertex import submitting
+
+    write(file, data="/mnt/audio")
+    ((_, arguments),) = submitting.pipeline_spec.digest_parameters(submitting._read(str(file))).items()
+    with pytest.raises(UserError, match="AudioExampleGen reads /mnt/audio, which this machine has not"):
+        submitting._value(arguments, caching=True)
+    assert submitting._value(arguments, caching=False) == "(unknown, and nothing is reused)"
 
 
 @pytest.mark.parametrize(
