@@ -9,6 +9,7 @@ from beam_jobs import storage
 from pipeline import cli
 from tests import corpora, exports
 from tests.pipeline.refusals import refusal
+from tests.pipeline.serving.server.running import PREDICT, ask, running
 
 
 @pytest.fixture
@@ -30,6 +31,12 @@ def test_embed_reads_it(place, tmp_path, tmp_path_factory, of):
         with np.load(output) as content:
             vectors.append(content["embedding"])
     np.testing.assert_array_equal(*vectors)
+
+
+def test_serve_serves_the_newest_of_its_versions(place):
+    with running(place) as server:
+        assert ask(server, "/v1/models/diptych/metadata").json()["model_spec"]["version"] == "5"
+        assert ask(server, PREDICT, {"instances": [[0.5, 0.25]]}).status_code == 200
 
 
 def test_what_is_no_model_is_said(place, capsys, tmp_path):
