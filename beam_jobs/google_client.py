@@ -52,18 +52,25 @@ def in_parallel(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return list(pool.map(function, items))
 
 
-class _Notices(logging.Handler):
+class _Notices(logging.Filter):
     """Says that requests are tried again, at most every half minute: nobody would know why nothing goes on."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._next = 0.0
+        self.next_s = 0.0
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _NOTICE_S
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Returns whether the record is logged as well, which it is only where everything is."""
+        if time.monotonic() >= self.next_s:
+            self.next_s = time.monotonic() + _NOTICE_S
             reason = record.getMessage().removeprefix("Retrying due to ")[:_REASON_LENGTH]
             logging.warning("Cloud Storage fails, and is asked again for up to two minutes: %s", reason)
+        return record.levelno >= logging.getLogger().getEffectiveLevel()
+
+
+_NOTICES = _Notices()
+_RETRIES.addFilter(_NOTICES)
+_RETRIES.setLevel(logging.DEBUG)
 
 
 def _is_installed() -> bool:
@@ -95,8 +102,4 @@ def _client(process: int, emulator: str) -> gcs.Client:
     for scheme in ("https://", "http://"):
         # With fewer connections than threads, many requests would open one of their own.
         created._http.mount(scheme, type(created._http.get_adapter(scheme))(pool_maxsize=THREADS))
-    if not _RETRIES.handlers:
-        _RETRIES.setLevel(logging.DEBUG)
-        _RETRIES.propagate = False
-        _RETRIES.addHandler(_Notices())
     return created

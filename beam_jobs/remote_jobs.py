@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +28,15 @@ _CANCEL_S = 20.0  # After SIGTERM, a container has thirty seconds.
 _POLL_S = 0.5
 _ASK_S = 30.0
 _SERVER_ERROR = 500
+_UNANSWERED = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.CANCELLED,
+    }
+)
 _NETWORK_PACKAGES = frozenset({"requests", "urllib3", "httplib2"})
 
 
@@ -132,17 +142,25 @@ def check_free(work_dir: epath.Path) -> None:
 
 def _may_have_started(error: BaseException) -> bool:
     """Returns whether an error may be that of a request whose answer was lost: a second job would write as well."""
+    links: list[BaseException] = []
     link: BaseException | None = error
-    while link is not None:
-        status = getattr(link, "status_code", None)
-        if isinstance(status, int):  # Of an answer of Google's services.
-            return status >= _SERVER_ERROR
-        if isinstance(link, ConnectionError | TimeoutError | http.client.HTTPException | grpc.RpcError):
-            return True
-        if type(link).__module__.partition(".")[0] in _NETWORK_PACKAGES:
-            return True
+    while link is not None and link not in links:
+        links.append(link)
         link = link.__cause__ or link.__context__
-    return False
+    if any(isinstance(link, ConnectionRefusedError | socket.gaierror) for link in links):
+        return False  # Nothing was sent.
+    statuses = [link.status_code for link in links if isinstance(getattr(link, "status_code", None), int)]
+    if statuses:  # Google's services have answered.
+        return statuses[0] >= _SERVER_ERROR
+    return any(map(_is_of_network, links))
+
+
+def _is_of_network(error: BaseException) -> bool:
+    if isinstance(error, grpc.RpcError):
+        return not isinstance(error, grpc.Call) or error.code() in _UNANSWERED
+    if isinstance(error, ConnectionError | TimeoutError | http.client.HTTPException):
+        return True
+    return type(error).__module__.partition(".")[0] in _NETWORK_PACKAGES
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def prepare(waveform: npt.ArrayLike, sample_rate: float, *, target: int) -> npt.
         channels = channels.astype(np.float32)
         mono = to_mono(channels, channel_axis=1)
         mixed = float(np.abs(mono).max())
-        decode.check_phase(round(FULL_SCALE * mixed), source_peak=lambda *, loudest: largest if loudest else mixed)
+        decode.check_phase(round(FULL_SCALE * mixed), mixed_peak=lambda: mixed, channel_peak=lambda: largest)
     except DecodeError as error:
         raise DiptychError(f"The waveform {_of_waveform(error)}.") from error
     samples = at_rate(np.ascontiguousarray(mono), rate, sample_rate=target)

@@ -2,18 +2,20 @@
 
 import dataclasses
 import os
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 
 from beam_jobs.audio import levels, readers, resample
 from beam_jobs.audio.pcm import FULL_SCALE
-from beam_jobs.audio.sound import DecodeError, Segment, Source
+from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source
 
 # Many videos end before the end of their listed segment. A clip is used if it has at least this share of the segment.
 _MIN_SHARE_OF_SEGMENT = 0.5
 # So much louder than their mean are channels that cancel each other. Unrelated sounds are 3 dB louder.
 _LEAST_CANCELLATION_DB = 30.0
+# The same before resampling, where channels that cancel may have in common what the clip no longer holds.
+_LEAST_LOSS_DB = 15.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,10 +74,11 @@ def decode_file(
             segment, holds samples that are not finite or far beyond full scale, or if its channels cancel each other.
     """
     source, segment = readers.fetch(path), Segment(start_s=start_s or 0.0, end_s=end_s)
-    samples = resample.to_int16(readers.read(source, segment), sample_rate=sample_rate)
+    sound = readers.read(source, segment)
+    samples = resample.to_int16(sound, sample_rate=sample_rate)
     if not samples.size:
         raise DecodeError("too short", "no sample" if start_s is None else f"no sample after {start_s:g} s")
-    _check_phase(levels.peak(samples), source=source, segment=segment)
+    _check_phase(levels.peak(samples), sound, source=source, segment=segment)
     return samples
 
 
@@ -108,7 +111,7 @@ def decode_clip(
     samples = resample.to_int16(sound, sample_rate=sample_rate)
     _check_length(samples.size / sample_rate, min_seconds=rules.min_seconds, listed_s=listed_s)
     peak = levels.peak(samples)
-    _check_phase(peak, source=source, segment=segment)
+    _check_phase(peak, sound, source=source, segment=segment)
     _check_level(peak, min_peak_dbfs=rules.min_peak_dbfs)
     return Decoded(samples=samples, rate=sound.rate, codec=sound.codec)
 
@@ -124,34 +127,31 @@ def _check_length(seconds: float, *, min_seconds: float, listed_s: float) -> Non
         raise DecodeError("too short", "no sample")
 
 
-def _check_phase(peak: int, *, source: Source, segment: Segment) -> None:
-    def source_peak(*, loudest: bool) -> float:
-        return float(np.abs(readers.read(source, segment, loudest=loudest).samples).max())
-
-    # Reading the file again costs less than to watch the channels of every clip.
-    check_phase(peak, source_peak=source_peak)
-
-
-class SourcePeak(Protocol):
-    """Returns the largest magnitude before resampling, where full scale is 1."""
-
-    def __call__(self, *, loudest: bool) -> float:
-        """Looks at the loudest channel at each time, or at the mean of the channels."""
+def _check_phase(peak: int, sound: Sound, *, source: Source, segment: Segment) -> None:
+    check_phase(
+        peak,
+        mixed_peak=lambda: float(np.abs(sound.samples).max()),
+        # Reading the file again costs less than to watch the channels of every clip.
+        channel_peak=lambda: float(readers.read(source, segment, loudest=True).samples.max()),
+    )
 
 
-def check_phase(peak: int, *, source_peak: SourcePeak) -> None:
+def check_phase(peak: int, *, mixed_peak: Callable[[], float], channel_peak: Callable[[], float]) -> None:
     """Raises DecodeError if a clip is silent only because its channels cancel each other.
 
     Args:
         peak: The largest magnitude of its int16 samples.
-        source_peak: Called for silent clips alone.
+        mixed_peak: Returns the largest magnitude of the mean of its channels before resampling, where full scale is 1;
+            called for silent clips.
+        channel_peak: Returns the largest magnitude in its channels; called for silent clips.
     """
-    if levels.to_dbfs(peak) >= levels.SILENT_DBFS:
+    peak_dbfs = levels.to_dbfs(peak)
+    if peak_dbfs >= levels.SILENT_DBFS:
         return
-    # Before resampling, because what lies above half of the sample rate, such as the calls of bats, is lost by that.
-    channel_dbfs = levels.to_dbfs(source_peak(loudest=True) * FULL_SCALE)
-    mixed_dbfs = levels.to_dbfs(source_peak(loudest=False) * FULL_SCALE)
-    if channel_dbfs - mixed_dbfs > _LEAST_CANCELLATION_DB:
+    channel_dbfs = levels.to_dbfs(channel_peak() * FULL_SCALE)
+    # What lies above half of the sample rate, such as the calls of bats, is lost by resampling, and not by mixing.
+    lost_by_mixing_db = channel_dbfs - levels.to_dbfs(mixed_peak() * FULL_SCALE)
+    if channel_dbfs - peak_dbfs > _LEAST_CANCELLATION_DB and lost_by_mixing_db > _LEAST_LOSS_DB:
         raise DecodeError(
             "opposite phase",
             f"its channels peak at {channel_dbfs:.0f} dBFS and cancel each other; invert one of them",

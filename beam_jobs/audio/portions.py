@@ -1,7 +1,6 @@
 """Decodes recordings of any length portion by portion, so that memory does not grow with the length."""
 
 import dataclasses
-import functools
 from collections import Counter
 from collections.abc import Callable
 
@@ -65,22 +64,27 @@ def decode_in_portions(
         begin()
         sound = sound if latest is None else readers.read(source, segment)
         pass_on(resample.to_int16(sound, sample_rate=sample_rate))
-    decode.check_phase(peak, source_peak=functools.partial(_source_peak, source, segment))
+    kept = sound.samples
+    decode.check_phase(
+        peak,
+        mixed_peak=lambda: latest.peak if latest is not None and latest.are_all_of(kept) else float(np.abs(kept).max()),
+        channel_peak=lambda: _channel_peak(source, segment),
+    )
 
 
-def _source_peak(source: Source, segment: Segment, *, loudest: bool) -> float:
-    """Returns the largest magnitude in a segment before resampling; see `decode.SourcePeak`."""
+def _channel_peak(source: Source, segment: Segment) -> float:
+    """Returns the largest magnitude in the channels of a segment."""
     if segment.end_s is not None:
-        return float(np.abs(readers.read(source, segment, loudest=loudest).samples).max())
+        return float(readers.read(source, segment, loudest=True).samples.max())
     peaks = [0.0]
 
     class Peaks(_Unkept):
         def append(self, block: np.ndarray, *, rate: int) -> None:
             self._count(block, rate=rate)
-            peaks.append(float(np.abs(block).max()))
+            peaks.append(float(block.max()))
 
-    sound = readers.read(source, dataclasses.replace(segment, collect=Peaks), loudest=loudest)
-    return max(*peaks, float(np.abs(sound.samples).max()))
+    sound = readers.read(source, dataclasses.replace(segment, collect=Peaks), loudest=True)
+    return max(*peaks, float(sound.samples.max()))
 
 
 class _Unkept(Samples):
@@ -103,7 +107,11 @@ class _Unkept(Samples):
 
 
 class _Portions(_Unkept):
-    """Resamples the samples of a reader and passes them on, instead of keeping them."""
+    """Resamples the samples of a reader and passes them on, instead of keeping them.
+
+    Attributes:
+        peak: The largest magnitude of what has been passed on, before resampling.
+    """
 
     def __init__(self, *, sample_rate: int, send: Callable[[np.ndarray], None]):
         super().__init__()
@@ -111,6 +119,7 @@ class _Portions(_Unkept):
         self._send = send
         self._resampler: resample.Stream | None = None
         self._waiting = Samples()
+        self.peak = 0.0
 
     def append(self, block: np.ndarray, *, rate: int) -> None:
         if self._resampler is None:
@@ -133,4 +142,6 @@ class _Portions(_Unkept):
 
     def _pass_on(self, *, is_last: bool = False) -> None:
         block, self._waiting = self._waiting.join(), Samples()
+        if block.size:
+            self.peak = max(self.peak, float(block.max()), -float(block.min()))
         self._send(self._resampler.add(block, is_last=is_last))

@@ -139,7 +139,7 @@ def _is_half_published(path: epath.Path, *, stage: str, store: MetadataStore) ->
 
 
 def _work(root: Root, *, needed: set[str] | None) -> Iterator[Folder]:
-    """Yields the work of stopped stages, and of those that `diptych run-component` is running, which is kept.
+    """Yields the work of stopped stages, and that of `diptych run-component`, which is kept unless it was stopped.
 
     Args:
         root: The root.

@@ -108,6 +108,7 @@ def run(
             component.check_reused(outputs=outputs, figures=earlier.result.figures)
             display.say(f"{component.name}: its outputs are there since an earlier call, {earlier.result.summary}")
             return earlier
+        (attempts.path / FINISHED).unlink(missing_ok=True)  # It tells of outputs that are there no more.
         _remove_earlier(outputs, begun=attempts.path / _BEGUN)
         work, events = attempts.path / "work", place.tensorboard / component.name / key[:8]
         if not work.exists():

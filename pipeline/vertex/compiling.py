@@ -55,7 +55,7 @@ def compile_to_file(
             "at auto, which trains on all of its GPUs, or train elsewhere with `diptych train`."
         )
     if root and not root.startswith(("gs://", "/")):
-        raise UserError(f"--root {root}: the steps write into gs:// alone: give a folder there.")
+        raise UserError(f"--root {root}: the steps cannot write there: give a folder in gs://.")
     if not re.fullmatch(r"[\w./:@-]+", image, re.ASCII):
         raise UserError(f"--image {image!r} is no name of an image: give e.g. europe-docker.pkg.dev/project/diptych:1.")
     pipeline = dag.create_pipeline(config)

@@ -5,6 +5,7 @@ same messages are filled in here, as TFX does for Vertex AI. Tests compare them 
 `compiling` lets KFP's loader check them.
 """
 
+import dataclasses
 import json
 
 import kfp
@@ -84,14 +85,29 @@ def names_path(component: Component) -> bool:
     return "/" in component.config.model_dump_json()
 
 
-def digest_parameters(spec: kfp_pb2.PipelineSpec) -> dict[str, list[str]]:
-    """Returns the parameters that hold a digest, each with the arguments of the container whose step it belongs to."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DigestedStep:
+    """A step that reads from outside.
+
+    Attributes:
+        arguments: Those of its container.
+        caching: Whether KFP may reuse its outputs.
+    """
+
+    arguments: list[str]
+    caching: bool
+
+
+def digest_parameters(spec: kfp_pb2.PipelineSpec) -> dict[str, DigestedStep]:
+    """Returns the parameters that hold a digest, each with the step that it belongs to."""
     found = {}
-    for component in spec.components.values():
+    for task in spec.root.dag.tasks.values():
+        component = spec.components[task.component_ref.name]
         for name in component.input_definitions.parameters:
             if name.endswith(_DIGEST):
                 container = spec.deployment_spec["executors"][component.executor_label]["container"]
-                found[name] = list(container["args"])
+                arguments = list(container["args"])
+                found[name] = DigestedStep(arguments=arguments, caching=task.caching_options.enable_cache)
     return found
 
 

@@ -7,9 +7,12 @@ import re
 from collections.abc import Iterator
 
 import kfp.components
+from etils import epath
 from google.auth import credentials
 from google.cloud import aiplatform
 
+from beam_jobs import storage
+from beam_jobs.sources import manifest
 from components import file_errors
 from components.errors import UserError
 from pipeline import digests
@@ -20,6 +23,9 @@ NOT_COMPUTED = "(computed when the job is sent)"
 """Stands for a digest in a job that is only shown."""
 
 _UNKNOWN = "(unknown, and nothing is reused)"
+
+_FOR_CONTAINERS = "beam_args"
+"""The field whose paths are of the containers, and are not digested."""
 
 # Behind the = of e.g. a baseline's NAME=PATH, too.
 _PATH = re.compile(r"((?:[^/=]*=)?)(/.+)")
@@ -44,8 +50,9 @@ def job(file: str, *, project: str, region: str, root: str, caching: bool, is_se
     if not root.startswith("gs://"):
         raise UserError("Vertex AI writes into a bucket: give it with --root gs://BUCKET/FOLDER.")
     values = {pipeline_spec.ROOT: root}
-    for name, arguments in pipeline_spec.digest_parameters(spec).items():
-        values[name] = _value(arguments, caching=caching) if is_sent else NOT_COMPUTED
+    for name, step in pipeline_spec.digest_parameters(spec).items():
+        is_reused = caching and step.caching
+        values[name] = _value(step.arguments, caching=is_reused) if is_sent else NOT_COMPUTED
     with errors(region):
         return aiplatform.PipelineJob(
             display_name=spec.pipeline_info.name,
@@ -91,7 +98,7 @@ def _value(arguments: list[str], *, caching: bool) -> str:
         if caching:
             raise UserError(
                 f"{arguments[0]} reads {error}, which this machine has not, so that nobody can tell whether it has "
-                "changed: give a gs:// URL, or run all steps with --no-caching."
+                "changed: give gs:// URLs, or let nothing be reused (--no-caching, or caching=false of the step)."
             ) from error
         return _UNKNOWN
 
@@ -107,10 +114,29 @@ def _digest(arguments: list[str]) -> str:
         _NotHereError: It is a path that this machine has not.
     """
     exec_properties = arguments[arguments.index("--exec-properties") + 1]
-    here = json.dumps(_as_here(json.loads(exec_properties)))
-    component = one_component.create(arguments[0], exec_properties=here)
+    here = {
+        name: value if name == _FOR_CONTAINERS else _as_here(value)
+        for name, value in json.loads(exec_properties).items()
+    }
+    component = one_component.create(arguments[0], exec_properties=json.dumps(here))
     with file_errors.as_user_errors(place=f"What {component.name} reads"):
+        _check_rows(here.get("source"))
         return digests.json_digest(dict(component.external_digests()))
+
+
+def _check_rows(source: object) -> None:
+    """Checks the rows of a manifest, which are digested by what they name.
+
+    Raises:
+        _NotHereError: One names a path that this machine has not.
+    """
+    if not isinstance(source, str):
+        return
+    table = storage.open_path(source)
+    table = table if table.suffix.lower() == ".csv" else table / manifest.NAME
+    for path in manifest.paths(epath.Path(table)) if table.exists() else ():
+        if path.startswith("/") and not os.path.exists(path):
+            raise _NotHereError(f"{path} (a row of {table})")
 
 
 def _as_here(value: object) -> object:

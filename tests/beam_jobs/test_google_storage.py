@@ -162,7 +162,7 @@ class TestDisturbed:
         assert not storage.file_sizes(ROOT)
 
     def test_a_user_hears_why_nothing_goes_on_and_not_again_at_once(self, buckets, hurry, monkeypatch, caplog):
-        monkeypatch.setattr("beam_jobs.google_client._RETRIES.handlers", [google_client._Notices()])
+        monkeypatch.setattr(google_client._NOTICES, "next_s", 0.0)
         write(ROOT, FILES)
         buckets.disturb(first_tries=503)
         for name in FILES:

@@ -181,7 +181,11 @@ class TestState:
 
 
 def test_a_job_that_fails_by_itself_raises_its_error_and_leaves_no_note(service, tmp_path):
-    failer = threading.Thread(target=lambda: wait_until(lambda: states(service)) and end(service, "job0", "FAILED"))
+    def fail():  # Not before the file is written, or the job would run on.
+        wait_until(lambda: states(service) == {"job0": "RUNNING"})
+        end(service, "job0", "FAILED")
+
+    failer = threading.Thread(target=fail)
     failer.start()
     with pytest.raises(RuntimeError, match="the job failed"):
         run(tmp_path / "work")

@@ -53,7 +53,7 @@ async def _model(request: Request) -> Response:
     return JSONResponse(
         {
             "name": service.of(request).models.name,
-            "versions": [str(version.number)],
+            "versions": [str(one.number) for one in service.of(request).models.served],
             "platform": version.platform,
             "inputs": [_described(name, tensor) for name, tensor in signature.inputs.items()],
             "outputs": [_described(name, tensor) for name, tensor in signature.outputs.items()],

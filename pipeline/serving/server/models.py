@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import gc
 import threading
+from collections.abc import Sequence
 
 from absl import logging
 
@@ -38,8 +39,9 @@ class Models:
     """Serves the newest version in a folder, or one SavedModel or file. Its methods may be called from any thread.
 
     The version before is kept for requests that name it, such as those of a client that began with it, until there is
-    another change or it is removed. A request keeps the version that it began with. A version that cannot be loaded is
-    tried again every half minute; until then, the newest of the earlier ones that can is served.
+    another change or it is removed: two versions are in memory, and three while the next one loads. A request keeps the
+    version that it began with. A version that cannot be loaded is tried again every half minute; until then, the newest
+    of the earlier ones that can is served.
 
     Args:
         model: See `versions.newest`; or the name of a bundled model.
@@ -56,16 +58,20 @@ class Models:
         self._metrics = metrics
         self._failures: dict[Version, _Failure] = {}
         self._has_changed = False
-        self._before: ServedVersion | None = None
-        self._current = self._first()
-        self._metrics.set_version(self._current.number)
+        self._served = (self._first(),)
+        self._metrics.set_version(self.current.number)
         self._has_ended = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="versions", daemon=True)
 
     @property
     def current(self) -> ServedVersion:
         """The version that is served."""
-        return self._current
+        return self._served[0]
+
+    @property
+    def served(self) -> tuple[ServedVersion, ...]:
+        """The version that is served, and the one before if it is kept."""
+        return self._served
 
     def find(self, name: str, *, version: int | None = None) -> ServedVersion:
         """Returns the version that a request asks for.
@@ -75,25 +81,20 @@ class Models:
         """
         if name != self.name:
             raise Refused(404, f"There is no model {name}: this server has {self.name}.")
-        served = self._served()
+        loaded = self._served
         if version is None:
-            return served[0]
-        for one in served:
+            return loaded[0]
+        for one in loaded:
             if one.number == version:
                 return one
-        numbers = " or ".join(str(one.number) for one in served)
+        numbers = " or ".join(str(one.number) for one in loaded)
         raise Refused(404, f"Version {version} of {name} is not served: ask for version {numbers}, or name none.")
 
     def states(self) -> list[dict[str, object]]:
         """Returns the states of the versions as TensorFlow Serving describes them, the newest first."""
-        states = [_state(one.number, "AVAILABLE", "OK", "") for one in self._served()]
+        states = [_state(one.number, "AVAILABLE", "OK", "") for one in self._served]
         states += [_state(v.number, "END", "UNKNOWN", failure.message) for v, failure in self._failures.copy().items()]
         return sorted(states, key=lambda state: int(str(state["version"])), reverse=True)
-
-    def _served(self) -> list[ServedVersion]:
-        """Returns the version that is served, and the one before if it is kept."""
-        before = self._before
-        return [self._current, *([] if before is None else [before])]
 
     def start(self) -> None:
         """Begins to look for new versions, unless the model is one SavedModel or file."""
@@ -108,10 +109,11 @@ class Models:
         """Looks for other versions, and serves the newest that can be loaded from the moment when it is."""
         found = versions.complete(self._model)
         self._failures = {version: failure for version, failure in self._failures.items() if version in found}
-        if found and self._before is not None and self._before.number not in [version.number for version in found]:
-            self._before, self._has_changed = None, True
+        if found:
+            numbers = [version.number for version in found]
+            self._keep([self.current, *(one for one in self._served[1:] if one.number in numbers)])
         for version in found:
-            if version.number == self._current.number:
+            if version.number == self.current.number:
                 break
             if self._is_due(version):
                 with contextlib.suppress(UserError, OSError):  # They are noted.
@@ -120,6 +122,11 @@ class Models:
         if self._has_changed:
             gc.collect()  # Graphs are cyclic, and hold gigabytes in few objects.
             self._has_changed = False
+
+    def _keep(self, loaded: Sequence[ServedVersion]) -> None:
+        """Keeps these versions in memory, the one that is served first."""
+        if tuple(loaded) != self._served:
+            self._served, self._has_changed = tuple(loaded), True
 
     def _is_due(self, version: Version) -> bool:
         """Returns whether to load a version, which is not always so for one that could not be loaded."""
@@ -130,7 +137,7 @@ class Models:
         return failure.polls % _RETRY_POLLS == 0
 
     def _change(self, loaded: ServedVersion) -> None:
-        self._before, self._current, self._has_changed = self._current, loaded, True
+        self._keep([loaded, self.current])
         self._metrics.set_version(loaded.number)
         print(f"Serving version {loaded.number} of {self.name}", flush=True)
 

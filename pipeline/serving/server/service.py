@@ -64,7 +64,7 @@ class Service:
 class _Number(IntegerConvertor):
     """A number in a path; Starlette's own raises an error for thousands of digits."""
 
-    regex = "[0-9]{1,18}"
+    regex = "[0-9]{1,19}"
 
 
 register_url_convertor("number", _Number())

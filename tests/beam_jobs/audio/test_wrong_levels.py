@@ -111,6 +111,16 @@ class TestOppositePhase:
         soundfile.write(tmp_path / "bat.flac", np.stack([call, -call], axis=1), rate)
         assert failure(tmp_path / "bat.flac")[0] == "opposite phase"
 
+    def test_what_they_have_in_common_beyond_the_sample_rate_does_not_hide_it(self, tmp_path):
+        times = np.arange(2 * 48000) / 48000
+        sound, pilot = 0.3 * np.sin(2 * np.pi * 440 * times), 0.01 * np.sin(2 * np.pi * 19000 * times)
+        soundfile.write(tmp_path / "a.wav", np.stack([pilot + sound, pilot - sound], axis=1), 48000)
+        assert failure(tmp_path / "a.wav")[0] == "opposite phase"
+        with pytest.raises(audio.DecodeError, match="cancel each other"):
+            portions.decode_in_portions(
+                str(tmp_path / "a.wav"), sample_rate=RATE, begin=lambda: None, send=lambda samples: None
+            )
+
     @pytest.mark.parametrize("channels", [1, 2])
     def test_silence_of_all_channels_is_silence(self, tmp_path, channels):
         soundfile.write(tmp_path / "a.wav", np.zeros((RATE, channels)), RATE)

@@ -136,7 +136,7 @@ class TestFile:
             (["--step", "trainer.cpu=x"], "--step trainer.cpu: must be a whole number"),
             (["--image", ""], "--image '' is no name of an image"),
             (["--image", "a b"], "--image 'a b' is no name of an image"),
-            (["--root", "s3://bucket/root"], "--root s3://bucket/root: the steps write into gs:// alone"),
+            (["--root", "s3://bucket/root"], "--root s3://bucket/root: the steps cannot write there"),
             (["trainer.strategy=tpu"], "trainer.strategy=tpu: a step is one machine without a TPU"),
             (["trainer.strategy=multi_worker"], "trainer.strategy=multi_worker: a step is one machine"),
             (["--output", "pipeline.json"], "pipeline.json: KFP reads pipelines from YAML files"),

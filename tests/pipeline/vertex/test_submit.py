@@ -19,8 +19,21 @@ def file(tmp_path):
     return tmp_path / "pipeline.yaml"
 
 
-def write(file, *, data="gs://b/audioset", root="gs://b/root"):
-    assert cli.main(["compile", "--preset", "base", "--data", str(data), "--root", root, "-o", str(file)]) == 0
+def write(file, *more, data="gs://b/audioset", root="gs://b/root"):
+    assert cli.main(["compile", "--preset", "base", "--data", str(data), "--root", root, "-o", str(file), *more]) == 0
+
+
+def digest(file, *, caching=True):
+    """Returns what a job that is sent says of the audio."""
+    from google.auth import credentials
+
+    from pipeline.vertex import submitting
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        config = submitting.aiplatform.initializer.global_config
+        monkeypatch.setattr(config, "_credentials", credentials.AnonymousCredentials())
+        job = submitting.job(str(file), project="p", region="europe-west4", root="", caching=caching, is_sent=True)
+    return job.to_dict()["runtimeConfig"]["parameterValues"]["audio_example_gen_digest"]
 
 
 def shown(capsys, file, *arguments):
@@ -48,49 +61,42 @@ def test_a_dry_run_prints_the_job_and_asks_nobody(file, capsys):
 
 
 def test_the_job_that_is_sent_knows_whether_the_audio_changed(file, tmp_path):
-    from google.auth import credentials
-
-    from pipeline.vertex import submitting
-
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio" / "a.wav").write_bytes(b"RIFF")
     write(file, data=tmp_path / "audio")
 
-    def digest(monkeypatch):
-        monkeypatch.setattr(submitting.aiplatform.initializer.global_config, "_credentials", _ANONYMOUS)
-        job = submitting.job(str(file), project="p", region="europe-west4", root="", caching=True, is_sent=True)
-        return job.to_dict()["runtimeConfig"]["parameterValues"]["audio_example_gen_digest"]
-
-    _ANONYMOUS = credentials.AnonymousCredentials()
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        first, again = digest(monkeypatch), digest(monkeypatch)
-        (tmp_path / "audio" / "b.wav").write_bytes(b"RIFF")
-        other = digest(monkeypatch)
+    first, again = digest(file), digest(file)
+    (tmp_path / "audio" / "b.wav").write_bytes(b"RIFF")
+    other = digest(file)
     assert first == again != other
     assert len(first) == 64
 
 
 def test_audio_in_a_mounted_bucket_is_digested_in_the_bucket(file, buckets):
-    from pipeline.vertex import submitting
-
     digests = []
     for name in ("a", "b"):
         storage.write_bytes(epath.Path(f"gs://bucket/{name}/sound.wav"), name.encode())
         for data in (f"/gcs/bucket/{name}", f"gs://bucket/{name}"):
             write(file, data=data)
-            ((_, arguments),) = submitting.pipeline_spec.digest_parameters(submitting._read(str(file))).items()
-            digests.append(submitting._value(arguments, caching=True))
+            digests.append(digest(file))
     assert digests[0] == digests[1] != digests[2] == digests[3]
 
 
-def test_a_path_that_only_containers_have_needs_a_run_without_caching(file):
-    from pipeline.vertex import submitting
+@pytest.mark.parametrize("place", ["folder", "row"])
+def test_a_path_that_only_containers_have_needs_a_run_without_caching(file, tmp_path, place):
+    (tmp_path / "list.csv").write_text("path\n/mnt/audio/a.wav\n")
+    write(file, data="/mnt/audio" if place == "folder" else tmp_path / "list.csv")
+    with pytest.raises(UserError, match="AudioExampleGen reads /mnt/audio.*, which this machine has not"):
+        digest(file)
+    assert digest(file, caching=False) == "(unknown, and nothing is reused)"
+    write(file, "--step", "audio_example_gen.caching=false", data="/mnt/audio")
+    assert digest(file) == "(unknown, and nothing is reused)"
 
-    write(file, data="/mnt/audio")
-    ((_, arguments),) = submitting.pipeline_spec.digest_parameters(submitting._read(str(file))).items()
-    with pytest.raises(UserError, match="AudioExampleGen reads /mnt/audio, which this machine has not"):
-        submitting._value(arguments, caching=True)
-    assert submitting._value(arguments, caching=False) == "(unknown, and nothing is reused)"
+
+def test_the_paths_of_beams_flags_are_those_of_containers(file, tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    write(file, 'audio_example_gen.beam_args=["--setup_file=/app/setup.py"]', data=tmp_path)
+    assert len(digest(file)) == 64
 
 
 @pytest.mark.parametrize(

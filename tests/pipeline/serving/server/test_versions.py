@@ -82,6 +82,7 @@ def test_a_pushed_version_is_served_and_no_request_is_lost(folder, second, tmp_p
         # Who began with a version can go on with it.
         assert embedding(server, version=7) == old
         assert embedding(server, version=12) == new
+        assert ask(server, "/v2/models/diptych").json()["versions"] == ["12", "7"]
         assert [state["version"] for state in states(server)] == ["12", "7"]
         shutil.rmtree(folder / "7")
         wait_until(lambda: [state["version"] for state in states(server)] == ["12"])
