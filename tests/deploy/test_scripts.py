@@ -115,10 +115,17 @@ def test_passwords_are_not_printed(tmp_path):
 
 def test_a_bucket_that_exists_keeps_its_lifecycle(tmp_path):
     files.program(tmp_path, "gcloud", f'echo "$@" >>{tmp_path}/calls')
-    done = files.run("dataflow/setup.sh", *files.OPTIONS["dataflow/setup.sh"], path=tmp_path)
+    deploy = tmp_path / "my clone" / "deploy"
+    shutil.copytree(files.DEPLOY, deploy)
+    command = ["dataflow/setup.sh", *files.OPTIONS["dataflow/setup.sh"]]
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "CDPATH": str(deploy)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=deploy, env=environment)
     assert done.returncode == 0, done.stderr
-    assert "gs://my-bucket exists" in done.stdout
     assert "lifecycle" not in (tmp_path / "calls").read_text()
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("gs://my-bucket exists")]
+    printed = shlex.split(line.partition("with ")[2])
+    assert printed[:-1] == ["gcloud", "storage", "buckets", "update", "gs://my-bucket"]
+    assert printed[-1] == f"--lifecycle-file={deploy / 'dataflow' / 'lifecycle.json'}"
     made = files.dry_run("dataflow/setup.sh")
     assert [command for command in made if "--lifecycle-file=" in command[-1]]
 
