@@ -15,8 +15,8 @@ STUB = """
 folder=$(dirname "$0")
 echo "$*" >>"$folder/calls"
 if grep --quiet . "$folder/waits" && [[ "$*" == *"$(cat "$folder/waits")"* ]]; then
-    touch "$folder/waiting"
-    sleep 30
+    : >"$folder/waiting"
+    exec sleep 30
 fi
 while read -r failure; do
     [[ "$*" != *"$failure"* ]] || exit 7
@@ -148,7 +148,7 @@ def test_interrupted_training_says_how_to_delete_the_tpu(machine, waits, sent):
 def test_ctrl_c_is_no_failure_that_is_tried_again(machine):
     """gcloud ends by itself on it, with an ordinary exit status."""
     (machine / "waits").write_text(" scp ")
-    files.program(machine, "gcloud", f"trap 'exit 1' INT\n{STUB}")
+    files.program(machine, "gcloud", f"trap 'exit 1' INT\n{STUB.replace('exec sleep', 'sleep')}")
     interrupted(machine, "create", *files.TPU, sent=signal.SIGINT)
     assert (machine / "calls").read_text().count(" scp ") == 1
 
