@@ -10,6 +10,7 @@
 
 set -euo pipefail
 
+unset CDPATH # With it, cd may go elsewhere, and prints where.
 declare -A optional=() switches=()
 dry_run=''
 
@@ -48,14 +49,19 @@ parse_options() {
     done
 }
 
-# Prints a command as it can be pasted, but for the passwords in its URLs, and runs it unless this is a dry run.
-run() {
-    local word line='+'
+# Prints a command as it can be pasted. Paths in it have to be absolute, because it may be pasted in another folder.
+quoted() {
+    local word line=''
     for word in "$@"; do
         [[ "$word" =~ ^[A-Za-z0-9_./:=@,+-]+$ ]] || word="${word@Q}"
         line+=" $word"
     done
-    sed -E 's#(://[^:/@[:space:]]*):[^[:space:]]*@#\1:...@#g' <<<"$line"
+    echo "${line# }"
+}
+
+# Prints a command, but for the passwords in its URLs, and runs it unless this is a dry run.
+run() {
+    sed -E 's#(://[^:/@[:space:]]*):[^[:space:]]*@#\1:...@#g' <<<"+ $(quoted "$@")"
     [[ -n "$dry_run" ]] || "$@"
 }
 

@@ -17,7 +17,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../script.sh"
 declare -A options=([project]='' [bucket]='' [launcher]='' [region]=europe-west4 [subnet]=default)
 parse_options "$@"
 
-here="$(dirname "${BASH_SOURCE[0]}")"
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 project="${options[project]}" bucket="gs://${options[bucket]}" region="${options[region]}"
 launcher="${options[launcher]}"
 [[ "$launcher" == user:*@* || "$launcher" == serviceAccount:*@* ]] ||
@@ -31,7 +31,7 @@ run gcloud services enable --project="$project" artifactregistry.googleapis.com 
 # touched: it may be another one's, and what lies under beam/ may be needed.
 if finds gcloud storage buckets describe "$bucket" --project="$project"; then
     echo "$bucket exists: if it is Diptych's alone, let Beam's temporary files be deleted after a week with" \
-        "gcloud storage buckets update $bucket --lifecycle-file=$here/lifecycle.json"
+        "$(quoted gcloud storage buckets update "$bucket" --lifecycle-file="$here/lifecycle.json")"
 else
     run gcloud storage buckets create "$bucket" --project="$project" --location="$region" \
         --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Asks for a TPU, waits until it is there, and installs Diptych on it. Spot TPUs cost a fraction, and may be taken away.
+# It may be run again: a TPU of this name that exists, or is asked for, is taken as it is.
 #
 #   deploy/tpu/create.sh --project=my-project --zone=europe-west4-a --type=v3-8 --spot
 #
@@ -14,25 +15,45 @@
 # --dry_run         print the commands and run none
 
 source "$(dirname "${BASH_SOURCE[0]}")/../script.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/shared.sh"
 
 declare -A options=([project]='' [zone]='' [type]=v3-8 [name]=diptych [poll]=30)
 declare -A optional=([service_account]='' [version]='')
 declare -A switches=([spot]='')
 parse_options "$@"
 
-repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+check_number poll
 name="${options[name]}" place=(--project="${options[project]}" --zone="${options[zone]}")
-[[ "${options[type]}" =~ ^v[0-9]+[a-z]*-([0-9]+)$ ]] || die "--type=${options[type]} is not of the form v3-8"
-version="${optional[version]:-tpu-vm-tf-2.17.1-pjrt}"
-if [[ -z "${optional[version]}" && "${BASH_REMATCH[1]}" -gt 8 ]]; then
-    version=tpu-vm-tf-2.17.1-pod-pjrt # A machine has at most eight cores, so this is a slice.
-fi
+version=tpu-vm-tf-2.17.1-pjrt
+! is_slice || version=tpu-vm-tf-2.17.1-pod-pjrt
+version="${optional[version]:-$version}"
+
+left='' folder=''
+leave() {
+    rm -rf "$folder"
+    # keep_training.sh deletes the TPU itself, or says that it has not.
+    [[ -z "$left" || -n "${DIPTYCH_KEEPS_TRAINING:-}" ]] || say_what_is_left "$left"
+}
+trap leave EXIT
+trap 'exit 130' INT # Otherwise a program that ends by itself on Ctrl-C is tried again.
 
 more=()
 [[ -z "${switches[spot]}" ]] || more+=(--spot)
 [[ -z "${optional[service_account]}" ]] || more+=(--service-account="${optional[service_account]}")
-run gcloud compute tpus queued-resources create "$name" "${place[@]}" --node-id="$name" \
-    --accelerator-type="${options[type]}" --runtime-version="$version" "${more[@]}"
+state=''
+[[ -n "$dry_run" ]] || state="$(tpu_state)"
+if [[ -n "$state" ]]; then
+    echo "the TPU $name exists, or is asked for: it keeps its type, its image and its price"
+else
+    [[ -n "$dry_run" ]] || left='may exist'
+    run gcloud compute tpus queued-resources create "$name" "${place[@]}" --node-id="$name" \
+        --accelerator-type="${options[type]}" --runtime-version="$version" "${more[@]}" || {
+        status=$?
+        ! state="$(tpu_state)" || [[ -n "$state" ]] || left='' # Most often, Google has refused the request.
+        exit "$status"
+    }
+fi
+[[ -n "$dry_run" ]] || left=exists
 
 while [[ -z "$dry_run" ]]; do
     state="$(patiently "${options[poll]}" \
@@ -46,9 +67,9 @@ done
 # The first machine of a slice drives the others, so only it needs Diptych.
 folder="$(mktemp -d)"
 archive="$folder/diptych.tar.gz"
-trap 'rm -rf "$folder"' EXIT
 run git -C "$repository" archive --format=tar.gz --output="$archive" HEAD
 patiently "${options[poll]}" run \
     gcloud compute tpus tpu-vm scp "$archive" "$repository/deploy/tpu/install.sh" "$name:" "${place[@]}" --worker=0
 patiently "${options[poll]}" run \
     gcloud compute tpus tpu-vm ssh "$name" "${place[@]}" --worker=0 --command='bash install.sh diptych.tar.gz'
+left='' # It is what was asked for.

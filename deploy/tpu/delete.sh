@@ -9,18 +9,17 @@
 # --dry_run         print the command and do not run it
 
 source "$(dirname "${BASH_SOURCE[0]}")/../script.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/shared.sh"
 
 declare -A options=([project]='' [zone]='' [name]=diptych)
 parse_options "$@"
 
-place=(--project="${options[project]}" --zone="${options[zone]}")
 if [[ -z "$dry_run" ]]; then
-    # A list, because only its empty answer means that there is none; describe fails without rights or a network, too.
-    found="$(gcloud compute tpus queued-resources list "${place[@]}" --filter="name~/${options[name]}\$" \
-        --format='value(name)')"
-    if [[ -z "$found" ]]; then
+    state="$(tpu_state)"
+    if [[ -z "$state" ]]; then
         echo "there is no TPU ${options[name]}"
         exit 0
     fi
 fi
-run gcloud compute tpus queued-resources delete "${options[name]}" "${place[@]}" --force --quiet
+run gcloud compute tpus queued-resources delete "${options[name]}" --project="${options[project]}" \
+    --zone="${options[zone]}" --force --quiet

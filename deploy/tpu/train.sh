@@ -17,6 +17,7 @@
 # --dry_run         print the command and do not run it
 
 source "$(dirname "${BASH_SOURCE[0]}")/../script.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/shared.sh"
 
 declare -A options=([project]='' [zone]='' [examples]='' [output]='' [type]=v3-8 [name]=diptych [preset]=base)
 declare -A optional=([fields]='' [hourly_cost]='' [stall_alarm]='')
@@ -25,17 +26,24 @@ parse_options "$@"
 name="${options[name]}"
 [[ "${options[examples]}" == gs://* ]] || die "--examples=${options[examples]} is not in a bucket"
 [[ "${options[output]}" == gs://* ]] || die "--output=${options[output]} is not in a bucket"
+check_number hourly_cost
+check_number stall_alarm
 IFS=';' read -r -a fields <<<"${optional[fields]}"
+for field in "${fields[@]}"; do
+    [[ "$field" =~ ^[a-z_.0-9]+= ]] || die "--fields=${optional[fields]}: ${field@Q} is not of the form FIELD=VALUE"
+done
 
 command=(diptych/.venv/bin/diptych train --preset "${options[preset]}" --examples "${options[examples]}"
     --output "${options[output]}")
 [[ -z "${optional[hourly_cost]}" ]] || command+=(--hourly-cost "${optional[hourly_cost]}")
 [[ -z "${optional[stall_alarm]}" ]] || command+=(--stall-alarm "${optional[stall_alarm]}")
 command+=(trainer.strategy=tpu)
-if ((${options[type]##*-} > 8)); then # A slice: the first machine connects to all of them by name.
+if is_slice; then # The first machine connects to all of them by name.
     command=(env TPU_LOAD_LIBRARY=0 "${command[@]}" "trainer.tpu=$name")
 fi
 command+=("${fields[@]}")
+# keep_training.sh has checked them before it asked for a TPU.
+[[ -n "${DIPTYCH_KEEPS_TRAINING:-}" ]] || check_config "${options[preset]}" "${fields[@]}"
 # A second start while the first one trains is refused by Diptych itself, because --output is leased.
 run gcloud compute tpus tpu-vm ssh "$name" --project="${options[project]}" --zone="${options[zone]}" --worker=0 \
     --command="nohup setsid ${command[*]@Q} >>train.log 2>&1 </dev/null & echo started, see train.log"

@@ -41,10 +41,19 @@ def linter(name):
     return found
 
 
-def run(name, *arguments, path=None, **options):
+def run(name, *arguments, path=None, deploy=DEPLOY, **options):
     """Runs a script of deploy/, with a folder of programs first on its path."""
     environment = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}"} if path else None
-    return subprocess.run([DEPLOY / name, *arguments], capture_output=True, text=True, env=environment, **options)
+    return subprocess.run([deploy / name, *arguments], capture_output=True, text=True, env=environment, **options)
+
+
+def clone(folder):
+    """Returns deploy/ of a clone that holds the scripts for TPUs and no Diptych: that on the path is a stand-in."""
+    program(folder, "diptych", "")
+    deploy = folder / "my clone" / "deploy"
+    shutil.copytree(DEPLOY / "tpu", deploy / "tpu")
+    shutil.copy(DEPLOY / "script.sh", deploy)
+    return deploy
 
 
 def dry_run(name, *arguments):

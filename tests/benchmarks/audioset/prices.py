@@ -7,7 +7,7 @@ region. No price stands here: they change, and differ by region.
 import argparse
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from beam_jobs.remote_file import TENSORFLOW_READ_BYTES
 from pipeline.configs import presets
@@ -49,7 +49,7 @@ class Quantity:
 
 
 def quantities(measured: Mapping, *, ingest: Mapping) -> list[Quantity]:
-    """Returns what the stages before and after the training take on Google Cloud.
+    """Returns what the stages before the training take on Google Cloud.
 
     Args:
         measured: The result of `tests.benchmarks.audioset`.
@@ -111,6 +111,30 @@ def operations(parts: Mapping[str, Mapping[str, Mapping]], kinds: tuple[str, ...
     return sum(rows.figure(name, parts[name], cost.CLIPS, of).value for name in taken if name in parts)
 
 
+def requests(preset: str) -> int:
+    """Returns how many clips the training of a preset reads from the bucket. Each is an operation of class B."""
+    trainer = presets.config(preset).trainer
+    return trainer.steps * trainer.batch_size
+
+
+def training(preset: str, *, step_s: float) -> list[Quantity]:
+    """Returns what the training of a preset takes, at these seconds per step."""
+    return [
+        Quantity(
+            name="hours of the TPU",
+            formula="steps · t / 3600",
+            amount=presets.config(preset).trainer.steps * step_s / 3600,
+            price="tpu_hour",
+        ),
+        Quantity(
+            name="operations of class B of the training",
+            formula="steps · clips in a batch",
+            amount=requests(preset),
+            price="class_b_1000",
+        ),
+    ]
+
+
 def render(measured: dict, *, ingest: dict) -> str:
     """Renders the quantities, those of the training by preset, and the prices to look up."""
     found = quantities(measured, ingest=ingest)
@@ -121,7 +145,7 @@ def render(measured: dict, *, ingest: dict) -> str:
     lines = []
     for name in ("small", "base", "final"):
         trainer = presets.config(name).trainer
-        clips = trainer.steps * trainer.batch_size  # Each is a request of its own.
+        clips = requests(name)
         lines.append(
             [
                 name,
@@ -146,7 +170,7 @@ def _per(price: str) -> str:
     return " / 1000" if price.endswith("_1000") else ""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Multiplies the quantities with prices."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for key, text in PRICES.items():
@@ -154,12 +178,12 @@ def main() -> None:
     parser.add_argument("--months", type=float, default=1.0, help="how long source and examples are kept")
     parser.add_argument("--preset", default="final", choices=["small", "base", "final"], help="what is trained")
     parser.add_argument("--step_s", type=float, default=0.0, help="seconds of a training step, as the run says")
-    flags = parser.parse_args()
+    flags = parser.parse_args(arguments)
+    if flags.tpu_hour and not flags.step_s:
+        parser.error("--tpu_hour needs --step_s: the hours of the TPU follow from the seconds of a training step")
     measured, ingest = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("audioset", "ingest"))
-    hours = presets.config(flags.preset).trainer.steps * flags.step_s / 3600
-    training = Quantity(name="hours of the TPU", formula="steps · t / 3600", amount=hours, price="tpu_hour")
     total = 0.0
-    for one in [*quantities(measured, ingest=ingest), training]:
+    for one in [*quantities(measured, ingest=ingest), *training(flags.preset, step_s=flags.step_s)]:
         times = getattr(flags, one.price) / (1000 if one.price.endswith("_1000") else 1)
         times *= flags.months if one.price == "gb_month" else 1
         total += one.amount * times

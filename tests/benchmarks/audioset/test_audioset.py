@@ -11,6 +11,7 @@ from etils import epath
 from beam_jobs import sources, storage
 from beam_jobs.statistics.sums import Sums
 from tests.benchmarks.audioset import bucket, made_up, prices, rows, table
+from tests.benchmarks.record import RESULTS
 
 AUDIOSET = pathlib.Path(__file__).parents[1] / "audioset_class_sizes.json"
 
@@ -101,6 +102,32 @@ def test_operations_are_those_of_their_class_from_the_listing_to_the_published_f
     parts = {"plan, bucket": of(list=1, upload=3), "publishing, bucket": of(copy=10, delete=5, read=2)}
     assert prices.operations(parts, prices.CLASS_A) == 14
     assert prices.operations(parts, prices.CLASS_B) == 2
+
+
+def bill(capsys, *arguments):
+    """Returns what the quantities cost: name -> price."""
+    prices.main(arguments)
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    return {text.partition(":")[0].strip(): float(price.replace(",", "")) for price, text in lines}
+
+
+def test_the_sum_holds_what_the_training_reads_and_the_tpu(capsys):
+    found = bill(capsys, "--class_b_1000=0.5", "--tpu_hour=36", "--step_s=0.25", "--preset=base")
+    assert found["operations of class B of the training"] == 400_000 * 1024 / 1000 * 0.5
+    assert found["hours of the TPU"] == 400_000 * 0.25 / 3600 * 36
+    total = found.pop("in all")
+    assert total == pytest.approx(sum(found.values()), abs=0.01 * len(found))
+    audioset, ingest = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("audioset", "ingest"))
+    (row,) = [line for line in prices.render(audioset, ingest=ingest).splitlines() if line.startswith("| base |")]
+    assert row.endswith(f"| {400_000 * 1024 / 1e6:,.0f} million |")
+
+
+@pytest.mark.parametrize("step", [(), ("--step_s=0",)])
+def test_a_price_of_the_tpu_without_the_time_of_a_step_is_refused(capsys, step):
+    with pytest.raises(SystemExit) as refused:
+        prices.main(["--tpu_hour=36", *step])
+    assert refused.value.code == 2
+    assert "--tpu_hour needs --step_s" in capsys.readouterr().err
 
 
 @pytest.mark.slow
