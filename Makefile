@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := deploy/requirements.lock
 LOCK_GCP := deploy/requirements-gcp.lock
+LOCK_GPU := deploy/requirements-gpu.lock
 LOCK_IMAGE := deploy/requirements-image.lock
 LOCK_VERTEX := deploy/requirements-vertex.lock
 LICENSES := deploy/release/LICENSES.md
@@ -116,7 +117,7 @@ AUDIT_SERVICE ?= pypi
 audit: $(STAMP)
 	@test -x $(VENV)/audit/bin/pip-audit || { $(BIN)/python -m venv $(VENV)/audit \
 	    && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3"; }
-	@for lock in $(LOCK) $(LOCK_GCP) $(LOCK_VERTEX); do \
+	@for lock in $(LOCK) $(LOCK_GCP) $(LOCK_VERTEX) $(LOCK_GPU); do \
 	    $(VENV)/audit/bin/pip-audit --strict --vulnerability-service $(AUDIT_SERVICE) --no-deps --disable-pip \
 	        --progress-spinner off --requirement $$lock || { echo "make audit: $$lock has known holes, or could not be" \
 	        "checked: see above" >&2; exit 1; }; \
@@ -143,7 +144,8 @@ define compile
 	    -e "s/ and python_full_version < '3.13'//" -e "s/ ; python_full_version < '3.13'$$//" $(2)
 endef
 
-# The other locks follow the first one, of which what fits the new conditions stays.
+# The other locks follow the first one, of which what fits the new conditions stays. That of the GPU image holds only what
+# comes on top of the other images, so that it also fits beside what `make install` has installed.
 lock-upgrade: UPGRADE := --upgrade
 lock lock-upgrade:
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (pip install uv), or name it: make lock UV=/path/to/uv" >&2; exit 1; }
@@ -151,6 +153,9 @@ lock lock-upgrade:
 	$(call compile,--extra pipeline --extra runtimes --extra dev --extra gcp --constraint $(LOCK),$(LOCK_GCP))
 	$(call compile,--extra pipeline --extra runtimes --extra gcp --constraint $(LOCK_GCP),$(LOCK_IMAGE))
 	$(call compile,--extra pipeline --extra runtimes --extra dev --extra gcp --extra vertex --constraint $(LOCK_GCP),$(LOCK_VERTEX))
+	$(call compile,--extra pipeline --extra runtimes --extra gcp --extra gpu --constraint $(LOCK_IMAGE),$(LOCK_GPU))
+	grep --invert-match --line-regexp --fixed-strings --file=$(LOCK_IMAGE) $(LOCK_GPU) >$(LOCK_GPU).new
+	mv $(LOCK_GPU).new $(LOCK_GPU)
 
 clean:
 	rm -rf $(VENV)

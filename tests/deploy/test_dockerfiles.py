@@ -67,8 +67,6 @@ def test_the_versions_are_those_of_the_lock_file(file):
     text = file.read_text()
     for beam in re.findall(r"apache/beam_python3\.11_sdk:(\S+)", text):
         assert beam == locked("apache-beam")
-    for tensorflow in re.findall(r"tensorflow\[and-cuda\]==([\d.]+)", text):
-        assert tensorflow == locked("tensorflow")
     assert set(re.findall(r"python:([\d.]+)-slim", text)) == {"3.11"}
 
 
@@ -128,7 +126,7 @@ def _copy(source, target):
 def test_the_steps_of_the_image_end_in_a_command_that_runs(file, tmp_path):
     if sys.version_info[:2] != (3, 11):
         pytest.skip("the images hold Python 3.11")
-    binaries = replay(file, tmp_path, base=sys.executable, skip=("and-cuda",))
+    binaries = replay(file, tmp_path, base=sys.executable, skip=("requirements-gpu.lock",))
     diptych = [binaries / "diptych"]
     assert "usage: diptych" in subprocess.run([*diptych, "--help"], capture_output=True, text=True).stdout
     # What a worker of Beam and the launcher of the template start, in the environment of the image.

@@ -18,7 +18,9 @@ RELEASE = ROOT / "deploy" / "release"
 def load(name):
     spec = importlib.util.spec_from_file_location(name, RELEASE / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(RELEASE)  # These scripts import each other.
+        spec.loader.exec_module(module)
     return module
 
 
@@ -124,5 +126,6 @@ def test_the_bill_of_materials_names_what_a_release_hands_on(tmp_path):
     components = {component["name"].lower(): component for component in bill["components"]}
     assert {"tensorflow", "keras", "apache-beam", "numpy", "diptych", "google-cloud-storage"} <= set(components)
     assert not {"pytest", "ruff", "kfp", "hypothesis"} & set(components)
+    assert "nvidia-cudnn-cu12" in components  # of the GPU image, and not installed
     assert all("version" in component for component in components.values())
     assert "licenses" in components["apache-beam"]
