@@ -27,14 +27,16 @@ from apache_beam.runners.worker import sdk_worker
 from apache_beam.utils import subprocess_server
 from etils import epath
 
-from beam_jobs import command_lines, remote_jobs, worker_processes
+from beam_jobs import command_lines, remote_jobs, worker_code, worker_processes
 from beam_jobs import google_path as google_path  # What is opened on buckets in workers.
 from beam_jobs.remote_jobs import HandedOverError, StillRunningError
+from beam_jobs.worker_code import OtherCodeError
 from beam_jobs.worker_processes import WorkerDiedError
 
 __all__ = [
     "HandedOverError",
     "OptionsError",
+    "OtherCodeError",
     "StillRunningError",
     "WorkerDiedError",
     "check_free",
@@ -84,14 +86,22 @@ def run(pipeline: beam.Pipeline, *, work_dir: epath.PathLike) -> None:
     Raises:
         StillRunningError: A job of an earlier run with this folder may still be running on another machine.
         HandedOverError: Dataflow starts the job later, from its graph; see `remote_jobs.run`.
+        OtherCodeError: The workers run other code, or another Python, than this machine.
         WorkerDiedError: A worker process of this machine has died.
     """
     check_free(work_dir)
-    with subprocess_server.SubprocessServer.cache_subprocesses(), worker_processes.deaths_named():
-        if pipeline.options.view_as(StandardOptions).runner in _LOCAL_RUNNERS:
-            pipeline.run().wait_until_finish()
-        else:
-            remote_jobs.run(pipeline, work_dir=epath.Path(work_dir))
+    is_local = pipeline.options.view_as(StandardOptions).runner in _LOCAL_RUNNERS
+    try:
+        with subprocess_server.SubprocessServer.cache_subprocesses(), worker_processes.deaths_named():
+            if is_local:
+                pipeline.run().wait_until_finish()
+            else:
+                remote_jobs.run(pipeline, work_dir=epath.Path(work_dir))
+    except Exception as error:
+        other_code = worker_code.named(error, is_local=is_local)
+        if other_code is not None:
+            raise other_code from error
+        raise
 
 
 def check_free(work_dir: epath.PathLike) -> None:

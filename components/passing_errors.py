@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Mapping
 
+from beam_jobs.worker_code import OtherCodeError
 from components import file_errors
 from components.errors import DamagedFile
 
@@ -54,6 +55,8 @@ def may_pass(error: BaseException) -> bool:
     if isinstance(error, DamagedFile):
         return False
     links = list(file_errors.chain(error))
+    if any(isinstance(link, OtherCodeError) for link in links):  # Whatever else the service says of it.
+        return False
     return any(map(_is_passing, links)) and not any(_LASTING.search(str(link)) for link in links)
 
 

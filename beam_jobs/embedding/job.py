@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from beam_jobs import error_text, examples, finished_files, manifest, runners, storage
+from beam_jobs import elements, error_text, examples, finished_files, manifest, runners, storage, worker_code
 from beam_jobs.audio import pcm, resample
 from beam_jobs.audio.sound import Sound
 from beam_jobs.embedding import plan, records, windows
@@ -61,7 +61,7 @@ def write_shards(job: Job, *, work_dir: epath.PathLike, beam_args: Sequence[str]
         DamagedExamplesError: A file of the examples does not hold what was written.
         UnusableVectorsError: A vector of a clip is not finite in float16.
         OptionsError: Beam does not accept the flags.
-        StillRunningError, WorkerDiedError: see `runners.run`.
+        OtherCodeError, StillRunningError, WorkerDiedError: see `runners.run`.
     """
     work = epath.Path(work_dir)
     runners.check_free(work)  # Before unfinished files are removed.
@@ -84,10 +84,10 @@ def write_shards(job: Job, *, work_dir: epath.PathLike, beam_args: Sequence[str]
 def build(pipeline: beam.Pipeline, job: Job, *, work_dir: epath.PathLike) -> None:
     """Adds the job to a pipeline. See `write_shards` for the arguments."""
     records.prepare(epath.Path(work_dir), job.embedders.names)
+    shards = [(shard.embedder, shard.split, shard.shard) for shard in job.plan()]
     _ = (
         pipeline
-        | "Shards" >> beam.Create([(shard.embedder, shard.split, shard.shard) for shard in job.plan()])
-        | beam.Reshuffle()  # Without it Beam fuses this step with the last one, and one worker embeds everything.
+        | "Shards" >> elements.Elements(shards, code=worker_code.of_this_process(worker_code.OF_EMBEDDING))
         | "Embed" >> beam.ParDo(EmbedShard(job, work_dir=str(work_dir)))
     )
 
@@ -109,8 +109,10 @@ class EmbedShard(beam.DoFn):
     def __init__(self, job: Job, *, work_dir: str):
         self._job = job
         self._work_dir = work_dir
+        self._launching = worker_code.of_this_process(worker_code.OF_EMBEDDING)
 
     def setup(self) -> None:
+        worker_code.check(self._launching)
         self._shards = {(shard.embedder, shard.split, shard.shard): shard for shard in self._job.plan()}
         self._examples = manifest.Manifest.read(self._job.info.directory)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import apache_beam as beam
 from etils import epath
 
-from beam_jobs import audio, examples, finished_files, runners, sources, storage
+from beam_jobs import audio, elements, examples, finished_files, runners, sources, storage, worker_code
 from beam_jobs.audio import decoder, readers
 from beam_jobs.examples import record_sizes
 from beam_jobs.ingest import plan, records
@@ -77,7 +77,7 @@ def write_shards(
     Raises:
         UnaccountedClipsError: some clip was not exactly one of written and quarantined.
         OptionsError: Beam does not accept the flags.
-        StillRunningError, WorkerDiedError: see `runners.run`.
+        OtherCodeError, StillRunningError, WorkerDiedError: see `runners.run`.
     """
     work = epath.Path(work_dir)
     runners.check_free(work)  # Before `build`, which removes unfinished files.
@@ -103,16 +103,16 @@ def build(
     work = epath.Path(work_dir)
     (work / storage.RECORDS_FOLDER).mkdir(parents=True, exist_ok=True)
     plan.save(work, shards)
+    code = worker_code.of_this_process(worker_code.OF_AUDIO)
     _ = (
         pipeline
-        | "Shards" >> beam.Create([shard.file for shard in shards])
-        | beam.Reshuffle()  # Without it Beam fuses this step with the last one, and one worker writes all shards.
+        | "Shards" >> elements.Elements([shard.file for shard in shards], code=code)
         | "Write" >> beam.ParDo(WriteShard(job, work_dir=str(work), run=uuid.uuid4().hex))
     )
     if quarantined:
         _ = (
             pipeline
-            | "Quarantined" >> beam.Create(sorted(quarantined.items()))
+            | "Quarantined" >> elements.Elements(sorted(quarantined.items()), code=code)
             | "Count" >> beam.MapTuple(_count_quarantined)
         )
 
@@ -130,12 +130,14 @@ class WriteShard(beam.DoFn):
         self._job = job
         self._work_dir = work_dir
         self._run = run
+        self._launching = worker_code.of_this_process(worker_code.OF_AUDIO)
         self._labels = {name: index for index, name in enumerate(job.label_names)}
         self._decoder: decoder.Decoder | None = None
         self._plan: plan.SavedPlan | None = None
         self._read_record: Callable[[str], records.ShardRecord | None] | None = None
 
     def setup(self) -> None:
+        worker_code.check(self._launching)
         self._decoder = decoder.Decoder(sample_rate=self._job.sample_rate, rules=self._job.rules)
 
     def start_bundle(self) -> None:

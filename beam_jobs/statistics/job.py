@@ -14,7 +14,7 @@ import tensorflow as tf
 from apache_beam import pvalue
 from etils import epath
 
-from beam_jobs import examples, runners
+from beam_jobs import elements, examples, runners, worker_code
 from beam_jobs.audio import levels
 from beam_jobs.examples import check
 from beam_jobs.statistics import fingerprints, near_duplicates
@@ -46,7 +46,7 @@ def compute(
         beam_args: See `runners.pipeline`.
 
     Raises:
-        OptionsError, StillRunningError, WorkerDiedError: see `runners`.
+        OptionsError, OtherCodeError, StillRunningError, WorkerDiedError: see `runners`.
         DamagedExamplesError: A file of the examples does not hold what was written.
     """
     pipeline = runners.pipeline(beam_args)
@@ -76,8 +76,7 @@ def build(
     write = functools.partial(_write, output=output, label_names=info.label_names, sample_rate=info.sample_rate)
     outputs = (
         pipeline
-        | "Files" >> beam.Create(files)
-        | beam.Reshuffle()
+        | "Files" >> elements.Elements(files, code=worker_code.of_this_process(worker_code.OF_AUDIO))
         | "Summarize" >> beam.ParDo(summarize).with_outputs(_KEYS, main="sums")
     )
     sums = outputs["sums"] | "Merge" >> beam.CombinePerKey(Sums.merge_all)
@@ -100,6 +99,10 @@ class SummarizeFile(beam.DoFn):
         self._sample_rate = sample_rate
         self._storage = storage
         self._seen = seen
+        self._launching = worker_code.of_this_process(worker_code.OF_AUDIO)
+
+    def setup(self) -> None:
+        worker_code.check(self._launching)
 
     # Any, because Beam takes the type hint for the type of the main output alone.
     def process(self, file: tuple[str, str, int]) -> Iterator[Any]:

@@ -26,8 +26,8 @@ def execute(
     """Writes the examples of the source.
 
     Raises:
-        UserError: The source is malformed, none of its clips can be decoded, too many are quarantined, or Beam does
-            not accept its flags.
+        UserError: The source is malformed, none of its clips can be decoded, too many are quarantined, Beam does not
+            accept its flags, or its workers run other code.
     """
     source = _source(config, inputs)
     listing = listings.read(source, layout=config.layout)
@@ -97,7 +97,7 @@ def _write_shards(
             )
     except runners.OptionsError as error:
         raise UserError(f"audio_example_gen.beam_args: {error}") from error
-    except (runners.StillRunningError, runners.WorkerDiedError) as error:
+    except (runners.OtherCodeError, runners.StillRunningError, runners.WorkerDiedError) as error:
         raise UserError(str(error)) from error
 
 

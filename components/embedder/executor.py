@@ -28,7 +28,7 @@ def execute(
 
     Raises:
         UserError: An embedder cannot be loaded or gives vectors that cannot be stored, Beam does not accept its flags,
-            or a job of an earlier run may still be running elsewhere.
+            its workers run other code, or a job of an earlier run may still be running elsewhere.
     """
     info = examples.read_info(inputs["examples"])
     loaders = _loaders(config, inputs)
@@ -82,7 +82,7 @@ def _write_shards(
             return job.write_shards(embedding_job, work_dir=work, beam_args=config.beam_args)
     except runners.OptionsError as error:
         raise UserError(f"embedder.beam_args: {error}") from error
-    except (runners.StillRunningError, runners.WorkerDiedError) as error:
+    except (runners.OtherCodeError, runners.StillRunningError, runners.WorkerDiedError) as error:
         raise UserError(str(error)) from error
     except UnusableVectorsError as error:
         raise UserError(

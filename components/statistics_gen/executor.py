@@ -23,7 +23,8 @@ def execute(
     """Writes the statistics of the examples.
 
     Raises:
-        UserError: Beam does not accept its flags, or a job of an earlier run may still be running elsewhere.
+        UserError: Beam does not accept its flags, its workers run other code, or a job of an earlier run may still be
+            running elsewhere.
     """
     info = examples.read_info(inputs["examples"])
     # The Beam job marks each file that it has read with an empty file in this folder.
@@ -42,7 +43,7 @@ def execute(
             )
     except runners.OptionsError as error:
         raise UserError(f"statistics_gen.beam_args: {error}") from error
-    except (runners.StillRunningError, runners.WorkerDiedError) as error:
+    except (runners.OtherCodeError, runners.StillRunningError, runners.WorkerDiedError) as error:
         raise UserError(str(error)) from error
     statistics = example_statistics.read(outputs["statistics"])
     summaries.write(statistics, info=info, directory=context.tensorboard_dir, players=config.players)

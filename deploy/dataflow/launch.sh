@@ -32,6 +32,19 @@ declare -A optional=([fields]='' [metadata]='' [hourly_cost]='' [stall_alarm]=''
 declare -A switches=([now]='')
 parse_options "$@"
 
+# Refuses a diptych of another Python than the image's, which the workers would say only when they have started. Of a
+# script that does not name its Python on its first line nothing is known here.
+check_python() {
+    local image own script way_out
+    image="$(sed -n 's/^FROM python:\([0-9]*\.[0-9]*\)-.*/\1/p' "$(dirname "${BASH_SOURCE[0]}")/Dockerfile" | tail -n 1)"
+    script="$(command -v diptych)" || die "there is no diptych on the path: . .venv/bin/activate"
+    own="$(sed -n '1s/^#!\(\/[^ ]*python[^ ]*\)$/\1/p' "$script")"
+    [[ -n "$own" ]] || return 0
+    own="$("$own" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" || return 0
+    way_out="launch from a clone of its own, made ready with make install-gcp PYTHON=python$image"
+    [[ "$own" == "$image" ]] || die "$script runs Python $own, the workers $image: $way_out"
+}
+
 bucket="gs://${options[bucket]}" region="${options[region]}"
 image="$region-docker.pkg.dev/${options[project]}/diptych/worker:${options[tag]}"
 worker="diptych-worker@${options[project]}.iam.gserviceaccount.com"
@@ -74,6 +87,7 @@ elif [[ "${options[with]}" == command ]]; then
             told+=(--hourly-cost="$stage=${optional[hourly_cost]}")
         done
     fi
+    [[ -n "$dry_run" ]] || check_python
     run diptych run --preset="${options[preset]}" --until=StatisticsGen --data="${options[data]}" --root="$root" \
         --metadata="${optional[metadata]:-${options[name]}.sqlite}" "${told[@]}" "${fields[@]}" \
         audio_example_gen.beam_args="$beam" statistics_gen.beam_args="$beam"

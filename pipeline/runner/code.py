@@ -22,13 +22,14 @@ _PACKAGES = frozenset({"beam_jobs", "components", "models"})
 _WITHOUT_OUTPUTS = frozenset(
     {
         "beam_jobs.command_lines",
+        "beam_jobs.worker_code",
         "components.base",
         "components.errors",
         "components.tensorboard",
         "components.watching",
     }
 )
-"""Modules that no output depends on: the contract, messages, pictures and progress."""
+"""Modules that no output depends on: the contract, messages, pictures, progress, and what refuses other workers."""
 
 _PICTURES = "summaries"
 """Name of the module of each stage that writes to TensorBoard. What only it imports is not followed.

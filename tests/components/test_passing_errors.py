@@ -17,6 +17,7 @@ import requests
 import tensorflow as tf
 import urllib3
 
+from beam_jobs.worker_code import OtherCodeError
 from components import file_errors, passing_errors
 from components.errors import DamagedFile, UserError
 
@@ -151,6 +152,9 @@ LASTING = {
     "a server without TLS": of_https_without_tls(),
     "a database that refuses": of_package("ml_metadata.errors", "InternalError", "Access denied for user [1045]"),
     "a text with such a word": RuntimeError("ConnectionError: x"),
+    "a Beam worker of other code": raised_from(
+        OtherCodeError("another x"), of_beam(ConnectionResetError(104, "reset"))
+    ),
     "a damaged file": raised_from(DamagedFile("x is damaged.", path="x"), ConnectionResetError()),
 }
 

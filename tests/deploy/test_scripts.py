@@ -120,6 +120,18 @@ def test_passwords_are_not_printed(tmp_path):
     assert store in (tmp_path / "calls").read_text()
 
 
+@pytest.mark.parametrize(("own", "returncode"), [("3.11", 0), ("3.12", 2)])
+def test_another_python_than_that_of_the_image_launches_nothing(tmp_path, own, returncode):
+    python = files.program(tmp_path, "python3", f'[[ "$1" == -c ]] && echo {own} || echo "$@" >>{tmp_path}/calls')
+    files.program(tmp_path, "diptych", "").write_text(f"#!{python}\n")
+    done = files.run("dataflow/launch.sh", *files.LAUNCH, path=tmp_path)
+    assert done.returncode == returncode, done.stderr
+    assert (tmp_path / "calls").exists() == (returncode == 0)
+    if returncode:
+        assert "diptych runs Python 3.12, the workers 3.11" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
 def test_a_bucket_that_exists_keeps_its_lifecycle(tmp_path):
     files.program(tmp_path, "gcloud", f'echo "$@" >>{tmp_path}/calls')
     deploy = tmp_path / "my clone" / "deploy"

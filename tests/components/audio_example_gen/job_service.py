@@ -13,18 +13,19 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 
 @contextlib.contextmanager
-def running(folder: pathlib.Path) -> Iterator[tuple[str, ...]]:
+def running(folder: pathlib.Path, *, code: pathlib.Path = ROOT) -> Iterator[tuple[str, ...]]:
     """Runs the service in a process of its own while the block runs.
 
     Args:
         folder: Gets the file `log` with the output of the service and its workers.
+        code: The folder of the packages that the workers import.
 
     Yields:
         Beam's flags for a job on this service.
     """
     port_file = folder / "port"
     command = ["apache_beam.runners.portability.local_job_service_main", "--port_file", str(port_file)]
-    with _started(folder, *command, "--staging_dir", str(folder / "staging")) as service:
+    with _started(folder, *command, "--staging_dir", str(folder / "staging"), code=code) as service:
         yield (
             *_flags(service, folder),
             "--environment_type=beam:env:harness_subprocess_python:v1",
@@ -59,14 +60,14 @@ def spread(folder: pathlib.Path, *, workers: int) -> Iterator[tuple[tuple[str, .
 
 
 @contextlib.contextmanager
-def _started(folder: pathlib.Path, *module: str) -> Iterator[subprocess.Popen]:
+def _started(folder: pathlib.Path, *module: str, code: pathlib.Path = ROOT) -> Iterator[subprocess.Popen]:
     """Runs a module with its arguments in a process of its own while the block runs."""
     path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *module],
             cwd=folder,
-            env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PATH": path, "PYTHONPATH": str(code)},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
