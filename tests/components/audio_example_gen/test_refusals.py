@@ -2,6 +2,7 @@
 
 import os
 
+import pydantic
 import pytest
 
 from components.errors import UserError
@@ -31,8 +32,8 @@ def test_source_that_is_no_folder_of_audio(tmp_path, name, message):
 
 
 def test_source_on_an_unknown_file_system():
-    with pytest.raises(UserError, match=r"audio_example_gen.source: foo://x cannot be read .*--data"):
-        audio_example_gen(source="foo://x").check()
+    with pytest.raises(pydantic.ValidationError, match="foo://x is neither on this machine nor in Cloud Storage"):
+        audio_example_gen(source="foo://x")
 
 
 def test_neither_a_source_nor_an_input(tmp_path):
