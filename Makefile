@@ -21,7 +21,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
     $$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
     && command -v $$python && break; done)
 
-.PHONY: help install install-gcp install-vertex quickstart test test-slow test-buckets test-jax test-pythons lint format audit \
+.PHONY: help install install-gcp install-vertex quickstart test test-slow test-buckets test-serving test-jax test-pythons lint format audit \
 	licenses sbom lock lock-upgrade clean
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo "make test         run the fast tests, then ruff"
 	@echo "make test-slow    run the slow tests"
 	@echo "make test-buckets run the slow tests of buckets, against an emulator"
+	@echo "make test-serving run the slow tests of diptych serve: load, signals and its page in Chromium"
 	@echo "make test-jax     run the tests of models/ on JAX instead of TensorFlow (about 10 minutes)"
 	@echo "make test-pythons run the fast tests with every Python 3.10, 3.11 and 3.12 that there is, each in a .venv of its own"
 	@echo "make install      set up $(VENV)"
@@ -80,6 +81,9 @@ test-slow: $(STAMP)
 
 test-buckets: install-gcp
 	$(BIN)/python -m pytest -m "slow and bucket"
+
+test-serving: $(STAMP)
+	$(BIN)/python -m pytest -m slow tests/pipeline/serving/server
 
 # JAX gets its own folder, so that all other tests run with the locked versions. JAX 0.6 and later need a newer ml-dtypes
 # than TensorFlow 2.17 allows.
