@@ -29,10 +29,16 @@ def test_the_readme_states_the_difference_between_two_formats_and_one():
     text = " ".join((docs.ROOT / "README.md").read_text().split())
     assert f"{-100 * less['mean']:.1f} points better than one log-mel encoder" in text
     assert f"alone ({-100 * less['high']:.1f} to {-100 * less['low']:.1f}, three seeds)" in text
-    assert f"({-100 * wide['mean']:.1f} points, {-100 * wide['high']:.1f} to {-100 * wide['low']:.1f}, three" in text
+    longer, longer_less = (_against("figure2_longer", name) for name in ("log_mel-wide", "log_mel"))
+    assert f"({-100 * wide['mean']:.1f} points, {-100 * wide['high']:.1f} to {-100 * wide['low']:.1f}, after 4" in text
+    difference = f"{-100 * longer['mean']:.1f}, {-100 * longer['high']:.1f} to {-100 * longer['low']:.1f}, after 15"
+    assert difference in text
     text = " ".join((docs.ROOT / "pipeline/experiments/README.md").read_text().split())
     assert f"by {-100 * less['mean']:.1f} points after 15 minutes" in text
     assert f"is {-100 * wide['mean']:.1f} points ({-100 * wide['high']:.1f} to {-100 * wide['low']:.1f})" in text
+    for one, said in ((longer, "points ahead"), (longer_less, "points against one log-mel encoder of one width")):
+        interval = f"({-100 * one['high']:.1f} to {-100 * one['low']:.1f})"
+        assert f"{-100 * one['mean']:.1f} {said} {interval}" in text
 
 
 def _against(result, name):
