@@ -105,8 +105,8 @@ class Root:
         artifacts = self.path / "artifacts"
         if not artifacts.exists():
             return 0
-        outputs = (output for stage in _folders(artifacts) for output in _folders(stage))
-        names = (folder.name for output in outputs for folder in _folders(output))
+        outputs = (output for stage in folders(artifacts) for output in folders(stage))
+        names = (folder.name for output in outputs for folder in folders(output))
         return max((int(name) for name in names if name.isdecimal()), default=0)
 
     def staging(self, execution_id: int) -> epath.Path:
@@ -242,7 +242,8 @@ class Root:
         return pathlib.Path(self.path) / ".lock"
 
 
-def _folders(folder: epath.Path) -> list[epath.Path]:
+def folders(folder: epath.Path) -> list[epath.Path]:
+    """Returns the folders in a folder, which must exist."""
     return [folder / entry.name for entry in storage.entries(folder) if entry.is_folder]
 
 

@@ -14,7 +14,8 @@ from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source
 _MIN_SHARE_OF_SEGMENT = 0.5
 # So much louder than their mean are channels that cancel each other. Unrelated sounds are 3 dB louder.
 _LEAST_CANCELLATION_DB = 30.0
-# The same before resampling, where channels that cancel may have in common what the clip no longer holds.
+# So much louder they must be before resampling, too. Less is asked there, because above half of the clip's sample rate
+# the channels may hold something that does not cancel.
 _LEAST_LOSS_DB = 15.0
 
 

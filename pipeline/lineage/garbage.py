@@ -17,7 +17,7 @@ from pipeline.lineage import graph
 from pipeline.metadata.executions import FINISHED, Artifact, Execution, State
 from pipeline.metadata.history import History
 from pipeline.metadata.store import MetadataStore
-from pipeline.root import Root
+from pipeline.root import Root, folders
 from pipeline.runner import one_component
 
 Fate = Literal["removable", "kept", "unfinished", "unknown"]
@@ -147,12 +147,15 @@ def _work(root: Root, *, needed: set[str] | None) -> Iterator[Folder]:
     """
     for stage in _folders(root.path / "work"):
         for path in _folders(stage):
-            is_needed = needed is None or any(key.startswith(path.name) for key in needed)
-            is_needed = is_needed or Root(path).is_locked()
-            if (path / one_component.FINISHED).exists():  # The same call finds by it that it has finished.
-                yield _folder(path, group=f"work/{stage.name}", fate="kept")
-                continue
-            yield _folder(path, group=f"work/{stage.name}", fate="unfinished" if is_needed else "removable")
+            yield _folder(path, group=f"work/{stage.name}", fate=_fate_of_work(path, needed=needed))
+
+
+def _fate_of_work(path: epath.Path, *, needed: set[str] | None) -> Fate:
+    if (path / one_component.FINISHED).exists():  # The same call finds by it that it has finished.
+        return "kept"
+    if needed is None or any(key.startswith(path.name) for key in needed) or Root(path).is_locked():
+        return "unfinished"
+    return "removable"
 
 
 def _staged(root: Root) -> Iterator[Folder]:
@@ -170,4 +173,4 @@ def _folders(folder: epath.Path) -> list[epath.Path]:
     """Returns the folders in a folder, which need not exist."""
     if not storage.is_folder(folder):
         return []
-    return [folder / entry.name for entry in sorted(storage.entries(folder)) if entry.is_folder]
+    return sorted(folders(folder))

@@ -11,8 +11,12 @@ from components.errors import UserError
 from pipeline.metadata.records import Value
 from pipeline.runner.one_component import Finished
 
-MOUNT = "/gcs/"
-"""Where KFP and Vertex AI mount the buckets: gs://bucket/name is /gcs/bucket/name."""
+_MOUNT = "/gcs/"
+
+
+def unmounted(path: str) -> str:
+    """Returns the URL of a path where KFP and Vertex AI mount the buckets, of /gcs/bucket/name; others as they are."""
+    return f"gs://{path.removeprefix(_MOUNT)}" if path.startswith(_MOUNT) else path
 
 
 def check(executor_input: str) -> None:
@@ -56,8 +60,7 @@ def write(executor_input: str, component: Component, finished: Finished) -> None
 
 def _place(output_file: str) -> epath.Path:
     """Returns where KFP finds its file: on Vertex AI in a mounted bucket, whose mount not every user may write to."""
-    mounted = output_file.startswith(MOUNT)
-    return epath.Path(f"gs://{output_file.removeprefix(MOUNT)}" if mounted else output_file)
+    return epath.Path(unmounted(output_file))
 
 
 def _metadata(component: Component, finished: Finished) -> Mapping[str, Value]:

@@ -11,7 +11,6 @@ from etils import epath
 from google.auth import credentials
 from google.cloud import aiplatform
 
-from beam_jobs import storage
 from beam_jobs.sources import manifest
 from components import file_errors
 from components.errors import UserError
@@ -132,9 +131,9 @@ def _check_rows(source: object) -> None:
     """
     if not isinstance(source, str):
         return
-    table = storage.open_path(source)
+    table = epath.Path(source)
     table = table if table.suffix.lower() == ".csv" else table / manifest.NAME
-    for path in manifest.paths(epath.Path(table)) if table.exists() else ():
+    for path in manifest.paths(table) if table.exists() else ():
         if path.startswith("/") and not os.path.exists(path):
             raise _NotHereError(f"{path} (a row of {table})")
 
@@ -152,9 +151,7 @@ def _as_here(value: object) -> object:
     match = _PATH.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return value
-    name, path = match.groups()
-    if path.startswith(executor_output.MOUNT):
-        return f"{name}gs://{path.removeprefix(executor_output.MOUNT)}"
-    if not os.path.exists(path):
+    name, path = match.group(1), executor_output.unmounted(match.group(2))
+    if path.startswith("/") and not os.path.exists(path):
         raise _NotHereError(path)
-    return value
+    return name + path

@@ -1,4 +1,4 @@
-"""What the GPU image adds to the other ones is locked, and so the lists of packages name it."""
+"""The lock file of the GPU image holds all that TensorFlow needs for GPUs, and every list of packages includes it."""
 
 import importlib.metadata
 import json

@@ -101,8 +101,7 @@ def _elements(content: memoryview, *, name: str) -> list[bytes]:
     while position < len(content):
         if position + _LENGTH.size > len(content):
             raise Refused(400, f"The bytes of {name} break off in a length.")
-        if len(elements) == tensors.MOST_STRINGS:
-            raise Refused(400, f"{name} has more than {tensors.MOST_STRINGS:,} elements: send fewer at a time.")
+        tensors.check_strings(len(elements) + 1, name=name)
         (length,) = _LENGTH.unpack_from(content, position)
         position += _LENGTH.size
         if position + length > len(content):

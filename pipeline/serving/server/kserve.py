@@ -171,8 +171,7 @@ def _input(
 def _strings(data: object, parameters: Mapping[str, object], *, name: str) -> list[bytes]:
     if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
         raise Refused(400, f"The data of {name} must be a list of strings.")
-    if len(data) > tensors.MOST_STRINGS:
-        raise Refused(400, f"{name} has more than {tensors.MOST_STRINGS:,} elements: send fewer at a time.")
+    tensors.check_strings(len(data), name=name)
     if parameters.get("content_type") == "base64":
         return [tensors.from_base64(text, name=name) for text in data]
     return [text.encode(errors="surrogatepass") for text in data]

@@ -18,7 +18,7 @@ _MOST_CONTAINERS = 20_000
 """Lists and objects in a document. A body of nothing but these would take 30 times its size in memory."""
 
 MOST_STRINGS = 20_000
-"""Strings in a tensor. Each takes as long to handle, however short it is."""
+"""Strings in a tensor. Each takes as long to handle, however short it is. See `check_strings`."""
 
 # A string has two of them, and so has a name, of which an instance may have a few.
 _MOST_QUOTES = 10 * MOST_STRINGS
@@ -91,8 +91,7 @@ def to_array(value: Json, tensor: Tensor, *, name: str) -> np.ndarray:
     if tensor.dtype == tf.string:
         if not isinstance(value, list):
             raise Refused(400, f'{name} must be a list of {{"{_BINARY}": ...}}.')
-        if len(value) > MOST_STRINGS:
-            raise Refused(400, f"{name} has more than {MOST_STRINGS:,} elements: send fewer at a time.")
+        check_strings(len(value), name=name)
         return objects([_to_bytes(element, name=name) for element in value])
     try:
         array = np.asarray(value)
@@ -113,6 +112,16 @@ def numbers(array: np.ndarray, tensor: Tensor, *, name: str) -> np.ndarray:
         raise Refused(400, f"{name} must hold numbers alone, and lists of equal lengths.")
     with np.errstate(over="ignore"):  # Beyond float32 is Infinity, whose embedding is NaN.
         return array.astype(tensor.dtype.as_numpy_dtype, copy=False)
+
+
+def check_strings(count: int, *, name: str) -> None:
+    """Checks how many strings an input has, before they are looked at.
+
+    Raises:
+        Refused: They are too many.
+    """
+    if count > MOST_STRINGS:
+        raise Refused(400, f"{name} has more than {MOST_STRINGS:,} elements: send fewer at a time.")
 
 
 def objects(values: Sequence[bytes]) -> np.ndarray:

@@ -118,7 +118,12 @@ def requests(preset: str) -> int:
 
 
 def training(preset: str, *, step_s: float) -> list[Quantity]:
-    """Returns what the training of a preset takes, at these seconds per step."""
+    """Returns the hours of the TPU and the operations of the bucket that training with a preset takes.
+
+    Args:
+        preset: Its name.
+        step_s: How long a training step takes, in seconds.
+    """
     return [
         Quantity(
             name="hours of the TPU",
