@@ -116,7 +116,7 @@ def interrupted(machine, name, *arguments, sent):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # Jobs in the background ignore it.
+        preexec_fn=lambda: signal.signal(sent, signal.SIG_DFL),  # Jobs in the background and nohup have some ignored.
     )
     while not (machine / "waiting").exists():
         assert process.poll() is None, process.stderr.read()
