@@ -1,5 +1,6 @@
 """create.sh and delete.sh of TPUs against a stand-in of gcloud, and what is said of a TPU that is left."""
 
+import contextlib
 import os
 import shlex
 import signal
@@ -118,11 +119,18 @@ def interrupted(machine, name, *arguments, sent):
         start_new_session=True,
         preexec_fn=lambda: signal.signal(sent, signal.SIG_DFL),  # Jobs in the background and nohup have some ignored.
     )
-    while not (machine / "waiting").exists():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    os.killpg(process.pid, sent)
-    message = process.communicate(timeout=60)[1]
+    try:
+        while not (machine / "waiting").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        os.killpg(process.pid, sent)
+        message = process.communicate(timeout=60)[1]
+    finally:
+        with contextlib.suppress(
+            ProcessLookupError
+        ):  # Or it would go on, with the real gcloud once the stand-in is gone.
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     assert process.returncode
     return message
 
