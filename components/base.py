@@ -157,6 +157,7 @@ class Component(Generic[ConfigT]):
         amount: Name of the config's field that the duration is in proportion to, such as a number of steps, and of the
             figure that tells how much was done. It is only for what is said of the time that the stage will take.
         libraries: Names of the distributions whose versions decide the outputs. Another version runs the stage again.
+        can_extend: Whether the stage goes on from a finished execution where it can, see `extends`.
         shows: Name of a tab of TensorBoard -> what the stage shows there, in a few words for the overview of the run.
     """
 
@@ -172,6 +173,7 @@ class Component(Generic[ConfigT]):
     version: ClassVar[int] = 1
     amount: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
+    can_extend: bool = False
     shows: ClassVar[Mapping[Tab, str]] = types.MappingProxyType({})
 
     def __init__(self, config: ConfigT | None = None):

@@ -157,7 +157,9 @@ class Conv1D(keras.layers.Conv1D):
         length, stride = ops.shape(x)[1], self.strides[0]
         outputs = -(-length // stride)
         extent = (self.kernel_size[0] - 1) * self.dilation_rate[0] + 1
-        total = ops.maximum((outputs - 1) * stride + extent - length, 0)
+        total = (outputs - 1) * stride + extent - length
+        # A number where the length is known: compiled by JAX, `ops.pad` takes no tensor as a width.
+        total = max(total, 0) if isinstance(total, int) else ops.maximum(total, 0)
         return ops.pad(x, [[0, 0], [total // 2, total - total // 2], [0, 0]])
 
     def get_config(self) -> dict:

@@ -49,6 +49,10 @@ class Trainer(base.Component[TrainerConfig]):
         "hparams": "config, to compare runs",
     }
 
+    @property
+    def can_extend(self) -> bool:
+        return self.config.extend
+
     def check(self) -> None:
         config, model = self.config, self.config.model
         try:

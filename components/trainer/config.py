@@ -15,6 +15,7 @@ class TrainerConfig(StageConfig):
 
     incidental: ClassVar[frozenset[str]] = frozenset(
         {
+            "extend",
             "initial_model",  # Digested by what it holds, so that it may be spelled otherwise or moved.
             "strategy",
             "tpu",
@@ -32,6 +33,11 @@ class TrainerConfig(StageConfig):
         description="A model of the same architecture whose weights the training starts from: a .keras file, the "
         "folder of a trained or imported model, or an exported SavedModel, which has no projector; null: random "
         "weights.",
+    )
+    extend: bool = pydantic.Field(
+        True,
+        description="Whether a training goes on from the end of a finished one with fewer steps and otherwise the same "
+        "config; false: it starts anew.",
     )
     strategy: Literal["auto", "one", "mirrored", "multi_worker", "tpu"] = pydantic.Field(
         "auto",

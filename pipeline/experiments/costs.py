@@ -17,6 +17,7 @@ _FREE = frozenset(
         "collapse_rank",
         "decoupled",
         "eval_every",
+        "extend",
         "final_learning_rate",
         "initial_temperature",
         "keep_checkpoints",

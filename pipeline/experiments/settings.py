@@ -55,6 +55,7 @@ def of_training(
     changes = {
         **cell.fields,
         **{field: max(1, round(share * steps)) for field, share in cell.shares.items()},
+        "trainer.extend": False,  # A root may hold the same cell with a smaller budget.
         "trainer.seed": seed,
         "trainer.steps": steps,
     }

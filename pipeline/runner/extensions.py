@@ -17,7 +17,7 @@ def find(component: Component, key: CacheKey, *, history: History) -> Execution 
         key: Its cache key, without an extension.
         history: Its earlier executions.
     """
-    if type(component).extends is Component.extends:
+    if not component.can_extend:
         return None
     finished = list(history.finished_itself())  # The newest first.
     by_digest = {execution.cache_key.digest: execution for execution in reversed(finished)}

@@ -138,3 +138,15 @@ def test_the_twin_has_keras_layers_only():
     x = layers.normalization("group:2", name="group")(layers.Conv1D(4, 4, strides=2, name="conv")(inputs))
     model = twin(keras.Model(inputs, layers.normalization("batch", name="batch")(x)))
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="it compiles with JAX: make test-jax")
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (4, 2)])
+@pytest.mark.parametrize("length", [1, 13])
+def test_conv1d_compiles_with_jax(size, stride, length):
+    import jax
+
+    layer = layers.Conv1D(4, size, strides=stride, padding="same")
+    x = _random(2, length, 3)
+    layer.build(x.shape)
+    np.testing.assert_allclose(jax.jit(layer)(x), layer(x), atol=1e-5)

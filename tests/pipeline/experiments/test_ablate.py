@@ -114,6 +114,19 @@ def test_a_command_that_was_killed_continues_and_repeats_nothing(clips, tmp_path
     assert cells_of(root) == cells
 
 
+def test_a_larger_budget_trains_from_the_start(clips, tmp_path):
+    """What a root holds of a smaller budget is no part of what a cell gets."""
+    for place, budgets in (("both", ("steps=2", "steps=4")), ("one", ("steps=4",))):
+        for budget in budgets:
+            # The same validations, so that the configs differ in the steps alone.
+            arguments = [*words(clips, tmp_path / place, budget=budget), "--seeds", "1", "trainer.eval_every=4"]
+            status, text = run([word for word in arguments if word != "no-mixing"], tmp_path / "log")
+            assert status == 0, text
+            assert "goes on" not in text
+    both, one = (cells_of(tmp_path / place)["reference"]["scores"] for place in ("both", "one"))
+    assert both == one
+
+
 def test_a_cell_that_fails_is_said_and_the_others_go_on(clips, tmp_path):
     """The printed command runs one cell in a root of its own, and the whole command finds it there."""
     root, log = tmp_path / "root", tmp_path / "log"

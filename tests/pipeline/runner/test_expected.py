@@ -38,6 +38,8 @@ class Steps(Component):
     outputs = {"model": ArtifactType.MODEL}
     amount = "steps"
 
+    can_extend = True
+
     def extends(self, config, *, outputs):
         return config["steps"] if self.config.goes_on and config["steps"] < self.config.steps else 0
 

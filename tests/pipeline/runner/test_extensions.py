@@ -31,6 +31,8 @@ class Counting(Component):
 
     outputs = {"model": ArtifactType.MODEL}
 
+    can_extend = True
+
     def extends(self, config, *, outputs):
         is_shorter = config["steps"] < self.config.steps and config["seed"] == self.config.seed
         return config["steps"] if is_shorter else 0
@@ -64,6 +66,15 @@ def test_more_steps_go_on_and_the_same_again_is_skipped(tmp_path):
     assert more.cache_key.digest != first.cache_key.digest
     assert more.cache_key.extended == first.cache_key.digest
     assert run(tmp_path / "fresh", steps=5).cache_key.digest != more.cache_key.digest, "They are not the same training."
+
+
+def test_what_must_not_extend_starts_anew_also_beside_one_that_did(tmp_path, monkeypatch):
+    run(tmp_path, steps=3)
+    assert run(tmp_path, steps=5).summary == "from 3 to 5"
+    monkeypatch.setattr(Counting, "can_extend", False)
+    anew = run(tmp_path, steps=5)
+    assert (anew.summary, anew.state, anew.cache_key.extended) == ("from 0 to 5", RAN, "")
+    assert run(tmp_path, steps=5).state == SKIPPED
 
 
 def test_the_furthest_is_extended_and_what_it_was_is_found_again(tmp_path):
