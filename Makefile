@@ -30,7 +30,7 @@ help:
 	@echo "make test-slow    run the slow tests"
 	@echo "make test-buckets run the slow tests of buckets, against an emulator"
 	@echo "make test-serving run the slow tests of diptych serve: load, signals and its page in Chromium"
-	@echo "make test-jax     run the tests of models/ on JAX instead of TensorFlow (about 10 minutes)"
+	@echo "make test-jax     run the tests of models/ and of the benchmark for accelerators on JAX (about 15 minutes)"
 	@echo "make test-pythons run the fast tests with every Python 3.10, 3.11 and 3.12 that there is, each in a .venv of its own"
 	@echo "make install      set up $(VENV)"
 	@echo "make install-gcp  add the packages for Dataflow and Cloud Storage; make test then tests the Dataflow job, too"
@@ -90,7 +90,8 @@ test-serving: $(STAMP)
 test-jax: $(STAMP)
 	@test -d $(VENV)/jax-packages || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/jax-packages \
 	    "jax>=0.5.3,<0.6" "jaxlib>=0.5.3,<0.6"
-	PYTHONPATH=$(CURDIR)/$(VENV)/jax-packages KERAS_BACKEND=jax $(BIN)/python -m pytest tests/models
+	PYTHONPATH=$(CURDIR)/$(VENV)/jax-packages KERAS_BACKEND=jax $(BIN)/python -m pytest tests/models \
+	    tests/benchmarks/accelerator
 
 # The Pythons on the path, or else pyenv's, whether or not they are chosen. Python 3.11 uses .venv, which is there already.
 # The others cost 5 minutes and 3 GB each, and then the time of the tests.

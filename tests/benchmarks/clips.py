@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 import numpy as np
 from etils import epath
@@ -15,6 +16,7 @@ from beam_jobs.sources import esc50
 from beam_jobs.sources.clips import locate
 from components.embedder.loaders import EvaluatedLoader
 from tests.benchmarks.measuring import SAMPLE_RATE
+from tests.components import stored_examples
 
 _WINDOWS_AT_A_TIME = 64
 
@@ -47,6 +49,22 @@ def read_esc50(folder: pathlib.Path) -> tuple[list[Clip], tuple[str, ...]]:
         for clip in listing.clips
     ]
     return clips, listing.label_names
+
+
+def write_esc50(data: pathlib.Path, folder: pathlib.Path) -> examples.ExamplesInfo:
+    """Writes ESC-50 as examples of one split, train, unless they are there.
+
+    Args:
+        data: See `read_esc50`, which raises the same errors.
+        folder: The folder of examples.
+    """
+    if not folder.exists():
+        clips, names = read_esc50(data)
+        unfinished = folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)  # Of a run that was stopped.
+        stored_examples.write_examples(unfinished, {"train": clips}, label_names=names, has_folds=True, shards=4)
+        unfinished.replace(folder)
+    return examples.read_info(folder)
 
 
 def embed(loader: Loader, info: examples.ExamplesInfo, *, folder: epath.Path) -> Embeddings:

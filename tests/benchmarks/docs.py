@@ -20,6 +20,7 @@ from tests.benchmarks import (
     serving_table,
     tables,
 )
+from tests.benchmarks.accelerator import table as accelerator_table
 from tests.benchmarks.audioset import curves, prices
 from tests.benchmarks.audioset import table as audioset_table
 from tests.benchmarks.record import RESULTS
@@ -45,6 +46,7 @@ RENDERERS = {
     "input_order": input_order_table.render,
     "fine_tuning": fine_tuning_table.render,
     "figure2": experiment_table.render,
+    "figure2_curve": accelerator_table.render,
     "figure2_formats": experiment_table.render,
     "figure2_longer": experiment_table.render,
     "figure3": experiment_table.render_grid,

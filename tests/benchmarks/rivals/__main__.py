@@ -8,7 +8,6 @@ same command continues a run that was stopped.
 
 import argparse
 import pathlib
-import shutil
 import statistics
 import sys
 from collections import defaultdict
@@ -47,7 +46,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"--set: {error}")
     try:
-        clips = _write_examples(flags.data, flags.work)
+        clips = _count_clips(flags.data, flags.work)
     except SourceError as error:
         sys.exit(f"--data: {error}")
     results: defaultdict[str, dict[str, dict]] = defaultdict(dict)
@@ -134,21 +133,11 @@ def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
-def _write_examples(data: pathlib.Path, work: pathlib.Path) -> int:
-    """Writes ESC-50 as examples of one split, unless they are there, and returns the number of clips."""
-    # Imported here because they load TensorFlow, which the wrong flag must not wait for.
-    from beam_jobs import examples
-    from tests.benchmarks.clips import read_esc50
-    from tests.components import stored_examples
+def _count_clips(data: pathlib.Path, work: pathlib.Path) -> int:
+    # Imported here because it loads TensorFlow, which the wrong flag must not wait for.
+    from tests.benchmarks.clips import write_esc50
 
-    folder = work / "examples"
-    if not folder.exists():
-        clips, names = read_esc50(data)
-        unfinished = work / "examples.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)  # Of a run that was stopped.
-        stored_examples.write_examples(unfinished, {"train": clips}, label_names=names, has_folds=True, shards=4)
-        unfinished.replace(folder)
-    return examples.read_info(folder).splits["train"]
+    return write_esc50(data, work / "examples").splits["train"]
 
 
 if __name__ == "__main__":
