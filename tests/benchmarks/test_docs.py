@@ -41,6 +41,22 @@ def test_the_readme_states_the_difference_between_two_formats_and_one():
         assert f"{-100 * one['mean']:.1f} {said} {interval}" in text
 
 
+def test_the_experiments_page_states_the_curve():
+    at = {(cell["name"], cell["minutes"]): cell for cell in docs.load("figure2_curve")["cells"]}
+    wide = {minutes: at["log_mel-wide", minutes]["scores"]["both"]["linear"]["mean"] for minutes in (15, 60, 120)}
+    pair = {minutes: at["waveform+log_mel", minutes] for minutes in (15, 60)}
+    text = " ".join((docs.ROOT / "pipeline/experiments/README.md").read_text().split())
+    assert f"from {100 * wide[15]:.1f} % after 15 minutes to {100 * wide[120]:.1f} % after 120" in text
+    assert f"The pair has {100 * pair[15]['scores']['both']['linear']['mean']:.1f} % after 15 minutes" in text
+    (long,), seeds = pair[60]["linear_of_seeds"], at["log_mel-wide", 60]["seeds"]
+    same_seed = at["log_mel-wide", 60]["linear_of_seeds"][seeds.index(pair[60]["seeds"][0])]
+    assert f"and {100 * long:.1f} % after 60, {100 * (long - same_seed):.1f} points more" in text
+    tiny = docs.load("tiny")
+    (trainer,) = [stage for stage in tiny["stages"] if stage["stage"] == "Trainer"]
+    score = 100 * tiny["evaluation"]["scores"]["both"]
+    assert f"which took {trainer['figures']['cpu_s'] / 60:.0f} minutes of processor time, has {score:.1f} %" in text
+
+
 def _against(result, name):
     """Returns by how much a cell is better than the pair."""
     (cell,) = [cell for cell in docs.load(result)["cells"] if cell["name"] == name]

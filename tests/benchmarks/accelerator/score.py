@@ -54,11 +54,12 @@ def summarize(trainings: Iterable[dict]) -> list[dict]:
         trainings: What `train` reported, with `scores`: set of features -> the fields of `rivals.scores.Scores`.
 
     Returns:
-        For each cell and budget: `name`, `minutes`, `steps`, `device`, `seeds`, and `scores`: set of features -> the
-        summary of each column. One set of features is that of the whole model, `both`, also if it has one encoder.
+        For each cell and budget: `name`, `minutes`, `steps`, `device`, `seeds`, `linear_of_seeds`, the linear probe's
+        accuracies of the whole model in their order, and `scores`: set of features -> the summary of each column. One
+        set of features is that of the whole model, `both`, also if it has one encoder.
     """
     groups: defaultdict[tuple[str, int], list[dict]] = defaultdict(list)
-    for training in trainings:
+    for training in sorted(trainings, key=lambda one: one["seed"]):
         groups[training["cell"], training["minutes"]].append(training)
     return [
         {
@@ -66,7 +67,8 @@ def summarize(trainings: Iterable[dict]) -> list[dict]:
             "minutes": minutes,
             "steps": runs[0]["steps"],
             "device": runs[0]["device"],
-            "seeds": sorted(run["seed"] for run in runs),
+            "seeds": [run["seed"] for run in runs],
+            "linear_of_seeds": [_named(run["scores"])[WHOLE]["linear"] for run in runs],
             "scores": _summaries([_named(run["scores"]) for run in runs]),
         }
         for (name, minutes), runs in sorted(groups.items())
