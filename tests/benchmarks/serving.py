@@ -202,7 +202,7 @@ def _peak(model: str, *, seconds: float) -> dict[str, float]:
     from pipeline.serving.embedding.exported_model import ExportedModel
     from pipeline.serving.server import served, versions
 
-    takes_wav = "wav_bytes" in served.load(versions.first(model)).signatures
+    takes_wav = "wav_bytes" in served.load(versions.to_begin_with(model)[0]).signatures
     embedder = ExportedModel(model).load()
     samples = embedder.framing.window_samples
     noise = np.random.default_rng(0).normal(size=(BATCH_SIZE, samples)).astype(np.float32) / 8
