@@ -252,7 +252,7 @@ def adopt(published: epath.Path, *, folder: epath.Path) -> None:
         except checkpoint_files.DamagedError as error:
             raise DamagedFile(
                 f"The checkpoint {source}, from which this training goes on, is damaged ({error}): put it back, or "
-                "train from the start with --force Trainer.",
+                "train from the start with trainer.extend=false.",
                 path=os.fspath(source),
             ) from error
         storage.copy_tree(source, unfinished, last=checkpoint_files.RECORD)

@@ -26,9 +26,11 @@ def check_overrides(assignments: Sequence[str], *, cells: Sequence[Cell], experi
     """Checks that overrides change what is compared.
 
     Raises:
-        UserError: A flag or every cell sets the field.
+        UserError: A flag or every cell sets the field, or it would let a training begin elsewhere.
     """
     for field in fields_of(assignments):
+        if field == "trainer.extend":
+            raise UserError(f"{field}: every training of an experiment begins from the start: leave it out.")
         if field in _FLAGS:
             raise UserError(f"{field} follows from {_FLAGS[field]} here: give that in place of the override.")
         if all(field in cell.fields or field in cell.shares for cell in cells):

@@ -193,8 +193,8 @@ def _changes(before: CacheKey, after: CacheKey) -> str:
     # The key of a model outside of the root is what names it, e.g. "yamnet=/models/yamnet".
     external = (key.extending("").external for key in (before, after))
     changes += [f"{name.partition('=')[2] or name} changed" for name in _changed_keys(*external)]
-    # Else they differ only in what the first one goes on from, and the second one does not find.
-    return first(changes) or "its last outputs, and what they went on from, are missing or altered"
+    # Else they differ only in what the first one went on from, and the second one does not find or must not use.
+    return first(changes) or "the last one went on from an earlier one, which is missing, altered or not to be extended"
 
 
 def first(texts: Sequence[str]) -> str:

@@ -129,7 +129,13 @@ def _claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
             # Earlier versions of Diptych wrote the config unresolved.
             if file.read_text() in (text, unresolved):
                 return
-            if _has_checkpoints(folder) and not _has_fewer_steps(file, text=text):
+            is_shorter = _has_fewer_steps(file, text=text)
+            if _has_checkpoints(folder) and is_shorter and not trainer.can_extend:
+                raise UserError(
+                    f"--output {folder} holds this training with fewer steps, and trainer.extend=false: name another "
+                    "folder to train from the start, or leave that field out to go on from its end."
+                )
+            if _has_checkpoints(folder) and not is_shorter:
                 raise UserError(
                     f"--output {folder} holds a training with another config or other examples, see {file}: name "
                     "another folder, remove this one, or use the same config and examples as before."

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,6 @@ from tests.benchmarks.clips import write_esc50
 from tests.benchmarks.record import RESULTS
 from tests.benchmarks.rivals import scores
 
-WHOLE = "both"
 _COLUMNS = ("linear", "knn", "few_shot")
 
 
@@ -28,19 +28,21 @@ def main() -> None:
     parser.add_argument("--esc50", type=pathlib.Path, required=True, help="ESC-50 as it is distributed")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
     flags = parser.parse_args()
+    reports = sorted(flags.models.glob("*.json"))
+    if not reports:
+        sys.exit(f"{flags.models} holds no trainings: give the folder that `train` wrote.")
     info = write_esc50(flags.esc50, flags.models / "examples")
-    trainings = [_scored(file, info) for file in sorted(flags.models.glob("*.keras"))]
+    trainings = [_scored(file, info) for file in reports]
     figures = {"corpus": "ESC-50", "clips": info.splits["train"], "cells": summarize(trainings)}
     measuring.save("figure2_curve", figures, results=flags.results)
 
 
-def _scored(model: pathlib.Path, info: ExamplesInfo) -> dict:
+def _scored(file: pathlib.Path, info: ExamplesInfo) -> dict:
     """Returns the report of a training with its scores."""
-    file = model.with_suffix(".json")
     report = json.loads(file.read_text())
     if "scores" not in report:
         with tempfile.TemporaryDirectory() as folder:
-            shutil.copy(model, pathlib.Path(folder, "initial.keras"))
+            shutil.copy(file.with_suffix(".keras"), pathlib.Path(folder, "initial.keras"))
             found = scores.score(UntrainedLoader(folder), info)
         report["scores"] = {name: dataclasses.asdict(one) for name, one in found.items()}
         file.write_text(json.dumps(report))
@@ -54,30 +56,32 @@ def summarize(trainings: Iterable[dict]) -> list[dict]:
         trainings: What `train` reported, with `scores`: set of features -> the fields of `rivals.scores.Scores`.
 
     Returns:
-        For each cell and budget: `name`, `minutes`, `steps`, `device`, `seeds`, `linear_of_seeds`, the linear probe's
-        accuracies of the whole model in their order, and `scores`: set of features -> the summary of each column. One
-        set of features is that of the whole model, `both`, also if it has one encoder.
+        For each cell and budget: `name`, `minutes`, `steps`, `devices`, `seeds`, `linear_of_seeds`, the linear probe's
+        accuracies of the whole model in the order of the seeds, and `scores`: set of features -> the summary of each
+        column. The last set is that of the whole model.
+
+    Raises:
+        ValueError: Two seeds had different numbers of steps.
     """
     groups: defaultdict[tuple[str, int], list[dict]] = defaultdict(list)
     for training in sorted(trainings, key=lambda one: one["seed"]):
         groups[training["cell"], training["minutes"]].append(training)
-    return [
-        {
-            "name": name,
-            "minutes": minutes,
-            "steps": runs[0]["steps"],
-            "device": runs[0]["device"],
-            "seeds": [run["seed"] for run in runs],
-            "linear_of_seeds": [_named(run["scores"])[WHOLE]["linear"] for run in runs],
-            "scores": _summaries([_named(run["scores"]) for run in runs]),
-        }
-        for (name, minutes), runs in sorted(groups.items())
-    ]
+    return [_summary(name, minutes, runs) for (name, minutes), runs in sorted(groups.items())]
 
 
-def _named(of_features: dict[str, dict]) -> dict[str, dict]:
-    """Returns the scores with those of the whole model as `both`."""
-    return of_features if WHOLE in of_features else {WHOLE: next(iter(of_features.values()))}
+def _summary(name: str, minutes: int, runs: Sequence[dict]) -> dict:
+    steps = {run["steps"] for run in runs}
+    if len(steps) > 1:
+        raise ValueError(f"{name}, {minutes} minutes: trainings of {steps} steps: remove those of the other number")
+    return {
+        "name": name,
+        "minutes": minutes,
+        "steps": steps.pop(),
+        "devices": sorted({run["device"] for run in runs}),
+        "seeds": [run["seed"] for run in runs],
+        "linear_of_seeds": [list(run["scores"].values())[-1]["linear"] for run in runs],
+        "scores": _summaries([run["scores"] for run in runs]),
+    }
 
 
 def _summaries(runs: Sequence[dict[str, dict]]) -> dict[str, dict]:

@@ -2,15 +2,14 @@
 
 from pipeline.experiments.intervals import Summary
 from pipeline.experiments.outputs import wording
-from tests.benchmarks.accelerator.score import WHOLE
 from tests.benchmarks.tables import paragraph, table, where
 
-_FEATURES = {"waveform": "waveform", "log_mel": "log-mel", WHOLE: "all"}
+_FEATURES = {"waveform": "waveform", "log_mel": "log-mel", "both": "both"}
 
 
 def render(result: dict) -> str:
     """Renders a row for each set of features of each cell and budget."""
-    header = ["cell", "as after CPU min", "steps", "features", "linear", "95 % interval", "k-NN", "8-shot", "seeds"]
+    header = ["cell", "CPU min", "steps", "features", "linear", "95 % interval", "k-NN", "8-shot", "seeds"]
     rows = []
     for cell in result["cells"]:
         of_cell = [cell["name"], str(cell["minutes"]), f"{cell['steps']:,}"]
@@ -31,11 +30,11 @@ def render(result: dict) -> str:
 
 
 def _note(result: dict) -> str:
-    devices = " and ".join(sorted({cell["device"] for cell in result["cells"]}))
+    devices = " or ".join(sorted({device for cell in result["cells"] for device in cell["devices"]}))
     return paragraph(
-        f"`python -m tests.benchmarks.accelerator.train`: trained with Keras on JAX on one {devices}, each as many "
-        f"steps as `diptych ablate` gives it for that processor time, on all {result['clips']:,} clips of "
-        f"{result['corpus']}; accuracy of the linear probe, of the nearest neighbors and of linear classifiers on 8 "
-        "clips a class; mean ± standard deviation over the seeds, and Student's interval of the mean. Scored on "
-        f"{where(result)}"
+        f"`python -m tests.benchmarks.accelerator.train`: trained with Keras on JAX on one {devices}, in TF32, about "
+        f"as many steps as `diptych ablate` gives the cell for that processor time, on all {result['clips']:,} clips "
+        f"of {result['corpus']}. The last weights are scored, and not the best by validation: accuracy of the linear "
+        "probe, of the nearest neighbors and of linear classifiers on 8 clips a class; mean ± standard deviation over "
+        f"the seeds, and Student's interval of the mean. Scored on {where(result)}"
     )

@@ -22,14 +22,17 @@ def test_scores_are_summarized_for_each_cell_and_budget():
         ("pair", 15, [0, 1]),
         ("pair", 60, [0]),
     ]
-    assert list(cells[0]["scores"]) == ["both"]  # One encoder is the whole model.
+    assert cells[0]["linear_of_seeds"] == [0.5]  # One encoder is the whole model.
+    assert cells[1]["linear_of_seeds"] == [0.7, 0.8]
     assert cells[1]["scores"]["both"]["linear"]["mean"] == pytest.approx(0.75)
     assert cells[1]["scores"]["both"]["knn"]["sd"] == pytest.approx(statistics.stdev((0.35, 0.4)))
     assert cells[2]["steps"] == 600
+    with pytest.raises(ValueError, match="pair, 15 minutes: trainings of"):
+        summarize([*pair, {**pair[0], "seed": 2, "steps": 151}])
 
 
 def test_steps_follow_from_what_was_measured(tmp_path):
-    cell = {"name": "x", "fields": {"trainer.batch_size": 8}, "steps": 90}
+    cell = {"name": "x", "fields": {"trainer.batch_size": 8}, "steps": 90, "shares": {}}
     document = {"preset": "tiny", "budget": "cpu-minutes=15", "cells": [cell]}
     (tmp_path / "figure2_longer.json").write_text(json.dumps(document))
     found = read_cell("x", results=tmp_path)

@@ -1,5 +1,9 @@
 """Trainings on JAX against a slow version. `make test-jax` runs these tests; on TensorFlow they are skipped."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from components.trainer import optimizers
 from models.config import EncodersConfig, WidthsConfig
 from models.dual import DualEncoder
 from tests.benchmarks.accelerator.train import read_cell
+from tests.reference import relative_error
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it runs on JAX: make test-jax")
 
@@ -74,6 +79,31 @@ def test_compiled_steps_are_those_of_keras_own_loop(training, clips):
     assert _distance(training.model, slow) < 0.05 * _distance(training.model, shorter)
 
 
+def test_loss_and_gradients_are_those_of_the_trainers_step(training, clips, tmp_path):
+    import jax
+
+    config, model = _config(), training.model
+    crops, _ = training.batch(clips, 0, jax.random.key(0), jax.random.key(1))
+    np.save(tmp_path / "crops.npy", np.round(np.asarray(crops) * 32768).astype(np.int16))
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    model.save_weights(tmp_path / "model.weights.h5")
+    subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.accelerator.tensorflow_step", tmp_path],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+        check=True,
+    )
+    expected = np.load(tmp_path / "step.npz")
+    (loss, _), gradients = jax.value_and_grad(training.loss, has_aux=True)(
+        [variable.value for variable in model.trainable_variables],
+        [variable.value for variable in model.non_trainable_variables],
+        crops,
+        expected["draws"],
+    )
+    np.testing.assert_allclose(loss, expected["loss"], rtol=1e-4)
+    flat = np.concatenate([np.ravel(gradient) for gradient in gradients])
+    assert relative_error(flat, expected["gradients"]) < 1e-2
+
+
 def test_trainings_after_one_another_do_not_touch_each_other(training):
     training.train(seed=1, steps=_STEPS)
     first = _weights(training.model)
@@ -113,7 +143,9 @@ def test_crops_start_anywhere(training, clips):
     assert 0.98 * last < starts.max() <= last
 
 
-@pytest.mark.parametrize("field", [{"micro_batch": 2}, {"ema": 0.9}, {"initial_temperature": 0.5}])
+@pytest.mark.parametrize(
+    "field", [{"micro_batch": 2}, {"ema": 0.9}, {"initial_temperature": 0.5}, {"precision": "bfloat16"}]
+)
 def test_what_is_not_built_is_refused(clips, field):
     from tests.benchmarks.accelerator.training import Training
 

@@ -2,9 +2,13 @@
 
 import argparse
 import dataclasses
+import itertools
 import json
 import pathlib
+import sys
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from components.trainer.config import TrainerConfig
@@ -32,12 +36,14 @@ def read_cell(name: str, *, results: pathlib.Path = RESULTS) -> Cell:
     """Returns a cell as it was measured.
 
     Raises:
-        ValueError: It was not.
+        ValueError: It was not, or some of its fields depend on the number of steps.
     """
     measured = json.loads((results / f"{MEASURED}.json").read_text())
     found = {cell["name"]: cell for cell in measured["cells"]}
     if name not in found:
         raise ValueError(f"{MEASURED}.json has no cell {name}, only {', '.join(found)}")
+    if found[name]["shares"]:
+        raise ValueError(f"{name}: fields that are shares of the steps are not built here")
     config = overrides.replace(presets.config(measured["preset"]), found[name]["fields"])
     minutes = float(measured["budget"].removeprefix("cpu-minutes="))
     return Cell(config=config.trainer, steps_per_minute=found[name]["steps"] / minutes)
@@ -52,25 +58,44 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--to", type=pathlib.Path, required=True, help="the folder for the models")
     flags = parser.parse_args()
+    if keras.backend.backend() != "jax":
+        sys.exit(f"Keras runs on {keras.backend.backend()} here: set KERAS_BACKEND=jax.")
+    try:
+        cell = read_cell(flags.cell)
+    except ValueError as error:
+        sys.exit(f"--cell: {error}")
+    flags.to.mkdir(parents=True, exist_ok=True)
+    train(cell, np.load(flags.clips), name=flags.cell, minutes=flags.minutes, seeds=flags.seeds, folder=flags.to)
+
+
+def train(
+    cell: Cell, clips: np.ndarray, *, name: str, minutes: Sequence[int], seeds: Sequence[int], folder: pathlib.Path
+) -> None:
+    """Trains a cell with each seed for each number of minutes, see `main`.
+
+    The report of a training is written after its model, so that what has a report is whole.
+    """
     # Imported here because the tests of `read_cell` run without JAX.
     import jax
 
     from tests.benchmarks.accelerator.training import Training
 
-    flags.to.mkdir(parents=True, exist_ok=True)
-    cell = read_cell(flags.cell)
-    training = Training(cell.config, np.load(flags.clips))
-    device = jax.devices()[0].device_kind
-    for seed in flags.seeds:
-        for minutes in flags.minutes:
-            file = flags.to / f"{flags.cell}-{minutes}-{seed}.keras"
-            if file.with_suffix(".json").exists():
-                continue
-            trained = training.train(seed=seed, steps=round(cell.steps_per_minute * minutes))
-            training.model.save(file)
-            report = {"cell": flags.cell, "minutes": minutes, "seed": seed, "device": device, "jax": jax.__version__}
-            file.with_suffix(".json").write_text(json.dumps({**report, **dataclasses.asdict(trained)}))
-            print(file.name, trained, flush=True)
+    training = Training(cell.config, clips)
+    for seed, budget in itertools.product(seeds, minutes):
+        steps = round(cell.steps_per_minute * budget)
+        model = folder / f"{name}-{budget}-{seed}.keras"
+        report = model.with_suffix(".json")
+        if report.exists() and json.loads(report.read_text())["steps"] == steps:
+            continue
+        report.unlink(missing_ok=True)
+        trained = training.train(seed=seed, steps=steps)
+        training.model.save(model)
+        device = jax.devices()[0].device_kind
+        fields = {"cell": name, "minutes": budget, "seed": seed, "device": device, "jax": jax.__version__}
+        unfinished = report.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps({**fields, **dataclasses.asdict(trained)}))
+        unfinished.replace(report)
+        print(model.name, trained, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -19,6 +20,16 @@ from models.objective import OBJECTIVES
 
 _STEPS_PER_CALL = 500
 _INT16 = 32768.0
+_NOT_BUILT: Mapping[str, object] = {
+    "branch_learning_rates": (1.0, 1.0),
+    "ema": 0.0,
+    "initial_model": None,
+    "initial_temperature": None,
+    "micro_batch": None,
+    "patience": None,
+    "precision": "auto",
+}
+"""Fields of the Trainer's config that nothing here reads -> their defaults."""
 
 
 class State(NamedTuple):
@@ -60,8 +71,9 @@ class Training:
     """
 
     def __init__(self, config: TrainerConfig, clips: np.ndarray):
-        if config.micro_batch or config.ema or config.initial_temperature or config.initial_model:
-            raise ValueError("micro_batch, ema, initial_temperature and initial_model are not built here")
+        changed = [name for name, default in _NOT_BUILT.items() if getattr(config, name) != default]
+        if changed:
+            raise ValueError(f"{', '.join(changed)}: not built here, leave the default")
         self._config = config
         self.model = DualEncoder(config.model, seed=config.seed)
         self._clips = jnp.asarray(clips)
@@ -94,7 +106,7 @@ class Training:
             last = min(first + _STEPS_PER_CALL, steps)
             state = self._run(state, self._clips, jax.random.key(seed), first, last, steps)
             if not math.isfinite(float(state.loss)):
-                raise FloatingPointError(f"the loss is {state.loss} after {first + _STEPS_PER_CALL} steps")
+                raise FloatingPointError(f"the loss is {state.loss} after {last} steps")
         for variables, values in (
             (self.model.trainable_variables, state.trainable),
             (self.model.non_trainable_variables, state.non_trainable),

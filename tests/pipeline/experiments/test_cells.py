@@ -163,6 +163,7 @@ def test_printed_commands_ask_for_one_cell_each(capsys, tmp_path, name, preset):
         (["table1", "--seeds", "0"], "--seeds 0: give at least 1"),
         (["table1", "trainer.steps=3"], "trainer.steps follows from --budget here"),
         (["table1", "trainer.seed=3"], "trainer.seed follows from --seeds here"),
+        (["table1", "trainer.extend=true"], "trainer.extend: every training of an experiment begins from the start"),
         (["figure4", "trainer.batch_size=64"], "trainer.batch_size is what figure4 varies"),
         (["recipe", "trainer.nothing=1"], "trainer.nothing: there is no such field"),
         (["recipe", "--root", "gs://bucket/root"], "--root gs://bucket/root: the metadata of the cells are a file"),

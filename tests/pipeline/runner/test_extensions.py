@@ -74,6 +74,7 @@ def test_what_must_not_extend_starts_anew_also_beside_one_that_did(tmp_path, mon
     monkeypatch.setattr(Counting, "can_extend", False)
     anew = run(tmp_path, steps=5)
     assert (anew.summary, anew.state, anew.cache_key.extended) == ("from 0 to 5", RAN, "")
+    assert anew.why.endswith("which is missing, altered or not to be extended")
     assert run(tmp_path, steps=5).state == SKIPPED
 
 
@@ -109,7 +110,7 @@ def test_an_extension_whose_outputs_and_source_are_gone_starts_anew(tmp_path):
         file.unlink()
     anew = run(tmp_path, steps=5)
     assert anew.summary == "from 0 to 5"
-    assert anew.why == "its last outputs, and what they went on from, are missing or altered"
+    assert anew.why == "the last one went on from an earlier one, which is missing, altered or not to be extended"
 
 
 def test_a_comparison_takes_no_extension_for_other_data(tmp_path):

@@ -87,6 +87,19 @@ def test_a_training_goes_on_to_more_steps_and_not_to_fewer(tmp_path, begun, monk
     assert json.loads((tmp_path / "config.json").read_text())["trainer"]["steps"] == steps
 
 
+def test_a_training_that_must_not_extend_takes_no_folder_of_a_shorter_one(tmp_path, begun, monkeypatch):
+    begun("float32")
+    monkeypatch.setattr(standalone.Trainer, "execute", lambda trainer, **_: StageResult(summary="continued"))
+
+    def train_on(steps):
+        config = TrainerConfig(steps=steps, extend=False)
+        standalone.train(config, examples=str(tmp_path), output=str(tmp_path), display=Display())
+
+    with pytest.raises(UserError, match="with fewer steps, and trainer.extend=false: name another folder"):
+        train_on(400_001)
+    train_on(400_000)  # What was stopped goes on.
+
+
 class TestRemoteOutput:
     """The machine that writes leases it, as a run leases its root."""
 
