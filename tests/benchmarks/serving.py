@@ -64,7 +64,7 @@ def main() -> None:
     elif flags.peak:
         print(json.dumps(_peak(flags.peak, seconds=flags.seconds)))
     else:
-        load = round(os.getloadavg()[1], 1)
+        load = round(os.getloadavg()[0], 1)
         with tempfile.TemporaryDirectory() as folder:
             measured = {name: _measure(f"{folder}/{name}", name, seconds=flags.seconds) for name in flags.presets}
         figures = {"seconds": flags.seconds, "load": load, "presets": measured}
