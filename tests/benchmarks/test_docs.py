@@ -57,6 +57,15 @@ def test_the_experiments_page_states_the_curve():
     assert f"which took {trainer['figures']['cpu_s'] / 60:.0f} minutes of processor time, has {score:.1f} %" in text
 
 
+def test_the_experiments_page_states_what_the_changes_of_the_recipe_gain():
+    gains = {cell["name"]: cell["against_reference"] for cell in docs.load("recipe_short")["cells"]}
+    gain = {name: f"{100 * abs(summary['mean']):.1f}" for name, summary in gains.items() if summary}
+    text = " ".join((docs.ROOT / "pipeline/experiments/README.md").read_text().split())
+    assert f"the small pair is {gain['no-mixing']} points better; with Res1dNet31 {gain['res1dnet31']}, and" in text
+    assert f"with all changes of `tiny` {gain['all+no-mixing+res1dnet31']}." in text
+    assert f"lose {gain['conv1280']} and {gain['conv2560']} points" in text
+
+
 def _against(result, name):
     """Returns by how much a cell is better than the pair."""
     (cell,) = [cell for cell in docs.load(result)["cells"] if cell["name"] == name]
