@@ -250,8 +250,8 @@ class Component(Generic[ConfigT]):
     def extends(self, config: Mapping[str, object], *, outputs: Mapping[str, epath.Path]) -> int:
         """Returns how much of this stage's work a finished execution has done that it can go on from; 0 for none.
 
-        Asked if `can_extend`. Its version, libraries and inputs are the same. The runner takes the one that has done
-        most, and gives its outputs to the executor as `StageContext.extended`.
+        The runner asks if `can_extend`, of executions with the same version, libraries and inputs. It takes the one
+        that has done most, and gives its outputs to the executor as `StageContext.extended`.
 
         Args:
             config: What `StageConfig.deciding` returned of its config.

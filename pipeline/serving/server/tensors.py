@@ -18,7 +18,7 @@ _MOST_CONTAINERS = 20_000
 """Lists and objects in a document. A body of nothing but these would take 30 times its size in memory."""
 
 MOST_STRINGS = 20_000
-"""Strings in a tensor. Each takes as long to handle, however short it is. See `check_strings`."""
+"""The most strings in a tensor. A short string takes as long to handle as a long one. See `check_strings`."""
 
 # A string has two of them, and so has a name, of which an instance may have a few.
 _MOST_QUOTES = 10 * MOST_STRINGS
@@ -115,10 +115,10 @@ def numbers(array: np.ndarray, tensor: Tensor, *, name: str) -> np.ndarray:
 
 
 def check_strings(count: int, *, name: str) -> None:
-    """Checks how many strings an input has, before they are looked at.
+    """Refuses an input of too many strings. Call it before the strings themselves are read.
 
     Raises:
-        Refused: They are too many.
+        Refused: It has more than `MOST_STRINGS`.
     """
     if count > MOST_STRINGS:
         raise Refused(400, f"{name} has more than {MOST_STRINGS:,} elements: send fewer at a time.")

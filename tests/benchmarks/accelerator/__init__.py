@@ -1,4 +1,4 @@
-"""The curve over compute of figure 2, on an accelerator with Keras on JAX.
+"""Figure 2 for longer and longer trainings: they run on an accelerator, with Keras on JAX.
 
 The longest trainings of the curve take hours of processor time each, and minutes on an accelerator. Each has about as
 many steps as `diptych ablate figure2` gives it for its processor time:

@@ -1,4 +1,4 @@
-"""Draws the curve over compute: what was trained on processors, and the longer trainings on an accelerator."""
+"""Draws accuracy over processor time: of trainings on processors, and of longer ones on an accelerator."""
 
 import statistics
 from collections import defaultdict
@@ -16,7 +16,7 @@ _CELLS = {
 
 
 def draw(curve: dict, experiments: Sequence[dict]) -> Figure:
-    """Draws the linear probe's accuracy over the processor time, with the range over the seeds.
+    """Draws the linear probe's accuracy over the processor time, with a point for each seed.
 
     Args:
         curve: The result file of `score`.
@@ -40,7 +40,10 @@ def draw(curve: dict, experiments: Sequence[dict]) -> Figure:
 
 
 def _panel(axes: Axes, scores: dict[str, dict[float, list[float]]], *, title: str) -> None:
-    """Draws a line through the means of each cell, and a point for each seed."""
+    """Draws a line for each cell, through its means over the seeds, and a point for each seed.
+
+    `scores` is name of the cell -> minutes -> accuracies of the seeds.
+    """
     for name, (label, color) in _CELLS.items():
         of_cell = dict(sorted(scores.get(name, {}).items()))
         if not of_cell:
@@ -50,8 +53,8 @@ def _panel(axes: Axes, scores: dict[str, dict[float, list[float]]], *, title: st
         points = [(minutes, 100 * value) for minutes, values in of_cell.items() for value in values]
         axes.scatter(*zip(*points, strict=True), color=color, s=9, zorder=3)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks := sorted({minutes for of_cell in scores.values() for minutes in of_cell}))
-    axes.set_xticklabels([f"{tick:g}" for tick in ticks])
+    ticks = sorted({minutes for of_cell in scores.values() for minutes in of_cell})
+    axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axes.set_xlabel("minutes of processor time", fontsize=8, color=_INK)
     axes.set_title(title, fontsize=9, color=_INK)
     axes.tick_params(labelsize=7, colors=_INK)

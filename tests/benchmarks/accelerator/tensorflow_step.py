@@ -46,7 +46,7 @@ def measure(config: TrainerConfig, crops: np.ndarray, *, weights: pathlib.Path) 
 
 
 def main() -> None:
-    """Reads config.json, crops.npy and model.weights.h5 in a folder, and writes step.npz there."""
+    """Measures a step of what config.json, crops.npy and model.weights.h5 in a folder hold; writes step.npz there."""
     folder = pathlib.Path(sys.argv[1])
     config = TrainerConfig.model_validate_json((folder / "config.json").read_text())
     result = measure(config, np.load(folder / "crops.npy"), weights=folder / "model.weights.h5")

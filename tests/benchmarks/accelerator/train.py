@@ -16,7 +16,7 @@ from pipeline.configs import overrides, presets
 from tests.benchmarks.record import RESULTS
 
 MEASURED = "figure2_longer"
-"""The result file that has the cells, and how many steps each takes in a processor time."""
+"""The result file with the cells of figure 2. It tells how many steps each took in how many minutes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,9 +71,9 @@ def main() -> None:
 def train(
     cell: Cell, clips: np.ndarray, *, name: str, minutes: Sequence[int], seeds: Sequence[int], folder: pathlib.Path
 ) -> None:
-    """Trains a cell with each seed for each number of minutes, see `main`.
+    """Trains a cell once for each pair of a seed and a number of minutes, and writes each model with a report.
 
-    The report of a training is written after its model, so that what has a report is whole.
+    A report is written after its model. So a model that has a report is whole, and is not trained again.
     """
     # Imported here because the tests of `read_cell` run without JAX.
     import jax

@@ -118,10 +118,10 @@ def requests(preset: str) -> int:
 
 
 def training(preset: str, *, step_s: float) -> list[Quantity]:
-    """Returns the hours of the TPU and the operations of the bucket that training with a preset takes.
+    """Returns how many hours of a TPU and how many operations on the bucket a training takes.
 
     Args:
-        preset: Its name.
+        preset: Name of the preset that is trained.
         step_s: How long a training step takes, in seconds.
     """
     return [
