@@ -91,15 +91,20 @@ class Admission:
         self._metrics.set_in_progress(self._requests)
         try:
             body.reserve_promised()
-            with anyio.fail_after(self._limits.answer_s):
-                await self._app(scope, body.receive, send)
-        except TimeoutError as error:
-            message = f"There was no answer within {self._limits.answer_s:g} s: send less at a time."
-            raise Refused(503, message, reason="slow", retry_after_s=_RETRY_S) from error
+            await self._answer(scope, body.receive, send)
         finally:
             body.release()
             self._requests -= 1
             self._metrics.set_in_progress(self._requests)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request in time, or gives it up."""
+        # `anyio.fail_after` costs twice as much, which is felt when a model takes a millisecond.
+        with anyio.move_on_after(self._limits.answer_s) as deadline:
+            await self._app(scope, receive, send)
+        if deadline.cancelled_caught:
+            message = f"There was no answer within {self._limits.answer_s:g} s: send less at a time."
+            raise Refused(503, message, reason="slow", retry_after_s=_RETRY_S)
 
     def reserve(self, size: int) -> None:
         """Reserves room for bytes of a body.

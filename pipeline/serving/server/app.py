@@ -31,7 +31,8 @@ def build(of: Service, *, hosts: Sequence[str]) -> Admission:
         Route("/monitoring/prometheus/metrics", _metrics),
     ]
     application = Starlette(
-        routes=[*health, *rest.routes(), *kserve.routes(), *page.routes()],
+        # The busiest first, because they are tried one after the other.
+        routes=[*kserve.routes(), *rest.routes(), *page.routes(), *health],
         # Otherwise a page on the web could read the sounds of a server on the reader's own machine, by a name that
         # leads there.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],

@@ -6,11 +6,11 @@ are not padded, because that would change their embeddings; they wait for the ne
 
 import asyncio
 import collections
-import concurrent.futures
+import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class _Job:
         inputs: Name -> array, all with the same first dimension.
         clips: That dimension.
         kind: Jobs of the same kind fit into a batch.
-        result: Gets the outputs.
+        result: Gets the outputs. Only the thread of the event loop, to which it belongs, sets it.
     """
 
     version: ServedVersion
@@ -41,7 +41,7 @@ class _Job:
     inputs: _Arrays
     clips: int
     kind: Hashable
-    result: concurrent.futures.Future[_Arrays]
+    result: asyncio.Future[_Arrays]
 
 
 class Batcher:
@@ -77,13 +77,13 @@ class Batcher:
         """
         clips = len(next(iter(inputs.values())))
         kind = (version.number, signature.name, *((name, array.shape[1:]) for name, array in sorted(inputs.items())))
-        result: concurrent.futures.Future[_Arrays] = concurrent.futures.Future()
+        result: asyncio.Future[_Arrays] = asyncio.get_running_loop().create_future()
         job = _Job(version=version, signature=signature, inputs=inputs, clips=clips, kind=kind, result=result)
         with self._changed:
             self._waiting.append(job)
             self._metrics.set_waiting(len(self._waiting))
             self._changed.notify()
-        return await asyncio.wrap_future(result)
+        return await result
 
     def close(self, *, wait_s: float) -> bool:
         """Ends the threads when nothing waits anymore.
@@ -121,7 +121,7 @@ class Batcher:
                     fits = not batch or (job.kind == batch[0].kind and clips + job.clips <= self._clips)
                     if not fits:
                         others.append(job)
-                    elif job.result.set_running_or_notify_cancel():  # Otherwise its caller has gone.
+                    elif not job.result.cancelled():  # Otherwise its caller has gone.
                         batch.append(job)
                         clips += job.clips
                 self._waiting = collections.deque(others)
@@ -134,22 +134,43 @@ class Batcher:
             outputs = batch[0].signature(_joined(batch))
         except Exception as error:
             if len(batch) == 1:
-                batch[0].result.set_exception(error)
+                _call_in_loop(batch, _set_error, batch[0], error)
                 return
             for job in batch:  # The inputs of one must not cost the others their answers.
                 self._compute([job])
             return
-        if len(batch) == 1:
-            batch[0].result.set_result(outputs)
-            return
-        first = 0
-        for job in batch:
-            rows = slice(first, first + job.clips)
-            job.result.set_result({name: values[rows] for name, values in outputs.items()})
-            first = rows.stop
+        _call_in_loop(batch, _set_results, batch, _split(outputs, batch))
 
 
 def _joined(batch: Sequence[_Job]) -> _Arrays:
     if len(batch) == 1:
         return batch[0].inputs
     return {name: np.concatenate([job.inputs[name] for job in batch]) for name in batch[0].inputs}
+
+
+def _split(outputs: _Arrays, batch: Sequence[_Job]) -> list[_Arrays]:
+    if len(batch) == 1:
+        return [outputs]
+    results, first = [], 0
+    for job in batch:
+        rows = slice(first, first + job.clips)
+        results.append({name: values[rows] for name, values in outputs.items()})
+        first = rows.stop
+    return results
+
+
+def _call_in_loop(batch: Sequence[_Job], function: Callable[..., None], *args: object) -> None:
+    """Lets the event loop call a function: once for a batch, because each time costs a change of threads."""
+    with contextlib.suppress(RuntimeError):  # The loop has ended, and nobody waits.
+        batch[0].result.get_loop().call_soon_threadsafe(function, *args)
+
+
+def _set_results(batch: Sequence[_Job], results: Sequence[_Arrays]) -> None:
+    for job, result in zip(batch, results, strict=True):
+        if not job.result.done():  # Otherwise its caller has gone meanwhile.
+            job.result.set_result(result)
+
+
+def _set_error(job: _Job, error: Exception) -> None:
+    if not job.result.done():
+        job.result.set_exception(error)

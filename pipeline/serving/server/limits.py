@@ -19,7 +19,8 @@ class Limits:
         all_bodies_bytes: How large the bodies of all these may be together. Further ones are answered with 429.
         connections: How many connections may be open. Further ones are answered with 503.
         read_s: A connection is closed if a request does not arrive within so many seconds.
-        answer_s: A request is given up if it is not answered within so many seconds.
+        answer_s: A request is given up if it is not answered within so many seconds, and a connection is closed if a
+            part of an answer is not taken within as many.
         batch_clips: Clips of equal length that the model gets at a time.
     """
 

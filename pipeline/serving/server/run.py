@@ -168,7 +168,7 @@ def _config(admission: Admission, limits: Limits) -> uvicorn.Config:
         logging.getLogger(name).setLevel(logging.ERROR)
     return uvicorn.Config(
         admission,
-        http=connections.limited(read_s=limits.read_s),
+        http=connections.limited(read_s=limits.read_s, take_s=limits.answer_s),
         loop="asyncio",
         ws="none",
         lifespan="off",

@@ -20,6 +20,9 @@ from pipeline.serving.server.neighbors import Neighbors
 from pipeline.serving.server.sounds import Sounds
 
 _PORTION_BYTES = 2**18
+_WRITTEN_BYTES = 2**15
+"""So much is written at once, without waiting for the reader."""
+
 _INLINE_BYTES = 2**20
 """Less takes a few milliseconds, which others can wait; handing it to a thread costs as much under load."""
 
@@ -90,9 +93,12 @@ class Whole(Response):
     """An answer that is sent in portions, each when the one before is taken, so that no slow reader costs memory."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(self.body) <= _WRITTEN_BYTES:
+            await super().__call__(scope, receive, send)
+            return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         body = memoryview(self.body)
         for start in range(0, len(body), _PORTION_BYTES):
             portion = bytes(body[start : start + _PORTION_BYTES])
             await send({"type": "http.response.body", "body": portion, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": b""})  # When the last portion is taken.

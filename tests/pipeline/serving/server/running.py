@@ -1,6 +1,7 @@
 """Runs servers in this process, on a port of their own, and asks them."""
 
 import contextlib
+import re
 import socket
 import threading
 import urllib.parse
@@ -41,6 +42,11 @@ def error_of(answer, *, status):
     (message,) = answer.json().values()
     assert message.endswith((".", "]")), message
     return message
+
+
+def metric(server, name):
+    """Returns the value of one of Prometheus' metrics."""
+    return float(re.search(rf"^{re.escape(name)} (\S+)$", ask(server, "/metrics").text, re.MULTILINE)[1])
 
 
 def connect(server):

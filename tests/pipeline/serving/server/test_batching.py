@@ -18,6 +18,8 @@ from pipeline.serving.server.served import Signature, Tensor
 from tests.pipeline.serving.server.running import PREDICT, ask, error_of, running
 from tests.pipeline.serving.server.test_rest import b64, wav
 
+VERSION = types.SimpleNamespace(number=1, info=types.SimpleNamespace(crop_samples=1, sample_rate=1))
+
 
 def batches(server):
     """Returns the number of batches so far, and of clips in them."""
@@ -79,12 +81,11 @@ def test_a_request_of_many_clips_lets_others_pass():
 
     audio = Tensor(dtype=tf.float32, shape=(None, None))
     signature = Signature(name="x", inputs={"audio": audio}, outputs={"embedding": audio}, _function=embed)
-    version = types.SimpleNamespace(number=1, info=types.SimpleNamespace(crop_samples=1, sample_rate=1))
     limits = Limits(batch_clips=1)
     batcher = Batcher(clips=limits.batch_clips, metrics=Metrics())
 
     def call(clips):
-        return calls.call(version, signature, {"audio": clips}, batcher=batcher, limits=limits)
+        return calls.call(VERSION, signature, {"audio": clips}, batcher=batcher, limits=limits)
 
     async def both():
         many = asyncio.create_task(call(np.arange(5.0)[:, None]))
@@ -98,3 +99,62 @@ def test_a_request_of_many_clips_lets_others_pass():
     np.testing.assert_array_equal(many["embedding"], np.arange(5.0)[:, None])
     np.testing.assert_array_equal(one["embedding"], [[7.0]])
     assert order == [7, 0, 1, 2, 3, 4]
+
+
+def test_a_caller_that_goes_costs_the_others_of_its_batch_nothing():
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def embed(inputs):
+        begun.set()
+        may_go_on.wait(60)
+        return {"embedding": inputs["audio"] + 1}
+
+    audio = Tensor(dtype=tf.float32, shape=(None, None))
+    signature = Signature(name="x", inputs={"audio": audio}, outputs={"embedding": audio}, _function=embed)
+    batcher = Batcher(clips=8, metrics=Metrics())
+
+    def call(value):
+        return asyncio.create_task(batcher.run(VERSION, signature, {"audio": np.full((1, 1), value)}))
+
+    async def three():
+        # Both threads compute, so that the others share a batch.
+        busy = [call(0.0)]
+        await asyncio.to_thread(begun.wait, 60)
+        begun.clear()
+        busy.append(call(1.0))
+        await asyncio.to_thread(begun.wait, 60)
+        goes, stays = call(2.0), call(3.0)
+        await asyncio.sleep(0)
+        busy[0].cancel()
+        may_go_on.set()
+        goes.cancel()
+        return await stays, await busy[1]
+
+    stays, other = asyncio.run(three())
+    assert (stays["embedding"], other["embedding"]) == (4, 2)
+    assert batcher.close(wait_s=60)
+
+
+def test_a_loop_that_ends_before_its_batch_does_not_end_the_threads():
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def embed(inputs):
+        begun.set()
+        may_go_on.wait(60)
+        return {"embedding": inputs["audio"]}
+
+    audio = Tensor(dtype=tf.float32, shape=(None, None))
+    signature = Signature(name="x", inputs={"audio": audio}, outputs={"embedding": audio}, _function=embed)
+    batcher = Batcher(clips=8, metrics=Metrics())
+    sound = {"audio": np.zeros((1, 1))}
+
+    async def leave():
+        task = asyncio.create_task(batcher.run(VERSION, signature, sound))
+        await asyncio.to_thread(begun.wait, 60)
+        task.cancel()
+
+    asyncio.run(leave())
+    may_go_on.set()
+    for _ in range(3):
+        assert asyncio.run(batcher.run(VERSION, signature, sound))["embedding"] == 0
+    assert batcher.close(wait_s=60)

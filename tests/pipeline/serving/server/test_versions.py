@@ -4,6 +4,7 @@ import concurrent.futures
 import shutil
 import threading
 
+import numpy as np
 import pytest
 from etils import epath
 
@@ -76,9 +77,11 @@ def test_a_pushed_version_is_served_and_no_request_is_lost(folder, second, tmp_p
         new = embedding(server)
         assert new != old
         for seen in answers:
-            assert set(seen) <= {old, new}
-            assert seen[-1] == new
-            assert seen == sorted(seen, key=lambda one: one == new)  # Nobody gets the old one again.
+            # In a batch with others, the last digit may differ.
+            is_new = np.isclose(seen, new, atol=1e-4).all(axis=1)
+            assert (is_new | np.isclose(seen, old, atol=1e-4).all(axis=1)).all()
+            assert is_new[-1]
+            assert (np.diff(is_new.astype(int)) >= 0).all()  # Nobody gets the old one again.
         # Who began with a version can go on with it.
         assert embedding(server, version=7) == old
         assert embedding(server, version=12) == new
