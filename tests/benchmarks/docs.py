@@ -50,6 +50,7 @@ RENDERERS = {
     "figure2_curve": accelerator_table.render,
     "figure2_formats": experiment_table.render,
     "figure2_longer": experiment_table.render,
+    "figure2_quickstart": experiment_table.render,
     "figure3": experiment_table.render_grid,
     "figure4": experiment_table.render_grid,
     "recipe": experiment_table.render,

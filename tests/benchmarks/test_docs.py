@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from tests.benchmarks import docs
@@ -39,6 +41,18 @@ def test_the_readme_states_the_difference_between_two_formats_and_one():
     for one, said in ((longer, "points ahead"), (longer_less, "points against one log-mel encoder of one width")):
         interval = f"({-100 * one['high']:.1f} to {-100 * one['low']:.1f})"
         assert f"{-100 * one['mean']:.1f} {said} {interval}" in text
+
+
+def test_the_readme_states_the_scores_of_other_seeds():
+    (pair,) = docs.load("figure2_quickstart")["cells"]
+    said = [("with the waveform encoder", "waveform"), ("with the log-mel encoder", "log_mel"), ("with both", "both")]
+    text = " ".join((docs.ROOT / "README.md").read_text().split())
+    for words, features in said:
+        trained, untrained = pair["scores"][features]["trained"], pair["scores"][features]["untrained"]
+        interval = f"{trained['low']:.3f} to {trained['high']:.3f}"
+        assert re.search(rf"{trained['mean']:.3f}( on average)? {words} \((95 % interval )?{interval}", text)
+        assert f"{interval}; untrained {untrained['mean']:.3f})" in text
+    assert len(pair["runs"]) == 5
 
 
 def test_the_experiments_page_states_the_curve():
