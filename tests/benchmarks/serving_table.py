@@ -33,8 +33,8 @@ def render(result: dict) -> str:
         f"{100 * clients:.0f} % of the processor time of the first load. Measured on {where['cores']} cores "
         f"({where['cpu']}), TensorFlow {where['tensorflow']}, {result['date']}. Each load lasts "
         f"{result['seconds']:g} s. Good ones are those of 4 clients that behave; the attackers send some sound, too, "
-        "which is embedded like theirs. Other programs kept "
-        f"{result['load']:.0f} processes waiting for these cores, which the share in processor time hardly feels."
+        f"which is embedded like theirs. The machine's load average was {result['load']:g} before; the share in "
+        "processor time hardly feels other programs."
     )
     under = ["encoders of", "ten times too many requests", "memory before, peak", "under attack: good ones", "SIGTERM"]
     lines = [
