@@ -124,6 +124,17 @@ class AudioMixing(_Augmentation):
         alpha = ops.sort(draws[:, 1:], axis=1)[:, 4:5]  # (batch, 1)
         return alpha * x + (1.0 - alpha) * ops.take(x, partner, axis=0)
 
+    @classmethod
+    def weakened(cls, draws: Tensor, *, share: Tensor | float) -> Tensor:
+        """Returns draws with which the other clip has only a share of the weight that it has with `draws`.
+
+        Args:
+            draws: `(batch, draws_per_example)`.
+            share: Scalar from 0, no other clip, to 1.
+        """
+        # alpha is one of the six numbers, and the map keeps their order, so it becomes 1 - share (1 - alpha).
+        return ops.concatenate([draws[:, :1], 1.0 - share * (1.0 - draws[:, 1:])], axis=1)
+
     def get_config(self) -> dict:
         return {**super().get_config(), "group": self.group}
 

@@ -131,6 +131,19 @@ class DualEncoder(keras.Model):
         first = sum(other.draws_per_example for other in layers[: layers.index(layer)])
         return draws[:, first : first + layer.draws_per_example]
 
+    def weaken_mixing(self, draws: Tensor, *, share: Tensor | float) -> Tensor:
+        """Returns draws with which mixing adds only a share of the other clip.
+
+        Args:
+            draws: See `call`.
+            share: Scalar from 0, no mixing, to 1, mixing as it is.
+        """
+        columns = []
+        for layer in self._augmentation_layers:
+            own = self._draws_for(layer, draws)
+            columns.append(layer.weakened(own, share=share) if isinstance(layer, augment.AudioMixing) else own)
+        return ops.concatenate([*columns, draws[:, self._draws_of_augmentations :]], axis=1)
+
     def _has_dropout(self, branch: int) -> bool:
         layers = self.encoders[self._embedding_of_branch[branch]].layers
         return any(isinstance(layer, dropout.Dropout) and layer.rate > 0 for layer in layers)

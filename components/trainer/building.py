@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from components.trainer import optimizers, step, temperature
+from components.trainer import mixing, optimizers, step, temperature
 from components.trainer.config import TrainerConfig
 from components.trainer.model import build_model
 from models.dual import DualEncoder
@@ -41,5 +41,6 @@ def connect(
         objective=OBJECTIVES[config.objective],
         decoupled=config.decoupled,
         temperature=temperature.make_schedule(config),
+        mixing_share=mixing.make_schedule(config),
         seed=config.seed,
     )

@@ -73,6 +73,11 @@ class Trainer(base.Component[TrainerConfig]):
                 f"trainer.final_learning_rate={config.final_learning_rate:g} is above trainer.learning_rate="
                 f"{config.learning_rate:g}, where the decay begins: choose a lower one."
             )
+        if config.mixing_steps and not (model.augment_a.mixing or model.augment_b.mixing):
+            raise UserError(
+                f"trainer.mixing_steps={config.mixing_steps} lets mixing grow, and neither branch has any: add "
+                "trainer.model.augment_b.mixing=true, or leave it 0."
+            )
         if config.initial_model is not None:
             initial_model.check(config)
 

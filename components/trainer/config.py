@@ -79,6 +79,11 @@ class TrainerConfig(StageConfig):
     temperature_steps: int = pydantic.Field(
         1000, ge=1, description="Steps until the temperature is trainer.temperature, if there is an initial one."
     )
+    mixing_steps: int = pydantic.Field(
+        0,
+        ge=0,
+        description="Steps within which mixing grows linearly from none to that of the paper; 0: the same throughout.",
+    )
     optimizer: Literal["adam", "lamb", "lars"] = pydantic.Field(
         "adam",
         description="adam: as in the paper; lamb, lars: scale each layer's step by the norm of its weights, for huge "

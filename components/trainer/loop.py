@@ -172,6 +172,8 @@ class TrainingLoop:
                 "learning_rate": float(self._step.optimizer.learning_rate),
                 "temperature": float(self._step.temperature()),
             }
+            if self._config.mixing_steps:
+                settings["mixing_share"] = float(self._step.mixing_share())
             self._log.training(done, {**means.figures, **settings}, times=means.step_seconds)
             self._interval = LogInterval(batch_size=self._config.batch_size)
 

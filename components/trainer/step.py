@@ -43,6 +43,7 @@ class TrainingStep:
         objective: Which projections of a clip are contrasted.
         decoupled: Whether the positive is left out of the denominator of the loss.
         temperature: Maps the number of steps done, an int64 scalar, to tau of the loss.
+        mixing_share: Maps it to the share of mixing, see `DualEncoder.weaken_mixing`. If None, mixing is as it is.
         seed: Seed of augmentations and dropout.
 
     Attributes:
@@ -62,6 +63,7 @@ class TrainingStep:
         objective: Objective,
         decoupled: bool,
         temperature: Callable[[tf.Tensor], tf.Tensor | float],
+        mixing_share: Callable[[tf.Tensor], tf.Tensor] | None,
         seed: int,
     ):
         self.model, self.optimizer, self.strategy = model, optimizer, strategy
@@ -69,7 +71,7 @@ class TrainingStep:
         self.micro_batches = batch_size // (strategy.num_replicas_in_sync * micro_batch)
         self.variables: list[tf.Variable] = [variable.value for variable in model.trainable_variables]
         self.objective, self.seed = objective, seed
-        self._decoupled, self._schedule = decoupled, temperature
+        self._decoupled, self._schedule, self._mixing_share = decoupled, temperature, mixing_share
         _take_summed_gradients(optimizer)
 
     def project(self, batch: Batch, *, index: tf.Tensor | int) -> list[tf.Tensor]:
@@ -95,12 +97,18 @@ class TrainingStep:
         projections: list[tf.Tensor] = []
         for number, (for_a, for_b) in enumerate(self.objective.orders):
             of_order = draws[:, number * width : (number + 1) * width]
+            if self._mixing_share is not None:
+                of_order = self.model.weaken_mixing(of_order, share=self.mixing_share())
             projections += self.model((crops[for_a], crops[for_b]), training=True, draws=of_order)
         return [tf.cast(z, tf.float32) for z in projections]
 
     def temperature(self) -> tf.Tensor | float:
         """Returns tau of the next step."""
         return self._schedule(self._steps_done())
+
+    def mixing_share(self) -> tf.Tensor | float:
+        """Returns the share of mixing in the next step."""
+        return 1.0 if self._mixing_share is None else self._mixing_share(self._steps_done())
 
     def _steps_done(self) -> tf.Tensor:
         return tf.cast(self.optimizer.iterations.value, tf.int64)

@@ -23,6 +23,7 @@ _FREE = frozenset(
         "keep_checkpoints",
         "learning_rate",
         "log_every",
+        "mixing_steps",
         "patience",
         "probe_clips",
         "profile",

@@ -54,7 +54,11 @@ def _cells(config: "PipelineConfig") -> list[Cell]:
     }
     cells = [Cell(name=name, fields={**_REFERENCE, **fields}) for name, fields in changes.items()]
     warm = {**_REFERENCE, "trainer.initial_temperature": 0.5}
-    return [*cells, Cell(name="warm-temperature", fields=warm, shares={"trainer.temperature_steps": 0.25})]
+    return [
+        *cells,
+        Cell(name="warm-temperature", fields=warm, shares={"trainer.temperature_steps": 0.25}),
+        Cell(name="growing-mixing", fields=_REFERENCE, shares={"trainer.mixing_steps": 0.5}),
+    ]
 
 
 def _layout(config: "PipelineConfig") -> Layout:

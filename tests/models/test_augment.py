@@ -58,6 +58,15 @@ def test_alpha_follows_beta_5_2():
     assert scipy.stats.kstest(alphas, scipy.stats.beta(5, 2).cdf).pvalue > 0.01
 
 
+@given(share=st.floats(0, 1), seed=st.integers(0, 1000))
+def test_weakened_draws_keep_the_partner_and_scale_the_weight_of_the_other_clip(share, seed):
+    layer, clips = augment.AudioMixing(group=5), np.eye(7, dtype="float32")
+    draws = np.random.default_rng(seed).uniform(size=(7, layer.draws_per_example)).astype("float32")
+    full = np.asarray(layer(clips, draws, training=True))
+    weak = np.asarray(layer(clips, layer.weakened(draws, share=share), training=True))
+    np.testing.assert_allclose(weak, clips + share * (full - clips), atol=1e-6)
+
+
 def test_all_mixing_partners_are_equally_likely():
     mixed = np.asarray(augment.AudioMixing(group=4, seed=0)(np.eye(2400, dtype="float32"), training=True))
     groups = mixed.reshape(600, 4, 600, 4)[np.arange(600), :, np.arange(600)]

@@ -26,6 +26,7 @@ _NOT_BUILT: Mapping[str, object] = {
     "initial_model": None,
     "initial_temperature": None,
     "micro_batch": None,
+    "mixing_steps": 0,
     "patience": None,
     "precision": "auto",
 }

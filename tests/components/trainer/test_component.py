@@ -15,6 +15,10 @@ from tests.components.trainer import trainer_runs
             "Branch A is a waveform.*add trainer.model.augment_a.frequency_shift=0",
         ),
         ({"warmup_steps": 6}, "trainer.warmup_steps=6 leaves nothing"),
+        (
+            {"mixing_steps": 3, "model__augment_a__mixing": False, "model__augment_b__mixing": False},
+            "trainer.mixing_steps=3 lets mixing grow, and neither branch has any: add",
+        ),
         ({"final_learning_rate": 0.1}, "trainer.final_learning_rate=0.1 is above trainer.learning_rate=0.01"),
         ({"model__crop_seconds": 0.05}, "a crop of 0.05 s is too short for conv320.*at least 0.0597 s"),
         (

@@ -72,6 +72,29 @@ def test_the_initial_temperature_changes_linearly():
     np.testing.assert_allclose(values, [0.5, 0.3, 0.1, 0.1], rtol=1e-6)
 
 
+def test_mixing_grows_from_none_to_that_of_the_paper(examples, one_device):
+    only_mixing = {**training.ONE_ENCODER, "model__augment_b__time_mask_seconds": 0.0}
+    unmixed = {"model__augment_a__mixing": False, "model__augment_b__mixing": False}
+    growing, whole, none = (
+        training.set_up(training.config(**only_mixing, **changes), strategy=one_device)
+        for changes in ({"mixing_steps": 4}, {}, unmixed)
+    )
+    options = input_pipeline.InputOptions(batch_size=16, crop_samples=growing.model.crop_samples, seed=0)
+    batch = next(iter(input_pipeline.training_batches(examples, options, with_ids=False)))
+
+    def difference(other, *, steps_done):
+        for one in (growing, other):
+            one.optimizer.iterations.assign(steps_done)
+        pairs = zip(growing.project(batch, index=0), other.project(batch, index=0), strict=True)
+        return max(float(tf.reduce_max(tf.abs(mine - theirs))) for mine, theirs in pairs)
+
+    assert difference(none, steps_done=0) < 1e-5
+    assert difference(none, steps_done=1) > 1e-3 < difference(whole, steps_done=1)
+    assert difference(whole, steps_done=4) < 1e-5 > difference(whole, steps_done=9)
+    growing.optimizer.iterations.assign(1)
+    assert (float(growing.mixing_share()), whole.mixing_share()) == (0.25, 1.0)
+
+
 @pytest.mark.slow
 def test_the_first_step_has_the_initial_temperature(examples, one_device):
     settings = training.config(initial_temperature=0.5, temperature_steps=10, temperature=0.1)
