@@ -12,11 +12,11 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
-import pydantic
 from etils import epath
 
 from beam_jobs import google_path as google_path  # Paths of buckets, for all stages.
 from components import damaged_examples
+from components.stage_config import StageConfig
 
 Figures = Mapping[str, float | int | str]
 """Named results of an execution, kept as its properties in ML Metadata."""
@@ -39,25 +39,6 @@ class ArtifactType(str, enum.Enum):
     MODEL_BLESSING = "ModelBlessing"
     INFRA_BLESSING = "InfraBlessing"
     PUSHED_MODEL = "PushedModel"
-
-
-class StageConfig(pydantic.BaseModel):
-    """Base class of the stages' configs. Configs are immutable, and unknown fields or wrong types are errors.
-
-    Every field needs a `description`, because `diptych config` prints it.
-
-    Class attributes:
-        incidental: Fields that do not decide what the stage writes, such as where a Beam job runs. Changing them does
-            not rerun the stage, and an interrupted stage resumes with other values of them.
-    """
-
-    incidental: ClassVar[frozenset[str]] = frozenset()
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
-
-    def deciding(self) -> dict[str, object]:
-        """Returns the fields that decide what the stage writes, all but the incidental ones, as JSON values."""
-        return self.model_dump(mode="json", exclude=set(self.incidental))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ class TrainerConfig(StageConfig):
             "profile",
         }
     )
+    added: ClassVar[frozenset[str]] = frozenset({"mixing_steps"})
 
     model: ModelConfig = ModelConfig()
     initial_model: Location | None = pydantic.Field(

@@ -59,7 +59,9 @@ class Total(Component):
         workers: int = pydantic.Field(1, description="Does not change the output.")
         most: int = pydantic.Field(1000, description="A finished total above it cannot be reused.")
         left: int = pydantic.Field(0, description="Number of executions that leave something to do.")
+        later: int = pydantic.Field(5, description="A field that the stage did not have at first.")
         incidental = frozenset({"workers", "most", "left"})
+        added = frozenset({"later"})
 
     inputs = {"examples": ArtifactType.EXAMPLES}
     outputs = {"model": ArtifactType.MODEL, "run": ArtifactType.MODEL_RUN}

@@ -50,6 +50,16 @@ class TestSkipping:
         done = stages.run(tmp_path, stages.build(total={"workers": 8}))
         assert set(states(done).values()) == {SKIPPED}
 
+    def test_a_field_that_was_added_later_reruns_nothing_until_it_is_changed(self, tmp_path):
+        assert "later" not in stages.Total.Config().deciding()  # So the cache key is that of a release without it.
+        first = stages.run(tmp_path, stages.build())
+        done = stages.run(tmp_path, stages.build(total={"later": 6}))
+        assert states(done)["Total"] == RAN
+        assert done["Total"].why == "config.later null -> 6"
+        again = stages.run(tmp_path, stages.build(total={"later": 5}))
+        assert set(states(again).values()) == {SKIPPED}
+        assert again["Total"].outputs == first["Total"].outputs
+
     def test_a_stage_can_refuse_the_reuse_of_its_outputs(self, tmp_path):
         stages.run(tmp_path, stages.build())
         with pytest.raises(UserError, match="total.most=2 is less than 3"):
