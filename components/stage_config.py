@@ -1,5 +1,6 @@
 """The base class of the stages' configs."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import pydantic
@@ -13,17 +14,17 @@ class StageConfig(pydantic.BaseModel):
     Class attributes:
         incidental: Fields that do not decide what the stage writes, such as where a Beam job runs. Changing them does
             not rerun the stage, and an interrupted stage resumes with other values of them.
-        added: Fields that an earlier release of the stage did not have, and with whose defaults it writes what it wrote
-            then. At their defaults they do not decide, so that an update reruns nothing.
+        added: Field that an earlier release of the stage did not have -> the value with which it writes what it wrote
+            then. A field with this value does not decide, so that an update reruns nothing. The value never changes,
+            also if the default does.
     """
 
     incidental: ClassVar[frozenset[str]] = frozenset()
-    added: ClassVar[frozenset[str]] = frozenset()
+    added: ClassVar[Mapping[str, object]] = {}
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     def deciding(self) -> dict[str, object]:
         """Returns the fields that decide what the stage writes, as JSON values."""
-        fields = type(self).model_fields
-        as_before = {name for name in self.added if getattr(self, name) == fields[name].default}
+        as_before = {name for name, value in self.added.items() if getattr(self, name) == value}
         return self.model_dump(mode="json", exclude={*self.incidental, *as_before})

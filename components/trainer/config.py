@@ -1,5 +1,6 @@
 """The Trainer's config. The defaults are the values of the paper (section 3), where it gives any."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import pydantic
@@ -26,7 +27,7 @@ class TrainerConfig(StageConfig):
             "profile",
         }
     )
-    added: ClassVar[frozenset[str]] = frozenset({"mixing_steps"})
+    added: ClassVar[Mapping[str, object]] = {"mixing_steps": 0}
 
     model: ModelConfig = ModelConfig()
     initial_model: Location | None = pydantic.Field(

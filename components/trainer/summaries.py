@@ -96,6 +96,8 @@ class TrainingLog:
     def encoder_inputs(self, model: DualEncoder, batch: Batch) -> None:
         """Writes pictures and players of what each branch's encoder gets, augmented, for the first clips of a batch.
 
+        Mixing is shown as it is in the end, also if it grows.
+
         For a spectral format, the picture shows the input of the encoder, and the player has the mixed waveform from
         which it was computed.
         """

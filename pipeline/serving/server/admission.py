@@ -99,7 +99,6 @@ class Admission:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request in time, or gives it up."""
-        # `anyio.fail_after` costs twice as much, which is felt when a model takes a millisecond.
         with anyio.move_on_after(self._limits.answer_s) as deadline:
             await self._app(scope, receive, send)
         if deadline.cancelled_caught:

@@ -12,8 +12,9 @@ class Connection(H11Protocol):
     Uvicorn itself limits only the time between requests.
 
     Attributes:
-        read_s: Time for a request to arrive, from the start or from what arrives first after another one, in seconds.
-        take_s: Time in which so much of an answer must be taken that more of it can be sent, in seconds.
+        read_s: Time for a request to arrive, in seconds: from the start, from its first byte, or from the end of a body
+            that went on after its answer.
+        take_s: Time for a part of an answer to be taken, in seconds.
     """
 
     read_s = 30.0
@@ -24,11 +25,17 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # Writing is paused while anything is not taken, also by `close`.
         self._watch()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:  # A part of the next request was here already.
+            self._watch()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -43,21 +50,18 @@ class Connection(H11Protocol):
         for timer in filter(None, (self._arriving, self._untaken)):
             timer.cancel()
 
-    def timeout_keep_alive_handler(self) -> None:
-        super().timeout_keep_alive_handler()
-        if self.transport.get_write_buffer_size():  # The answer is still not taken, so that closing would wait.
-            self.transport.abort()
-
     def _watch(self) -> None:
-        """Starts the clock while a part of a request is here or none, and stops it when all of it is.
+        """Lets the clock run while the server waits for a request, or for the rest of one.
 
-        Whatever arrives has ended uvicorn's own clock, also an empty line or the rest of a body after its answer.
+        What arrives has ended uvicorn's own clock for the time between requests.
         """
-        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
-            if self._arriving is not None:
-                self._arriving.cancel()
-                self._arriving = None
-        elif self._arriving is None:
+        state = self.conn.their_state
+        is_waiting = state in (h11.IDLE, h11.SEND_BODY)
+        is_partial = state is h11.SEND_BODY or (state is h11.IDLE and self.conn.trailing_data[0])
+        if self._arriving is not None and not is_partial:
+            self._arriving.cancel()
+            self._arriving = None
+        if self._arriving is None and is_waiting:
             self._arriving = self.loop.call_later(self.read_s, self.transport.abort)
 
 

@@ -50,7 +50,7 @@ ONE_ENCODER = {
 STEPS = 20
 REPLICA_STEPS = 3
 REPLICA_CONFIGS = {
-    "one encoder": {"model__dropout": 0.5, "model__formats": "log_mel+log_mel"},
+    "one encoder": {"model__dropout": 0.5, "model__formats": "log_mel+log_mel", "mixing_steps": 2},
     "in whole batches": {"model__dropout": 0.5},
     "all pairs": {"objective": "all", "decoupled": True},
     "in micro-batches": {"model__dropout": 0.5, "model__formats": "log_mel+log_mel", **IN_MICRO_BATCHES},

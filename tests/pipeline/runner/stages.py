@@ -61,7 +61,7 @@ class Total(Component):
         left: int = pydantic.Field(0, description="Number of executions that leave something to do.")
         later: int = pydantic.Field(5, description="A field that the stage did not have at first.")
         incidental = frozenset({"workers", "most", "left"})
-        added = frozenset({"later"})
+        added = {"later": 5}
 
     inputs = {"examples": ArtifactType.EXAMPLES}
     outputs = {"model": ArtifactType.MODEL, "run": ArtifactType.MODEL_RUN}

@@ -49,10 +49,15 @@ def metric(server, name):
     return float(re.search(rf"^{re.escape(name)} (\S+)$", ask(server, "/metrics").text, re.MULTILINE)[1])
 
 
-def connect(server):
-    """Returns an open connection to a server."""
+def connect(server, *, buffer_bytes=None):
+    """Returns an open connection to a server, of which the system holds about so many bytes that are not read yet."""
     address = urllib.parse.urlsplit(server.url)
-    return socket.create_connection((address.hostname, address.port), timeout=30)
+    connection = socket.socket()
+    connection.settimeout(30)
+    if buffer_bytes:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    connection.connect((address.hostname, address.port))
+    return connection
 
 
 def begin(server, *, length=1000, body=b"{"):

@@ -102,11 +102,11 @@ def test_a_request_of_many_clips_lets_others_pass():
 
 
 def test_a_caller_that_goes_costs_the_others_of_its_batch_nothing():
-    begun, may_go_on = threading.Event(), threading.Event()
+    begun, may_end = threading.Semaphore(0), {1: threading.Event(), 2: threading.Event()}
 
     def embed(inputs):
-        begun.set()
-        may_go_on.wait(60)
+        begun.release()
+        may_end[len(inputs["audio"])].wait(60)
         return {"embedding": inputs["audio"] + 1}
 
     audio = Tensor(dtype=tf.float32, shape=(None, None))
@@ -116,22 +116,20 @@ def test_a_caller_that_goes_costs_the_others_of_its_batch_nothing():
     def call(value):
         return asyncio.create_task(batcher.run(VERSION, signature, {"audio": np.full((1, 1), value)}))
 
-    async def three():
-        # Both threads compute, so that the others share a batch.
-        busy = [call(0.0)]
-        await asyncio.to_thread(begun.wait, 60)
-        begun.clear()
-        busy.append(call(1.0))
-        await asyncio.to_thread(begun.wait, 60)
+    async def four():
+        busy = []
+        for value in (0.0, 1.0):  # While both threads compute, the others wait.
+            busy.append(call(value))
+            await asyncio.to_thread(begun.acquire)
         goes, stays = call(2.0), call(3.0)
         await asyncio.sleep(0)
-        busy[0].cancel()
-        may_go_on.set()
+        may_end[1].set()
+        await asyncio.to_thread(begun.acquire)  # These two are computed.
         goes.cancel()
-        return await stays, await busy[1]
+        may_end[2].set()
+        return await asyncio.wait_for(asyncio.gather(*busy, stays), 60)
 
-    stays, other = asyncio.run(three())
-    assert (stays["embedding"], other["embedding"]) == (4, 2)
+    assert [outputs["embedding"] for outputs in asyncio.run(four())] == [1, 2, 4]
     assert batcher.close(wait_s=60)
 
 
@@ -157,4 +155,5 @@ def test_a_loop_that_ends_before_its_batch_does_not_end_the_threads():
     may_go_on.set()
     for _ in range(3):
         assert asyncio.run(batcher.run(VERSION, signature, sound))["embedding"] == 0
+    assert all(thread.is_alive() for thread in batcher._threads)
     assert batcher.close(wait_s=60)
