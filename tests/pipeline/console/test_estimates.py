@@ -8,7 +8,7 @@ def sentences(reports, *, total, hourly_cost=None, began_s_ago=0.0):
     """Reports (seconds, done) of a clock, and returns what is said."""
     said = []
     estimate = Estimate("Trainer", say=said.append, hourly_cost=hourly_cost)
-    start = time.monotonic() + began_s_ago
+    start = round(time.monotonic()) + began_s_ago  # Whole seconds, so that their differences are exact.
     for seconds, done in reports:
         estimate.add(done, total=total, now=start + seconds)
     return said
