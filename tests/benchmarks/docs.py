@@ -55,6 +55,7 @@ RENDERERS = {
     "figure4": experiment_table.render_grid,
     "recipe": experiment_table.render,
     "recipe_short": experiment_table.render,
+    "recipe_more": experiment_table.render,
     "table1": experiment_table.render_grid,
     "table2": experiment_table.render_grid,
     "table3": experiment_table.render_beside_paper,

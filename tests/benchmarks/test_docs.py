@@ -78,6 +78,9 @@ def test_the_experiments_page_states_what_the_changes_of_the_recipe_gain():
     assert f"the small pair is {gain['no-mixing']} points better; with Res1dNet31 {gain['res1dnet31']}, and" in text
     assert f"with all changes of `tiny` {gain['all+no-mixing+res1dnet31']}." in text
     assert f"lose {gain['conv1280']} and {gain['conv2560']} points" in text
+    for cell in docs.load("recipe_more")["cells"]:
+        if cell["against_reference"]:
+            assert f" {100 * cell['against_reference']['mean']:+.1f}" in text[text.index("In points: ") :], cell["name"]
 
 
 def _against(result, name):
