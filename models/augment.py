@@ -132,7 +132,8 @@ class AudioMixing(_Augmentation):
             draws: `(batch, draws_per_example)`.
             share: Scalar from 0, no other clip, to 1.
         """
-        # alpha is one of the six numbers, and the map keeps their order, so it becomes 1 - share (1 - alpha).
+        # The six numbers stay in order, so alpha, which is the fifth of them, becomes 1 - share (1 - alpha). The other
+        # clip weighs 1 - alpha.
         return ops.concatenate([draws[:, :1], 1.0 - share * (1.0 - draws[:, 1:])], axis=1)
 
     def get_config(self) -> dict:

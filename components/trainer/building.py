@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from components.trainer import mixing, optimizers, step, temperature
+from components.trainer import optimizers, schedules, step
 from components.trainer.config import TrainerConfig
 from components.trainer.model import build_model
 from models.dual import DualEncoder
@@ -40,7 +40,7 @@ def connect(
         micro_batch=config.micro_batch_size(replicas=strategy.num_replicas_in_sync),
         objective=OBJECTIVES[config.objective],
         decoupled=config.decoupled,
-        temperature=temperature.make_schedule(config),
-        mixing_share=mixing.make_schedule(config),
+        temperature=schedules.temperature(config),
+        mixing_share=schedules.mixing_share(config),
         seed=config.seed,
     )

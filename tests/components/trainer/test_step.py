@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from beam_jobs.audio import pcm
-from components.trainer import input_pipeline, step, temperature
+from components.trainer import input_pipeline, schedules, step
 from models import contrastive
 from tests.components import stored_examples
 from tests.components.trainer import cluster, training
@@ -67,7 +67,7 @@ def test_the_objective_all_is_the_mean_of_four_losses(examples, one_device):
 
 def test_the_initial_temperature_changes_linearly():
     settings = training.config(initial_temperature=0.5, temperature_steps=10, temperature=0.1)
-    schedule = temperature.make_schedule(settings)
+    schedule = schedules.temperature(settings)
     values = [float(schedule(tf.constant(done, tf.int64))) for done in (0, 5, 10, 50)]
     np.testing.assert_allclose(values, [0.5, 0.3, 0.1, 0.1], rtol=1e-6)
 

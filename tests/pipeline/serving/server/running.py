@@ -50,7 +50,10 @@ def metric(server, name):
 
 
 def connect(server, *, buffer_bytes=None):
-    """Returns an open connection to a server, of which the system holds about so many bytes that are not read yet."""
+    """Returns an open connection to a server.
+
+    Of an answer that is not read, the system keeps about `buffer_bytes`; None for its own choice.
+    """
     address = urllib.parse.urlsplit(server.url)
     connection = socket.socket()
     connection.settimeout(30)

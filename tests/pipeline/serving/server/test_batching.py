@@ -21,6 +21,12 @@ from tests.pipeline.serving.server.test_rest import b64, wav
 VERSION = types.SimpleNamespace(number=1, info=types.SimpleNamespace(crop_samples=1, sample_rate=1))
 
 
+def signature_of(function):
+    """Returns a signature from audio to an embedding that calls a function."""
+    audio = Tensor(dtype=tf.float32, shape=(None, None))
+    return Signature(name="x", inputs={"audio": audio}, outputs={"embedding": audio}, _function=function)
+
+
 def batches(server):
     """Returns the number of batches so far, and of clips in them."""
     text = ask(server, "/metrics").text
@@ -79,8 +85,7 @@ def test_a_request_of_many_clips_lets_others_pass():
         order.append(first)
         return {"embedding": inputs["audio"]}
 
-    audio = Tensor(dtype=tf.float32, shape=(None, None))
-    signature = Signature(name="x", inputs={"audio": audio}, outputs={"embedding": audio}, _function=embed)
+    signature = signature_of(embed)
     limits = Limits(batch_clips=1)
     batcher = Batcher(clips=limits.batch_clips, metrics=Metrics())
 
@@ -109,8 +114,7 @@ def test_a_caller_that_goes_costs_the_others_of_its_batch_nothing():
         may_end[len(inputs["audio"])].wait(60)
         return {"embedding": inputs["audio"] + 1}
 
-    audio = Tensor(dtype=tf.float32, shape=(None, None))
-    signature = Signature(name="x", inputs={"audio": audio}, outputs={"embedding": audio}, _function=embed)
+    signature = signature_of(embed)
     batcher = Batcher(clips=8, metrics=Metrics())
 
     def call(value):
@@ -141,8 +145,7 @@ def test_a_loop_that_ends_before_its_batch_does_not_end_the_threads():
         may_go_on.wait(60)
         return {"embedding": inputs["audio"]}
 
-    audio = Tensor(dtype=tf.float32, shape=(None, None))
-    signature = Signature(name="x", inputs={"audio": audio}, outputs={"embedding": audio}, _function=embed)
+    signature = signature_of(embed)
     batcher = Batcher(clips=8, metrics=Metrics())
     sound = {"audio": np.zeros((1, 1))}
 

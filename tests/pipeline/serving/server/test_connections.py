@@ -59,8 +59,8 @@ def received_until_closed(connection, *, sending=b"", every_s=0.2, within_s=30):
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"POST /", request(b"{" + bytes(99))[:-99]],
-    ids=["nothing", "a part of the head", "a part of the body"],
+    [b"", b"POST /", b"POST / HT", request(b"{" + bytes(99))[:-99]],
+    ids=["nothing", "a part of the path", "a part of the protocol", "a part of the body"],
 )
 def test_connections_that_send_slowly_are_closed(hasty, sent):
     started = time.monotonic()
@@ -177,7 +177,9 @@ def test_an_offer_of_another_protocol_is_passed_over(server, protocol):
 
 @pytest.mark.parametrize("ends", ["is paused", "has closed", "sends nonsense", "wants no other"])
 def test_a_reader_that_stops_loses_its_connection(versions, ends):
-    clips = 2000 if ends == "is paused" else 600  # The answer is more or less than what asyncio holds unasked.
+    clips = (
+        2000 if ends == "is paused" else 600
+    )  # The answer is more or less than the 64 KiB that asyncio holds by default.
     with running(versions, answer_s=3.0) as server:
         server._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**13)  # Its connections inherit it.
         connection = connect(server, buffer_bytes=2**12)
