@@ -16,6 +16,8 @@ MAX_CHANGES = 3
 MAX_VALUE_LENGTH = 40
 """Number of characters of a changed value that a sentence shows."""
 
+_UNSET = "unset"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decision:
@@ -125,14 +127,18 @@ def differences(before: Mapping[str, object], after: Mapping[str, object], *, pr
 
 
 def changed_values(before: Mapping[str, object], after: Mapping[str, object]) -> list[tuple[str, str, str]]:
-    """Returns what changed between two nested mappings: name, old and new value, e.g. ("steps", "3000", "100")."""
+    """Returns what changed between two nested mappings: name, old and new value, e.g. ("steps", "3000", "100").
+
+    A value that a mapping lacks is "unset", in contrast to null.
+    """
     changes = []
     for key in sorted({*before, *after}):
         old, new = before.get(key), after.get(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             changes += [(f"{key}.{name}", *values) for name, *values in changed_values(old, new)]
         elif old != new or (key in before) != (key in after):
-            changes.append((key, _shown(old), _shown(new)))
+            texts = [_shown(mapping[key]) if key in mapping else _UNSET for mapping in (before, after)]
+            changes.append((key, *texts))
     return changes
 
 

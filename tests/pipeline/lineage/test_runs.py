@@ -114,7 +114,7 @@ def test_versions_libraries_and_code_are_compared(tmp_path, monkeypatch):
     found = compare(tmp_path, 0, 1)
     assert [(change.name, change.before, change.after) for change in found.code] == [
         ("Total version", "1", "2"),
-        ("pytest", "null", pytest.__version__),
+        ("pytest", "unset", pytest.__version__),
     ]
     excluded = [comparison.Change(name=stage, before="ran", after="not run") for stage in ("Census", "Verdict")]
     assert found.stages == excluded

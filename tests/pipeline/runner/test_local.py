@@ -55,7 +55,7 @@ class TestSkipping:
         first = stages.run(tmp_path, stages.build())
         done = stages.run(tmp_path, stages.build(total={"later": 6}))
         assert states(done)["Total"] == RAN
-        assert done["Total"].why == "config.later null -> 6"
+        assert done["Total"].why == "config.later unset -> 6"
         again = stages.run(tmp_path, stages.build(total={"later": 5}))
         assert set(states(again).values()) == {SKIPPED}
         assert again["Total"].outputs == first["Total"].outputs
