@@ -19,6 +19,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from components.trainer import TrainerConfig, compiled_loop, step, summaries
 from models import contrastive
+from models.dual import DualEncoder
 from pipeline.configs import overrides
 from tests.benchmarks import encoders, measuring
 from tests.benchmarks.record import RESULTS
@@ -43,9 +44,17 @@ def main() -> None:
         measuring.save("train_step", figures, results=flags.results)
 
 
-def on_one_device(config: TrainerConfig, corpus: pathlib.Path) -> tuple[step.TrainingStep, Iterator]:
-    """Builds what the Trainer builds from a config, and its input, on one CPU device."""
-    setup = training.set_up(config, strategy=tf.distribute.OneDeviceStrategy("cpu:0"))
+def on_one_device(
+    config: TrainerConfig, corpus: pathlib.Path, *, prepare: Callable[[DualEncoder], None] | None = None
+) -> tuple[step.TrainingStep, Iterator]:
+    """Builds what the Trainer builds from a config, and its input, on one CPU device.
+
+    Args:
+        config: The config.
+        corpus: The folder of examples.
+        prepare: If given, is called with the initial model before the optimizer is made for its weights.
+    """
+    setup = training.set_up(config, strategy=tf.distribute.OneDeviceStrategy("cpu:0"), prepare=prepare)
     return setup, training.iterator(setup, corpus)
 
 

@@ -6,9 +6,15 @@ import json
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tests.benchmarks import measuring
 from tests.benchmarks.rivals.contenders import CONTENDERS, Contender
+
+if TYPE_CHECKING:
+    from components.trainer.config import TrainerConfig
+    from models.dual import DualEncoder
+    from tests.benchmarks.rivals.training import Trained
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,21 +99,31 @@ def _train(
     import keras
 
     from components.trainer.model import build_model
-    from tests.benchmarks.rivals import byol_a, cola, methods, training
 
     config = contender.config(seed=cell.seed, changes=cell.changes)
     figures: dict[str, object] = {}
     if contender.is_trained:
-        build = {"diptych": methods.Diptych, "cola": cola.Cola, "byol_a": byol_a.ByolA}[contender.method]
-        method = build(config, examples_folder)
-        trained = training.train(method, config, cpu_minutes=cell.cpu_minutes)
+        model, trained = _fit(contender, config, examples_folder, cpu_minutes=cell.cpu_minutes)
         figures = {**dataclasses.asdict(trained), "passes": trained.steps * config.batch_size / clips}
-        model = method.model
     else:
         keras.utils.set_random_seed(config.seed + 1)
         model = build_model(config.model, seed=config.seed)
     model.save(pathlib.Path(folder) / "initial.keras")
     return {"parameters": sum(encoder.count_params() for encoder in model.encoders.values()), **figures}
+
+
+def _fit(
+    contender: Contender, config: "TrainerConfig", examples_folder: pathlib.Path, *, cpu_minutes: float
+) -> tuple["DualEncoder", "Trained"]:
+    """Returns the trained model, and how the training went."""
+    # Imported here because the parent process needs no TensorFlow.
+    from tests.benchmarks.rivals import byol_a, cola, log_mel_first, methods, training
+
+    if contender.method == "log_mel_first":
+        return log_mel_first.train(config, examples_folder, cpu_minutes=cpu_minutes)
+    build = {"diptych": methods.Diptych, "cola": cola.Cola, "byol_a": byol_a.ByolA}[contender.method]
+    method = build(config, examples_folder)
+    return method.model, training.train(method, config, cpu_minutes=cpu_minutes)
 
 
 def main() -> None:

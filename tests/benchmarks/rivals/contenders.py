@@ -33,7 +33,7 @@ class Contender:
     """
 
     title: str
-    method: Literal["diptych", "cola", "byol_a", "untrained", "baseline"]
+    method: Literal["diptych", "log_mel_first", "cola", "byol_a", "untrained", "baseline"]
     fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def config(self, *, seed: int, changes: Iterable[str] = ()) -> TrainerConfig:
@@ -63,6 +63,7 @@ class Contender:
 
 CONTENDERS: Mapping[str, Contender] = {
     "diptych": Contender(title="Diptych", method="diptych"),
+    "log_mel_first": Contender(title="Diptych, log-mel first", method="log_mel_first"),
     "simclr": Contender(title="SimCLR", method="diptych", fields=_LOG_MEL),
     "cola": Contender(title="COLA", method="cola", fields={**_LOG_MEL, **_NO_AUGMENTATION}),
     "byol_a": Contender(title="BYOL-A", method="byol_a", fields={**_LOG_MEL, **_NO_AUGMENTATION}),

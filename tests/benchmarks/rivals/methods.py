@@ -4,7 +4,7 @@ SimCLR is Diptych with one format: a format is then contrasted with itself, betw
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import keras
@@ -40,10 +40,17 @@ class Diptych:
     Args:
         config: The Trainer's config.
         examples: The folder of examples.
+        prepare: If given, is called with the initial model before the optimizer is made for its weights.
     """
 
-    def __init__(self, config: TrainerConfig, examples: pathlib.Path):
-        training_step, self._iterators = on_one_device(config, examples)
+    def __init__(
+        self,
+        config: TrainerConfig,
+        examples: pathlib.Path,
+        *,
+        prepare: Callable[[DualEncoder], None] | None = None,
+    ):
+        training_step, self._iterators = on_one_device(config, examples, prepare=prepare)
         self.model, self.optimizer = training_step.model, training_step.optimizer
         self._take_steps = compiled_loop.make_loop(training_step)
 

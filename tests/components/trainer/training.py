@@ -81,11 +81,20 @@ def config(**changes):
     return overrides.replace(TrainerConfig(), {**TINY, **{name.replace("__", "."): v for name, v in changes.items()}})
 
 
-def set_up(settings, *, strategy, optimizer=None):
-    """Builds the step as `components.trainer.train` does, or with another optimizer."""
+def set_up(settings, *, strategy, optimizer=None, prepare=None):
+    """Builds the step as `components.trainer.train` does, or with another optimizer.
+
+    Args:
+        settings: A `TrainerConfig`.
+        strategy: The strategy.
+        optimizer: Makes an optimizer; by default it is the config's.
+        prepare: If given, is called with the initial model before the optimizer is made for its weights.
+    """
     keras.utils.set_random_seed(settings.seed + 1)
     with strategy.scope():
         model = build_model(settings.model, seed=settings.seed, precision=settings.precision)
+        if prepare:
+            prepare(model)
         variables = model.trainable_variables
         factors = optimizers.learning_rate_factors(settings, model=model)
         optimizer = optimizer() if optimizer else optimizers.make(settings, variables=variables, factors=factors)
