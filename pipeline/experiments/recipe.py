@@ -53,12 +53,12 @@ def _cells(config: "PipelineConfig") -> list[Cell]:
         "all+no-mixing+melbank": {**_ALL, **_NO_MIXING, **_MELBANK},
     }
     cells = [Cell(name=name, fields={**_REFERENCE, **fields}) for name, fields in changes.items()]
-    warm = {**_REFERENCE, "trainer.initial_temperature": 0.5}
-    return [
-        *cells,
-        Cell(name="warm-temperature", fields=warm, shares={"trainer.temperature_steps": 0.25}),
-        Cell(name="growing-mixing", fields=_REFERENCE, shares={"trainer.mixing_steps": 0.5}),
-    ]
+    small = "all+no-mixing+res1dnet31"  # The recipe of the preset `tiny`.
+    for name, fields in {"warm-temperature": {}, f"{small}+warm-temperature": changes[small]}.items():
+        warm = {**_REFERENCE, **fields, "trainer.initial_temperature": 0.5}
+        cells.append(Cell(name=name, fields=warm, shares={"trainer.temperature_steps": 0.25}))
+    growing = Cell(name="growing-mixing", fields=_REFERENCE, shares={"trainer.mixing_steps": 0.5})
+    return [*cells, growing]
 
 
 def _layout(config: "PipelineConfig") -> Layout:
