@@ -21,11 +21,14 @@ def _sizes(batch_size: int) -> tuple[int, ...]:
 
 
 def _layout(config: "PipelineConfig") -> Layout:
-    at_once = config.trainer.micro_batch or config.trainer.batch_size
+    usual = config.trainer.batch_size
     cells, places = [], []
-    for size in _sizes(config.trainer.batch_size):
-        micro_batch = at_once if size > at_once else None
-        fields = {"trainer.batch_size": size, "trainer.micro_batch": micro_batch}
+    for size in sorted({usual, *_sizes(usual)}):
+        fields: dict[str, object] = {"trainer.batch_size": size}
+        if size <= (config.trainer.micro_batch or usual):
+            fields["trainer.micro_batch"] = None
+        elif config.trainer.micro_batch is None:
+            fields["trainer.micro_batch"] = usual
         cells.append(Cell(name=f"batch-{size}", fields=fields))
         places.append(Place(block="Batch size", row="score", column=f"{size:,}", cell=cells[-1].name))
     return Layout(cells=cells, places=places)
@@ -36,6 +39,7 @@ EXPERIMENT = Experiment(
     title="batch size",
     layout=_layout,
     note="The figure is a plot without numbers; the paper finds that very large batches are better. Batches above the "
-    "preset's are embedded part by part (gradient caching), with batch norm over each part. The learning rate is the "
-    "same for all.",
+    "preset's are embedded part by part (gradient caching), with batch norm over each part. A part is as large as the "
+    "preset's batch: on several replicas, give trainer.micro_batch, what one of them embeds at a time. The learning "
+    "rate is the same for all.",
 )

@@ -54,7 +54,7 @@ def _cells(config: "PipelineConfig") -> list[Cell]:
     }
     cells = [Cell(name=name, fields={**_REFERENCE, **fields}) for name, fields in changes.items()]
     small = "all+no-mixing+res1dnet31"  # The recipe of the preset `tiny`.
-    for name, fields in {"warm-temperature": {}, f"{small}+warm-temperature": changes[small]}.items():
+    for name, fields in {"warm-temperature": {}, f"{small}+warm": changes[small]}.items():
         warm = {**_REFERENCE, **fields, "trainer.initial_temperature": 0.5}
         cells.append(Cell(name=name, fields=warm, shares={"trainer.temperature_steps": 0.25}))
     growing = Cell(name="growing-mixing", fields=_REFERENCE, shares={"trainer.mixing_steps": 0.5})

@@ -1,6 +1,7 @@
 """The config of each training of an experiment."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from components.errors import UserError
 from pipeline.configs import overrides
@@ -18,12 +19,41 @@ _FLAGS = {"trainer.steps": "--budget", "trainer.seed": "--seeds"}
 
 
 def fields_of(assignments: Sequence[str]) -> list[str]:
-    """Returns the dotted names that overrides such as "trainer.batch_size=64" set."""
-    return [assignment.partition("=")[0].strip() for assignment in assignments]
+    """Returns the dotted names that overrides set.
+
+    Args:
+        assignments: Such as "trainer.batch_size=64"; the value may also be a whole section, as a JSON object.
+    """
+    names: list[str] = []
+    for assignment in assignments:
+        name, _, text = assignment.partition("=")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        names += _leaves(name.strip(), value)
+    return names
 
 
-def check_overrides(assignments: Sequence[str], *, cells: Sequence[Cell], experiment: str) -> None:
+def _leaves(name: str, value: object) -> Iterator[str]:
+    """Yields the dotted names of the fields of a section, or the name of a single field."""
+    if not isinstance(value, Mapping) or not value:
+        yield name
+        return
+    for key, inner in value.items():
+        yield from _leaves(f"{name}.{key}", inner)
+
+
+def check_overrides(
+    assignments: Sequence[str], *, selected: Sequence[Cell], cells: Sequence[Cell], experiment: str
+) -> None:
     """Checks that overrides change what is compared.
+
+    Args:
+        assignments: The overrides.
+        selected: The cells that are to run.
+        cells: All cells of the experiment.
+        experiment: Its name, for messages.
 
     Raises:
         UserError: A flag or every cell sets the field, or it would let a training begin elsewhere.
@@ -33,10 +63,15 @@ def check_overrides(assignments: Sequence[str], *, cells: Sequence[Cell], experi
             raise UserError(f"{field}: every training of an experiment begins from the start: leave it out.")
         if field in _FLAGS:
             raise UserError(f"{field} follows from {_FLAGS[field]} here: give that in place of the override.")
-        if all(field in cell.fields or field in cell.shares for cell in cells):
-            raise UserError(
-                f"{field} is what {experiment} varies: leave it out, or choose cells that leave it alone with --only."
-            )
+        if all(_sets(cell, field) for cell in selected):
+            others = [cell.name for cell in cells if not _sets(cell, field)]
+            way_out = f", or choose cells that leave it alone with --only, such as {others[0]}" if others else ""
+            raise UserError(f"{field} is what {experiment} varies: leave it out{way_out}.")
+
+
+def _sets(cell: Cell, field: str) -> bool:
+    """Returns whether a cell sets a field, by itself or with its section."""
+    return any(field == own or field.startswith(f"{own}.") for own in (*cell.fields, *cell.shares))
 
 
 def of_training(

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from etils import epath
 
@@ -71,14 +71,38 @@ class Study:
         )
         self.layout = request.experiment.layout(self.base)
         self.selected = experiments.select(self.layout.cells, request.only, experiment=request.experiment.name)
-        settings.check_overrides(request.assignments, cells=self.selected, experiment=request.experiment.name)
-        for cell in self.selected:
-            dag.create_pipeline(settings.of_training(self.base, cell, seed=0, steps=1))
+        settings.check_overrides(
+            request.assignments,
+            selected=self.selected,
+            cells=self.layout.cells,
+            experiment=request.experiment.name,
+        )
+        self._batch_sizes = self._check_cells()
         self.root = Root(epath.Path(paths.absolute(request.root)))
         if not self.root.is_local:
             raise UserError(f"--root {request.root}: the metadata of the cells are a file: give a local folder.")
         self._workplaces: dict[str, Workplace] = {}
+        self._place_of: dict[str, Workplace] = {}
         self._runs: dict[str, dict[int, SeedResult]] = {cell.name: {} for cell in self.layout.cells}
+
+    def _check_cells(self) -> dict[str, int]:
+        """Returns the size of the batches of each cell that the overrides fit. They have to fit all that are to run.
+
+        Raises:
+            UserError: They do not fit one of these.
+        """
+        sizes = {}
+        for cell in self.layout.cells:
+            try:
+                config = settings.of_training(self.base, cell, seed=0, steps=1)
+                if cell in self.selected:
+                    dag.create_pipeline(config)
+            except UserError as error:
+                if cell in self.selected:
+                    raise UserError(f"Cell {cell.name}: {error}") from error
+                continue
+            sizes[cell.name] = config.trainer.batch_size
+        return sizes
 
     @property
     def folder(self) -> epath.Path:
@@ -102,14 +126,14 @@ class Study:
             self._write_examples(display)
             self._look()
             total, number = self.request.seeds * len(self.selected), 0
-            known = sum(run.evaluated is not None for cell in self.selected for run in self._runs[cell.name].values())
+            known = sum(_finished(self._runs[cell.name].values()) for cell in self.selected)
             display.say(f"{self.request.experiment.heading}: {total} trainings, {known} of which have finished before")
             for seed in range(self.request.seeds):
                 for cell in self.selected:
                     number += 1
                     if self._runs[cell.name][seed].evaluated is None:
                         self._runs[cell.name][seed] = self._run(cell, seed, of=f"{number} of {total}", display=display)
-                        write.write_tables(self.results(), self.folder)
+                        write.write_all(self.results(), self.folder)  # Whenever it is stopped, all files agree.
             results = self.results()
             write.write_all(results, self.folder)
         return results
@@ -118,9 +142,8 @@ class Study:
         """Returns what has been found or run so far."""
         cells = {}
         for cell in self.layout.cells:
-            trainer = settings.of_training(self.base, cell, seed=0, steps=1).trainer
             runs = [self._runs[cell.name].get(seed, SeedResult(seed=seed)) for seed in range(self.request.seeds)]
-            cells[cell.name] = CellResult(cell=cell, batch_size=trainer.batch_size, runs=runs)
+            cells[cell.name] = CellResult(cell=cell, batch_size=self._batch_sizes.get(cell.name, 0), runs=runs)
         request = self.request
         return Results(
             experiment=request.experiment,
@@ -143,7 +166,7 @@ class Study:
         same, e.g. after it was copied or mounted anew. A failure ends the command: all cells would fail like it.
         """
         shared = self._workplace(self.root.path)
-        if all(self._workplace_of(cell) is not shared for cell in self.selected):
+        if all(self._has_own_root(cell) for cell in self.selected):
             return
         try:
             shared.prepare(display)
@@ -153,19 +176,30 @@ class Study:
     def _look(self) -> None:
         """Finds the trainings that have finished, of all cells, also of those that `--only` leaves out."""
         for cell in self.layout.cells:
-            workplace = self._workplace_of(cell)
-            steps = workplace.steps(cell) if workplace.look() else None
-            for seed in range(self.request.seeds):
-                evaluated = None
-                with contextlib.suppress(UserError):  # A cell that cannot run says so when it is to run.
-                    evaluated = None if steps is None else workplace.find(cell, seed=seed, steps=steps)
-                self._runs[cell.name][seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
+            if cell.name not in self._batch_sizes:
+                continue
+            own = [self.own_root(cell)] if self._has_own_root(cell) else []
+            found = [(place, self._find(cell, place)) for place in map(self._workplace, (*own, self.root.path))]
+            # The first one, its own root, if both have as many.
+            place, runs = max(found, key=lambda place_and_runs: _finished(place_and_runs[1].values()))
+            self._place_of[cell.name], self._runs[cell.name] = place, runs
+
+    def _find(self, cell: Cell, workplace: Workplace) -> dict[int, SeedResult]:
+        """Returns the trainings of a cell by their seeds, with what those that have finished in a root have left."""
+        steps = workplace.steps(cell) if workplace.look() else None
+        found = {}
+        for seed in range(self.request.seeds):
+            evaluated = None
+            with contextlib.suppress(UserError):  # A cell that cannot run says so when it is to run.
+                evaluated = None if steps is None else workplace.find(cell, seed=seed, steps=steps)
+            found[seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
+        return found
 
     def _run(self, cell: Cell, seed: int, *, of: str, display: Display) -> SeedResult:
-        workplace = self._workplace_of(cell)
+        workplace = self._place_of[cell.name]
         steps = None
         try:
-            with contextlib.nullcontext() if workplace.root == self.root else workplace.lock():
+            with contextlib.nullcontext() if workplace.root == self.root else workplace.lock(of_cell=cell.name):
                 workplace.prepare(display)
                 steps = workplace.steps(cell, display=display)
                 display.say(f"{self.request.experiment.name}, {of}: {cell.name}, seed {seed}, {plural(steps, 'step')}")
@@ -175,9 +209,8 @@ class Study:
             return SeedResult(seed=seed, steps=steps, error=str(error))
         return SeedResult(seed=seed, steps=steps, evaluated=evaluated)
 
-    def _workplace_of(self, cell: Cell) -> Workplace:
-        own = self.own_root(cell)
-        return self._workplace(own if (own / "metadata.sqlite").exists() else self.root.path)
+    def _has_own_root(self, cell: Cell) -> bool:
+        return (self.own_root(cell) / "metadata.sqlite").exists()
 
     def _workplace(self, folder: epath.Path) -> Workplace:
         name = os.fspath(folder)
@@ -190,3 +223,8 @@ class Study:
                 budget=self.budget,
             )
         return self._workplaces[name]
+
+
+def _finished(runs: Iterable[SeedResult]) -> int:
+    """Returns how many trainings have finished."""
+    return sum(run.evaluated is not None for run in runs)

@@ -59,8 +59,11 @@ class Workplace:
         return self._clips
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, of_cell: str = "") -> Iterator[None]:
         """Keeps a second `diptych ablate` out of the root until the block ends.
+
+        Args:
+            of_cell: Name of the cell that the root belongs to; "" if it belongs to all.
 
         Raises:
             UserError: Another one is using it, or the folder cannot be written.
@@ -70,10 +73,10 @@ class Workplace:
             try:
                 stack.enter_context(file_lock.held(pathlib.Path(self.root.path, FOLDER, ".lock")))
             except file_lock.HeldError as error:
-                raise UserError(
-                    f"Another diptych ablate ({error}) is using {self.root.path}: wait for it, or let each cell have a "
-                    "root of its own, as --print shows."
-                ) from error
+                way_out = "wait for it, or let each cell have a root of its own, as --print shows"
+                if of_cell:
+                    way_out = f"give this command again when that has finished {of_cell}"
+                raise UserError(f"Another diptych ablate ({error}) is using {self.root.path}: {way_out}.") from error
             except file_lock.NoLocksError as error:
                 raise UserError(
                     f"The file system of {self.root.path} has no record locks ({error}), which keep a second command "

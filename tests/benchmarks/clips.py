@@ -1,5 +1,6 @@
 """What the benchmarks that score models share: ESC-50's clips, and the embeddings of stored clips by one model."""
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -13,7 +14,7 @@ from beam_jobs.embedding.embedder import TRAINED, Loader
 from beam_jobs.embedding.read import Embeddings
 from beam_jobs.embedding.shared import SharedEmbedders
 from beam_jobs.sources import esc50
-from beam_jobs.sources.clips import locate
+from beam_jobs.sources.clips import SourceError, locate
 from components.embedder.loaders import EvaluatedLoader
 from tests.benchmarks.measuring import SAMPLE_RATE
 from tests.components import stored_examples
@@ -54,17 +55,35 @@ def read_esc50(folder: pathlib.Path) -> tuple[list[Clip], tuple[str, ...]]:
 def write_esc50(data: pathlib.Path, folder: pathlib.Path) -> examples.ExamplesInfo:
     """Writes ESC-50 as examples of one split, train, unless they are there.
 
+    A file beside the folder, `FOLDER.source`, says what was read.
+
     Args:
-        data: See `read_esc50`, which raises the same errors.
+        data: See `read_esc50`.
         folder: The folder of examples.
+
+    Raises:
+        SourceError: See `read_esc50`; or the folder holds examples of other audio.
+        DecodeError: See `read_esc50`.
     """
-    if not folder.exists():
+    source, read = folder.with_suffix(".source"), _listing_digest(data)
+    if folder.exists():
+        if not source.exists() or source.read_text() != read:
+            raise SourceError(f"{folder} holds examples of other audio than {data}: give another folder to work in.")
+    else:
         clips, names = read_esc50(data)
         unfinished = folder.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)  # Of a run that was stopped.
         stored_examples.write_examples(unfinished, {"train": clips}, label_names=names, has_folds=True, shards=4)
+        source.write_text(read)
         unfinished.replace(folder)
     return examples.read_info(folder)
+
+
+def _listing_digest(data: pathlib.Path) -> str:
+    """Returns a digest of the names and sizes of all files in a folder."""
+    files = sorted(path for path in data.rglob("*") if path.is_file())
+    listing = [f"{path.relative_to(data)} {path.stat().st_size}" for path in files]
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
 
 def embed(loader: Loader, info: examples.ExamplesInfo, *, folder: epath.Path) -> Embeddings:

@@ -8,6 +8,7 @@ import argparse
 import json
 import pathlib
 import shutil
+import sys
 
 from tests.benchmarks.record import RESULTS, machine
 
@@ -48,6 +49,12 @@ def record(folder: pathlib.Path, *, corpus: str) -> dict:
     }
 
 
+def unfinished(result: dict) -> list[str]:
+    """Returns the cells of a result that have fewer trainings than others, each with its number, e.g. "mfcc (1)"."""
+    seeds = {cell["name"]: len(cell["runs"]) for cell in result["cells"]}
+    return [f"{name} ({count})" for name, count in seeds.items() if count < max(seeds.values())]
+
+
 def _cell(cell: dict) -> dict:
     runs = [{name: run[name] for name in _OF_RUN if name in run} for run in cell["runs"] if run["state"] == "finished"]
     return {**{name: cell[name] for name in _OF_CELL}, "runs": runs}
@@ -62,6 +69,8 @@ def main() -> None:
     args = parser.parse_args()
     name = args.name or args.folder.name
     result = record(args.folder, corpus=args.corpus)
+    if unfinished(result):
+        print(f"With fewer seeds than the others: {', '.join(unfinished(result))}.", file=sys.stderr)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     shutil.copyfile(args.folder / "plot.png", RESULTS / f"{name}.png")
 

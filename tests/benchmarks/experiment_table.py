@@ -79,8 +79,10 @@ def _note(result: dict) -> str:
     spread = "one seed"
     if _seeds(result) > 1:
         spread = "mean ± standard deviation over the seeds, and Student's interval of the mean"
-        if min(len(cell["runs"]) for cell in result["cells"]) == 1:
-            spread += "; cells with one seed ran with `--seeds 1`"
+        if min(len(cell["runs"]) for cell in result["cells"]) < _seeds(result):
+            spread += "; cells with fewer seeds ran with a smaller `--seeds`"
+            if result["reference"]:
+                spread += ", and are compared with the same seeds of the reference"
     return paragraph(
         f"`{command(result)}`: {result['budget'].replace('=', ' = ')} for each training, {result['training_clips']:,} "
         f"clips of {result['corpus']} to train on, {result['probe']} probe; {spread}. Measured on {where(result)}"
@@ -109,7 +111,7 @@ def _rows(cell: dict, *, percent: bool, has_reference: bool) -> list[list[str]]:
         row.append(wording.score(untrained, percent=percent))
         if has_reference:
             against = _summary(cell["against_reference"]) if is_whole else None
-            row.append(wording.difference(against, percent=percent))
+            row.append(wording.difference(against, seeds=trained.count, percent=percent))
         costs = [str(trained.count), f"{cell['steps']:,}", f"{cell['passes']:.1f}", f"{cell['cpu_minutes']:.1f}"]
         rows.append([*row, *(costs if is_first else [""] * len(costs))])
     return rows

@@ -76,6 +76,18 @@ def test_a_training_that_failed_is_not_passed_over(folder):
         experiment.record(folder, corpus="ESC-50")
 
 
+def test_cells_with_fewer_trainings_are_named_and_their_differences_explained(folder):
+    results = json.loads((folder / "results.json").read_text())
+    del results["cells"][0]["runs"][1]
+    results["cells"][2]["against_reference"] = _summary(0.03)
+    (folder / "results.json").write_text(json.dumps(results))
+    result = experiment.record(folder, corpus="ESC-50")
+    assert experiment.unfinished(result) == ["log_mel (1)"]
+    text = " ".join(experiment_table.render(result).split())
+    assert "cells with fewer seeds ran with a smaller `--seeds`, and are compared with the same seeds of the" in text
+    assert "+3.0 (1 seed) points" in text  # Of the two that the cell has.
+
+
 def test_the_table_has_a_row_for_each_set_of_features(folder):
     text = experiment_table.render(experiment.record(folder, corpus="ESC-50"))
     table = [[part.strip() for part in line.strip("|\n").split("|")] for line in text.splitlines() if line[:1] == "|"]

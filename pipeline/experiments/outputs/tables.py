@@ -23,6 +23,7 @@ _CSV_HEADER = (
     "high",
     "untrained",
     "difference",
+    "difference_seeds",
     "difference_low",
     "difference_high",
     "paper",
@@ -138,7 +139,9 @@ def _all_scores(results: Results) -> tuple[list[str], list[list[str]]]:
         row += [wording.score(untrained(result, features)), str(summary.count) if summary else "0"]
         sets = result.feature_sets or [BOTH]
         is_first, is_whole = features == sets[0], features == sets[-1]
-        row += [wording.difference(results.difference(result)) if is_whole else ""] if reference else []
+        if reference:
+            seeds = summary.count if summary else 0
+            row.append(wording.difference(results.difference(result), seeds=seeds) if is_whole else "")
         rows.append([*row, *(wording.cost(results, result) if is_first else ("", "", ""))])
     return [*header, "steps", "passes", "CPU min"], rows
 
@@ -161,7 +164,7 @@ def _csv_row(results: Results, result: CellResult, features: str, paper: float |
         summary.count if summary else 0,
         *_numbers(summary, "mean", "sd", "low", "high"),
         *_numbers(before, "mean"),
-        *_numbers(compared, "mean", "low", "high"),
+        *_numbers(compared, "mean", "count", "low", "high"),
         "" if paper is None else paper,
         result.steps or "",
         _rounded(results.passes(result)),

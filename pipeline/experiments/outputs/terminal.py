@@ -40,7 +40,7 @@ def _row(results: Results, result: CellResult, *, wide: bool) -> dict[str, str]:
     """Returns heading -> content of the columns after the first one."""
     summary, before = result.summary(), tables.untrained(result, "both")
     steps, _, minutes = wording.cost(results, result)
-    compared = wording.difference(results.difference(result))
+    compared = wording.difference(results.difference(result), seeds=summary.count if summary else 0)
     row = {
         results.metric: wording.score(summary),
         "95 % interval": wording.interval(summary),

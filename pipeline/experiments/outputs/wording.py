@@ -1,5 +1,6 @@
 """How scores are written."""
 
+from components.text import plural
 from pipeline.experiments.intervals import Summary
 from pipeline.experiments.results import CellResult, Results
 
@@ -18,15 +19,21 @@ def interval(summary: Summary | None, *, percent: bool = False) -> str:
     return ends and ends + _unit(percent)
 
 
-def difference(summary: Summary | None, *, percent: bool = False) -> str:
+def difference(summary: Summary | None, *, seeds: int, percent: bool = False) -> str:
     """Returns a difference with its 95 % interval; "" without one.
 
     For example, "+0.034 (+0.010 to +0.058)", or "+3.4 (+1.0 to +5.8) points".
+
+    Args:
+        summary: The differences, over the seeds that a cell and the reference both have.
+        seeds: Number of seeds of the cell. If it has more than the reference, the text tells how many are compared.
+        percent: Whether in points.
     """
     if summary is None:
         return ""
-    ends = _ends(summary, percent=percent, signed=True)
-    within = f" ({ends})" if ends else ""
+    compared = plural(summary.count, "seed") if summary.count < seeds else ""
+    details = "; ".join(filter(None, (_ends(summary, percent=percent, signed=True), compared)))
+    within = f" ({details})" if details else ""
     return _value(summary.mean, percent=percent, signed=True) + within + (" points" if percent else "")
 
 

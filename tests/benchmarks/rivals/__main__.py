@@ -55,7 +55,7 @@ def main() -> None:
         results[cell.name][str(cell.seed)] = result
         accuracies = ", ".join(f"{name} {one['linear']:.3f}" for name, one in result["scores"].items())
         print(f"{number} of {len(cells)}: {cell.name}, seed {cell.seed}: {accuracies}", file=sys.stderr, flush=True)
-    config = CONTENDERS["diptych"].config(seed=0)
+    config = CONTENDERS["diptych"].config(seed=0, changes=changes.get("diptych", ()))
     figures = {
         "corpus": "ESC-50",
         "clips": clips,

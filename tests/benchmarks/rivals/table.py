@@ -22,14 +22,16 @@ def render(result: dict) -> str:
             rows.append([contender["title"], _FEATURES.get(name, ""), str(scores["dims"]), *values, *counts])
     count, machine = len(result["seeds"]), result["machine"]
     seeds = "one seed" if count == 1 else f"mean and standard deviation over {plural(count, 'seed')}"
+    changes = [f"`{name}.{change}`" for name, one in result["contenders"].items() for change in one["changes"]]
+    changed = f", with `--set` {', '.join(changes)}" if changes else ""
     note = (
         f"Accuracy on {result['corpus']}, {seeds}, after "
         f"{result['cpu_minutes']:g} minutes of processor time on all {result['clips']:,} clips without their labels, "
-        f"in batches of {result['batch_size']} and crops of {result['crop_seconds']:g} s. *Linear*: the Evaluator's "
-        "probe over the five folds. *k-NN*: the 10 nearest clips of the other folds. *8-shot*: a linear classifier on "
-        "8 clips a class. *Passes*: how often each clip was seen. *Wide*: twice the channels, so as many dimensions "
-        f"as both of Diptych's encoders. Measured on {machine['cores']} cores ({machine['cpu']}), TensorFlow "
-        f"{machine['tensorflow']}, {result['date']}."
+        f"in batches of {result['batch_size']} and crops of {result['crop_seconds']:g} s{changed}. *Linear*: the "
+        "Evaluator's probe over the five folds. *k-NN*: the 10 nearest clips of the other folds. *8-shot*: a linear "
+        "classifier on 8 clips a class. *Passes*: how often each clip was seen. *Wide*: twice the channels, so as many "
+        f"dimensions as both of Diptych's encoders. Measured on {plural(machine['cores'], 'core')} ({machine['cpu']}), "
+        f"TensorFlow {machine['tensorflow']}, {result['date']}."
     )
     return table(header, rows) + "\n" + paragraph(note)
 

@@ -74,7 +74,8 @@ def test_scores_are_averaged_over_the_seeds():
 def test_the_table_has_a_row_for_each_embedding():
     results = result_with(0.5, 0.6, 0.7)
     by_seed = {str(seed): result for seed, result in enumerate(results)}
-    contender = {"title": "COLA", "means": command.summarize(results), "by_seed": by_seed}
+    changes = ["learning_rate=0.001"]
+    contender = {"title": "COLA", "changes": changes, "means": command.summarize(results), "by_seed": by_seed}
     rendered = table.render(
         {
             "corpus": "ESC-50",
@@ -89,6 +90,7 @@ def test_the_table_has_a_row_for_each_embedding():
         }
     )
     assert "| COLA | log-mel | 64 | 60.0 ± 10.0 % | 30.0 ± 0.0 % | 20.0 ± 0.0 % | 101 | 3 |" in rendered
+    assert "crops of 2.5 s, with `--set` `cola.learning_rate=0.001`." in " ".join(rendered.split())
 
 
 @pytest.mark.slow
@@ -112,6 +114,11 @@ def test_the_command_trains_and_scores_all_and_continues(tmp_path, monkeypatch, 
         (result,) = first["contenders"][name]["by_seed"].values()
         assert result["steps"] > 1
         assert result["cpu_minutes"] >= 0.02
+
+    (data / "meta" / "more.csv").touch()
+    with pytest.raises(SystemExit, match="examples of other audio than .*esc50: give another folder"):
+        command.main()
+    (data / "meta" / "more.csv").unlink()
 
     next((tmp_path / "work" / "cells").glob("cola-3-*")).unlink()
     command.main()

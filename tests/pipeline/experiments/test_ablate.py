@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from pipeline import file_lock
 from tests import printed_commands, processes
 from tests.pipeline import tiny_run
 
@@ -103,6 +104,16 @@ def test_a_command_that_was_killed_continues_and_repeats_nothing(clips, tmp_path
     assert (status, trained(text)) == (0, [])
     assert cells_of(root) == cells
 
+    # What has finished is also found after a command of one cell was begun, which has nothing yet.
+    status, printed = run([*arguments, "--print"], log)
+    assert status == 0
+    own = root / "cells" / "reference"
+    with started(printed_commands.arguments(printed.splitlines()[0]), tmp_path / "other"):
+        processes.wait_until((own / "metadata.sqlite").exists, seconds=100)
+    status, text = run(arguments, log)
+    assert (status, trained(text)) == (0, [])
+    assert cells_of(root) == cells
+
     # Files with a new date are read again. As their content is the same, all finished trainings are still found, also
     # those of a cell that is not selected.
     for file in clips.glob("*.wav"):
@@ -135,6 +146,11 @@ def test_a_cell_that_fails_is_said_and_the_others_go_on(clips, tmp_path):
     assert status == 0
     status, text = run(printed_commands.arguments(printed.splitlines()[0]), log)
     assert (status, [one[:2] for one in trained(text)]) == (0, [("reference", "0")])
+
+    with file_lock.held(root / "cells" / "reference" / "experiments" / ".lock"):
+        status, text = run([*words(clips, root, budget="steps=3"), "--only", "reference"], log)
+    assert status == 2
+    assert "give this command again when that has finished reference." in text
 
     # Crops of a hundredth of a second are too short for Conv2560 alone.
     arguments = ["conv2560" if word == "no-mixing" else word for word in arguments]

@@ -11,9 +11,10 @@ from models import catalog as encoders
 from models.compatibility import embedding_dim
 from pipeline import cli, dag
 from pipeline.configs import overrides, presets
-from pipeline.experiments import budget, catalog, experiment, settings
+from pipeline.experiments import budget, catalog, experiment, settings, study
 from pipeline.experiments.budget import Budget
 from pipeline.experiments.experiment import Cell
+from pipeline.experiments.outputs import write
 from pipeline.runner import selection
 from tests import printed_commands
 
@@ -87,6 +88,51 @@ def test_large_batches_are_embedded_part_by_part(preset):
         sizes.append(trainer.batch_size)
     assert sizes == sorted(set(sizes))
     assert len(sizes) >= 4
+
+
+def test_what_is_embedded_at_once_can_be_chosen_where_batches_are_compared():
+    config = overrides.replace(base("final"), {"trainer.micro_batch": 128})
+    cells = catalog.find("figure4").layout(config).cells
+    settings.check_overrides(["trainer.micro_batch=128"], selected=cells, cells=cells, experiment="figure4")
+    parts = {}
+    for cell in cells:
+        trainer = settings.of_training(config, cell, seed=0, steps=9).trainer
+        parts[trainer.batch_size] = trainer.micro_batch
+    assert set(parts.values()) == {128}
+    small = overrides.replace(base("final"), {"trainer.micro_batch": 512})
+    sizes = [
+        settings.of_training(small, cell, seed=0, steps=9).trainer
+        for cell in catalog.find("figure4").layout(small).cells
+    ]
+    assert [one.micro_batch for one in sizes][:3] == [None, 512, 512]
+
+
+def study_of(name, *, root, only=(), assignments=()):
+    request = study.Request(
+        experiment=catalog.find(name),
+        preset="quickstart",
+        data=None,
+        root=str(root),
+        seeds=1,
+        budget="steps=2",
+        only=only,
+        assignments=assignments,
+    )
+    return study.Study(request)
+
+
+@pytest.mark.parametrize(("name", "cell"), [("figure2", "waveform+log_mel"), ("table4", "waveform+log_mel")])
+def test_an_override_need_not_fit_cells_that_only_leaves_out(tmp_path, name, cell):
+    rates = ["trainer.branch_learning_rates=[3,1]"]
+    chosen = study_of(name, root=tmp_path, only=[cell], assignments=rates)
+    chosen._look()
+    results = chosen.results()
+    assert list(results.cells) == [cell.name for cell in catalog.find(name).layout(base("quickstart")).cells]
+    write.write_all(results, chosen.folder)
+    with pytest.raises(
+        UserError, match=r"^Cell (waveform|log_mel): trainer: branch_learning_rates 3, 1: both branches share one"
+    ):
+        study_of(name, root=tmp_path, assignments=rates)
 
 
 def test_short_trainings_are_validated_a_few_times_and_long_ones_as_the_preset_says():
@@ -164,7 +210,17 @@ def test_printed_commands_ask_for_one_cell_each(capsys, tmp_path, name, preset):
         (["table1", "trainer.steps=3"], "trainer.steps follows from --budget here"),
         (["table1", "trainer.seed=3"], "trainer.seed follows from --seeds here"),
         (["table1", "trainer.extend=true"], "trainer.extend: every training of an experiment begins from the start"),
-        (["figure4", "trainer.batch_size=64"], "trainer.batch_size is what figure4 varies"),
+        (["figure4", "trainer.batch_size=64"], "trainer.batch_size is what figure4 varies: leave it out.\n"),
+        (
+            ["table1", "trainer.model.crop_seconds=3", "--only", "crop-*"],
+            "trainer.model.crop_seconds is what table1 varies: leave it out, or choose cells that leave it alone with "
+            "--only, such as shift-0.\n",
+        ),
+        (["table1", 'trainer={"seed": 3, "steps": 9}'], "trainer.seed follows from --seeds here"),
+        (
+            ["table2", 'trainer.model.encoders={"waveform": "conv160", "log_mel": "cnn6"}'],
+            "trainer.model.encoders.waveform is what table2 varies",
+        ),
         (["recipe", "trainer.nothing=1"], "trainer.nothing: there is no such field"),
         (["recipe", "--root", "gs://bucket/root"], "--root gs://bucket/root: the metadata of the cells are a file"),
     ],

@@ -1,6 +1,7 @@
 """Tables, plot and TensorBoard of results that are made up."""
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -82,10 +83,10 @@ def test_rows_of_the_paper_alone_are_no_bars_without_its_numbers():
 
 def test_differences_in_percent_are_points():
     summary = intervals.Summary(mean=-0.275, sd=0.02, low=-0.334, high=-0.216, count=3)
-    assert wording.difference(summary, percent=True) == "-27.5 (-33.4 to -21.6) points"
-    assert wording.difference(summary) == "-0.275 (-0.334 to -0.216)"
+    assert wording.difference(summary, seeds=3, percent=True) == "-27.5 (-33.4 to -21.6) points"
+    assert wording.difference(summary, seeds=3) == "-0.275 (-0.334 to -0.216)"
     alone = intervals.Summary(mean=0.034, sd=None, low=None, high=None, count=1)
-    assert wording.difference(alone, percent=True) == "+3.4 points"
+    assert wording.difference(alone, seeds=1, percent=True) == "+3.4 points"
     assert wording.interval(summary, percent=True) == "-33.4 to -21.6 %"
 
 
@@ -118,9 +119,20 @@ def test_differences_are_paired_and_against_the_reference():
     assert float(whole[1]["sd"]) == pytest.approx(0.01)
 
 
+def test_a_difference_of_fewer_seeds_than_the_cell_has_says_so():
+    results = made_up.results("recipe")
+    reference = results.cells["reference"]
+    results.cells["reference"] = dataclasses.replace(reference, runs=reference.runs[:2])
+    page = tables.markdown(results)
+    row = next(line for line in page.splitlines() if line.startswith("| no-mixing | both |"))
+    assert "| 3 | +0.010 (+0.010 to +0.010; 2 seeds) |" in row
+    rows = {row["cell"]: row for row in rows_of(tables.comma_separated(results)) if row["features"] == "both"}
+    assert (rows["no-mixing"]["seeds"], rows["no-mixing"]["difference_seeds"]) == ("3", "2")
+
+
 def test_cells_that_failed_or_have_not_run_are_said(tmp_path):
     results = made_up.results("figure2", failed="mfcc", missing="log_mel")
-    write.write_tables(results, epath.Path(tmp_path))
+    write.write_all(results, epath.Path(tmp_path))
     page = (tmp_path / "table.md").read_text()
     assert "* mfcc, seed 0: it does not fit: make it smaller." in page
     states = {
@@ -149,7 +161,7 @@ def test_nothing_at_all_can_be_written(tmp_path):
 def test_tensorboard_gets_the_hyper_parameters_that_differ(tmp_path):
     write.write_all(made_up.results("figure4", seeds=2), epath.Path(tmp_path))
     events = sorted((tmp_path / "tensorboard").rglob("*tfevents*"))
-    assert len(events) == 1 + 4 * 2
+    assert len(events) == 1 + 5 * 2  # `tiny`'s own batches of 64, and four others.
     (event,) = (file for file in events if "batch-512/seed-1" in str(file))
     values = [value for one in event_file_loader.EventFileLoader(str(event)).Load() for value in one.summary.value]
     data = plugin_data_pb2.HParamsPluginData()
