@@ -6,6 +6,7 @@ import typing
 
 from components.errors import UserError
 from pipeline.commands import exit_status
+from pipeline.commands import shared_arguments as shared
 
 if typing.TYPE_CHECKING:
     from pipeline.serving.embedding.embed import Model
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="MODEL",
         help="the SavedModel that `diptych run` named, or one of its .tflite and .onnx files; of a folder of versions, "
-        "such as the Pusher's destination, the highest counts",
+        f"such as the Pusher's destination, the highest counts; or {shared.BUNDLED}",
     )
     add_shared_arguments(parser)
 

@@ -25,7 +25,7 @@ _ROBUSTNESS_CLIPS = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--model", required=True, metavar="MODEL", help="the model")
+    parser.add_argument("--model", required=True, metavar="MODEL", help=f"the model; or {shared.BUNDLED}")
     parser.add_argument("--data", required=True, metavar="PATH", help="the labeled audio")
     parser.add_argument(
         "--baseline",

@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STAGE=MINUTES",
         action="append",
         default=[],
-        help="stop as Ctrl-C does when STAGE takes longer; the same command continues (repeatable)",
+        help="stop as SIGTERM does when STAGE takes longer; the same command continues (repeatable)",
     )
     shared.add_stall_alarm(parser)
     parser.add_argument(

@@ -24,7 +24,11 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     shared.add_embeddings(parser)
-    parser.add_argument("--model", metavar="MODEL", help="the model that made them; needed for audio files")
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help=f"the model that made them, e.g. {shared.BUNDLED}; needed for audio files",
+    )
     parser.add_argument(
         "--like", metavar="FILE", action="append", default=[], help="search for a file that they hold (repeatable)"
     )

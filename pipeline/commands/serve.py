@@ -5,6 +5,7 @@ import math
 
 from components.errors import UserError
 from pipeline.commands import exit_status
+from pipeline.commands import shared_arguments as shared
 
 SUMMARY = "serve an exported model over HTTP, with a page to try it"
 
@@ -35,7 +36,8 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add = parser.add_argument
-    add("--model", required=True, metavar="MODEL", help="the SavedModel or file, or a folder of versions")
+    of_model = f"the SavedModel or file, or a folder of versions; or {shared.BUNDLED}"
+    add("--model", required=True, metavar="MODEL", help=of_model)
     add("--index", metavar="E", help="embeddings to search in: a Parquet file of `diptych embed`, or of the Embedder")
     add("--features", default="", metavar="NAME", help="which vectors of --index, as in `diptych search`")
     add("--name", default="diptych", help="what callers call the model; default: diptych")

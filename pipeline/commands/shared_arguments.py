@@ -10,6 +10,9 @@ FIELD=VALUE changes one field of the config for this run, e.g. trainer.steps=100
 --config FILE sets the fields that a JSON file names, e.g. what `diptych config --json` printed. The config is
 that of --preset, then --config, then --data and --import, then FIELD=VALUE."""
 
+BUNDLED = "tiny-v1, which comes with Diptych"
+"""The model that needs no path, for the help of `--model`."""
+
 
 def preset_list() -> str:
     """Returns the presets with their descriptions, one per line."""

@@ -1,4 +1,4 @@
-"""Stops a run whose stage takes longer than it may, as Ctrl-C would."""
+"""Stops a run whose stage takes longer than it may, as SIGTERM would."""
 
 import contextlib
 import threading

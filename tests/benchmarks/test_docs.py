@@ -1,7 +1,9 @@
+import dataclasses
 import re
 
 import pytest
 
+from pipeline.experiments import intervals
 from tests.benchmarks import docs
 
 PAGES = [page.relative_to(docs.ROOT).as_posix() for page in docs.pages()]
@@ -27,20 +29,30 @@ def test_the_readme_shows_both_runs():
 
 
 def test_the_readme_states_the_difference_between_two_formats_and_one():
-    less, wide = _against("figure2", "log_mel"), _against("figure2_formats", "log_mel-wide")
     text = " ".join((docs.ROOT / "README.md").read_text().split())
-    assert f"{-100 * less['mean']:.1f} points better than one log-mel encoder" in text
-    assert f"alone ({-100 * less['high']:.1f} to {-100 * less['low']:.1f}, three seeds)" in text
-    longer, longer_less = (_against("figure2_longer", name) for name in ("log_mel-wide", "log_mel"))
-    assert f"({-100 * wide['mean']:.1f} points, {-100 * wide['high']:.1f} to {-100 * wide['low']:.1f}, after 4" in text
-    difference = f"{-100 * longer['mean']:.1f}, {-100 * longer['high']:.1f} to {-100 * longer['low']:.1f}, after 15"
-    assert difference in text
-    text = " ".join((docs.ROOT / "pipeline/experiments/README.md").read_text().split())
-    assert f"by {-100 * less['mean']:.1f} points after 15 minutes" in text
-    assert f"is {-100 * wide['mean']:.1f} points ({-100 * wide['high']:.1f} to {-100 * wide['low']:.1f})" in text
-    for one, said in ((longer, "points ahead"), (longer_less, "points against one log-mel encoder of one width")):
-        interval = f"({-100 * one['high']:.1f} to {-100 * one['low']:.1f})"
-        assert f"{-100 * one['mean']:.1f} {said} {interval}" in text
+    alone, wide = (
+        [_ahead(_against(result, name)) for result in ("figure2_formats", "figure2_longer")]
+        for name in ("log_mel", "log_mel-wide")
+    )
+    first = alone[0].replace(" (", " points (95 % interval ")
+    assert f"alone by {first} after 4 minutes and by {alone[1]} after 15." in text
+    assert f"they are ahead by {wide[0]} and by {wide[1]}." in text
+
+
+def test_the_experiments_page_states_the_differences_between_two_formats_and_one():
+    text = (docs.ROOT / "pipeline/experiments/README.md").read_text()
+    results = (
+        ("first", "figure2", "2.5 s", 15),
+        ("second", "figure2_formats", "1 s", 4),
+        ("third", "figure2_longer", "1 s", 15),
+    )
+    for number, result, crops, minutes in results:
+        cells = {cell["name"]: cell for cell in docs.load(result)["cells"]}
+        others = [name for name in ("log_mel", "log_mel-wide") if name in cells]
+        by_neighbors = {name: _ahead(_by_neighbors(cells["waveform+log_mel"], cells[name])) for name in others}
+        by_probe = {name: _ahead(cells[name]["against_reference"]) for name in others}
+        columns = [scores.get(name, "") for scores in (by_probe, by_neighbors) for name in ("log_mel", "log_mel-wide")]
+        assert f"| {number}: {crops}, {minutes} minutes | {' | '.join(columns)} |" in text
 
 
 def test_the_readme_states_the_scores_of_other_seeds():
@@ -65,10 +77,8 @@ def test_the_experiments_page_states_the_curve():
     (long,), seeds = pair[60]["linear_of_seeds"], at["log_mel-wide", 60]["seeds"]
     same_seed = at["log_mel-wide", 60]["linear_of_seeds"][seeds.index(pair[60]["seeds"][0])]
     assert f"and {100 * long:.1f} % after 60, {100 * (long - same_seed):.1f} points more" in text
-    tiny = docs.load("tiny")
-    (trainer,) = [stage for stage in tiny["stages"] if stage["stage"] == "Trainer"]
-    score = 100 * tiny["evaluation"]["scores"]["both"]
-    assert f"which took {trainer['figures']['cpu_s'] / 60:.0f} minutes of processor time, has {score:.1f} %" in text
+    ahead = 100 * (pair[15]["scores"]["both"]["linear"]["mean"] - wide[15])
+    assert f"At 15 minutes, with three seeds, the pair is {ahead:.1f} points ahead" in text
 
 
 def test_the_experiments_page_states_what_the_changes_of_the_recipe_gain():
@@ -87,3 +97,16 @@ def _against(result, name):
     """Returns by how much a cell is better than the pair."""
     (cell,) = [cell for cell in docs.load(result)["cells"] if cell["name"] == name]
     return cell["against_reference"]
+
+
+def _by_neighbors(pair, cell):
+    """Returns the same by the nearest neighbors."""
+    ours = {run["seed"]: run["knn"]["both"]["score"] for run in pair["runs"]}
+    theirs = {run["seed"]: run["knn"]["log_mel"]["score"] for run in cell["runs"]}
+    assert ours.keys() == theirs.keys()
+    return dataclasses.asdict(intervals.summarize([theirs[seed] - ours[seed] for seed in ours]))
+
+
+def _ahead(against):
+    """Returns by how much the pair is better, e.g. "1.9 (-0.6 to 4.4)" points."""
+    return f"{-100 * against['mean']:.1f} ({-100 * against['high']:.1f} to {-100 * against['low']:.1f})"

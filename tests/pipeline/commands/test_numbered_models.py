@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from beam_jobs.embedding.embedder import Framing
+from diptych import bundled
 from pipeline import cli
+from pipeline.commands import shared_arguments
 from pipeline.evaluation import config
 from pipeline.serving.embedding import embed, exported_model, groups
 from tests import corpora
@@ -109,3 +111,7 @@ def test_a_version_that_is_pushed_meanwhile_does_not_go_on_with_the_work_of_anot
     assert cli.main(["embed", "--model", *map(str, [pushed / "9", *again])]) == 0
     assert "2 files embedded" in capsys.readouterr().out
     assert loaded == [str(pushed / "9")] * 2
+
+
+def test_the_help_names_the_bundled_model():
+    assert bundled.names() == (shared_arguments.BUNDLED.partition(",")[0],)
