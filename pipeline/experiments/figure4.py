@@ -38,8 +38,8 @@ EXPERIMENT = Experiment(
     name="figure4",
     title="batch size",
     layout=_layout,
-    note="The figure is a plot without numbers; the paper finds that very large batches are better. Batches above the "
-    "preset's are embedded part by part (gradient caching), with batch norm over each part. A part is as large as the "
-    "preset's batch: on several replicas, give trainer.micro_batch, what one of them embeds at a time. The learning "
-    "rate is the same for all.",
+    note="The figure is a plot without numbers; the paper finds that very large batches are better. Batches larger "
+    "than trainer.micro_batch or, where the preset has none, than its batch are embedded in parts of that size "
+    "(gradient caching), with batch norm over each part. It is the size for one replica: on several, give "
+    "trainer.micro_batch. The learning rate is the same for all.",
 )

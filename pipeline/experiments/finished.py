@@ -9,7 +9,7 @@ from components.base import Figures
 from components.errors import UserError
 from pipeline import dag
 from pipeline.configs.config import PipelineConfig
-from pipeline.metadata.executions import Artifact
+from pipeline.metadata.executions import Artifact, State
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 from pipeline.runner import plan
@@ -61,6 +61,11 @@ def find(root: Root, config: PipelineConfig) -> Evaluated | None:
         ) from error
     model = published.get("Trainer", {}).get("model")
     return Evaluated(metrics=metrics, training={} if model is None else _figures(root, "Trainer", model))
+
+
+def has_any(root: Root) -> bool:
+    """Returns whether any run has reached the last stage of a training."""
+    return bool(_store(root).executions(stage=LAST_STAGE, states=[State.COMPLETE], newest=1))
 
 
 def _figures(root: Root, stage: str, artifact: Artifact) -> Figures:

@@ -1,7 +1,6 @@
 """The config of each training of an experiment."""
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from components.errors import UserError
 from pipeline.configs import overrides
@@ -19,29 +18,8 @@ _FLAGS = {"trainer.steps": "--budget", "trainer.seed": "--seeds"}
 
 
 def fields_of(assignments: Sequence[str]) -> list[str]:
-    """Returns the dotted names that overrides set.
-
-    Args:
-        assignments: Such as "trainer.batch_size=64"; the value may also be a whole section, as a JSON object.
-    """
-    names: list[str] = []
-    for assignment in assignments:
-        name, _, text = assignment.partition("=")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        names += _leaves(name.strip(), value)
-    return names
-
-
-def _leaves(name: str, value: object) -> Iterator[str]:
-    """Yields the dotted names of the fields of a section, or the name of a single field."""
-    if not isinstance(value, Mapping) or not value:
-        yield name
-        return
-    for key, inner in value.items():
-        yield from _leaves(f"{name}.{key}", inner)
+    """Returns the dotted names of fields and sections that overrides such as "trainer.batch_size=64" set."""
+    return [assignment.partition("=")[0].strip() for assignment in assignments]
 
 
 def check_overrides(
@@ -63,15 +41,26 @@ def check_overrides(
             raise UserError(f"{field}: every training of an experiment begins from the start: leave it out.")
         if field in _FLAGS:
             raise UserError(f"{field} follows from {_FLAGS[field]} here: give that in place of the override.")
+        inner = [name for name in _FLAGS if name.startswith(f"{field}.")]
+        inner += [name for cell in selected for name in _varied(cell) if name.startswith(f"{field}.")]
+        if inner:
+            raise UserError(
+                f"{field} is a section with {inner[0]}, which {experiment} sets itself: set its other fields one by "
+                "one."
+            )
         if all(_sets(cell, field) for cell in selected):
             others = [cell.name for cell in cells if not _sets(cell, field)]
             way_out = f", or choose cells that leave it alone with --only, such as {others[0]}" if others else ""
             raise UserError(f"{field} is what {experiment} varies: leave it out{way_out}.")
 
 
+def _varied(cell: Cell) -> tuple[str, ...]:
+    return (*cell.fields, *cell.shares)
+
+
 def _sets(cell: Cell, field: str) -> bool:
     """Returns whether a cell sets a field, by itself or with its section."""
-    return any(field == own or field.startswith(f"{own}.") for own in (*cell.fields, *cell.shares))
+    return any(field == own or field.startswith(f"{own}.") for own in _varied(cell))
 
 
 def of_training(

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from etils import epath
 
@@ -77,6 +77,7 @@ class Study:
             cells=self.layout.cells,
             experiment=request.experiment.name,
         )
+        dag.create_pipeline(self.base)
         self._batch_sizes = self._check_cells()
         self.root = Root(epath.Path(paths.absolute(request.root)))
         if not self.root.is_local:
@@ -89,7 +90,7 @@ class Study:
         """Returns the size of the batches of each cell that the overrides fit. They have to fit all that are to run.
 
         Raises:
-            UserError: They do not fit one of these.
+            UserError: They do not fit one that is to run.
         """
         sizes = {}
         for cell in self.layout.cells:
@@ -126,14 +127,14 @@ class Study:
             self._write_examples(display)
             self._look()
             total, number = self.request.seeds * len(self.selected), 0
-            known = sum(_finished(self._runs[cell.name].values()) for cell in self.selected)
+            known = sum(run.evaluated is not None for cell in self.selected for run in self._runs[cell.name].values())
             display.say(f"{self.request.experiment.heading}: {total} trainings, {known} of which have finished before")
             for seed in range(self.request.seeds):
                 for cell in self.selected:
                     number += 1
                     if self._runs[cell.name][seed].evaluated is None:
                         self._runs[cell.name][seed] = self._run(cell, seed, of=f"{number} of {total}", display=display)
-                        write.write_all(self.results(), self.folder)  # Whenever it is stopped, all files agree.
+                        write.write_tables(self.results(), self.folder)
             results = self.results()
             write.write_all(results, self.folder)
         return results
@@ -166,7 +167,7 @@ class Study:
         same, e.g. after it was copied or mounted anew. A failure ends the command: all cells would fail like it.
         """
         shared = self._workplace(self.root.path)
-        if all(self._has_own_root(cell) for cell in self.selected):
+        if all(self._workplace_of(cell) is not shared for cell in self.selected):
             return
         try:
             shared.prepare(display)
@@ -178,25 +179,16 @@ class Study:
         for cell in self.layout.cells:
             if cell.name not in self._batch_sizes:
                 continue
-            own = [self.own_root(cell)] if self._has_own_root(cell) else []
-            found = [(place, self._find(cell, place)) for place in map(self._workplace, (*own, self.root.path))]
-            # The first one, its own root, if both have as many.
-            place, runs = max(found, key=lambda place_and_runs: _finished(place_and_runs[1].values()))
-            self._place_of[cell.name], self._runs[cell.name] = place, runs
-
-    def _find(self, cell: Cell, workplace: Workplace) -> dict[int, SeedResult]:
-        """Returns the trainings of a cell by their seeds, with what those that have finished in a root have left."""
-        steps = workplace.steps(cell) if workplace.look() else None
-        found = {}
-        for seed in range(self.request.seeds):
-            evaluated = None
-            with contextlib.suppress(UserError):  # A cell that cannot run says so when it is to run.
-                evaluated = None if steps is None else workplace.find(cell, seed=seed, steps=steps)
-            found[seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
-        return found
+            workplace = self._workplace_of(cell)
+            steps = workplace.steps(cell) if workplace.look() else None
+            for seed in range(self.request.seeds):
+                evaluated = None
+                with contextlib.suppress(UserError):  # A cell that cannot run says so when it is to run.
+                    evaluated = None if steps is None else workplace.find(cell, seed=seed, steps=steps)
+                self._runs[cell.name][seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
 
     def _run(self, cell: Cell, seed: int, *, of: str, display: Display) -> SeedResult:
-        workplace = self._place_of[cell.name]
+        workplace = self._workplace_of(cell)
         steps = None
         try:
             with contextlib.nullcontext() if workplace.root == self.root else workplace.lock(of_cell=cell.name):
@@ -209,8 +201,17 @@ class Study:
             return SeedResult(seed=seed, steps=steps, error=str(error))
         return SeedResult(seed=seed, steps=steps, evaluated=evaluated)
 
-    def _has_own_root(self, cell: Cell) -> bool:
-        return (self.own_root(cell) / "metadata.sqlite").exists()
+    def _workplace_of(self, cell: Cell) -> Workplace:
+        """Returns the root that counts for a cell, its own or the shared one. It stays the same for the whole command.
+
+        The own root counts if it has finished a training or is in use, and also if neither root has finished anything.
+        So a command for one cell that was begun and given up hides nothing that has finished in the shared root.
+        """
+        if cell.name not in self._place_of:
+            own, shared = self._workplace(self.own_root(cell)), self._workplace(self.root.path)
+            own_counts = own.exists and (own.has_finished() or own.is_in_use() or not shared.has_finished())
+            self._place_of[cell.name] = own if own_counts else shared
+        return self._place_of[cell.name]
 
     def _workplace(self, folder: epath.Path) -> Workplace:
         name = os.fspath(folder)
@@ -223,8 +224,3 @@ class Study:
                 budget=self.budget,
             )
         return self._workplaces[name]
-
-
-def _finished(runs: Iterable[SeedResult]) -> int:
-    """Returns how many trainings have finished."""
-    return sum(run.evaluated is not None for run in runs)

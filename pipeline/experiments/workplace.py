@@ -58,6 +58,19 @@ class Workplace:
         """Number of clips of the train split; 0 before there are examples."""
         return self._clips
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything has run in the root."""
+        return (self.root.path / "metadata.sqlite").exists()
+
+    def has_finished(self) -> bool:
+        """Returns whether any training in the root has been evaluated, of whatever cell and with whatever config."""
+        return self.exists and finished.has_any(self.root)
+
+    def is_in_use(self) -> bool:
+        """Returns whether another `diptych ablate` uses the root. Do not call it inside `lock`."""
+        return file_lock.is_held_by_another(self._lock_file)
+
     @contextlib.contextmanager
     def lock(self, *, of_cell: str = "") -> Iterator[None]:
         """Keeps a second `diptych ablate` out of the root until the block ends.
@@ -71,7 +84,7 @@ class Workplace:
         self.root.check_folder()
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(file_lock.held(pathlib.Path(self.root.path, FOLDER, ".lock")))
+                stack.enter_context(file_lock.held(self._lock_file))
             except file_lock.HeldError as error:
                 way_out = "wait for it, or let each cell have a root of its own, as --print shows"
                 if of_cell:
@@ -173,6 +186,10 @@ class Workplace:
             raise processes.ProcessError(f"a bug in Diptych; the last log in {self.root.path / 'logs'} has it")
         if status != exit_status.OK:
             raise processes.ProcessError("it was stopped; the same command continues it")
+
+    @property
+    def _lock_file(self) -> pathlib.Path:
+        return pathlib.Path(self.root.path, FOLDER, ".lock")
 
     def _wait_until_free(self, display: Display) -> None:
         deadline = time.monotonic() + _WAIT_S

@@ -55,20 +55,22 @@ def read_esc50(folder: pathlib.Path) -> tuple[list[Clip], tuple[str, ...]]:
 def write_esc50(data: pathlib.Path, folder: pathlib.Path) -> examples.ExamplesInfo:
     """Writes ESC-50 as examples of one split, train, unless they are there.
 
-    A file beside the folder, `FOLDER.source`, says what was read.
+    A file beside the folder, `FOLDER.source`, has a digest of what was read.
 
     Args:
         data: See `read_esc50`.
         folder: The folder of examples.
 
     Raises:
-        SourceError: See `read_esc50`; or the folder holds examples of other audio.
+        SourceError: See `read_esc50`; or the folder holds examples of other audio, or does not tell of which.
         DecodeError: See `read_esc50`.
     """
-    source, read = folder.with_suffix(".source"), _listing_digest(data)
+    source, read = folder.with_suffix(".source"), _digest(data)
     if folder.exists():
         if not source.exists() or source.read_text() != read:
-            raise SourceError(f"{folder} holds examples of other audio than {data}: give another folder to work in.")
+            raise SourceError(
+                f"{folder} may hold examples of other audio than {data}: remove it, or give another folder to work in."
+            )
     else:
         clips, names = read_esc50(data)
         unfinished = folder.with_suffix(".unfinished")
@@ -79,11 +81,14 @@ def write_esc50(data: pathlib.Path, folder: pathlib.Path) -> examples.ExamplesIn
     return examples.read_info(folder)
 
 
-def _listing_digest(data: pathlib.Path) -> str:
-    """Returns a digest of the names and sizes of all files in a folder."""
-    files = sorted(path for path in data.rglob("*") if path.is_file())
-    listing = [f"{path.relative_to(data)} {path.stat().st_size}" for path in files]
-    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
+def _digest(data: pathlib.Path) -> str:
+    """Returns a digest of ESC-50's table and audio: their names and contents."""
+    digest = hashlib.sha256()
+    for file in (data / "meta" / "esc50.csv", *sorted((data / "audio").glob("*"))):
+        if file.is_file():
+            digest.update(f"{file.name} {file.stat().st_size} ".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def embed(loader: Loader, info: examples.ExamplesInfo, *, folder: epath.Path) -> Embeddings:

@@ -49,6 +49,17 @@ def record(folder: pathlib.Path, *, corpus: str) -> dict:
     }
 
 
+def check_plot(folder: pathlib.Path) -> None:
+    """Checks that the plot is no older than the results.
+
+    Raises:
+        SystemExit: It is, because the command was stopped.
+    """
+    plot = folder / "plot.png"
+    if not plot.exists() or plot.stat().st_mtime_ns < (folder / "results.json").stat().st_mtime_ns:
+        raise SystemExit(f"{plot} does not show the last results: let `diptych ablate` come to its end first.")
+
+
 def unfinished(result: dict) -> list[str]:
     """Returns the cells of a result that have fewer trainings than others, each with its number, e.g. "mfcc (1)"."""
     seeds = {cell["name"]: len(cell["runs"]) for cell in result["cells"]}
@@ -69,6 +80,7 @@ def main() -> None:
     args = parser.parse_args()
     name = args.name or args.folder.name
     result = record(args.folder, corpus=args.corpus)
+    check_plot(args.folder)
     if unfinished(result):
         print(f"With fewer seeds than the others: {', '.join(unfinished(result))}.", file=sys.stderr)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -39,11 +39,11 @@ def record(root: pathlib.Path) -> dict:
 
 
 def machine() -> dict[str, object]:
-    """Returns the processor, the memory and the versions of Python and of the main packages."""
+    """Returns the processor, its cores that this process may use, the memory and the versions of the main packages."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "cpu": _cpu(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(memory),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},

@@ -2,6 +2,7 @@
 
 import textwrap
 
+from components.text import plural
 from pipeline.console.durations import duration
 
 _FEATURES = {
@@ -287,4 +288,5 @@ def _command(preset: str) -> str:
 def where(result: dict) -> str:
     """Says on what machine and when a result was measured."""
     machine = result["machine"]
-    return f"{machine['cores']} cores ({machine['cpu']}), TensorFlow {machine['tensorflow']}, {result['date']}."
+    cores = plural(machine["cores"], "core")
+    return f"{cores} ({machine['cpu']}), TensorFlow {machine['tensorflow']}, {result['date']}."

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -86,6 +87,16 @@ def test_cells_with_fewer_trainings_are_named_and_their_differences_explained(fo
     text = " ".join(experiment_table.render(result).split())
     assert "cells with fewer seeds ran with a smaller `--seeds`, and are compared with the same seeds of the" in text
     assert "+3.0 (1 seed) points" in text  # Of the two that the cell has.
+
+
+def test_a_plot_of_earlier_results_is_not_kept(folder):
+    with pytest.raises(SystemExit, match="plot.png does not show the last results"):
+        experiment.check_plot(folder)
+    (folder / "plot.png").touch()
+    experiment.check_plot(folder)
+    os.utime(folder / "plot.png", (0, 0))
+    with pytest.raises(SystemExit, match="plot.png does not show the last results"):
+        experiment.check_plot(folder)
 
 
 def test_the_table_has_a_row_for_each_set_of_features(folder):

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from beam_jobs.examples import ExamplesInfo
+from beam_jobs.sources.clips import SourceError
 from components.embedder.loaders import UntrainedLoader
 from pipeline.experiments import intervals
 from tests.benchmarks import measuring
@@ -31,7 +32,10 @@ def main() -> None:
     reports = sorted(flags.models.glob("*.json"))
     if not reports:
         sys.exit(f"{flags.models} holds no trainings: give the folder that `train` wrote.")
-    info = write_esc50(flags.esc50, flags.models / "examples")
+    try:
+        info = write_esc50(flags.esc50, flags.models / "examples")
+    except SourceError as error:
+        sys.exit(f"--esc50: {error}")
     trainings = [_scored(file, info) for file in reports]
     figures = {"corpus": "ESC-50", "clips": info.splits["train"], "cells": summarize(trainings)}
     measuring.save("figure2_curve", figures, results=flags.results)

@@ -38,6 +38,9 @@ def main() -> None:
     parser.add_argument(
         "--work", type=pathlib.Path, default=pathlib.Path("runs/rivals"), help="keeps the examples and finished cells"
     )
+    parser.add_argument(
+        "--finished", action="store_true", help="train nothing: keep the results of the cells that have finished"
+    )
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the result file")
     flags = parser.parse_args()
     try:
@@ -49,6 +52,8 @@ def main() -> None:
         clips = _count_clips(flags.data, flags.work)
     except SourceError as error:
         sys.exit(f"--data: {error}")
+    if flags.finished:
+        cells = [cell for cell in cells if cell.has_finished(flags.work)]
     results: defaultdict[str, dict[str, dict]] = defaultdict(dict)
     for number, cell in enumerate(cells, start=1):
         result = cell.result(flags.work)

@@ -39,14 +39,21 @@ class Cell:
         Args:
             work: The folder, with the examples in `examples`.
         """
-        file = work / "cells" / f"{self.name}-{self.seed}-{self._digest()}.json"
-        if not file.exists():
+        file = self._file(work)
+        if not self.has_finished(work):
             result = measuring.in_a_fresh_process(__name__, json.dumps(dataclasses.asdict(self)), work / "examples")
             file.parent.mkdir(exist_ok=True)
             unfinished = file.with_suffix(".unfinished")
             unfinished.write_text(json.dumps(result, indent=1))
             unfinished.replace(file)
         return json.loads(file.read_text())
+
+    def has_finished(self, work: pathlib.Path) -> bool:
+        """Returns whether the folder has the result."""
+        return self._file(work).exists()
+
+    def _file(self, work: pathlib.Path) -> pathlib.Path:
+        return work / "cells" / f"{self.name}-{self.seed}-{self._digest()}.json"
 
     def _digest(self) -> str:
         """Returns a digest of all that decides the result, so that a result of other settings is not taken for it."""

@@ -15,9 +15,10 @@ from tests.benchmarks.rivals import training
 from tests.benchmarks.rivals.methods import Diptych
 from tests.benchmarks.rivals.training import Trained
 
-_ALONE = {"model.formats": "log_mel+log_mel", "objective": "cross"}
+_ALONE = {"model.formats": "log_mel+log_mel", "objective": "cross", "branch_learning_rates": (1.0, 1.0)}
 _LOCKED = {"objective": "cross"}  # What `all` adds within log-mel would teach a locked encoder nothing.
 _PHASES = 3
+_SEED_OF_NEXT = 1000  # Added to the seed, so that a phase does not repeat the crops of the one before.
 
 
 def train(config: TrainerConfig, examples: pathlib.Path, *, cpu_minutes: float) -> tuple[DualEncoder, Trained]:
@@ -42,10 +43,12 @@ def train(config: TrainerConfig, examples: pathlib.Path, *, cpu_minutes: float) 
         copy_networks(alone.model, model)
         model.encoders["log_mel"].trainable = False
 
-    locked = Diptych(overrides.replace(config, _LOCKED), examples, prepare=lock)
+    second = overrides.replace(config, {**_LOCKED, "seed": config.seed + _SEED_OF_NEXT})
+    locked = Diptych(second, examples, prepare=lock)
     phases.append(training.train(locked, config, cpu_minutes=minutes))
 
-    both = Diptych(config, examples, prepare=lambda model: copy_networks(locked.model, model))
+    third = overrides.replace(config, {"seed": config.seed + 2 * _SEED_OF_NEXT})
+    both = Diptych(third, examples, prepare=lambda model: copy_networks(locked.model, model))
     phases.append(training.train(both, config, cpu_minutes=minutes))
     return both.model, Trained(
         steps=sum(phase.steps for phase in phases),

@@ -1,27 +1,33 @@
 """Renders the results as Markdown."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from components.text import plural
-from tests.benchmarks.tables import paragraph, table
+from pipeline.experiments import intervals
+from pipeline.experiments.outputs import wording
+from tests.benchmarks.tables import paragraph, table, where
 
 _FEATURES = {"waveform": "waveform", "log_mel": "log-mel", "both": "both"}
 _COLUMNS = {"linear": "linear", "knn": "k-NN", "few_shot": "8-shot"}
 
 
+_OURS = "diptych"
+_WHOLE = "both"
+
+
 def render(result: dict) -> str:
-    """Renders a row for each embedding of each contender."""
-    header = ["", "embedding", "dims", *_COLUMNS.values(), "steps", "passes"]
+    """Renders a row for each embedding of each contender, and how far Diptych is ahead of each."""
+    header = ["", "embedding", "dims", *_COLUMNS.values(), "seeds", "steps", "passes"]
     rows = []
     for contender in result["contenders"].values():
         runs = contender["by_seed"].values()
         counts = [_mean(runs, field) for field in ("steps", "passes")]
         for name, scores in contender["means"].items():
             values = [_percent(*scores[column]) for column in _COLUMNS]
-            rows.append([contender["title"], _FEATURES.get(name, ""), str(scores["dims"]), *values, *counts])
-    count, machine = len(result["seeds"]), result["machine"]
-    seeds = "one seed" if count == 1 else f"mean and standard deviation over {plural(count, 'seed')}"
+            counted = [str(len(runs)), *counts]
+            rows.append([contender["title"], _FEATURES.get(name, ""), str(scores["dims"]), *values, *counted])
+    count = max(len(one["by_seed"]) for one in result["contenders"].values())
+    seeds = "one seed" if count == 1 else "mean and standard deviation over the seeds"
     changes = [f"`{name}.{change}`" for name, one in result["contenders"].items() for change in one["changes"]]
     changed = f", with `--set` {', '.join(changes)}" if changes else ""
     note = (
@@ -30,10 +36,35 @@ def render(result: dict) -> str:
         f"in batches of {result['batch_size']} and crops of {result['crop_seconds']:g} s{changed}. *Linear*: the "
         "Evaluator's probe over the five folds. *k-NN*: the 10 nearest clips of the other folds. *8-shot*: a linear "
         "classifier on 8 clips a class. *Passes*: how often each clip was seen. *Wide*: twice the channels, so as many "
-        f"dimensions as both of Diptych's encoders. Measured on {plural(machine['cores'], 'core')} ({machine['cpu']}), "
-        f"TensorFlow {machine['tensorflow']}, {result['date']}."
+        f"dimensions as both of Diptych's encoders. Measured on {where(result)}"
     )
-    return table(header, rows) + "\n" + paragraph(note)
+    parts = [table(header, rows), paragraph(note)]
+    ahead = _ahead(result["contenders"])
+    if ahead:
+        title = "Both of Diptych's encoders are ahead, on average over the seeds that both have (95 % interval), of"
+        parts += [paragraph(f"{title}:"), table(["", *_COLUMNS.values()], ahead)]
+    return "\n".join(parts)
+
+
+def _ahead(contenders: Mapping[str, dict]) -> list[list[str]]:
+    """Returns a row for each other contender that is trained: its title, and the differences with their intervals.
+
+    Without a second seed there are none.
+    """
+    ours = contenders.get(_OURS, {"by_seed": {}})["by_seed"]
+    rows = []
+    for name, contender in contenders.items():
+        theirs = contender["by_seed"]
+        seeds = [seed for seed in theirs if seed in ours]
+        if name == _OURS or len(seeds) < 2 or "steps" not in theirs[seeds[0]]:
+            continue
+        whole = list(contender["means"])[-1]  # The embedding of all its encoders.
+        row = [contender["title"]]
+        for column in _COLUMNS:
+            of_seeds = [ours[seed]["scores"][_WHOLE][column] - theirs[seed]["scores"][whole][column] for seed in seeds]
+            row.append(wording.difference(intervals.summarize(of_seeds), seeds=len(seeds), percent=True))
+        rows.append(row)
+    return rows
 
 
 def _percent(mean: float, deviation: float | None) -> str:

@@ -2,6 +2,7 @@ import json
 import sys
 
 import pytest
+from scipy import stats
 
 from components.errors import UserError
 from models.compatibility import embedding_dim
@@ -71,26 +72,51 @@ def test_scores_are_averaged_over_the_seeds():
     assert command.summarize(result_with(0.5))["log_mel"]["linear"] == (0.5, None)
 
 
+def result_of(**contenders):
+    return {
+        "corpus": "ESC-50",
+        "clips": 2000,
+        "cpu_minutes": 14.0,
+        "batch_size": 64,
+        "crop_seconds": 2.5,
+        "seeds": [0, 1, 2],
+        "machine": {"cores": 1, "cpu": "CPU", "tensorflow": "2.17.1"},
+        "date": "2026-01-01",
+        "contenders": {
+            name: {
+                "title": name,
+                "changes": ["learning_rate=0.001"] if name == "cola" else [],
+                "means": command.summarize(results),
+                "by_seed": {str(seed): result for seed, result in enumerate(results)},
+            }
+            for name, results in contenders.items()
+        },
+    }
+
+
 def test_the_table_has_a_row_for_each_embedding():
-    results = result_with(0.5, 0.6, 0.7)
-    by_seed = {str(seed): result for seed, result in enumerate(results)}
-    changes = ["learning_rate=0.001"]
-    contender = {"title": "COLA", "changes": changes, "means": command.summarize(results), "by_seed": by_seed}
-    rendered = table.render(
-        {
-            "corpus": "ESC-50",
-            "clips": 2000,
-            "cpu_minutes": 14.0,
-            "batch_size": 64,
-            "crop_seconds": 2.5,
-            "seeds": [0, 1, 2],
-            "machine": {"cores": 2, "cpu": "CPU", "tensorflow": "2.17.1"},
-            "date": "2026-01-01",
-            "contenders": {"cola": contender},
-        }
-    )
-    assert "| COLA | log-mel | 64 | 60.0 ± 10.0 % | 30.0 ± 0.0 % | 20.0 ± 0.0 % | 101 | 3 |" in rendered
+    rendered = table.render(result_of(cola=result_with(0.5, 0.6, 0.7)))
+    assert "| cola | log-mel | 64 | 60.0 ± 10.0 % | 30.0 ± 0.0 % | 20.0 ± 0.0 % | 3 | 101 | 3 |" in rendered
     assert "crops of 2.5 s, with `--set` `cola.learning_rate=0.001`." in " ".join(rendered.split())
+    assert "Measured on 1 core (CPU)" in " ".join(rendered.split())
+    assert "ahead" not in rendered
+
+
+def test_differences_are_taken_over_the_seeds_that_both_have():
+    ours = result_with(0.6, 0.7, 0.7)
+    for result in ours:
+        result["scores"]["both"] = result["scores"].pop("log_mel")
+    untrained = [{"scores": result["scores"]} for result in result_with(0.1, 0.1)]
+    rendered = table.render(
+        result_of(diptych=ours, cola=result_with(0.5, 0.5), simclr=result_with(0.6), untrained=untrained)
+    )
+    low, high = stats.t.interval(0.95, 1, loc=15, scale=stats.sem([10, 20]))
+    linear = f"+15.0 ({low:+.1f} to {high:+.1f}) points"
+    same = "+0.0 (+0.0 to +0.0) points"
+    ahead = rendered[rendered.index("are ahead") :]
+    assert f"| cola | {linear} | {same} | {same} |" in ahead
+    assert "simclr" not in ahead  # One seed has no interval.
+    assert "untrained" not in ahead
 
 
 @pytest.mark.slow
@@ -115,10 +141,12 @@ def test_the_command_trains_and_scores_all_and_continues(tmp_path, monkeypatch, 
         assert result["steps"] > 1
         assert result["cpu_minutes"] >= 0.02
 
-    (data / "meta" / "more.csv").touch()
-    with pytest.raises(SystemExit, match="examples of other audio than .*esc50: give another folder"):
+    sound = next((data / "audio").glob("*"))
+    content = sound.read_bytes()
+    sound.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(SystemExit, match="may hold examples of other audio than .*esc50: remove it, or give another"):
         command.main()
-    (data / "meta" / "more.csv").unlink()
+    sound.write_bytes(content)
 
     next((tmp_path / "work" / "cells").glob("cola-3-*")).unlink()
     command.main()
@@ -126,4 +154,10 @@ def test_the_command_trains_and_scores_all_and_continues(tmp_path, monkeypatch, 
     assert second["contenders"]["diptych"] == first["contenders"]["diptych"]
     minutes = [one["contenders"]["cola"]["by_seed"]["3"]["minutes"] for one in (first, second)]
     assert minutes[0] != minutes[1]
+
+    next((tmp_path / "work" / "cells").glob("cola-3-*")).unlink()
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--finished"])
+    command.main()
+    third = json.loads((results / "rivals.json").read_text())
+    assert third["contenders"].keys() == second["contenders"].keys() - {"cola"}
     assert table.render(second)

@@ -216,11 +216,16 @@ def test_printed_commands_ask_for_one_cell_each(capsys, tmp_path, name, preset):
             "trainer.model.crop_seconds is what table1 varies: leave it out, or choose cells that leave it alone with "
             "--only, such as shift-0.\n",
         ),
-        (["table1", 'trainer={"seed": 3, "steps": 9}'], "trainer.seed follows from --seeds here"),
         (
-            ["table2", 'trainer.model.encoders={"waveform": "conv160", "log_mel": "cnn6"}'],
-            "trainer.model.encoders.waveform is what table2 varies",
+            ["table1", 'trainer={"objective": "all"}'],
+            "trainer is a section with trainer.steps, which table1 sets itself",
         ),
+        (
+            ["table2", 'trainer.model.encoders={"mfcc": "cnn6"}'],
+            "trainer.model.encoders is a section with trainer.model.encoders.waveform, which table2 sets itself: set "
+            "its other fields one by one.\n",
+        ),
+        (["table4", "audio_example_gen.source=/nowhere"], "audio_example_gen.source"),
         (["recipe", "trainer.nothing=1"], "trainer.nothing: there is no such field"),
         (["recipe", "--root", "gs://bucket/root"], "--root gs://bucket/root: the metadata of the cells are a file"),
     ],
