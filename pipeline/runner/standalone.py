@@ -129,21 +129,30 @@ def _claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
             # Earlier versions of Diptych wrote the config unresolved.
             if file.read_text() in (text, unresolved):
                 return
-            is_shorter = _has_fewer_steps(file, text=text)
-            if _has_checkpoints(folder) and is_shorter and not trainer.can_extend:
-                raise UserError(
-                    f"--output {folder} holds this training with fewer steps, and trainer.extend=false: name another "
-                    "folder to train from the start, or leave that field out to go on from its end."
-                )
-            if _has_checkpoints(folder) and not is_shorter:
-                raise UserError(
-                    f"--output {folder} holds a training with another config or other examples, see {file}: name "
-                    "another folder, remove this one, or use the same config and examples as before."
-                )
+            if _has_checkpoints(folder):
+                _check_extends(file, text=text, can_extend=trainer.can_extend)
         folder.mkdir(parents=True, exist_ok=True)
         storage.write_text(file, text, concurrent=True)
     except OSError as error:
         raise _not_writable(folder, error) from error
+
+
+def _check_extends(file: epath.Path, *, text: str, can_extend: bool) -> None:
+    """Checks that a training whose config is not that of `config.json` goes on from the end of that one.
+
+    Raises:
+        UserError: It does not.
+    """
+    if not _has_fewer_steps(file, text=text):
+        raise UserError(
+            f"--output {file.parent} holds a training with another config or other examples, see {file}: name "
+            "another folder, remove this one, or use the same config and examples as before."
+        )
+    if not can_extend:
+        raise UserError(
+            f"--output {file.parent} holds this training with fewer steps, and trainer.extend=false: name another "
+            "folder to train from the start, or leave that field out to go on from its end."
+        )
 
 
 def _has_fewer_steps(file: epath.Path, *, text: str) -> bool:
