@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.experiments import intervals
 from tests.benchmarks import docs
+from tests.benchmarks.rivals import table as rivals_table
 
 PAGES = [page.relative_to(docs.ROOT).as_posix() for page in docs.pages()]
 BLOCKS = {*docs.RENDERERS, "audioset_cost", "cost"}
@@ -53,6 +54,27 @@ def test_the_experiments_page_states_the_differences_between_two_formats_and_one
         by_probe = {name: _ahead(cells[name]["against_reference"]) for name in others}
         columns = [scores.get(name, "") for scores in (by_probe, by_neighbors) for name in ("log_mel", "log_mel-wide")]
         assert f"| {number}: {crops}, {minutes} minutes | {' | '.join(columns)} |" in text
+
+
+def test_the_pages_state_the_differences_to_other_methods():
+    rivals = docs.load("rivals")["contenders"]
+    rows = {row[0]: row[1:] for row in rivals_table.differences(rivals)}
+    columns = [rows[name][column] for column in (0, 1) for name in ("SimCLR", "SimCLR, wide")]
+    row = " | ".join(column.replace("+", "").removesuffix(" points") for column in columns)
+    text = (docs.ROOT / "pipeline/experiments/README.md").read_text()
+    assert f"1 s, 4 minutes of one core | {row} |" in text
+    seeds = len(rivals["simclr_wide"]["by_seed"])
+    assert seeds == len(rivals["diptych"]["by_seed"]) == 5
+    behind, low, high = (-float(number) for number in re.findall(r"[+-][\d.]+", rows["SimCLR, wide"][0]))
+    assert 0 < high < behind < low
+    page = " ".join((docs.ROOT / "components/trainer/README.md").read_text().split())
+    assert f"they are {behind} points behind ({high} to {low}, five seeds)" in page
+    assert f"By the nearest neighbors they are {rows['SimCLR, wide'][1].split()[0][1:]} points ahead" in page
+    ahead = rows["SimCLR"][0].replace("+", "").replace(" (", " points ahead (").removesuffix(" points")
+    assert f"half as many, they are {ahead} by the linear probe" in page
+    text = " ".join((docs.ROOT / "README.md").read_text().split())
+    assert f"with five seeds of 4 minutes, they are [{behind} points behind]" in text
+    assert f"({high} to {low}). So not at this scale" in text
 
 
 def test_the_readme_states_the_scores_of_other_seeds():

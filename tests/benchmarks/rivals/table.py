@@ -39,17 +39,17 @@ def render(result: dict) -> str:
         f"dimensions as both of Diptych's encoders. Measured on {where(result)}"
     )
     parts = [table(header, rows), paragraph(note)]
-    ahead = _ahead(result["contenders"])
+    ahead = differences(result["contenders"])
     if ahead:
         title = "Both of Diptych's encoders are ahead, on average over the seeds that both have (95 % interval), of"
         parts += [paragraph(f"{title}:"), table(["", *_COLUMNS.values()], ahead)]
     return "\n".join(parts)
 
 
-def _ahead(contenders: Mapping[str, dict]) -> list[list[str]]:
-    """Returns a row for each other contender that is trained: its title, and the differences with their intervals.
+def differences(contenders: Mapping[str, dict]) -> list[list[str]]:
+    """Returns a row for each other contender that is trained: its title, and how far Diptych is ahead by each score.
 
-    Without a second seed there are none.
+    Without a second seed there is no row.
     """
     ours = contenders.get(_OURS, {"by_seed": {}})["by_seed"]
     rows = []
