@@ -11,7 +11,6 @@ from components.evaluator.probes import lbfgs
 
 TOLERANCE = 1e-4
 MAX_ITERATIONS = 500
-_MIN_VARIANCE = 1e-12
 # Up to this size, factors are inverted: products with them take the place of thousands of small systems, in which the
 # threads of SciPy's library wait for those of NumPy's. A large system takes half the arithmetic of a product.
 _MOST_INVERTED = 1024
@@ -67,8 +66,8 @@ def fit(
         in_training: bool (problems, rows), the rows that each problem trains on.
         strengths: The inverse strength C of each problem's penalty.
         kind: The loss.
-        standardize: Whether to scale the features to unit variance in the rows of each problem. A constant feature is
-            not used then.
+        standardize: Whether to scale the features to unit variance in the rows of each problem. A feature that is
+            constant in them is not used then, whatever it is in other rows.
         tolerance: The search ends when the objective is within about half of this of its minimum.
         max_iterations: Iterations after which to give up.
     """
@@ -78,11 +77,12 @@ def fit(
     augmented[:, -1] = 1.0
     counts = in_training.sum(axis=1)
     penalties = 1.0 / (np.asarray(strengths, np.float64) * counts)
-    scales, factors = _condition(augmented, targets, in_training, penalties, standardize=standardize)
+    means, scales, factors = _condition(augmented, targets, in_training, penalties, standardize=standardize)
     objective = _Objective(
         x=augmented,
         targets=targets,
         shares=(in_training / counts[:, None]).astype(np.float32),
+        means=means,
         scales=scales,
         factors=factors,
         penalties=penalties,
@@ -91,7 +91,7 @@ def fit(
     start = np.zeros((len(counts), targets.shape[1] * augmented.shape[1]), np.float32)
     found = lbfgs.minimize(objective, start, tolerance=tolerance, max_iterations=max_iterations)
     numbers = np.arange(len(counts))
-    weights = objective.weights(found.points, numbers) * scales[:, None]
+    weights = objective.for_features(objective.weights(found.points, numbers), numbers)
     return Regressions(
         weights=weights[..., :-1],
         biases=weights[..., -1] - weights[..., :-1] @ center,
@@ -102,25 +102,42 @@ def fit(
 
 def _condition(
     x: np.ndarray, targets: np.ndarray, in_training: np.ndarray, penalties: np.ndarray, *, standardize: bool
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Returns the scales of the features of each problem, (problems, dim + 1), and its factor, see `_factor`."""
-    scales = np.ones((len(in_training), x.shape[1]), np.float32)
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Returns what brings the features of each problem into its coordinates.
+
+    Returns:
+        The means of its rows and the scales, float32 (problems, dim + 1), and its factor, see `_factor`. The last mean
+        is 0, and the last scale 1: they are those of the bias.
+    """
+    means = np.zeros((len(in_training), x.shape[1]), np.float32)
+    scales = np.ones_like(means)
     factors: list[np.ndarray] = []
     different, which = np.unique(in_training, axis=0, return_inverse=True)
-    moments: dict[int, np.ndarray] = {}
+    of_groups: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for problem, group in enumerate(which.ravel().tolist()):
-        if group not in moments:
-            rows = x[different[group]]
-            moments[group] = rows.T @ rows / np.float32(len(rows))
-        moment = moments[group]
+        if group not in of_groups:
+            of_groups[group] = _moments(x[different[group]])
+        means[problem], moment = of_groups[group]
         if standardize:
-            variance = np.maximum(moment.diagonal() - moment[-1] ** 2, 0)[:-1]
-            np.divide(1.0, np.sqrt(variance), out=scales[problem, :-1], where=variance > _MIN_VARIANCE)
-            scales[problem, :-1][variance <= _MIN_VARIANCE] = 0.0
+            variance = moment.diagonal()[:-1]
+            scales[problem, :-1] = 0.0
+            np.divide(1.0, np.sqrt(variance), out=scales[problem, :-1], where=variance > 0)
         shares = targets[in_training[problem]].mean(axis=0)
         curvature = float(np.mean(shares * (1.0 - shares)))  # That of the loss at the start, by the logits.
         factors.append(_factor(moment * np.outer(scales[problem], scales[problem]), curvature, penalties[problem]))
-    return scales, factors
+    return means, scales, factors
+
+
+def _moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the means of the features, (dim + 1,), and the covariances, (dim + 1, dim + 1). The rows are overwritten.
+
+    The variance of a feature that has one value in all rows is exactly 0. As the difference of a mean square and a
+    squared mean it would be a rounding error, and the scale made of it a very large one.
+    """
+    means = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    means[-1] = 0.0
+    rows -= means
+    return means, rows.T @ rows / np.float32(len(rows))
 
 
 def _factor(moment: np.ndarray, curvature: float, penalty: float) -> np.ndarray:
@@ -143,7 +160,8 @@ class _Objective:
         x: float32 (rows, dim + 1); the last column is 1.
         targets: bool (rows, classes).
         shares: float32 (problems, rows), the weight of each row's loss; the sum over the rows is 1.
-        scales: float32 (problems, dim + 1), what the features are multiplied by.
+        means: float32 (problems, dim + 1), what is subtracted from the features of each problem; 0 at last.
+        scales: float32 (problems, dim + 1), what they are multiplied by then.
         factors: float32 (dim + 1, dim + 1) of each problem, see `_factor`.
         penalties: float64 (problems,), the factor of half the squared weights.
         is_softmax: Whether the classes exclude one another.
@@ -152,20 +170,26 @@ class _Objective:
     x: np.ndarray
     targets: np.ndarray
     shares: np.ndarray
+    means: np.ndarray
     scales: np.ndarray
     factors: Sequence[np.ndarray]
     penalties: np.ndarray
     is_softmax: bool
 
     def weights(self, points: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Returns the weights for scaled features, (problems, classes, dim + 1)."""
+        """Returns the weights for centered and scaled features, (problems, classes, dim + 1)."""
         return self._solved(points, numbers, transposed=True)
+
+    def for_features(self, weights: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Returns the weights for the features as they are in `x`, of those for centered and scaled ones."""
+        scaled = weights * self.scales[numbers, None]
+        scaled[..., -1] -= np.einsum("pcw,pw->pc", scaled, self.means[numbers])
+        return scaled
 
     def __call__(self, points: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         problems, classes, width = len(numbers), self.targets.shape[1], self.x.shape[1]
         weights = self.weights(points, numbers)
-        scales = self.scales[numbers, None]
-        for_x = (weights * scales).reshape(-1, width)
+        for_x = self.for_features(weights, numbers).reshape(-1, width)
         losses, gradients = np.zeros(problems), np.zeros_like(for_x)
         step = max(1, _CELLS // len(for_x))
         loss_and_error = _softmax if self.is_softmax else _sigmoid
@@ -175,7 +199,9 @@ class _Objective:
             loss, errors = loss_and_error(logits, self.targets[rows, None], self.shares[numbers, rows].T)
             losses += loss
             gradients += errors.reshape(-1, problems * classes).T @ self.x[rows]
-        gradients = gradients.reshape(problems, classes, width) * scales
+        gradients = gradients.reshape(problems, classes, width)
+        gradients -= gradients[..., -1:] * self.means[numbers, None]
+        gradients *= self.scales[numbers, None]
         penalized, penalties = weights[..., :-1], self.penalties[numbers]
         gradients[..., :-1] += penalties.astype(np.float32)[:, None, None] * penalized
         losses += penalties / 2 * np.square(penalized).sum(axis=(1, 2), dtype=np.float64)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import special
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from components.evaluator.probes import regression
 
@@ -82,6 +83,48 @@ def test_constant_features_and_absent_classes_do_no_harm():
     logits = found.logits(x, problem=0)
     assert np.isfinite(logits).all()
     assert (logits.argmax(axis=1) < 3).all()
+
+
+@pytest.mark.parametrize("magnitude", [1.0, 1e-7, 1e5])
+def test_sparse_features_agree_with_scikit_learn(magnitude):
+    """Some units of a ReLU fire for no training row, but for rows that are tested."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(4, size=120)
+    prototypes = rng.normal(size=(4, 48))
+    x = np.maximum(rng.normal(size=(120, 48)) + prototypes[labels] - rng.uniform(0.5, 4, 48), 0)
+    x = (magnitude * x).astype(np.float32)
+    in_training = np.array([np.arange(120) % 5 != fold for fold in range(5)])
+    is_dead = np.array([(np.ptp(x[rows], axis=0) == 0) & (np.ptp(x, axis=0) > 0) for rows in in_training])
+    assert is_dead.any(axis=1).sum() >= 3
+    found = regression.fit(
+        x, np.eye(4, dtype=bool)[labels], in_training=in_training, strengths=[1.0] * 5, kind="softmax", tolerance=1e-10
+    )
+    for problem, rows in enumerate(in_training):
+        assert (found.weights[problem][:, is_dead[problem]] == 0).all()
+        scaler = StandardScaler().fit(x[rows].astype(np.float64))
+        reference = LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000)
+        reference.fit(scaler.transform(x[rows].astype(np.float64)), labels[rows])
+        expected = reference.decision_function(scaler.transform(x[~rows].astype(np.float64)))
+        logits = found.logits(x[~rows], problem=problem)
+        logits -= logits.mean(axis=1, keepdims=True)
+        # scikit-learn leaves a dead unit unscaled, and gives it the weight 0, as no training row has it.
+        expected -= expected.mean(axis=1, keepdims=True)
+        assert np.abs(logits - expected).max() < 5e-3 * np.abs(expected).max()
+
+
+def test_a_feature_that_is_larger_in_the_tested_rows_keeps_its_scale():
+    x, rng = _features(rows=150)
+    x[::5, 3] += 3e3 * x[:, 3].std()
+    labels = _labels(_features(rows=150)[0], rng, classes=3)
+    rows = np.arange(150) % 5 != 0
+    targets = np.eye(3, dtype=bool)[labels]
+    with_tested = regression.fit(
+        x, targets, in_training=rows[None], strengths=[1.0], kind="softmax", tolerance=1e-10
+    ).logits(x[rows], problem=0)
+    alone = regression.fit(
+        x[rows], targets[rows], in_training=np.ones((1, 120), bool), strengths=[1.0], kind="softmax", tolerance=1e-10
+    ).logits(x[rows], problem=0)
+    assert np.abs(with_tested - alone).max() < 5e-3 * np.abs(alone).max()
 
 
 def test_memory_is_bounded_by_evaluating_rows_in_parts(monkeypatch):
