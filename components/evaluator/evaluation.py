@@ -1,7 +1,7 @@
 """Probes all sets of features of a folder of embeddings, and says how sure their scores are."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -68,24 +68,43 @@ def prepare(embeddings: Embeddings, config: EvaluatorConfig) -> Prepared:
     """
     sets = sets_by_embedder(embeddings.info.embedders)
     clips = {embedder: read_clips(embeddings, embedder) for embedder in sets}
-    reference = clips[TRAINED]
     names = embeddings.info.label_names
-    choice = choose_probe(config.probe, counts=count_labels(reference, label_names=names))
+    choice = choose_probe(config.probe, counts=count_labels(clips[TRAINED], label_names=names))
     if choice.makes_folds:
-        used = _probed_clips(choice, reference)
-        numbers = np.zeros(len(reference), int)
-        numbers[used] = folds.make_folds(reference.take(used, classes=choice.classes))
-        fold_of = dict(zip(reference.clip_ids.tolist(), numbers.tolist(), strict=True))
-        clips = {
-            embedder: dataclasses.replace(
-                of_one, folds=np.array([fold_of.get(clip_id, 0) for clip_id in of_one.clip_ids], int)
-            )
-            for embedder, of_one in clips.items()
-        }
-        # Clips of one recording are in one fold, so that a class may be in fewer folds than it has clips.
-        made = choose_probe(config.probe, counts=count_labels(clips[TRAINED], label_names=names))
-        choice = dataclasses.replace(made, makes_folds=made.by_fold)
+        clips, choice = _divided(clips, choice, config, label_names=names)
     return Prepared(choice=choice, sets=sets, clips=clips, baseline=_baseline(config, sets))
+
+
+def _divided(
+    clips: Mapping[str, Clips], choice: ProbeChoice, config: EvaluatorConfig, *, label_names: Sequence[str]
+) -> tuple[dict[str, Clips], ProbeChoice]:
+    """Returns the clips with folds for a probe, and the probe that these folds allow.
+
+    Clips of one recording are in one fold, so that a class may be in fewer folds than it has clips, and another probe
+    be chosen than before. The mlp probe trains on all labeled clips. So they are divided anew if they were for the
+    linear one, which passes over some: of a recording that is tested, no other part may be trained on.
+    """
+    divided = _with_folds(clips, choice)
+    made = choose_probe(config.probe, counts=count_labels(divided[TRAINED], label_names=label_names))
+    if choice.probe == "linear" and made.probe == "mlp":
+        divided = _with_folds(clips, made)
+        made = choose_probe(config.probe, counts=count_labels(divided[TRAINED], label_names=label_names))
+    return divided, dataclasses.replace(made, makes_folds=made.by_fold)
+
+
+def _with_folds(clips: Mapping[str, Clips], choice: ProbeChoice) -> dict[str, Clips]:
+    """Makes folds of the clips that the probe uses. Others have fold 0."""
+    reference = clips[TRAINED]
+    used = _probed_clips(choice, reference)
+    numbers = np.zeros(len(reference), int)
+    numbers[used] = folds.make_folds(reference.take(used, classes=choice.classes))
+    fold_of = dict(zip(reference.clip_ids.tolist(), numbers.tolist(), strict=True))
+    return {
+        embedder: dataclasses.replace(
+            of_one, folds=np.array([fold_of.get(clip_id, 0) for clip_id in of_one.clip_ids], int)
+        )
+        for embedder, of_one in clips.items()
+    }
 
 
 def evaluate(

@@ -6,8 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 from etils import epath
 
+from beam_jobs.embedding.read import Embeddings
 from components.errors import DamagedFile, UserError
-from components.evaluator import Evaluator, EvaluatorConfig, predictions
+from components.evaluator import Evaluator, EvaluatorConfig, evaluation, predictions
+from components.evaluator.folds import recording_of
 from tests import tensorboard_server
 from tests.components import harness
 from tests.components.stored_embeddings import write_embeddings
@@ -137,6 +139,21 @@ def test_one_recording_a_class_cannot_be_divided(tmp_path):
     assert report["probe"] is None
     assert "fewer than two classes" in report["note"]
     assert not blessing["blessed"]
+
+
+def test_folds_are_made_for_the_probe_that_they_allow(tmp_path):
+    """Whole recordings leave the linear probe one class in two folds. The mlp probe divides what that passes over."""
+    several = [((0, 1), 0, 1, f"b{k}.wav@10.00") for k in range(2)]
+    clips = [((0,), 0, 1, f"a.wav@{k}.00") for k in range(10)] + [((1,), 0, 1, f"b{k}.wav@0.00") for k in range(12)]
+    write_embeddings(tmp_path / "stored", {"train": clips + several}, FEW, label_names=NAMES)
+    prepared = evaluation.prepare(Embeddings(tmp_path / "stored"), EvaluatorConfig())
+    assert prepared.choice.probe == "mlp"
+    for of_one in prepared.clips.values():
+        assert (of_one.folds > 0).all()
+        folds_of = {recording_of(name): set() for name in of_one.clip_ids}
+        for name, fold in zip(of_one.clip_ids, of_one.folds.tolist(), strict=True):
+            folds_of[recording_of(name)].add(fold)
+        assert all(len(numbers) == 1 for numbers in folds_of.values())
 
 
 def test_a_baseline_on_a_sample_is_compared_on_the_clips_that_both_have(tmp_path):
