@@ -87,6 +87,8 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.output:
         hits.write(result, arguments.output)
     hits.show(result, display.console)
+    for sentence in hits.without_any(asked, found):
+        print(f"diptych: {sentence}", file=sys.stderr)
     return exit_status.OK
 
 

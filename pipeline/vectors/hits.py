@@ -50,6 +50,15 @@ def join(stored: StoredVectors, queries: Sequence[Query], found: Sequence[Neares
     return hits
 
 
+def without_any(queries: Sequence[Query], found: Sequence[Nearest]) -> list[str]:
+    """Returns a sentence for each query that has found nothing."""
+    return [
+        f"{query.name} has no hit: the embeddings hold no other file whose vector is finite"
+        for query, nearest in zip(queries, found, strict=True)
+        if not nearest.rows.size
+    ]
+
+
 def show(hits: Sequence[Hit], console: Console) -> None:
     """Prints a table for each query."""
     for query in dict.fromkeys((hit.query.name, hit.query.start_s, hit.query.end_s) for hit in hits):

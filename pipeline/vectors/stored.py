@@ -110,8 +110,10 @@ class StoredVectors:
         """Returns what rows are of. It reads the groups of rows that hold them, without the vectors.
 
         Args:
-            rows: int (n,), numbers of rows, in any order.
+            rows: int (n,), numbers of rows, in any order; there may be none.
         """
+        if not len(rows):
+            return Places(names=np.empty(0, object), start_s=np.empty(0), end_s=np.empty(0))
         table = self._take(rows, columns=[self.name_column, *_TIMES])
         names, start_s, end_s = (table[name].to_numpy() for name in table.column_names)
         return Places(names=names, start_s=start_s, end_s=end_s)

@@ -66,6 +66,16 @@ def test_a_file_of_the_embeddings_needs_no_model_and_is_no_hit_itself(embedded, 
     assert str(embedded / "sounds" / "low" / "2.wav") not in files
 
 
+def test_the_only_file_has_no_hit_and_one_sentence_says_so(tmp_path, capsys):
+    write_file(tmp_path / "e.parquet", random(1, 4), names=["a.wav"])
+    arguments = ["--embeddings", tmp_path / "e.parquet", "--like", "a.wav", "--output", tmp_path / "hits.csv"]
+    assert cli.main(["search", *map(str, arguments)]) == 0
+    assert capsys.readouterr().err.strip().splitlines() == [
+        "diptych: a.wav has no hit: the embeddings hold no other file whose vector is finite"
+    ]
+    assert read(tmp_path / "hits.csv") == []
+
+
 def test_a_terminal_without_utf8_shows_every_name(tmp_path, monkeypatch):
     write_file(tmp_path / "e.parquet", random(3, 4), names=["größe.wav", "鳥.wav", "a.wav"])
     written = io.BytesIO()
