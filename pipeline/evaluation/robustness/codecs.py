@@ -17,6 +17,10 @@ _RATES = {
 }
 """Sample rates that the encoders take, in Hz."""
 
+_MPEG1_HERTZ = 32000
+_MPEG1_KBPS = 32  # The least of MPEG-1, and so of an MP3 file with this sample rate or a higher one.
+_MPEG2_HERTZ = 16000
+
 _BLOCK = 1024
 
 
@@ -25,15 +29,16 @@ def encode(samples: np.ndarray, *, sample_rate: int, codec: str, kbps: int) -> b
 
     Args:
         samples: float32 (samples,) in [-1, 1].
-        sample_rate: In Hz. The sound is resampled if the codec does not take this rate.
+        sample_rate: In Hz. The sound is resampled if the codec does not take this rate, and to 16 kHz for an MP3 file
+            of less than 32 kbit/s, which has no higher rate than 24 kHz.
         codec: "mp3" or "opus".
-        kbps: Bit rate, in 1,000 bits per second.
+        kbps: Bit rate, in 1,000 bits per second; for MP3 exactly this, for Opus about this.
 
     Returns:
         The content of an MP3 or an Ogg file.
     """
     encoder, container_format = _ENCODERS[codec]
-    rate = next((rate for rate in _RATES[codec] if rate >= sample_rate), _RATES[codec][-1])
+    rate = _rate(sample_rate, codec=codec, kbps=kbps)
     samples = at_rate(samples, sample_rate, sample_rate=rate)
     file = io.BytesIO()
     with av.open(file, "w", format=container_format) as container:
@@ -45,6 +50,14 @@ def encode(samples: np.ndarray, *, sample_rate: int, codec: str, kbps: int) -> b
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return file.getvalue()
+
+
+def _rate(sample_rate: int, *, codec: str, kbps: int) -> int:
+    """Returns the sample rate to encode at. LAME would raise the bit rate if there is none so low at the sample rate."""
+    rate = next((rate for rate in _RATES[codec] if rate >= sample_rate), _RATES[codec][-1])
+    if codec == "mp3" and kbps < _MPEG1_KBPS and rate >= _MPEG1_HERTZ:
+        return _MPEG2_HERTZ
+    return rate
 
 
 def decode(content: bytes, *, sample_rate: int) -> np.ndarray:

@@ -84,6 +84,36 @@ def test_codecs_take_every_rate_and_less_of_it_takes_fewer_bytes(codec, rate):
     )
 
 
+def low_noise(seconds, rate, *, hertz=1500.0):
+    """Noise below a frequency that every bit rate keeps."""
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(round(seconds * rate)))
+    spectrum[round(hertz * seconds) :] = 0
+    noise = np.fft.irfft(spectrum, round(seconds * rate))
+    return (0.1 * noise / noise.std()).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [16000, 22050, 32000, 44100, 48000])
+@pytest.mark.parametrize("kbps", map(round, KINDS["mp3"].levels))
+def test_mp3_has_the_bit_rate_that_was_asked_for(rate, kbps):
+    """Two lengths tell the bit rate without the frames that every file has besides."""
+    short, long = (
+        len(codecs.encode(low_noise(seconds, rate), sample_rate=rate, codec="mp3", kbps=kbps)) for seconds in (2, 6)
+    )
+    assert (long - short) * 8 / 4 / 1000 == pytest.approx(kbps, rel=0.03)
+
+
+@pytest.mark.parametrize("rate", [16000, 32000, 44100, 48000])
+@pytest.mark.parametrize("kbps", [32, 16, 8])
+def test_mp3_keeps_sound_in_its_place_at_every_bit_rate(rate, kbps):
+    samples = low_noise(2.01, rate)
+    perturbed = apply(samples, "mp3", kbps, rate=rate)
+    assert perturbed.size == samples.size
+    spectra = np.fft.rfft(perturbed, 2 * samples.size) * np.conj(np.fft.rfft(samples, 2 * samples.size))
+    correlation = np.fft.irfft(spectra)
+    assert correlation.argmax() == 0
+    assert correlation[0] > 0.8 * np.linalg.norm(samples) * np.linalg.norm(perturbed)
+
+
 def test_silence_stays_silent():
     for kind, level in EVERY:
         assert np.abs(apply(np.zeros(4000, np.float32), kind, level)).max() < 1e-3
