@@ -33,7 +33,7 @@ MOST_SECONDS = 10.0
 """Of a longer clip, the beginning is taken."""
 
 _MOST_TRAINING_CLIPS = 10_000
-_VERSION = 2
+_VERSION = 3
 """Raised when a perturbation changes, so that vectors of an earlier version are not used again."""
 
 

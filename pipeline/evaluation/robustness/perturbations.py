@@ -1,4 +1,4 @@
-"""What recordings suffer: noise, another level, a shift in time, lossy codecs and other sample rates."""
+"""What recordings suffer: noise, another level, a delay, lossy codecs and other sample rates."""
 
 import dataclasses
 import zlib
@@ -69,7 +69,12 @@ def _gain(samples: np.ndarray, sample_rate: int, db: float, random: np.random.Ge
 
 
 def _shift(samples: np.ndarray, sample_rate: int, ms: float, random: np.random.Generator) -> np.ndarray:
-    return np.roll(samples, round(ms * sample_rate / 1000))
+    """Delays the sound: silence comes before it, and its end is cut off.
+
+    A clip is delayed by at most half of its length, so that its first half is always heard.
+    """
+    delay = min(round(ms * sample_rate / 1000), samples.size // 2)
+    return _as_long(np.pad(samples, (delay, 0)), samples.size)
 
 
 def _codec(name: str) -> Callable[[np.ndarray, int, float, np.random.Generator], np.ndarray]:
@@ -94,7 +99,7 @@ KINDS: Mapping[str, Kind] = {
     "white_noise": Kind(title="white noise", unit="dB SNR", levels=(40.0, 30.0, 20.0, 10.0, 0.0), apply=_white),
     "pink_noise": Kind(title="pink noise", unit="dB SNR", levels=(40.0, 30.0, 20.0, 10.0, 0.0), apply=_pink),
     "gain": Kind(title="gain", unit="dB", levels=(-40.0, -30.0, -20.0, -10.0, 10.0, 20.0), apply=_gain),
-    "shift": Kind(title="shift in time", unit="ms", levels=(10.0, 30.0, 100.0, 300.0, 1000.0), apply=_shift),
+    "shift": Kind(title="delay", unit="ms", levels=(10.0, 30.0, 100.0, 300.0, 1000.0), apply=_shift),
     "mp3": Kind(title="MP3", unit="kbit/s", levels=(64.0, 32.0, 16.0, 8.0), apply=_codec("mp3")),
     "opus": Kind(title="Opus", unit="kbit/s", levels=(64.0, 32.0, 16.0, 8.0), apply=_codec("opus")),
     "resampling": Kind(

@@ -49,12 +49,19 @@ def test_noise_is_white_or_pink_and_another_for_another_clip():
     assert slopes["pink_noise"] == pytest.approx(-3.0, abs=0.5)
 
 
-def test_gain_and_shift_are_exact():
+def test_gain_is_exact():
     samples = sound()
     np.testing.assert_allclose(apply(samples, "gain", -20.0), samples / 10, rtol=1e-6)
     np.testing.assert_allclose(apply(samples, "gain", 20.0), samples * 10, rtol=1e-6)
     assert np.abs(apply(samples, "gain", 40.0)).max() == 1.0
-    np.testing.assert_array_equal(apply(samples, "shift", 100.0)[1600:], samples[:-1600])
+
+
+@pytest.mark.parametrize(("seconds", "ms", "delay"), [(2.0, 100, 1600), (2.0, 1000, 16000), (1.0, 1000, 8000)])
+def test_a_shift_delays_the_sound_by_at_most_half_of_the_clip(seconds, ms, delay):
+    samples = sound(seconds)
+    shifted = apply(samples, "shift", float(ms))
+    assert not shifted[:delay].any()
+    np.testing.assert_array_equal(shifted[delay:], samples[:-delay])
 
 
 @pytest.mark.parametrize("kind", ["mp3", "opus", "resampling"])
