@@ -29,6 +29,8 @@ _SHOWN_CLASSES = 3
 def hardest(predictions: Predictions, *, is_single: bool, most: int = MOST_CLIPS) -> np.ndarray:
     """Returns the clips to whose class the probe gives the lowest probability, the worst first.
 
+    A clip that the probe gets right is not among them: it prefers the classes of the clip to all others.
+
     Args:
         predictions: The test clips.
         is_single: Whether a clip has exactly one class.
@@ -41,12 +43,15 @@ def hardest(predictions: Predictions, *, is_single: bool, most: int = MOST_CLIPS
     of_truth = np.where(predictions.targets, probabilities, np.inf)
     worst_class = of_truth.argmin(axis=1)
     lowest = of_truth.min(axis=1)
+    if is_single:
+        is_right = probabilities.argmax(axis=1) == worst_class
+    else:
+        is_right = lowest > np.where(predictions.targets, -np.inf, probabilities).max(axis=1)
     chosen: list[int] = []
     counts: dict[int, int] = {}
     for row in np.argsort(lowest, kind="stable"):
         label = int(worst_class[row])
-        is_right = is_single and probabilities[row].argmax() == label
-        if np.isfinite(lowest[row]) and not is_right and counts.get(label, 0) < _MOST_OF_A_CLASS:
+        if np.isfinite(lowest[row]) and not is_right[row] and counts.get(label, 0) < _MOST_OF_A_CLASS:
             counts[label] = counts.get(label, 0) + 1
             chosen.append(int(row))
         if len(chosen) == most:

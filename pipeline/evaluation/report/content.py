@@ -36,7 +36,7 @@ class ClassRow:
     Attributes:
         name: Of the class.
         clips: Number of its test clips.
-        score: Recall or average precision; None without test clips.
+        score: Recall if the metric is the accuracy, otherwise average precision; None without test clips.
         confused_with: The class that its clips are taken for most often, and how often; "" if there is none.
     """
 
@@ -77,7 +77,7 @@ class Content:
         scores: Of all sets of features, those of the model first.
         classes: The classes, the worst one first.
         confusion: (classes, classes), share of the clips of a row's class that are taken for a column's; None if clips
-            may have several classes.
+            may have several classes, or there are too many to show.
         confusion_names: Names of these classes.
         clips: The clips to hear.
         robustness: What perturbations do; None if they were not measured.

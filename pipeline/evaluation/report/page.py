@@ -78,7 +78,7 @@ def _scores(content: Content) -> str:
 
 
 def _classes(content: Content) -> str:
-    header = ["class", "test clips", "recall" if content.confusion is not None else "average precision", "taken for"]
+    header = ["class", "test clips", "recall" if content.metric == "accuracy" else "average precision", "taken for"]
     rows = [([row.name, f"{row.clips:,}", _number(row.score), row.confused_with], False) for row in content.classes]
     return f'<div class="long">{_table(header, rows, numbers=(1, 2))}</div>'
 
@@ -94,7 +94,7 @@ def _clips(content: Content) -> str:
         ]
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     head = "".join(f"<th>{name}</th>" for name in ("", "class", "the probe says", "clip"))
-    text = "<p>Test clips that the probe gets most wrong: it gives their class the lowest probability.</p>"
+    text = "<p>Test clips that the probe gets wrong: those to whose class it gives the lowest probability.</p>"
     return f"{text}<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 

@@ -37,7 +37,14 @@ def test_one_class_does_not_fill_the_list():
 
 def test_clips_with_several_classes_and_with_none():
     found = predictions([[0, 1], [], [2], [0]], [[5, -4, 0], [9, 9, 9], [0, 0, -6], [8, 0, 0]])
-    assert clips.hardest(found, is_single=False).tolist() == [2, 0, 3]
+    assert clips.hardest(found, is_single=False).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("is_single", [True, False])
+def test_a_perfect_probe_gets_no_clip_wrong(is_single):
+    truth = [[0], [1], [2]] if is_single else [[0], [0, 1], [0, 1, 2]]
+    found = predictions(truth, [[-1.0 if k in labels else -8.0 for k in range(3)] for labels in truth])
+    assert clips.hardest(found, is_single=is_single).tolist() == []
 
 
 @pytest.mark.parametrize("is_single", [True, False])

@@ -75,6 +75,14 @@ def test_any_number_of_classes(classes):
     check(page.render(full(classes=classes)))
 
 
+@pytest.mark.parametrize(("metric", "of_class"), [("accuracy", "recall"), ("mAP", "average precision")])
+def test_the_scores_of_classes_have_the_name_that_the_metric_tells(metric, of_class):
+    """Of many classes, the confusion matrix is not shown."""
+    text = page.render(dataclasses.replace(full(), metric=metric, confusion=None))
+    names = re.findall("<th[^>]*>([^<]*)</th>", text)
+    assert [name for name in names if name in ("recall", "average precision")] == [of_class]
+
+
 def test_what_was_not_measured_has_no_heading():
     content = dataclasses.replace(full(), robustness=None, confusion=None, clips=[], scores=[], classes=[])
     headings = re.findall("<h2>(.*?)</h2>", page.render(content))
