@@ -70,7 +70,7 @@ class Comparison:
         baseline: The set that it is compared with.
         difference: Its score minus that of the baseline, on the clips that both have.
         interval: 95 % interval of the difference.
-        above_zero: Share of the moved resamplings in which it is better.
+        above_zero: Share of the moved resamplings in which it is better, among those that have a score.
         clips: Number of clips that both have.
     """
 
@@ -141,11 +141,12 @@ def _compare(results: Mapping[str, ProbeResult], *, baseline: str, metric: Metri
     for name in results:
         if name != baseline:
             difference = resampled[name] - resampled[baseline]
+            moved = difference.centered
             compared[name] = Comparison(
                 baseline=baseline,
                 difference=difference.score,
                 interval=difference.interval(lowest=-1.0),
-                above_zero=float(np.mean(difference.centered > 0)),
+                above_zero=float(np.mean(moved[~np.isnan(moved)] > 0)),
                 clips=len(results[baseline].tested),
             )
     return compared

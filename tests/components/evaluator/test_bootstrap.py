@@ -88,6 +88,18 @@ def test_a_difference_is_far_surer_than_either_score():
     assert first_low > second_low
 
 
+def test_resamplings_without_a_positive_clip_are_none_in_which_the_baseline_is_better():
+    """One of seven resamplings draws neither positive clip, and so has no mAP."""
+    labels = [(0,), (0,), *[()] * 38]
+    logits = np.linspace(1.0, 0.0, 40)[:, None]
+    results = {"best": _result(labels, logits), "worst": _result(labels, -logits)}
+    resampled = bootstrap.resample(results, metric="mAP", seed=0)
+    unknown = np.isnan(resampled["best"].resamplings)
+    assert 0.05 < unknown.mean() < 0.25
+    assert (resampled["best"].resamplings[~unknown] > resampled["worst"].resamplings[~unknown]).all()
+    assert bootstrap.compare(results, baseline="worst", metric="mAP", seed=0)["best"].above_zero == 1.0
+
+
 def test_sets_on_different_clips_are_compared_on_those_that_both_have():
     rng = np.random.default_rng(1)
     labels = [(int(label),) for label in rng.integers(2, size=30)]
