@@ -80,6 +80,7 @@ def embed(
             an earlier call with other arguments has begun to write it.
     """
     target = outputs.check(output, inputs=paths)
+    quarantine.table_of(target, inputs=paths)  # Hours before it is written, the user is still there.
     found = inputs.find(paths)
     parameters = Parameters(
         model=model.digest(),
@@ -96,7 +97,8 @@ def embed(
     ):
         if len(finished.records) < len(found.groups):
             _embed_groups(found.groups, model.load(), finished, parameters=parameters, progress=progress)
-        embedded = _publish(target, found, finished, model=parameters.model)
+        table = quarantine.table_of(target, inputs=paths)
+        embedded = _publish(target, found, finished, table=table, model=parameters.model)
         finished.remove()
     if not embedded.clips:
         raise UserError(
@@ -105,13 +107,12 @@ def embed(
     return embedded
 
 
-def _publish(target: pathlib.Path, found: Inputs, finished: Journal, *, model: str) -> Embedded:
+def _publish(target: pathlib.Path, found: Inputs, finished: Journal, *, table: pathlib.Path, model: str) -> Embedded:
     """Writes the output and the table of what could not be embedded."""
     clips = sum(record.clips for record in finished.records)
     of_groups = (entry for record in finished.records for entry in record.quarantined)
     quarantined = [*map(quarantine.of_listing, found.quarantined), *of_groups]
-    table = quarantine.table_of(target)
-    quarantine.write(table, quarantined)
+    quarantine.write(table, quarantined, output=target)
     if clips:
         rows = sum(record.rows for record in finished.records)
         parts = part.Parts(files=finished.parts, rows=rows, model=model)
