@@ -174,7 +174,8 @@ class _Finder:
             size, modified_ns = _status(clip.path)
             self._note(clip.path, size, modified_ns, clip.start_s, clip.end_s, clip.trimmed, clip.labels)
             is_segment = clip.start_s is not None and not clip.trimmed
-            yield min(size, int((clip.end_s - clip.start_s) * _SEGMENT_BYTES_PER_S)) if is_segment else size
+            # Rounded last, because the size of 1e305 s is infinite.
+            yield int(min(size, (clip.end_s - clip.start_s) * _SEGMENT_BYTES_PER_S)) if is_segment else size
 
     def _add_examples(self, folder: str) -> None:
         try:

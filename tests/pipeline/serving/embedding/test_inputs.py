@@ -1,6 +1,7 @@
 import csv
 import os
 
+import numpy as np
 import pytest
 
 from components.errors import DamagedFile, UserError
@@ -126,3 +127,12 @@ def test_a_damaged_file_of_examples_is_named(tmp_path):
         file.write_bytes(damaged)
         with pytest.raises(DamagedFile, match="audio-train.tfrecord-00000-of-00001 .*--force AudioExampleGen"):
             embed_with(ProjectionLoader(), [folder], tmp_path / "x.csv", restart=True)
+
+
+@pytest.mark.parametrize("end", ["9", "1e305", "1.7e308"])
+def test_a_segment_that_ends_after_its_file_is_cut(tmp_path, end):
+    corpora.write_tone(tmp_path / "a.wav", seconds=1.0)
+    (tmp_path / "list.csv").write_text(f"path,start,end\na.wav,0.5,{end}\n")
+    embed_with(ProjectionLoader(), [tmp_path / "list.csv"], tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz") as rows:
+        assert (rows["start_s"].tolist(), rows["end_s"].tolist()) == ([0.5], [1.0])
