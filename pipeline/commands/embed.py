@@ -133,6 +133,8 @@ def run(model: "Model", arguments: argparse.Namespace) -> int:
     except interrupts.Interrupted as interrupt:
         display.say(interrupt.message)
         return interrupt.exit_status
+    if embedded.damage:
+        print(f"diptych: {embedded.damage}", file=sys.stderr)
     for entry in embedded.quarantined[:_MOST_NAMED]:
         print(f"diptych: {entry.sentence}", file=sys.stderr)
     if len(embedded.quarantined) > _MOST_NAMED:

@@ -43,12 +43,14 @@ class Embedded:
         quarantined: What could not be embedded.
         table: The file that lists it.
         left_out: What it is -> number of files below the folders that are not read, see `sources.describe`.
+        damage: Why groups that an earlier call has finished were embedded again; empty if none was.
     """
 
     clips: int
     quarantined: Sequence[Entry]
     table: pathlib.Path
     left_out: dict[str, int]
+    damage: str
 
 
 def embed(
@@ -64,7 +66,7 @@ def embed(
     """Embeds what the paths name, and writes the embeddings to a file.
 
     A call that was stopped at any moment is continued by the same call, which then writes the same bytes as one that
-    was not stopped.
+    was not stopped. If what was finished is damaged, it is embedded again from there on.
 
     Args:
         model: What embeds.
@@ -117,7 +119,7 @@ def _publish(target: pathlib.Path, found: Inputs, finished: Journal, *, table: p
         rows = sum(record.rows for record in finished.records)
         parts = part.Parts(files=finished.parts, rows=rows, model=model)
         outputs.write(target, parts, temporary=finished.temporary, has_labels=found.has_labels)
-    return Embedded(clips=clips, quarantined=quarantined, table=table, left_out=found.left_out)
+    return Embedded(clips=clips, quarantined=quarantined, table=table, left_out=found.left_out, damage=finished.damage)
 
 
 def _embed_groups(

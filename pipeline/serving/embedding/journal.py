@@ -4,13 +4,14 @@
     00000.arrow ...  the rows of a group, see `part`
     lock             keeps a second process out
 
-A group is finished once its line is written, which is after its rows are. Whatever else is in the folder is written
-again.
+A group is finished once its line is written, which is after its rows are. The line has a digest of itself and of the
+rows. Whatever else is in the folder is written again, and so is every group from the first damaged one on.
 """
 
 import contextlib
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import pathlib
@@ -23,6 +24,8 @@ from pipeline.serving.embedding.quarantine import Entry
 
 _FILE = "journal.jsonl"
 _LOCK = "lock"
+_DIGEST = "digest"
+_BLOCK_BYTES = 2**20
 _VERSION = 1
 """Raised when the same command would give other rows than before."""
 
@@ -86,11 +89,13 @@ class Journal:
     Attributes:
         folder: Where it is.
         records: Those of the finished groups.
+        damage: Why finished groups do not count; empty if all do.
     """
 
     def __init__(self, folder: pathlib.Path, *, records: Sequence[Record]):
         self.folder = folder
         self.records = list(records)
+        self.damage = ""
 
     @property
     def parts(self) -> list[pathlib.Path]:
@@ -108,8 +113,10 @@ class Journal:
 
     def finish(self, record: Record) -> None:
         """Notes that the next group is finished, whose part is on the disk."""
+        fields = dataclasses.asdict(record)
+        fields[_DIGEST] = _digest(fields, self.part(len(self.records)))
         with (self.folder / _FILE).open("ab") as file:
-            file.write(json.dumps(dataclasses.asdict(record)).encode() + b"\n")
+            file.write(json.dumps(fields).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self.records.append(record)
@@ -140,16 +147,16 @@ def opened(output: pathlib.Path, parameters: Parameters, *, restart: bool) -> It
         journal = folder / _FILE
         lines = [] if restart else _lines(journal)
         if lines and _is_same(lines[0], parameters, finished=len(lines) - 1, folder=folder):
-            records = [_record(line) for line in lines[1:]]
+            finished = _continued(folder, lines[1:])
             # What a killed process has not written to its end must not precede the next line.
-            os.truncate(journal, sum(len(line) + 1 for line in lines))
+            os.truncate(journal, sum(len(line) + 1 for line in lines[: 1 + len(finished.records)]))
         else:
-            records = []
+            finished = Journal(folder, records=[])
             _clear(folder)
             unfinished = journal.with_suffix(".new")
             unfinished.write_text(json.dumps(dataclasses.asdict(parameters)) + "\n")
             unfinished.replace(journal)
-        yield Journal(folder, records=records)
+        yield finished
 
 
 def _lines(journal: pathlib.Path) -> list[bytes]:
@@ -160,9 +167,42 @@ def _lines(journal: pathlib.Path) -> list[bytes]:
         return []
 
 
-def _record(line: bytes) -> Record:
+def _continued(folder: pathlib.Path, lines: Sequence[bytes]) -> Journal:
+    """Returns a journal with the finished groups up to the first one that is damaged.
+
+    Args:
+        folder: Where it is.
+        lines: Those of the groups.
+    """
+    journal = Journal(folder, records=[])
+    for number, line in enumerate(lines):
+        path = journal.part(number)
+        try:
+            journal.records.append(_record(line, path))
+        except (AttributeError, KeyError, TypeError, ValueError, OSError):
+            journal.damage = (
+                f"{path} or its line in {_FILE} is missing, damaged or of an earlier version, so of {len(lines):,} "
+                f"finished groups the last {len(lines) - number:,} were embedded again"
+            )
+            break
+    return journal
+
+
+def _record(line: bytes, part: pathlib.Path) -> Record:
+    """Parses a line. It raises one of the errors above if the line or the part is damaged."""
     fields = json.loads(line)
+    if fields.pop(_DIGEST) != _digest(fields, part):
+        raise ValueError
     return Record(**{**fields, "quarantined": tuple(Entry(*entry) for entry in fields["quarantined"])})
+
+
+def _digest(fields: Mapping[str, object], part: pathlib.Path) -> str:
+    """Returns the SHA-256 of what a line says of a group, and of its rows."""
+    digest = hashlib.sha256(json.dumps(fields).encode())
+    with part.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _is_same(line: bytes, parameters: Parameters, *, finished: int, folder: pathlib.Path) -> bool:
