@@ -141,7 +141,7 @@ def _check_name(table: pathlib.Path, *, output: pathlib.Path) -> None:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise UserError(
-                f"--output {output} has so long a name that {_WHAT}, cannot lie beside it: give a shorter name."
+                f"--output {output} has so long a name that {_WHAT} cannot lie beside it: give a shorter name."
             ) from error
         raise
 

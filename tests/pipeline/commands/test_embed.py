@@ -95,7 +95,7 @@ def test_a_stopped_command_says_that_the_same_command_continues(exported, tmp_pa
         (["--model", "{model}", "/" + 300 * "x"], "There is no file /xxx"),
         (
             ["--model", "{model}", "--output", "{empty}/" + 300 * "x" + ".npz", "{audio}"],
-            "cannot be written (File name too",
+            "has so long a name that the table of what cannot be embedded cannot lie beside it: give a shorter name",
         ),
         (
             ["--model", "{model}", "--output", "x.pkl", "{audio}"],
