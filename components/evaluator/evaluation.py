@@ -69,10 +69,15 @@ def prepare(embeddings: Embeddings, config: EvaluatorConfig) -> Prepared:
     sets = sets_by_embedder(embeddings.info.embedders)
     clips = {embedder: read_clips(embeddings, embedder) for embedder in sets}
     names = embeddings.info.label_names
-    choice = choose_probe(config.probe, counts=count_labels(clips[TRAINED], label_names=names))
+    choice = _choose(clips, config, label_names=names)
     if choice.makes_folds:
         clips, choice = _divided(clips, choice, config, label_names=names)
     return Prepared(choice=choice, sets=sets, clips=clips, baseline=_baseline(config, sets))
+
+
+def _choose(clips: Mapping[str, Clips], config: EvaluatorConfig, *, label_names: Sequence[str]) -> ProbeChoice:
+    """Returns the probe that the labels and folds of the clips allow."""
+    return choose_probe(config.probe, counts=count_labels(clips[TRAINED], label_names=label_names))
 
 
 def _divided(
@@ -85,10 +90,10 @@ def _divided(
     linear one, which passes over some: of a recording that is tested, no other part may be trained on.
     """
     divided = _with_folds(clips, choice)
-    made = choose_probe(config.probe, counts=count_labels(divided[TRAINED], label_names=label_names))
+    made = _choose(divided, config, label_names=label_names)
     if choice.probe == "linear" and made.probe == "mlp":
         divided = _with_folds(clips, made)
-        made = choose_probe(config.probe, counts=count_labels(divided[TRAINED], label_names=label_names))
+        made = _choose(divided, config, label_names=label_names)
     return divided, dataclasses.replace(made, makes_folds=made.by_fold)
 
 

@@ -1,6 +1,7 @@
 """A root in which cells run, with what they share there: the examples, and what a step costs."""
 
 import contextlib
+import os
 import pathlib
 import time
 from collections.abc import Collection, Iterator
@@ -61,7 +62,7 @@ class Workplace:
     @property
     def exists(self) -> bool:
         """Whether anything has run in the root."""
-        return (self.root.path / "metadata.sqlite").exists()
+        return os.path.exists(self.root.metadata_uri())
 
     def has_finished(self) -> bool:
         """Returns whether any training in the root has been evaluated, of whatever cell and with whatever config."""

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 from etils import epath
 
-from beam_jobs import audio, examples
+from beam_jobs import audio, examples, storage
 from beam_jobs.embedding import job, publish
 from beam_jobs.embedding.embedder import TRAINED, Loader
 from beam_jobs.embedding.read import Embeddings
@@ -86,8 +86,7 @@ def _digest(data: pathlib.Path) -> str:
     digest = hashlib.sha256()
     for file in (data / "meta" / "esc50.csv", *sorted((data / "audio").glob("*"))):
         if file.is_file():
-            digest.update(f"{file.name} {file.stat().st_size} ".encode())
-            digest.update(file.read_bytes())
+            digest.update(f"{file.name} {storage.file_digest(file).sha256}\n".encode())
     return digest.hexdigest()
 
 

@@ -17,6 +17,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
+from beam_jobs import storage
 from beam_jobs.embedding.info import RowKind
 from components.errors import UserError
 from pipeline import file_lock
@@ -25,7 +26,6 @@ from pipeline.serving.embedding.quarantine import Entry
 _FILE = "journal.jsonl"
 _LOCK = "lock"
 _DIGEST = "digest"
-_BLOCK_BYTES = 2**20
 _VERSION = 1
 """Raised when the same command would give other rows than before."""
 
@@ -168,7 +168,7 @@ def _lines(journal: pathlib.Path) -> list[bytes]:
 
 
 def _continued(folder: pathlib.Path, lines: Sequence[bytes]) -> Journal:
-    """Returns a journal with the finished groups up to the first one that is damaged.
+    """Returns a journal of the groups that come before the first damaged one.
 
     Args:
         folder: Where it is.
@@ -189,7 +189,12 @@ def _continued(folder: pathlib.Path, lines: Sequence[bytes]) -> Journal:
 
 
 def _record(line: bytes, part: pathlib.Path) -> Record:
-    """Parses a line. It raises one of the errors above if the line or the part is damaged."""
+    """Returns what the line of a group says, if its digest is that of the line and of the part.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: The line is damaged, or has another digest.
+        OSError: The part is missing or cannot be read.
+    """
     fields = json.loads(line)
     if fields.pop(_DIGEST) != _digest(fields, part):
         raise ValueError
@@ -198,11 +203,8 @@ def _record(line: bytes, part: pathlib.Path) -> Record:
 
 def _digest(fields: Mapping[str, object], part: pathlib.Path) -> str:
     """Returns the SHA-256 of what a line says of a group, and of its rows."""
-    digest = hashlib.sha256(json.dumps(fields).encode())
-    with part.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+    rows = storage.file_digest(part)
+    return hashlib.sha256(f"{json.dumps(fields)} {rows.sha256}".encode()).hexdigest()
 
 
 def _is_same(line: bytes, parameters: Parameters, *, finished: int, folder: pathlib.Path) -> bool:

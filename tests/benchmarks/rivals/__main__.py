@@ -53,7 +53,10 @@ def main() -> None:
     except SourceError as error:
         sys.exit(f"--data: {error}")
     if flags.finished:
-        cells = [cell for cell in cells if cell.has_finished(flags.work)]
+        planned, cells = cells, [cell for cell in cells if cell.has_finished(flags.work)]
+        missing = [f"{cell.name} with seed {cell.seed}" for cell in planned if cell not in cells]
+        if missing:
+            print(f"Left out, because they have not finished: {', '.join(missing)}.", file=sys.stderr)
     results: defaultdict[str, dict[str, dict]] = defaultdict(dict)
     for number, cell in enumerate(cells, start=1):
         result = cell.result(flags.work)

@@ -177,9 +177,8 @@ def test_an_offer_of_another_protocol_is_passed_over(server, protocol):
 
 @pytest.mark.parametrize("ends", ["is paused", "has closed", "sends nonsense", "wants no other"])
 def test_a_reader_that_stops_loses_its_connection(versions, ends):
-    clips = (
-        2000 if ends == "is paused" else 600
-    )  # The answer is more or less than the 64 KiB that asyncio holds by default.
+    # The answer is more or less than the 64 KiB that asyncio holds by default.
+    clips = 2000 if ends == "is paused" else 600
     with running(versions, answer_s=3.0) as server:
         server._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**13)  # Its connections inherit it.
         connection = connect(server, buffer_bytes=2**12)
