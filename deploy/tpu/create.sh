@@ -35,7 +35,7 @@ leave() {
     [[ -z "$left" || -n "${DIPTYCH_KEEPS_TRAINING:-}" ]] || say_what_is_left "$left"
 }
 trap leave EXIT
-trap 'exit 130' INT # Otherwise a program that ends by itself on Ctrl-C is tried again.
+end_on_signals
 
 more=()
 [[ -z "${switches[spot]}" ]] || more+=(--spot)

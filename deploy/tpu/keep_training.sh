@@ -48,7 +48,7 @@ fi
 
 output="${options[output]%/}" left=''
 trap '[[ -z "$left" ]] || say_what_is_left "$left"' EXIT
-trap 'exit 130' INT
+end_on_signals
 
 # Asks until there is an answer, and prints it: no answer says nothing.
 ask() {

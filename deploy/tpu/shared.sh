@@ -19,6 +19,14 @@ say_what_is_left() {
             --name="${options[name]}")" >&2
 }
 
+# Ends the script on Ctrl-C, also where the program that it waits for ends by itself and would be tried again, and when
+# its terminal closes. A second signal must not cut short what the script says at its end: bash passes a hangup on to
+# all processes of a script that waits for an answer, the script itself included.
+end_on_signals() {
+    trap 'trap "" INT HUP; exit 130' INT
+    trap 'trap "" INT HUP; exit 129' HUP
+}
+
 # Whether the type of a TPU is a slice: a machine has at most eight cores.
 is_slice() {
     [[ "${options[type]}" =~ ^v[0-9]+[a-z]*-([0-9]+)$ ]] || die "--type=${options[type]} is not of the form v3-8"

@@ -153,6 +153,14 @@ def test_interrupted_training_says_how_to_delete_the_tpu(machine, waits, sent):
     assert deletes(machine, message, name="diptych-spot")
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGHUP])
+def test_a_second_signal_does_not_cut_short_what_is_said(machine, sent):
+    (machine / "waits").write_text(" describe ")
+    files.program(machine, "basename", f'kill -{sent} 0; exec "$(type -aP basename | tail -n 1)" "$@"')
+    message = interrupted(machine, "keep_training", *files.TRAINING, sent=sent)
+    assert deletes(machine, message, name="diptych-spot")
+
+
 def test_ctrl_c_is_no_failure_that_is_tried_again(machine):
     """gcloud ends by itself on it, with an ordinary exit status."""
     (machine / "waits").write_text(" scp ")
