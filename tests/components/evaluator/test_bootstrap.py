@@ -89,7 +89,7 @@ def test_a_difference_is_far_surer_than_either_score():
 
 
 def test_resamplings_without_a_positive_clip_are_none_in_which_the_baseline_is_better():
-    """One of seven resamplings draws neither positive clip, and so has no mAP."""
+    """One of eight resamplings draws neither positive clip, and so has no mAP."""
     labels = [(0,), (0,), *[()] * 38]
     logits = np.linspace(1.0, 0.0, 40)[:, None]
     results = {"best": _result(labels, logits), "worst": _result(labels, -logits)}

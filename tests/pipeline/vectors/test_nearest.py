@@ -83,6 +83,28 @@ def test_near_ties_are_ordered_as_in_float64():
     assert found.rows.tolist() == list(range(39, 31, -1))
 
 
+@pytest.mark.parametrize("one_per_file", [False, True])
+@pytest.mark.parametrize("block_bytes", [4 * 8 * 333, 2**24])
+def test_any_number_of_equal_vectors_is_in_the_order_of_the_rows(monkeypatch, one_per_file, block_bytes):
+    monkeypatch.setattr(nearest, "_BLOCK_BYTES", block_bytes)
+    vectors = np.tile(random(1, 8), (5000, 1))
+    vectors[::2] *= -1.0
+    made = make_index(vectors, files=np.arange(5000) // 4)
+    (found,) = nearest.search(made, vectors[1:2], k=5, one_per_file=one_per_file)
+    assert found.rows.tolist() == ([1, 5, 9, 13, 17] if one_per_file else [1, 3, 5, 7, 9])
+
+
+@pytest.mark.parametrize("one_per_file", [False, True])
+def test_any_number_of_near_ties_is_decided_in_float64(one_per_file):
+    """Thousands of cosines differ by less than float32 can tell."""
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=64)
+    made = make_index(base + 1e-3 * rng.normal(size=(3000, 64)), files=np.arange(3000) // 3)
+    (found,) = nearest.search(made, base[None], k=10, one_per_file=one_per_file)
+    expected = brute_force(made, base, k=10, one_per_file=one_per_file)
+    assert found.rows.tolist() == [row for row, _ in expected]
+
+
 def test_more_hits_than_rows():
     made = make_index(random(3, 4))
     (found,) = nearest.search(made, random(1, 4, seed=1), k=10)
