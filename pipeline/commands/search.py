@@ -75,6 +75,7 @@ def execute(arguments: argparse.Namespace) -> int:
             print(f"diptych: {sentence}", file=sys.stderr)
     if not asked:
         raise UserError("None of the queries could be decoded: give at least one audio file.")
+    asked = queries.different(asked)
     queries.check(asked)
     found = nearest.search(
         vectors,

@@ -61,16 +61,18 @@ def without_any(queries: Sequence[Query], found: Sequence[Nearest]) -> list[str]
 
 def show(hits: Sequence[Hit], console: Console) -> None:
     """Prints a table for each query."""
-    for query in dict.fromkeys((hit.query.name, hit.query.start_s, hit.query.end_s) for hit in hits):
-        table = Table(title=_place(*query), title_justify="left", box=box.ROUNDED)
+    of_queries: dict[tuple[str, float, float, int | None], list[Hit]] = {}
+    for hit in hits:
+        of_queries.setdefault(hit.query.key, []).append(hit)
+    for (name, start_s, end_s, _), of_query in of_queries.items():
+        table = Table(title=_place(name, start_s, end_s), title_justify="left", box=box.ROUNDED)
         table.add_column("", justify="right")
         table.add_column("cosine", justify="right", no_wrap=True)
         table.add_column("file", overflow="fold")
         table.add_column("from, to (s)", justify="right", no_wrap=True)
-        for hit in hits:
-            if (hit.query.name, hit.query.start_s, hit.query.end_s) == query:
-                times = f"{hit.start_s:.1f}, {hit.end_s:.1f}"
-                table.add_row(str(hit.rank), f"{hit.cosine:.4f}", Text(hit.name), times)
+        for hit in of_query:
+            times = f"{hit.start_s:.1f}, {hit.end_s:.1f}"
+            table.add_row(str(hit.rank), f"{hit.cosine:.4f}", Text(hit.name), times)
         console.print(table)
 
 

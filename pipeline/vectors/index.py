@@ -4,7 +4,7 @@ An index is a folder with these files, all of them in the order of the embedding
 
     vectors.f16        float16 (rows, dim); each row is scaled by a power of two so that its largest value is near 1
     norms.f32          float32 (rows,), lengths of these vectors; NaN if a vector is not finite
-    files.i32          int32 (rows,), counts the files: consecutive rows of one file have the same number
+    files.i32          int32 (rows,), counts the files by their names: all rows of one file have the same number
     index.json         what it was made from, written last
 
 Cosines do not depend on the scale, and a power of two changes no digit, so float16 vectors lose nothing.
@@ -29,7 +29,7 @@ from components.base import Progress
 from components.errors import UserError
 from pipeline.vectors.stored import StoredVectors
 
-_VERSION = 1
+_VERSION = 2
 _DESCRIPTION = "index.json"
 _FILES = ("vectors.f16", "norms.f32", "files.i32")
 _IN_MEMORY_BYTES = 2**26
@@ -169,12 +169,13 @@ def _is_running(process: int) -> bool:
 
 def _blocks(stored: StoredVectors, progress: Progress | None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yields the content of the three files, some thousands of rows at a time."""
-    rows, done, last_name, number = len(stored), 0, None, -1
+    rows, done = len(stored), 0
+    numbers: dict[str, int] = {}  # A file that was embedded twice has rows in several places.
     for names, vectors in stored.blocks():
-        changes = np.append(names[:1] != last_name, names[1:] != names[:-1])
-        files = (number + np.cumsum(changes)).astype(np.int32)
-        yield *scaled(vectors), files
-        done, last_name, number = done + len(names), names[-1], int(files[-1])
+        firsts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
+        files = [numbers.setdefault(name, len(numbers)) for name in names[firsts].tolist()]
+        yield *scaled(vectors), np.repeat(np.array(files, np.int32), np.diff(np.append(firsts, len(names))))
+        done += len(names)
         if progress is not None:
             progress.update(done, total=rows, unit="vectors")
     if done != rows:

@@ -35,6 +35,11 @@ class Query:
     vector: np.ndarray
     but: int | None = None
 
+    @property
+    def key(self) -> tuple[str, float, float, int | None]:
+        """What tells one query from another."""
+        return self.name, float(self.start_s), float(self.end_s), self.but
+
 
 def find(paths: Sequence[str]) -> given.Given:
     """Returns the audio files among files and folders.
@@ -103,6 +108,14 @@ def embedded(
     if found.left_out:
         left_out.append(f"left out {sources.describe(found.left_out)}")
     return queries, left_out
+
+
+def different(queries: Sequence[Query]) -> list[Query]:
+    """Returns the queries without repetitions: a file may be given twice, and be twice in the embeddings."""
+    found: dict[tuple[str, float, float, int | None], Query] = {}
+    for query in queries:
+        found.setdefault(query.key, query)
+    return list(found.values())
 
 
 def check(queries: Sequence[Query]) -> None:

@@ -53,7 +53,7 @@ def encode(samples: np.ndarray, *, sample_rate: int, codec: str, kbps: int) -> b
 
 
 def _rate(sample_rate: int, *, codec: str, kbps: int) -> int:
-    """Returns the sample rate to encode at. LAME raises bit rates that are too low for the sample rate."""
+    """Returns the sample rate to encode at. LAME raises a bit rate that is too low for the sample rate."""
     rate = next((rate for rate in _RATES[codec] if rate >= sample_rate), _RATES[codec][-1])
     if codec == "mp3" and kbps < _MPEG1_KBPS and rate >= _MPEG1_HERTZ:
         return _MPEG2_HERTZ

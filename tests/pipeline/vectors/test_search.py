@@ -8,6 +8,7 @@ import shutil
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -74,6 +75,42 @@ def test_the_only_file_has_no_hit_and_one_sentence_says_so(tmp_path, capsys):
         "diptych: a.wav has no hit: the embeddings hold no other file whose vector is finite"
     ]
     assert read(tmp_path / "hits.csv") == []
+
+
+@pytest.mark.parametrize("flags", [[], ["--windows"]])
+def test_a_file_that_was_embedded_twice_is_one_file(tmp_path, capsys, flags):
+    """`diptych embed a.wav FOLDER` reads it again if it is in the folder, with other files between."""
+    vectors = random(5, 4)
+    vectors[4] = vectors[0]
+    names = ["a.wav", "b.wav", "c.wav", "d.wav", "a.wav"]
+    write_file(tmp_path / "e.parquet", vectors, names=names)
+    table = pq.read_table(tmp_path / "e.parquet").to_pydict() | {"start_s": [0.0] * 5, "end_s": [1.0] * 5}
+    pq.write_table(pa.table(table), tmp_path / "e.parquet")
+    output = tmp_path / "hits.csv"
+    arguments = ["--embeddings", tmp_path / "e.parquet", "--output", output, *flags]
+    search(capsys, *arguments, "--like", "a.wav")
+    assert sorted(row["file"] for row in read(output)) == ["b.wav", "c.wav", "d.wav"]
+    search(capsys, *arguments, "--like", "b.wav")
+    times = 2 if flags else 1
+    assert sorted(row["file"] for row in read(output)) == [*["a.wav"] * times, "c.wav", "d.wav"]
+
+
+def test_a_query_that_is_given_twice_is_one_query(tmp_path, capsys):
+    write_file(tmp_path / "e.parquet", random(4, 4), names=["a.wav", "b.wav", "c.wav", "d.wav"])
+    arguments = ["--embeddings", tmp_path / "e.parquet", "--output", tmp_path / "hits.csv"]
+    once = search(capsys, *arguments, "--like", "b.wav", "--like", "a.wav")
+    rows = read(tmp_path / "hits.csv")
+    assert [row["rank"] for row in rows] == ["1", "2", "3"] * 2
+    assert search(capsys, *arguments, "--like", "b.wav", "--like", "a.wav", "--like", "b.wav") == once
+    assert read(tmp_path / "hits.csv") == rows
+
+
+def test_a_file_and_its_row_in_the_embeddings_have_a_table_each(exported, embedded, tmp_path, capsys):
+    """The file finds itself, and its row in the embeddings does not."""
+    sound = embedded / "sounds" / "low" / "2.wav"
+    flags = ["--embeddings", embedded / "clips.parquet", "--model", exported, "-k", 2, "--like", sound, sound]
+    printed = search(capsys, *flags)
+    assert printed.count("cosine") == 2
 
 
 def test_a_terminal_without_utf8_shows_every_name(tmp_path, monkeypatch):
