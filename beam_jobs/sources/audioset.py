@@ -133,6 +133,7 @@ class _RowParser:
                 f"expected 'YTID, start_seconds, end_seconds, \"label,label\"', not {', '.join(row)!r}; "
                 "correct the line"
             ) from None
+        ytid = ytid.strip()
         clip_id = f"{ytid}_{start_s:.10g}"
         path, trimmed = find_file(self._index.get(ytid, ()), start_s=start_s)
         labels = self._labels(mids)
@@ -171,7 +172,8 @@ def _read_class_names(table: epath.Path) -> dict[str, str]:
     names: dict[str, str] = {}
     rows = csv_lists.rows(table)
     csv_lists.header(rows)
-    for line, row in rows:
+    for line, cells in rows:
+        row = [cell.strip() for cell in cells]
         if len(row) != 3 or row[0] != str(len(names)) or row[1] in names or row[2] in names.values():
             raise SourceError(
                 f"{table}:{line}: expected '{len(names)},<mid>,<display name>', each given only once; "

@@ -81,7 +81,7 @@ class _RowParser:
                 f"expected {', '.join(self._header)} with whole numbers for fold and target, not {', '.join(row)!r}; "
                 "correct the line"
             ) from None
-        clip_id, category = _clip_id(cells["filename"]), cells["category"]
+        clip_id, category = _clip_id(cells["filename"]), cells["category"].strip()
         path = self._files.get(clip_id, "")
         clip = Clip(clip_id=clip_id, path=path, labels=(category,), split=split_of(clip_id), fold=fold)
         known_category = self.categories.get(target, category)

@@ -50,6 +50,7 @@ def list_clips(table: epath.Path) -> Listing:
 
     The first line names the columns, in any order. Only `path` is required:
         path: The file, absolute (or a URL) or relative to the manifest's folder. Ingest finds out whether it exists.
+            Spaces around it belong to its name if the cell is quoted. No cell may hold a line break.
         start, end: The segment of the file that is the clip, in seconds; both are empty if the clip is the whole
             file. Rows with different segments of one file are different clips.
         labels: Names of classes, separated by `;`. In a cell without `;`, they are separated by `,` and the cell is
@@ -135,7 +136,7 @@ def _fold_shift(table: epath.Path, header: Sequence[str]) -> int:
     if "fold" not in header:
         return 0
     column = header.index("fold")
-    matches = (_FOLD.fullmatch(row[column]) for _, row in csv_lists.rows(table) if len(row) == len(header))
+    matches = (_FOLD.fullmatch(row[column].strip()) for _, row in csv_lists.rows(table) if len(row) == len(header))
     lowest = min((int(match[1]) for match in matches if match), default=1)
     shift = csv_lists.fold_shift(lowest)
     if shift:
@@ -146,7 +147,7 @@ def _fold_shift(table: epath.Path, header: Sequence[str]) -> int:
 def _parse_row(header: Sequence[str], row: Sequence[str], *, fold_shift: int = 0) -> Clip:
     if len(row) != len(header):
         raise RowError(f"expected {','.join(header)}, not {', '.join(row)!r}; correct the line")
-    cells = dict(zip(header, row, strict=True))
+    cells = {name: cell if name == "path" else cell.strip() for name, cell in zip(header, row, strict=True)}
     path, split = cells["path"], _value(cells.get("split", ""))
     if path in _BLANK:
         raise RowError("the path is empty; give one or remove the line")

@@ -83,6 +83,8 @@ def _of_table(table: epath.Path) -> Iterator[tuple[str, list[str]]]:
             "files: cut the segments into files, or use `diptych evaluate --data`."
         )
     for line, cells in rows:
+        if csv_lists.line_breaks(cells):
+            raise UserError(f"--labels: {table}:{line} has a line break in a cell: write the row on one line.")
         if len(cells) != len(header):
             raise UserError(f"--labels: {table}:{line} does not have {len(header)} columns: correct the line.")
         row = dict(zip(header, cells, strict=True))

@@ -40,6 +40,7 @@ class TestReading:
             ("a.wav,dog\n", "names the columns a.wav, dog: it must name file and label"),
             ("", "it must name file and label"),
             ("file,label\na.wav\n", "labels.csv:2 does not have 2 columns"),
+            ('file,label\na.wav,"x\ny"\n', "labels.csv:2 has a line break in a cell: write the row on one line"),
             ("file,label\na.wav,dog\n", "names fewer than two classes"),
             ("path,start,end,labels\na.wav,0,1,dog\n", "gives labels to segments"),
         ],
