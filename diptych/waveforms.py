@@ -11,6 +11,9 @@ from diptych.errors import DiptychError
 _MOST_CHANNELS = 64
 """An array with more columns has its axes the other way round, or is a batch."""
 
+_MOST_CHANNELS_OF_A_CLICK = 8
+"""In one or two rows, more columns are samples: no sound has two samples, and more channels than 7.1 has."""
+
 _HIGHEST_RATE_HZ = 10**7
 """Far above that, resampling takes time without end."""
 
@@ -73,6 +76,8 @@ def _array(waveform: npt.ArrayLike) -> np.ndarray:
     """Returns the waveform as (samples, channels), of the type that it has."""
     if isinstance(waveform, str | bytes):
         raise DiptychError("The waveform is text: give its samples, or a path to `embed_file`.")
+    if masked := np.ma.count_masked(waveform) if np.ma.isMaskedArray(waveform) else 0:
+        raise DiptychError(f"The waveform has {masked:,} masked samples: fill them, e.g. waveform.filled(0).")
     try:
         array = np.asarray(waveform)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -86,7 +91,7 @@ def _array(waveform: npt.ArrayLike) -> np.ndarray:
         raise DiptychError(f"{shape}: give one sound, (samples,) or (samples, channels).")
     if not array.size:
         raise DiptychError("The waveform has no samples: give at least one.")
-    if array.shape[1] > _MOST_CHANNELS:
+    if array.shape[1] > (_MOST_CHANNELS if len(array) > 2 else _MOST_CHANNELS_OF_A_CLICK):
         raise DiptychError(
             f"{shape}, which would be {array.shape[1]:,} channels: give one sound, (samples,) or (samples, channels), "
             "e.g. waveform.T."

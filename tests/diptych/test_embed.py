@@ -89,6 +89,16 @@ def test_a_tensor_is_a_sound(embedder, served):
     assert_close(embedder.embed(tf.constant(MONO), tf.constant(RATE)), served(MONO))
 
 
+@pytest.mark.parametrize("shape", [(1, 8), (2, 8), (3, 64), (9, 1), (9, 2)])
+def test_a_short_sound_of_several_channels_is_a_sound(embedder, shape):
+    waveform = MONO[: shape[0], None] * np.ones(shape)
+    assert_close(embedder.embed(waveform, RATE), embedder.embed(MONO[: shape[0]], RATE))
+
+
+def test_a_masked_array_without_masked_samples_is_a_sound(embedder):
+    np.testing.assert_array_equal(embedder.embed(np.ma.masked_greater(MONO, 2), RATE), embedder.embed(MONO, RATE))
+
+
 def test_the_sound_that_is_given_stays_as_it_is(embedder):
     waveform = np.stack([MONO, MONO], axis=1)
     before = waveform.copy()
@@ -105,6 +115,13 @@ def test_the_sound_that_is_given_stays_as_it_is(embedder):
         (0.5, RATE, r"has the shape \(\): give one sound"),
         (np.zeros((2, 9, 1)), RATE, r"has the shape \(2, 9, 1\): give one sound"),
         (np.zeros((2, 8000)), RATE, r"has the shape \(2, 8000\), which would be 8,000 channels.*waveform\.T"),
+        (np.zeros((2, 50)), RATE, r"has the shape \(2, 50\), which would be 50 channels.*waveform\.T"),
+        (np.zeros((1, 9)), RATE, r"has the shape \(1, 9\), which would be 9 channels.*waveform\.T"),
+        (
+            np.ma.masked_greater(MONO, 0.4),
+            RATE,
+            r"has \d[\d,]* masked samples: fill them, e\.g\. waveform\.filled\(0\)",
+        ),
         ([[0.1, 0.2], [0.3]], RATE, "is no array of numbers"),
         ("rain.wav", RATE, "is text: give its samples, or a path to `embed_file`"),
         (np.array(["a"]), RATE, "is no array of numbers, but ndarray"),
