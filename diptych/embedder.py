@@ -212,4 +212,4 @@ def _checked(path: StrPath) -> str:
 
 def _error(file: _File, error: audio.DecodeError) -> DiptychError:
     kind = MissingError if error.cause == "missing" else DiptychError
-    return kind(f"{file.path} cannot be embedded: {error}.")
+    return kind(f"{file.path or repr(file.path)} cannot be embedded: {error}.")

@@ -24,18 +24,22 @@ def fetch(path: str | os.PathLike[str], *, timeout_s: float | None = None) -> So
     """Returns a local path as an absolute one, and the content of a remote file.
 
     Raises:
-        DecodeError: if there is a pipe or the like, which is never opened; if no file can have that path; if the remote
-            file is missing, is unreadable, or does not arrive within `timeout_s` seconds. All errors of a bucket are
-            transient.
+        DecodeError: if there is a folder, or a pipe or the like, which is never opened; if no file can have that path,
+            such as the empty one; if the remote file is missing, is unreadable, or does not arrive within `timeout_s`
+            seconds. All errors of a bucket are transient.
     """
     name = os.fspath(path)
     try:
         is_no_file = storage.is_no_file(name)
     except ValueError as error:  # It holds NUL, or what has no bytes.
         raise DecodeError("missing", f"no such file, because no file can have that path ({error})") from error
+    if not name:
+        raise DecodeError("missing", "no such file, because the path is empty")
     if is_no_file:
         raise DecodeError("unreadable", storage.NO_FILE)
     if not storage.is_remote(name):
+        if os.path.isdir(name):
+            raise DecodeError("unreadable", "it is a folder, not a file; give the files in it")
         # Of a relative path like `12:30.m4a`, FFmpeg would take what precedes the colon for a protocol.
         return os.path.abspath(name)
     results: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()

@@ -13,6 +13,11 @@ from beam_jobs.audio.sound import SOXR_QUALITY, DecodeError, Sound, at_rate
 _LARGEST = 32.0
 _INTEGER_SCALES = (2**15, 2**23, 2**31)
 
+_LEAST_OF_INTEGERS = 64.0
+"""Integers of 16 bits below it would be a sound below -54 dBFS; floats that far are rather a sound of another scale."""
+
+_MOST_WITH_ALL_DIGITS = 1e12
+
 
 def to_int16(sound: Sound, *, sample_rate: int) -> np.ndarray:
     """Resamples with soxr's HQ recipe, rounds to 16 bits and saturates values beyond their range.
@@ -77,6 +82,7 @@ def check_range(largest: float) -> None:
     if not math.isfinite(largest):
         raise DecodeError("non-finite", "holds NaN or infinite samples")
     if largest > _LARGEST:
-        scale = next((scale for scale in _INTEGER_SCALES if largest <= scale), largest)
-        message = f"holds samples up to {largest:,.0f}, where full scale is 1; divide them by {scale:,.0f}"
-        raise DecodeError("out of range", message)
+        shown = f"{largest:,.0f}" if largest < _MOST_WITH_ALL_DIGITS else f"{largest:.3g}"
+        scale = next((scale for scale in _INTEGER_SCALES if _LEAST_OF_INTEGERS <= largest <= scale), None)
+        way_out = f"divide them by {scale:,}" if scale else "scale them to between -1 and 1"
+        raise DecodeError("out of range", f"holds samples up to {shown}, where full scale is 1; {way_out}")

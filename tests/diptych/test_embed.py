@@ -131,7 +131,8 @@ def test_the_sound_that_is_given_stays_as_it_is(embedder):
         (np.zeros(9, np.complex64), RATE, "is complex64"),
         (np.array([0.0, np.nan]), RATE, "holds NaN or infinite samples"),
         (np.array([0.0, -np.inf]), RATE, "holds NaN or infinite samples"),
-        (np.array([0.0, 1e300]), RATE, "full scale is 1; divide them by"),
+        (np.array([0.0, 1e300]), RATE, r"up to 1e\+300, where full scale is 1; scale them to between -1 and 1\.$"),
+        (np.array([0.0, 33.0]), RATE, r"up to 33, where full scale is 1; scale them to between -1 and 1\.$"),
         (1.0 * QUIET, RATE, "where full scale is 1; divide them by 32,768"),
         (np.stack([MONO, -MONO], axis=1), RATE, "its channels peak at -6 dBFS and cancel each other"),
         (np.zeros(1), 48000, "of 1 samples at 48,000 Hz is shorter than a sample at 16,000 Hz"),
@@ -232,6 +233,22 @@ def test_a_path_that_no_file_can_have_costs_its_own_row(embedder, files, path):
     assert list(failed) == [path]
     assert np.isnan(vectors[0]).all()
     assert_close(vectors[1], embedder.embed_file(files[0]))
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "message"),
+    [
+        ("", diptych.MissingError, "'' cannot be embedded: no such file, because the path is empty."),
+        (".", diptych.DiptychError, ". cannot be embedded: it is a folder, not a file; give the files in it."),
+    ],
+)
+def test_a_folder_or_an_empty_path_is_one_sentence(embedder, files, path, kind, message):
+    failed = {}
+    embedder.embed_files([path, files[0]], on_error=failed.__setitem__)
+    with pytest.raises(diptych.DiptychError) as caught:
+        embedder.embed_file(path)
+    for error in (caught.value, failed[path]):
+        assert (type(error), str(error)) == (kind, message)
 
 
 def test_threads_share_an_embedder(embedder, files):

@@ -102,8 +102,10 @@ def find(paths: Sequence[str]) -> Inputs:
     `diptych run --data`. Of any other folder, all audio is taken.
 
     Raises:
-        UserError: A path does not exist, a list cannot be read, or there is nothing to embed.
+        UserError: A path is empty or does not exist, a list cannot be read, or there is nothing to embed.
     """
+    if "" in paths:
+        raise UserError("One of the paths to embed is empty: give audio files, or folders of them.")
     finder = _Finder()
     try:
         for path in paths:

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from beam_jobs import audio
-from beam_jobs.audio import portions
+from beam_jobs.audio import portions, resample
 from tests import corpora
 
 RATE = 16000
@@ -37,6 +37,16 @@ def test_floats_in_the_range_of_integers_are_out_of_range(tmp_path, subtype, ful
     assert cause == "out of range"
     assert message.endswith(f"where full scale is 1; divide them by {2**bits:,}")
     assert failure(tmp_path / "a.wav", start_s=0.5, end_s=1.0)[0] == "out of range"
+
+
+@pytest.mark.parametrize(
+    ("largest", "shown"), [(33.0, "33"), (63.0, "63"), (2.0**32, "4,294,967,296"), (1e300, "1e+300")]
+)
+def test_what_no_integers_would_be_is_not_said_to_be(largest, shown):
+    with pytest.raises(audio.DecodeError) as caught:
+        resample.check_range(largest)
+    message = f"holds samples up to {shown}, where full scale is 1; scale them to between -1 and 1"
+    assert (caught.value.cause, str(caught.value)) == ("out of range", message)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 96000])

@@ -129,6 +129,14 @@ def test_a_damaged_file_of_examples_is_named(tmp_path):
             embed_with(ProjectionLoader(), [folder], tmp_path / "x.csv", restart=True)
 
 
+def test_an_empty_path_is_refused(tmp_path):
+    corpora.write_tone(tmp_path / "a.wav")
+    with pytest.raises(
+        UserError, match=r"^One of the paths to embed is empty: give audio files, or folders of them\.$"
+    ):
+        inputs.find([str(tmp_path / "a.wav"), ""])
+
+
 @pytest.mark.parametrize("end", ["9", "1e305", "1.7e308"])
 def test_a_segment_that_ends_after_its_file_is_cut(tmp_path, end):
     corpora.write_tone(tmp_path / "a.wav", seconds=1.0)
