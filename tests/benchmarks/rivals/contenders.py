@@ -13,6 +13,8 @@ _SHARED: Mapping[str, object] = {"batch_size": 64, "model.encoders.log_mel": "cn
 
 # With two formats, `all` adds pairs of crops within a format. With one, there are no others.
 _LOG_MEL: Mapping[str, object] = {"model.formats": "log_mel+log_mel", "objective": "cross"}
+# As branch B of the preset. With `all`, Diptych shifts both of its log-mel crops, too.
+_BOTH_SHIFTED: Mapping[str, object] = {**_LOG_MEL, "model.augment_a.frequency_shift": 20}
 _NO_AUGMENTATION: Mapping[str, object] = {
     f"model.augment_{branch}.{name}": value
     for branch, (name, value) in itertools.product(
@@ -67,10 +69,10 @@ CONTENDERS: Mapping[str, Contender] = {
     "diptych": Contender(title="Diptych", method="diptych"),
     "diptych_warm": Contender(title="Diptych, falling temperature", method="diptych", fields=_WARM),
     "log_mel_first": Contender(title="Diptych, log-mel first", method="log_mel_first"),
-    "simclr": Contender(title="SimCLR", method="diptych", fields=_LOG_MEL),
+    "simclr": Contender(title="SimCLR", method="diptych", fields=_BOTH_SHIFTED),
     "cola": Contender(title="COLA", method="cola", fields={**_LOG_MEL, **_NO_AUGMENTATION}),
     "byol_a": Contender(title="BYOL-A", method="byol_a", fields={**_LOG_MEL, **_NO_AUGMENTATION}),
-    "simclr_wide": Contender(title="SimCLR, wide", method="diptych", fields={**_LOG_MEL, **_WIDE}),
+    "simclr_wide": Contender(title="SimCLR, wide", method="diptych", fields={**_BOTH_SHIFTED, **_WIDE}),
     "cola_wide": Contender(title="COLA, wide", method="cola", fields={**_LOG_MEL, **_NO_AUGMENTATION, **_WIDE}),
     "byol_a_wide": Contender(title="BYOL-A, wide", method="byol_a", fields={**_LOG_MEL, **_NO_AUGMENTATION, **_WIDE}),
     "untrained": Contender(title="untrained", method="untrained"),

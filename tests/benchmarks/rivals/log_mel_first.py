@@ -36,7 +36,9 @@ def train(config: TrainerConfig, examples: pathlib.Path, *, cpu_minutes: float) 
         SystemExit: The loss is not finite.
     """
     minutes = cpu_minutes / _PHASES
-    alone = Diptych(overrides.replace(config, _ALONE), examples)
+    # Both crops are shifted, as both log-mel crops are in the other phases.
+    shift = {"model.augment_a.frequency_shift": config.model.augment_b.frequency_shift}
+    alone = Diptych(overrides.replace(config, {**_ALONE, **shift}), examples)
     phases = [training.train(alone, config, cpu_minutes=minutes)]
 
     def lock(model: DualEncoder) -> None:

@@ -18,6 +18,13 @@ def test_wide_rivals_have_as_many_dimensions_as_both_encoders_of_diptych():
     assert {dims[f"{name}_wide"] for name in ("simclr", "cola", "byol_a", "untrained")} == {2 * dims["diptych"]}
 
 
+@pytest.mark.parametrize("name", ["simclr", "simclr_wide"])
+def test_simclr_augments_both_crops_as_diptych_does_its_log_mel_crops(name):
+    model = CONTENDERS[name].config(seed=0).model
+    augmented = CONTENDERS["diptych"].config(seed=0).model.augment_b
+    assert (model.augment_a, model.augment_b) == (augmented, augmented)
+
+
 def test_cells_go_seed_by_seed_and_a_baseline_has_one():
     planned = command.plan(["cola", "mfcc_mean_std"], seeds=[0, 1], changes={"cola": ["steps=7"]}, cpu_minutes=1)
     assert [(cell.name, cell.seed, cell.changes) for cell in planned] == [
