@@ -15,7 +15,7 @@ keeps the front end of the network but not its linear layers."""
 EPILOG = """\
 example:
   diptych import-panns Cnn14_mAP=0.431.pth --output runs/imported/cnn14
-  diptych run --preset tiny --data ~/ESC-50 --import runs/imported/cnn14"""
+  diptych run --preset tiny --data ~/ESC-50 --root runs/cnn14 --import runs/imported/cnn14"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ examples:
   diptych run --preset tiny --data ~/ESC-50 trainer.steps=500 --plan
   diptych run --preset tiny --data ~/ESC-50 --from Exporter
   diptych run --config mine.json --root runs/mine --only Embedder Evaluator
-  diptych run --preset tiny --data ~/ESC-50 --import runs/imported/cnn14"""
+  diptych run --preset tiny --data ~/ESC-50 --root runs/cnn14 --import runs/imported/cnn14"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

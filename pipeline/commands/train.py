@@ -19,7 +19,7 @@ presets:
 
 EPILOG = """\
 examples:
-  diptych train --preset small --examples runs/tiny/artifacts/AudioExampleGen/examples/1 --output runs/small
+  diptych train --preset small --examples runs/tiny/artifacts/AudioExampleGen/examples/1 --output runs/trained
   diptych train --preset final --examples gs://b/examples --output gs://b/final trainer.strategy=tpu
   diptych train --preset base --examples /nfs/examples --output /nfs/base trainer.micro_batch=64"""
 

@@ -13,6 +13,7 @@ from tests.benchmarks import (
     cost,
     experiment_table,
     fine_tuning_table,
+    formats_table,
     input_order_table,
     metadata_table,
     parity,
@@ -87,6 +88,8 @@ def render(name: str, *, results: pathlib.Path = RESULTS) -> str:
         return cost.render(load("ingest", results=results), stored=load("storage", results=results))
     if name == "audioset_cost":
         return prices.render(load("audioset", results=results), ingest=load("ingest", results=results))
+    if name == "two_formats":
+        return formats_table.render({one: load(one, results=results) for one in formats_table.RESULTS})
     return RENDERERS[name](load(name, results=results))
 
 

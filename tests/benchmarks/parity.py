@@ -24,10 +24,10 @@ def render(result: dict) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in result["packages"].items())
     (reference,) = (row for row in result["rows"] if row["name"] == "saved_model")
     note = (
-        f"{result['windows']:,} windows of {result['labels']}, one at a time, embedded by {result['trained']}. The "
-        f"SavedModel's embeddings give a linear probe {100 * reference['probe_score']:.1f} % of them, leaving one out "
-        f"at a time. Measured on {machine['cores']} cores ({machine['cpu']}), TensorFlow {machine['tensorflow']}, "
-        f"{versions}, {result['date']}."
+        f"{result['windows']:,} windows of {result['labels']}, one at a time, embedded by {result['trained']}. A "
+        f"linear probe on the SavedModel's embeddings classifies {100 * reference['probe_score']:.1f} % of the windows "
+        f"right, each by a probe of all others. Measured on {machine['cores']} cores ({machine['cpu']}), TensorFlow "
+        f"{machine['tensorflow']}, {versions}, {result['date']}."
     )
     return tables.table(header, rows) + "\n" + tables.paragraph(note)
 

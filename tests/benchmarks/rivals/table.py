@@ -34,8 +34,9 @@ def render(result: dict) -> str:
         f"Accuracy on {result['corpus']}, {seeds}, after "
         f"{result['cpu_minutes']:g} minutes of processor time on all {result['clips']:,} clips without their labels, "
         f"in batches of {result['batch_size']} and crops of {result['crop_seconds']:g} s{changed}. *Linear*: the "
-        "Evaluator's probe over the five folds. *k-NN*: the 10 nearest clips of the other folds. *8-shot*: a linear "
-        "classifier on 8 clips a class. *Passes*: how often each clip was seen. *Wide*: twice the channels, so as many "
+        "Evaluator's probe over the five folds. *k-NN*: the 10 nearest clips of the other folds. *8-shot*: linear "
+        "classifiers on 8 clips a class, drawn by the order of the clips, and on features as they are, which suits "
+        "those of small scale little, such as untrained ones. *Passes*: how often each clip was seen. *Wide*: twice the channels, so as many "
         f"dimensions as both of Diptych's encoders. Measured on {where(result)}"
     )
     parts = [table(header, rows), paragraph(note)]

@@ -1,0 +1,126 @@
+"""Renders how far two formats are ahead of one, from all results that tell it."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from pipeline.experiments import intervals
+from pipeline.experiments.outputs import wording
+from tests.benchmarks.tables import paragraph, table
+
+Scores = Mapping[int, float]
+"""Seed -> accuracy."""
+
+_EXPERIMENTS = ("figure2", "figure2_formats", "figure2_longer")
+RESULTS = (*_EXPERIMENTS, "figure2_curve", "rivals")
+PAIR, ONE, WIDE = "waveform+log_mel", "log_mel", "log_mel-wide"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The pair and one format, trained alike.
+
+    Attributes:
+        setting: What they have in common.
+        linear: Cell -> accuracy of the linear probe.
+        knn: Cell -> accuracy of the nearest neighbors; empty if it is not known seed by seed.
+    """
+
+    setting: str
+    linear: Mapping[str, Scores]
+    knn: Mapping[str, Scores]
+
+
+def render(results: Mapping[str, dict]) -> str:
+    """Renders a row for each comparison.
+
+    Args:
+        results: Content of the files `RESULTS`.
+    """
+    rows = []
+    for comparison in comparisons(results):
+        scores = (comparison.linear, comparison.knn)
+        columns = [_column(of_cells, than) for than in (ONE, WIDE) for of_cells in scores]
+        rows.append([comparison.setting, *columns, str(len(comparison.linear[PAIR]))])
+    header = ["setting", "than one: linear", "k-NN", "than one, twice as wide: linear", "k-NN", "seeds"]
+    note = (
+        f"Accuracy on ESC-50 with both encoders of `{PAIR}`, minus that with the encoder of `{ONE}` and of `{WIDE}`, "
+        "in points, with Student's 95 % interval over the seeds that both have."
+    )
+    return table(header, rows) + "\n" + paragraph(note)
+
+
+def comparisons(results: Mapping[str, dict]) -> list[Comparison]:
+    """Returns all comparisons of the pair with one format.
+
+    Args:
+        results: See `render`.
+    """
+    of_experiments = [_of_experiment(results[name]) for name in _EXPERIMENTS]
+    return [*of_experiments, *_of_curve(results["figure2_curve"]), _of_rivals(results["rivals"])]
+
+
+def ahead(of_cells: Mapping[str, Scores], than: str) -> intervals.Summary:
+    """Returns by how much the pair is ahead of another cell, over the seeds that both have."""
+    ours, theirs = of_cells[PAIR], of_cells[than]
+    return intervals.summarize([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
+
+
+def _column(of_cells: Mapping[str, Scores], than: str) -> str:
+    if than not in of_cells:
+        return ""
+    difference = wording.difference(ahead(of_cells, than), seeds=len(of_cells[PAIR]), percent=True)
+    return difference.replace(" points", "")
+
+
+def _of_experiment(result: dict) -> Comparison:
+    """Compares the cells of `diptych ablate figure2`."""
+    cells = {cell["name"]: cell["runs"] for cell in result["cells"] if cell["name"] in (PAIR, ONE, WIDE)}
+    whole = {name: "both" if name == PAIR else "log_mel" for name in cells}
+    crop = _crop_seconds(result)
+    minutes = result["budget"].removeprefix("cpu-minutes=")
+    return Comparison(
+        setting=f"{minutes} min, crops of {crop} s",
+        linear={name: {run["seed"]: run["scores"][whole[name]] for run in runs} for name, runs in cells.items()},
+        knn={name: {run["seed"]: run["knn"][whole[name]]["score"] for run in runs} for name, runs in cells.items()},
+    )
+
+
+def _crop_seconds(result: dict) -> str:
+    """Returns the length of the crops: an override, or that of the preset `tiny`."""
+    lengths = [value for field, _, value in (one.partition("=") for one in result["overrides"]) if "crop" in field]
+    return lengths[0] if lengths else "1"
+
+
+def _of_curve(result: dict) -> list[Comparison]:
+    """Compares the cells that were trained on an accelerator, by the processor time that their steps stand for."""
+    at = {(cell["minutes"], cell["name"]): cell for cell in result["cells"]}
+    return [
+        Comparison(
+            setting=f"{minutes} min, crops of 1 s, on an accelerator",
+            linear={
+                name: dict(zip(cell["seeds"], cell["linear_of_seeds"], strict=True))
+                for (cell_minutes, name), cell in at.items()
+                if cell_minutes == minutes
+            },
+            knn={},
+        )
+        for minutes, name in at
+        if name == PAIR
+    ]
+
+
+def _of_rivals(result: dict) -> Comparison:
+    """Compares Diptych and SimCLR, which is Diptych with one format, as `tests.benchmarks.rivals` trains them."""
+    cells = {PAIR: ("diptych", "both"), ONE: ("simclr", "log_mel"), WIDE: ("simclr_wide", "log_mel")}
+    linear, knn = (
+        {
+            name: {
+                int(seed): run["scores"][features][column]
+                for seed, run in result["contenders"][contender]["by_seed"].items()
+            }
+            for name, (contender, features) in cells.items()
+        }
+        for column in ("linear", "knn")
+    )
+    setting = f"{result['cpu_minutes']:g} min of one core, crops of {result['crop_seconds']:g} s"
+    return Comparison(setting=setting, linear=linear, knn=knn)
