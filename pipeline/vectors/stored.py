@@ -1,6 +1,5 @@
 """Opens stored embeddings: a Parquet file of `diptych embed`, or a folder that the Embedder has written."""
 
-import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
@@ -11,12 +10,11 @@ from etils import epath
 
 from beam_jobs import storage
 from beam_jobs.embedding import info as embeddings_info
-from beam_jobs.embedding import parquet
 from components.errors import UserError
 from components.evaluator.features import BOTH, sets_by_embedder
 from pipeline.serving.embedding import outputs
+from pipeline.vectors import rows_of_files
 
-_ROWS_AT_A_TIME = 4096
 _TIMES = ("start_s", "end_s")
 
 
@@ -65,6 +63,14 @@ class StoredVectors:
     def __len__(self) -> int:
         return sum(self.rows)
 
+    def state(self) -> list[tuple[int, ...]]:
+        """Returns what changes when a file is written again, see `rows_of_files.state`.
+
+        Raises:
+            OSError: A file is missing.
+        """
+        return [rows_of_files.state(file) for file in self.files]
+
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields all rows in order, some thousands at a time: str (rows,) names, and float (rows, dim) vectors.
 
@@ -72,14 +78,14 @@ class StoredVectors:
             UserError: A file is damaged.
         """
         for file in self.files:
-            for batch in _batches(file, columns=[self.name_column, *self.columns]):
-                yield _names(batch.column(self.name_column), file=file), self._matrix(batch, file=file)
+            for batch in rows_of_files.batches(file, columns=[self.name_column, *self.columns]):
+                yield rows_of_files.names(batch.column(self.name_column), file=file), self._matrix(batch, file=file)
 
     def names(self) -> Iterator[np.ndarray]:
         """Yields the names of all rows in order, some thousands at a time."""
         for file in self.files:
-            for batch in _batches(file, columns=[self.name_column]):
-                yield _names(batch.column(0), file=file)
+            for batch in rows_of_files.batches(file, columns=[self.name_column]):
+                yield rows_of_files.names(batch.column(0), file=file)
 
     def files_of_rows(self) -> Iterator[str]:
         """Yields the name of each file once. The rows of a file are consecutive."""
@@ -111,6 +117,9 @@ class StoredVectors:
 
         Args:
             rows: int (n,), numbers of rows, in any order; there may be none.
+
+        Raises:
+            UserError: A file is missing, damaged, or has another number of rows than it had.
         """
         if not len(rows):
             return Places(names=np.empty(0, object), start_s=np.empty(0), end_s=np.empty(0))
@@ -125,7 +134,7 @@ class StoredVectors:
 
     def _matrix(self, batch: pa.RecordBatch, *, file: epath.Path) -> np.ndarray:
         parts = [
-            _matrix(batch.column(name), dim=dim, file=file, name=name)
+            rows_of_files.matrix(batch.column(name), dim=dim, file=file, name=name)
             for name, dim in zip(self.columns, self.dims, strict=True)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
@@ -137,7 +146,7 @@ class StoredVectors:
         for file, count in zip(self.files, self.rows, strict=True):
             of_file = wanted[(wanted >= first) & (wanted < first + count)] - first
             if of_file.size:
-                tables.append(_take(file, of_file, columns=columns))
+                tables.append(rows_of_files.take(file, of_file, columns=columns, of=count))
             first += count
         return pa.concat_tables(tables).take(np.searchsorted(wanted, rows))
 
@@ -168,7 +177,7 @@ def open_vectors(path: str, *, features: str = "") -> StoredVectors:
 
 def _open_file(path: str, *, features: str) -> StoredVectors:
     place = epath.Path(path)
-    with _opened(place) as reader:
+    with rows_of_files.opened(place) as reader:
         schema, rows = reader.schema, reader.rows
     vectors = [field.name for field in schema if _is_vector(field.type)]
     missing = [name for name in ("file", *_TIMES) if name not in schema.names]
@@ -249,52 +258,5 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _first_size(file: epath.Path, column: str) -> int:
-    first = next(_batches(file, columns=[column], rows=1)).column(0)[0]
+    first = next(rows_of_files.batches(file, columns=[column], rows=1)).column(0)[0]
     return len(first) if first.is_valid else 0
-
-
-def _opened(file: epath.Path) -> contextlib.AbstractContextManager[parquet.Reader]:
-    return parquet.opened(
-        file, damage=lambda file, what: UserError(f"--embeddings: {file} {what}: write the embeddings again")
-    )
-
-
-def _batches(file: epath.Path, *, columns: Sequence[str], rows: int = _ROWS_AT_A_TIME) -> Iterator[pa.RecordBatch]:
-    with _opened(file) as reader:
-        yield from reader.batches(rows=rows, columns=columns)
-
-
-def _take(file: epath.Path, rows: np.ndarray, *, columns: Sequence[str]) -> pa.Table:
-    """Returns rows of a file, by their numbers in ascending order."""
-    taken = []
-    with _opened(file) as reader:
-        first = 0
-        for group, count in enumerate(reader.group_rows):
-            of_group = rows[(rows >= first) & (rows < first + count)] - first
-            if of_group.size:
-                taken.append(reader.read_group(group, columns=columns).take(of_group))
-            first += count
-    return pa.concat_tables(taken)
-
-
-def _names(array: pa.Array, *, file: epath.Path) -> np.ndarray:
-    """Returns the names of a column, str (rows,), as objects.
-
-    Raises:
-        UserError: A row has no name.
-    """
-    if array.null_count:
-        raise UserError(f"--embeddings: not all rows of {file} name their file: embed the files again")
-    return array.to_numpy(zero_copy_only=False)
-
-
-def _matrix(array: pa.Array, *, dim: int, file: epath.Path, name: str) -> np.ndarray:
-    """Returns the vectors of a column, float (rows, dim).
-
-    Raises:
-        UserError: A row has no vector, or one of another size.
-    """
-    values = array.flatten().to_numpy(zero_copy_only=False)
-    if array.null_count or values.size != len(array) * dim or (array.value_lengths().to_numpy() != dim).any():
-        raise UserError(f"--embeddings: not all rows of {file} have {dim:,} numbers in {name}: embed the files again")
-    return values.reshape(len(array), dim)

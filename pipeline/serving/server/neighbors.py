@@ -9,7 +9,7 @@ from components.errors import UserError
 from pipeline.serving.server.limits import Refused
 from pipeline.serving.server.served import ServedVersion
 from pipeline.vectors import index, models, nearest
-from pipeline.vectors.stored import open_vectors
+from pipeline.vectors.stored import Places, open_vectors
 
 _MOST = 10
 
@@ -59,10 +59,13 @@ class Neighbors:
     def __init__(self, path: str, *, features: str, version: ServedVersion):
         try:
             self._stored = open_vectors(path, features=features)
+            self._state = self._stored.state()
             models.check_made(self._stored, model=version.place)
             self._index = index.load(self._stored)
         except UserError as error:  # The commands for embeddings call this flag otherwise.
             raise UserError(str(error).replace("--embeddings", "--index")) from error
+        if self._has_changed():
+            raise UserError(f"--index {path} was written while the server read it: start the server again.")
         self._digest = version.digest
         self._columns = models.columns(version.info.dims, stored=self._stored)
 
@@ -74,7 +77,7 @@ class Neighbors:
             vectors: Name of an embedding -> float (dim,).
 
         Raises:
-            Refused: Another model made the stored embeddings, or nothing is near to the vectors.
+            Refused: Another model made the stored embeddings, they have changed, or nothing is near to the vectors.
         """
         if version.digest != self._digest:
             raise Refused(
@@ -86,7 +89,7 @@ class Neighbors:
         if not np.isfinite(query).all() or not query.any():
             raise Refused(409, "The embedding is zero or not finite, so nothing is near to it.")
         (found,) = nearest.search(self._index, query[None], k=_MOST, one_per_file=True)
-        places = self._stored.places(found.rows)
+        places = self._places(found.rows)
         return [
             Neighbor(
                 row=int(row),
@@ -103,13 +106,33 @@ class Neighbors:
         """Returns the file of a stored embedding, and what of it was embedded.
 
         Raises:
-            Refused: There is no such row, or the embeddings name no files.
+            Refused: There is no such row, the embeddings name no files, or they have changed.
         """
         if row >= len(self._stored) or not self._has_sounds:
             raise Refused(404, f"The embeddings of --index have no file for the row {row}.")
-        places = self._stored.places(np.array([row]))
+        places = self._places(np.array([row]))
         return Place(path=places.names[0], start_s=float(places.start_s[0]), end_s=float(places.end_s[0]))
+
+    def _places(self, rows: np.ndarray) -> Places:
+        """Returns what rows are of. The vectors are those of the start, and the files are opened anew."""
+        try:
+            places = self._stored.places(rows)
+        except UserError as error:
+            raise _changed() from error
+        if self._has_changed():  # Asked last, because the files may change while they are read.
+            raise _changed()
+        return places
+
+    def _has_changed(self) -> bool:
+        try:
+            return self._stored.state() != self._state
+        except OSError:
+            return True
 
     @property
     def _has_sounds(self) -> bool:
         return self._stored.name_column == "file"
+
+
+def _changed() -> Refused:
+    return Refused(409, "The embeddings of --index have changed since the server started: restart the server.")

@@ -124,7 +124,7 @@ async def _sound(request: Request) -> Response:
     place = await anyio.to_thread.run_sync(of.neighbors.place, request.path_params["row"], limiter=of.drawing)
     rate = of.models.current.info.sample_rate
     content = await of.sounds.listed(place.path, start_s=place.start_s, end_s=place.end_s, sample_rate=rate)
-    return service.Whole(content, media_type="audio/wav", headers={"cache-control": "max-age=3600"})
+    return service.Whole(content, media_type="audio/wav", headers={"cache-control": "no-store"})
 
 
 async def _neighbors(

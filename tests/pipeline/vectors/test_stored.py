@@ -41,6 +41,17 @@ class TestFile:
         np.testing.assert_array_equal(read(stored)[1], np.array(values))
         np.testing.assert_array_equal(stored.vectors(np.array([6, 2])), np.array(values)[[6, 2]])
 
+    @pytest.mark.parametrize("rows", [3, 20])
+    def test_a_file_that_was_written_again_is_said(self, tmp_path, rows):
+        write_file(tmp_path / "e.parquet", random(10, 5))
+        stored = open_vectors(str(tmp_path / "e.parquet"))
+        before = stored.state()
+        assert stored.state() == before
+        write_file(tmp_path / "e.parquet", random(rows, 5))
+        assert stored.state() != before
+        with pytest.raises(UserError, match=rf"was written again, and has {rows} rows in place of 10"):
+            stored.places(np.array([1, 2]))
+
     def test_a_column_is_chosen(self, tmp_path):
         columns = {"embedding": random(4, 5), "waveform": random(4, 2), "log_mel": random(4, 3)}
         write_file(tmp_path / "e.parquet", columns)

@@ -7,6 +7,7 @@ import re
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import requests
 import soundfile
@@ -147,6 +148,35 @@ def test_a_file_that_has_gone_is_said(indexed, index):
         assert len(embed(indexed, tone.getvalue()).json()["neighbors"]) == 3
     finally:
         (index.parent / "elsewhere").rename(index.parent / "sounds")
+
+
+@pytest.fixture
+def copied(versions, index, tmp_path):
+    """A server, and the index that it has read, which a test may write again."""
+    place = tmp_path / "copy.parquet"
+    shutil.copy(index, place)
+    with running(versions, index=place) as server:
+        yield server, place
+
+
+def reverse(table):
+    return table.take(list(reversed(range(len(table)))))
+
+
+@pytest.mark.parametrize("change", [reverse, lambda table: table.slice(2), None])
+def test_an_index_that_is_written_again_is_refused(copied, index, change):
+    server, place = copied
+    low = (index.parent / "sounds" / "low.wav").read_bytes()
+    assert embed(server, low).json()["neighbors"][0]["name"].endswith("/low.wav")
+    assert ask(server, "/page/sounds/2").headers["cache-control"] == "no-store"
+    place.unlink()
+    if change is not None:
+        pq.write_table(change(pq.read_table(index)), place)
+    result = embed(server, low).json()
+    assert len(result["embedding"]) == 5
+    assert result["neighbors"] == []
+    assert "--index have changed since the server started: restart the server" in result["note"]
+    assert "restart the server" in error_of(ask(server, "/page/sounds/2"), status=409)
 
 
 def test_only_its_own_model_searches_an_index(versions, index, tmp_path):
