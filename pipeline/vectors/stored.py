@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -45,6 +46,7 @@ class StoredVectors:
         columns: The columns of vectors, which are concatenated.
         dims: Size of each of them.
         model_digest: Digest of the model that made them, or "" if it is not known.
+        folder: Where relative names of files lead from, or "" if it is not known.
     """
 
     path: str
@@ -54,6 +56,7 @@ class StoredVectors:
     columns: Sequence[str]
     dims: Sequence[int]
     model_digest: str = ""
+    folder: str = ""
 
     @property
     def dim(self) -> int:
@@ -179,6 +182,7 @@ def _open_file(path: str, *, features: str) -> StoredVectors:
     place = epath.Path(path)
     with rows_of_files.opened(place) as reader:
         schema, rows = reader.schema, reader.rows
+    metadata = schema.metadata or {}
     vectors = [field.name for field in schema if _is_vector(field.type)]
     missing = [name for name in ("file", *_TIMES) if name not in schema.names]
     if missing or not vectors:
@@ -202,7 +206,8 @@ def _open_file(path: str, *, features: str) -> StoredVectors:
         name_column="file",
         columns=[column],
         dims=[_first_size(place, column)],
-        model_digest=(schema.metadata or {}).get(outputs.MODEL.encode(), b"").decode(),
+        model_digest=metadata.get(outputs.MODEL.encode(), b"").decode(),
+        folder=os.fsdecode(metadata.get(outputs.FOLDER.encode(), b"")),
     )
 
 

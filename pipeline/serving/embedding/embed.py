@@ -3,11 +3,12 @@
 import contextlib
 import dataclasses
 import itertools
+import os
 import pathlib
 from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
-from beam_jobs import audio, sources
+from beam_jobs import audio, sources, storage
 from beam_jobs.audio.parallel import Decoders
 from beam_jobs.embedding import windows
 from beam_jobs.embedding.embedder import BATCH_SIZE, Embedder, Loader
@@ -100,7 +101,7 @@ def embed(
         if len(finished.records) < len(found.groups):
             _embed_groups(found.groups, model.load(), finished, parameters=parameters, progress=progress)
         table = quarantine.table_of(target, inputs=paths)
-        embedded = _publish(target, found, finished, table=table, model=parameters.model)
+        embedded = _publish(target, found, finished, table=table, model=parameters.model, folder=_folder_of(paths))
         finished.remove()
     if not embedded.clips:
         raise UserError(
@@ -109,7 +110,15 @@ def embed(
     return embedded
 
 
-def _publish(target: pathlib.Path, found: Inputs, finished: Journal, *, table: pathlib.Path, model: str) -> Embedded:
+def _folder_of(paths: Sequence[str]) -> str:
+    """Returns the folder from which relative paths lead, or "" if all are absolute."""
+    is_relative = any(not storage.is_remote(path) and not os.path.isabs(path) for path in paths)
+    return os.getcwd() if is_relative else ""
+
+
+def _publish(
+    target: pathlib.Path, found: Inputs, finished: Journal, *, table: pathlib.Path, model: str, folder: str
+) -> Embedded:
     """Writes the output and the table of what could not be embedded."""
     clips = sum(record.clips for record in finished.records)
     of_groups = (entry for record in finished.records for entry in record.quarantined)
@@ -117,7 +126,7 @@ def _publish(target: pathlib.Path, found: Inputs, finished: Journal, *, table: p
     quarantine.write(table, quarantined, output=target)
     if clips:
         rows = sum(record.rows for record in finished.records)
-        parts = part.Parts(files=finished.parts, rows=rows, model=model)
+        parts = part.Parts(files=finished.parts, rows=rows, model=model, folder=folder)
         outputs.write(target, parts, temporary=finished.temporary, has_labels=found.has_labels)
     return Embedded(clips=clips, quarantined=quarantined, table=table, left_out=found.left_out, damage=finished.damage)
 

@@ -24,6 +24,9 @@ from pipeline.serving.embedding.quarantine import printable
 MODEL = "diptych.model"
 """Key of the digest of the model in the metadata of a Parquet file."""
 
+FOLDER = "diptych.folder"
+"""Key of the folder against which relative paths in the column `file` count; absent if all given paths are absolute."""
+
 WHOLE = "embedding"
 """Name of the column with all embeddings of the embedder, one after the other."""
 
@@ -78,7 +81,7 @@ def _write_parquet(file: BinaryIO, parts: Parts, *, has_labels: bool) -> None:
     fields = [("file", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())]
     fields += [("labels", pa.list_(pa.string()))] if has_labels else []
     vectors = [(name, pa.list_(pa.float32(), dim)) for name, dim in dims.items()]
-    schema = pa.schema(fields + vectors, metadata={MODEL: parts.model})
+    schema = pa.schema(fields + vectors, metadata=_metadata(parts))
     rows = max(1, _ROW_GROUP_BYTES // (_FLOAT_BYTES * sum(dims.values())))
     texts = ["file", "labels.list.element"] if has_labels else ["file"]
     # With checksums, a reader tells a damaged page from another number.
@@ -86,6 +89,10 @@ def _write_parquet(file: BinaryIO, parts: Parts, *, has_labels: bool) -> None:
     with pq.ParquetWriter(file, schema, **options) as writer:
         for table in _of_equal_length((_table(batch, schema) for batch in parts.batches()), rows=rows):
             writer.write_table(table, row_group_size=rows)
+
+
+def _metadata(parts: Parts) -> dict[str, str | bytes]:
+    return {MODEL: parts.model} | ({FOLDER: os.fsencode(parts.folder)} if parts.folder else {})
 
 
 def _table(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:

@@ -136,11 +136,13 @@ class Parts:
         files: The files.
         rows: Number of all rows.
         model: Digest of the model that made them.
+        folder: Where relative paths lead from, see `outputs.FOLDER`; "" if there are none.
     """
 
     files: Sequence[pathlib.Path]
     rows: int
     model: str
+    folder: str = ""
 
     def dims(self) -> dict[str, int]:
         """Returns the name of each embedding with its size."""

@@ -1,10 +1,13 @@
 """Finds the nearest among stored embeddings: those of `--index`."""
 
 import dataclasses
+import os
+import re
 from collections.abc import Mapping
 
 import numpy as np
 
+from beam_jobs import storage
 from components.errors import UserError
 from pipeline.serving.server.limits import Refused
 from pipeline.serving.server.served import ServedVersion
@@ -12,6 +15,8 @@ from pipeline.vectors import index, models, nearest
 from pipeline.vectors.stored import Places, open_vectors
 
 _MOST = 10
+_SPELLED_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
+"""What `diptych embed` writes for a byte of a name that is not UTF-8."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +29,7 @@ class Neighbor:
         cosine: How near it is.
         start_s: Where it begins in the file, in seconds.
         end_s: Where it ends.
-        has_sound: Whether `Neighbors.place` knows its file.
+        has_sound: Whether `Neighbors.place` finds its file.
     """
 
     row: int
@@ -97,7 +102,7 @@ class Neighbors:
                 cosine=float(cosine),
                 start_s=float(places.start_s[rank]),
                 end_s=float(places.end_s[rank]),
-                has_sound=self._has_sounds,
+                has_sound=self._locate(places.names[rank]) is not None,
             )
             for rank, (row, cosine) in enumerate(zip(found.rows, found.cosines, strict=True))
         ]
@@ -106,12 +111,15 @@ class Neighbors:
         """Returns the file of a stored embedding, and what of it was embedded.
 
         Raises:
-            Refused: There is no such row, the embeddings name no files, or they have changed.
+            Refused: There is no such row, the embeddings name no files, they have changed, or the file is missing.
         """
-        if row >= len(self._stored) or not self._has_sounds:
+        if row >= len(self._stored) or not self._has_files:
             raise Refused(404, f"The embeddings of --index have no file for the row {row}.")
         places = self._places(np.array([row]))
-        return Place(path=places.names[0], start_s=float(places.start_s[0]), end_s=float(places.end_s[0]))
+        path = self._locate(places.names[0])
+        if path is None:
+            raise Refused(404, f"The file of the row {row} of --index is missing.")
+        return Place(path=path, start_s=float(places.start_s[0]), end_s=float(places.end_s[0]))
 
     def _places(self, rows: np.ndarray) -> Places:
         """Returns what rows are of. The vectors are those of the start, and the files are opened anew."""
@@ -129,9 +137,24 @@ class Neighbors:
         except OSError:
             return True
 
+    def _locate(self, name: str) -> str | None:
+        """Returns the path of the file that a row names, or None if there is none, or it could be either of two."""
+        if not self._has_files:
+            return None
+        if storage.is_remote(name):  # It is not asked for, because that takes a request.
+            return name
+        spellings = {name, _with_bytes(name)}
+        found = [path for path in (os.path.join(self._stored.folder, one) for one in spellings) if os.path.isfile(path)]
+        return found[0] if len(found) == 1 else None
+
     @property
-    def _has_sounds(self) -> bool:
+    def _has_files(self) -> bool:
         return self._stored.name_column == "file"
+
+
+def _with_bytes(name: str) -> str:
+    """Returns a name with the bytes that it spells. A name that holds such a text itself looks the same."""
+    return os.fsdecode(_SPELLED_BYTE.sub(lambda match: bytes([int(match[1], 16)]), os.fsencode(name)))
 
 
 def _changed() -> Refused:

@@ -52,7 +52,10 @@ class Sounds:
             Refused: It cannot be decoded, or is too long.
         """
         # A little more than allowed tells whether there is more.
-        samples = await self._run(content, sample_rate=sample_rate, start_s=0.0, end_s=self._seconds + 1.0)
+        try:
+            samples = await self._run(content, sample_rate=sample_rate, start_s=0.0, end_s=self._seconds + 1.0)
+        except audio.DecodeError as error:
+            raise _refused(error, why=f"{error.cause}: {error}") from error
         if samples.size > self._seconds * sample_rate:
             raise Refused(413, f"The recording is longer than {self._seconds:g} s: send a part of it.", reason="length")
         return samples
@@ -66,9 +69,11 @@ class Sounds:
         end_s = min(end_s, start_s + _PLAYED_S)
         try:
             source = readers.fetch(path, timeout_s=_RULES.timeout_s)
+            samples = await self._run(source, sample_rate=sample_rate, start_s=start_s, end_s=end_s)
         except audio.DecodeError as error:
-            raise _refused(error) from error
-        return wav(await self._run(source, sample_rate=sample_rate, start_s=start_s, end_s=end_s), rate=sample_rate)
+            # Its message may name the folder on this machine.
+            raise _refused(error, why=error.cause) from error
+        return wav(samples, rate=sample_rate)
 
     def close(self) -> None:
         """Ends the processes."""
@@ -84,10 +89,7 @@ class Sounds:
                 self._decoder(sample_rate).decode_file(source, spool, start_s=start_s, end_s=end_s, trimmed=False)
                 return spool.read(0, len(spool))
 
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, decode)
-        except audio.DecodeError as error:
-            raise _refused(error) from error
+        return await asyncio.get_running_loop().run_in_executor(self._threads, decode)
 
     def _decoder(self, sample_rate: int) -> Decoder:
         """Returns the decoder of this thread."""
@@ -131,6 +133,6 @@ def picture(samples: np.ndarray, *, rate: int, columns: int) -> np.ndarray:
     return np.round(255 * np.clip(loudness, 0, 1)).astype(np.uint8).T
 
 
-def _refused(error: audio.DecodeError) -> Refused:
+def _refused(error: audio.DecodeError, *, why: str) -> Refused:
     status = 404 if error.cause == "missing" else 422
-    return Refused(status, f"The recording cannot be decoded: {error.cause}: {error}.", reason="undecodable")
+    return Refused(status, f"The recording cannot be decoded: {why}.", reason="undecodable")

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import pathlib
 import re
 import shutil
@@ -15,6 +16,8 @@ import soundfile
 from beam_jobs import audio
 from beam_jobs.audio.log_mel import log_mel
 from components.errors import UserError
+from pipeline import cli
+from pipeline.serving.embedding import outputs
 from pipeline.serving.server import page, run, sounds
 from tests import corpora
 from tests.pipeline.serving.server import tiny_model
@@ -177,6 +180,65 @@ def test_an_index_that_is_written_again_is_refused(copied, index, change):
     assert result["neighbors"] == []
     assert "--index have changed since the server started: restart the server" in result["note"]
     assert "restart the server" in error_of(ask(server, "/page/sounds/2"), status=409)
+
+
+@pytest.fixture
+def relative(versions, tmp_path, monkeypatch):
+    """The embeddings of relative paths, written in another folder than the one that the test then is in."""
+    there = tmp_path / "there" / "in"
+    for name, hertz in (("low", 200.0), ("middle", 900.0), ("high", 3000.0)):
+        corpora.write_tone(there / f"{name}.wav", seconds=1.0, hertz=hertz)
+    (there / "middle.wav").rename(there / os.fsdecode(b"caf\xe9.wav"))
+    corpora.write_tone(tmp_path / "here" / "in" / "low.wav", seconds=0.5, hertz=5000.0)
+    monkeypatch.chdir(tmp_path / "there")
+    output = tmp_path / "sounds.parquet"
+    assert cli.main(["embed", "--model", str(versions / "7"), "--output", str(output), "in"]) == 0
+    monkeypatch.chdir(tmp_path / "here")
+    return output
+
+
+def test_relative_names_are_found_from_another_folder(versions, relative, tmp_path):
+    there = tmp_path / "there" / "in"
+    with running(versions, index=relative) as server:
+        neighbors = embed(server, (there / "low.wav").read_bytes()).json()["neighbors"]
+        assert sorted(one["name"] for one in neighbors) == ["in/caf\\xe9.wav", "in/high.wav", "in/low.wav"]
+        for one in neighbors:
+            assert one["has_sound"]
+            content = ask(server, f"/page/sounds/{one['row']}").content
+            samples, _ = soundfile.read(io.BytesIO(content), dtype="int16")
+            name = one["name"].removeprefix("in/").replace("\\xe9", os.fsdecode(b"\xe9"))
+            np.testing.assert_array_equal(samples, audio.decode_file(there / name))
+        (row,) = (one["row"] for one in neighbors if one["name"] == "in/low.wav")
+        (there / "low.wav").write_bytes(b"no sound")
+        damaged = ask(server, f"/page/sounds/{row}")
+        assert "unreadable" in error_of(damaged, status=422)
+        (there / "low.wav").unlink()
+        gone = ask(server, f"/page/sounds/{row}")
+        assert f"the row {row} of --index is missing" in error_of(gone, status=404)
+        found = embed(server, (there / "high.wav").read_bytes())
+        assert [one["name"] for one in found.json()["neighbors"] if not one["has_sound"]] == ["in/low.wav"]
+        for answer in (damaged, gone, found):
+            assert str(tmp_path) not in answer.text
+
+
+def test_a_name_that_fits_two_files_has_no_sound(versions, relative, tmp_path):
+    there = tmp_path / "there" / "in"
+    corpora.write_tone(there / "caf\\xe9.wav", seconds=1.0, hertz=1000.0)
+    with running(versions, index=relative) as server:
+        neighbors = embed(server, (there / "low.wav").read_bytes()).json()["neighbors"]
+    assert [one["name"] for one in neighbors if not one["has_sound"]] == ["in/caf\\xe9.wav"]
+
+
+def test_relative_names_without_a_folder_lead_from_the_server(versions, relative, tmp_path):
+    table = pq.read_table(relative)
+    assert outputs.FOLDER.encode() in table.schema.metadata
+    model = {outputs.MODEL: table.schema.metadata[outputs.MODEL.encode()]}
+    pq.write_table(table.replace_schema_metadata(model), relative)
+    with running(versions, index=relative) as server:
+        neighbors = embed(server, (tmp_path / "there" / "in" / "low.wav").read_bytes()).json()["neighbors"]
+        assert [one["name"] for one in neighbors if one["has_sound"]] == ["in/low.wav"]
+        content = ask(server, f"/page/sounds/{neighbors[0]['row']}").content
+        assert soundfile.info(io.BytesIO(content)).duration == 0.5
 
 
 def test_only_its_own_model_searches_an_index(versions, index, tmp_path):
