@@ -8,9 +8,10 @@ import soxr
 from beam_jobs.audio.pcm import FULL_SCALE
 from beam_jobs.audio.sound import SOXR_QUALITY, DecodeError, Sound, at_rate
 
-# 30 dB above full scale. No recorder leaves so much room, and a sound in the range of integers that stays below it
-# would be silent.
-_LARGEST = 32.0
+LARGEST = 32.0
+"""30 dB above full scale. No recorder leaves so much room, and a sound in the range of integers that stays below it
+would be silent."""
+
 _INTEGER_SCALES = (2**15, 2**23, 2**31)
 
 _LEAST_OF_INTEGERS = 64.0
@@ -81,7 +82,7 @@ def check_range(largest: float) -> None:
     """Raises DecodeError for a largest magnitude that no sound has in which full scale is 1."""
     if not math.isfinite(largest):
         raise DecodeError("non-finite", "holds NaN or infinite samples")
-    if largest > _LARGEST:
+    if largest > LARGEST:
         shown = f"{largest:,.0f}" if largest < _MOST_WITH_ALL_DIGITS else f"{largest:.3g}"
         scale = next((scale for scale in _INTEGER_SCALES if _LEAST_OF_INTEGERS <= largest <= scale), None)
         way_out = f"divide them by {scale:,}" if scale else "scale them to between -1 and 1"

@@ -31,7 +31,7 @@ class Exporter(base.Component[ExporterConfig]):
     reports: ClassVar[frozenset[str]] = frozenset({variants.TABLE, variants.FIGURES})
     Config = ExporterConfig
     executor = "components.exporter.executor"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     shows: ClassVar[Mapping[base.Tab, str]] = {"text": "signatures, checks, other runtimes", "scalars": "latency"}
 
     @property

@@ -66,7 +66,12 @@ def resampled_length(samples: tf.Tensor, rate: tf.Tensor, *, sample_rate: int) -
 
 
 def resample(
-    read: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], samples: tf.Tensor, length: tf.Tensor, filter_: Resampler
+    read: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    samples: tf.Tensor,
+    length: tf.Tensor,
+    filter_: Resampler,
+    *,
+    finish: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
 ) -> tf.Tensor:
     """Resamples a sound piece by piece, in memory for the result. Beyond its ends it is silent.
 
@@ -75,6 +80,7 @@ def resample(
         samples: int64 scalar, the number of samples of the sound.
         length: int64 scalar, that of the result.
         filter_: The filter.
+        finish: Returns what becomes of a piece of the result, in the same shape.
 
     Returns:
         float32 (length,).
@@ -93,7 +99,7 @@ def resample(
         sound = tf.pad(read(begin, end - begin), [[before, needed - before - (end - begin)]])
         starts = tf.range(count) * filter_.step
         inputs = tf.gather(sound, starts[:, None] + tf.range(width[0]))
-        return piece + 1, pieces.write(piece, tf.reshape(inputs @ filter_.weights, (-1,)))
+        return piece + 1, pieces.write(piece, finish(tf.reshape(inputs @ filter_.weights, (-1,))))
 
     pieces = tf.TensorArray(tf.float32, size=0, dynamic_size=True, infer_shape=False, element_shape=(None,))
     _, pieces = tf.while_loop(

@@ -5,13 +5,14 @@ import struct
 import numpy as np
 import tensorflow as tf
 
+from beam_jobs.audio.resample import LARGEST
 from components.exporter import resampler, sounds, wav_header
 from components.exporter.sounds import Clips
 from components.exporter.wav_header import Header
 
 
 def read(wav_bytes: tf.Tensor, *, sample_rate: int) -> tuple[Clips, tf.Tensor]:
-    """Reads files one by one: averages the channels and resamples.
+    """Reads files one by one: averages the channels, resamples, and saturates at full scale, as the decoder does.
 
     Args:
         wav_bytes: string (batch,), the content of a file each. They may differ in length, rate, depth and channels.
@@ -22,7 +23,7 @@ def read(wav_bytes: tf.Tensor, *, sample_rate: int) -> tuple[Clips, tf.Tensor]:
 
     Raises:
         tf.errors.InvalidArgumentError: When the graph runs: there is another number of dimensions, or a file cannot be
-            read. The message says which, and why.
+            read or exceeds full scale by far. The message says which, and why.
     """
     # Strings are read on the CPU anyway, and a GPU may round the factors of products.
     with tf.device("CPU:0"):
@@ -65,7 +66,17 @@ def _read_one(file: tf.Tensor, index: tf.Tensor, *, sample_rate: int) -> tf.Tens
         header.frames,
         resampler.resampled_length(header.frames, header.rate, sample_rate=sample_rate),
         resampler.design(header.rate, sample_rate=sample_rate),
+        finish=lambda piece: _saturated(piece, index),
     )
+
+
+def _saturated(samples: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """Returns samples between -1 and 1; what is not finite stays, so that its embedding is NaN."""
+    is_finite = tf.math.is_finite(samples)
+    largest = tf.reduce_max(tf.where(is_finite, tf.abs(samples), 0.0))
+    problem = "holds samples far beyond full scale, which is 1; scale them to between -1 and 1; the largest is"
+    samples = wav_header.require(largest <= LARGEST, problem, [largest], index, then=samples)
+    return tf.where(is_finite, tf.clip_by_value(samples, -1.0, 1.0), samples)
 
 
 def _decode(file: tf.Tensor, header: Header, *, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

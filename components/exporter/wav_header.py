@@ -77,10 +77,10 @@ def read(file: tf.Tensor, index: tf.Tensor, *, sample_rate: int) -> tuple[tf.Ten
     """
     begins = tf.reduce_any(tf.equal(_piece(file, 0, 4), [b"RIFF", b"RF64", b"BW64"]))
     is_wav = begins & tf.equal(_piece(file, 8, 4), b"WAVE")
-    file = _require(is_wav, "is no WAV file, which begins with RIFF and WAVE", [], index, then=file)
+    file = require(is_wav, "is no WAV file, which begins with RIFF and WAVE", [], index, then=file)
     chunks = _find_chunks(file)
     has_both = (chunks.format >= 0) & (chunks.data >= 0)
-    file = _require(has_both, "has no chunk fmt that is followed by a chunk data", [], index, then=file)
+    file = require(has_both, "has no chunk fmt that is followed by a chunk data", [], index, then=file)
     return file, _checked(_parse(file, chunks), index, sample_rate=sample_rate)
 
 
@@ -133,10 +133,10 @@ def _parse(file: tf.Tensor, chunks: _Chunks) -> Header:
 def _checked(header: Header, index: tf.Tensor, *, sample_rate: int) -> Header:
     """Raises an error if the samples cannot be decoded or resampled; see `read`."""
     width = header.sample_bytes
-    header = _require(header.channels >= 1, "has no channels", [], index, then=header)
+    header = require(header.channels >= 1, "has no channels", [], index, then=header)
     is_pcm = (header.encoding == PCM) & (width >= 1) & (width <= 4)
     is_float = (header.encoding == FLOAT) & ((width == 4) | (width == 8))
-    header = _require(
+    header = require(
         is_pcm | is_float,
         "is stored neither as PCM (1) of 8 to 32 bits nor as floating point (3) of 32 or 64 bits, but in the encoding, "
         "with channels, bytes per sample",
@@ -145,24 +145,24 @@ def _checked(header: Header, index: tf.Tensor, *, sample_rate: int) -> Header:
         then=header,
     )
     rate = header.rate
-    header = _require(
+    header = require(
         (rate == sample_rate) | ((rate >= LOWEST_RATE) & (rate <= HIGHEST_RATE)),
         f"has a sample rate that is neither {sample_rate} Hz nor from {LOWEST_RATE} to {HIGHEST_RATE} Hz",
         [rate],
         index,
         then=header,
     )
-    header = _require(
+    header = require(
         resampler.can_resample(header.rate, sample_rate=sample_rate),
         f"has a sample rate in no simple ratio to {sample_rate} Hz; resample it first, e.g. to {sample_rate} Hz",
         [rate],
         index,
         then=header,
     )
-    return _require(header.frames > 0, "has no samples", [], index, then=header)
+    return require(header.frames > 0, "has no samples", [], index, then=header)
 
 
-def _require(condition: tf.Tensor, problem: str, values: list[tf.Tensor], index: tf.Tensor, *, then: T) -> T:
+def require(condition: tf.Tensor, problem: str, values: list[tf.Tensor], index: tf.Tensor, *, then: T) -> T:
     """Returns tensors that are there only if a condition holds, and else raises an error that names the file."""
     check = sounds.require(condition, "wav_bytes: the file with the index", index, f"of the batch {problem}", *values)
     with tf.control_dependencies([check]):

@@ -1,5 +1,6 @@
 """Checks what a request gives to a signature, and calls it."""
 
+import math
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from beam_jobs.audio import DecodeError, resample
 from components.embedding_info import EmbeddingInfo
 from components.exporter import wav_header
 from pipeline.serving.server.batching import Batcher
@@ -48,6 +50,7 @@ def check(version: ServedVersion, called: Signature, inputs: Mapping[str, np.nda
     _check_names(called, inputs)
     for name, array in inputs.items():
         _check_shape(array, called.inputs[name], name=name)
+        _check_range(array, name=name)
     if len({len(array) for array in inputs.values()}) > 1:
         raise Refused(400, f"The inputs {', '.join(inputs)} have different numbers of clips.")
     _check_length(called, inputs, info=version.info, limits=limits)
@@ -120,6 +123,28 @@ def _check_shape(array: np.ndarray, tensor: Tensor, *, name: str) -> None:
     if not fits:
         shown = ", ".join("any" if size is None else str(size) for size in tensor.shape)
         raise Refused(400, f"{name} has the shape {list(array.shape)}, and the signature takes [{shown}], clips first.")
+
+
+def _check_range(array: np.ndarray, *, name: str) -> None:
+    """Refuses numbers that are no sound with full scale 1. Of files, `wav_bytes` itself refuses them.
+
+    What is not finite may stand, as in TensorFlow Serving: it makes the embedding NaN.
+    """
+    if array.dtype == object:
+        return
+    try:
+        resample.check_range(_largest(array))
+    except DecodeError as error:
+        raise Refused(400, f"{name} {error}.") from error
+
+
+def _largest(array: np.ndarray) -> float:
+    """Returns the largest magnitude that is finite."""
+    largest = max(float(array.max(initial=0.0)), -float(array.min(initial=0.0)))
+    if math.isfinite(largest):
+        return largest
+    is_finite = np.isfinite(array)
+    return max(float(array.max(initial=0.0, where=is_finite)), -float(array.min(initial=0.0, where=is_finite)))
 
 
 def _parts(inputs: Mapping[str, np.ndarray], *, clips: int) -> list[dict[str, np.ndarray]]:

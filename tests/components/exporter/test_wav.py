@@ -9,6 +9,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_jobs import audio
+from beam_jobs.audio import pcm
 from components.exporter import wav, wav_header
 
 RATE = 16000
@@ -148,6 +150,38 @@ def test_a_file_is_read_in_a_batch_as_it_is_alone(clips):
     ]
     for file, sound in zip(files, _sounds(*files), strict=True):
         np.testing.assert_array_equal(sound, _sounds(file)[0])
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_beyond_full_scale_a_file_is_cut_off_as_the_decoder_does(subtype, rate, tmp_path):
+    sine = np.sin(2 * np.pi * 300 * np.arange(rate // 2) / rate)
+    # The second is within full scale in the mean of its channels alone.
+    for name, samples in {"loud": 3 * sine, "one": np.stack([1.5 * sine, -0.5 * sine], axis=1)}.items():
+        file = _encoded(samples, subtype=subtype, rate=rate)
+        (tmp_path / f"{name}.wav").write_bytes(file)
+        (sound,) = _sounds(file)
+        np.testing.assert_allclose(sound, pcm.to_float(audio.decode_file(tmp_path / f"{name}.wav")), atol=2e-3)
+        assert np.abs(sound).max() == pytest.approx(1.0 if name == "loud" else 0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+@pytest.mark.parametrize(("largest", "is_refused"), [(31.0, False), (33.0, True), (1e5, True)])
+def test_far_beyond_full_scale_a_file_is_refused_as_the_decoder_does(rate, largest, is_refused, tmp_path):
+    # Faded, because resampling overshoots at an edge.
+    file = _encoded(largest * np.hanning(2 * rate), subtype="FLOAT", rate=rate)
+    (tmp_path / "loud.wav").write_bytes(file)
+    refusals = contextlib.nullcontext(), contextlib.nullcontext()
+    if is_refused:
+        message = r"index\] \[1\] \[of the batch holds samples far beyond full scale, which is 1; scale them"
+        refusals = (
+            pytest.raises(tf.errors.InvalidArgumentError, match=message),
+            pytest.raises(audio.DecodeError, match="holds samples up to"),
+        )
+    with refusals[0]:
+        _sounds(_riff(_format(), DATA), file)
+    with refusals[1]:
+        audio.decode_file(tmp_path / "loud.wav")
 
 
 def test_an_empty_batch_is_one_silent_sample_that_is_dropped():

@@ -138,6 +138,8 @@ def test_a_version_may_be_named(server):
         ('{"instances": [[true]]}', "numbers alone"),
         ('{"instances": [[1e999, "1"]]}', "not JSON"),
         ('{"instances": [[]]}', "audio has no samples"),
+        ('{"instances": [[12000, -3000, 100]]}', "audio holds samples up to 12,000, where full scale is 1; divide"),
+        ('{"inputs": [[0, 0], [NaN, -33.5]]}', "holds samples up to 34, where full scale is 1; scale them"),
         ('{"instances": [{"audio": [0]}, {"sound": [0]}]}', "the same names of inputs"),
         ('{"inputs": {"sound": [[0]]}}', "takes audio, and no sound"),
         ('{"inputs": {}}', "takes audio, and the request gives nothing"),
