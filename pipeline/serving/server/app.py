@@ -63,7 +63,13 @@ async def _refused(request: Request, refused: Refused) -> Response:
 
 async def _unknown(request: Request, error: HTTPException) -> Response:
     what = f"{request.method} {request.url.path}"
-    message = f"There is no {what}." if error.status_code == 404 else f"{what}: {error.detail}."
+    message = f"{what}: {error.detail}."
+    if error.status_code == 404:
+        message = f"There is no {what}."
+    elif error.status_code == 405:
+        # Starlette joins a set, whose order differs from process to process.
+        allowed = sorted(error.headers["Allow"].split(", "))
+        message = f"{what}: {error.detail}: use {' or '.join(allowed)}."
     return JSONResponse({"error": message}, status_code=error.status_code, headers=error.headers)
 
 

@@ -17,7 +17,7 @@ _INSTANCES, _INPUTS, _SIGNATURE = "instances", "inputs", "signature_name"
 
 def routes() -> list[Route]:
     """Returns the routes."""
-    model = "/v1/models/{name}"
+    model = "/v1/models/{name:model}"
     found = []
     for path in (model, model + "/versions/{version:number}"):
         found += [

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import anyio
 import anyio.to_thread
-from starlette.convertors import IntegerConvertor, register_url_convertor
+from starlette.convertors import IntegerConvertor, StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -70,7 +70,14 @@ class _Number(IntegerConvertor):
     regex = "[0-9]{1,19}"
 
 
+class _ModelName(StringConvertor):
+    """A model's name in a path. A colon ends it, so that other methods than POST of `:predict` get 405, and not 404."""
+
+    regex = "[^/:]+"
+
+
 register_url_convertor("number", _Number())
+register_url_convertor("model", _ModelName())
 
 
 def of(request: Request) -> Service:

@@ -107,11 +107,19 @@ def test_the_status_and_the_metadata_are_those_of_tensorflow_serving(server, ver
         ("/v1/models/diptych/labels/stable:predict", 404, "knows no labels"),
         ("/v1/models/diptych:classify", 400, "no method classify: call :predict"),
         ("/v1/models", 404, "There is no POST /v1/models."),
-        ("/v1/models/diptych", 405, "POST /v1/models/diptych: Method Not Allowed."),
+        ("/v1/models/diptych", 405, "POST /v1/models/diptych: Method Not Allowed: use GET or HEAD."),
     ],
 )
 def test_what_is_not_there_is_said(server, path, status, message):
     assert message in error_of(ask(server, path, {"instances": [[0.0]]}), status=status)
+
+
+@pytest.mark.parametrize("path", [PREDICT, "/v1/models/diptych/versions/7:predict", "/v1/models/diptych:classify"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_another_method_than_post_is_said(server, path, method):
+    answer = requests.request(method, server.url + path, timeout=30)
+    assert error_of(answer, status=405) == f"{method} {path}: Method Not Allowed: use POST."
+    assert answer.headers["allow"] == "POST"
 
 
 def test_a_version_may_be_named(server):
