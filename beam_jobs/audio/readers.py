@@ -16,6 +16,9 @@ from beam_jobs.audio.views import View
 _WHOLE_FILE = Segment()
 _BLOCK_BYTES = 2**20
 
+_OPENED_BY_A_PROCESS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+_OPENED = "it names what the process that decodes it has opened, not a file; give the path of the file"
+
 # Errors that say what is at a path. All others, such as EIO, ESTALE or ETIMEDOUT, may pass.
 _FINAL_ERRORS = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ENXIO}
 
@@ -36,7 +39,8 @@ def fetch(path: str | os.PathLike[str], *, timeout_s: float | None = None) -> So
     if not name:
         raise DecodeError("missing", "no such file, because the path is empty")
     if is_no_file:
-        raise DecodeError("unreadable", storage.NO_FILE)
+        # The decoder's process has a pipe there, also where its caller has a file.
+        raise DecodeError("unreadable", _OPENED if name.startswith(_OPENED_BY_A_PROCESS) else storage.NO_FILE)
     if not storage.is_remote(name):
         if os.path.isdir(name):
             raise DecodeError("unreadable", "it is a folder, not a file; give the files in it")

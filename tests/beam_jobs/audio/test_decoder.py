@@ -74,6 +74,12 @@ def test_the_result_is_the_same_as_in_this_process(tmp_path, make, suffix):
         assert (decoded.rate, decoded.codec) == (expected.rate, expected.codec)
 
 
+def test_a_file_on_standard_input_is_not_called_a_pipe(make):
+    message = r"it names what the process .* has opened, not a file; give the path of the file"
+    with spool.Spool() as sound, pytest.raises(audio.DecodeError, match=message):
+        make().decode_file("/dev/stdin", sound)
+
+
 def test_clips_larger_than_the_buffer_of_a_pipe_decode(tmp_path, make):
     corpora.write_tone(tmp_path / "long.wav", seconds=120.0)
     assert make().decode((tmp_path / "long.wav").read_bytes()).samples.size == 120 * 16000
