@@ -1,23 +1,15 @@
 """Folds for cross-validation where the examples have none of their own."""
 
 import hashlib
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
 from components.evaluator.clips import Clips
+from components.evaluator.recordings import recording_of
 
 FOLDS = 5
-
-# How ingest names a segment of a recording ("path@3-7.5") and a part of a long one ("path@60.00").
-_PART = re.compile(r"@\d+(\.\d+)?(-\d+(\.\d+)?)?$")
-
-
-def recording_of(clip_id: str) -> str:
-    """Returns the recording that a clip is a part of."""
-    return _PART.sub("", clip_id)
 
 
 def make_folds(clips: Clips, *, folds: int = FOLDS) -> np.ndarray:

@@ -16,7 +16,7 @@ class Report:
         probe: Name of the probe, or None if none ran.
         metric: What the scores are: "accuracy" or "mAP".
         scores: The score of the probe.
-        intervals: Its 95 % interval over resampled test clips.
+        intervals: Its 95 % interval over resampled test recordings.
         comparison: Paired comparison with the baseline, see `evaluator.baseline`.
         knn: Accuracy or mAP of the 10 nearest neighbors.
         few_shot: Accuracy or mAP of linear classifiers on 8 clips a class.

@@ -1,7 +1,8 @@
-"""How sure a score is: its interval over resampled test clips, and that of its difference from a baseline's score.
+"""How sure a score is: its interval over resampled test recordings, and that of its difference from a baseline's score.
 
-A resampling draws as many clips as there are, with replacement; every set of features gets the same ones, so that a
-difference is paired. In cross-validation the clips of each fold are drawn by themselves.
+A resampling draws as many recordings as there are, with replacement and with all their clips, for the parts of one
+recording are right or wrong together; every set of features gets the same ones, so that a difference is paired. In
+cross-validation the recordings of each fold are drawn by themselves.
 
 Resamplings have a higher mAP than other clips would have, because a positive clip that is drawn twice ranks right
 beside itself. `Resampled` therefore moves them all, so that their mean is the score. The interval then holds the mean
@@ -17,6 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from components.evaluator.probes.result import ProbeResult
+from components.evaluator.recordings import recording_numbers
 
 RESAMPLINGS = 1000
 _WEIGHT_BYTES = 2**25  # Of the weights of all clips in the resamplings that are scored at a time.
@@ -172,19 +174,23 @@ def resample(results: Mapping[str, ProbeResult], *, metric: Metric, seed: int) -
         score = _scorer(result, metric)
         rng = np.random.default_rng(seed)
         step = max(1, _WEIGHT_BYTES // (4 * max(1, len(result.tested))))
+        recordings = recording_numbers(result.tested.clip_ids)
         parts = [
-            score(draw(result.tested.folds, count=min(step, RESAMPLINGS - first), rng=rng))
+            score(draw(result.tested.folds, recordings, count=min(step, RESAMPLINGS - first), rng=rng))
             for first in range(0, RESAMPLINGS, step)
         ]
         resampled[name] = Resampled(score=_on_all(result, score), resamplings=np.concatenate(parts))
     return resampled
 
 
-def draw(folds: np.ndarray, *, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Draws clips with replacement, within each fold.
+def draw(folds: np.ndarray, recordings: np.ndarray, *, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws recordings with replacement, within each fold.
+
+    Nothing can be drawn of a fold that is one recording. Its clips are drawn, as if each were a recording.
 
     Args:
         folds: int (clips,).
+        recordings: int (clips,), the number of each clip's recording, from 0 in the order in which they come.
         count: Number of resamplings.
         rng: Draws.
 
@@ -194,9 +200,13 @@ def draw(folds: np.ndarray, *, count: int, rng: np.random.Generator) -> np.ndarr
     weights = np.zeros((len(folds), count), np.float32)
     for fold in np.unique(folds):
         members = np.flatnonzero(folds == fold)
+        units = np.unique(recordings[members], return_inverse=True)[1]
+        if units.max() == 0:
+            units = np.arange(len(members))
+        drawable = units.max() + 1
         for resampling in range(count):
-            drawn = np.bincount(rng.integers(len(members), size=len(members)), minlength=len(members))
-            weights[members, resampling] = drawn
+            drawn = np.bincount(rng.integers(drawable, size=drawable), minlength=drawable)
+            weights[members, resampling] = drawn[units]
     return weights
 
 
@@ -212,8 +222,10 @@ def _scorer(result: ProbeResult, metric: Metric) -> Callable[[np.ndarray], np.nd
 
 
 def _mean_accuracy(correct: np.ndarray, folds: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Returns the mean of the folds' accuracies among the drawn clips: as many as their recordings have."""
     of_folds = [
-        weights[(folds == fold) & correct].sum(axis=0, dtype=np.float64) / np.sum(folds == fold)
+        weights[(folds == fold) & correct].sum(axis=0, dtype=np.float64)
+        / weights[folds == fold].sum(axis=0, dtype=np.float64)
         for fold in np.unique(folds)
     ]
     return np.mean(of_folds, axis=0)

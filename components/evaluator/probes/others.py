@@ -10,10 +10,10 @@ from components import metrics
 from components.evaluator import vectors
 from components.evaluator.clips import Clips, sample
 from components.evaluator.features import FeatureSet
-from components.evaluator.folds import recording_of
 from components.evaluator.probes import bootstrap, few_shot, neighbors
 from components.evaluator.probes.bootstrap import Interval, Metric, Resampled
 from components.evaluator.probes.result import ProbeResult
+from components.evaluator.recordings import recording_of
 
 MAX_CLIPS = 20_000
 """Training clips, and test clips, that are compared; of more, a sample that is the same for every set of features."""
@@ -25,7 +25,7 @@ class Column:
 
     Attributes:
         score: The score.
-        interval: Its 95 % interval over resampled test clips.
+        interval: Its 95 % interval over other test recordings.
         spread: Standard deviation of the score over draws of training clips; None if nothing is drawn.
     """
 
@@ -174,7 +174,7 @@ class _Data:
         return ProbeResult(score=value, class_scores=[], details={}, tested=clips, logits=logits)
 
     def _column(self, results: Sequence[ProbeResult]) -> Column:
-        """Returns the mean score, with the interval of the mean when the clips of each test are drawn again."""
+        """Returns the mean score, with the interval of the mean when the recordings of each test are drawn again."""
         resampled = bootstrap.mean([self._resampled(result) for result in results])
         return Column(score=resampled.score, interval=resampled.interval())
 

@@ -26,7 +26,7 @@ def bars(report: Report) -> np.ndarray:
         axes.text(right[name] + 0.02, place, f"{report.scores[name]:.3f}", verticalalignment="center")
     axes.set_yticks(places, names, parse_math=False)
     axes.invert_yaxis()
-    axes.set(xlim=(0, 1.12), xlabel=f"{report.metric}, with its 95 % interval over resampled test clips")
+    axes.set(xlim=(0, 1.12), xlabel=f"{report.metric}, with its 95 % interval over resampled test recordings")
     return tensorboard.figure_image(fig)
 
 

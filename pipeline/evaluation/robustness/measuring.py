@@ -23,7 +23,7 @@ from components import metrics
 from components.base import Progress
 from components.evaluator import clips as stored_clips
 from components.evaluator import vectors as stored_vectors
-from components.evaluator.folds import recording_of
+from components.evaluator.recordings import recording_of
 from pipeline.evaluation.robustness.curves import Curve, Curves
 from pipeline.evaluation.robustness.perturbations import KINDS, perturb
 from pipeline.vectors.head import training

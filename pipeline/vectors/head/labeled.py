@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.errors import UserError
-from components.evaluator.folds import recording_of
+from components.evaluator.recordings import recording_of
 from pipeline.vectors.head import labels, training
 from pipeline.vectors.stored import StoredVectors
 

@@ -9,7 +9,7 @@ from etils import epath
 from beam_jobs.embedding.read import Embeddings
 from components.errors import DamagedFile, UserError
 from components.evaluator import Evaluator, EvaluatorConfig, evaluation, predictions
-from components.evaluator.folds import recording_of
+from components.evaluator.recordings import recording_of
 from tests import tensorboard_server
 from tests.components import harness
 from tests.components.stored_embeddings import write_embeddings

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from components.evaluator.folds import make_folds, make_folds_to_choose, recording_of
+from components.evaluator.folds import make_folds, make_folds_to_choose
+from components.evaluator.recordings import recording_of
 from tests.components.evaluator.scattered_clips import clips_of
 
 
