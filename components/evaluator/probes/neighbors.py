@@ -1,8 +1,6 @@
-"""Scores without training: classification by the nearest neighbors, and retrieval by example."""
+"""Scores without training: classification by the nearest neighbors."""
 
 import numpy as np
-
-from components import metrics
 
 NEIGHBORS = 10
 TEMPERATURE = 0.07
@@ -35,33 +33,6 @@ def knn(train: np.ndarray, targets: np.ndarray, tested: np.ndarray) -> np.ndarra
         weights /= weights.sum(axis=1, keepdims=True)
         votes[first : first + step] = np.einsum("qn,qnc->qc", weights, targets[nearest])
     return votes
-
-
-def retrieval(vectors: np.ndarray, targets: np.ndarray, *, recordings: np.ndarray) -> np.ndarray:
-    """Ranks the clips by their cosine similarity to each clip; those that share a label with it are relevant.
-
-    The clips of its own recording do not count, for they sound alike.
-
-    Args:
-        vectors: float32 (clips, dim), mean vectors.
-        targets: bool (clips, classes).
-        recordings: int (clips,), a number for the recording of each clip.
-
-    Returns:
-        float64 (clips,), the average precision of each query, NaN if no clip is relevant.
-    """
-    vectors = normalized(vectors)
-    labels = targets.astype(np.float32)
-    precisions = np.empty(len(vectors))
-    step = max(1, _CELLS // max(1, len(vectors)))
-    for first in range(0, len(vectors), step):
-        queries = np.arange(first, min(first + step, len(vectors)))
-        similarity = vectors @ vectors[queries].T  # (clips, queries)
-        relevant = labels @ labels[queries].T > 0
-        own = recordings[:, None] == recordings[queries]
-        similarity[own], relevant[own] = -2.0, False  # They rank below all, where they do not count.
-        precisions[queries] = metrics.average_precisions(relevant, similarity)
-    return precisions
 
 
 def normalized(x: np.ndarray) -> np.ndarray:

@@ -10,10 +10,10 @@ from components import metrics
 from components.evaluator import vectors
 from components.evaluator.clips import Clips, sample
 from components.evaluator.features import FeatureSet
-from components.evaluator.probes import bootstrap, few_shot, neighbors
+from components.evaluator.probes import bootstrap, few_shot, neighbors, retrieval
 from components.evaluator.probes.bootstrap import Interval, Metric, Resampled
 from components.evaluator.probes.result import ProbeResult
-from components.evaluator.recordings import recording_of
+from components.evaluator.recordings import recording_numbers
 
 MAX_CLIPS = 20_000
 """Training clips, and test clips, that are compared; of more, a sample that is the same for every set of features."""
@@ -136,16 +136,9 @@ class _Data:
 
     def retrieval(self) -> Column | None:
         tested = self._is_tested
-        names = [recording_of(clip_id) for clip_id in self._clips.clip_ids[tested]]
-        recordings = np.unique(np.array(names, str), return_inverse=True)[1]
-        precisions = neighbors.retrieval(self._x[tested], self._targets[tested], recordings=recordings)
-        known = precisions[~np.isnan(precisions)]
-        if not len(known):
-            return None
-        rng = np.random.default_rng(self._seed)
-        drawn = [known[rng.integers(len(known), size=len(known))].mean() for _ in range(bootstrap.RESAMPLINGS)]
-        resampled = Resampled(score=float(known.mean()), resamplings=np.array(drawn))
-        return Column(score=resampled.score, interval=resampled.interval())
+        recordings = recording_numbers(self._clips.clip_ids[tested])
+        found = retrieval.retrieve(self._x[tested], self._targets[tested], recordings=recordings)
+        return None if np.isnan(found.score) else Column(score=found.score, interval=found.interval(recordings))
 
     def _divisions(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the indices of the training and of the test clips: of each fold, or of the splits."""

@@ -1,7 +1,5 @@
 import numpy as np
-import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from components.evaluator.probes import few_shot, neighbors
@@ -31,25 +29,6 @@ def test_knn_takes_what_there_is_and_several_labels():
     assert votes[0, 0] > 0.99
     assert votes[0, 1] > 0.99
     np.testing.assert_allclose(votes[1], [1 / 3, 2 / 3], rtol=1e-5)  # A silent clip is as far from all.
-
-
-@pytest.mark.parametrize("cells", [1, 2**24])
-def test_retrieval_agrees_with_its_definition(monkeypatch, cells):
-    monkeypatch.setattr(neighbors, "_CELLS", cells)
-    rng = np.random.default_rng(0)
-    x, targets = rng.normal(size=(20, 4)), rng.random((20, 5)) < 0.25
-    targets[:2] = False
-    recordings = np.array([0, 0, 1, 1, 2, 2, *range(3, 17)])
-    found = neighbors.retrieval(x.astype(np.float32), targets, recordings=recordings)
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    for query in range(20):
-        others = recordings != recordings[query]
-        relevant = (targets[others] & targets[query]).any(axis=1)
-        if not relevant.any():
-            assert np.isnan(found[query])
-            continue
-        expected = average_precision_score(relevant, unit[others] @ unit[query])
-        np.testing.assert_allclose(found[query], expected, rtol=1e-6)
 
 
 def test_a_few_shots_are_8_clips_of_each_class_or_all():
