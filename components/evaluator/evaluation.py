@@ -8,7 +8,7 @@ import numpy as np
 from beam_jobs.embedding.read import Embeddings
 from components import base, text
 from components.errors import UserError
-from components.evaluator import folds
+from components.evaluator import copies, folds
 from components.evaluator.blessing import BASELINES
 from components.evaluator.clips import Clips, count_labels, read_clips
 from components.evaluator.config import EvaluatorConfig
@@ -32,12 +32,14 @@ class Prepared:
         sets: Embedder -> its sets of features.
         clips: Embedder -> its clips. They have the folds that had to be made.
         baseline: The set of features that the others are compared with, or None.
+        copies: int (clips of the model,), equal for copies; None where no folds are tested, see `find_copies`.
     """
 
     choice: ProbeChoice
     sets: Mapping[str, list[FeatureSet]]
     clips: Mapping[str, Clips]
     baseline: str | None
+    copies: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,9 +72,10 @@ def prepare(embeddings: Embeddings, config: EvaluatorConfig) -> Prepared:
     clips = {embedder: read_clips(embeddings, embedder) for embedder in sets}
     names = embeddings.info.label_names
     choice = _choose(clips, config, label_names=names)
+    same = copies.find_copies(embeddings, clips, reference=TRAINED) if choice.by_fold else None
     if choice.makes_folds:
-        clips, choice = _divided(clips, choice, config, label_names=names)
-    return Prepared(choice=choice, sets=sets, clips=clips, baseline=_baseline(config, sets))
+        clips, choice = _divided(clips, choice, config, same=same, label_names=names)
+    return Prepared(choice=choice, sets=sets, clips=clips, baseline=_baseline(config, sets), copies=same)
 
 
 def _choose(clips: Mapping[str, Clips], config: EvaluatorConfig, *, label_names: Sequence[str]) -> ProbeChoice:
@@ -81,7 +84,12 @@ def _choose(clips: Mapping[str, Clips], config: EvaluatorConfig, *, label_names:
 
 
 def _divided(
-    clips: Mapping[str, Clips], choice: ProbeChoice, config: EvaluatorConfig, *, label_names: Sequence[str]
+    clips: Mapping[str, Clips],
+    choice: ProbeChoice,
+    config: EvaluatorConfig,
+    *,
+    same: np.ndarray,
+    label_names: Sequence[str],
 ) -> tuple[dict[str, Clips], ProbeChoice]:
     """Returns the clips with folds for a probe, and the probe that these folds allow.
 
@@ -89,20 +97,20 @@ def _divided(
     be chosen than before. The mlp probe trains on all labeled clips. So they are divided anew if they were for the
     linear one, which passes over some: of a recording that is tested, no other part may be trained on.
     """
-    divided = _with_folds(clips, choice)
+    divided = _with_folds(clips, choice, same)
     made = _choose(divided, config, label_names=label_names)
     if choice.probe == "linear" and made.probe == "mlp":
-        divided = _with_folds(clips, made)
+        divided = _with_folds(clips, made, same)
         made = _choose(divided, config, label_names=label_names)
     return divided, dataclasses.replace(made, makes_folds=made.by_fold)
 
 
-def _with_folds(clips: Mapping[str, Clips], choice: ProbeChoice) -> dict[str, Clips]:
+def _with_folds(clips: Mapping[str, Clips], choice: ProbeChoice, same: np.ndarray) -> dict[str, Clips]:
     """Makes folds of the clips that the probe uses. Others have fold 0."""
     reference = clips[TRAINED]
     used = _probed_clips(choice, reference)
     numbers = np.zeros(len(reference), int)
-    numbers[used] = folds.make_folds(reference.take(used, classes=choice.classes))
+    numbers[used] = folds.make_folds(reference.take(used, classes=choice.classes), copies=same[used])
     fold_of = dict(zip(reference.clip_ids.tolist(), numbers.tolist(), strict=True))
     return {
         embedder: dataclasses.replace(
@@ -233,16 +241,19 @@ def _class_counts(tested: Clips, clips: Clips, *, classes: int) -> dict[str, lis
 
 def _note(prepared: Prepared) -> str | None:
     """Says what is not as a reader would expect."""
-    parts = []
+    parts, reference = [], prepared.clips[TRAINED]
     if prepared.choice.makes_folds:
-        made = int(prepared.clips[TRAINED].folds.max())
+        made = int(reference.folds.max())
         parts.append(f"{made} folds were made, each recording in one, as there are neither folds nor an eval split")
+    if prepared.copies is not None:
+        tested = np.where(_probed_clips(prepared.choice, reference), reference.folds, 0)
+        about_copies = copies.note(prepared.copies, tested, made=prepared.choice.makes_folds)
+        parts += [about_copies] if about_copies else []
     if prepared.choice.left_out:
         parts.append(f"left out: {prepared.choice.left_out}")
-    clips = len(prepared.clips[TRAINED])
     for embedder, of_one in prepared.clips.items():
-        if len(of_one) < clips:
-            parts.append(f"{embedder} on a sample of {len(of_one):,} of {text.plural(clips, 'clip')}")
+        if len(of_one) < len(reference):
+            parts.append(f"{embedder} on a sample of {len(of_one):,} of {text.plural(len(reference), 'clip')}")
     return "; ".join(parts) or None
 
 

@@ -7,28 +7,28 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.evaluator.clips import Clips
-from components.evaluator.recordings import recording_of
+from components.evaluator.copies import joined
+from components.evaluator.recordings import recording_numbers, recording_of
 
 FOLDS = 5
 
 
-def make_folds(clips: Clips, *, folds: int = FOLDS) -> np.ndarray:
+def make_folds(clips: Clips, *, copies: np.ndarray | None = None, folds: int = FOLDS) -> np.ndarray:
     """Divides clips into folds of about equal size that hold the classes in about equal shares.
 
-    All clips of a recording are in one fold, for they sound alike. The recordings of a class are dealt out in the order
-    of a hash of their names, so that the folds depend on neither the order of the clips nor a random number. A
-    recording with several labels counts as one of its rarest class.
+    All clips of a recording and of its copies are in one fold, for they sound alike. The recordings of a class are
+    dealt out in the order of a hash of their names, so that the folds depend on neither the order of the clips nor a
+    random number. A recording with several labels counts as one of its rarest class.
 
     Args:
         clips: The clips.
+        copies: int (clips,), equal for copies; None if there are none.
         folds: Number of folds; fewer if no class has as many recordings, but at least 2 if there are two recordings.
 
     Returns:
         int (clips,), counted from 1.
     """
-    members: defaultdict[str, list[int]] = defaultdict(list)
-    for index, clip_id in enumerate(clips.clip_ids):
-        members[recording_of(clip_id)].append(index)
+    members = _members(clips, np.arange(len(clips)) if copies is None else copies)
     frequency = Counter(clips.label_values.tolist())
     by_class: defaultdict[int, list[str]] = defaultdict(list)
     for recording, indices in members.items():
@@ -52,6 +52,14 @@ def make_folds_to_choose(clips: Clips, *, folds: int = FOLDS) -> np.ndarray:
     """
     made = make_folds(clips, folds=folds)
     return made if made.max() > 1 else np.arange(len(clips)) % folds + 1
+
+
+def _members(clips: Clips, copies: np.ndarray) -> dict[str, list[int]]:
+    """Returns the clips of each recording and of its copies, by the first of their names."""
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(joined(recording_numbers(clips.clip_ids), copies).tolist()):
+        members[group].append(index)
+    return {min(recording_of(clips.clip_ids[index]) for index in indices): indices for indices in members.values()}
 
 
 def _in_stable_order(recordings: Sequence[str]) -> list[str]:
