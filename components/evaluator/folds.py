@@ -8,7 +8,7 @@ import numpy as np
 
 from components.evaluator.clips import Clips
 from components.evaluator.copies import joined
-from components.evaluator.recordings import recording_numbers, recording_of
+from components.evaluator.recordings import recording_numbers, whole_clip
 
 FOLDS = 5
 
@@ -59,7 +59,7 @@ def _members(clips: Clips, copies: np.ndarray) -> dict[str, list[int]]:
     members: defaultdict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(joined(recording_numbers(clips.clip_ids), copies).tolist()):
         members[group].append(index)
-    return {min(recording_of(clips.clip_ids[index]) for index in indices): indices for indices in members.values()}
+    return {min(whole_clip(clips.clip_ids[index]) for index in indices): indices for indices in members.values()}
 
 
 def _in_stable_order(recordings: Sequence[str]) -> list[str]:

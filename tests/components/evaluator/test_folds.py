@@ -1,24 +1,26 @@
+import hashlib
+
 import numpy as np
-import pytest
 
 from components.evaluator.folds import make_folds, make_folds_to_choose
 from components.evaluator.recordings import recording_of
 from tests.components.evaluator.scattered_clips import clips_of
 
 
-@pytest.mark.parametrize(
-    ("clip_id", "recording"),
-    [
-        ("dog/1.wav", "dog/1.wav"),
-        ("long.flac@60.00", "long.flac"),
-        ("day.wav@3-7.5", "day.wav"),
-        ("day.wav@0.25-1", "day.wav"),
-        ("a@b.wav", "a@b.wav"),
-        ("mic@2.wav@120.00", "mic@2.wav"),
-    ],
-)
-def test_a_part_is_known_as_one_of_its_recording(clip_id, recording):
-    assert recording_of(clip_id) == recording
+def test_the_parts_of_a_recording_are_in_one_fold_however_their_names_are_spelled():
+    ids = [f"video{k:06d}_{start}" for k in range(30) for start in (0, 30)]
+    ids += [f"{spelling}r{k}.wav@{start}-{start + 10}" for k in range(30) for start, spelling in ((0, ""), (10, "./"))]
+    folds = make_folds(clips_of([(k % 2,) for k in range(120)], ids=ids))
+    np.testing.assert_array_equal(folds[::2], folds[1::2])
+    assert set(folds.tolist()) == {1, 2, 3, 4, 5}
+
+
+def test_videos_of_one_segment_are_dealt_out_by_the_name_of_the_segment():
+    """So they are in the same folds as ever, and the scores of runs can be compared."""
+    ids = [f"video{k:06d}_{10 * k}" for k in range(40)]
+    by_name = sorted(ids, key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())
+    folds = make_folds(clips_of([(0,)] * 40, ids=ids))
+    assert [folds[ids.index(name)] for name in by_name] == [k % 5 + 1 for k in range(40)]
 
 
 def test_folds_hold_equal_shares_of_each_class_and_whole_recordings():
