@@ -14,7 +14,7 @@ import apache_beam as beam
 from beam_jobs.statistics.fingerprints import SHARED_KEYS
 
 BUCKET_CLIPS = 16
-"""Number of clips of each split that are compared for one key."""
+"""Number of clips of each split that all clips of another one are compared with for one key."""
 
 _PARTS = 512
 """Number of parts of the key space. One is searched at a time, and takes some 50 MB with two million clips."""
@@ -53,8 +53,9 @@ class CrossSplitPairs(beam.PTransform):
     Takes `KeyedClips`, for example those of a file: the more clips in each, the less memory they take. Gives
     `(SplitPair, CrossSplitFigures)` for every two splits that have near duplicates.
 
-    A key that many clips share (e.g. of a jingle or a test tone) is compared only for the first `BUCKET_CLIPS` clips of
-    each split, so that no key becomes a hot key. The remaining pairs of that key are not counted.
+    Of a key that many clips share (e.g. of a jingle or a test tone), every clip is compared with the first
+    `BUCKET_CLIPS` clips of the other split alone, so that the number of comparisons grows with that of the clips and
+    not with its square. So `clips` counts each of them, and `pairs` only those with one of the first clips.
 
     Args:
         listed: Number of pairs to list for every two splits.
@@ -97,7 +98,7 @@ def _parts(clips: KeyedClips) -> Iterator[tuple[int, bytes]]:
             buckets[key].append(clip_id)
     parts: dict[int, list[tuple[int, list[str]]]] = collections.defaultdict(list)
     for key, ids in buckets.items():
-        parts[key % _PARTS].append((key, _first(ids)))
+        parts[key % _PARTS].append((key, ids))
     for part, content in parts.items():
         yield part, _CODER.encode((split, content))
 
@@ -105,22 +106,23 @@ def _parts(clips: KeyedClips) -> Iterator[tuple[int, bytes]]:
 def _pairs(part: tuple[int, Iterable[bytes]]) -> Iterator[tuple[tuple[Member, Member], int]]:
     """Yields every pair of clips of different splits for every key of the part that they share, with a 1 to count by.
 
-    Of each split, the first `BUCKET_CLIPS` clip ids of a key count, in alphabetical order.
+    In each pair, one clip is among the first `BUCKET_CLIPS` of its split that have the key, in alphabetical order.
     """
     _, encoded = part
     buckets: dict[int, ClipIds] = {}
     for split, content in map(_CODER.decode, encoded):
         for key, ids in content:
-            bucket = buckets.setdefault(key, {})
-            bucket[split] = _first([*bucket.get(split, ()), *ids])
+            buckets.setdefault(key, {}).setdefault(split, []).extend(ids)
     for bucket in buckets.values():
         for split, other in itertools.combinations(sorted(bucket), 2):
-            for clip_id, other_id in itertools.product(bucket[split], bucket[other]):
+            for clip_id, other_id in _compared(sorted(bucket[split]), sorted(bucket[other])):
                 yield ((split, clip_id), (other, other_id)), 1
 
 
-def _first(ids: list[str]) -> list[str]:
-    return sorted(ids)[:BUCKET_CLIPS]
+def _compared(ids: Sequence[str], other_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yields the first clips of one split with all of the other one, and its remaining ones with the other's first."""
+    yield from itertools.product(ids[:BUCKET_CLIPS], other_ids)
+    yield from itertools.product(ids[BUCKET_CLIPS:], other_ids[:BUCKET_CLIPS])
 
 
 def _shares_enough(counted: tuple[tuple[Member, Member], int]) -> bool:

@@ -14,7 +14,7 @@ class StatisticsGen(base.Component[StatisticsGenConfig]):
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"statistics": base.ArtifactType.EXAMPLE_STATISTICS}
     Config = StatisticsGenConfig
     executor = "components.statistics_gen.executor"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     shows: ClassVar[Mapping[base.Tab, str]] = {
         "images": "levels, durations, classes, clips",
         "audio": "clips to hear",

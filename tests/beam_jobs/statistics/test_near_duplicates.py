@@ -71,13 +71,15 @@ def test_clips_of_one_split_are_no_pair(tmp_path, members):
     assert find_pairs(keyed, tmp_path) == {}
 
 
-def test_a_key_of_a_thousand_clips_pairs_only_the_first_of_them(tmp_path):
-    count = 500
-    keyed = [(key, (split, f"{i:04d}")) for key in range(4) for split in ("train", "eval") for i in range(count)]
+@pytest.mark.parametrize(("train", "evaluated"), [(500, 500), (40, 3)])
+def test_each_of_many_copies_is_counted_and_paired_with_the_first_of_the_other_split(tmp_path, train, evaluated):
+    counts = {"train": train, "eval": evaluated}
+    keyed = [(key, (split, f"{i:04d}")) for key in range(4) for split in counts for i in range(counts[split])]
     random.Random(1).shuffle(keyed)
     figures = find_pairs(keyed, tmp_path)["eval", "train"]
-    assert figures["pairs"] == near_duplicates.BUCKET_CLIPS**2
-    assert figures["clips"] == {"eval": near_duplicates.BUCKET_CLIPS, "train": near_duplicates.BUCKET_CLIPS}
+    first, first_evaluated = min(near_duplicates.BUCKET_CLIPS, train), min(near_duplicates.BUCKET_CLIPS, evaluated)
+    assert figures["pairs"] == first * evaluated + first_evaluated * train - first * first_evaluated
+    assert figures["clips"] == counts
     assert figures["listed"][0] == ["0000", "0000", 4]
 
 
@@ -88,10 +90,10 @@ def pairs_by_key(keyed):
         buckets[key][split].append(clip_id)
     counts = collections.Counter()
     for bucket in buckets.values():
-        first = {split: sorted(ids)[: near_duplicates.BUCKET_CLIPS] for split, ids in bucket.items()}
-        for split, other in itertools.combinations(sorted(first), 2):
-            for a, b in itertools.product(first[split], first[other]):
-                counts[(split, a), (other, b)] += 1
+        for split, other in itertools.combinations(sorted(bucket), 2):
+            for (i, a), (j, b) in itertools.product(enumerate(sorted(bucket[split])), enumerate(sorted(bucket[other]))):
+                if min(i, j) < near_duplicates.BUCKET_CLIPS:
+                    counts[(split, a), (other, b)] += 1
     return counts
 
 
