@@ -6,9 +6,16 @@ This module does not import Keras, so that a command can check a config without 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from models import norms
 from models.formats import SPECTRA
 
 PADDINGS = ("same", "valid")
+
+PLANES = (64, 128, 256, 512)
+"""Channels within the residual blocks of each stage of the 2-D ResNets."""
+
+BOTTLENECK = 4
+"""A bottleneck block of ResNet54 has this many times as many output channels as planes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,18 +23,28 @@ class Encoder:
     """The properties of an encoder.
 
     Attributes:
-        dim: Size of the output at width 1.
+        channels: Channels at width 1 of its convolutions that are normalized, from the first to the last.
         waveform: Whether the encoder reads waveforms. Otherwise it reads spectra.
         shortest_valid: Length of the shortest input with padding `"valid"`, in samples or, for spectra, frames.
         norm: The default normalization, see `models.layers.normalization`.
         padding: The default padding, see `models.encoders.build`.
     """
 
-    dim: int
+    channels: tuple[int, ...]
     waveform: bool = False
     shortest_valid: int
     norm: str
     padding: str
+
+    @property
+    def dim(self) -> int:
+        """Size of the output at width 1."""
+        return self.channels[-1]
+
+    def norm_at(self, width: float) -> str:
+        """Returns the default normalization at a width, at which groups have as many channels as at width 1."""
+        count = norms.groups(self.norm)
+        return self.norm if count is None else f"group:{max(1, round(count * width))}"
 
     def shortest(self, padding: str | None = None) -> int:
         """Returns the length of the shortest input, in samples or, for spectra, frames.
@@ -40,9 +57,9 @@ class Encoder:
         return self.shortest_valid if padding == "valid" else 1
 
 
-def _spectral(*, dim: int, halvings: int) -> Encoder:
+def _spectral(*channels: int, halvings: int) -> Encoder:
     """Describes a 2-D network that halves frames and bands `halvings` times."""
-    return Encoder(dim=dim, shortest_valid=2**halvings, norm="batch", padding="same")
+    return Encoder(channels=channels, shortest_valid=2**halvings, norm="batch", padding="same")
 
 
 def _conv_stack(strided_layers: int) -> Encoder:
@@ -50,19 +67,29 @@ def _conv_stack(strided_layers: int) -> Encoder:
     frames = 1
     for _ in range(strided_layers):
         frames = 2 * (frames - 1) + 4  # The shortest input that gives this many frames.
-    return Encoder(dim=512, waveform=True, shortest_valid=5 * (frames - 1) + 10, norm="group:1", padding="valid")
+    return Encoder(
+        channels=(512,), waveform=True, shortest_valid=5 * (frames - 1) + 10, norm="group:1", padding="valid"
+    )
 
 
 # The first layer has kernel 11, stride 5 and 5 zeros on each side. Six poolings of 4 follow.
-_RES1DNET = Encoder(dim=2048, waveform=True, shortest_valid=5 * (4**6 - 1) + 1, norm="group:32", padding="same")
+_RES1DNET = Encoder(
+    channels=(64, 128, 256, 512, 1024, 1024, 2048),  # of each stage
+    waveform=True,
+    shortest_valid=5 * (4**6 - 1) + 1,
+    norm="group:32",
+    padding="same",
+)
+_CNN10 = _spectral(64, 128, 256, 512, halvings=4)
+_RESNET = _spectral(64, *PLANES, 2048, halvings=5)
 
 ENCODERS: Mapping[str, Encoder] = {
-    "cnn6": _spectral(dim=512, halvings=4),
-    "cnn10": _spectral(dim=512, halvings=4),
-    "cnn14": _spectral(dim=2048, halvings=5),
-    "resnet22": _spectral(dim=2048, halvings=5),
-    "resnet38": _spectral(dim=2048, halvings=5),
-    "resnet54": _spectral(dim=2048, halvings=5),
+    "cnn6": _spectral(64, 128, 256, 512, halvings=4),
+    "cnn10": _CNN10,
+    "cnn14": _spectral(64, 128, 256, 512, 1024, 2048, halvings=5),
+    "resnet22": _RESNET,
+    "resnet38": _RESNET,
+    "resnet54": _spectral(64, *PLANES, *(BOTTLENECK * planes for planes in PLANES), 2048, halvings=5),
     "res1dnet31": _RES1DNET,
     "res1dnet51": _RES1DNET,
     "conv160": _conv_stack(5),
@@ -71,7 +98,9 @@ ENCODERS: Mapping[str, Encoder] = {
     "conv1280": _conv_stack(8),
     "conv2560": _conv_stack(9),
     # Not in the paper. One frame every 160 samples, which CNN10 halves four times.
-    "melbank": Encoder(dim=512, waveform=True, shortest_valid=160 * (2**4 - 1) + 1, norm="batch", padding="same"),
+    "melbank": Encoder(
+        channels=_CNN10.channels, waveform=True, shortest_valid=160 * (2**4 - 1) + 1, norm="batch", padding="same"
+    ),
 }
 
 # The two pairs of the paper (section 3): name -> encoder of each format. All spectral formats use the same network.

@@ -1,4 +1,4 @@
-"""Checks that the formats, the encoders and the crop length of a `ModelConfig` fit together.
+"""Checks that the formats, the encoders, their norms and the crop length of a `ModelConfig` fit together.
 
 This module does not import Keras, so that a command can check a config without the seconds that Keras takes to load.
 """
@@ -6,9 +6,10 @@ This module does not import Keras, so that a command can check a config without 
 import math
 from collections.abc import Mapping
 
+from models import filters, norms
 from models.catalog import ENCODERS, find_encoder, scale_channels
 from models.config import ModelConfig
-from models.formats import FORMATS, frame_size
+from models.formats import FORMATS, filter_scale, frame_size
 
 
 def embedding_dim(config: ModelConfig) -> int:
@@ -58,12 +59,25 @@ def _check_encoder_reads(name: str, format_name: str) -> None:
         )
 
 
+def check_norms(config: ModelConfig) -> None:
+    """Checks that the normalization of each encoder fits its channels. `embedding_dim` must accept the config.
+
+    Raises:
+        ValueError: Channels cannot be split into groups, or the width leaves none.
+    """
+    for format_name in dict.fromkeys(config.format_names):
+        encoder, width = find_encoder(config.encoders.for_format(format_name)), config.width_for(format_name)
+        groups = norms.groups(config.norm or encoder.norm_at(width))
+        for channels in encoder.channels:
+            norms.check_groups(scale_channels(channels, width), groups=groups or 1)
+
+
 def check_inputs(config: ModelConfig) -> None:
     """Checks that the input of each encoder is large enough. `embedding_dim` must accept the config.
 
     Raises:
-        ValueError: A crop is too short, there are too few bands, or the front end does not fit the sample rate. The
-            message names a value that fits.
+        ValueError: A crop is too short, there are too few or too many bands, or the front end does not fit the sample
+            rate. The message names a value that fits.
     """
     for format_name in dict.fromkeys(config.format_names):
         name = config.encoders.for_format(format_name)
@@ -76,6 +90,7 @@ def check_inputs(config: ModelConfig) -> None:
                     f"{bands} bands of {format_name} are too few for {name} with padding 'valid': choose at least "
                     f"{shortest}, or padding 'same'"
                 )
+            _check_filters(config, format_name)
             shortest = config.front_end.shortest(shortest, sample_rate=config.sample_rate)
         if round(config.crop_seconds * config.sample_rate) < shortest:
             enough = math.ceil(1e4 * shortest / config.sample_rate) / 1e4
@@ -83,3 +98,16 @@ def check_inputs(config: ModelConfig) -> None:
                 f"a crop of {config.crop_seconds:g} s is too short for {name} on {format_name}: choose at least "
                 f"{enough:g} s"
             )
+
+
+def _check_filters(config: ModelConfig, format_name: str) -> None:
+    """Checks that each filter of a spectral format contains a frequency."""
+    options = config.front_end
+    filters.check_bands(
+        filter_scale(format_name, mel_scale=options.mel_scale),
+        bands=config.n_mels,
+        fft_length=options.fft_length,
+        sample_rate=config.sample_rate,
+        low_hz=options.low_hz,
+        high_hz=options.high_hz,
+    )

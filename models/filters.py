@@ -60,20 +60,34 @@ def filter_bank(
     Raises:
         ValueError: A filter contains no frequency, and `allow_empty` is false.
     """
-    hz = np.linspace(0.0, sample_rate / 2, fft_length // 2 + 1)[:, None]
-    if scale == "htk":
-        matrix = _triangles(_hz_to_htk(hz), np.linspace(_hz_to_htk(low_hz), _hz_to_htk(high_hz), bands + 2))
-    elif scale == "slaney":
-        edges = _slaney_to_hz(np.linspace(_hz_to_slaney(low_hz), _hz_to_slaney(high_hz), bands + 2))
-        matrix = _triangles(hz, edges) * (2.0 / (edges[2:] - edges[:-2]))
-    else:
-        matrix = _triangles(hz, np.linspace(low_hz, high_hz, bands + 2))
-    if not allow_empty and not matrix.any(axis=0).all():
+    if not allow_empty:
+        check_bands(scale, bands=bands, fft_length=fft_length, sample_rate=sample_rate, low_hz=low_hz, high_hz=high_hz)
+    points = _points(scale, fft_length=fft_length, sample_rate=sample_rate)
+    edges = _edges(scale, bands=bands, low_hz=low_hz, high_hz=high_hz)
+    matrix = _triangles(points[:, None], edges)
+    if scale == "slaney":
+        matrix *= 2.0 / (edges[2:] - edges[:-2])
+    return matrix.astype(np.float32)
+
+
+def check_bands(scale: str, *, bands: int, fft_length: int, sample_rate: int, low_hz: float, high_hz: float) -> None:
+    """Checks that each filter of a `filter_bank` contains a frequency of the transform. It takes the same arguments.
+
+    Raises:
+        ValueError: One contains none.
+    """
+    points = _points(scale, fft_length=fft_length, sample_rate=sample_rate)
+    is_full = bands <= 2 * len(points)  # A frequency lies in at most two filters. So a huge number takes no memory.
+    if is_full:
+        edges = _edges(scale, bands=bands, low_hz=low_hz, high_hz=high_hz)
+        first = np.searchsorted(points, edges[:-2], side="right")  # The first frequency above the lower edge.
+        end = np.searchsorted(points, edges[2:], side="left")  # The first one that is not below the upper edge.
+        is_full = bool((first < end).all())
+    if not is_full:
         raise ValueError(
             f"{bands} bands are too many for an fft_length of {fft_length} at {sample_rate} Hz, because some contain "
             "no frequency: choose fewer bands, or a longer fft_length"
         )
-    return matrix.astype(np.float32)
 
 
 def htk_centers(bands: int, *, low_hz: float, high_hz: float) -> np.ndarray:
@@ -88,6 +102,21 @@ def cosine_transform(bands: int, coefficients: int) -> np.ndarray:
     matrix = np.sqrt(2.0 / bands) * np.cos(angle)
     matrix[:, 0] /= np.sqrt(2.0)
     return matrix.astype(np.float32)
+
+
+def _points(scale: str, *, fft_length: int, sample_rate: int) -> np.ndarray:
+    """Returns the frequencies of the transform where the filters are triangular: in mel for `"htk"`, else in Hz."""
+    hz = np.linspace(0.0, sample_rate / 2, fft_length // 2 + 1)
+    return _hz_to_htk(hz) if scale == "htk" else hz
+
+
+def _edges(scale: str, *, bands: int, low_hz: float, high_hz: float) -> np.ndarray:
+    """Returns the edges of the filters in the unit of `_points`, `(bands + 2,)`: filter i spans edges i to i + 2."""
+    if scale == "htk":
+        return np.linspace(_hz_to_htk(low_hz), _hz_to_htk(high_hz), bands + 2)
+    if scale == "slaney":
+        return _slaney_to_hz(np.linspace(_hz_to_slaney(low_hz), _hz_to_slaney(high_hz), bands + 2))
+    return np.linspace(low_hz, high_hz, bands + 2)
 
 
 def _triangles(points: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -22,3 +22,8 @@ def frame_size(name: str, *, n_mels: int, n_mfcc: int) -> int:
             f"n_mfcc {n_mfcc} is more than the {n_mels} mel bands that MFCCs are computed from: choose at most {n_mels}"
         )
     return n_mfcc
+
+
+def filter_scale(name: str, *, mel_scale: str) -> str:
+    """Returns the frequency scale of the filters of one of `SPECTRA`, see `models.filters.filter_bank`."""
+    return "linear" if name == "spectrogram" else mel_scale

@@ -6,7 +6,7 @@ from keras import ops
 
 from models import filters, fourier, products
 from models.config import FrontEndConfig, ModelConfig
-from models.formats import frame_size
+from models.formats import filter_scale, frame_size
 from models.typing import Tensor
 
 
@@ -66,6 +66,7 @@ class _FilterBank(FrontEnd):
             When called: the waveform is too short for a frame.
     """
 
+    format_name = "log_mel"
     power = 2  # exponent of the Fourier magnitudes before the filters
 
     def __init__(
@@ -95,7 +96,7 @@ class _FilterBank(FrontEnd):
     @property
     def scale(self) -> str:
         """The frequency scale of the filters, see `models.filters.filter_bank`."""
-        return self.options.mel_scale
+        return filter_scale(self.format_name, mel_scale=self.options.mel_scale)
 
     @property
     def silence(self) -> float:
@@ -150,8 +151,8 @@ class _FilterBank(FrontEnd):
 class Spectrogram(_FilterBank):
     """Log of the Fourier magnitudes in bands that are evenly spaced in Hz, see `_FilterBank`."""
 
+    format_name = "spectrogram"
     power = 1
-    scale = "linear"
 
 
 @keras.saving.register_keras_serializable("diptych")
@@ -166,6 +167,8 @@ class Mfcc(_FilterBank):
     Augmentations change the log-mel bands, before the DCT: masked bands and shifted bands have no counterpart among
     cepstral coefficients.
     """
+
+    format_name = "mfcc"
 
     def __init__(self, options: FrontEndConfig | None = None, *, n_mfcc: int = 13, **kwargs):
         super().__init__(options, **kwargs)

@@ -6,6 +6,7 @@ If its settings or results differ, its docstring says how.
 import keras
 from keras import ops
 
+from models import norms
 from models.typing import Shape, Tensor
 
 
@@ -62,12 +63,7 @@ class GroupNormalization(keras.layers.GroupNormalization):
         super().__init__(groups=groups, epsilon=epsilon, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
-        channels = input_shape[-1]
-        if channels % self.groups:
-            raise ValueError(
-                f"group normalization cannot split {channels} channels into {self.groups} groups: choose a number that "
-                "divides them, or another width"
-            )
+        norms.check_groups(input_shape[-1], groups=self.groups)
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -179,9 +175,7 @@ def normalization(norm: str, *, gamma: str = "ones", name: str) -> keras.layers.
     Raises:
         ValueError: `norm` is neither.
     """
-    kind, _, groups = norm.partition(":")
-    if kind == "batch" and not groups:
+    groups = norms.groups(norm)
+    if groups is None:
         return BatchNormalization(gamma_initializer=gamma, name=name)
-    if kind == "group" and groups.isdigit() and int(groups) > 0:
-        return GroupNormalization(int(groups), gamma_initializer=gamma, name=name)
-    raise ValueError(f"unknown norm {norm!r}: it is 'batch' or 'group:G', e.g. 'group:1'")
+    return GroupNormalization(groups, gamma_initializer=gamma, name=name)

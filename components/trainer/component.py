@@ -57,12 +57,14 @@ class Trainer(base.Component[TrainerConfig]):
         config, model = self.config, self.config.model
         try:
             compatibility.embedding_dim(model)
+            compatibility.check_norms(model)
             compatibility.check_inputs(model)
         except ValueError as error:
             raise UserError(f"trainer.model: {error}.") from error
         format_a, format_b = model.format_names
         _check_augmentation("a", format_a, model.augment_a)
         _check_augmentation("b", format_b, model.augment_b)
+        checks.check_batch_size(config, replicas=1)  # What does not fit one replica fits no number of them.
         if config.warmup_steps >= config.steps:
             raise UserError(
                 f"trainer.warmup_steps={config.warmup_steps} leaves nothing of trainer.steps={config.steps} "

@@ -59,7 +59,7 @@ def build(
     if padding not in (None, *catalog.PADDINGS):
         raise ValueError(f"unknown padding {padding!r}: it is 'same' or 'valid'")
     if norm is None:
-        norm = _default_norm(encoder, width)
+        norm = encoder.norm_at(width)
     if padding is None:
         padding = encoder.padding
     shortest = encoder.shortest(padding)
@@ -76,10 +76,3 @@ def build(
     model = keras.Model(inputs, outputs, name=name)
     number_layers(model)
     return model
-
-
-def _default_norm(encoder: catalog.Encoder, width: float) -> str:
-    kind, _, groups = encoder.norm.partition(":")
-    if kind == "batch":
-        return kind
-    return f"group:{max(1, round(int(groups) * width))}"

@@ -4,7 +4,7 @@ import dataclasses
 
 from keras import layers
 
-from models.catalog import scale_channels
+from models.catalog import find_encoder, scale_channels
 from models.dropout import Dropout
 from models.encoders.parts import convolution_block, normalized_bands, spectral_embedding
 from models.typing import Tensor
@@ -14,14 +14,13 @@ from models.typing import Tensor
 class _Network:
     kernel: int
     convolutions: int  # in each block
-    channels: tuple[int, ...]  # of each block
     pooled_blocks: int  # the number of blocks that are followed by pooling
 
 
 NETWORKS = {
-    "cnn6": _Network(kernel=5, convolutions=1, channels=(64, 128, 256, 512), pooled_blocks=4),
-    "cnn10": _Network(kernel=3, convolutions=2, channels=(64, 128, 256, 512), pooled_blocks=4),
-    "cnn14": _Network(kernel=3, convolutions=2, channels=(64, 128, 256, 512, 1024, 2048), pooled_blocks=5),
+    "cnn6": _Network(kernel=5, convolutions=1, pooled_blocks=4),
+    "cnn10": _Network(kernel=3, convolutions=2, pooled_blocks=4),
+    "cnn14": _Network(kernel=3, convolutions=2, pooled_blocks=5),
 }
 
 
@@ -29,7 +28,7 @@ def trunk(name: str, spectrum: Tensor, *, norm: str, padding: str, width: float,
     """Maps `(batch, frames, bands)` to `(batch, dim)`. `models.encoders.build` checks the arguments."""
     network = NETWORKS[name]
     x = normalized_bands(spectrum, norm=norm)  # (batch, frames, bands, 1)
-    for block, channels in enumerate(network.channels, start=1):
+    for block, channels in enumerate(find_encoder(name).channels, start=1):
         x = convolution_block(
             x,
             scale_channels(channels, width),

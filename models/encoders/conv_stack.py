@@ -6,11 +6,10 @@ follows the code of wav2vec, which the paper cites for this building block.
 
 from keras import ops
 
-from models.catalog import scale_channels
+from models.catalog import find_encoder, scale_channels
 from models.layers import Conv1D, normalization
 from models.typing import Tensor
 
-FILTERS = 512
 FIRST_STRIDE = 5
 # Network -> number of layers with kernel 4 and stride 2, after the first layer with kernel 10 and stride 5.
 STRIDED_LAYERS = {"conv160": 5, "conv320": 6, "conv640": 7, "conv1280": 8, "conv2560": 9}
@@ -19,7 +18,7 @@ STRIDED_LAYERS = {"conv160": 5, "conv320": 6, "conv640": 7, "conv1280": 8, "conv
 def trunk(name: str, waveform: Tensor, *, norm: str, padding: str, width: float, dropout: float) -> Tensor:
     """Maps `(batch, samples)` to `(batch, dim)`. `models.encoders.build` checks the arguments."""
     del dropout  # This family has no dropout.
-    filters = scale_channels(FILTERS, width)
+    filters = scale_channels(find_encoder(name).dim, width)
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
     for i in range(STRIDED_LAYERS[name] + 1):
         strides = FIRST_STRIDE if i == 0 else 2

@@ -2,13 +2,12 @@
 
 from keras import layers, ops
 
-from models.catalog import scale_channels
+from models.catalog import find_encoder, scale_channels
 from models.dropout import Dropout
 from models.encoders.parts import temporal_embedding
 from models.layers import Conv1D, normalization
 from models.typing import Tensor
 
-CHANNELS = (64, 128, 256, 512, 1024, 1024, 2048)  # of each stage
 # Network -> number of residual blocks in each stage.
 BLOCKS = {"res1dnet31": (2, 2, 2, 2, 2, 2, 2), "res1dnet51": (2, 3, 4, 6, 4, 3, 2)}
 POOL = 4
@@ -16,11 +15,12 @@ POOL = 4
 
 def trunk(name: str, waveform: Tensor, *, norm: str, padding: str, width: float, dropout: float) -> Tensor:
     """Maps `(batch, samples)` to `(batch, dim)`. `models.encoders.build` checks the arguments."""
+    stages = find_encoder(name).channels
     x = ops.expand_dims(waveform, -1)  # (batch, samples, 1)
     x = layers.ZeroPadding1D(5)(x)  # Keras' "same" would add 3 zeros on each side, not 5.
-    x = Conv1D(scale_channels(64, width), 11, strides=5, name="conv0")(x)  # (batch, samples / 5, 64)
+    x = Conv1D(scale_channels(stages[0], width), 11, strides=5, name="conv0")(x)  # (batch, samples / 5, 64)
     x = normalization(norm, name="bn0")(x)  # PANNs have no ReLU here.
-    for stage, (channels, count) in enumerate(zip(CHANNELS, BLOCKS[name], strict=True), start=1):
+    for stage, (channels, count) in enumerate(zip(stages, BLOCKS[name], strict=True), start=1):
         for i in range(count):
             x = _residual_block(
                 x,

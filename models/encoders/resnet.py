@@ -8,14 +8,11 @@ import dataclasses
 
 from keras import layers, ops
 
-from models.catalog import scale_channels
+from models.catalog import BOTTLENECK, PLANES, find_encoder, scale_channels
 from models.dropout import Dropout
 from models.encoders.parts import convolution_block, normalized_bands, spectral_embedding
 from models.layers import normalization
 from models.typing import Tensor
-
-PLANES = (64, 128, 256, 512)  # of each stage
-BOTTLENECK = 4  # a bottleneck block has this many times as many output channels as planes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,9 +30,9 @@ NETWORKS = {
 
 def trunk(name: str, spectrum: Tensor, *, norm: str, padding: str, width: float, dropout: float) -> Tensor:
     """Maps `(batch, frames, bands)` to `(batch, dim)`. `models.encoders.build` checks the arguments."""
-    network = NETWORKS[name]
+    network, channels = NETWORKS[name], find_encoder(name).channels
     x = normalized_bands(spectrum, norm=norm)  # (batch, frames, bands, 1)
-    x = convolution_block(x, scale_channels(64, width), norm=norm, name="conv_block1")
+    x = convolution_block(x, scale_channels(channels[0], width), norm=norm, name="conv_block1")
     x = Dropout(dropout)(_halve(x, padding))  # (batch, frames / 2, bands / 2, 64)
     for stage, (planes, count) in enumerate(zip(PLANES, network.blocks, strict=True), start=1):
         convolutions = _convolutions(planes, bottleneck=network.bottleneck, width=width)
@@ -52,7 +49,7 @@ def trunk(name: str, spectrum: Tensor, *, norm: str, padding: str, width: float,
                 name=f"resnet.layer{stage}.{i}",
             )  # (batch, frames, bands, channels)
     x = Dropout(dropout)(_halve(x, padding))
-    x = convolution_block(x, scale_channels(2048, width), norm=norm, name="conv_block_after1")
+    x = convolution_block(x, scale_channels(channels[-1], width), norm=norm, name="conv_block_after1")
     return spectral_embedding(Dropout(dropout)(x))  # (batch, dim)
 
 

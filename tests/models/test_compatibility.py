@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from models import catalog, compatibility, dual
+from models import catalog, compatibility, dual, layers
 from models.config import AugmentConfig, ModelConfig
 from models.formats import FORMATS
 
@@ -75,3 +75,26 @@ def test_encoders_of_two_sizes_are_refused_with_a_width_that_makes_them_equal(en
     name, width = hint.removeprefix("widths.").split("=")
     mended = _config(encoders=encoders, widths={**widths, name: float(width)}, width=0.125)
     assert compatibility.embedding_dim(mended) == 64
+
+
+@pytest.mark.parametrize("width", [0.1, 0.7, 1.0, 1 / 32])
+@pytest.mark.parametrize("norm", [None, "batch", "group:1", "group:7", "group:32"])
+@pytest.mark.parametrize("name", ["conv160", "res1dnet31", "cnn6", "resnet22"])
+def test_norms_are_refused_as_the_encoder_refuses_them(name, norm, width):
+    """The layers that the encoder has are built one by one, which takes no time."""
+    encoder = catalog.find_encoder(name)
+    format_name = "waveform" if encoder.waveform else "log_mel"
+    config = _config(formats=f"{format_name}+{format_name}", encoders={format_name: name}, norm=norm, width=width)
+    problem = None
+    try:
+        for channels in encoder.channels:
+            scaled = catalog.scale_channels(channels, width)
+            layers.normalization(norm or encoder.norm_at(width), name="norm").build((None, 9, scaled))
+    except ValueError as error:
+        problem = str(error)
+    if problem is None:
+        compatibility.check_norms(config)
+        return
+    assert "cannot split" in problem
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        compatibility.check_norms(config)

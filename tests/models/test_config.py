@@ -11,7 +11,9 @@ from models import frontends
 from models.config import FrontEndConfig
 
 
-@pytest.mark.parametrize("module", ["models.config", "models.catalog", "models.formats", "models.compatibility"])
+@pytest.mark.parametrize(
+    "module", ["models.config", "models.catalog", "models.formats", "models.compatibility", "models.norms"]
+)
 def test_importing_it_does_not_import_keras(module):
     program = f"import sys, {module}; sys.exit('keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

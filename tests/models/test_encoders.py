@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from models import catalog, encoders, panns
+from models import catalog, encoders, layers, panns
 from tests.models.gradients import double_precision, value_and_gradients
 from tests.models.plain import twin
 from tests.reference import fixture, relative_distance, relative_error, torch_weights
@@ -28,6 +28,7 @@ PARAMETERS = {
     "melbank": 4_686_304 + 320 * 2 * 80,
 }
 NARROW = 1 / 32
+NORMS = (layers.BatchNormalization, layers.GroupNormalization)
 FAMILIES = ("cnn6", "cnn14", "resnet22", "resnet54", "res1dnet31", "conv640")
 
 
@@ -61,6 +62,8 @@ def test_parameters_and_output_size(name):
         model = encoders.build(name)
     assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == PARAMETERS[name]
     assert model.output_shape[-1] == catalog.ENCODERS[name].dim
+    norms = [layer for layer in model.layers if isinstance(layer, NORMS) and layer.gamma.shape[0] != 80]
+    assert {layer.gamma.shape[0] for layer in norms} == set(catalog.ENCODERS[name].channels)
     assert encoders.build(name, width=NARROW).output_shape[-1] == catalog.ENCODERS[name].dim * NARROW
 
 

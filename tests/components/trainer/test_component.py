@@ -2,6 +2,7 @@ import pytest
 
 from components.errors import UserError
 from components.trainer import Trainer
+from pipeline.configs import overrides, presets
 from tests.components.trainer import trainer_runs
 
 
@@ -31,6 +32,12 @@ from tests.components.trainer import trainer_runs
         ({"model__padding": "valid", "model__crop_seconds": 0.1}, "0.1 s is too short for cnn10 on log_mel.*0.17 s"),
         ({"model__front_end__fft_length": 256}, "trainer.model: fft_length 256 does not fit a window of 320 samples"),
         ({"model__front_end__low_hz": 7900}, "low_hz 7900 is not below high_hz 7800: choose a lower"),
+        ({"model__front_end__low_hz": 7799.999}, "trainer.model: 80 bands are too many.*choose fewer bands"),
+        ({"model__n_mels": 2000}, "trainer.model: 2000 bands are too many.*choose fewer bands"),
+        ({"model__norm": "group:7"}, "trainer.model: .* cannot split 8 channels into 7 groups: choose a number"),
+        ({"micro_batch": 3}, "trainer.micro_batch=3 does not divide 8: choose a divisor"),
+        ({"micro_batch": 16}, "trainer.micro_batch=16 does not divide 8: choose a divisor"),
+        ({"micro_batch": 4}, "are not a multiple of trainer.model.mixing_group=32: make trainer.micro_batch"),
     ],
 )
 def test_a_config_that_cannot_work_is_refused_before_anything_runs(changes, message):
@@ -43,3 +50,23 @@ def test_a_config_that_cannot_work_is_refused_before_anything_runs(changes, mess
 def test_an_unknown_norm_is_refused_with_the_known_ones(norm):
     with pytest.raises(UserError, match="model.norm: must be batch, or group:G for a number G of groups"):
         trainer_runs.config(model__norm=norm)
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "message"),
+    [
+        ("base", {"width": 0.4}, "cannot split 51 channels into 13 groups"),
+        ("base", {"width": 0.1}, "cannot split 13 channels into 3 groups"),
+        ("base", {"width": 0.7}, "cannot split 45 channels into 22 groups"),
+        ("tiny", {"width": 0.2, "widths.waveform": 0.05}, "cannot split"),
+    ],
+)
+def test_a_width_that_the_norm_of_an_encoder_does_not_fit_is_refused(preset, changes, message):
+    fields = {f"trainer.model.{name}": value for name, value in changes.items()}
+    with pytest.raises(UserError, match=f"trainer.model: group normalization {message}"):
+        Trainer(overrides.replace(presets.config(preset), fields).trainer).check()
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+def test_every_preset_passes(preset):
+    Trainer(presets.config(preset).trainer).check()
