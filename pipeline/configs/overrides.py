@@ -48,15 +48,14 @@ def replace(config: Config, values: Mapping[str, object]) -> Config:
 
     Args:
         config: The config.
-        values: Dotted name of a field -> value, e.g. {"audio_example_gen.source": "clips"}.
+        values: Dotted name of a field -> value, e.g. {"audio_example_gen.source": "clips"}, or dotted name of a
+            section -> its fields, as in `merge`. They are set one after the other.
 
     Raises:
         UserError: There is no such field, or a value does not fit its field.
     """
     for path, value in values.items():
-        data = config.model_dump()
-        _set_field(data, path, value, model=type(config))
-        config = _validated(config, data)
+        config = merge(config, {path: value})
     return config
 
 
@@ -65,30 +64,56 @@ def merge(config: Config, fields: Mapping[str, object]) -> Config:
 
     Args:
         config: The config.
-        fields: Name of a field -> value, or name of a section -> its fields, e.g. {"trainer": {"steps": 100}}.
+        fields: Name of a field -> value, or name of a section -> its fields, e.g. {"trainer": {"steps": 100}}. An
+            empty section gets its defaults if it is None, and else stays as it is.
 
     Raises:
-        UserError: There is no such field, or a value does not fit its field.
+        UserError: There is no such field, it is given twice, or a value does not fit its field.
     """
     data = config.model_dump()
-    for path, value in _leaves(fields, model=type(config)):
-        if path in _MOVED:
-            logging.warning("%s is %s now", path, _MOVED[path])
-        _set_field(data, _MOVED.get(path, path), value, model=type(config))
+    for path, value in _flat(fields, model=type(config)).items():
+        _set_field(data, path, value, model=type(config))
     return _validated(config, data)
 
 
+def _flat(fields: Mapping[str, object], *, model: type[pydantic.BaseModel]) -> dict[str, object]:
+    """Returns the dotted names of the fields in a nested mapping -> their values.
+
+    Raises:
+        UserError: There is no such section, or a field is given twice.
+    """
+    found: dict[str, object] = {}
+    for path, value in _leaves(fields, model=model):
+        if path in _MOVED:
+            logging.warning("%s is %s now", path, _MOVED[path])
+            path = _MOVED[path]
+        if path in found:
+            raise UserError(f"{path} is given twice: remove one.")
+        found[path] = value
+    for path in found:
+        for section in _sections_around(path):
+            if section in found and not isinstance(found[section], Mapping):
+                raise UserError(f"{section} is given twice, as a value and by its field {path}: remove one.")
+    return found
+
+
 def _leaves(
-    fields: Mapping[str, object], *, model: type[pydantic.BaseModel], section: Sequence[str] = ()
+    fields: Mapping[str, object], *, model: type[pydantic.BaseModel], within: str = ""
 ) -> Iterator[tuple[str, object]]:
-    """Yields the dotted names of the fields in a nested mapping, with their values."""
+    """Yields the dotted names of the fields, and of the empty sections, in a nested mapping, with their values."""
     for name, value in fields.items():
-        path = ".".join([*section, name])
-        if not isinstance(value, Mapping):
+        path = f"{within}.{name}" if within else name
+        if isinstance(value, Mapping):
+            _section_at(path.split("."), path, model=model)
+            yield from _leaves(value, model=model, within=path)
+        if not isinstance(value, Mapping) or not value:
             yield path, value
-            continue
-        _check_key(name, path, fields=model.model_fields, section=section)
-        yield from _leaves(value, model=_section_class(model, name, path), section=[*section, name])
+
+
+def _sections_around(path: str) -> list[str]:
+    """Returns the dotted names of the sections that a field is in, e.g. trainer and trainer.model."""
+    keys = path.split(".")
+    return [".".join(keys[:count]) for count in range(1, len(keys))]
 
 
 def _validated(config: Config, data: Mapping[str, object]) -> Config:
@@ -130,17 +155,34 @@ def _expects_list(error: UserError) -> bool:
 def _set_field(data: dict[str, object], path: str, value: object, *, model: type[pydantic.BaseModel]) -> None:
     """Sets the field `path` in the data of a config after checking each key against the fields of its section.
 
-    A section that is None gets its defaults when one of its fields is set.
+    A section that is None gets its defaults when one of its fields is set, or when it is set to an empty mapping.
     """
     *sections, field = path.split(".")
-    for depth, key in enumerate(sections):
-        _check_key(key, path, fields=model.model_fields, section=sections[:depth])
-        model = _section_class(model, key, path)
+    model = _section_at(sections, path, model=model)
+    _check_key(field, path, fields=model.model_fields, section=sections)
+    for key in sections:
         if not isinstance(data.get(key), dict):
             data[key] = {}
         data = data[key]
-    _check_key(field, path, fields=model.model_fields, section=sections)
-    data[field] = value
+    if not isinstance(value, Mapping) or not isinstance(data.get(field), dict):
+        data[field] = value
+
+
+def _section_at(sections: Sequence[str], path: str, *, model: type[pydantic.BaseModel]) -> type[pydantic.BaseModel]:
+    """Returns the config class of a section within a section, and so on.
+
+    Args:
+        sections: Their names, from the outermost one.
+        path: The path that the message names.
+        model: The class of the config.
+
+    Raises:
+        UserError: There is no such section.
+    """
+    for depth, key in enumerate(sections):
+        _check_key(key, path, fields=model.model_fields, section=sections[:depth])
+        model = _section_class(model, key, path)
+    return model
 
 
 def _section_class(model: type[pydantic.BaseModel], key: str, path: str) -> type[pydantic.BaseModel]:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from components.synthetic_audio_gen import SyntheticAudioGenConfig
 from pipeline import cli
 from pipeline.configs import presets, resolve
 from pipeline.configs.config import PipelineConfig
@@ -57,6 +58,16 @@ def test_fields_that_must_fit_each_other_are_set_at_once(tmp_path):
     assert resolve.resolve("tiny", file=str(file)).trainer.branch_learning_rates == (1, 0.5)
 
 
+def test_the_file_and_the_command_line_understand_a_section_in_the_same_way(tmp_path):
+    file = tmp_path / "config.json"
+    section = '{"width": 0.5, "encoders": {"waveform": "conv320"}}'
+    for start, fields in (("tiny", {"trainer.model": section}), ("small", {"synthetic_audio_gen": "{}"})):
+        file.write_text(json.dumps({name: json.loads(text) for name, text in fields.items()}))
+        typed = resolve.resolve(start, assignments=[f"{name}={text}" for name, text in fields.items()])
+        assert resolve.resolve(start, file=str(file)) == typed != resolve.resolve(start)
+    assert typed.synthetic_audio_gen == SyntheticAudioGenConfig()
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -68,6 +79,15 @@ def test_fields_that_must_fit_each_other_are_set_at_once(tmp_path):
         ('{"trainer": {"steps": NaN}}', "trainer.steps: must be a number, not nan"),
         ('{"trainer": [1]}', "trainer: set its fields one by one"),
         ('{"trainer": {"steps": 3, "steps": 4}}', "has the field steps twice"),
+        ('{"trainer": {"steps": 5}, "trainer.steps": 6}', "trainer.steps is given twice: remove one"),
+        (
+            '{"evaluator": {"max_clips": 5}, "embedder.max_clips": 6}',
+            "embedder.max_clips is given twice: remove one",
+        ),
+        (
+            '{"synthetic_audio_gen": null, "synthetic_audio_gen.seed": 1}',
+            "synthetic_audio_gen is given twice, as a value and by its field synthetic_audio_gen.seed: remove one",
+        ),
         ('{"trainer": {"steps": 3}', "is not JSON (Expecting ',' delimiter in line 1, column 25)"),
         ("# Config of preset tiny", "is not JSON"),
         ("[]", "does not hold a JSON object"),

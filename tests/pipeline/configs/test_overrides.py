@@ -2,7 +2,7 @@ import pytest
 
 from components.errors import UserError
 from pipeline.configs import overrides
-from tests.pipeline.configs.sections import Whole
+from tests.pipeline.configs.sections import Model, Whole
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,14 @@ def test_values_take_the_type_of_their_field(assignment, path, value):
         ("trainer.model=3", "trainer.model: set its fields one by one, as trainer.model.FIELD=VALUE."),
         ("trainer.model.levels=a,2", "trainer.model.levels.0: must be a number, not 'a'."),
         ("trainer.model.levels=", "trainer.model.levels: must hold at least 1."),
-        ('trainer={"stepz": 1}', "trainer.stepz: there is no such field."),
+        ('trainer={"stepz": 1}', "trainer.stepz: there is no such field; did you mean trainer.steps?"),
+        ('trainer={"model": {"widht": 1}}', "trainer.model.widht: there is no such field; did you mean"),
+        ('trainer.steps={"a": 1}', "trainer.steps: steps is a single value, not a section."),
+        ('trainer={"model.width": 2, "model": {"width": 3}}', "trainer.model.width is given twice: remove one."),
+        (
+            'trainer={"model": null, "model.width": 3}',
+            "trainer.model is given twice, as a value and by its field trainer.model.width: remove one.",
+        ),
         ("=3", "'=3' is not an override: write it as section.field=value."),
         ("trainer.steps", "'trainer.steps' is not an override: write it as section.field=value."),
     ],
@@ -65,3 +72,17 @@ def test_a_wrong_override_is_explained_in_one_sentence(assignment, sentence):
 def test_the_message_of_a_validator_is_shown_unchanged():
     with pytest.raises(UserError, match=r"^trainer: fast training takes at most 5000 steps: lower steps or set fast="):
         overrides.override(Whole(), ["trainer.fast=true", "trainer.steps=9000"])
+
+
+@pytest.mark.parametrize("section", ['trainer.model={"width": 0.5}', 'trainer={"model": {"width": 0.5}}'])
+def test_a_section_keeps_the_fields_that_are_not_given(section):
+    before = overrides.override(Whole(), ["trainer.model.formats=mfcc", "trainer.model.levels=2,3", "trainer.steps=7"])
+    after = overrides.override(before, [section])
+    assert after == overrides.override(before, ["trainer.model.width=0.5"])
+    assert after.trainer.model.formats == ("mfcc",)
+
+
+def test_an_empty_section_is_there_and_otherwise_as_it_was():
+    assert overrides.override(Whole(), ["corpus={}"]).corpus == Model()
+    wide = overrides.override(Whole(), ["corpus.width=2"])
+    assert overrides.override(wide, ["corpus={}"]) == wide
