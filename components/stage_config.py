@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-import pydantic
+from models.frozen_config import FrozenConfig
 
 
-class StageConfig(pydantic.BaseModel):
-    """Base class of the stages' configs. Configs are immutable, and unknown fields or wrong types are errors.
+class StageConfig(FrozenConfig):
+    """Base class of the stages' configs.
 
     Every field needs a `description`, because `diptych config` prints it.
 
@@ -21,8 +21,6 @@ class StageConfig(pydantic.BaseModel):
 
     incidental: ClassVar[frozenset[str]] = frozenset()
     added: ClassVar[Mapping[str, object]] = {}
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     def deciding(self) -> dict[str, object]:
         """Returns the fields that decide what the stage writes, as JSON values."""

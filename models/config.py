@@ -10,17 +10,12 @@ from typing import Literal
 import pydantic
 
 from models import catalog
+from models.frozen_config import FrozenConfig
 
 _SMALL = catalog.pair("small")
 
 
-class _Config(pydantic.BaseModel):
-    """Base class: immutable; an unknown field, a wrong type, NaN or infinity is an error."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
-
-
-class EncodersConfig(_Config):
+class EncodersConfig(FrozenConfig):
     """The encoder of each format, one of `models.catalog.ENCODERS`. Formats that no branch uses are ignored."""
 
     waveform: str = pydantic.Field(_SMALL["waveform"], description="Encoder of the raw waveform.")
@@ -33,7 +28,7 @@ class EncodersConfig(_Config):
         return getattr(self, format_name)
 
 
-class WidthsConfig(_Config):
+class WidthsConfig(FrozenConfig):
     """The width of each format's encoder, where it is not `ModelConfig.width`."""
 
     waveform: float | None = pydantic.Field(None, gt=0, description="Width on the raw waveform; null: model.width.")
@@ -42,7 +37,7 @@ class WidthsConfig(_Config):
     mfcc: float | None = pydantic.Field(None, gt=0, description="Width on the MFCCs.")
 
 
-class FrontEndConfig(_Config):
+class FrontEndConfig(FrozenConfig):
     """How the front end computes spectra. The paper gives window and hop (section 3); the rest is Diptych's choice."""
 
     window_seconds: float = pydantic.Field(0.020, gt=0, description="Length of the periodic Hann window, in seconds.")
@@ -109,7 +104,7 @@ class FrontEndConfig(_Config):
             )
 
 
-class AugmentConfig(_Config):
+class AugmentConfig(FrozenConfig):
     """The augmentations of one branch (paper, section 2.2). 0 and false turn an augmentation off."""
 
     mixing: bool = pydantic.Field(False, description="Adds another clip as noise, before any spectral transform.")
@@ -118,7 +113,7 @@ class AugmentConfig(_Config):
     frequency_shift: int = pydantic.Field(0, ge=0, description="Largest shift up or down, in bands; spectra only.")
 
 
-class ModelConfig(_Config):
+class ModelConfig(FrozenConfig):
     """The dual-format model, see `models.dual.DualEncoder`."""
 
     formats: str = pydantic.Field(

@@ -1,10 +1,16 @@
 """What of a config decides whether a stage runs again."""
 
+import functools
+from typing import Literal
+
 import pydantic
 import pytest
 
+from components.errors import UserError
 from components.stage_config import StageConfig
 from components.trainer import TrainerConfig
+from pipeline.configs import describe, overrides
+from pipeline.configs.config import PipelineConfig
 from tests.pipeline.runner import component_versions
 
 
@@ -14,6 +20,13 @@ class Config(StageConfig):
     moved: str = pydantic.Field("here", description="x")
     incidental = frozenset({"moved"})
     added = {"late": 5}
+
+
+class Numbers(StageConfig):
+    numbers: float | tuple[float, ...] | None = None
+    either: bool | int = 3
+    choice: Literal["auto", True] = "auto"
+    plain: bool = True
 
 
 def test_an_added_field_does_not_decide_while_it_stands_for_what_was_done_before():
@@ -30,3 +43,33 @@ def test_mixing_steps_changes_the_key_of_no_earlier_training():
 def test_what_is_named_is_a_field(component):
     config = type(component.config)
     assert {*config.incidental, *config.added} <= set(config.model_fields)
+
+
+def _fields():
+    sections = {"synthetic_audio_gen": {}, "importer.model": "x", "trainer.model.formats": "log_mel+log_mel"}
+    config = overrides.replace(PipelineConfig(), sections)
+    return config, [name for name, _, _ in describe.fields(config)]
+
+
+@pytest.mark.parametrize("name", _fields()[1])
+def test_a_boolean_is_taken_only_for_a_boolean(name):
+    """Pydantic takes true for the number 1."""
+    config, _ = _fields()
+    try:
+        changed = overrides.override(config, [f"{name}=true"])
+    except UserError as error:
+        assert str(error).startswith(name)  # noqa: PT017 (it may be accepted)
+        return
+    value = functools.reduce(getattr, name.split("."), changed)
+    assert type(value) in (bool, str, tuple)
+
+
+@pytest.mark.parametrize("value", [True, False, [True, 1.0]])
+def test_a_boolean_for_a_number_is_one_sentence(value):
+    with pytest.raises(UserError, match=r"^numbers: must be a number, not true or false\.$"):
+        overrides.replace(Numbers(), {"numbers": value})
+
+
+def test_what_may_be_a_boolean_may_be_one():
+    config = overrides.replace(Numbers(), {"either": True, "choice": True, "plain": False})
+    assert config.model_dump() == {"numbers": None, "either": True, "choice": True, "plain": False}
