@@ -99,6 +99,41 @@ def check_batch_size(config: TrainerConfig, *, replicas: int) -> None:
         )
 
 
+def check_schedules(config: TrainerConfig) -> None:
+    """Checks that what changes over the steps of a training ends within them, and in what it should.
+
+    Raises:
+        UserError: The message names the field and the way out.
+    """
+    model, steps = config.model, config.steps
+    if config.warmup_steps >= steps:
+        raise UserError(
+            f"trainer.warmup_steps={config.warmup_steps} leaves nothing of trainer.steps={steps} for the decay: choose "
+            "fewer."
+        )
+    if config.final_learning_rate > config.learning_rate:
+        raise UserError(
+            f"trainer.final_learning_rate={config.final_learning_rate:g} is above trainer.learning_rate="
+            f"{config.learning_rate:g}, where the decay begins: choose a lower one."
+        )
+    if config.initial_temperature is not None and config.temperature_steps > steps:
+        raise UserError(
+            f"trainer.temperature_steps={config.temperature_steps} is more than trainer.steps={steps}, so that the "
+            f"temperature never becomes trainer.temperature={config.temperature:g}: choose at most {steps}, or "
+            "trainer.initial_temperature=null."
+        )
+    if config.mixing_steps and not (model.augment_a.mixing or model.augment_b.mixing):
+        raise UserError(
+            f"trainer.mixing_steps={config.mixing_steps} lets mixing grow, and neither branch has any: add "
+            "trainer.model.augment_b.mixing=true, or leave it 0."
+        )
+    if config.mixing_steps > steps:
+        raise UserError(
+            f"trainer.mixing_steps={config.mixing_steps} is more than trainer.steps={steps}, so that mixing never "
+            f"becomes that of the paper: choose at most {steps}, or 0."
+        )
+
+
 def check_crops(config: TrainerConfig, info: ExamplesInfo, *, crop_samples: int) -> None:
     """Checks that some clip is as long as a crop, if shorter clips are padded with silence.
 

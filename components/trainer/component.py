@@ -65,21 +65,7 @@ class Trainer(base.Component[TrainerConfig]):
         _check_augmentation("a", format_a, model.augment_a)
         _check_augmentation("b", format_b, model.augment_b)
         checks.check_batch_size(config, replicas=1)  # What does not fit one replica fits no number of them.
-        if config.warmup_steps >= config.steps:
-            raise UserError(
-                f"trainer.warmup_steps={config.warmup_steps} leaves nothing of trainer.steps={config.steps} "
-                "for the decay: choose fewer."
-            )
-        if config.final_learning_rate > config.learning_rate:
-            raise UserError(
-                f"trainer.final_learning_rate={config.final_learning_rate:g} is above trainer.learning_rate="
-                f"{config.learning_rate:g}, where the decay begins: choose a lower one."
-            )
-        if config.mixing_steps and not (model.augment_a.mixing or model.augment_b.mixing):
-            raise UserError(
-                f"trainer.mixing_steps={config.mixing_steps} lets mixing grow, and neither branch has any: add "
-                "trainer.model.augment_b.mixing=true, or leave it 0."
-            )
+        checks.check_schedules(config)
         if config.initial_model is not None:
             initial_model.check(config)
 

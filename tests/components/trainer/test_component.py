@@ -20,6 +20,12 @@ from tests.components.trainer import trainer_runs
             {"mixing_steps": 3, "model__augment_a__mixing": False, "model__augment_b__mixing": False},
             "trainer.mixing_steps=3 lets mixing grow, and neither branch has any: add",
         ),
+        ({"mixing_steps": 7}, "trainer.mixing_steps=7 is more than trainer.steps=6, .*: choose at most 6, or 0"),
+        (
+            {"initial_temperature": 0.5},
+            "trainer.temperature_steps=1000 is more than trainer.steps=6, .* never becomes trainer.temperature=0.1: "
+            "choose at most 6, or trainer.initial_temperature=null",
+        ),
         ({"final_learning_rate": 0.1}, "trainer.final_learning_rate=0.1 is above trainer.learning_rate=0.01"),
         ({"model__crop_seconds": 0.05}, "a crop of 0.05 s is too short for conv320.*at least 0.0597 s"),
         (
@@ -65,6 +71,14 @@ def test_a_width_that_the_norm_of_an_encoder_does_not_fit_is_refused(preset, cha
     fields = {f"trainer.model.{name}": value for name, value in changes.items()}
     with pytest.raises(UserError, match=f"trainer.model: group normalization {message}"):
         Trainer(overrides.replace(presets.config(preset), fields).trainer).check()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"mixing_steps": 6}, {"initial_temperature": 0.5, "temperature_steps": 6}, {"temperature_steps": 1000}],
+)
+def test_schedules_that_end_with_the_training_pass(changes):
+    Trainer(trainer_runs.config(**changes)).check()
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
