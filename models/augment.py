@@ -43,7 +43,7 @@ def build(
     if config.frequency_shift:
         on_bands.append(FrequencyShift(farthest=config.frequency_shift, value=silence, seed=next(seeds)))
     if config.time_mask_seconds:
-        longest = round(config.time_mask_seconds * sample_rate / front_end.hop)
+        longest = config.longest_time_mask(sample_rate=sample_rate, hop=front_end.hop)
         on_bands.append(Mask(axis=1, longest=longest, value=silence, seed=next(seeds)))
     if config.frequency_mask:
         on_bands.append(Mask(axis=2, longest=config.frequency_mask, value=silence, seed=next(seeds)))

@@ -56,7 +56,8 @@ class FrontEndConfig(FrozenConfig):
         "natural",
         description="natural: ln(x + floor); decibel: 10 log10(max(x, floor)) of energies, 20 log10 of magnitudes.",
     )
-    floor: float = pydantic.Field(1e-6, gt=0, description="Keeps the logarithm of silence finite.")
+    # A float32 below 1.2e-38 may count as 0, and one above 3.4e38 is infinite.
+    floor: float = pydantic.Field(1e-6, ge=1e-37, le=1e37, description="Keeps the logarithm of silence finite.")
     centre: bool = pydantic.Field(
         False,
         description="true: frame t is centered on sample t x hop, and the ends of the waveform are reflected, as in "
@@ -111,6 +112,10 @@ class AugmentConfig(FrozenConfig):
     time_mask_seconds: float = pydantic.Field(0.0, ge=0, description="Longest block of time to drop, in seconds.")
     frequency_mask: int = pydantic.Field(0, ge=0, description="Largest number of adjacent bands to drop; spectra only.")
     frequency_shift: int = pydantic.Field(0, ge=0, description="Largest shift up or down, in bands; spectra only.")
+
+    def longest_time_mask(self, *, sample_rate: int, hop: int) -> int:
+        """Returns the length of the longest block of time to drop, in frames that are `hop` samples apart."""
+        return round(self.time_mask_seconds * sample_rate / hop)
 
 
 class ModelConfig(FrozenConfig):

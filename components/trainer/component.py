@@ -8,10 +8,9 @@ from etils import epath
 from beam_jobs import storage
 from components import base
 from components.errors import UserError
-from components.trainer import checks, devices, initial_model
+from components.trainer import augmentation, checks, devices, initial_model
 from components.trainer.config import TrainerConfig
 from models import compatibility
-from models.config import AugmentConfig
 
 CHECKPOINTS = "checkpoints"
 """Folder in `work` and in `model_run`."""
@@ -62,8 +61,8 @@ class Trainer(base.Component[TrainerConfig]):
         except ValueError as error:
             raise UserError(f"trainer.model: {error}.") from error
         format_a, format_b = model.format_names
-        _check_augmentation("a", format_a, model.augment_a)
-        _check_augmentation("b", format_b, model.augment_b)
+        augmentation.check("a", model.augment_a, model=model, format_name=format_a)
+        augmentation.check("b", model.augment_b, model=model, format_name=format_b)
         checks.check_batch_size(config, replicas=1)  # What does not fit one replica fits no number of them.
         checks.check_schedules(config)
         if config.initial_model is not None:
@@ -91,13 +90,3 @@ class Trainer(base.Component[TrainerConfig]):
 
     def check_gate(self, channel: str, folder: epath.Path) -> None:
         checks.check_anomalies(folder)
-
-
-def _check_augmentation(branch: str, format_name: str, augmentation: AugmentConfig) -> None:
-    """Checks that branch "a" or "b" has no augmentation of bands if its format is the waveform."""
-    if format_name != "waveform":
-        return
-    fields = [name for name in ("frequency_mask", "frequency_shift") if getattr(augmentation, name)]
-    if fields:
-        changes = " ".join(f"trainer.model.augment_{branch}.{name}=0" for name in fields)
-        raise UserError(f"Branch {branch.upper()} is a waveform, which has no bands to mask or shift: add {changes}.")

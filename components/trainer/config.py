@@ -71,10 +71,12 @@ class TrainerConfig(StageConfig):
         description="Leaves the positive out of the denominator of the loss (decoupled contrastive learning), which "
         "helps small batches.",
     )
-    temperature: float = pydantic.Field(0.1, gt=0, description="Temperature tau of the contrastive loss.")
+    # Below, the loss and its gradient leave the range of float32.
+    temperature: float = pydantic.Field(0.1, ge=1e-6, le=1e6, description="Temperature tau of the contrastive loss.")
     initial_temperature: float | None = pydantic.Field(
         None,
-        gt=0,
+        ge=1e-6,
+        le=1e6,
         description="Temperature at step 0; it changes linearly to trainer.temperature within temperature_steps; null: "
         "the same throughout.",
     )

@@ -55,7 +55,9 @@ def test_the_shortest_waveform_has_the_frames_and_one_sample_less_has_one_fewer(
         ({"mel_scale": "bark"}, "mel_scale\n +Input should be 'htk' or 'slaney'.*'bark'"),
         ({"log": "base 2"}, "log\n +Input should be 'natural' or 'decibel'.*'base 2'"),
         ({"fft_length": True}, "fft_length\n +Value error, must be a number, not true or false"),
-        ({"floor": 0.0}, "floor\n +Input should be greater than 0"),
+        ({"floor": 0.0}, "floor\n +Input should be greater than or equal to 0.0{36}1 "),
+        ({"floor": 1e-50}, "floor\n +Input should be greater than or equal to 0.0{36}1 "),
+        ({"floor": 1e38}, "floor\n +Input should be less than or equal to 10{37} "),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):

@@ -276,3 +276,14 @@ def test_two_exponentials_of_a_similarity_for_the_loss_and_one_for_its_gradient(
     similarities = 4 * 256 * 256
     # The loss needs the sum of the negatives and, of the anchor's own branch, the potential.
     assert computed < (1 + 1 / 2 + 1) * similarities * 1.02
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1e6])
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_loss_and_gradient_are_finite_at_the_temperatures_that_the_config_allows(temperature, decoupled):
+    z = [np.random.default_rng(seed).normal(size=(16, 8)).astype("float32") for seed in (0, 1)]
+    value, gradients = value_and_gradients(
+        lambda *z: ops.sum(contrastive.nt_xent(*z, temperature=temperature, decoupled=decoupled)), z
+    )
+    assert np.isfinite(value)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)

@@ -184,3 +184,13 @@ def test_a_waveform_too_short_for_a_frame_is_an_error():
     message = "319 samples are too few for a frame of the log_mel_front_end: give at least 320 samples"
     with pytest.raises(ValueError, match=message):
         frontends.build("log_mel", ModelConfig())(_noise(1, 319))
+
+
+@pytest.mark.parametrize("floor", [1e-37, 1e37])
+@pytest.mark.parametrize("log", ["natural", "decibel"])
+@pytest.mark.parametrize("name", ["spectrogram", "log_mel", "mfcc"])
+def test_silence_is_finite_with_any_floor_that_the_config_allows(name, log, floor):
+    layer = frontends.build(name, ModelConfig(front_end=FrontEndConfig(log=log, floor=floor)))
+    bands = np.asarray(layer.bands(np.zeros((1, 1600), "float32")))
+    np.testing.assert_allclose(bands, layer.silence, rtol=1e-5)
+    assert np.isfinite(layer.features(bands)).all()

@@ -20,6 +20,21 @@ from tests.components.trainer import trainer_runs
             {"mixing_steps": 3, "model__augment_a__mixing": False, "model__augment_b__mixing": False},
             "trainer.mixing_steps=3 lets mixing grow, and neither branch has any: add",
         ),
+        (
+            {"model__augment_a__time_mask_seconds": 0.5},
+            "augment_a.time_mask_seconds=0.5 may leave nothing of a crop of trainer.model.crop_seconds=0.5: choose",
+        ),
+        ({"model__augment_b__time_mask_seconds": 1e300}, "time_mask_seconds=1e.300 may leave nothing of a crop"),
+        (
+            {"model__augment_b__time_mask_seconds": 0.005},
+            "trainer.model.augment_b.time_mask_seconds=0.005 masks nothing, .* 0.01 s from .*: choose more, or 0",
+        ),
+        ({"model__augment_a__time_mask_seconds": 1e-5}, "augment_a.time_mask_seconds=1e-05 masks nothing"),
+        (
+            {"model__augment_b__frequency_shift": 81},
+            "augment_b.frequency_shift=81 is too much for trainer.model.n_mels=80 bands, .*: choose at most 80",
+        ),
+        ({"model__augment_b__frequency_mask": 80}, "augment_b.frequency_mask=80 is too much .* at most 79"),
         ({"mixing_steps": 7}, "trainer.mixing_steps=7 is more than trainer.steps=6, .*: choose at most 6, or 0"),
         (
             {"initial_temperature": 0.5},
@@ -75,12 +90,25 @@ def test_a_width_that_the_norm_of_an_encoder_does_not_fit_is_refused(preset, cha
 
 @pytest.mark.parametrize(
     "changes",
-    [{"mixing_steps": 6}, {"initial_temperature": 0.5, "temperature_steps": 6}, {"temperature_steps": 1000}],
+    [
+        {"mixing_steps": 6},
+        {"initial_temperature": 0.5, "temperature_steps": 6},
+        {"temperature_steps": 1000},
+        {"model__augment_a__time_mask_seconds": 0.4999, "model__augment_b__time_mask_seconds": 0.0051},
+        {"model__augment_b__frequency_shift": 80, "model__augment_b__frequency_mask": 79},
+    ],
 )
-def test_schedules_that_end_with_the_training_pass(changes):
+def test_what_just_fits_passes(changes):
     Trainer(trainer_runs.config(**changes)).check()
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
 def test_every_preset_passes(preset):
     Trainer(presets.config(preset).trainer).check()
+
+
+@pytest.mark.parametrize("field", ["temperature", "initial_temperature"])
+@pytest.mark.parametrize("value", [1e-40, 1e-7, 1e7])
+def test_a_temperature_that_float32_cannot_compute_with_is_refused(field, value):
+    with pytest.raises(UserError, match=rf"^{field}: must be at (least|most) 1e[+-]06, not"):
+        trainer_runs.config(**{field: value})
