@@ -14,6 +14,15 @@ from models.frozen_config import FrozenConfig
 
 _SMALL = catalog.pair("small")
 
+MOST_WIDE = 100.0
+"""Largest width. No machine holds the weights of so wide a network."""
+
+# More than any use needs, and few enough to count samples.
+_LONGEST_FRAME_S = 60.0
+_LONGEST_CROP_S = 3600.0
+_HIGHEST_RATE_HZ = 1_000_000
+_LONGEST_FFT = 10_000_000
+
 
 class EncodersConfig(FrozenConfig):
     """The encoder of each format, one of `models.catalog.ENCODERS`. Formats that no branch uses are ignored."""
@@ -31,19 +40,28 @@ class EncodersConfig(FrozenConfig):
 class WidthsConfig(FrozenConfig):
     """The width of each format's encoder, where it is not `ModelConfig.width`."""
 
-    waveform: float | None = pydantic.Field(None, gt=0, description="Width on the raw waveform; null: model.width.")
-    spectrogram: float | None = pydantic.Field(None, gt=0, description="Width on the linear spectrogram.")
-    log_mel: float | None = pydantic.Field(None, gt=0, description="Width on the log-mel spectrogram.")
-    mfcc: float | None = pydantic.Field(None, gt=0, description="Width on the MFCCs.")
+    waveform: float | None = pydantic.Field(
+        None, gt=0, le=MOST_WIDE, description="Width on the raw waveform; null: model.width."
+    )
+    spectrogram: float | None = pydantic.Field(None, gt=0, le=MOST_WIDE, description="Width on the linear spectrogram.")
+    log_mel: float | None = pydantic.Field(None, gt=0, le=MOST_WIDE, description="Width on the log-mel spectrogram.")
+    mfcc: float | None = pydantic.Field(None, gt=0, le=MOST_WIDE, description="Width on the MFCCs.")
 
 
 class FrontEndConfig(FrozenConfig):
     """How the front end computes spectra. The paper gives window and hop (section 3); the rest is Diptych's choice."""
 
-    window_seconds: float = pydantic.Field(0.020, gt=0, description="Length of the periodic Hann window, in seconds.")
-    hop_seconds: float = pydantic.Field(0.010, gt=0, description="Time from one frame to the next, in seconds.")
+    window_seconds: float = pydantic.Field(
+        0.020, gt=0, le=_LONGEST_FRAME_S, description="Length of the periodic Hann window, in seconds."
+    )
+    hop_seconds: float = pydantic.Field(
+        0.010, gt=0, le=_LONGEST_FRAME_S, description="Time from one frame to the next, in seconds."
+    )
     fft_length: int = pydantic.Field(
-        512, ge=2, description="Points of the FFT, an even number; the window is padded with zeros to it."
+        512,
+        ge=2,
+        le=_LONGEST_FFT,
+        description="Points of the FFT, an even number; the window is padded with zeros to it.",
     )
     low_hz: float = pydantic.Field(60.0, ge=0, description="Lower edge of the lowest band, in Hz.")
     high_hz: float = pydantic.Field(7800.0, gt=0, description="Upper edge of the highest band, in Hz.")
@@ -138,13 +156,17 @@ class ModelConfig(FrozenConfig):
         None,
         description="Padding in all encoders; valid is PANNs' and needs longer crops; null: each family's default.",
     )
-    width: float = pydantic.Field(1.0, gt=0, description="Multiplies every channel count of the encoders.")
+    width: float = pydantic.Field(
+        1.0, gt=0, le=MOST_WIDE, description="Multiplies every channel count of the encoders."
+    )
     widths: WidthsConfig = WidthsConfig()
     dropout: float = pydantic.Field(
         0.2, ge=0, lt=1, description="Dropout rate after each block of a 2-D encoder (PANNs: 0.2)."
     )
-    crop_seconds: float = pydantic.Field(3.0, gt=0, description="Length of a crop, in seconds.")
-    sample_rate: int = pydantic.Field(16000, ge=2000, description="In Hz; must equal that of the examples.")
+    crop_seconds: float = pydantic.Field(3.0, gt=0, le=_LONGEST_CROP_S, description="Length of a crop, in seconds.")
+    sample_rate: int = pydantic.Field(
+        16000, ge=2000, le=_HIGHEST_RATE_HZ, description="In Hz; must equal that of the examples."
+    )
     n_mels: int = pydantic.Field(80, ge=1, description="Bands of the spectrogram and of the log-mel spectrogram.")
     n_mfcc: int = pydantic.Field(13, ge=1, description="Coefficients of the MFCCs.")
     front_end: FrontEndConfig = FrontEndConfig()
@@ -162,7 +184,7 @@ class ModelConfig(FrozenConfig):
     @pydantic.field_validator("norm")
     @classmethod
     def _check_norm(cls, norm: str | None) -> str | None:
-        if norm is not None and not re.fullmatch("batch|group:[1-9][0-9]*", norm):
+        if norm is not None and not re.fullmatch("batch|group:[1-9][0-9]{0,8}", norm):
             raise ValueError("must be batch, or group:G for a number G of groups, e.g. group:1")
         return norm
 

@@ -52,7 +52,7 @@ class TrainerConfig(StageConfig):
         description="Data type in which the encoders compute; weights stay float32; auto: bfloat16 on a TPU, float32 "
         "elsewhere.",
     )
-    steps: int = pydantic.Field(400_000, ge=1, description="Number of optimizer steps.")
+    steps: int = pydantic.Field(400_000, ge=1, le=10**12, description="Number of optimizer steps.")
     batch_size: int = pydantic.Field(1024, ge=2, description="Clips in a batch, over all replicas.")
     micro_batch: int | None = pydantic.Field(
         None,

@@ -35,6 +35,9 @@ def apply(config: PipelineConfig, file: str) -> PipelineConfig:
             f"{flag} is not JSON ({error.msg} in line {error.lineno}, column {error.colno}): give what `diptych config "
             "--json` printed."
         ) from error
+    except (ValueError, RecursionError) as error:
+        problem = "a number of too many digits" if isinstance(error, ValueError) else "too many brackets in each other"
+        raise UserError(f"{flag} has {problem}: give what `diptych config --json` printed.") from error
     except _DoubleError as error:
         raise UserError(f"{flag} has the field {error} twice: remove one.") from error
     if not isinstance(fields, dict):

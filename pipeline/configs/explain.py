@@ -5,6 +5,7 @@ import pydantic
 _MESSAGES = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a number of fewer digits",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
@@ -24,6 +25,9 @@ _MESSAGES = {
 _WITHOUT_VALUE = ("value_error", "extra_forbidden")
 """Error types whose sentence is complete without the value that the user gave."""
 
+_LONGEST_VALUE = 100
+"""Characters of a value that a message shows."""
+
 
 def sentence(error: pydantic.ValidationError) -> str:
     """Returns one sentence on the first thing that is wrong with a config."""
@@ -40,7 +44,13 @@ def sentence(error: pydantic.ValidationError) -> str:
         message = message[0].lower() + message[1:]
     value = first.get("input")
     if error_type not in _WITHOUT_VALUE and isinstance(value, str | int | float):
-        message += f", not {value!r}"
+        message += f", not {_short(value)}"
     if field:
         return f"{field}: {message}."
     return f"{message}."
+
+
+def _short(value: str | int | float) -> str:
+    """Returns a value as it is shown in a message."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text):,} characters)"

@@ -139,7 +139,8 @@ def _interpretations(text: str) -> Iterator[object]:
     """Yields the values that a text on the command line may stand for, the likeliest first."""
     if text in _PYTHON_SPELLINGS:
         yield _PYTHON_SPELLINGS[text]
-    with contextlib.suppress(json.JSONDecodeError):
+    # Not only JSONDecodeError: a number may have too many digits, and lists may lie too deeply in each other.
+    with contextlib.suppress(ValueError, RecursionError):
         yield json.loads(text)
     yield text
     # Shells take away the quotes that JSON wants.

@@ -67,7 +67,7 @@ def test_a_config_that_cannot_work_is_refused_before_anything_runs(changes, mess
         Trainer(trainer_runs.config(**{**pair, **changes})).check()
 
 
-@pytest.mark.parametrize("norm", ["layer", "group", "group:0", "batch:2", ""])
+@pytest.mark.parametrize("norm", ["layer", "group", "group:0", "batch:2", "", "group:" + 5000 * "1"])
 def test_an_unknown_norm_is_refused_with_the_known_ones(norm):
     with pytest.raises(UserError, match="model.norm: must be batch, or group:G for a number G of groups"):
         trainer_runs.config(model__norm=norm)
@@ -111,4 +111,22 @@ def test_every_preset_passes(preset):
 @pytest.mark.parametrize("value", [1e-40, 1e-7, 1e7])
 def test_a_temperature_that_float32_cannot_compute_with_is_refused(field, value):
     with pytest.raises(UserError, match=rf"^{field}: must be at (least|most) 1e[+-]06, not"):
+        trainer_runs.config(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("model.width", 1e308),
+        ("model.widths.log_mel", 1e308),
+        ("model.crop_seconds", 1e308),
+        ("model.front_end.window_seconds", 1e308),
+        ("model.front_end.hop_seconds", 1e308),
+        ("model.front_end.fft_length", 10**30),
+        ("model.sample_rate", 10**400),
+        ("steps", 10**30),
+    ],
+)
+def test_a_number_that_is_far_too_large_is_one_sentence(field, value):
+    with pytest.raises(UserError, match=rf"^{field}: must be at most [0-9.e+]+, not .*\.$"):
         trainer_runs.config(**{field: value})

@@ -90,6 +90,8 @@ def test_the_file_and_the_command_line_understand_a_section_in_the_same_way(tmp_
         ),
         ('{"trainer": {"steps": 3}', "is not JSON (Expecting ',' delimiter in line 1, column 25)"),
         ("# Config of preset tiny", "is not JSON"),
+        (100_000 * "[", "has too many brackets in each other: give what"),
+        ('{"trainer": {"steps": ' + 5000 * "1" + "}}", "has a number of too many digits: give what"),
         ("[]", "does not hold a JSON object"),
         ("\xff\xfe", "is not a text file"),
         (None, "there is no such file"),
