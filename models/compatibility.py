@@ -6,7 +6,7 @@ This module does not import Keras, so that a command can check a config without 
 import math
 from collections.abc import Mapping
 
-from models import filters, norms
+from models import norms
 from models.catalog import ENCODERS, find_encoder, scale_channels
 from models.config import ModelConfig
 from models.formats import FORMATS, filter_scale, frame_size
@@ -102,6 +102,9 @@ def check_inputs(config: ModelConfig) -> None:
 
 def _check_filters(config: ModelConfig, format_name: str) -> None:
     """Checks that each filter of a spectral format contains a frequency."""
+    # Imported here because NumPy takes a while to load, and commands that check no model do without it.
+    from models import filters
+
     options = config.front_end
     filters.check_bands(
         filter_scale(format_name, mel_scale=options.mel_scale),

@@ -67,7 +67,9 @@ def test_a_config_that_cannot_work_is_refused_before_anything_runs(changes, mess
         Trainer(trainer_runs.config(**{**pair, **changes})).check()
 
 
-@pytest.mark.parametrize("norm", ["layer", "group", "group:0", "batch:2", "", "group:" + 5000 * "1"])
+@pytest.mark.parametrize(
+    "norm", ["layer", "group", "group:0", "batch:2", "", pytest.param("group:" + 5000 * "1", id="digits")]
+)
 def test_an_unknown_norm_is_refused_with_the_known_ones(norm):
     with pytest.raises(UserError, match="model.norm: must be batch, or group:G for a number G of groups"):
         trainer_runs.config(model__norm=norm)

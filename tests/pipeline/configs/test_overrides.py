@@ -43,11 +43,16 @@ def test_values_take_the_type_of_their_field(assignment, path, value):
         ("trainer.steps=many", "trainer.steps: must be a whole number, not 'many'."),
         ("trainer.steps=1.5", "trainer.steps: must be a whole number, not 1.5."),
         ("trainer.steps=", "trainer.steps: must be a whole number, not ''."),
-        (
+        pytest.param(
             "trainer.steps=" + 5000 * "1",
-            f"trainer.steps: must be a number of fewer digits, not '{99 * '1'}... (5,002 ch",
+            f"trainer.steps: must be a number of fewer digits, not '{99 * '1'}... (5,002 characters).",
+            id="digits",
         ),
-        ("trainer.steps=" + 100_000 * "[", f"trainer.steps: must be a whole number, not '{99 * '['}... (100,002 ch"),
+        pytest.param(
+            "trainer.steps=" + 100_000 * "[",
+            f"trainer.steps: must be a whole number, not '{99 * '['}... (100,002 characters).",
+            id="brackets",
+        ),
         ("trainer.steps=0", "trainer.steps: must be at least 1, not 0."),
         ("trainer.model.width=0", "trainer.model.width: must be more than 0, not 0."),
         ("trainer.model.width=nan", "trainer.model.width: must be a number, not 'nan'."),
