@@ -36,8 +36,8 @@ def render(result: dict) -> str:
         f"in batches of {result['batch_size']} and crops of {result['crop_seconds']:g} s{changed}. *Linear*: the "
         "Evaluator's probe over the five folds. *k-NN*: the 10 nearest clips of the other folds. *8-shot*: linear "
         "classifiers on 8 clips a class, drawn by the order of the clips, and on features as they are, which suits "
-        "those of small scale little, such as untrained ones. *Passes*: how often each clip was seen. *Wide*: twice the channels, so as many "
-        f"dimensions as both of Diptych's encoders. Measured on {where(result)}"
+        "those of small scale little, such as untrained ones. *Passes*: how often each clip was seen. *Wide*: twice "
+        f"the channels, so as many dimensions as both of Diptych's encoders. Measured on {where(result)}"
     )
     parts = [table(header, rows), paragraph(note)]
     ahead = differences(result["contenders"])
