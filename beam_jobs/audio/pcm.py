@@ -10,6 +10,13 @@ if TYPE_CHECKING:
 FULL_SCALE = 32768.0
 """The magnitude of the most negative int16 sample, which becomes -1."""
 
+LARGEST = 32.0
+"""A magnitude that no sound has in which full scale is 1, see `resample.check_range`.
+
+It is 30 dB above full scale. No recorder leaves so much room, and a sound in the range of integers that stays below it
+would be silent.
+"""
+
 Samples = TypeVar("Samples", np.ndarray, "tf.Tensor")
 
 

@@ -5,12 +5,8 @@ import math
 import numpy as np
 import soxr
 
-from beam_jobs.audio.pcm import FULL_SCALE
+from beam_jobs.audio.pcm import FULL_SCALE, LARGEST
 from beam_jobs.audio.sound import SOXR_QUALITY, DecodeError, Sound, at_rate
-
-LARGEST = 32.0
-"""30 dB above full scale. No recorder leaves so much room, and a sound in the range of integers that stays below it
-would be silent."""
 
 _INTEGER_SCALES = (2**15, 2**23, 2**31)
 

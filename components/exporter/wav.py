@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import tensorflow as tf
 
-from beam_jobs.audio.resample import LARGEST
+from beam_jobs.audio.pcm import LARGEST
 from components.exporter import resampler, sounds, wav_header
 from components.exporter.sounds import Clips
 from components.exporter.wav_header import Header
