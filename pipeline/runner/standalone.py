@@ -17,7 +17,7 @@ from components.trainer import Trainer, TrainerConfig
 from pipeline import file_lock, lease
 from pipeline.console.durations import duration
 from pipeline.console.progress import Display
-from pipeline.runner import cache_key, interrupts
+from pipeline.runner import claim, interrupts
 from pipeline.runner.supervision import Supervision
 
 
@@ -35,8 +35,8 @@ def train(
         supervision: Its alarm and its costs; None for none.
 
     Raises:
-        UserError: The config does not fit the examples, `output` cannot be written, it holds a training with another
-            config, or another process is training into it.
+        UserError: The config does not fit the examples, `output` cannot be written, it holds another training, or
+            another process is training into it.
     """
     trainer, supervision = Trainer(config), supervision or Supervision()
     trainer.check()
@@ -49,7 +49,7 @@ def train(
     folder = epath.Path(output)
     started = time.monotonic()
     with _lock(folder, config):
-        _claim(folder, trainer, examples=examples)
+        claim.claim(folder, trainer, examples=examples)
         outputs = {channel: folder / channel for channel in trainer.outputs}
         work = folder / "work"
         for subfolder in (*outputs.values(), work):
@@ -90,7 +90,7 @@ def _lock(folder: epath.Path, config: TrainerConfig) -> Iterator[None]:
                 error,
             )
         except OSError as error:
-            raise _not_writable(folder, error) from error
+            raise claim.not_writable(folder, error) from error
         yield
 
 
@@ -105,68 +105,3 @@ def _lock_name(config: TrainerConfig) -> str:
     except (ValueError, KeyError, TypeError):  # `strategies` reports a wrong TF_CONFIG.
         return ".lock"
     return ".lock" if writes else f".lock-{kind}-{index}"
-
-
-def _not_writable(folder: epath.Path, error: OSError) -> UserError:
-    return UserError(f"--output {folder} cannot be written ({error.strerror}): name another folder.")
-
-
-def _claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
-    """Writes the resolved config and the examples into `config.json`.
-
-    Raises:
-        UserError: The folder cannot be written, or it has a checkpoint of a training with another config or other
-            examples.
-    """
-    file = folder / "config.json"
-    external = {"external": dict(trainer.external_digests())} if trainer.external_digests() else {}
-    text, unresolved = (
-        json.dumps({"examples": examples, "trainer": cache_key.config_values(config), **external}, indent=1)
-        for config in (trainer.resolved_config(), trainer.config)
-    )
-    try:
-        if file.exists():
-            # Earlier versions of Diptych wrote the config unresolved.
-            if file.read_text() in (text, unresolved):
-                return
-            if _has_checkpoints(folder):
-                _check_extends(file, text=text, can_extend=trainer.can_extend)
-        folder.mkdir(parents=True, exist_ok=True)
-        storage.write_text(file, text, concurrent=True)
-    except OSError as error:
-        raise _not_writable(folder, error) from error
-
-
-def _check_extends(file: epath.Path, *, text: str, can_extend: bool) -> None:
-    """Checks that a training whose config is not that of `config.json` goes on from the end of that one.
-
-    Raises:
-        UserError: It does not.
-    """
-    if not _has_fewer_steps(file, text=text):
-        raise UserError(
-            f"--output {file.parent} holds a training with another config or other examples, see {file}: name "
-            "another folder, remove this one, or use the same config and examples as before."
-        )
-    if not can_extend:
-        raise UserError(
-            f"--output {file.parent} holds this training with fewer steps, and trainer.extend=false: name another "
-            "folder to train from the start, or leave that field out to go on from its end."
-        )
-
-
-def _has_fewer_steps(file: epath.Path, *, text: str) -> bool:
-    """Returns whether `config.json` differs from the new one only in fewer steps, so that the training goes on."""
-    try:
-        before, now = json.loads(file.read_text()), json.loads(text)
-        steps = now["trainer"]["steps"]
-        is_shorter = before["trainer"]["steps"] < steps
-        before["trainer"]["steps"] = steps
-    except (ValueError, KeyError, TypeError):  # It is damaged, or of another version.
-        return False
-    return is_shorter and before == now
-
-
-def _has_checkpoints(folder: epath.Path) -> bool:
-    checkpoints = folder / "work" / "checkpoints"
-    return checkpoints.exists() and any(checkpoints.iterdir())

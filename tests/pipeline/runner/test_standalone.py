@@ -14,6 +14,7 @@ from pipeline.console.progress import Display
 from pipeline.runner import cache_key, standalone
 from tests import leases
 from tests.bucket import Bucket
+from tests.components import stored_examples
 
 
 @pytest.fixture
@@ -21,16 +22,19 @@ def begun(tmp_path):
     """Returns a function that makes `tmp_path` the output of a training that has begun with some precision."""
 
     def begin(precision):
-        (tmp_path / "dataset_info.json").write_text("{}")
+        clips = {"train": [(stored_examples.sound(0), (), 0)]}
+        stored_examples.write_examples(tmp_path / "examples", clips)
         (tmp_path / "work" / "checkpoints" / "00000002").mkdir(parents=True)
         config = cache_key.config_values(TrainerConfig(precision=precision))
-        (tmp_path / "config.json").write_text(json.dumps({"examples": str(tmp_path), "trainer": config}, indent=1))
+        (tmp_path / "config.json").write_text(json.dumps({"examples": str(tmp_path / "examples"), "trainer": config}))
 
     return begin
 
 
 def train(folder, output=None):
-    standalone.train(TrainerConfig(), examples=str(folder), output=str(output or folder), display=Display())
+    standalone.train(
+        TrainerConfig(), examples=str(folder / "examples"), output=str(output or folder), display=Display()
+    )
 
 
 def test_a_training_is_not_continued_in_another_precision(tmp_path, begun, monkeypatch):
@@ -55,8 +59,8 @@ def test_the_commands_for_one_stage_take_its_alarm_and_its_cost(tmp_path, begun,
     monkeypatch.setattr(standalone.Trainer, "execute", lambda trainer, **_: result)
     folders = {name: str(tmp_path / "outputs" / name) for name in ("model", "model_run")}
     words = {
-        "train": ["--preset", "small", "--examples", str(tmp_path), "--output", str(tmp_path / "trained")],
-        "run-component": ["Trainer", "--input", "examples", str(tmp_path)]
+        "train": ["--preset", "small", "--examples", str(tmp_path / "examples"), "--output", str(tmp_path / "trained")],
+        "run-component": ["Trainer", "--input", "examples", str(tmp_path / "examples")]
         + [word for name, folder in folders.items() for word in ("--output", name, folder)],
     }[command]
     assert cli.main([command, *words, "--stall-alarm", "30", "--hourly-cost", "8.5"]) == 0
@@ -77,7 +81,7 @@ def test_a_training_goes_on_to_more_steps_and_not_to_fewer(tmp_path, begun, monk
     config = TrainerConfig(steps=steps)
 
     def train_on():
-        standalone.train(config, examples=str(tmp_path), output=str(tmp_path), display=Display())
+        standalone.train(config, examples=str(tmp_path / "examples"), output=str(tmp_path), display=Display())
 
     if not goes_on:
         with pytest.raises(UserError, match="holds a training with another config"):
@@ -93,7 +97,7 @@ def test_a_training_that_must_not_extend_takes_no_folder_of_a_shorter_one(tmp_pa
 
     def train_on(steps):
         config = TrainerConfig(steps=steps, extend=False)
-        standalone.train(config, examples=str(tmp_path), output=str(tmp_path), display=Display())
+        standalone.train(config, examples=str(tmp_path / "examples"), output=str(tmp_path), display=Display())
 
     with pytest.raises(UserError, match="with fewer steps, and trainer.extend=false: name another folder"):
         train_on(400_001)
