@@ -22,7 +22,7 @@ from pipeline.configs import explain
 from pipeline.console.durations import duration
 from pipeline.console.progress import Display
 from pipeline.root import Root
-from pipeline.runner import cache_key, graph, interrupts
+from pipeline.runner import cache_key, graph, interrupts, libraries
 from pipeline.runner.supervision import Supervision
 
 _BEGUN = "begun.json"
@@ -164,7 +164,8 @@ def _key(component: Component, inputs: Folders) -> str:
         if channel not in component.gates
     }
     config, external = cache_key.config_values(component.resolved_config()), dict(component.external_digests())
-    return digests.json_digest([component.name, component.version, config, external, named])
+    versions = libraries.versions(component.libraries)
+    return digests.json_digest([component.name, component.version, versions, config, external, named])
 
 
 def _identity(folder: epath.Path) -> list[str]:

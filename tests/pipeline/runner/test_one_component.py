@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -96,8 +97,9 @@ def test_what_a_stage_leaves_undone_is_continued(folders):
     assert not list(folders["root"].glob("work/Total/*/work"))
 
 
-@pytest.mark.parametrize("change", ["config", "content", "place"])
-def test_other_work_is_not_continued(folders, change, tmp_path):
+@pytest.mark.parametrize("change", ["config", "content", "place", "library"])
+def test_other_work_is_not_continued(folders, change, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages.Total, "libraries", ("keras",))
     run(stages.Numbers(), folders)
     run(stages.Total(stages.Total.Config(left=1)), folders)
     config, inputs = stages.Total.Config(left=1), {}
@@ -105,6 +107,8 @@ def test_other_work_is_not_continued(folders, change, tmp_path):
         config = stages.Total.Config(left=1, seconds=0.01)
     elif change == "content":
         (folders["examples"] / "numbers.txt").write_text("0\n1\n2\n3")
+    elif change == "library":
+        monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9")
     else:
         folders["examples"].rename(tmp_path / "moved")
         inputs = {"examples": epath.Path(tmp_path / "moved")}
