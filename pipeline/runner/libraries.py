@@ -9,6 +9,9 @@ MISSING = "not installed"
 _FFMPEG = ("libavcodec", "libavformat", "libswresample")
 """The libraries of FFmpeg that decoding uses."""
 
+_REPLACEMENTS = {"tensorflow": "tensorflow-tpu"}
+"""Distribution -> one that holds the same packages and is installed in its place, on a TPU VM."""
+
 
 def versions(names: Iterable[str]) -> dict[str, str]:
     """Returns the versions of distributions, and of the C libraries that some of them wrap.
@@ -19,19 +22,24 @@ def versions(names: Iterable[str]) -> dict[str, str]:
         names: Names of distributions, e.g. "soundfile".
 
     Returns:
-        Name -> version, e.g. {"soundfile": "0.14.0", "libsndfile": "1.2.2"}.
+        Name -> version, e.g. {"soundfile": "0.14.0", "libsndfile": "1.2.2"}. The name stays that of the distribution
+        if another one is installed in its place.
     """
     found: dict[str, str] = {}
     for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = MISSING
-            continue
-        if name in _WRAPPED:
+        found[name] = _version(name)
+        if name in _WRAPPED and found[name] != MISSING:
             with contextlib.suppress(ImportError, OSError):  # The stage itself says so when it runs.
                 found |= _WRAPPED[name]()
     return found
+
+
+def _version(name: str) -> str:
+    """Returns the version of a distribution, or of the one that is installed in its place."""
+    for installed in filter(None, (name, _REPLACEMENTS.get(name))):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(installed)
+    return MISSING
 
 
 def _libsndfile() -> dict[str, str]:

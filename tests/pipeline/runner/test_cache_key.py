@@ -1,4 +1,5 @@
 import importlib.metadata
+import sys
 
 import pytest
 
@@ -69,3 +70,16 @@ def test_c_libraries_have_versions_of_their_own():
     }
     assert versions["no-such-library"] == "not installed"
     assert all(versions[name][0].isdigit() for name in versions if name != "no-such-library")
+
+
+def test_the_tensorflow_of_a_tpu_counts_as_tensorflow(tmp_path, monkeypatch):
+    def install(name, version):
+        (tmp_path / f"{name}.dist-info").mkdir()
+        (tmp_path / f"{name}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert libraries.versions(["tensorflow"]) == {"tensorflow": "not installed"}
+    install("tensorflow_tpu", "2.17.1")
+    assert libraries.versions(["tensorflow"]) == {"tensorflow": "2.17.1"}
+    install("tensorflow", "2.18.0")
+    assert libraries.versions(["tensorflow"]) == {"tensorflow": "2.18.0"}
