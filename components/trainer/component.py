@@ -15,6 +15,9 @@ from models import compatibility
 CHECKPOINTS = "checkpoints"
 """Folder in `work` and in `model_run`."""
 
+HISTORY = "history.csv"
+"""File in `work` and in `model_run`."""
+
 
 class Trainer(base.Component[TrainerConfig]):
     """Learns the dual-format model from the train split, without labels.
@@ -34,6 +37,7 @@ class Trainer(base.Component[TrainerConfig]):
         "model": base.ArtifactType.MODEL,
         "model_run": base.ArtifactType.MODEL_RUN,
     }
+    reports: ClassVar[frozenset[str]] = frozenset({HISTORY})
     Config = TrainerConfig
     executor = "components.trainer.executor"
     version: ClassVar[int] = 2

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from etils import epath
 from tensorboard.plugins.hparams import api as hparams
 
@@ -49,16 +50,14 @@ class TrainingLog:
                 tensorboard.drop_from(folder, first + 1 if first else 0)
             self._writer = tensorboard.writer(folder)
         self._history = history
-        rows: list[dict[str, str]] = []
-        if history.exists():
-            rows = list(csv.DictReader(history.read_text().splitlines()))
-        self._rows = [row for row in rows if int(row["step"]) <= first]
+        rows = read_history(history) if history.exists() else None
+        self._rows = [row for row in rows or () if int(row["step"]) <= first]
 
     @property
     def last(self) -> dict[str, float]:
         """The figures of the last row, or NaN for each if there is no row."""
-        row = self._rows[-1] if self._rows else dict.fromkeys(_COLUMNS, "nan")
-        return {name: float(value) for name, value in row.items()}
+        row = self._rows[-1] if self._rows else {}
+        return {name: float(row.get(name, "nan")) for name in _COLUMNS}
 
     def config(self, config: TrainerConfig) -> None:
         """Writes the config as text and as hyper-parameters, by which TensorBoard compares runs."""
@@ -147,6 +146,42 @@ class TrainingLog:
                 f"The history of the training cannot be written to {self._history} ({error.strerror}): make room, and "
                 "run the same command again."
             ) from error
+
+
+def read_history(file: epath.Path) -> list[dict[str, str]] | None:
+    """Reads a CSV file that a `TrainingLog` has written. People may have edited or removed it since.
+
+    Returns:
+        Column -> number in each row, which lacks the columns that the file lacks; None, after a warning, if the file
+        is missing or holds something else.
+    """
+    try:
+        reader = csv.DictReader(file.read_bytes().decode("utf-8-sig").splitlines(), strict=True)
+        if "step" not in (reader.fieldnames or ()):
+            raise ValueError("it has no column 'step'")
+        return [_numbers(row) for row in reader]
+    except FileNotFoundError:
+        logging.warning("%s is missing: the curves in the new one begin where the training goes on", file)
+    except (ValueError, csv.Error) as error:
+        logging.warning(
+            "%s was edited and cannot be read (%s): the curves in the new one begin where the training goes on",
+            file,
+            error,
+        )
+    return None
+
+
+def _numbers(row: Mapping[str, str | None]) -> dict[str, str]:
+    """Returns the cells of a row that are columns of the history and not empty.
+
+    Raises:
+        ValueError: One of them is no number.
+    """
+    numbers = {name: value for name in _COLUMNS if (value := row.get(name))}
+    int(numbers.get("step", ""))
+    for value in numbers.values():
+        float(value)
+    return numbers
 
 
 def _flatten(config: Mapping[str, object], *, prefix: str = "") -> dict[str, object]:

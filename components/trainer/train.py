@@ -26,16 +26,13 @@ from components.trainer import (
     warm_start,
 )
 from components.trainer.checkpoints import Checkpoints, adopt
-from components.trainer.component import CHECKPOINTS
+from components.trainer.component import CHECKPOINTS, HISTORY
 from components.trainer.config import TrainerConfig
 from components.trainer.loop import Outcome, TrainingLoop
-from components.trainer.summaries import TrainingLog
+from components.trainer.summaries import TrainingLog, read_history
 from components.trainer.training_input import TrainingInput
 from components.trainer.validation_state import ValidationState
 from models.dual import DualEncoder
-
-HISTORY = "history.csv"
-"""In the work folder, and in `model_run`."""
 
 _MAX_VALIDATION_CLIPS = 512
 _VALIDATION_CHUNK = 64  # Clips that a replica embeds at a time in validation.
@@ -145,8 +142,8 @@ def _record(
 
 
 def _adopt_history(model_run: epath.Path, *, work_dir: epath.Path) -> None:
-    """Copies the curves of a training that this one extends, if this one has none yet."""
-    if not (work_dir / HISTORY).exists():
+    """Copies the curves of a training that this one extends, if they can be read and this one has none yet."""
+    if not (work_dir / HISTORY).exists() and read_history(model_run / HISTORY) is not None:
         (model_run / HISTORY).copy(work_dir / HISTORY)
 
 

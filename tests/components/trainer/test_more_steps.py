@@ -74,6 +74,19 @@ def test_a_training_that_goes_on_and_is_stopped_resumes_from_its_own_checkpoint(
     assert_same_weights(longer, whole)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("built_once")
+@pytest.mark.parametrize("edit", ["removed", "edited"])
+def test_the_curves_of_the_shorter_one_may_be_gone(inputs, tmp_path, edit, caplog):
+    short = run(inputs, tmp_path / "short", steps=3, **CONSTANT)
+    file = short.outputs["model_run"] / "history.csv"
+    file.unlink() if edit == "removed" else file.write_text(file.read_text().replace(",", ";"))
+    longer = run(inputs, tmp_path / "longer", steps=6, extended=short, **CONSTANT)
+    assert longer.result.figures["resumption"] == "resumed at step 3"
+    assert [step for (step,) in rows(longer, "step")] == ["4", "6"]
+    assert [record.getMessage() for record in caplog.records if str(file) in record.getMessage()]
+
+
 def test_only_what_differs_in_fewer_steps_is_extended(tmp_path):
     outputs = {"model_run": epath.Path(tmp_path)}
     done = Trainer(trainer_runs.config(steps=3)).resolved_config().deciding()

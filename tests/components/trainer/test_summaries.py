@@ -67,6 +67,45 @@ def _log(folder, history, *, first, steps=()):
     return log
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace("\n1,1", "\nnote: good,1"),
+        lambda text: text.replace("\n1,1", '\n1,"1,0"'),
+        lambda text: text.replace("\n1,1", '\n1,"1'),
+        lambda text: text.encode("utf-16"),
+        lambda text: "",
+    ],
+    ids=["semicolons", "remark", "decimal comma", "quote", "encoding", "empty"],
+)
+def test_a_history_that_was_edited_is_said_and_begins_anew(tmp_path, caplog, edit):
+    history = tmp_path / "history.csv"
+    _log(tmp_path, history, first=0, steps=(1, 2))
+    edited = edit(history.read_text())
+    history.write_bytes(edited if isinstance(edited, bytes) else edited.encode())
+    log = _log(tmp_path, history, first=2, steps=(3,))
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning.startswith(f"{history} was edited and cannot be read (")
+    assert warning.endswith("): the curves in the new one begin where the training goes on")
+    assert log.last["loss"] == 3.0
+    assert [line.partition(",")[0] for line in history.read_text().splitlines()] == ["step", "3"]
+
+
+def test_a_history_that_a_spreadsheet_has_saved_is_taken(tmp_path, caplog):
+    """With a mark of the byte order, Windows' ends of lines, a column more and one less."""
+    history = tmp_path / "history.csv"
+    _log(tmp_path, history, first=0, steps=(1, 2))
+    rows = [line.rpartition(",")[0] + ",good" for line in history.read_text().split()]
+    history.write_bytes("\r\n".join(rows).encode("utf-8-sig"))
+    log = _log(tmp_path, history, first=2)
+    assert (log.last["step"], log.last["loss"]) == (2.0, 2.0)
+    assert np.isnan(log.last["device_ms"])
+    log = _log(tmp_path, history, first=2, steps=(3,))
+    assert [line.partition(",")[0] for line in history.read_text().splitlines()] == ["step", "1", "2", "3"]
+    assert not caplog.records
+
+
 def test_event_files_without_later_steps_are_left_alone(tmp_path):
     """Writing them again would take a download and an upload on Cloud Storage."""
     _log(tmp_path, tmp_path / "history.csv", first=0, steps=(1, 2)).close(epath.Path(tmp_path / "copy.csv"))

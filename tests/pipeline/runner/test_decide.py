@@ -1,6 +1,11 @@
 import dataclasses
 
-from pipeline.metadata.executions import CacheKey, Execution, Run, State
+import pytest
+from etils import epath
+
+from components.trainer import Trainer
+from pipeline import checksums, listings
+from pipeline.metadata.executions import Artifact, CacheKey, Execution, Run, State
 from pipeline.metadata.history import History
 from pipeline.metadata.store import MetadataStore
 from pipeline.runner import decide
@@ -25,6 +30,32 @@ def why(*, code=CODE, state=State.COMPLETE, before=KEY, **changes):
     store.put(last, run=run)
     history = History(store, "Trainer")
     return decide.decide(dataclasses.replace(KEY, **changes), code=code, history=history)
+
+
+@pytest.mark.parametrize("is_of_earlier_version", [True, False])
+def test_curves_may_be_edited_or_removed_but_not_checkpoints(tmp_path, is_of_earlier_version):
+    """Earlier versions of the Trainer published them as content, which stays intact as long as nobody edits it."""
+    folder = epath.Path(tmp_path / "1")
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "variables").write_text("1")
+    (folder / "history.csv").write_text("step,loss\n1,2\n")
+    reports = () if is_of_earlier_version else Trainer.reports
+    digest = checksums.write(folder, staged=folder, reports=reports)
+    listing = listings.describe(folder, reports=reports)
+    published = Artifact(type="ModelRun", uri=str(folder), digest=digest, listing=listing)
+
+    def is_intact():
+        return decide.is_intact(published, reports=Trainer.reports)
+
+    (folder / "history.csv").touch()
+    assert is_intact()
+    if not is_of_earlier_version:
+        (folder / "history.csv").write_text("step;loss\n")
+        assert is_intact()
+        (folder / "history.csv").unlink()
+        assert is_intact()
+    (folder / "checkpoints" / "variables").write_text("2")
+    assert not is_intact()
 
 
 def test_differences_are_described_in_words():
