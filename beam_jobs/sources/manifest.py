@@ -1,6 +1,5 @@
 """Reads a plain CSV manifest: `path[,start,end][,labels][,split][,fold]`."""
 
-import ast
 import functools
 import math
 import os
@@ -12,7 +11,7 @@ from absl import logging
 from etils import epath
 
 from beam_jobs import examples, storage
-from beam_jobs.sources import csv_lists
+from beam_jobs.sources import csv_lists, label_cells
 from beam_jobs.sources.clips import Clip, Listing, SourceError, locate
 from beam_jobs.sources.csv_lists import RowError
 from beam_jobs.sources.splits import split_of
@@ -27,9 +26,6 @@ _UNUSUAL = re.compile(r"^/|//|(^|/)\.{1,2}(/|$)")
 
 _BLANK = frozenset({"", "nan", "NaN", "NA", "N/A", "n/a", "<NA>", "None", "null", "NULL"})
 """What pandas, R and databases write where there is no value."""
-
-_NO_LABEL = frozenset({"", "nan", "NaN", "<NA>"})
-"""The same for labels, because a class may be called "None"."""
 
 _FOLD = re.compile(r"(-?\d{1,9})(\.0*)?")
 """A whole number. Spreadsheets and pandas write 1.0 where other cells of the column are empty."""
@@ -54,7 +50,8 @@ def list_clips(table: epath.Path) -> Listing:
         start, end: The segment of the file that is the clip, in seconds; both are empty if the clip is the whole
             file. Rows with different segments of one file are different clips.
         labels: Names of classes, separated by `;`. In a cell without `;`, they are separated by `,` and the cell is
-            quoted. A single name that contains a comma ends with `;`. The classes are numbered in alphabetical order.
+            quoted. A single name that contains a comma, or that is in brackets, ends with `;`. Lists that pandas has
+            written are read, too; see `label_cells`. The classes are numbered in alphabetical order.
         split: "train", "valid" or "eval". If empty, a hash of the clip id chooses train (95 %) or valid (5 %).
         fold: Cross-validation fold, a whole number; empty if there is none. Folds that count from 0, or from less, are
             stored from 1 on, because 0 stands for none there.
@@ -161,7 +158,7 @@ def _parse_row(header: Sequence[str], row: Sequence[str], *, fold_shift: int = 0
         start_s=start_s,
         end_s=end_s,
         trimmed=False,
-        labels=_labels(cells.get("labels", "")),
+        labels=label_cells.parse(cells.get("labels", "")),
         split=split or split_of(clip_id),
         fold=_parse_fold(_value(cells.get("fold", "")), shift=fold_shift),
     )
@@ -188,24 +185,6 @@ def _parse_fold(cell: str, *, shift: int) -> int:
     if match is None:
         raise RowError(f"'{cell}' is not a fold; give a whole number or nothing")
     return int(match[1]) + shift
-
-
-@functools.lru_cache(maxsize=2**16)
-def _labels(cell: str) -> tuple[str, ...]:
-    """Parses a cell of labels, in the way of a manifest or as a list that pandas has written: `['dog', 'cat']`."""
-    if cell in _NO_LABEL:
-        return ()
-    if cell.startswith(("['", '["')) and cell.endswith("]"):
-        try:
-            cell = ";".join(ast.literal_eval(cell)) + ";"
-        except (SyntaxError, TypeError, ValueError):
-            raise RowError(f"{cell} is not a list of labels; separate labels by ;") from None
-    return _parse_labels(cell)
-
-
-def _parse_labels(cell: str) -> tuple[str, ...]:
-    names = (name.strip() for name in cell.split(";" if ";" in cell else ","))
-    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _parse_segment(start: str, end: str) -> tuple[float, float] | tuple[None, None]:

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_jobs import sources
-from beam_jobs.sources import manifest
 
 FULL = """\
 path,start,end,labels,split,fold
@@ -185,12 +184,6 @@ def test_every_line_is_a_clip_or_quarantined(tmp_path_factory, lines):
     assert len(listing.clips) + len(listing.quarantined) == expected
     assert len({clip.clip_id for clip in listing.clips}) == len(listing.clips)
     assert all(re.search(r"clips\.csv:\d+: ", row.message) for row in listing.quarantined)
-
-
-@given(st.lists(st.text(st.characters(exclude_categories=["C"], exclude_characters='\n\r,;"'), min_size=1), max_size=5))
-def test_labels_may_be_any_text(names):
-    clean = list(dict.fromkeys(name.strip() for name in names if name.strip()))
-    assert list(manifest._parse_labels(";".join(names))) == clean
 
 
 PANDAS = """\
