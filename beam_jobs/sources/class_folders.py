@@ -33,8 +33,9 @@ def list_clips(folder: epath.Path, audio: Sequence[str], *, repeated: Set[str] =
     """Lists the audio of a folder with its first sub-folder as its class.
 
     The class of `dog/2024/a.wav` is `dog`; a file beside the sub-folders has no label. If all of the sub-folders are
-    called train, test and the like, as in `test/dog/a.wav`, they are the splits, and the sub-folders in them the
-    classes. Otherwise, and if no split is the valid one, a hash of the clip id chooses 5 % of train for valid.
+    called train, test and the like, and some hold sub-folders themselves, as in `test/dog/a.wav`, they are the splits,
+    and the sub-folders in them the classes; `test/a.wav` then has no label. Otherwise, and if no split is the valid
+    one, a hash of the clip id chooses 5 % of train for valid.
 
     Args:
         folder: The source.
@@ -54,7 +55,7 @@ def list_clips(folder: epath.Path, audio: Sequence[str], *, repeated: Set[str] =
         )
     paths = [name.split("/") for name in kept]
     depth = _class_depth(paths)
-    splits = [_SPLIT_FOLDERS[path[0].lower()] if depth else "train" for path in paths]
+    splits = [_SPLIT_FOLDERS.get(path[0].lower(), "train") if depth else "train" for path in paths]
     has_valid = "valid" in splits
     clips = [
         Clip(
@@ -72,7 +73,8 @@ def list_clips(folder: epath.Path, audio: Sequence[str], *, repeated: Set[str] =
 def _class_depth(paths: Sequence[Sequence[str]]) -> int:
     """Returns how many folders above the one that is the class: 1 if they are splits, otherwise 0.
 
-    A single class may be called "train" or "test", as in ESC-50. So all must, and hold classes of their own.
+    A single class may be called "train" or "test", as in ESC-50. So all must, and some must hold classes of their own.
+    A stray file beside those does not make classes of the splits.
     """
-    tops = {path[0].lower() for path in paths}
-    return int(len(tops) > 1 and tops <= _SPLIT_FOLDERS.keys() and all(len(path) > 2 for path in paths))
+    tops = {path[0].lower() for path in paths if len(path) > 1}
+    return int(len(tops) > 1 and tops <= _SPLIT_FOLDERS.keys() and any(len(path) > 2 for path in paths))

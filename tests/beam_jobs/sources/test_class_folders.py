@@ -55,6 +55,18 @@ def test_sub_folders_that_are_all_splits_hold_the_classes(tmp_path):
     }
 
 
+@pytest.mark.parametrize("stray", ["train/stray.wav", "Test/stray.wav", "stray.wav"])
+def test_a_stray_file_does_not_make_classes_of_the_splits(tmp_path, stray):
+    folders = [f"{split}/{name}" for split in ("train", "Test", "dev") for name in ("cat", "dog")]
+    touch(tmp_path, stray, *(f"{folder}/a.wav" for folder in folders))
+    listing, labels = listed(tmp_path)
+    assert listing.label_names == ("cat", "dog")
+    assert [path for path, names in labels.items() if not names] == [stray]
+    split = {clip.path: clip.split for clip in listing.clips}
+    assert split[stray] == ("eval" if stray.startswith("Test") else "train")
+    assert (split["Test/cat/a.wav"], split["dev/dog/a.wav"]) == ("eval", "valid")
+
+
 def test_without_a_valid_folder_some_of_train_validates(tmp_path):
     touch(tmp_path, *(f"{'test' if i % 4 == 0 else 'train'}/{'ab'[i % 2]}/{i}.wav" for i in range(200)))
     listing, _ = listed(tmp_path)
