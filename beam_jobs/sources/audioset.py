@@ -18,6 +18,7 @@ _SEGMENT_NAME = re.compile(r"^Y?([\w-]{11})(?:_(\d+(?:\.\d+)?))?(?:[_-](\d+(?:\.
 CLASS_COLUMNS = ["index", "mid", "display_name"]
 """The first line of the list of the classes."""
 
+_EVAL_LIST = re.compile(r"(?<![a-z])eval", re.IGNORECASE)
 _TOLERANCE_S = 0.01
 _TOLERANCE_MS = 1.5
 
@@ -32,8 +33,9 @@ def find_lists(tables: Sequence[str], ending: str = "_segments.csv") -> list[str
 def list_clips(
     folder: epath.Path, audio: list[str], *, segment_lists: Sequence[str], class_lists: Sequence[str]
 ) -> Listing:
-    """Lists the segments of the official lists. A list with "eval" in its name is the eval split.
+    """Lists the segments of the official lists.
 
+    A list is the eval split if its name, or a word in it, begins with "eval", as in `Eval_segments.csv`.
     If several files match a segment, a file named with the segment's start is preferred to a file named after the
     recording alone. Among those, the first by name is taken.
 
@@ -58,7 +60,7 @@ def list_clips(
     parser = _RowParser(class_names, index)
     reader = csv_lists.RowReader()
     for table in lists:
-        split = "eval" if "eval" in table.name else None
+        split = "eval" if _EVAL_LIST.search(table.name) else None
         reader.read(table, csv_lists.rows(table, comments=True), functools.partial(parser.parse, split=split))
     indexed = sum(len(files) for files in index.values())
     ignored = {

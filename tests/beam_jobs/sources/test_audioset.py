@@ -88,6 +88,26 @@ def test_official_lines_give_labels_times_and_splits(tmp_path):
     assert all(clip.split == sources.split_of(clip.clip_id) for clip in listing.clips[:4])
 
 
+@pytest.mark.parametrize(
+    ("name", "is_eval"),
+    [
+        ("Eval_segments.csv", True),
+        ("EVAL_segments.csv", True),
+        ("my-eval_segments.csv", True),
+        ("audioset.evaluation_segments.csv", True),
+        ("as2_eval_segments.csv", True),
+        ("medieval_segments.csv", False),
+        ("balanced_train_segments.csv", False),
+    ],
+)
+def test_the_beginning_of_a_word_in_the_name_makes_a_list_the_eval_split(tmp_path, name, is_eval):
+    (tmp_path / name).write_text('abcdefghijk, 30.000, 40.000, "/m/09x0r"\n')
+    (tmp_path / "class_labels_indices.csv").write_text(corpora.CLASSES)
+    (tmp_path / "abcdefghijk.wav").touch()
+    (clip,) = sources.list_clips(tmp_path).clips
+    assert (clip.split == "eval") == is_eval
+
+
 @pytest.mark.skipif(not LISTS.exists(), reason="AudioSet's own lists are not in ../shared/data/audioset")
 def test_the_complete_official_lists(tmp_path):
     for name in ("balanced_train_segments.csv", "eval_segments.csv", "class_labels_indices.csv"):
