@@ -1,6 +1,8 @@
 """Reads AudioSet: the official segment lists, and audio files named in any of the usual ways."""
 
+import dataclasses
 import functools
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +39,8 @@ def list_clips(
 
     A list is the eval split if its name, or a word in it, begins with "eval", as in `Eval_segments.csv`.
     If several files match a segment, a file named with the segment's start is preferred to a file named after the
-    recording alone. Among those, the first by name is taken.
+    recording alone. Among those, the first by name is taken. A file named after the recording alone that several
+    segments need is the recording, because it cannot be trimmed to all of them.
 
     Args:
         folder: The source.
@@ -69,7 +72,7 @@ def list_clips(
     }
     return Listing(
         root=str(folder),
-        clips=reader.clips,
+        clips=_cut_shared_recordings(reader),
         quarantined=reader.quarantined,
         label_names=tuple(class_names.values()),
         layout="audioset",
@@ -106,6 +109,21 @@ def find_file(candidates: Iterable[str], *, start_s: float) -> tuple[str, bool |
         elif abs(float(start) - start_s) < _TOLERANCE_S or abs(float(start) - 1000 * start_s) < _TOLERANCE_MS:
             return file, True
     return untimed, None
+
+
+def _cut_shared_recordings(reader: csv_lists.RowReader) -> list[Clip]:
+    """Returns the clips, with `trimmed` False where several segments need one file that tells no start."""
+    others = (row.clip for row in reader.quarantined if row.cause != "duplicate id")
+    seen, shared = set(), set()
+    for clip in itertools.chain(reader.clips, others):
+        if clip.path and clip.trimmed is None:
+            (shared if clip.path in seen else seen).add(clip.path)
+    if not shared:
+        return reader.clips
+    return [
+        dataclasses.replace(clip, trimmed=False) if clip.trimmed is None and clip.path in shared else clip
+        for clip in reader.clips
+    ]
 
 
 class _RowParser:

@@ -47,6 +47,22 @@ def test_a_segment_is_cut_from_a_whole_recording_but_not_from_a_file_of_that_seg
     np.testing.assert_array_equal(clips[f"{corpora.ytid(0)}_0"]["audio"], recording[:8000])
 
 
+def test_a_trimmed_file_does_not_serve_two_segments_of_its_recording(tmp_path):
+    (tmp_path / "balanced_train_segments.csv").write_text(
+        'abcdefghijk, 3.000, 4.000, "/m/09x0r"\nabcdefghijk, 7.000, 8.000, "/t/dd00001"\n'
+        'bcdefghijkl, 3.000, 4.000, "/m/09x0r"\n'
+    )
+    (tmp_path / "class_labels_indices.csv").write_text(corpora.CLASSES)
+    for ytid in ("abcdefghijk", "bcdefghijkl"):
+        corpora.write_tone(tmp_path / f"{ytid}.wav", seconds=1.0)
+    written = ingest(tmp_path, tmp_path / "work")
+    assert [clip["clip_id"] for clip in read(tmp_path / "work", written)] == [b"bcdefghijkl_3"]
+    quarantined = {entry["clip_id"]: entry["message"] for record in written for entry in record.quarantined}
+    assert quarantined == dict.fromkeys(
+        ("abcdefghijk_3", "abcdefghijk_7"), "holds 0.00 s of the 1.00 s that the list promises"
+    )
+
+
 def test_bad_files_are_quarantined_with_their_cause_and_all_other_files_are_written(tmp_path):
     source = tmp_path / "folder"
     for i in range(6):

@@ -156,6 +156,27 @@ def test_two_segments_of_one_recording_find_their_own_files(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "is_shared"),
+    [
+        ('abcdefghijk, 70.000, 80.000, "/m/09x0r"', True),
+        ('abcdefghijk, 70.000, 80.000, "/t/dd99999"', True),
+        ('abcdefghijk, 30.000, 40.000, "/m/09x0r"', False),
+        ('abcdefghijk, 90.000, 99.000, "/m/09x0r"', False),
+    ],
+    ids=["another segment", "one of a wrong label", "the same segment", "one with a file of its own"],
+)
+def test_a_file_that_several_segments_need_is_not_trimmed(tmp_path, line, is_shared):
+    (tmp_path / "balanced_train_segments.csv").write_text('abcdefghijk, 30.000, 40.000, "/m/09x0r"\n')
+    (tmp_path / "eval_segments.csv").write_text(f"{line}\n")
+    (tmp_path / "class_labels_indices.csv").write_text(corpora.CLASSES)
+    for name in ("abcdefghijk.wav", "abcdefghijk_90.wav"):
+        (tmp_path / name).touch()
+    clips = [clip for clip in sources.list_clips(tmp_path).clips if clip.path == "abcdefghijk.wav"]
+    assert clips
+    assert {clip.trimmed for clip in clips} == {False if is_shared else None}
+
+
 @given(ytid=YTIDS, start=st.integers(0, 5000), length=st.integers(1, 10), naming=st.sampled_from(list(NAMINGS)))
 def test_every_id_is_found_in_every_naming(ytid, start, length, naming):
     name = naming.format(ytid=ytid, start=start, end=start + length)
