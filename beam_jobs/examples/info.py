@@ -84,7 +84,7 @@ def read_info(directory: epath.PathLike) -> ExamplesInfo:
     lengths = _read(folder / "dataset_info.json", _shard_lengths)
     audio, classes, has_folds = _read(folder / "features.json", _features)
     names = folder / "labels.labels.txt"
-    label_names = _read(names, lambda text: tuple(text.splitlines())) if classes else ()
+    label_names = _read(names, _lines) if classes else ()
     if len(label_names) != classes:
         raise DamagedExamplesError(names, f"holds {len(label_names):,} of its {classes:,} lines")
     return ExamplesInfo(
@@ -111,6 +111,11 @@ def _read(file: epath.Path, parse: Callable[[str], T]) -> T:
         raise DamagedExamplesError(file, "is missing") from error
     except (ValueError, KeyError, TypeError) as error:  # Also of bytes that are no text, and of JSON.
         raise DamagedExamplesError(file, "is damaged") from error
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    """Returns the lines of a text. Other than for `splitlines`, U+2028 and the like are part of a line."""
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
 
 def _shard_lengths(text: str) -> dict[str, tuple[int, ...]]:

@@ -101,6 +101,11 @@ def locate(root: epath.PathLike, path: str) -> epath.Path:
     return next(filter(os.path.exists, spellings), place)
 
 
+def has_line_break(name: str) -> bool:
+    """Returns whether the name of a class cannot be stored, because TFDS keeps the names as lines of a file."""
+    return "\n" in name or "\r" in name
+
+
 def nonzero(counts: Mapping[str, int]) -> dict[str, int]:
     """Returns the entries of `counts` that are not zero, for `Listing.ignored`."""
     return {reason: count for reason, count in counts.items() if count}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from beam_jobs.sources import csv_lists
-from beam_jobs.sources.clips import Clip, Listing, SourceError, nonzero
+from beam_jobs.sources.clips import Clip, Listing, SourceError, has_line_break, nonzero
 from beam_jobs.sources.csv_lists import RowError
 from beam_jobs.sources.files import stem
 from beam_jobs.sources.splits import split_of
@@ -82,6 +82,8 @@ class _RowParser:
                 "correct the line"
             ) from None
         clip_id, category = _clip_id(cells["filename"]), cells["category"].strip()
+        if has_line_break(category):
+            raise RowError(f"there is a line break in the category {category!r}; remove it")
         path = self._files.get(clip_id, "")
         clip = Clip(clip_id=clip_id, path=path, labels=(category,), split=split_of(clip_id), fold=fold)
         known_category = self.categories.get(target, category)

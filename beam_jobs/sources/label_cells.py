@@ -6,6 +6,7 @@ import io
 import re
 import tokenize
 
+from beam_jobs.sources.clips import has_line_break
 from beam_jobs.sources.csv_lists import RowError
 
 _NO_LABEL = frozenset({"", "nan", "NaN", "<NA>", "set()"})
@@ -27,12 +28,15 @@ def parse(cell: str) -> tuple[str, ...]:
         cell: The cell, without the spaces around it.
 
     Raises:
-        RowError: The cell is in brackets and is no list of strings.
+        RowError: The cell is in brackets and is no list of strings, or there is a line break in a name.
     """
     if cell in _NO_LABEL:
         return ()
     names = _items(cell) if _LIST.fullmatch(cell) else cell.split(";" if ";" in cell else ",")
-    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    labels = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if any(map(has_line_break, labels)):
+        raise RowError(f"{cell!r} has a line break in the name of a class; remove it")
+    return labels
 
 
 def _items(cell: str) -> list[str]:

@@ -8,7 +8,16 @@ from etils import epath
 
 from beam_jobs import remote_file
 from beam_jobs.sources import audioset, class_folders, esc50, files, lists, manifest, suffixes
-from beam_jobs.sources.clips import LAYOUTS, Clip, Listing, Quarantined, SourceError, describe, nonzero
+from beam_jobs.sources.clips import (
+    LAYOUTS,
+    Clip,
+    Listing,
+    Quarantined,
+    SourceError,
+    describe,
+    has_line_break,
+    nonzero,
+)
 from beam_jobs.sources.files import Found
 from beam_jobs.sources.lists import Lists
 from beam_jobs.sources.splits import split_of
@@ -27,9 +36,19 @@ def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
         layout: One of `LAYOUTS`, or "auto" to recognize the layout by the files in the folder.
 
     Raises:
-        SourceError: the source is missing or empty, holds no audio, has a list with a malformed header, or has a
-            manifest that is neither `manifest.csv` in the folder itself nor given as the source.
+        SourceError: the source is missing or empty, holds no audio, has a list with a malformed header, has a
+            manifest that is neither `manifest.csv` in the folder itself nor given as the source, or has a class whose
+            name cannot be stored.
     """
+    listing = _list_clips(source, layout=layout)
+    name = next(filter(has_line_break, listing.label_names), None)
+    if name is not None:
+        what = "folder" if listing.layout == class_folders.LAYOUT else "class"
+        raise SourceError(f"the name of the {what} {name!r} in {source} has a line break; rename it")
+    return listing
+
+
+def _list_clips(source: epath.PathLike, *, layout: str) -> Listing:
     remote_file.check_url(source)
     path = epath.Path(source)
     if layout not in ("auto", *LAYOUTS):

@@ -81,7 +81,7 @@ class _Rows:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "_Rows":
-        root, *lines = gzip.decompress(content).decode().splitlines()
+        root, *lines = gzip.decompress(content).decode().split("\n")
         return cls(
             root=root,
             ids=tuple(line.removesuffix(_MISSING) for line in lines),

@@ -156,6 +156,13 @@ def test_a_decoded_part_equals_that_part_of_the_clip(length, start, count, stora
     np.testing.assert_array_equal(part, audio[start : start + count])
 
 
+def test_names_of_classes_may_hold_what_python_takes_for_the_end_of_a_line(tmp_path):
+    names = tuple(f"a{mark}b" for mark in "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\t ")
+    write(tmp_path, lengths={"train": [2]}, label_names=names)
+    assert examples.read_info(tmp_path).label_names == names
+    assert tuple(tfds.builder_from_directory(str(tmp_path)).info.features["labels"].feature.names) == names
+
+
 def test_labels_and_folds_are_optional(tmp_path):
     write(tmp_path, lengths={"train": [2]}, label_names=(), has_folds=False)
     info = examples.read_info(tmp_path)

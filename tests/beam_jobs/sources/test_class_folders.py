@@ -89,6 +89,14 @@ def test_the_names_of_classes_may_have_any_letters(tmp_path):
     assert listed(tmp_path)[0].label_names == ("  ", "[b]*", "Ärger, laut;leise")
 
 
+@pytest.mark.parametrize("mark", ["\n", "\r"])
+def test_a_line_break_in_the_name_of_a_class_is_an_error(tmp_path, mark):
+    touch(tmp_path, f"do{mark}g/a.wav", "cat/c.wav", "\u2028x/d.wav")
+    with pytest.raises(sources.SourceError) as raised:
+        sources.list_clips(tmp_path, layout="class_folders")
+    assert str(raised.value) == f"the name of the folder {f'do{mark}g'!r} in {tmp_path} has a line break; rename it"
+
+
 @pytest.mark.parametrize(("names", "only"), [(("a.wav",), ""), (("dog/a.wav", "b.wav"), " but dog")])
 def test_fewer_than_two_classes_are_an_error(tmp_path, names, only):
     touch(tmp_path, *names)

@@ -84,6 +84,12 @@ def test_a_cell_in_brackets_that_is_no_list_of_strings_is_refused(cell):
         label_cells.parse(cell)
 
 
+@pytest.mark.parametrize("cell", [r"['a\nb', 'c']", "a\rb", "c;a\r\nb"])
+def test_a_line_break_in_a_name_is_refused(cell):
+    with pytest.raises(RowError, match="has a line break in the name of a class; remove it"):
+        label_cells.parse(cell)
+
+
 def test_what_pandas_and_numpy_write_invents_no_class(tmp_path):
     cells = ["['dog' 'cat']", "[]", "('dog', 'cat')", "['a;b']"]
     rows = "".join(f'{index}.wav,"{cell}"\n' for index, cell in enumerate(cells))

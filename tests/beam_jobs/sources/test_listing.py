@@ -52,6 +52,16 @@ def test_only_the_files_whose_names_are_not_utf8_are_quarantined(tmp_path, layou
     assert quarantined == [(name, "unreadable", message) for name in names]
 
 
+def test_a_row_of_esc50_with_a_line_break_in_its_category_is_quarantined(tmp_path):
+    folder = corpora.esc50(tmp_path / "esc", clips=10)
+    table = folder / "meta" / "esc50.csv"
+    table.write_bytes(table.read_bytes().replace(b"class_0", b'"class\r0"', 1))
+    listing = sources.list_clips(folder)
+    assert (len(listing.clips), listing.label_names) == (9, ("class_0", "class_1"))
+    (row,) = listing.quarantined
+    assert row.message == f"{table}:2: there is a line break in the category 'class\\r0'; remove it"
+
+
 def test_a_subset_of_esc50_numbers_its_classes_in_the_order_of_their_targets(tmp_path):
     folder = corpora.esc50(tmp_path / "esc", clips=10)
     table = folder / "meta" / "esc50.csv"

@@ -153,3 +153,13 @@ def test_all_clips_of_the_real_esc50_are_written(tmp_path):
         counts[key] = counts.get(key, 0) + 1
     assert set(counts.values()) == {8}  # 5 folds of 8 clips of each of the 50 classes.
     assert len(counts) == 250
+
+
+def test_labels_may_hold_what_python_takes_for_the_end_of_a_line(tmp_path):
+    names = [f"a{mark}b" for mark in "\u2028\u2029\x85\x0b"]
+    for index in range(len(names)):
+        corpora.write_tone(tmp_path / "source" / f"{index}.wav")
+    rows = "".join(f"{index}.wav,{name}\n" for index, name in enumerate(names))
+    (tmp_path / "source" / "manifest.csv").write_text(f"path,labels\n{rows}")
+    run = harness.execute(audio_example_gen(source=str(tmp_path / "source")), tmp_path / "run")
+    assert examples.read_info(run.outputs["examples"]).label_names == tuple(sorted(names))
