@@ -29,7 +29,7 @@ All of them share `sound` (sources, segments, samples, DecodeError), `views` (fi
 `levels` and `log_mel` measure and convert what has been decoded.
 """
 
-from beam_jobs.audio.decode import Decoded, Rules, decode_clip, decode_file
+from beam_jobs.audio.decode import Decoded, Rules, check_level, decode_clip, decode_file
 from beam_jobs.audio.sound import DecodeError
 
-__all__ = ["DecodeError", "Decoded", "Rules", "decode_clip", "decode_file"]
+__all__ = ["DecodeError", "Decoded", "Rules", "check_level", "decode_clip", "decode_file"]

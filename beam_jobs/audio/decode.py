@@ -111,9 +111,8 @@ def decode_clip(
     sound = readers.read(source, segment)
     samples = resample.to_int16(sound, sample_rate=sample_rate)
     _check_length(samples.size / sample_rate, min_seconds=rules.min_seconds, listed_s=listed_s)
-    peak = levels.peak(samples)
-    _check_phase(peak, sound, source=source, segment=segment)
-    _check_level(peak, min_peak_dbfs=rules.min_peak_dbfs)
+    _check_phase(levels.peak(samples), sound, source=source, segment=segment)
+    check_level(samples, rules=rules)
     return Decoded(samples=samples, rate=sound.rate, codec=sound.codec)
 
 
@@ -159,9 +158,16 @@ def check_phase(peak: int, *, mixed_peak: Callable[[], float], channel_peak: Cal
         )
 
 
-def _check_level(peak: int, *, min_peak_dbfs: float | None) -> None:
+def check_level(samples: np.ndarray, *, rules: Rules) -> None:
+    """Raises DecodeError if a clip is silent.
+
+    Args:
+        samples: int16 (samples,).
+        rules: Say what is silent.
+    """
+    peak = levels.peak(samples)
     if peak == 0:
         raise DecodeError("silent", "digital silence")
     peak_dbfs = levels.to_dbfs(peak)
-    if min_peak_dbfs is not None and peak_dbfs < min_peak_dbfs:
-        raise DecodeError("silent", f"peak {peak_dbfs:.0f} dBFS, below {min_peak_dbfs:g}")
+    if rules.min_peak_dbfs is not None and peak_dbfs < rules.min_peak_dbfs:
+        raise DecodeError("silent", f"peak {peak_dbfs:.0f} dBFS, below {rules.min_peak_dbfs:g}")

@@ -9,7 +9,6 @@ record and its file, unless clips of it failed for reasons that may have passed.
 import dataclasses
 import itertools
 import json
-import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from etils import epath
 from beam_jobs import audio, elements, examples, finished_files, runners, sources, storage, worker_code
 from beam_jobs.audio import decoder, readers
 from beam_jobs.examples import record_sizes
-from beam_jobs.ingest import plan, records
+from beam_jobs.ingest import parts, plan, records
 from beam_jobs.ingest.retries import Retries
 from beam_jobs.sources import tfds_reader
 
@@ -35,8 +34,8 @@ class Job:
         source: The folder that the clips' paths are relative to.
         label_names: Display names of the classes in index order.
         sample_rate: Of the stored examples, in Hz; the audio is resampled to it.
-        max_seconds: Longer recordings are cut into equal parts of at most this length; None keeps them whole. Listed
-            segments are never cut.
+        max_seconds: Longer recordings are cut into equal parts of at most this length, see `parts.cut`; None keeps
+            them whole. Listed segments are never cut.
         rules: Decide which clips are quarantined.
         storage: One of `examples.STORAGES`.
     """
@@ -168,7 +167,7 @@ class WriteShard(beam.DoFn):
 
     def _write(self, shard: plan.Shard, temporary: epath.Path, *, plan_digest: str) -> records.ShardRecord:
         """Writes the file of this attempt and returns its record."""
-        count, written, quarantined, transient = 0, [], [], 0
+        count, written, quarantined, quarantined_parts, transient = 0, [], [], [], 0
         with examples.Writer(temporary) as writer:
             for clip, decoded in self._decode_all(shard):
                 if isinstance(decoded, audio.DecodeError):
@@ -176,9 +175,11 @@ class WriteShard(beam.DoFn):
                     transient += decoded.transient
                     _count_quarantined(decoded.cause)
                     continue
-                for example in self._encode(clip, decoded):
-                    writer.write(example)
-                    count += 1
+                loud, silent = self._cut(clip, decoded)
+                for part in loud:
+                    writer.write(self._encode(clip, decoded, part))
+                count += len(loud)
+                quarantined_parts += silent
                 written.append(clip.clip_id)
                 _count("written")
         sha256, size = writer.digest
@@ -195,6 +196,7 @@ class WriteShard(beam.DoFn):
             sizes=record_sizes.pack(writer.sizes),
             plan=plan_digest,
             quarantined=tuple(quarantined),
+            quarantined_parts=tuple(quarantined_parts),
             transient=transient,
             run=self._run if transient else "",
         )
@@ -241,26 +243,41 @@ class WriteShard(beam.DoFn):
             source = readers.fetch(source, timeout_s=self._job.rules.timeout_s)
         return self._decoder.decode(source, start_s=clip.start_s, end_s=clip.end_s, trimmed=clip.trimmed)
 
-    def _encode(self, clip: sources.Clip, decoded: audio.Decoded) -> Iterator[bytes]:
-        """Yields one example, or several equal parts of a recording that is longer than `Job.max_seconds`."""
-        samples, parts = decoded.samples, 1
-        if clip.start_s is None and self._job.max_seconds is not None:
-            parts = math.ceil(samples.size / (self._job.max_seconds * self._job.sample_rate))
-        bounds = [samples.size * i // parts for i in range(parts + 1)]
-        for start, end in itertools.pairwise(bounds):
-            offset_s = start / self._job.sample_rate
-            yield examples.encode(
-                audio=samples[start:end],
-                clip_id=clip.clip_id if parts == 1 else f"{clip.clip_id}@{offset_s:.2f}",
-                labels=[self._labels[name] for name in clip.labels],
-                fold=clip.fold,
-                start_s=(clip.start_s or 0.0) + offset_s,
-                source=clip.path,
-                source_codec=decoded.codec,
-                source_rate=decoded.rate,
-                storage=self._job.storage,
-                sample_rate=self._job.sample_rate,
-            )
+    def _cut(self, clip: sources.Clip, decoded: audio.Decoded) -> tuple[list[parts.Part], list[Mapping[str, str]]]:
+        """Returns the parts of a clip to store, and the quarantine entries of those that are silent."""
+        cut = parts.cut(
+            clip,
+            samples=decoded.samples.size,
+            sample_rate=self._job.sample_rate,
+            max_seconds=self._job.max_seconds,
+        )
+        if len(cut) == 1:  # The decoder has checked it.
+            return cut, []
+        loud, silent = [], []
+        for part in cut:
+            try:
+                audio.check_level(decoded.samples[part.start : part.end], rules=self._job.rules)
+                loud.append(part)
+            except audio.DecodeError as error:
+                of_part = dataclasses.replace(clip, clip_id=part.clip_id)
+                silent.append(records.quarantine_entry(of_part, cause=error.cause, message=str(error)))
+                _count(f"quarantined parts {error.cause}")
+        return loud, silent
+
+    def _encode(self, clip: sources.Clip, decoded: audio.Decoded, part: parts.Part) -> bytes:
+        """Returns the example of a clip, or of a part of it."""
+        return examples.encode(
+            audio=decoded.samples[part.start : part.end],
+            clip_id=part.clip_id,
+            labels=[self._labels[name] for name in clip.labels],
+            fold=clip.fold,
+            start_s=(clip.start_s or 0.0) + part.start / self._job.sample_rate,
+            source=clip.path,
+            source_codec=decoded.codec,
+            source_rate=decoded.rate,
+            storage=self._job.storage,
+            sample_rate=self._job.sample_rate,
+        )
 
 
 def _count(event: str, number: int = 1) -> None:

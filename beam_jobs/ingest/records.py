@@ -36,6 +36,7 @@ class ShardRecord:
         sizes: The bytes of each example, see `examples.record_sizes.pack`.
         plan: Digest of the job and the planned shard, so that a rerun with other clips or settings writes it again.
         quarantined: One mapping for each quarantined clip, see `quarantine_entry`.
+        quarantined_parts: The same for each silent part of a long recording of which other parts are in the file.
         transient: Number of the quarantined clips whose failure need not be damage of the file.
         run: If there are such clips, the run that has tried them. Another run writes the shard again, at most
             until `MAX_RUNS`.
@@ -54,6 +55,7 @@ class ShardRecord:
     sizes: str
     plan: str
     quarantined: tuple[Mapping[str, str], ...] = ()
+    quarantined_parts: tuple[Mapping[str, str], ...] = ()
     transient: int = 0
     run: str = ""
     runs: int = 0
@@ -197,7 +199,8 @@ def write(work: epath.Path, record: ShardRecord) -> None:
 
 def _parse(text: str) -> ShardRecord:
     fields = json.loads(text)
-    return ShardRecord(**{**fields, "quarantined": tuple(fields["quarantined"])})
+    parts = tuple(fields.get("quarantined_parts", ()))
+    return ShardRecord(**{**fields, "quarantined": tuple(fields["quarantined"]), "quarantined_parts": parts})
 
 
 def _parse_if_valid(text: str) -> ShardRecord | None:

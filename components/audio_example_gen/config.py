@@ -37,8 +37,8 @@ class AudioExampleGenConfig(base.StageConfig):
     max_clip_seconds: float | None = pydantic.Field(
         10.0,
         ge=1.0,
-        description="Maximum length of a clip, in seconds. Longer recordings are cut into clips of equal length; null "
-        "keeps them whole. AudioSet's segments keep the length in its lists.",
+        description="Maximum length of a clip, in seconds; 1 % more is padding of encoders. Longer recordings are cut "
+        "into clips of equal length; null keeps them whole. AudioSet's segments keep the length in its lists.",
     )
     min_clip_seconds: float = pydantic.Field(
         0.1,
@@ -49,8 +49,8 @@ class AudioExampleGenConfig(base.StageConfig):
     min_peak_dbfs: float | None = pydantic.Field(
         None,
         le=0.0,
-        description="Minimum peak level of a clip, in dBFS. Clips below it are quarantined as silent; null quarantines "
-        "only clips of zeros.",
+        description="Minimum peak level of a clip, in dBFS. Clips below it, and such parts of longer recordings, are "
+        "quarantined as silent; null quarantines only clips and parts of zeros.",
     )
     clip_timeout_seconds: float = pydantic.Field(
         60.0,

@@ -40,6 +40,7 @@ def execute(
     # Decode.
     shards = _write_shards(config, listing=listing, context=context)
     quarantined = _quarantined(listing, shards)
+    reported = [*quarantined, *(part for shard in shards for part in shard.quarantined_parts)]
     written = sum(shard.written for shard in shards)
     if written + len(quarantined) != listed:
         raise records.UnaccountedClipsError(
@@ -48,7 +49,7 @@ def execute(
 
     # Report the quarantine before the checks, so that the report exists if one of them fails.
     counts = quarantine.count(quarantined)
-    quarantine.write_report(context.work_dir, quarantined)
+    quarantine.write_report(context.work_dir, reported)
     summaries.write_quarantine(quarantined, directory=context.tensorboard_dir)
     _check_not_all_quarantined(shards, quarantined=quarantined, source=source)
     quarantine.check_bound(
@@ -58,9 +59,15 @@ def execute(
     # Publish.
     output = outputs["examples"]
     publishing.publish(shards, listing=listing, config=config, work=context.work_dir, output=output)
-    quarantine.write_report(output, quarantined)
+    quarantine.write_report(output, reported)
     info = examples.read_info(output)
-    summaries.write_clips(info, listing=listing, quarantined=counts.total(), directory=context.tensorboard_dir)
+    summaries.write_clips(
+        info,
+        listing=listing,
+        quarantined=counts.total(),
+        quarantined_parts=len(reported) - len(quarantined),
+        directory=context.tensorboard_dir,
+    )
     last_listing.keep(output, listing)
     shards = records.count_run(context.work_dir, shards)
     return _result(info, listing=listing, shards=shards, counts=counts, changes=changes)
@@ -170,6 +177,8 @@ def _result(
         figures[f"clips_{split}"] = count
     figures["quarantined"] = counts.total()
     figures.update(quarantine.to_figures(counts))
+    parts = sum(len(shard.quarantined_parts) for shard in shards)
+    figures["silent_parts"] = parts
     to_try_again = sum(shard.to_try_again for shard in shards)
     given_up = sum(shard.transient for shard in shards) - to_try_again
     figures[quarantine.TRANSIENT] = to_try_again
@@ -180,6 +189,8 @@ def _result(
         summary += f"{counts.total():,} quarantined ({quarantine.describe(counts)})"
     else:
         summary += "none quarantined"
+    if parts:
+        summary += f"; {text.plural(parts, 'silent part')} of longer recordings quarantined, too"
     if to_try_again:
         summary += f"; the next run tries {to_try_again:,} of them again"
     if given_up:

@@ -16,7 +16,12 @@ _SHOWN_ROWS = 100
 
 
 def write_clips(
-    info: examples.ExamplesInfo, *, listing: sources.Listing, quarantined: int, directory: epath.Path
+    info: examples.ExamplesInfo,
+    *,
+    listing: sources.Listing,
+    quarantined: int,
+    quarantined_parts: int,
+    directory: epath.Path,
 ) -> None:
     """Writes the number of clips of each split, and the first clips of the first split as players and pictures.
 
@@ -24,10 +29,12 @@ def write_clips(
         info: The published examples.
         listing: The source. What is left out of it is counted, and missing labels are explained.
         quarantined: Number of quarantined clips.
+        quarantined_parts: Number of quarantined parts of recordings whose other parts are stored.
         directory: Where the event files go.
     """
     left_out = [(f"left out: {reason}", count) for reason, count in listing.ignored.items()]
-    counts = [*info.splits.items(), ("quarantined", quarantined), *left_out]
+    parts = [("quarantined parts of recordings", quarantined_parts)] if quarantined_parts else []
+    counts = [*info.splits.items(), ("quarantined", quarantined), *parts, *left_out]
     table = tensorboard.markdown_table(("what", "clips"), [(name, f"{count:,}") for name, count in counts])
     with tensorboard.writer(directory).as_default(step=0):
         tf.summary.text("clips", f"{table}\n\n{listing.no_labels}".strip())

@@ -129,6 +129,34 @@ def test_long_recording_becomes_several_clips_without_losing_a_sample(tmp_path):
     assert run.result.summary.startswith("4 clips in ")
 
 
+@pytest.mark.parametrize(("hush", "message"), [(0, "digital silence"), (3, "peak -81 dBFS, below -60")])
+def test_silent_parts_of_a_recording_are_quarantined(tmp_path, hush, message):
+    sound = np.random.default_rng(0).integers(-9000, 9000, 16000 * 2).astype(np.int16)
+    quiet = np.full(16000 * 2, hush, np.int16)
+    (tmp_path / "source").mkdir()
+    soundfile.write(tmp_path / "source" / "long.wav", np.concatenate([quiet, sound, quiet, sound]), 16000)
+    soundfile.write(tmp_path / "source" / "silent.wav", np.tile(quiet, 3), 16000)
+    component = audio_example_gen(
+        source=str(tmp_path / "source"), max_clip_seconds=2.0, min_peak_dbfs=-60.0 if hush else None
+    )
+    run = harness.execute(component, tmp_path / "run")
+    folder = run.outputs["examples"]
+    clips = sorted(read_clips(folder), key=lambda clip: clip["start_s"])
+    assert [clip["clip_id"] for clip in clips] == [b"long.wav@2.00", b"long.wav@6.00"]
+    for clip in clips:
+        np.testing.assert_array_equal(clip["audio"], sound)
+    with (folder / "quarantine.csv").open() as table:
+        rows = [(row["clip_id"], row["path"], row["cause"], row["message"]) for row in csv.DictReader(table)]
+    assert rows == [
+        ("silent.wav", "silent.wav", "silent", message),
+        ("long.wav@0.00", "long.wav", "silent", message),
+        ("long.wav@4.00", "long.wav", "silent", message),
+    ]
+    assert ", 1 quarantined (1 silent); 2 silent parts of longer recordings quarantined, too" in run.result.summary
+    figures = run.result.figures
+    assert (figures["listed"], figures["clips"], figures["quarantined"], figures["silent_parts"]) == (2, 2, 1, 2)
+
+
 def test_same_source_gives_the_same_files(tmp_path):
     source = corpora.esc50(tmp_path / "esc", clips=12)
     contents = []
