@@ -59,6 +59,10 @@ class RowReader:
         lines = self._lines.setdefault(table, {})
         for line, row in rows:
             try:
+                if any("\0" in cell for cell in row):
+                    raise RowError(
+                        "the row holds zero bytes, as files do after a power cut; write it again or remove it"
+                    )
                 if breaks := line_breaks(row):
                     raise RowError(
                         f"the row takes {breaks + 1} lines, and line breaks in cells are not read; write it on one"

@@ -75,6 +75,6 @@ def _content(file: epath.Path) -> str:
 def _name_size_time(name: str, file: str) -> str:
     try:
         stat = os.stat(file)
-    except OSError:  # A broken link, or a file that is listed but does not exist.
+    except (OSError, ValueError):  # A broken link, a file that is listed but does not exist, or a name with a zero.
         return f"{name}\0missing"
     return f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}"

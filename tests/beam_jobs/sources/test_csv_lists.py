@@ -107,3 +107,16 @@ def test_a_quote_that_is_closed_far_away_spoils_only_its_own_line(tmp_path):
     listing = sources.list_clips(write(tmp_path, f'path,labels\na.wav,"open\n{rows}z.wav,12"\n'))
     assert len(listing.clips) == 151
     assert quarantined(listing) == [("clips.csv:2", "malformed row")]
+
+
+@pytest.mark.parametrize("row", ["\0" * 5000, "\0\0.wav,dog", "b.wav,d\0g", '"b.wav\0","dog"', 'b.wav\0,"dog'])
+def test_a_row_with_zero_bytes_is_quarantined(tmp_path, row):
+    table = write(tmp_path, f"path,labels\na.wav,dog\n{row}\nc.wav,cat\n")
+    listing = sources.list_clips(table)
+    assert [clip.path for clip in listing.clips] == ["a.wav", "c.wav"]
+    assert [(entry.cause, entry.message) for entry in listing.quarantined] == [
+        (
+            "malformed row",
+            f"{table}:3: the row holds zero bytes, as files do after a power cut; write it again or remove it",
+        )
+    ]

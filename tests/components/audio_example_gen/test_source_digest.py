@@ -43,6 +43,14 @@ def test_file_whose_name_is_not_utf8_changes_the_digest_and_is_quarantined_alone
     assert run.result.figures["clips"] == 4
 
 
+def test_a_manifest_whose_end_was_filled_with_zeros_has_a_digest(tmp_path):
+    (tmp_path / "manifest.csv").write_bytes(b"path\na.wav\n")
+    whole = digest(tmp_path)
+    (tmp_path / "manifest.csv").write_bytes(b"path\na.wav\n" + bytes(4096))
+    assert digest(tmp_path) != whole
+    assert digest(tmp_path / "manifest.csv") != digest(tmp_path)
+
+
 def test_digest_of_a_manifest_depends_on_its_content_and_on_its_files(tmp_path):
     corpora.write_tone(tmp_path / "clips" / "a.wav")
     manifest = tmp_path / "list.csv"
