@@ -23,6 +23,7 @@ PLAN = "_plan"
 SHARD_BYTES = 128 * 2**20
 _SHARDS_PER_WORKER = 8
 _TYPICAL_CLIP_S = 10.0
+_LONGEST_CLIP_S = 3600.0  # A wrong end in a list would else make a shard of each clip.
 _INDEX = "index.json"
 _SHARD_NAME = re.compile(r"[^.]+\.tfrecord-\d+-of-\d+")  # Names of shards' files and records begin with it.
 
@@ -68,8 +69,9 @@ def plan_shards(
             split, it is the number of shards of all splits together. If None, `workers` and `shard_bytes` decide.
         workers: Number of workers. Over all splits there are at least eight shards per worker, so that no worker
             waits long for the last shard.
-        shard_bytes: Intended size of a shard. No audio is read, so a file of unlisted length counts as 10 s: a folder
-            of hours-long recordings gives larger shards, unless `shards` is given.
+        shard_bytes: Intended size of a shard. No audio is read, so a file of unlisted length counts as 10 s, and no
+            clip counts more than an hour: a folder of hours-long recordings gives larger shards, unless `shards` is
+            given.
     """
     by_split: dict[str, list[sources.Clip]] = defaultdict(list)
     for clip in sorted(clips, key=_order):
@@ -188,4 +190,4 @@ def _divide(clips: list[sources.Clip], *, split: str, count: int) -> list[Shard]
 
 def _estimate_bytes(clips: Sequence[sources.Clip], sample_rate: int) -> float:
     lengths = (_TYPICAL_CLIP_S if clip.end_s is None else clip.end_s - (clip.start_s or 0.0) for clip in clips)
-    return 2 * sample_rate * sum(lengths)
+    return 2 * sample_rate * sum(min(length, _LONGEST_CLIP_S) for length in lengths)

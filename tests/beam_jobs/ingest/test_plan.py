@@ -32,6 +32,15 @@ def test_size_and_workers_decide_the_number_of_shards():
     assert len(plan.plan_shards(clips[:5], sample_rate=16000)) == 5
 
 
+@pytest.mark.parametrize("end_s", [3600.0, 1e10, 1e305])
+def test_a_wrong_end_counts_as_an_hour(end_s):
+    wrong = sources.Clip(clip_id="wrong", path="", start_s=0.0, end_s=end_s)
+    clips = [sources.Clip(clip_id=str(i), path="", start_s=0.0, end_s=10.0) for i in range(8000)]
+    assert (
+        len(plan.plan_shards([*clips, wrong], sample_rate=16000)) == 20
+    )  # 19 without it, see above; an hour is 115 MB.
+
+
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
