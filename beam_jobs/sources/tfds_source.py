@@ -80,7 +80,8 @@ def list_clips(folder: epath.Path) -> Listing:
     splits are ignored.
 
     Raises:
-        SourceError: the dataset does not open, gives no sample rate, or leaves open which feature is the audio.
+        SourceError: the dataset does not open, gives no sample rate, leaves open which feature is the audio, or has
+            other splits only.
     """
     dataset = open_dataset(folder)
     if not dataset.sample_rate and not dataset.is_encoded:
@@ -89,6 +90,11 @@ def list_clips(folder: epath.Path) -> Listing:
         )
     sizes = {name: info.num_examples for name, info in dataset.builder.info.splits.items()}
     splits = {name: _split_of_name(name) for name in sizes}
+    if sizes and not any(splits.values()):
+        raise SourceError(
+            f"no split of the TFDS dataset in {folder} is read ({', '.join(sizes)}), because names of splits must "
+            f"begin with {', '.join(_SPLITS)}; prepare the dataset with such names"
+        )
     has_valid = "valid" in splits.values()
     clips, ignored = [], {}
     for name, size in sizes.items():

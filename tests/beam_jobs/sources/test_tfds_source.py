@@ -36,6 +36,16 @@ def test_without_a_validation_split_a_part_of_the_train_split_becomes_valid(tmp_
     assert listing.ignored == {"records of the split 'extra'": 2}
 
 
+def test_a_dataset_with_other_splits_only_is_an_error(tmp_path):
+    folder = tfds_datasets.speech_commands(tmp_path / "ds", counts={"part1": 3, "part2": 2})
+    with pytest.raises(sources.SourceError) as raised:
+        sources.list_clips(folder)
+    assert str(raised.value) == (
+        f"no split of the TFDS dataset in {folder} is read (part1, part2), because names of splits must begin with "
+        "train, val, dev, test, eval; prepare the dataset with such names"
+    )
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int64])
 def test_integers_of_any_width_hold_16_bit_samples(tmp_path, dtype):
     folder = tfds_datasets.speech_commands(tmp_path / "ds", counts={"train": 5}, dtype=dtype)
