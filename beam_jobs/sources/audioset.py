@@ -142,7 +142,7 @@ class _RowParser:
         self._labels = functools.lru_cache(maxsize=2**16)(self._display_names)
 
     def parse(self, row: list[str], *, split: str | None) -> Clip:
-        """Converts a row to a clip of the given split; None chooses the split by a hash of the clip's id."""
+        """Converts a row to a clip of the given split; None chooses the split by a hash of the recording's id."""
         try:
             ytid, start, end, mids = row
             start_s, end_s = self._seconds(start), self._seconds(end)
@@ -164,7 +164,7 @@ class _RowParser:
             end_s=end_s,
             trimmed=trimmed,
             labels=labels or (),
-            split=split or split_of(clip_id),
+            split=split or split_of(ytid),
         )
         if labels is None:
             unknown = next(mid for mid in _split_mids(mids) if mid not in self._class_names)

@@ -52,7 +52,7 @@ def list_clips(table: epath.Path) -> Listing:
         labels: Names of classes, separated by `;`. In a cell without `;`, they are separated by `,` and the cell is
             quoted. A single name that contains a comma, or that is in brackets, ends with `;`. Lists that pandas has
             written are read, too; see `label_cells`. The classes are numbered in alphabetical order.
-        split: "train", "valid" or "eval". If empty, a hash of the clip id chooses train (95 %) or valid (5 %).
+        split: "train", "valid" or "eval". If empty, a hash of the path chooses train (95 %) or valid (5 %).
         fold: Cross-validation fold, a whole number; empty if there is none. Folds that count from 0, or from less, are
             stored from 1 on, because 0 stands for none there.
 
@@ -69,7 +69,7 @@ def list_clips(table: epath.Path) -> Listing:
     _check_header(table, header)
     root = str(table.parent)
     reader = csv_lists.RowReader(spelling=functools.partial(_spelled_id, root))
-    reader.read(table, rows, functools.partial(_parse_row, header, fold_shift=_fold_shift(table, header)))
+    reader.read(table, rows, functools.partial(_parse_row, header, root=root, fold_shift=_fold_shift(table, header)))
     label_names = tuple(sorted({name for clip in reader.clips for name in clip.labels}))
     has_column = "labels" in header
     why = f"no label is in the column labels of {table}" if has_column else f"{table} has no column labels"
@@ -141,7 +141,7 @@ def _fold_shift(table: epath.Path, header: Sequence[str]) -> int:
     return shift
 
 
-def _parse_row(header: Sequence[str], row: Sequence[str], *, fold_shift: int = 0) -> Clip:
+def _parse_row(header: Sequence[str], row: Sequence[str], *, root: str, fold_shift: int) -> Clip:
     if len(row) != len(header):
         raise RowError(f"expected {','.join(header)}, not {', '.join(row)!r}; correct the line")
     cells = {name: cell if name == "path" else cell.strip() for name, cell in zip(header, row, strict=True)}
@@ -151,15 +151,15 @@ def _parse_row(header: Sequence[str], row: Sequence[str], *, fold_shift: int = 0
     if split not in ("", *examples.SPLITS):
         raise RowError(f"'{split}' is not a split; give one of {', '.join(examples.SPLITS)} or nothing")
     start_s, end_s = _parse_segment(cells.get("start", ""), cells.get("end", ""))
-    clip_id = _clip_id(path, start_s, end_s)
     return Clip(
-        clip_id=clip_id,
+        clip_id=_clip_id(path, start_s, end_s),
         path=path,
         start_s=start_s,
         end_s=end_s,
         trimmed=False,
         labels=label_cells.parse(cells.get("labels", "")),
-        split=split or split_of(clip_id),
+        # All segments of a recording are in one split, so that validation hears no recording of the training.
+        split=split or split_of(path if start_s is None else spelling(root, path)),
         fold=_parse_fold(_value(cells.get("fold", "")), shift=fold_shift),
     )
 

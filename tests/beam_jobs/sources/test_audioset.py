@@ -85,7 +85,7 @@ def test_official_lines_give_labels_times_and_splits(tmp_path):
     assert (short.start_s, short.end_s) == (0.0, 6.0)
     assert (cut.start_s, cut.end_s) == (560.0, 570.0)
     assert [clip.split for clip in listing.clips[4:]] == ["eval"] * 3
-    assert all(clip.split == sources.split_of(clip.clip_id) for clip in listing.clips[:4])
+    assert all(clip.split == sources.split_of(clip.clip_id.rpartition("_")[0]) for clip in listing.clips[:4])
 
 
 @pytest.mark.parametrize(
@@ -175,6 +175,21 @@ def test_a_file_that_several_segments_need_is_not_trimmed(tmp_path, line, is_sha
     clips = [clip for clip in sources.list_clips(tmp_path).clips if clip.path == "abcdefghijk.wav"]
     assert clips
     assert {clip.trimmed for clip in clips} == {False if is_shared else None}
+
+
+def test_the_segments_of_a_recording_are_in_one_split(tmp_path):
+    ytids = [corpora.ytid(number) for number in range(100)]
+    rows = [f'{ytid}, {start}, {start + 10}, "/m/09x0r"' for ytid in ytids for start in (0, 10, 300)]
+    (tmp_path / "unbalanced_train_segments.csv").write_text("\n".join(rows))
+    (tmp_path / "class_labels_indices.csv").write_text(corpora.CLASSES)
+    for ytid in ytids:
+        (tmp_path / f"{ytid}.wav").touch()
+    splits = {}
+    for clip in sources.list_clips(tmp_path).clips:
+        splits.setdefault(clip.path, []).append(clip.split)
+    assert {len(found) for found in splits.values()} == {3}
+    assert {len(set(found)) for found in splits.values()} == {1}
+    assert {found[0] for found in splits.values()} == {"train", "valid"}
 
 
 @given(ytid=YTIDS, start=st.integers(0, 5000), length=st.integers(1, 10), naming=st.sampled_from(list(NAMINGS)))

@@ -203,10 +203,21 @@ def test_a_manifest_that_pandas_wrote(tmp_path):
         ("c.wav", None, None, (), 0),
     ]
     assert listing.label_names == ("bird", "cat", "dog")
-    assert [clip.split for clip in listing.clips[1:]] == [sources.split_of("b.wav@0-2.5"), sources.split_of("c.wav")]
+    assert [clip.split for clip in listing.clips[1:]] == [sources.split_of("b.wav"), sources.split_of("c.wav")]
     assert [row.message for row in listing.quarantined] == [
         f"{tmp_path}/clips.csv:5: the path is empty; give one or remove the line"
     ]
+
+
+def test_the_segments_of_a_recording_are_in_one_split(tmp_path):
+    names = [f"{i}.wav" for i in range(200)]
+    spelled = [f"{spelling}{name},{i},{i + 1}" for name in names for i, spelling in enumerate(("", "./", ".//", ""))]
+    whole = [f"{name},," for name in names]
+    listing = sources.list_clips(write(tmp_path, "\n".join(["path,start,end", *spelled, *whole])))
+    assert len(listing.clips) == 1000
+    of_file = {name: sources.split_of(name) for name in names}
+    assert {clip.split for clip in listing.clips} == {"train", "valid"}
+    assert all(clip.split == of_file[clip.path.rsplit("/", 1)[-1]] for clip in listing.clips)
 
 
 def test_a_class_may_be_called_none(tmp_path):

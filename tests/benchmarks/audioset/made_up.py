@@ -95,7 +95,7 @@ def listed(clips: int) -> list[Clip]:
                 end_s=float(start_s(number) + CLIP_S),
                 trimmed=True,
                 labels=tuple(names[index] for index in classes),
-                split="eval" if bounds[0] <= number < bounds[1] else split_of(clip_id),
+                split="eval" if bounds[0] <= number < bounds[1] else split_of(ytid(number)),
             )
         )
     return made
