@@ -199,8 +199,8 @@ def write(work: epath.Path, record: ShardRecord) -> None:
 
 def _parse(text: str) -> ShardRecord:
     fields = json.loads(text)
-    parts = tuple(fields.get("quarantined_parts", ()))
-    return ShardRecord(**{**fields, "quarantined": tuple(fields["quarantined"]), "quarantined_parts": parts})
+    entries = {name: tuple(fields[name]) for name in ("quarantined", "quarantined_parts")}
+    return ShardRecord(**{**fields, **entries})
 
 
 def _parse_if_valid(text: str) -> ShardRecord | None:
