@@ -1,6 +1,7 @@
 """Saves a head with the model as a SavedModel."""
 
 import dataclasses
+import fnmatch
 import os
 import pathlib
 import shutil
@@ -14,6 +15,18 @@ from pipeline.vectors import models
 from pipeline.vectors.head import description, training
 from pipeline.vectors.stored import StoredVectors
 
+_PARTS = (
+    description.FILE,
+    "saved_model.pb",
+    "fingerprint.pb",
+    "assets",
+    "assets/classes.json",
+    "variables",
+    "variables/variables.index",
+    "variables/variables.data-*",
+)
+"""What a head consists of, as patterns of paths relative to its folder."""
+
 
 def save(
     head: training.Head, validated: training.CrossValidation, folder: str, *, stored: StoredVectors, saved_model: str
@@ -26,7 +39,7 @@ def save(
     # Imported here so that wrong labels are reported before the seconds that TensorFlow takes to load.
     from pipeline.vectors.head import saved_head
 
-    place = pathlib.Path(folder).absolute()
+    place = pathlib.Path(os.path.realpath(folder))
     unfinished = place.with_name(f"{place.name}.{os.getpid()}{storage.UNFINISHED}")
     info = EmbeddingInfo.read(saved_model)
     embeddings = models.columns(info.dims, stored=stored)
@@ -47,22 +60,52 @@ def save(
             saved_head.write(head, unfinished, saved_model=saved_model, embeddings=embeddings)
             saved_head.check(head, unfinished, saved_model=saved_model, embeddings=embeddings)
             described.write(unfinished)
-            if place.exists():
-                shutil.rmtree(place)
-            unfinished.rename(place)
+            check_place(folder)  # Training takes long enough to put something there.
+            _move_in(unfinished, place)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def check_place(folder: str) -> None:
-    """Checks that a folder can become that of a head.
+    """Checks that a folder can become that of a head: there is none, an empty one, or a head and nothing else.
 
     Raises:
         UserError: It holds something else.
     """
-    place = pathlib.Path(folder)
-    if place.exists() and not (place / description.FILE).exists() and (place.is_file() or any(place.iterdir())):
-        raise UserError(f"--output {folder} exists and is no head: name another folder.")
+    place = pathlib.Path(os.path.realpath(folder))
+    with file_errors.as_user_errors(place=folder):
+        if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+            return
+    try:
+        description.read(str(place))
+    except UserError as error:
+        raise UserError(f"--output {folder} exists and is no head: name another folder.") from error
+    foreign = _foreign(place)
+    if foreign:
+        raise UserError(
+            f"--output {folder} holds {foreign}, which is no part of a head and would be lost: move it, or name "
+            "another folder."
+        )
+
+
+def _foreign(place: pathlib.Path) -> str:
+    """Returns the first entry of a folder that is no part of a head, or ""."""
+    names = sorted(path.relative_to(place).as_posix() for path in place.rglob("*"))
+    return next((name for name in names if not any(fnmatch.fnmatchcase(name, part) for part in _PARTS)), "")
+
+
+def _move_in(unfinished: pathlib.Path, place: pathlib.Path) -> None:
+    """Puts a new head in the place of an old one. At any moment one of them is there whole, if need be beside it."""
+    old = place.with_name(f"{place.name}.{os.getpid()}.old")
+    if place.exists():
+        place.rename(old)
+    try:
+        unfinished.rename(place)
+    except OSError:
+        if old.exists():
+            old.rename(place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_model(model: str) -> None:

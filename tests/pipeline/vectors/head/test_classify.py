@@ -12,7 +12,7 @@ import soundfile
 import tensorflow as tf
 
 from pipeline import cli
-from pipeline.vectors.head import description, saved_head
+from pipeline.vectors.head import building, description, saved_head
 from tests import corpora, shared
 
 
@@ -127,3 +127,47 @@ def test_wrong_input_is_one_sentence(exported, embedded, head, tmp_path, capsys,
     error = classify(capsys, *(argument.format(**places) for argument in arguments), status=2).err.strip()
     assert message in error
     assert error.count("\n") == 0
+
+
+@pytest.fixture
+def training(exported, embedded):
+    """The flags that train a head."""
+    return ["--embeddings", embedded / "clips.parquet", "--labels", embedded / "sounds", "--model", exported]
+
+
+@pytest.mark.parametrize("foreign", ["notes.txt", "assets/notes.txt", "takes/1.wav", ".git/config"])
+def test_files_that_are_no_part_of_a_head_are_not_deleted(head, training, tmp_path, capsys, foreign):
+    folder = tmp_path / "mine"
+    shutil.copytree(head, folder)
+    (folder / foreign).parent.mkdir(exist_ok=True)
+    (folder / foreign).write_text("mine")
+    error = classify(capsys, *training, "--output", folder, status=2).err.strip()
+    assert f"--output {folder} holds {foreign.split('/')[0]}" in error
+    assert error.count("\n") == 0
+    assert (folder / foreign).read_text() == "mine"
+
+
+def test_a_folder_with_another_head_json_is_no_head(training, tmp_path, capsys):
+    (tmp_path / "head.json").write_text('{"crew": "deck"}')
+    (tmp_path / "take.wav").write_text("mine")
+    assert "exists and is no head" in classify(capsys, *training, "--output", tmp_path, status=2).err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["head.json", "take.wav"]
+
+
+def test_a_head_is_replaced_through_a_link(head, training, tmp_path, capsys):
+    shutil.copytree(head, tmp_path / "heads" / "old")
+    (tmp_path / "heads" / "old" / "fingerprint.pb").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("heads/old")
+    classify(capsys, *training, "--output", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert [path.name for path in (tmp_path / "heads").iterdir()] == ["old"]
+    assert (tmp_path / "heads" / "old" / "fingerprint.pb").read_bytes() != b"old"
+
+
+def test_a_head_that_cannot_be_replaced_stays(head, tmp_path):
+    place = tmp_path / "head"
+    shutil.copytree(head, place)
+    with pytest.raises(FileNotFoundError):
+        building._move_in(tmp_path / "none", place)
+    assert [path.name for path in tmp_path.iterdir()] == ["head"]
+    assert description.read(str(place)) == description.read(str(head))
