@@ -75,6 +75,7 @@ class Listing:
         layout: One of `LAYOUTS`.
         ignored: Reason -> number of files or records that are not clips of this source.
         no_labels: If there are no labels, why, as half a sentence that says what was looked for.
+        lists: Paths of the lists that were read.
     """
 
     root: str
@@ -84,6 +85,7 @@ class Listing:
     layout: str
     ignored: Mapping[str, int] = dataclasses.field(default_factory=dict)
     no_labels: str = ""
+    lists: tuple[str, ...] = ()
 
 
 def locate(root: epath.PathLike, path: str) -> epath.Path:

@@ -1,6 +1,7 @@
 """Recognizes the layout of a source and lists its clips. Reads names and lists, never audio."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterable, Sequence
 
@@ -126,6 +127,7 @@ def _list_audio(folder: epath.Path, *, layout: str) -> Listing:
         listing,
         quarantined=[*listing.quarantined, *map(_quarantine_misnamed, misnamed_audio), *unreadable],
         ignored={**listing.ignored, **ignored, **left_out},
+        lists=tuple(os.fspath(folder / name) for name in read),
     )
 
 

@@ -80,6 +80,7 @@ def list_clips(table: epath.Path) -> Listing:
         label_names=label_names,
         layout="manifest",
         no_labels="" if label_names else f"no labels were found, because {why}",
+        lists=(os.fspath(table),),
     )
 
 

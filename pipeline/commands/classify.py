@@ -109,11 +109,17 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _classify(arguments: argparse.Namespace) -> int:
     # Imported here for the reason above; the description first, because TensorFlow takes seconds to load.
+    from pipeline import output_files
     from pipeline.vectors import queries
     from pipeline.vectors.head import description
 
+    if arguments.output is not None:
+        output_files.check(arguments.output)
     described = description.read(arguments.head)
     files = queries.find(arguments.files)
+    if arguments.output is not None:
+        output_files.refuse_inputs(arguments.output, files.files)
+        output_files.refuse_inputs(arguments.output, description.parts(arguments.head), what="of --head")
 
     # Imported here for the reason above.
     from rich.console import Console
@@ -127,7 +133,7 @@ def _classify(arguments: argparse.Namespace) -> int:
     if not asked:
         raise UserError("None of the files could be decoded: give at least one audio file.")
     classified = classifying.classify(asked, embedder.head)
-    if arguments.output:
+    if arguments.output is not None:
         classifying.write(classified, described.classes, arguments.output)
     classifying.show(classified, described.classes, Console())
     return exit_status.OK

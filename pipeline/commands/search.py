@@ -1,6 +1,7 @@
 """`diptych search`: finds the sounds that are nearest to a sound."""
 
 import argparse
+import os
 import sys
 
 from components.errors import UserError
@@ -53,12 +54,21 @@ def execute(arguments: argparse.Namespace) -> int:
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast.
     import numpy as np
 
+    from beam_jobs.embedding import info
+    from pipeline import output_files
     from pipeline.console.progress import Display
     from pipeline.vectors import hits, index, models, nearest, queries
     from pipeline.vectors.stored import open_vectors
 
+    if arguments.output is not None:
+        output_files.check(arguments.output)
     stored = open_vectors(arguments.embeddings, features=arguments.features)
     files = queries.find(arguments.queries) if arguments.queries else None
+    if arguments.output is not None:
+        output_files.refuse_inputs(arguments.output, files.files if files else [])
+        described = os.path.join(arguments.embeddings, info.FILE)
+        known = [arguments.embeddings, described, *stored.files, arguments.model or "", *arguments.like]
+        output_files.refuse_inputs(arguments.output, known, what="to read")
     embedder = models.load(arguments.model, stored=stored) if files else None
     display = Display()
     with display.stage("Index") as progress:
@@ -85,7 +95,7 @@ def execute(arguments: argparse.Namespace) -> int:
         but=[query.but for query in asked],
     )
     result = hits.join(stored, asked, found)
-    if arguments.output:
+    if arguments.output is not None:
         hits.write(result, arguments.output)
     hits.show(result, display.console)
     for sentence in hits.without_any(asked, found):

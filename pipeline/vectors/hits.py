@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.errors import UserError
+from pipeline import output_files
 from pipeline.vectors.nearest import Nearest
 from pipeline.vectors.queries import Query
 from pipeline.vectors.stored import StoredVectors
@@ -82,16 +82,13 @@ def write(hits: Sequence[Hit], output: str) -> None:
     Raises:
         UserError: The file cannot be written.
     """
-    try:
-        with open(output, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(_COLUMNS)
-            for hit in hits:
-                times = [hit.query.start_s, hit.query.end_s]
-                row = [hit.query.name, *times, hit.rank, f"{hit.cosine:.6f}", hit.name, hit.start_s, hit.end_s]
-                writer.writerow(row)
-    except OSError as error:
-        raise UserError(f"--output {output} cannot be written ({error.strerror}): name another file.") from error
+    with output_files.writing(output) as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        for hit in hits:
+            times = [hit.query.start_s, hit.query.end_s]
+            row = [hit.query.name, *times, hit.rank, f"{hit.cosine:.6f}", hit.name, hit.start_s, hit.end_s]
+            writer.writerow(row)
 
 
 def _place(name: str, start_s: float, end_s: float) -> Text:

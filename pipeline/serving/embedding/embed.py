@@ -15,6 +15,7 @@ from beam_jobs.embedding.embedder import BATCH_SIZE, Embedder, Loader
 from beam_jobs.embedding.info import RowKind
 from components import base, file_errors
 from components.errors import UserError
+from pipeline import output_files
 from pipeline.serving.embedding import inputs, journal, outputs, part, quarantine, stored
 from pipeline.serving.embedding.inputs import Group, Inputs
 from pipeline.serving.embedding.journal import Journal, Parameters, Record
@@ -85,6 +86,7 @@ def embed(
     target = outputs.check(output, inputs=paths)
     quarantine.table_of(target, inputs=paths)  # Hours before it is written, the user is still there.
     found = inputs.find(paths)
+    output_files.refuse_inputs(output, found.files())
     parameters = Parameters(
         model=model.digest(),
         inputs=found.digest,

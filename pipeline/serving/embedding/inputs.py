@@ -86,6 +86,7 @@ class Inputs:
         left_out: What it is -> number of files below folders that are not read.
         digest: Of what is embedded: names, sizes and times of the files, segments, labels. Files in buckets count with
             their names alone, because asking for the rest takes a request for each.
+        lists: The lists that were read.
     """
 
     groups: Sequence[Group]
@@ -93,6 +94,16 @@ class Inputs:
     quarantined: Sequence[sources.Quarantined]
     left_out: dict[str, int]
     digest: str
+    lists: Sequence[str] = ()
+
+    def files(self) -> Iterator[str]:
+        """Yields the path of every file that is read: the lists, the audio and the files of examples."""
+        yield from self.lists
+        for group in self.groups:
+            if group.file:
+                yield group.file.path
+            else:
+                yield from (clip.path for clip in group.clips)
 
 
 def find(paths: Sequence[str]) -> Inputs:
@@ -127,6 +138,7 @@ class _Finder:
         self._quarantined: list[sources.Quarantined] = []
         self._left_out: Counter[str] = Counter()
         self._digest = hashlib.sha256()
+        self._lists: list[str] = []
 
     def found(self) -> Inputs:
         return Inputs(
@@ -135,6 +147,7 @@ class _Finder:
             quarantined=self._quarantined,
             left_out=dict(self._left_out),
             digest=self._digest.hexdigest(),
+            lists=self._lists,
         )
 
     def add(self, path: str) -> None:
@@ -160,6 +173,7 @@ class _Finder:
         self._add_files([sources.Clip(clip_id=name, path=name) for name in found.files])
 
     def _add_listing(self, listing: sources.Listing) -> None:
+        self._lists += listing.lists
         self._left_out.update(listing.ignored)
         self._has_labels |= bool(listing.label_names)
         self._quarantined += (row._replace(clip=_placed(row.clip, listing)) for row in listing.quarantined)

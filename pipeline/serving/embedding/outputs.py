@@ -3,7 +3,6 @@
 All of them hold the same rows in the same order, and are written a few megabytes at a time.
 """
 
-import contextlib
 import csv
 import io
 import os
@@ -17,6 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from components.errors import UserError
+from pipeline import output_files
 from pipeline.serving.embedding import npz, part
 from pipeline.serving.embedding.part import Parts
 from pipeline.serving.embedding.quarantine import printable
@@ -44,10 +44,7 @@ def check(output: str, *, inputs: Sequence[str]) -> pathlib.Path:
         raise UserError(f"--output {output} is not a file in a folder that exists: name another.")
     if pathlib.Path(output).suffix.lower() not in WRITERS:
         raise UserError(f"--output {output}: give a name that ends in one of {', '.join(WRITERS)}.")
-    for path in inputs:
-        with contextlib.suppress(OSError):
-            if os.path.samefile(path, output):
-                raise UserError(f"--output {output} is one of the files to embed: name another.")
+    output_files.refuse_inputs(output, inputs)
     return pathlib.Path(os.path.realpath(output))
 
 

@@ -1,6 +1,5 @@
 """The table of what could not be embedded, beside the output."""
 
-import contextlib
 import csv
 import errno
 import io
@@ -13,6 +12,7 @@ from etils import epath
 
 from beam_jobs import audio, sources, storage
 from components.errors import UserError
+from pipeline import output_files
 
 SUFFIXES = (".parquet", ".npz", ".csv")
 """Suffixes of outputs."""
@@ -73,10 +73,8 @@ def table_of(output: pathlib.Path, *, inputs: Sequence[str]) -> pathlib.Path:
     if _is_table(table) and _other_outputs(output):
         table = _own_table(output)
     _check_name(table, output=output)
-    for path in inputs:
-        with contextlib.suppress(OSError, ValueError):
-            if os.path.samefile(path, table):
-                raise UserError(f"{table}, {_WHAT}, is one of the files to embed: give another --output.")
+    if output_files.is_any_of(table, inputs):
+        raise UserError(f"{table}, {_WHAT}, is one of the files to embed: give another --output.")
     if os.path.lexists(table) and not _is_table(table):
         raise UserError(f"{table}, {_WHAT}, is another file: move it, or give another --output.")
     return table

@@ -1,7 +1,6 @@
 """Saves a head with the model as a SavedModel."""
 
 import dataclasses
-import fnmatch
 import os
 import pathlib
 import shutil
@@ -14,18 +13,6 @@ from diptych import runtimes
 from pipeline.vectors import models
 from pipeline.vectors.head import description, training
 from pipeline.vectors.stored import StoredVectors
-
-_PARTS = (
-    description.FILE,
-    "saved_model.pb",
-    "fingerprint.pb",
-    "assets",
-    "assets/classes.json",
-    "variables",
-    "variables/variables.index",
-    "variables/variables.data-*",
-)
-"""What a head consists of, as patterns of paths relative to its folder."""
 
 
 def save(
@@ -91,7 +78,7 @@ def check_place(folder: str) -> None:
 def _foreign(place: pathlib.Path) -> str:
     """Returns the first entry of a folder that is no part of a head, or ""."""
     names = sorted(path.relative_to(place).as_posix() for path in place.rglob("*"))
-    return next((name for name in names if not any(fnmatch.fnmatchcase(name, part) for part in _PARTS)), "")
+    return next((name for name in names if not description.is_part(name)), "")
 
 
 def _move_in(unfinished: pathlib.Path, place: pathlib.Path) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 from beam_jobs import error_text, storage
 from beam_jobs.embedding.embedder import Framing
 from components.errors import UserError
+from pipeline import output_files
 from pipeline.vectors.head.description import HeadDescription
 from pipeline.vectors.head.training import Head
 from pipeline.vectors.queries import Query
@@ -99,11 +100,8 @@ def write(classified: Sequence[Classified], classes: Sequence[str], output: str)
     Raises:
         UserError: The file cannot be written.
     """
-    try:
-        with open(output, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["file", "start_s", "end_s", *classes])
-            for row in classified:
-                writer.writerow([row.name, row.start_s, row.end_s, *(f"{score:.6f}" for score in row.scores)])
-    except OSError as error:
-        raise UserError(f"--output {output} cannot be written ({error.strerror}): name another file.") from error
+    with output_files.writing(output) as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "start_s", "end_s", *classes])
+        for row in classified:
+            writer.writerow([row.name, row.start_s, row.end_s, *(f"{score:.6f}" for score in row.scores)])

@@ -1,9 +1,12 @@
 """Describes a saved head, in its file `head.json`."""
 
 import dataclasses
+import fnmatch
+import itertools
 import json
 import os
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Iterator, Mapping
 
 from etils import epath
 
@@ -11,6 +14,18 @@ from beam_jobs import storage
 from components.errors import UserError
 
 FILE = "head.json"
+
+_PARTS = (
+    FILE,
+    "saved_model.pb",
+    "fingerprint.pb",
+    "assets",
+    "assets/classes.json",
+    "variables",
+    "variables/variables.index",
+    "variables/variables.data-*",
+)
+"""What a head consists of, as patterns of paths relative to its folder."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +58,16 @@ class HeadDescription:
     def write(self, folder: epath.PathLike) -> None:
         """Writes the file into the folder of a head."""
         storage.write_text(epath.Path(folder) / FILE, json.dumps(dataclasses.asdict(self), indent=1))
+
+
+def parts(folder: str) -> Iterator[pathlib.Path]:
+    """Yields the files and folders that a head consists of."""
+    return itertools.chain.from_iterable(pathlib.Path(folder).glob(part) for part in _PARTS)
+
+
+def is_part(name: str) -> bool:
+    """Returns whether a path, relative to the folder of a head, is that of a part of the head."""
+    return any(fnmatch.fnmatchcase(name, part) for part in _PARTS)
 
 
 def read(folder: str) -> HeadDescription:

@@ -144,3 +144,36 @@ def test_a_segment_that_ends_after_its_file_is_cut(tmp_path, end):
     embed_with(ProjectionLoader(), [tmp_path / "list.csv"], tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz") as rows:
         assert (rows["start_s"].tolist(), rows["end_s"].tolist()) == ([0.5], [1.0])
+
+
+@pytest.mark.parametrize("layout", ["manifest", "esc50", "esc50 elsewhere", "audioset"])
+def test_no_output_takes_the_place_of_a_list(tmp_path, layout):
+    """Those in a folder, and through a link."""
+    folder = tmp_path / "in"
+    table = folder / {"manifest": "manifest.csv", "esc50": "meta/esc50.csv", "esc50 elsewhere": "mine.csv"}.get(
+        layout, "eval_segments.csv"
+    )
+    if layout == "manifest":
+        corpora.write_tone(folder / "a.wav")
+        table.write_text("path,labels\na.wav,x\n")
+    elif layout == "audioset":
+        corpora.write_tone(folder / "--PJHxphWEs.wav")
+        table.write_text('--PJHxphWEs, 30.000, 40.000, "/m/09x0r"\n')
+        (folder / "class_labels_indices.csv").write_text('index,mid,display_name\n0,/m/09x0r,"Speech"\n')
+    else:
+        corpora.esc50(folder, clips=4)
+        (folder / "meta" / "esc50.csv").rename(table)
+    (tmp_path / "link.csv").symlink_to(table)
+    before = table.read_bytes()
+    for output in (table, tmp_path / "link.csv"):
+        with pytest.raises(UserError, match=f"--output {output} is one of the files to embed: name another"):
+            embed_with(ProjectionLoader(), [folder], output)
+    assert table.read_bytes() == before
+
+
+def test_no_output_takes_the_place_of_a_clip(tmp_path):
+    corpora.write_tone(tmp_path / "a.wav")
+    (tmp_path / "a.wav").rename(tmp_path / "a.csv")
+    (tmp_path / "list.csv").write_text("path\na.csv\n")
+    with pytest.raises(UserError, match="is one of the files to embed"):
+        embed_with(ProjectionLoader(), [tmp_path / "list.csv"], tmp_path / "a.csv")

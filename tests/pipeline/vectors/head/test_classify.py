@@ -171,3 +171,14 @@ def test_a_head_that_cannot_be_replaced_stays(head, tmp_path):
         building._move_in(tmp_path / "none", place)
     assert [path.name for path in tmp_path.iterdir()] == ["head"]
     assert description.read(str(place)) == description.read(str(head))
+
+
+@pytest.mark.parametrize(("output", "what"), [("new.wav", "to embed"), ("head/head.json", "of --head")])
+def test_no_table_of_scores_takes_the_place_of_an_input(head, embedded, tmp_path, monkeypatch, capsys, output, what):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(head, "head")
+    shutil.copy(embedded / "sounds" / "low" / "0.wav", "new.wav")
+    before = (tmp_path / output).read_bytes()
+    error = classify(capsys, "--head", "head", "new.wav", "--output", output, status=2).err.strip()
+    assert f"--output {output} is one of the files {what}: name another" in error
+    assert (tmp_path / output).read_bytes() == before
