@@ -48,6 +48,8 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"--server {arguments.server} is no address: give http://HOST:PORT for REST, or grpc://HOST:PORT for gRPC."
         )
+    if arguments.model_version is not None and arguments.model_version < 0:
+        raise UserError(f"--model-version {arguments.model_version}: versions are 0 or more; give one of the server's.")
     # Imported here so that `diptych --help` and the messages about wrong arguments stay fast; gRPC's module also
     # imports TensorFlow.
     from pipeline.serving.client.remote_model import RemoteModel
@@ -57,5 +59,5 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         from pipeline.serving.client.grpc_calls import GrpcServer as Server  # for the reason above
     server = Server(arguments.server, name=arguments.name)
-    version = arguments.model_version or server.newest_version()
+    version = server.newest_version() if arguments.model_version is None else arguments.model_version
     return embed.run(RemoteModel(server, version, arguments.info), arguments)

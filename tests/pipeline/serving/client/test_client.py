@@ -160,6 +160,8 @@ def test_an_error_of_another_form_is_said():
         ("http://127.0.0.1:1", [], "--server http://127.0.0.1:1 does not answer (Connection refused): start it"),
         ("REST", ["--name", "other"], "refuses: There is no model other: this server has diptych"),
         ("REST", ["--model-version", "3"], "refuses: Version 3 of diptych is not served"),
+        ("REST", ["--model-version", "0"], "refuses: Version 0 of diptych is not served"),
+        ("REST", ["--model-version", "-1"], "--model-version -1: versions are 0 or more"),
         ("GRPC", ["--name", "other", "--info", "MODEL"], "refuses: Servable not found for request: Latest(other)"),
         ("GRPC", [], "does not tell the model's sample rate and windows: give the SavedModel"),
         ("GRPC", ["--info", "/nowhere"], "--info /nowhere is not a SavedModel from Diptych"),
