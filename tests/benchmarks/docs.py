@@ -57,6 +57,7 @@ RENDERERS = {
     "recipe": experiment_table.render,
     "recipe_short": experiment_table.render,
     "recipe_more": experiment_table.render,
+    "recipe_quickstart": experiment_table.render,
     "table1": experiment_table.render_grid,
     "table2": experiment_table.render_grid,
     "table3": experiment_table.render_beside_paper,
