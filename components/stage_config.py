@@ -1,6 +1,6 @@
 """The base class of the stages' configs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from models.frozen_config import FrozenConfig
@@ -23,6 +23,15 @@ class StageConfig(FrozenConfig):
     added: ClassVar[Mapping[str, object]] = {}
 
     def deciding(self) -> dict[str, object]:
-        """Returns the fields that decide what the stage writes, as JSON values."""
+        """Returns the fields that decide what the stage writes, as JSON values. Inert ones have their defaults."""
         as_before = {name for name, value in self.added.items() if getattr(self, name) == value}
-        return self.model_dump(mode="json", exclude={*self.incidental, *as_before})
+        defaults = {name: type(self).model_fields[name].default for name in self.inert()}
+        return self.model_copy(update=defaults).model_dump(mode="json", exclude={*self.incidental, *as_before})
+
+    def inert(self) -> Collection[str]:
+        """Returns the fields that change nothing of what the stage writes, whether always or beside the others' values.
+
+        Unlike incidental fields, they have been recorded as deciding. They count as their defaults, so that what was
+        written with the defaults is reused.
+        """
+        return ()

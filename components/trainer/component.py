@@ -83,7 +83,9 @@ class Trainer(base.Component[TrainerConfig]):
     def extends(self, config: Mapping[str, object], *, outputs: Mapping[str, epath.Path]) -> int:
         """A training with more steps goes on from the last checkpoint of one whose config is otherwise the same."""
         wanted, done = self.resolved_config().deciding(), config.get("steps", 0)
-        is_shorter = {**config, "steps": wanted["steps"]} == wanted and done < wanted["steps"]
+        # An earlier version of Diptych recorded inert fields as they were.
+        like_wanted = {name: wanted[name] for name in ("steps", *self.config.inert()) if name in config}
+        is_shorter = {**config, **like_wanted} == wanted and done < wanted["steps"]
         return done if is_shorter and storage.is_folder(outputs["model_run"] / CHECKPOINTS) else 0
 
     def resolved_config(self) -> TrainerConfig:

@@ -167,6 +167,10 @@ class TrainerConfig(StageConfig):
             )
         return self
 
+    def inert(self) -> tuple[str, ...]:
+        # Collapse is only warned of.
+        return ("collapse_rank",) if self.initial_temperature else ("collapse_rank", "temperature_steps")
+
     @property
     def _embedding_names(self) -> tuple[str, ...]:
         return catalog.embedding_names(self.model.format_names, share_encoder=self.model.share_encoder)

@@ -38,7 +38,7 @@ def claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
     try:
         before = _read(file) if file.exists() else None
         if before is not None and _has_checkpoints(folder):
-            _check(file, trainer, before=before, now=record)
+            _check(file, trainer, before=_with_inert(before, record, trainer=trainer), now=record)
             record["examples_content"] = {**_mapping(before, "examples_content"), **record["examples_content"]}
             # The versions with which it began.
             record["libraries"] = {**record["libraries"], **_mapping(before, "libraries")}
@@ -116,6 +116,13 @@ def _check(file: epath.Path, trainer: Trainer, *, before: Record, now: Record) -
             file.parent,
             ", ".join(changes),
         )
+
+
+def _with_inert(before: Record, now: Record, *, trainer: Trainer) -> Record:
+    """Returns a record with the inert fields of the config as now. Earlier versions of Diptych wrote what they were."""
+    config = _mapping(before, "trainer")
+    inert = {name: now["trainer"][name] for name in trainer.config.inert() if name in config}
+    return {**before, "trainer": {**config, **inert}}
 
 
 def _is_same(before: Record, now: Record, *, trainer: Trainer) -> bool:

@@ -73,3 +73,10 @@ def test_a_boolean_for_a_number_is_one_sentence(value):
 def test_what_may_be_a_boolean_may_be_one():
     config = overrides.replace(Numbers(), {"either": True, "choice": True, "plain": False})
     assert config.model_dump() == {"numbers": None, "either": True, "choice": True, "plain": False}
+
+
+def test_inert_fields_of_the_trainer_count_as_their_defaults():
+    assert TrainerConfig(collapse_rank=3.0, temperature_steps=5).deciding() == TrainerConfig().deciding()
+    warm = TrainerConfig(initial_temperature=0.5, temperature_steps=5).deciding()
+    assert warm["temperature_steps"] == 5
+    assert warm["collapse_rank"] == TrainerConfig().deciding()["collapse_rank"] == 2.0

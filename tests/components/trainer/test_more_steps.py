@@ -97,6 +97,9 @@ def test_only_what_differs_in_fewer_steps_is_extended(tmp_path):
     assert extends(steps=6) == 0, "An earlier version of Diptych left no checkpoint."
     (tmp_path / "checkpoints").mkdir()
     assert extends(steps=6) == extends(steps=6, checkpoint_every=1, initial_model="x") == 3
+    assert extends(steps=6, collapse_rank=3.0, temperature_steps=5) == 3
+    done["collapse_rank"] = 4.0  # As an earlier version of Diptych recorded it.
+    assert extends(steps=6, collapse_rank=4.0) == extends(steps=6) == 3
     assert Trainer(trainer_runs.config()).can_extend
     assert not Trainer(trainer_runs.config(extend=False)).can_extend
     assert extends(steps=3) == extends(steps=2) == extends(steps=6, seed=1) == 0

@@ -117,6 +117,15 @@ def test_what_an_earlier_diptych_has_not_recorded_is_no_reason_to_complain(writt
         ask(output, examples, seed=1)
 
 
+@pytest.mark.parametrize("steps", [400_000, 500_000])
+def test_fields_that_change_nothing_may_change(examples, output, steps):
+    ask(output, examples, steps=steps, collapse_rank=3.0, temperature_steps=5)
+    change(output, trainer={**recorded(output)["trainer"], "collapse_rank": 4.0})  # As an earlier Diptych wrote it.
+    ask(output, examples, steps=steps, collapse_rank=4.0)
+    with pytest.raises(UserError, match="another config"):
+        ask(output, examples, steps=steps, initial_temperature=0.5)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"trainer": 1, "libraries": [], "examples_content": 0}'])
 def test_a_damaged_record_of_a_training_that_has_begun_is_refused(examples, output, content):
     (output / "config.json").write_text(content)
