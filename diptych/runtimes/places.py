@@ -23,6 +23,9 @@ def find(path: str | os.PathLike[str], *, suffixes: Sequence[str]) -> str:
     if not isinstance(path, str | os.PathLike):
         raise DiptychError(f"The model is given as {type(path).__name__}: give the path of a folder or file.")
     name = bundled.resolve(os.fspath(path))
+    way_out = "give the SavedModel that `diptych run` or the Exporter wrote, or a folder of numbered ones"
+    if not name:  # It would mean the current folder.
+        raise MissingError(f"The path of the model is empty: {way_out}{bundled.choices()}.")
     try:
         place = storage.open_path(name)
         if place.is_dir():
@@ -37,7 +40,6 @@ def find(path: str | os.PathLike[str], *, suffixes: Sequence[str]) -> str:
         if known is None or known is error:
             raise
         raise DiptychError(str(known)) from error
-    way_out = "give the SavedModel that `diptych run` or the Exporter wrote, or a folder of numbered ones"
     if not exists:
         raise MissingError(f"There is no model {name}: {way_out}{bundled.choices()}.")
     if not name.lower().endswith(tuple(suffixes)):

@@ -95,6 +95,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    if not arguments.model:
+        raise UserError("--model is empty: give the folder that `diptych run` prints last, or one of versions.")
     positive = ("batch_size", "max_requests", "max_connections", "max_body", "max_seconds", "read_timeout")
     for name in positive:
         value = getattr(arguments, name)

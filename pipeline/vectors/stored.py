@@ -167,10 +167,10 @@ def open_vectors(path: str, *, features: str = "") -> StoredVectors:
         UserError: There are no such embeddings or features, or the file is damaged.
     """
     place = epath.Path(path)
-    if storage.is_folder(place):
+    if path and storage.is_folder(place):
         return _open_folder(path, features=features)
-    if not place.exists():
-        raise UserError(f"--embeddings {path}: there is no such file or folder; write it with `diptych embed`")
+    if not path or not place.exists():
+        raise UserError(f"--embeddings {path or repr(path)}: there is no such file or folder; `diptych embed` makes it")
     if place.suffix in (".npz", ".csv"):
         raise UserError(
             f"--embeddings {path} is not Parquet: let `diptych embed` write a file whose name ends in .parquet"

@@ -72,6 +72,8 @@ def test_what_is_no_model_is_named(tmp_path):
         diptych.load(tmp_path)
     with pytest.raises(FileNotFoundError, match="There is no model .*nowhere: give the SavedModel"):
         diptych.load(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="The path of the model is empty: give the SavedModel"):
+        diptych.load("")
     with pytest.raises(diptych.DiptychError, match="The model is given as NoneType: give the path"):
         diptych.load(None)
     for url in ("http://host/model", "s3://bucket/model"):

@@ -98,7 +98,12 @@ def place(model: str) -> str:
     Args:
         model: A SavedModel; a folder of numbered ones, such as the Pusher's destination, of which the highest counts; a
             file for another runtime; or the name of a bundled model.
+
+    Raises:
+        UserError: It is empty, which would mean the current folder.
     """
+    if not model:
+        raise UserError(f"--model is empty: give the folder that `diptych run` prints last{bundled.choices()}.")
     found = bundled.resolve(model)
     try:
         if storage.is_folder(found) and not model_versions.is_saved_model(found):

@@ -86,6 +86,7 @@ def test_a_stopped_command_says_that_the_same_command_continues(exported, tmp_pa
     ("arguments", "message"),
     [
         (["--model", "{empty}", "{audio}"], "is not a SavedModel from Diptych"),
+        (["--model", "", "{audio}"], "--model is empty: give the folder that"),
         (["--model", "{model}", "nowhere.wav"], "There is no file nowhere.wav"),
         (["--model", "{model}", "{text}"], "None of the files could be decoded"),
         (["--model", "{model}", "{empty}"], "There is no file in"),

@@ -140,5 +140,7 @@ class TestRefusals:
         for (name, features), message in messages.items():
             with pytest.raises(UserError, match=message):
                 open_vectors(str(tmp_path / name), features=features)
+        with pytest.raises(UserError, match="--embeddings '': there is no such file or folder"):
+            open_vectors("")
         with pytest.raises(UserError, match="train-00000-of-00001.parquet is missing"):
             read(open_vectors(str(tmp_path / "folder")))

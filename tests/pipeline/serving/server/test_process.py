@@ -103,6 +103,7 @@ def test_a_trained_model_gives_its_own_embeddings(exported):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--model", ""], "--model is empty: give the folder that"),
         (["--model", "/nowhere"], "--model /nowhere holds no SavedModel"),
         (["--model", "MODEL", "--index", "/nowhere.parquet"], "--index /nowhere.parquet: there is no such file"),
         (["--model", "MODEL", "--features", "log_mel"], "--features chooses vectors of --index: give both."),
