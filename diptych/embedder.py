@@ -132,7 +132,7 @@ class Embedder:
             float32 (files, dim), in the order of the paths.
 
         Raises:
-            DiptychError: See `embed_file`.
+            DiptychError: See `embed_file`; or a batch does not fit into memory.
         """
         if isinstance(paths, str | bytes | os.PathLike):
             raise DiptychError(f"paths is one path, {paths!r}: give a list, or call `embed_file`.")
@@ -145,8 +145,11 @@ class Embedder:
         with parallel.Decoders(sample_rate=self.sample_rate) as decoders:
             sounds = _decoded(decoders, files, on_error=on_error)
             pieces = windows.embed(sounds, self._windows, batch_size=int(batch))
-            for piece in windows.clip_means(pieces):
-                vectors[piece.key] = piece.vectors["embedding"][0]
+            try:
+                for piece in windows.clip_means(pieces):
+                    vectors[piece.key] = piece.vectors["embedding"][0]
+            except windows.BatchMemoryError as error:
+                raise DiptychError(f"batch is {batch}, but {error}: give a smaller number.") from error
         return vectors
 
     def frames(self, waveform: npt.ArrayLike, sample_rate: float) -> Frames:

@@ -1,7 +1,7 @@
 """Cuts sounds into windows and embeds them in batches, whatever the lengths of the sounds.
 
 All windows have the same length, so a batch takes windows of several sounds, or some of the windows of a long one.
-Memory depends on the size of a batch alone.
+Memory depends on the size of a batch alone, or on the number of windows if they are fewer.
 """
 
 import dataclasses
@@ -14,6 +14,13 @@ from beam_jobs.audio import pcm
 from beam_jobs.embedding.embedder import Embedder, Framing
 
 Key = TypeVar("Key")
+
+_FIRST_WINDOWS = 256
+"""A batch has room for so many windows before there are more."""
+
+
+class BatchMemoryError(MemoryError):
+    """A batch does not fit into memory."""
 
 
 class Sound(Protocol):
@@ -70,8 +77,11 @@ def embed(
             the next one is not asked for yet, so it may be closed then.
         embedder: See `Embedder`.
         batch_size: Windows in a batch.
+
+    Raises:
+        BatchMemoryError: So many windows do not fit into memory.
     """
-    batch = np.empty((batch_size, embedder.framing.window_samples), np.float32)
+    batch = np.empty((0, embedder.framing.window_samples), np.float32)
     waiting: list[_Slice[Key]] = []
     filled = 0
     for key, sound in sounds:
@@ -79,6 +89,8 @@ def embed(
         first = 0
         while first < len(starts):
             count = min(batch_size - filled, len(starts) - first)
+            if filled + count > len(batch):
+                batch = _with_room(batch, at_least=filled + count, most=batch_size)
             for row, start in enumerate(starts[first : first + count], filled):
                 batch[row] = read_window(sound, int(start), framing=embedder.framing)
             taken = starts[first : first + count]
@@ -89,6 +101,17 @@ def embed(
                 waiting, filled = [], 0
     if filled:
         yield from _embed_batch(batch[:filled], waiting, embedder)
+
+
+def _with_room(batch: np.ndarray, *, at_least: int, most: int) -> np.ndarray:
+    """Returns a batch with its windows, float32 (windows, window_samples), and room for more of them."""
+    rows = min(most, max(at_least, 2 * len(batch), _FIRST_WINDOWS))
+    try:
+        larger = np.empty((rows, batch.shape[1]), np.float32)
+    except MemoryError as error:
+        raise BatchMemoryError(f"{rows:,} windows do not fit into memory") from error
+    larger[: len(batch)] = batch
+    return larger
 
 
 def clip_means(pieces: Iterable[EmbeddedWindows[Key]]) -> Iterator[EmbeddedWindows[Key]]:

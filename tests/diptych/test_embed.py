@@ -177,7 +177,7 @@ def test_a_file_has_the_vector_of_its_samples(embedder, files, tmp_path):
     assert_close(embedder.embed_file(str(tmp_path / "stereo.flac")), embedder.embed(stereo, 44100), tolerance=1e-3)
 
 
-@pytest.mark.parametrize("batch", [1, 3, np.int64(64)])
+@pytest.mark.parametrize("batch", [1, 3, np.int64(64), 10**10])
 def test_files_have_the_same_vectors_together(embedder, files, batch):
     vectors = embedder.embed_files(iter(files), batch=batch)
     assert vectors.shape == (len(files), embedder.dim)

@@ -101,7 +101,11 @@ def embed(
         journal.opened(target, parameters, restart=restart) as finished,
     ):
         if len(finished.records) < len(found.groups):
-            _embed_groups(found.groups, model.load(), finished, parameters=parameters, progress=progress)
+            embedder = model.load()
+            try:
+                _embed_groups(found.groups, embedder, finished, parameters=parameters, progress=progress)
+            except windows.BatchMemoryError as error:
+                raise UserError(f"--batch-size {batch_size:,}: {error}: give a smaller number.") from error
         table = quarantine.table_of(target, inputs=paths)
         embedded = _publish(target, found, finished, table=table, model=parameters.model, folder=_folder_of(paths))
         finished.remove()

@@ -109,3 +109,27 @@ def test_a_sound_without_samples_is_refused():
     silence = windows.ArraySound(np.zeros(0, np.int16))
     with pytest.raises(ValueError, match="samples 0"):
         list(windows.embed([("a", silence)], ToyEmbedder(framing), batch_size=4))
+
+
+@given(lengths=SOUNDS, framing=FRAMINGS)
+def test_a_batch_for_more_windows_than_there_are_has_all_of_them(lengths, framing):
+    """It would take 300 GB if it had room for all from the start."""
+    sounds = sounds_of(lengths)
+    embedder = CountingEmbedder(framing)
+    pairs = [(key, windows.ArraySound(sound)) for key, sound in enumerate(sounds)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "_FIRST_WINDOWS", 2)
+        pieces = list(windows.embed(pairs, embedder, batch_size=10**10))
+    expected = [slow_vectors(sound, framing) for sound in sounds]
+    assert [piece.starts.tolist() for piece in pieces] == [starts for starts, _ in expected]
+    assert embedder.batches == ([sum(len(starts) for starts, _ in expected)] if lengths else [])
+    for piece, (_, vectors) in zip(pieces, expected, strict=True):
+        for name, values in vectors.items():
+            np.testing.assert_allclose(piece.vectors[name], values, atol=1e-6)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_said():
+    framing = Framing(sample_rate=16000, window_samples=2**46, hop_samples=2**45)
+    (sound,) = sounds_of([8])
+    with pytest.raises(windows.BatchMemoryError, match="2 windows do not fit into memory"):
+        list(windows.embed([("a", windows.ArraySound(sound))], ToyEmbedder(framing), batch_size=2))

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import os
 
 import numpy as np
@@ -155,3 +156,17 @@ def test_a_link_stays_and_the_file_it_leads_to_is_written(stored, tmp_path):
     embed_with(ProjectionLoader(), [stored], tmp_path / "x.csv")
     assert (tmp_path / "x.csv").is_symlink()
     assert len((tmp_path / "disk" / "y.csv").read_text().splitlines()) == 5
+
+
+def test_a_batch_may_be_larger_than_all_windows(stored, tmp_path):
+    for name, batch_size in (("all", 10**12), ("few", 8)):
+        embed_with(ProjectionLoader(), [stored], tmp_path / f"{name}.npz", batch_size=batch_size)
+    with np.load(tmp_path / "all.npz") as at_once, np.load(tmp_path / "few.npz") as expected:
+        np.testing.assert_allclose(at_once["embedding"], expected["embedding"], rtol=1e-4, atol=1e-4)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_one_sentence(stored, tmp_path, monkeypatch):
+    framing = dataclasses.replace(FRAMING, window_samples=2**46)
+    monkeypatch.setattr(Projection, "framing", framing)
+    with pytest.raises(UserError, match="--batch-size 9: 9 windows do not fit into memory: give a smaller number"):
+        embed_with(ProjectionLoader(), [stored], tmp_path / "x.npz", batch_size=9)
