@@ -49,7 +49,7 @@ def execute(arguments: argparse.Namespace) -> int:
         UserError: The arguments do not fit, or there are no such embeddings, labels, model, head or files.
     """
     if arguments.head:
-        _refuse(arguments, "embeddings", "labels", "model", why="with --head, nothing is trained")
+        _refuse(arguments, "embeddings", "labels", "model", "features", why="with --head, nothing is trained")
         if not arguments.files:
             raise UserError("There is nothing to classify: give audio files.")
         return _classify(arguments)

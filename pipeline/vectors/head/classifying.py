@@ -15,7 +15,7 @@ from beam_jobs import error_text, storage
 from beam_jobs.embedding.embedder import Framing
 from components.errors import UserError
 from pipeline import output_files
-from pipeline.vectors.head.description import HeadDescription
+from pipeline.vectors.head.description import FILE, HeadDescription
 from pipeline.vectors.head.training import Head
 from pipeline.vectors.queries import Query
 
@@ -43,6 +43,12 @@ class HeadEmbedder:
             raise UserError(
                 f"--head {folder} cannot be loaded ({error_text.first_line(error)}): train it again."
             ) from error
+        expected = (description.dim, len(description.classes))
+        if kernel.shape != expected or bias.shape != expected[1:]:
+            raise UserError(
+                f"--head {folder}: its {FILE} describes {expected[1]:,} classes of {expected[0]:,} numbers, and the "
+                f"classifier has a kernel of the shape {kernel.shape}: train it again."
+            )
         self.framing = Framing(
             sample_rate=description.sample_rate,
             window_samples=description.window_samples,

@@ -15,6 +15,10 @@ from components.errors import UserError
 
 FILE = "head.json"
 
+_LISTS = ("classes", "embeddings")
+_NUMBERS = ("dim", "sample_rate", "window_samples", "hop_samples")
+_ACTIVATIONS = ("softmax", "sigmoid")
+
 _PARTS = (
     FILE,
     "saved_model.pb",
@@ -60,6 +64,20 @@ class HeadDescription:
         storage.write_text(epath.Path(folder) / FILE, json.dumps(dataclasses.asdict(self), indent=1))
 
 
+def _check(fields: dict[str, object]) -> None:
+    """Raises KeyError, TypeError or ValueError if a field is missing or is none such as `HeadDescription` has."""
+    for name in _LISTS:
+        values = fields[name]
+        if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+            raise ValueError(f"{name} is not a list of names")
+    for name in _NUMBERS:
+        value = fields[name]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is {value!r}, not a whole number above 0")
+    if fields["activation"] not in _ACTIVATIONS:
+        raise ValueError(f"activation is {fields['activation']!r}, not {' or '.join(_ACTIVATIONS)}")
+
+
 def parts(folder: str) -> Iterator[pathlib.Path]:
     """Yields the files and folders that a head consists of."""
     return itertools.chain.from_iterable(pathlib.Path(folder).glob(part) for part in _PARTS)
@@ -79,9 +97,10 @@ def read(folder: str) -> HeadDescription:
     file = epath.Path(folder) / FILE
     try:
         fields = json.loads(file.read_bytes())
-        lists = {name: tuple(fields[name]) for name in ("classes", "embeddings")}
+        _check(fields)
+        lists = {name: tuple(fields[name]) for name in _LISTS}
         return HeadDescription(**{**fields, **lists})
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise UserError(
             f"--head {folder} is not a head: give the folder that `diptych classify --output` wrote."
         ) from error

@@ -112,6 +112,7 @@ def test_a_saved_head_that_gives_other_scores_is_found(head, exported):
         (["--head", "{tmp}", "x.wav"], "is not a head"),
         (["--head", "{head}"], "There is nothing to classify"),
         (["--head", "{head}", "--labels", "{sounds}", "x.wav"], "--labels cannot be given here"),
+        (["--head", "{head}", "--features", "nonsense", "x.wav"], "--features cannot be given here"),
         (["--head", "{head}", "nowhere.wav"], "There is no file nowhere.wav"),
         (["--head", "{damaged}", "{sounds}"], "cannot be loaded"),
     ],
@@ -182,3 +183,31 @@ def test_no_table_of_scores_takes_the_place_of_an_input(head, embedded, tmp_path
     error = classify(capsys, "--head", "head", "new.wav", "--output", output, status=2).err.strip()
     assert f"--output {output} is one of the files {what}: name another" in error
     assert (tmp_path / output).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("window_samples", "x", "window_samples is 'x', not a whole number above 0"),
+        ("hop_samples", 0, "hop_samples is 0, not a whole number above 0"),
+        ("sample_rate", True, "sample_rate is True, not a whole number"),
+        ("classes", "high", "classes is not a list of names"),
+        ("classes", [1, 2, 3], "classes is not a list of names"),
+        ("embeddings", [], "embeddings is not a list of names"),
+        ("activation", "relu", "activation is 'relu', not softmax or sigmoid"),
+        ("dim", None, "is damaged (KeyError: 'dim')"),
+        ("classes", ["high", "low"], "describes 2 classes of 32 numbers, and the classifier has a kernel of the shape"),
+        ("dim", 33, "describes 3 classes of 33 numbers"),
+    ],
+)
+def test_a_damaged_description_is_one_sentence(head, embedded, tmp_path, capsys, field, value, message):
+    shutil.copytree(head, tmp_path / "head")
+    fields = json.loads((head / description.FILE).read_text())
+    fields.pop(field)
+    fields |= {} if value is None else {field: value}
+    (tmp_path / "head" / description.FILE).write_text(json.dumps(fields))
+    sound = embedded / "sounds" / "low" / "0.wav"
+    error = classify(capsys, "--head", tmp_path / "head", sound, status=2).err.strip()
+    assert message in error
+    assert error.endswith("again.")
+    assert error.count("\n") == 0
