@@ -86,7 +86,7 @@ class Decoder:
         start_s: float | None = None,
         end_s: float | None = None,
         trimmed: bool | None = None,
-    ) -> None:
+    ) -> float:
         """Decodes a file, or a segment, to the samples that `audio.decode_file` returns, and appends them to a spool.
 
         Memory does not grow with the length of the file. Of the rules only `timeout_s` counts: a file is given up if no
@@ -99,10 +99,15 @@ class Decoder:
             end_s: See there.
             trimmed: See there.
 
+        Returns:
+            Where the samples begin in the file, in seconds: 0 if a file that may be trimmed is read as a whole.
+
         Raises:
             DecodeError: as `audio.decode_file` does, and with the causes "too long", "timed out" and "crashed".
         """
-        self._ask_twice(source, {"start_s": start_s, "end_s": end_s, "trimmed": trimmed}, spool=spool)
+        segment: SegmentFields = {"start_s": start_s, "end_s": end_s, "trimmed": trimmed}
+        reply, _ = self._ask_twice(source, segment, spool=spool)
+        return reply["start_s"]
 
     def close(self) -> None:
         """Ends the child process."""

@@ -60,7 +60,8 @@ class Reply(TypedDict, total=False):
     """The header of a reply.
 
     For a decoded clip it has `rate` and `codec`; for a portion `portion`, which is "begin" if those before do not
-    count; for a DecodeError its fields. It is empty after the last portion.
+    count; for a DecodeError its fields. After the last portion it has `start_s`, where the first one begins in the
+    file.
     """
 
     portion: Literal["begin", "more"]
@@ -69,6 +70,7 @@ class Reply(TypedDict, total=False):
     cause: str
     message: str
     transient: bool
+    start_s: float
 
 
 def send(pipe: BinaryIO, header: Request | Reply, payload: bytes | memoryview = b"") -> None:
@@ -118,14 +120,14 @@ def _answer(request: Request, payload: bytes, *, reply: Callable[..., None]) -> 
     sample_rate, segment = request["sample_rate"], request["segment"]
     try:
         if request["in_portions"]:
-            portions.decode_in_portions(
+            start_s = portions.decode_in_portions(
                 source,
                 Segment.listed(**segment),
                 sample_rate=sample_rate,
                 begin=lambda: reply({"portion": "begin"}),
                 send=lambda samples: reply({"portion": "more"}, samples),
             )
-            return {}, _NO_SAMPLES
+            return {"start_s": start_s}, _NO_SAMPLES
         clip = audio.decode_clip(source, sample_rate=sample_rate, rules=rules, **segment)
     except audio.DecodeError as error:
         return {"cause": error.cause, "message": str(error), "transient": error.transient}, _NO_SAMPLES

@@ -72,7 +72,7 @@ def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool)
     checks.check_length(part.size / rate, promised_s=end_s - start_s)
     if end_s >= timeline.end_s:
         _check_end(source, decoded.codec, seconds=timeline.end_s, rate=rate)
-    return Sound(samples=part, rate=rate, codec=decoded.codec)
+    return Sound(samples=part, rate=rate, codec=decoded.codec, start_s=start_s)
 
 
 def count_samples(source: Source) -> float:

@@ -80,7 +80,8 @@ def read(files: Sequence[Part], segment: Segment, *, decode: Callable[..., Sound
         raise DecodeError("too short", "no sample")
     samples, rate = collected.join(), collected.rate
     start_s, end_s = segment.bounds(length_s)
-    return Sound(samples=samples[round(start_s * rate) : round(end_s * rate)], rate=rate, codec=codec)
+    part = samples[round(start_s * rate) : round(end_s * rate)]
+    return Sound(samples=part, rate=rate, codec=codec, start_s=start_s)
 
 
 def _ogg_part(link: Content, source: Source) -> Part:

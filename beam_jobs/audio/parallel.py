@@ -124,7 +124,9 @@ class Decoders:
         spool = Spool(bytes_in_memory=_SPOOL_BYTES)
         try:
             source = readers.fetch(clip.path, timeout_s=RULES.timeout_s)
-            self._decoder().decode_file(source, spool, start_s=clip.start_s, end_s=clip.end_s, trimmed=clip.trimmed)
+            spool.start_s = self._decoder().decode_file(
+                source, spool, start_s=clip.start_s, end_s=clip.end_s, trimmed=clip.trimmed
+            )
             return spool
         except audio.DecodeError as error:
             spool.close()

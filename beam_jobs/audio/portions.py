@@ -25,7 +25,7 @@ def decode_in_portions(
     sample_rate: int,
     begin: Callable[[], None],
     send: Callable[[np.ndarray], None],
-) -> None:
+) -> float:
     """Decodes a file, or a segment of it, to the samples that `audio.decode_file` returns, and passes on portions.
 
     Args:
@@ -34,6 +34,9 @@ def decode_in_portions(
         sample_rate: Rate to resample to, in Hz.
         begin: Called when a decoder begins. What another one sent before it failed does not count.
         send: Called with each portion, int16 (samples,).
+
+    Returns:
+        Where the samples begin in the file, in seconds.
 
     Raises:
         DecodeError: as `audio.decode_file` does, possibly after some portions, and if the file holds more than 25 h.
@@ -70,6 +73,7 @@ def decode_in_portions(
         mixed_peak=lambda: latest.peak if latest is not None and latest.are_all_of(kept) else float(np.abs(kept).max()),
         channel_peak=lambda: _channel_peak(source, segment),
     )
+    return sound.start_s
 
 
 def _channel_peak(source: Source, segment: Segment) -> float:

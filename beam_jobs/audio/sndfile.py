@@ -97,7 +97,7 @@ def _read(
     if file.format == "OGG" and end_s >= promised_s:
         granule_rate = _OPUS_GRANULE_RATE if file.subtype == "OPUS" else rate
         checks.check_end_of_ogg(source, seconds=promised_s, granule_rate=granule_rate)
-    return Sound(samples=samples, rate=rate, codec=f"{file.format}/{file.subtype}".lower())
+    return Sound(samples=samples, rate=rate, codec=f"{file.format}/{file.subtype}".lower(), start_s=start_s)
 
 
 def _seek(file: soundfile.SoundFile, start: int) -> None:

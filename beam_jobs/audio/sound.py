@@ -51,11 +51,13 @@ class Sound:
         samples: float32 (samples,), the mean of the channels. Full scale is 1.
         rate: Sample rate in Hz.
         codec: Container and codec of the file, e.g. "wav/pcm_16".
+        start_s: Where the samples begin in the file, in seconds: see `Segment.bounds`.
     """
 
     samples: np.ndarray
     rate: int
     codec: str
+    start_s: float = 0.0
 
 
 class Samples:

@@ -19,12 +19,16 @@ class Spool:
 
     Args:
         bytes_in_memory: A recording that takes more goes to the file; None for 32 MiB.
+
+    Attributes:
+        start_s: Where the samples begin in the file that they were decoded from, in seconds.
     """
 
     def __init__(self, *, bytes_in_memory: int | None = None):
         size = bytes_in_memory or _BYTES_IN_MEMORY
         self._file = tempfile.SpooledTemporaryFile(max_size=size)  # noqa: SIM115 - closed by `close`
         self._size = 0
+        self.start_s = 0.0
 
     def __len__(self) -> int:
         return self._size

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from beam_jobs import audio, sources, storage
 from beam_jobs.audio.parallel import Decoders
+from beam_jobs.audio.spool import Spool
 from beam_jobs.embedding import windows
 from beam_jobs.embedding.embedder import BATCH_SIZE, Embedder, Loader
 from beam_jobs.embedding.info import RowKind
@@ -191,7 +192,7 @@ def _embed_group(
                 quarantined.append(quarantine.of_error(clip, sound))
                 meter.add(size=size, samples=0)
             else:
-                yield (clip, size), sound
+                yield (_as_read(clip, sound), size), sound
 
     pieces = _metered(windows.embed(decoded(), embedder, batch_size=parameters.batch_size), meter)
     if parameters.row == "clip":
@@ -203,6 +204,13 @@ def _embed_group(
             writer.add(clip, piece)
     seconds = writer.samples / rate
     return Record(rows=writer.rows, clips=writer.clips, seconds=seconds, quarantined=tuple(quarantined))
+
+
+def _as_read(clip: sources.Clip, sound: windows.Sound) -> sources.Clip:
+    """Returns a clip that says whether its file was trimmed. If a list cannot tell, the decoder has found out."""
+    if clip.start_s is None or clip.trimmed is not None or not isinstance(sound, Spool):
+        return clip
+    return dataclasses.replace(clip, trimmed=sound.start_s != clip.start_s)
 
 
 def _metered(pieces: Iterator[_Piece], meter: Meter) -> Iterator[_Piece]:

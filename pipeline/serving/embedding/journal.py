@@ -26,7 +26,7 @@ from pipeline.serving.embedding.quarantine import Entry
 _FILE = "journal.jsonl"
 _LOCK = "lock"
 _DIGEST = "digest"
-_VERSION = 1
+_VERSION = 2
 """Raised when the same command would give other rows than before."""
 
 

@@ -110,6 +110,26 @@ def test_segments_of_a_manifest(tmp_path):
         assert "labels" not in rows
 
 
+@pytest.mark.parametrize("suffix", ["wav", "m4a"])
+@pytest.mark.parametrize("row", ["clip", "window"])
+def test_the_times_in_a_file_that_may_be_trimmed_are_those_in_the_file(tmp_path, suffix, row):
+    """AudioSet lists both as 1 to 2 s. One file holds that alone, and the other the whole recording."""
+    folder = tmp_path / "audioset"
+    ytids = {corpora.ytid(0): 1.0, corpora.ytid(1): 4.0}
+    for ytid, seconds in ytids.items():
+        write = corpora.write_tone if suffix == "wav" else corpora.write_format
+        write(folder / f"{ytid}.{suffix}", seconds=seconds)
+    (folder / "class_labels_indices.csv").write_text('index,mid,display_name\n0,/m/09x0r,"Speech"\n')
+    lines = [f'{ytid}, 1.000, 2.000, "/m/09x0r"\n' for ytid in ytids]
+    (folder / "eval_segments.csv").write_text("".join(lines))
+    embed_with(ProjectionLoader(), [folder], tmp_path / "x.npz", row=row)
+    with np.load(tmp_path / "x.npz") as rows:
+        for ytid, offset_s in zip(ytids, (0.0, 1.0), strict=True):
+            is_own = rows["path"] == str(folder / f"{ytid}.{suffix}")
+            assert rows["start_s"][is_own].min() == offset_s
+            assert rows["end_s"][is_own].max() == pytest.approx(offset_s + 1.0, abs=0.1)
+
+
 def test_parquet_has_lists_of_fixed_size_in_row_groups_of_one_size(stored, tmp_path, monkeypatch):
     monkeypatch.setattr(outputs, "_ROW_GROUP_BYTES", 3 * 40)
     monkeypatch.setattr("pipeline.serving.embedding.groups.MOST_CLIPS", 2)
