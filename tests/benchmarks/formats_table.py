@@ -56,7 +56,7 @@ def comparisons(results: Mapping[str, dict]) -> list[Comparison]:
         results: See `render`.
     """
     of_experiments = [_of_experiment(results[name]) for name in _EXPERIMENTS]
-    return [*of_experiments, *_of_curve(results["figure2_curve"]), _of_rivals(results["rivals"])]
+    return [*of_experiments, *_of_curve(results["figure2_curve"]), *_of_rivals(results["rivals"])]
 
 
 def ahead(of_cells: Mapping[str, Scores], than: str) -> intervals.Summary:
@@ -109,18 +109,23 @@ def _of_curve(result: dict) -> list[Comparison]:
     ]
 
 
-def _of_rivals(result: dict) -> Comparison:
+def _of_rivals(result: dict) -> list[Comparison]:
     """Compares Diptych and SimCLR, which is Diptych with one format, as `tests.benchmarks.rivals` trains them."""
-    cells = {PAIR: ("diptych", "both"), ONE: ("simclr", "log_mel"), WIDE: ("simclr_wide", "log_mel")}
-    linear, knn = (
-        {
+    setting = f"{result['cpu_minutes']:g} min of one core, crops of {result['crop_seconds']:g} s"
+    one_shift = f"{setting}; of the one format, one crop shifted"
+    return [_of_simclr(result, setting, suffix=""), _of_simclr(result, one_shift, suffix="_one_shift")]
+
+
+def _of_simclr(result: dict, setting: str, *, suffix: str) -> Comparison:
+    cells = {PAIR: ("diptych", "both"), ONE: (f"simclr{suffix}", "log_mel"), WIDE: (f"simclr_wide{suffix}", "log_mel")}
+
+    def scores(column: str) -> dict[str, Scores]:
+        return {
             name: {
                 int(seed): run["scores"][features][column]
                 for seed, run in result["contenders"][contender]["by_seed"].items()
             }
             for name, (contender, features) in cells.items()
         }
-        for column in ("linear", "knn")
-    )
-    setting = f"{result['cpu_minutes']:g} min of one core, crops of {result['crop_seconds']:g} s"
-    return Comparison(setting=setting, linear=linear, knn=knn)
+
+    return Comparison(setting=setting, linear=scores("linear"), knn=scores("knn"))

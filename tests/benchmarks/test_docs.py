@@ -27,7 +27,7 @@ def test_the_readme_shows_both_runs():
     assert [match[2] for match in docs.MARKED.finditer(text)] == ["tiny", "quickstart"]
 
 
-def test_two_formats_are_ahead_of_one_by_about_two_points_and_not_surely_of_one_twice_as_wide():
+def test_two_formats_are_ahead_of_one_by_two_to_three_points_and_not_surely_of_one_twice_as_wide():
     """What README.md and RESULTS.md say."""
     results = {name: docs.load(name) for name in formats_table.RESULTS}
     narrow, wide = [], []
@@ -35,7 +35,7 @@ def test_two_formats_are_ahead_of_one_by_about_two_points_and_not_surely_of_one_
         for summaries, than in ((narrow, formats_table.ONE), (wide, formats_table.WIDE)):
             if than in comparison.linear:
                 summaries.append(formats_table.ahead(comparison.linear, than))
-    assert all(0.015 < summary.mean < 0.03 for summary in narrow)
+    assert all(0.015 < summary.mean < 0.035 for summary in narrow)
     assert {summary.mean > 0 for summary in wide} == {True, False}
 
 

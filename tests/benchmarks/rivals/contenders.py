@@ -73,6 +73,10 @@ CONTENDERS: Mapping[str, Contender] = {
     "cola": Contender(title="COLA", method="cola", fields={**_LOG_MEL, **_NO_AUGMENTATION}),
     "byol_a": Contender(title="BYOL-A", method="byol_a", fields={**_LOG_MEL, **_NO_AUGMENTATION}),
     "simclr_wide": Contender(title="SimCLR, wide", method="diptych", fields={**_BOTH_SHIFTED, **_WIDE}),
+    "simclr_one_shift": Contender(title="SimCLR, one crop shifted", method="diptych", fields=_LOG_MEL),
+    "simclr_wide_one_shift": Contender(
+        title="SimCLR, wide, one crop shifted", method="diptych", fields={**_LOG_MEL, **_WIDE}
+    ),
     "cola_wide": Contender(title="COLA, wide", method="cola", fields={**_LOG_MEL, **_NO_AUGMENTATION, **_WIDE}),
     "byol_a_wide": Contender(title="BYOL-A, wide", method="byol_a", fields={**_LOG_MEL, **_NO_AUGMENTATION, **_WIDE}),
     "untrained": Contender(title="untrained", method="untrained"),
