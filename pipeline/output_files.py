@@ -47,14 +47,23 @@ def check(output: str) -> None:
     """
     if not output:
         raise UserError("--output is empty: name a file.")
-    if not os.path.isdir(os.path.dirname(os.path.abspath(output))) or os.path.isdir(output):
-        raise UserError(f"--output {output} is not a file in a folder that exists: name another.")
+    check_place(output)
     if _is_stream(output):
         return
     temporary = _temporary(output)
     with _as_user_errors(output):
         temporary.touch()
         temporary.unlink()
+
+
+def check_place(output: str) -> None:
+    """Checks that a file can be where a path leads.
+
+    Raises:
+        UserError: There is a folder, or no folder for it.
+    """
+    if not os.path.isdir(os.path.dirname(os.path.abspath(output))) or os.path.isdir(output):
+        raise UserError(f"--output {output} is not a file in a folder that exists: name another.")
 
 
 @contextlib.contextmanager

@@ -111,8 +111,9 @@ def decode_clip(
     sound = readers.read(source, segment)
     samples = resample.to_int16(sound, sample_rate=sample_rate)
     _check_length(samples.size / sample_rate, min_seconds=rules.min_seconds, listed_s=listed_s)
-    _check_phase(levels.peak(samples), sound, source=source, segment=segment)
-    check_level(samples, rules=rules)
+    peak = levels.peak(samples)
+    _check_phase(peak, sound, source=source, segment=segment)
+    check_level(peak, rules=rules)
     return Decoded(samples=samples, rate=sound.rate, codec=sound.codec)
 
 
@@ -158,14 +159,13 @@ def check_phase(peak: int, *, mixed_peak: Callable[[], float], channel_peak: Cal
         )
 
 
-def check_level(samples: np.ndarray, *, rules: Rules) -> None:
+def check_level(peak: int, *, rules: Rules) -> None:
     """Raises DecodeError if a clip is silent.
 
     Args:
-        samples: int16 (samples,).
+        peak: Its largest magnitude, see `levels.peak`.
         rules: Say what is silent.
     """
-    peak = levels.peak(samples)
     if peak == 0:
         raise DecodeError("silent", "digital silence")
     peak_dbfs = levels.to_dbfs(peak)

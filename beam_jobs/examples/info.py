@@ -114,7 +114,7 @@ def _read(file: epath.Path, parse: Callable[[str], T]) -> T:
 
 
 def _lines(text: str) -> tuple[str, ...]:
-    """Returns the lines of a text. Other than for `splitlines`, U+2028 and the like are part of a line."""
+    """Returns the lines of a text. Only a line feed ends one; for `str.splitlines`, U+2028 and others do, too."""
     return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
 

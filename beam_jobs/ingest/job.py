@@ -17,7 +17,7 @@ import apache_beam as beam
 from etils import epath
 
 from beam_jobs import audio, elements, examples, finished_files, runners, sources, storage, worker_code
-from beam_jobs.audio import decoder, readers
+from beam_jobs.audio import decoder, levels, readers
 from beam_jobs.examples import record_sizes
 from beam_jobs.ingest import parts, plan, records
 from beam_jobs.ingest.retries import Retries
@@ -256,7 +256,7 @@ class WriteShard(beam.DoFn):
         loud, silent = [], []
         for part in cut:
             try:
-                audio.check_level(decoded.samples[part.start : part.end], rules=self._job.rules)
+                audio.check_level(levels.peak(decoded.samples[part.start : part.end]), rules=self._job.rules)
                 loud.append(part)
             except audio.DecodeError as error:
                 of_part = dataclasses.replace(clip, clip_id=part.clip_id)

@@ -51,7 +51,7 @@ def _items(cell: str) -> list[str]:
     if not isinstance(tree, ast.List | ast.Tuple | ast.Set):
         raise _not_a_list(cell)
     values = [element.value for element in tree.elts if isinstance(element, ast.Constant)]
-    # Python joins strings with no comma between them, which is how NumPy prints an array.
+    # NumPy prints arrays without commas, and Python reads 'dog' 'cat' as the one string 'dogcat'.
     strings = sum(token.type == tokenize.STRING for token in tokens)
     if not (len(tree.elts) == len(values) == strings and all(isinstance(value, str) for value in values)):
         raise _not_a_list(cell)

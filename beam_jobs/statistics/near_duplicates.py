@@ -120,7 +120,7 @@ def _pairs(part: tuple[int, Iterable[bytes]]) -> Iterator[tuple[tuple[Member, Me
 
 
 def _compared(ids: Sequence[str], other_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yields the first clips of one split with all of the other one, and its remaining ones with the other's first."""
+    """Yields the pairs of two splits to compare: those of which at least one clip is among its split's first."""
     yield from itertools.product(ids[:BUCKET_CLIPS], other_ids)
     yield from itertools.product(ids[BUCKET_CLIPS:], other_ids[:BUCKET_CLIPS])
 

@@ -68,7 +68,9 @@ def _record(trainer: Trainer, *, examples: str) -> dict[str, Any]:
 
 
 def _content(folder: epath.Path) -> dict[str, str]:
-    """Returns what tells the examples in a folder from others, from its small files, or else from a listing of it.
+    """Returns a digest by which the examples in a folder can be told from others.
+
+    It is that of the small files that describe them or, where these have no digests, of the shards' names and sizes.
 
     Raises:
         DamagedFile: One of the small files is missing or damaged.

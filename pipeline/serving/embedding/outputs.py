@@ -40,8 +40,7 @@ def check(output: str, *, inputs: Sequence[str]) -> pathlib.Path:
     Raises:
         UserError: The suffix is unknown, there is no folder for the file, or it is an input.
     """
-    if not os.path.isdir(os.path.dirname(os.path.abspath(output))) or os.path.isdir(output):
-        raise UserError(f"--output {output} is not a file in a folder that exists: name another.")
+    output_files.check_place(output)
     if pathlib.Path(output).suffix.lower() not in WRITERS:
         raise UserError(f"--output {output}: give a name that ends in one of {', '.join(WRITERS)}.")
     output_files.refuse_inputs(output, inputs)

@@ -88,7 +88,7 @@ def test_an_interval_holds_the_accuracy_on_other_recordings_as_often_as_it_says(
 
 
 def test_recordings_are_drawn_with_all_their_parts():
-    """As a slow bootstrap that draws recordings by name, with the same random numbers."""
+    """The weights are those of a slow bootstrap, which draws the recordings by name with the same random numbers."""
     result, correct = _parts(12, 4, seed=1)
     kept = np.random.default_rng(2).permutation(48)[:37]  # Recordings of one to four parts, in mixed order.
     result = _result(

@@ -16,7 +16,7 @@ from tests.components.audio_example_gen.stage import audio_example_gen
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Two folders of examples: the same names, classes and lengths, other sounds."""
+    """Two folders of examples. Their clips have the same names, classes and lengths, but other sounds."""
     folder = tmp_path_factory.mktemp("written")
     outputs = {}
     for name, hertz in (("one", 300.0), ("other", 310.0)):

@@ -108,7 +108,7 @@ def test_a_query_that_is_given_twice_is_one_query(tmp_path, capsys):
 
 
 def test_a_file_and_its_row_in_the_embeddings_have_a_table_each(exported, embedded, tmp_path, capsys):
-    """The file finds itself, and its row in the embeddings does not."""
+    """A file that is given as audio finds its own row; the same row, given with --like, is not among its own hits."""
     sound = embedded / "sounds" / "low" / "2.wav"
     flags = ["--embeddings", embedded / "clips.parquet", "--model", exported, "-k", 2, "--like", sound, sound]
     printed = search(capsys, *flags)
