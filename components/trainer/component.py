@@ -82,11 +82,19 @@ class Trainer(base.Component[TrainerConfig]):
 
     def extends(self, config: Mapping[str, object], *, outputs: Mapping[str, epath.Path]) -> int:
         """A training with more steps goes on from the last checkpoint of one whose config is otherwise the same."""
-        wanted, done = self.resolved_config().deciding(), config.get("steps", 0)
+        steps = self.steps_of(config)
+        return steps if steps < self.config.steps and storage.is_folder(outputs["model_run"] / CHECKPOINTS) else 0
+
+    def steps_of(self, config: Mapping[str, object]) -> int:
+        """Returns the steps of an earlier training that differs from this one in no other field; 0 for any other.
+
+        Args:
+            config: The deciding fields of the earlier training, as they are recorded.
+        """
+        wanted, steps = self.resolved_config().deciding(), config.get("steps")
         # An earlier version of Diptych recorded inert fields as they were.
         like_wanted = {name: wanted[name] for name in ("steps", *self.config.inert()) if name in config}
-        is_shorter = {**config, **like_wanted} == wanted and done < wanted["steps"]
-        return done if is_shorter and storage.is_folder(outputs["model_run"] / CHECKPOINTS) else 0
+        return steps if isinstance(steps, int) and {**config, **like_wanted} == wanted else 0
 
     def resolved_config(self) -> TrainerConfig:
         if self.config.precision != "auto":

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from components.base import Component, StageConfig
+from components.base import Component
 from pipeline.metadata.executions import Artifact, CacheKey
 from pipeline.runner import libraries
 
@@ -13,12 +13,7 @@ def build(component: Component, *, inputs: Mapping[str, Artifact]) -> CacheKey:
         stage=component.name,
         version=component.version,
         libraries=libraries.versions(component.libraries),
-        config=config_values(component.resolved_config()),
+        config=component.resolved_config().deciding(),
         inputs={channel: artifact.digest for channel, artifact in inputs.items() if channel not in component.gates},
         external=dict(component.external_digests()),
     )
-
-
-def config_values(config: StageConfig) -> dict[str, object]:
-    """Returns the fields of a config that decide a stage's outputs, as JSON values."""
-    return config.deciding()

@@ -11,9 +11,9 @@ from beam_jobs import storage
 from beam_jobs.examples import origin, read_info
 from components import damaged_examples
 from components.errors import UserError
-from components.trainer import Trainer, TrainerConfig
+from components.trainer import Trainer
 from pipeline import digests
-from pipeline.runner import cache_key, decide, libraries
+from pipeline.runner import decide, libraries
 
 NAME = "config.json"
 
@@ -38,7 +38,7 @@ def claim(folder: epath.Path, trainer: Trainer, *, examples: str) -> None:
     try:
         before = _read(file) if file.exists() else None
         if before is not None and _has_checkpoints(folder):
-            _check(file, trainer, before=_with_inert(before, record, trainer=trainer), now=record)
+            _check(file, trainer, before=before, now=record)
             record["examples_content"] = {**_mapping(before, "examples_content"), **record["examples_content"]}
             # The versions with which it began.
             record["libraries"] = {**record["libraries"], **_mapping(before, "libraries")}
@@ -59,7 +59,7 @@ def _record(trainer: Trainer, *, examples: str) -> dict[str, Any]:
     record = {
         "examples": examples,
         "examples_content": _content(epath.Path(examples)),
-        "trainer": _config_values(trainer.resolved_config()),
+        "trainer": trainer.resolved_config().deciding(),
         "version": trainer.version,
         "libraries": libraries.versions(_DECIDING),
     }
@@ -99,13 +99,14 @@ def _check(file: epath.Path, trainer: Trainer, *, before: Record, now: Record) -
         )
     content, content_now = (_mapping(record, "examples_content") for record in (before, now))
     is_replaced = any(content[name] != content_now[name] for name in content.keys() & content_now.keys())
-    if is_replaced or not (_is_same(before, now, trainer=trainer) or _has_fewer_steps(before, now)):
+    steps = _steps(before, now, trainer=trainer)
+    if is_replaced or not 0 < steps <= trainer.config.steps:
         hint = f" ({now['examples']} holds others than then)" if is_replaced else ""
         raise UserError(
             f"--output {file.parent} holds a training with another config or other examples{hint}, see {file}: name "
             "another folder, remove this one, or use the same config and examples as before."
         )
-    if not trainer.can_extend and _has_fewer_steps(before, now):
+    if steps < trainer.config.steps and not trainer.can_extend:
         raise UserError(
             f"--output {file.parent} holds this training with fewer steps, and trainer.extend=false: name another "
             "folder to train from the start, or leave that field out to go on from its end."
@@ -120,37 +121,14 @@ def _check(file: epath.Path, trainer: Trainer, *, before: Record, now: Record) -
         )
 
 
-def _with_inert(before: Record, now: Record, *, trainer: Trainer) -> Record:
-    """Returns a record with the inert fields of the config as now. Earlier versions of Diptych wrote what they were."""
+def _steps(before: Record, now: Record, *, trainer: Trainer) -> int:
+    """Returns the steps of a training that differs from what is asked for in nothing else, and 0 for any other."""
+    if any(before.get(name) != now.get(name) for name in ("examples", "external")):
+        return 0
     config = _mapping(before, "trainer")
-    inert = {name: now["trainer"][name] for name in trainer.config.inert() if name in config}
-    return {**before, "trainer": {**config, **inert}}
-
-
-def _is_same(before: Record, now: Record, *, trainer: Trainer) -> bool:
-    """Returns whether the config, the path of the examples and the initial model are the same."""
-    # Earlier versions of Diptych wrote the config unresolved.
-    unresolved = {**now, "trainer": _config_values(trainer.config)}
-    return _named(before) in (_named(now), _named(unresolved))
-
-
-def _has_fewer_steps(before: Record, now: Record) -> bool:
-    """Returns whether a training differs from the one that is asked for only in fewer steps, so that it goes on."""
-    config, wanted = _mapping(before, "trainer"), now["trainer"]
-    try:
-        is_shorter = config["steps"] < wanted["steps"]
-    except (KeyError, TypeError):  # The file is damaged, or of another version.
-        return False
-    return is_shorter and _named({**before, "trainer": {**config, "steps": wanted["steps"]}}) == _named(now)
-
-
-def _named(record: Record) -> list[object]:
-    return [record.get(name) for name in ("examples", "trainer", "external")]
-
-
-def _config_values(config: TrainerConfig) -> object:
-    """Returns the config as it is read from JSON."""
-    return json.loads(json.dumps(cache_key.config_values(config)))
+    if config.get("precision") == trainer.config.precision:  # Earlier versions of Diptych wrote `auto`.
+        config = {**config, "precision": now["trainer"]["precision"]}
+    return trainer.steps_of(config)
 
 
 def _mapping(record: Record, name: str) -> Mapping[str, object]:

@@ -22,7 +22,7 @@ from pipeline.configs import explain
 from pipeline.console.durations import duration
 from pipeline.console.progress import Display
 from pipeline.root import Root
-from pipeline.runner import cache_key, graph, interrupts, libraries
+from pipeline.runner import graph, interrupts, libraries
 from pipeline.runner.supervision import Supervision
 
 _BEGUN = "begun.json"
@@ -163,7 +163,7 @@ def _key(component: Component, inputs: Folders) -> str:
         for channel, folder in inputs.items()
         if channel not in component.gates
     }
-    config, external = cache_key.config_values(component.resolved_config()), dict(component.external_digests())
+    config, external = component.resolved_config().deciding(), dict(component.external_digests())
     versions = libraries.versions(component.libraries)
     return digests.json_digest([component.name, component.version, versions, config, external, named])
 

@@ -11,7 +11,7 @@ from components.errors import UserError
 from components.trainer import TrainerConfig
 from pipeline import cli, lease
 from pipeline.console.progress import Display
-from pipeline.runner import cache_key, standalone
+from pipeline.runner import standalone
 from tests import leases
 from tests.bucket import Bucket
 from tests.components import stored_examples
@@ -25,7 +25,7 @@ def begun(tmp_path):
         clips = {"train": [(stored_examples.sound(0), (), 0)]}
         stored_examples.write_examples(tmp_path / "examples", clips)
         (tmp_path / "work" / "checkpoints" / "00000002").mkdir(parents=True)
-        config = cache_key.config_values(TrainerConfig(precision=precision))
+        config = TrainerConfig(precision=precision).deciding()
         (tmp_path / "config.json").write_text(json.dumps({"examples": str(tmp_path / "examples"), "trainer": config}))
 
     return begin
