@@ -33,8 +33,8 @@ CASES = {
         "quickstart",
         {"batch_size": 2048, "micro_batch": 32, "model.width": 1 / 32, "model.crop_seconds": 0.5},
     ),
-    "tiny, 64 clips": ("tiny", {"batch_size": 64}),
     "tiny": ("tiny", {}),
+    "tiny, 128 clips": ("tiny", {"batch_size": 128}),
     "small, 4 clips": ("small", {"batch_size": 4, **SMALL_GROUPS}),
     "small, 4 of 8 clips at a time": ("small", {"batch_size": 8, "micro_batch": 4, **SMALL_GROUPS}),
 }

@@ -1,5 +1,6 @@
 """Renders result files as the Markdown that the pages show."""
 
+import math
 import textwrap
 
 from components.text import plural
@@ -242,11 +243,12 @@ def validation_rank(result: dict) -> str:
         [words, *(f"{row[name]:.{digits}f}" for row in rows)]
         for name, words, digits in (("probe", "probe", 3), ("loss", "loss", 2), ("evaluator", "Evaluator", 3))
     ]
+    chance = 2 * math.log(2 * clips["valid"] - 1)
     said = paragraph(
         f"{result['corpus']}, with {clips['train']:,} clips to train, {clips['valid']:,} to validate and "
         f"{clips['eval']:,} to evaluate: {len(rows)} copies of a small model, of a training of {result['steps']:,} "
-        f"steps. Spearman's rank correlation with the Evaluator's mAP is {parts[0]}, and {parts[1]}. Measured on "
-        f"{where(result)}"
+        f"steps. The loss is over all {clips['valid']:,} clips to validate, {chance:.1f} at chance. Spearman's rank "
+        f"correlation with the Evaluator's mAP is {parts[0]}, and {parts[1]}. Measured on {where(result)}"
     )
     return table(header, lines) + "\n" + said
 

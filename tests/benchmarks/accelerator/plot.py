@@ -1,5 +1,6 @@
 """Draws accuracy over processor time: of trainings on processors, and of longer ones on an accelerator."""
 
+import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -42,14 +43,23 @@ def draw(curve: dict, experiments: Sequence[dict]) -> Figure:
 def _panel(axes: Axes, scores: dict[str, dict[float, list[float]]], *, title: str) -> None:
     """Draws a line for each cell, through its means over the seeds, and a point for each seed.
 
-    `scores` is name of the cell -> minutes -> accuracies of the seeds.
+    A line to a single seed is dotted, because another seed may be some points away.
+
+    Args:
+        axes: Where to draw.
+        scores: Name of the cell -> minutes -> accuracies of the seeds.
+        title: Of the panel.
     """
     for name, (label, color) in _CELLS.items():
         of_cell = dict(sorted(scores.get(name, {}).items()))
         if not of_cell:
             continue
-        means = [100 * statistics.fmean(values) for values in of_cell.values()]
-        axes.plot(list(of_cell), means, color=color, label=label, linewidth=1.5)
+        means = [(minutes, 100 * statistics.fmean(values)) for minutes, values in of_cell.items()]
+        axes.plot([], [], color=color, label=label, linewidth=1.5)
+        for start, end in itertools.pairwise(means):
+            is_single = len(of_cell[start[0]]) == 1 or len(of_cell[end[0]]) == 1
+            style = ":" if is_single else "-"
+            axes.plot(*zip(start, end, strict=True), style, color=color, linewidth=1.5)
         points = [(minutes, 100 * value) for minutes, values in of_cell.items() for value in values]
         axes.scatter(*zip(*points, strict=True), color=color, s=9, zorder=3)
     axes.set_xscale("log", base=2)

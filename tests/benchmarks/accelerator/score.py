@@ -60,9 +60,9 @@ def summarize(trainings: Iterable[dict]) -> list[dict]:
         trainings: What `train` reported, with `scores`: set of features -> the fields of `rivals.scores.Scores`.
 
     Returns:
-        For each cell and budget: `name`, `minutes`, `steps`, `devices`, `seeds`, `linear_of_seeds`, the linear probe's
-        accuracies of the whole model in the order of the seeds, and `scores`: set of features -> the summary of each
-        column. The last set is that of the whole model.
+        For each cell and budget: `name`, `minutes`, `steps`, `devices`, `seeds`, `linear_of_seeds` and `knn_of_seeds`,
+        the accuracies of the whole model in the order of the seeds, and `scores`: set of features -> the summary of
+        each column. The last set is that of the whole model.
 
     Raises:
         ValueError: Two seeds had different numbers of steps.
@@ -77,13 +77,15 @@ def _summary(name: str, minutes: int, runs: Sequence[dict]) -> dict:
     steps = {run["steps"] for run in runs}
     if len(steps) > 1:
         raise ValueError(f"{name}, {minutes} minutes: trainings of {steps} steps: remove those of the other number")
+    whole_models = [list(run["scores"].values())[-1] for run in runs]
     return {
         "name": name,
         "minutes": minutes,
         "steps": steps.pop(),
         "devices": sorted({run["device"] for run in runs}),
         "seeds": [run["seed"] for run in runs],
-        "linear_of_seeds": [list(run["scores"].values())[-1]["linear"] for run in runs],
+        "linear_of_seeds": [whole["linear"] for whole in whole_models],
+        "knn_of_seeds": [whole["knn"] for whole in whole_models],
         "scores": _summaries([run["scores"] for run in runs]),
     }
 

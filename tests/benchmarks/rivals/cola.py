@@ -2,7 +2,8 @@
 
 Two crops of a clip are a positive pair, the crops of the other clips are the negatives, and nothing is augmented. As in
 the authors' code (google-research/cola), a projection is a linear layer, layer normalization and tanh, and the
-similarity of two projections is bilinear. Only the encoder is another: a CNN10 instead of an EfficientNet-B0.
+similarity of two projections is bilinear. Unlike there, the encoder is a CNN10 in place of an EfficientNet-B0, with
+Diptych's log-mel spectra; clips are not scaled to one energy, and no noise is added to one of the crops.
 """
 
 import keras

@@ -30,19 +30,23 @@ def render(result: dict) -> str:
     seeds = "one seed" if count == 1 else "mean and standard deviation over the seeds"
     changes = [f"`{name}.{change}`" for name, one in result["contenders"].items() for change in one["changes"]]
     changed = f", with `--set` {', '.join(changes)}" if changes else ""
+    unevenness = _unevenness(result["contenders"])
     note = (
         f"Accuracy on {result['corpus']}, {seeds}, after "
         f"{result['cpu_minutes']:g} minutes of processor time on all {result['clips']:,} clips without their labels, "
         f"in batches of {result['batch_size']} and crops of {result['crop_seconds']:g} s{changed}. *Linear*: the "
         "Evaluator's probe over the five folds. *k-NN*: the 10 nearest clips of the other folds. *8-shot*: linear "
-        "classifiers on 8 clips a class, drawn by the order of the clips, and on features as they are, which suits "
-        "those of small scale little, such as untrained ones. *Passes*: how often each clip was seen. *Wide*: twice "
-        f"the channels, so as many dimensions as both of Diptych's encoders. Measured on {where(result)}"
+        "classifiers on 8 clips a class, which depend on the order of the clips, and on features that are not "
+        "standardized, so that untrained ones score low. *Passes*: how often each clip was seen. *Wide*: twice the "
+        f"channels, so as many dimensions as both of Diptych's encoders. {unevenness}Measured on {where(result)}"
     )
     parts = [table(header, rows), paragraph(note)]
     ahead = differences(result["contenders"])
     if ahead:
-        title = "Both of Diptych's encoders are ahead, on average over the seeds that both have (95 % interval), of"
+        title = (
+            "By so much both of Diptych's encoders are ahead (negative: behind), with the 95 % interval over the seeds "
+            "that both have"
+        )
         parts += [paragraph(f"{title}:"), table(["", *_COLUMNS.values()], ahead)]
     return "\n".join(parts)
 
@@ -66,6 +70,18 @@ def differences(contenders: Mapping[str, dict]) -> list[list[str]]:
             row.append(wording.difference(intervals.summarize(of_seeds), seeds=len(seeds), percent=True))
         rows.append(row)
     return rows
+
+
+def _unevenness(contenders: Mapping[str, dict]) -> str:
+    """Returns a sentence on how much the steps of a contender differ between its seeds; "" if they hardly do."""
+    steps = [[run["steps"] for run in one["by_seed"].values() if "steps" in run] for one in contenders.values()]
+    fewer = max((1 - min(counts) / max(counts) for counts in steps if counts), default=0.0)
+    if fewer < 0.02:
+        return ""
+    return (
+        "Other programs ran beside some trainings, so that the steps of one method differ between seeds, by up to "
+        f"{100 * fewer:.0f} %. "
+    )
 
 
 def _percent(mean: float, deviation: float | None) -> str:

@@ -45,8 +45,8 @@ No audio comes with Diptych; the weights were trained on it. Diptych itself has 
 they.
 
 * **Ambience.** The sounds of [Blanket]({blanket}), listed below; Porrumentzio edited
-  many of them for it. To train on them, they were decoded, cut and changed at random. Sounds of Moodist are always left
-  out, because nobody knows which license each of them has.
+  many of them for it. To train on them, they were decoded, cut and changed at random. Those of Moodist, another
+  collection, are always left out, because nobody knows which license each of them has.
 * **Samples.** The sounds of Sonic Pi, in Debian the package `sonic-pi-samples`. Its `README.md` says that all of them
   are from freesound.org under CC0, and names each one.
 * **Generated.** The clips of SyntheticAudioGen, which nobody owns.
