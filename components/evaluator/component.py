@@ -35,7 +35,7 @@ class Evaluator(base.Component[EvaluatorConfig]):
     }
     Config = EvaluatorConfig
     executor = "components.evaluator.executor"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     libraries: ClassVar[tuple[str, ...]] = ("keras", "tensorflow")
     shows: ClassVar[Mapping[base.Tab, str]] = {
         "text": "scores, also by class",

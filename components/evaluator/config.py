@@ -42,7 +42,7 @@ class EvaluatorConfig(StageConfig):
     baseline: str | None = pydantic.Field(
         None,
         description="The set of features that the others are compared with, clip by clip: the difference of the scores "
-        "with its 95 % interval; null: untrained/both or, where it is not embedded, mfcc_mean_std.",
+        "with its 95 % interval; null: untrained/both or, where it is not probed, mfcc_mean_std.",
     )
     seed: int = pydantic.Field(
         0, ge=0, description="Fixes all that is drawn: initial weights, the order of training examples, resamplings."

@@ -15,7 +15,7 @@ from components.evaluator.config import EvaluatorConfig
 from components.evaluator.features import BOTH, TRAINED, FeatureSet, sets_by_embedder
 from components.evaluator.probes import bootstrap, linear, mlp, others
 from components.evaluator.probes.bootstrap import Comparison, Metric
-from components.evaluator.probes.choice import Probe, ProbeChoice, choose_probe
+from components.evaluator.probes.choice import Probe, ProbeChoice, allows, choose_probe
 from components.evaluator.probes.others import Columns
 from components.evaluator.probes.result import ProbeResult
 from components.evaluator.report import Report
@@ -29,8 +29,8 @@ class Prepared:
 
     Attributes:
         choice: The probe, and the classes that it scores.
-        sets: Embedder -> its sets of features.
-        clips: Embedder -> its clips. They have the folds that had to be made.
+        sets: Embedder -> its sets of features; without those whose sample of the clips cannot be probed.
+        clips: Embedder -> its clips, of all embedders. They have the folds that had to be made.
         baseline: The set of features that the others are compared with, or None.
         copies: int (clips of the model,), equal for copies; None where no folds are tested, see `find_copies`.
     """
@@ -75,12 +75,18 @@ def prepare(embeddings: Embeddings, config: EvaluatorConfig) -> Prepared:
     same = copies.find_copies(embeddings, clips, reference=TRAINED) if choice.by_fold else None
     if choice.makes_folds:
         clips, choice = _divided(clips, choice, config, same=same, label_names=names)
-    return Prepared(choice=choice, sets=sets, clips=clips, baseline=_baseline(config, sets), copies=same)
+    probed = {embedder: of_one for embedder, of_one in sets.items() if _can_probe(choice, clips[embedder], names)}
+    return Prepared(choice=choice, sets=probed, clips=clips, baseline=_baseline(config, sets, probed), copies=same)
 
 
 def _choose(clips: Mapping[str, Clips], config: EvaluatorConfig, *, label_names: Sequence[str]) -> ProbeChoice:
     """Returns the probe that the labels and folds of the clips allow."""
     return choose_probe(config.probe, counts=count_labels(clips[TRAINED], label_names=label_names))
+
+
+def _can_probe(choice: ProbeChoice, clips: Clips, label_names: Sequence[str]) -> bool:
+    """Returns whether the clips of an embedder, perhaps a sample of the model's, can be probed as the model's are."""
+    return choice.probe is None or allows(choice, count_labels(clips, label_names=label_names))
 
 
 def _divided(
@@ -252,22 +258,35 @@ def _note(prepared: Prepared) -> str | None:
     if prepared.choice.left_out:
         parts.append(f"left out: {prepared.choice.left_out}")
     for embedder, of_one in prepared.clips.items():
-        if len(of_one) < len(reference):
-            parts.append(f"{embedder} on a sample of {len(of_one):,} of {text.plural(len(reference), 'clip')}")
+        of_all = f"{len(of_one):,} of {text.plural(len(reference), 'clip')}"
+        if embedder not in prepared.sets:
+            parts.append(f"{embedder} left out, as its sample of {of_all} has too few labels to train and to test on")
+        elif len(of_one) < len(reference):
+            parts.append(f"{embedder} on a sample of {of_all}")
     return "; ".join(parts) or None
 
 
-def _baseline(config: EvaluatorConfig, sets: Mapping[str, list[FeatureSet]]) -> str | None:
+def _baseline(
+    config: EvaluatorConfig, sets: Mapping[str, list[FeatureSet]], probed: Mapping[str, list[FeatureSet]]
+) -> str | None:
     """Returns the set of features that the others are compared with, or None if there is nothing to compare.
+
+    Args:
+        config: The settings.
+        sets: Embedder -> its sets of features.
+        probed: The same, of those that can be probed.
 
     Raises:
         UserError: The config names a set that is not there.
     """
-    names = [one.name for of_one in sets.values() for one in of_one]
-    if config.baseline is None:
-        return next((name for name in BASELINES if name in names), None)
-    if config.baseline not in names:
+    names = _names(sets)
+    if config.baseline is not None and config.baseline not in names:
         raise UserError(
             f"evaluator.baseline={config.baseline} is not among the embeddings: set it to one of {', '.join(names)}."
         )
-    return config.baseline
+    wanted = BASELINES if config.baseline is None else (config.baseline,)
+    return next((name for name in wanted if name in _names(probed)), None)
+
+
+def _names(sets: Mapping[str, list[FeatureSet]]) -> list[str]:
+    return [one.name for of_one in sets.values() for one in of_one]

@@ -76,6 +76,20 @@ def choose_probe(requested: Literal["auto", "linear", "mlp", "none"], *, counts:
     return ProbeChoice(probe=None, note=note)
 
 
+def allows(choice: ProbeChoice, counts: LabelCounts) -> bool:
+    """Returns whether a sample of the clips can be probed in the same way as all of them.
+
+    Args:
+        choice: The choice for all clips. It names a probe, and folds that it makes have been made.
+        counts: The labels of the sample.
+    """
+    objection = _objection_to_linear(counts) if choice.probe == "linear" else _objection_to_mlp(counts)
+    if objection:
+        return False
+    of_sample = _choice(choice.probe, counts)
+    return of_sample.by_fold == choice.by_fold and not of_sample.makes_folds
+
+
 def _objection_to_linear(counts: LabelCounts) -> str | None:
     """Returns the reason why the linear probe cannot work, or None if it can."""
     if not any(counts.labeled.values()):

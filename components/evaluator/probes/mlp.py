@@ -64,6 +64,9 @@ def probe(
 
     Returns:
         Name of the set -> result.
+
+    Raises:
+        ValueError: No tested clip has a label that is scored; `choice.allows` tells.
     """
     labeled = clips.label_counts > 0
     clips = clips.take(np.ones(len(clips), bool), classes=scored)
@@ -218,6 +221,8 @@ class _Data:
         clips = self._clips.take(tested, classes=range(self._classes))
         targets = clips.targets(self._classes)
         scores = metrics.multi_label(targets, logits)
+        if scores["mAP"] is None:
+            raise ValueError("no tested clip has a label that is scored")
         curve = metrics.mean_precision_at(targets, logits, recalls=_RECALLS)
         figures = {name: value for name, value in scores.items() if name != "average_precision"}
         return ProbeResult(
