@@ -12,8 +12,9 @@ from components import base
 from components.evaluator import predictions, summaries
 from components.evaluator.blessing import BASELINES, Blessing, bless
 from components.evaluator.config import EvaluatorConfig
-from components.evaluator.evaluation import Evaluation, evaluate, prepare
+from components.evaluator.evaluation import Evaluation, evaluate
 from components.evaluator.features import BOTH, UNTRAINED
+from components.evaluator.preparation import prepare
 from components.evaluator.report import Report
 
 
@@ -24,7 +25,11 @@ def execute(
     outputs: Mapping[str, epath.Path],
     context: base.StageContext,
 ) -> base.StageResult:
-    """Evaluates the model. `components.evaluator.Evaluator` describes the files that it writes."""
+    """Evaluates the model. `components.evaluator.Evaluator` describes the files that it writes.
+
+    Raises:
+        UserError: The labels do not allow the probe that the config names, or the baseline is not among the embeddings.
+    """
     embeddings = Embeddings(inputs["embeddings"])
     prepared = prepare(embeddings, config)
     chosen = prepared.choice

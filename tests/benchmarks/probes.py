@@ -124,13 +124,13 @@ def _evaluate(folder: pathlib.Path) -> dict[str, object]:
     """Evaluates the simulated AudioSet with one pass of the probe."""
     # Imported here because only this process needs TensorFlow.
     from beam_jobs.embedding.read import Embeddings
-    from components.evaluator import EvaluatorConfig, evaluation
+    from components.evaluator import EvaluatorConfig, evaluation, preparation
     from components.evaluator.probes import bootstrap, few_shot, others
 
     config = EvaluatorConfig(probe="mlp", mlp_epochs=1)
     embeddings = Embeddings(folder)
     clock = _Clock()
-    prepared = evaluation.prepare(embeddings, config)
+    prepared = preparation.prepare(embeddings, config)
     clock.lap("read_clips_s")
     sets, clips = prepared.sets["trained"], prepared.clips["trained"]
     results = evaluation.probe(embeddings, sets, prepared, config)

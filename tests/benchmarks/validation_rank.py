@@ -27,8 +27,9 @@ from beam_jobs import examples
 from beam_jobs.embedding.embedder import TRAINED
 from components.embedder.loaders import UntrainedLoader
 from components.evaluator import EvaluatorConfig
-from components.evaluator.evaluation import prepare, probe
+from components.evaluator.evaluation import probe
 from components.evaluator.features import BOTH
+from components.evaluator.preparation import prepare
 from components.synthetic_audio_gen import corpus
 from components.trainer import TrainerConfig, compiled_loop, input_pipeline, validation
 from models import dual

@@ -207,7 +207,7 @@ def evaluation_pass(folder: pathlib.Path, clips: int, gauge: Gauge) -> None:
 def _evaluate(folder: pathlib.Path, clips: int, gauge: Gauge, *, dim: int) -> None:
     # Imported here because only these measurements need them.
     from beam_jobs.embedding.read import Embeddings
-    from components.evaluator import EvaluatorConfig, evaluation
+    from components.evaluator import EvaluatorConfig, evaluation, preparation
     from tests.benchmarks import probes
 
     is_narrow, probes.DIM = dim != probes.DIM, dim
@@ -216,8 +216,8 @@ def _evaluate(folder: pathlib.Path, clips: int, gauge: Gauge, *, dim: int) -> No
     embeddings = Embeddings(epath.Path(folder / "embeddings"))
     if is_narrow:
         with gauge.measure("evaluation: reading the clips"):
-            evaluation.prepare(embeddings, config)
+            preparation.prepare(embeddings, config)
         return
-    prepared = evaluation.prepare(embeddings, config)
+    prepared = preparation.prepare(embeddings, config)
     with gauge.measure("evaluation: a pass of the probe"):
         evaluation.probe(embeddings, prepared.sets["trained"], prepared, config)

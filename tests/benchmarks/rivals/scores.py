@@ -7,7 +7,7 @@ from etils import epath
 
 from beam_jobs import examples
 from beam_jobs.embedding.embedder import Loader
-from components.evaluator import EvaluatorConfig, evaluation
+from components.evaluator import EvaluatorConfig, evaluation, preparation
 from components.evaluator.features import BOTH
 from components.evaluator.probes.bootstrap import Interval
 from components.evaluator.probes.others import Column
@@ -43,7 +43,7 @@ def score(loader: Loader, info: examples.ExamplesInfo) -> dict[str, Scores]:
     """
     with tempfile.TemporaryDirectory() as folder:
         embeddings, config = embed(loader, info, folder=epath.Path(folder)), EvaluatorConfig(probe="linear")
-        prepared = evaluation.prepare(embeddings, config)
+        prepared = preparation.prepare(embeddings, config)
         report = evaluation.evaluate(embeddings, prepared, config, progress=RecordedProgress()).report
     knn: dict[str, Column] = dict(report.knn)
     names = [name for name in report.scores if name != BOTH or len(report.scores) > 2]

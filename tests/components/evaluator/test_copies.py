@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_jobs.embedding.read import Embeddings
-from components.evaluator import EvaluatorConfig, copies, evaluation
+from components.evaluator import EvaluatorConfig, copies, evaluation, preparation
 from components.evaluator.clips import read_clips
 from components.evaluator.folds import make_folds
 from tests.components.evaluator.scattered_clips import clips_of
@@ -68,7 +68,7 @@ def test_made_folds_keep_copies_together_and_count_them(tmp_path):
     """Noise of random labels is told apart no better than by chance. With a copy to learn from, it was."""
     embeddings = _write(tmp_path / "stored")
     config = EvaluatorConfig()
-    prepared = evaluation.prepare(embeddings, config)
+    prepared = preparation.prepare(embeddings, config)
     folds = prepared.clips["mfcc_mean_std"].folds
     np.testing.assert_array_equal(folds[:SOUNDS], folds[SOUNDS:])
     assert (prepared.choice.probe, set(folds.tolist())) == ("linear", {1, 2, 3, 4, 5})
@@ -79,7 +79,7 @@ def test_made_folds_keep_copies_together_and_count_them(tmp_path):
 
 def test_folds_that_were_given_are_kept_and_the_note_says_that_copies_are_in_several(tmp_path):
     embeddings = _write(tmp_path / "stored", folds=4)
-    prepared = evaluation.prepare(embeddings, EvaluatorConfig())
+    prepared = preparation.prepare(embeddings, EvaluatorConfig())
     np.testing.assert_array_equal(prepared.clips["trained"].folds, np.arange(2 * SOUNDS) % 4 + 1)
     assert "60 clips with a copy in another fold, whose scores are too high" in evaluation._note(prepared)
 

@@ -8,7 +8,7 @@ from etils import epath
 
 from beam_jobs.embedding.read import Embeddings
 from components.errors import DamagedFile, UserError
-from components.evaluator import Evaluator, EvaluatorConfig, evaluation, predictions
+from components.evaluator import Evaluator, EvaluatorConfig, predictions, preparation
 from components.evaluator.recordings import recording_of
 from tests import tensorboard_server
 from tests.components import harness
@@ -146,7 +146,7 @@ def test_folds_are_made_for_the_probe_that_they_allow(tmp_path):
     several = [((0, 1), 0, 1, f"b{k}.wav@10.00") for k in range(2)]
     clips = [((0,), 0, 1, f"a.wav@{k}.00") for k in range(10)] + [((1,), 0, 1, f"b{k}.wav@0.00") for k in range(12)]
     write_embeddings(tmp_path / "stored", {"train": clips + several}, FEW, label_names=NAMES)
-    prepared = evaluation.prepare(Embeddings(tmp_path / "stored"), EvaluatorConfig())
+    prepared = preparation.prepare(Embeddings(tmp_path / "stored"), EvaluatorConfig())
     assert prepared.choice.probe == "mlp"
     for of_one in prepared.clips.values():
         assert (of_one.folds > 0).all()

@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score
 
 from beam_jobs.embedding.read import Embeddings
 from components.errors import UserError
-from components.evaluator import Evaluator, EvaluatorConfig, evaluation
+from components.evaluator import Evaluator, EvaluatorConfig, evaluation, preparation
 from components.evaluator.clips import read_clips
 from components.evaluator.features import sets_of
 from components.evaluator.probes import mlp
@@ -113,7 +113,7 @@ def test_a_difference_is_that_of_the_same_clips_and_classes(tmp_path):
     sampled = {"train": range(30), "eval": [k for k in range(40) if k % 4 != 3]}
     stored = _write(tmp_path / "embeddings", clips, sampled, names=("tone", "noise", "rare"))
     embeddings, config = Embeddings(stored), EvaluatorConfig(**CONFIG, probe="mlp")
-    prepared = evaluation.prepare(embeddings, config)
+    prepared = preparation.prepare(embeddings, config)
     assert prepared.choice.classes == (0, 1, 2)
     found = evaluation.evaluate(embeddings, prepared, config, progress=harness.RecordedProgress())
     expected = {}
