@@ -1,7 +1,7 @@
 """Reads the vectors of chosen clips into memory."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -86,15 +86,45 @@ def read_means(
         Name of the embedding -> float32 (clips, dim).
     """
     dims = embeddings.info.embedders[embedder].dims
-    means = {name: np.zeros((int(chosen.sum()), dims[name]), np.float32) for name in columns}
+    return means_by_clip(
+        blocks(embeddings, embedder, clips, chosen=chosen, columns=columns),
+        clips,
+        chosen=chosen,
+        dims={name: dims[name] for name in columns},
+        values_of=lambda vectors: {name: values.astype(np.float32) for name, values in vectors.items()},
+    )
+
+
+def means_by_clip(
+    blocks: Iterable[Block],
+    clips: Clips,
+    *,
+    chosen: np.ndarray,
+    dims: Mapping[str, int],
+    values_of: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """Averages what is computed of rows over those of each clip.
+
+    Args:
+        blocks: The rows of the chosen clips, in order.
+        clips: All clips of the embedder.
+        chosen: bool (clips,).
+        dims: Name -> size of the values.
+        values_of: Of the vectors of a block: name -> float32 (rows, size).
+
+    Returns:
+        Name -> float32 (chosen clips, size).
+    """
+    means = {name: np.zeros((int(chosen.sum()), dim), np.float32) for name, dim in dims.items()}
     number = np.cumsum(chosen) - 1
-    for block in blocks(embeddings, embedder, clips, chosen=chosen, columns=columns):
+    for block in blocks:
         first = np.flatnonzero(np.append(True, block.clip_of_row[1:] != block.clip_of_row[:-1]))
         places = number[block.clip_of_row[first]]
-        for name in columns:  # A clip may go on in the next block.
-            means[name][places] += np.add.reduceat(block.vectors[name].astype(np.float32), first, axis=0)
-    for name in columns:
-        means[name] /= clips.rows[chosen, None].astype(np.float32)
+        for name, values in values_of(block.vectors).items():  # A clip may go on in the next block.
+            means[name][places] += np.add.reduceat(values, first, axis=0)
+    counts = clips.rows[chosen, None].astype(np.float32)
+    for values in means.values():
+        values /= counts
     return means
 
 

@@ -205,16 +205,13 @@ class _Data:
 
     def _classify(self, networks: Networks, tested: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the logits of the tested clips, averaged over their rows: float32 (tested clips, classes)."""
-        number = np.cumsum(tested) - 1
-        sums = {one.name: np.zeros((int(tested.sum()), self._classes), np.float32) for one in self._sets}
-        for block in vectors.blocks(
-            self._embeddings, self._embedder, self._clips, chosen=tested, columns=self._columns
-        ):
-            first = np.flatnonzero(np.append(True, block.clip_of_row[1:] != block.clip_of_row[:-1]))
-            for name, logits in networks.logits(block.vectors).items():
-                sums[name][number[block.clip_of_row[first]]] += np.add.reduceat(logits[0], first, axis=0)
-        counts = self._clips.rows[tested, None].astype(np.float32)
-        return {name: values / counts for name, values in sums.items()}
+        return vectors.means_by_clip(
+            vectors.blocks(self._embeddings, self._embedder, self._clips, chosen=tested, columns=self._columns),
+            self._clips,
+            chosen=tested,
+            dims={one.name: self._classes for one in self._sets},
+            values_of=lambda rows: {name: logits[0] for name, logits in networks.logits(rows).items()},
+        )
 
     def result(self, tested: np.ndarray, logits: np.ndarray, details: Mapping[str, object]) -> ProbeResult:
         """Scores the tested clips."""
