@@ -68,16 +68,7 @@ class Clips:
             chosen: bool (clips,), the clips to keep.
             classes: The labels to keep.
         """
-        kept = np.repeat(chosen, self.label_counts) & np.isin(self.label_values, list(classes))
-        kept_before = np.append(0, np.cumsum(kept))[self.label_offsets]
-        return Clips(
-            clip_ids=self.clip_ids[chosen],
-            splits=self.splits[chosen],
-            folds=self.folds[chosen],
-            label_values=self.label_values[kept],
-            label_offsets=np.append(0, np.cumsum(np.diff(kept_before)[chosen])),
-            rows=self.rows[chosen],
-        )
+        return self._with_labels(np.isin(self.label_values, list(classes))).reordered(np.flatnonzero(chosen))
 
     def labeled_only_in(self, chosen: np.ndarray) -> "Clips":
         """Returns all clips, of which only the chosen ones keep their labels, so that a probe passes over the others.
@@ -85,11 +76,7 @@ class Clips:
         Args:
             chosen: bool (clips,).
         """
-        return dataclasses.replace(
-            self,
-            label_values=self.label_values[np.repeat(chosen, self.label_counts)],
-            label_offsets=np.append(0, np.cumsum(np.where(chosen, self.label_counts, 0))),
-        )
+        return self._with_labels(np.repeat(chosen, self.label_counts))
 
     def reordered(self, places: np.ndarray) -> "Clips":
         """Returns the clips at some places, in their order.
@@ -109,13 +96,17 @@ class Clips:
             rows=self.rows[places],
         )
 
+    def _with_labels(self, kept: np.ndarray) -> "Clips":
+        """Returns all clips with some of their labels, given by `kept`, bool (labels,)."""
+        offsets = np.append(0, np.cumsum(kept))[self.label_offsets]
+        return dataclasses.replace(self, label_values=self.label_values[kept], label_offsets=offsets)
+
 
 def read_clips(embeddings: Embeddings, embedder: str) -> Clips:
     """Reads the clips of an embedder, without vectors."""
-    parts = [
-        _of_rows(rows) for split in embeddings.info.splits for rows in embeddings.blocks(embedder, split) if len(rows)
-    ]
-    return _joined(parts)
+    blocks = (rows for split in embeddings.info.splits for rows in embeddings.blocks(embedder, split))
+    parts = [_merged(_of_rows(rows)) for rows in blocks if len(rows)]
+    return _merged(_joined(parts))  # The rows of a clip may lie in two blocks.
 
 
 def count_labels(clips: Clips, *, label_names: Sequence[str]) -> LabelCounts:
@@ -166,37 +157,37 @@ def means_over_clips(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _of_rows(rows: Rows) -> Clips:
-    """Returns the clips of a block of rows."""
-    is_first = np.ones(len(rows), bool)
-    is_first[1:] = (rows.clip_ids[1:] != rows.clip_ids[:-1]) | (rows.splits[1:] != rows.splits[:-1])
-    first = np.flatnonzero(is_first)
-    counts = np.diff(rows.label_offsets)
+    """Returns each row as a clip of its own."""
     return Clips(
-        clip_ids=rows.clip_ids[first],
-        splits=rows.splits[first].astype(str),
-        folds=rows.folds[first],
-        label_values=rows.label_values[np.repeat(is_first, counts)],
-        label_offsets=np.append(0, np.cumsum(counts[first])),
-        rows=np.diff(np.append(first, len(rows))),
+        clip_ids=rows.clip_ids,
+        splits=rows.splits,
+        folds=rows.folds,
+        label_values=rows.label_values,
+        label_offsets=rows.label_offsets,
+        rows=np.ones(len(rows), int),
     )
 
 
+def _merged(clips: Clips) -> Clips:
+    """Makes one clip of consecutive ones of the same name and split."""
+    if not len(clips):
+        return clips
+    is_other = (clips.clip_ids[1:] != clips.clip_ids[:-1]) | (clips.splits[1:] != clips.splits[:-1])
+    first = np.flatnonzero(np.append(True, is_other))
+    return dataclasses.replace(clips.reordered(first), rows=np.add.reduceat(clips.rows, first))
+
+
 def _joined(parts: Sequence[Clips]) -> Clips:
-    """Joins the clips of consecutive blocks. A clip whose rows lie in two blocks is one clip."""
-    clip_ids = np.concatenate([part.clip_ids for part in parts]) if parts else np.array([], object)
-    splits = np.concatenate([part.splits for part in parts]) if parts else np.array([], str)
-    counts = np.concatenate([part.label_counts for part in parts]) if parts else np.array([], int)
-    values = np.concatenate([part.label_values for part in parts]) if parts else np.array([], int)
-    rows = np.concatenate([part.rows for part in parts]) if parts else np.array([], int)
-    folds = np.concatenate([part.folds for part in parts]) if parts else np.array([], int)
-    is_first = np.ones(len(clip_ids), bool)
-    is_first[1:] = (clip_ids[1:] != clip_ids[:-1]) | (splits[1:] != splits[:-1])
-    first = np.flatnonzero(is_first)
+    """Puts the clips of consecutive blocks one after the other."""
+
+    def joined(name: str, dtype: type) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts]) if parts else np.array([], dtype)
+
     return Clips(
-        clip_ids=clip_ids[first],
-        splits=splits[first],
-        folds=folds[first],
-        label_values=values[np.repeat(is_first, counts)],
-        label_offsets=np.append(0, np.cumsum(counts[first])),
-        rows=np.add.reduceat(rows, first) if len(first) else rows,
+        clip_ids=joined("clip_ids", object),
+        splits=joined("splits", str).astype(str),
+        folds=joined("folds", int),
+        label_values=joined("label_values", int),
+        label_offsets=np.append(0, np.cumsum(joined("label_counts", int))),
+        rows=joined("rows", int),
     )
