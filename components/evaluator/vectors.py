@@ -68,13 +68,28 @@ def read_rows(
     """
     dims = embeddings.info.embedders[embedder].dims
     total = int(clips.rows[chosen].sum())
-    vectors = {name: np.empty((total, dims[name]), np.float16) for name in columns}
+    parts = blocks(embeddings, embedder, clips, chosen=chosen, columns=columns)
+    return dict(joined(parts, rows=total, dims={name: dims[name] for name in columns}).vectors)
+
+
+def joined(blocks: Iterable[Block], *, rows: int, dims: Mapping[str, int]) -> Block:
+    """Joins blocks, one after the other, so that no more than one of them is in memory beside the whole.
+
+    Args:
+        blocks: The blocks.
+        rows: Number of rows of all of them.
+        dims: Name of each embedding -> size.
+    """
+    vectors = {name: np.empty((rows, dim), np.float16) for name, dim in dims.items()}
+    clip_of_row = np.empty(rows, np.int32)
     done = 0
-    for block in blocks(embeddings, embedder, clips, chosen=chosen, columns=columns):
-        for name in columns:
-            vectors[name][done : done + len(block.clip_of_row)] = block.vectors[name]
-        done += len(block.clip_of_row)
-    return vectors
+    for block in blocks:
+        part = slice(done, done + len(block.clip_of_row))
+        clip_of_row[part] = block.clip_of_row
+        for name, values in vectors.items():
+            values[part] = block.vectors[name]
+        done = part.stop
+    return Block(clip_of_row=clip_of_row, vectors=vectors)
 
 
 def read_means(

@@ -6,6 +6,7 @@ from concurrent import futures
 
 import numpy as np
 
+from components.evaluator import vectors
 from components.evaluator.vectors import LocatedGroup
 
 POOL_BYTES = 2**28
@@ -93,15 +94,9 @@ class Pools:
         return plan
 
     def _read(self, groups: Sequence[LocatedGroup]) -> Pool:
-        rows = sum(group.rows for group in groups)
-        vectors = {name: np.empty((rows, self._dims[name]), np.float16) for name in self._columns}
-        clip_of_row = np.empty(rows, np.int32)
-        done = 0
-        for group in groups:
-            block = group.read(self._columns)
-            part = slice(done, done + len(block.clip_of_row))
-            clip_of_row[part] = block.clip_of_row
-            for name in self._columns:
-                vectors[name][part] = block.vectors[name]
-            done = part.stop
-        return Pool(vectors=vectors, clip_of_row=clip_of_row)
+        whole = vectors.joined(
+            (group.read(self._columns) for group in groups),
+            rows=sum(group.rows for group in groups),
+            dims={name: self._dims[name] for name in self._columns},
+        )
+        return Pool(vectors=whole.vectors, clip_of_row=whole.clip_of_row)
