@@ -1,6 +1,5 @@
 """Embedder: turns the examples into embeddings, once for all that is asked of them later."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import ClassVar
@@ -61,26 +60,22 @@ class Embedder(base.Component[EmbedderConfig]):
                 raise UserError(f"embedder.baselines: {name} is the name of two embedders: rename or remove one.")
 
     def external_digests(self) -> Mapping[str, str]:
-        paths = {spec: spec.partition("=")[2] for spec in self.config.baselines}
-        paths |= {"model": _path_of(self.config.model), "untrained_model": self.config.untrained_model or ""}
         digests = {}
-        for name, path in paths.items():
-            beside = [file for file in baselines.files_beside(name, path) if epath.Path(file).exists()]
-            if path:
-                digests[name] = "".join(map(_listing_digest, (path, *beside)))
+        for spec, path in self._paths().items():
+            beside = [file for file in baselines.files_beside(spec, path) if epath.Path(file).exists()]
+            digests[spec] = "".join(map(_listing_digest, (path, *beside)))
         return digests
 
     def read_paths(self) -> Mapping[str, str]:
-        paths = {spec.partition("=")[0]: spec.partition("=")[2] for spec in self.config.baselines}
-        paths |= {"model": _path_of(self.config.model), "untrained_model": self.config.untrained_model or ""}
-        return {name: path for name, path in paths.items() if path}
+        return {spec.partition("=")[0]: path for spec, path in self._paths().items()}
 
-
-def _path_of(model: str | None) -> str:
-    """Returns the path in what a user gave to name a model."""
-    if model is None:
-        return ""
-    return model.partition("=")[2] if "=" in model and not os.path.exists(model) else model
+    def _paths(self) -> dict[str, str]:
+        """Returns the paths that the config names, by the baseline, or by the field of a model."""
+        paths = {spec: spec.partition("=")[2] for spec in self.config.baselines}
+        model = self.config.model or ""
+        paths["model"] = model.partition("=")[2] if evaluated.is_spec(model) else model
+        paths["untrained_model"] = self.config.untrained_model or ""
+        return {spec: path for spec, path in paths.items() if path}
 
 
 def _listing_digest(path: str) -> str:

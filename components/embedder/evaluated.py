@@ -24,7 +24,7 @@ def loader(model: str) -> EvaluatedLoader:
     Raises:
         UserError: It is none of these.
     """
-    if "=" in model and not os.path.exists(model):
+    if is_spec(model):
         return EvaluatedLoader(baselines.parse(model, framing=ANY_FRAMING), model)
     place = storage.canonical(model)
     if not os.path.exists(place) and not storage.is_remote(place):
@@ -34,6 +34,11 @@ def loader(model: str) -> EvaluatedLoader:
     # A spec needs a name of letters and digits; it is not shown.
     name = re.sub("[^A-Za-z0-9]", "", os.path.basename(place)) or "model"
     return EvaluatedLoader(baselines.parse(f"model_{name[:32]}={place}", framing=ANY_FRAMING), model)
+
+
+def is_spec(model: str) -> bool:
+    """Returns whether a user names a model by NAME=PATH, and not by a path that has an equals sign."""
+    return "=" in model and not os.path.exists(model)
 
 
 def framing(loader: Loader) -> Framing:
