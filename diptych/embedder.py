@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 
 from beam_jobs import audio
 from beam_jobs.audio import parallel, readers
-from beam_jobs.audio.decoder import Decoder
+from beam_jobs.audio.decoders_of_threads import DecodersOfThreads
 from beam_jobs.audio.spool import Spool
 from beam_jobs.embedding import windows
 from beam_jobs.embedding.embedder import BATCH_SIZE
@@ -50,7 +49,7 @@ class Embedder:
     def __init__(self, runtime: Runtime):
         self._runtime = runtime
         self._windows = WindowEmbedder(runtime, dims={"embedding": runtime.info.dim})
-        self._of_thread = threading.local()
+        self._decoders = DecodersOfThreads(rules=parallel.RULES)
 
     @property
     def sample_rate(self) -> int:
@@ -108,7 +107,7 @@ class Embedder:
         with Spool() as spool:
             try:
                 source = readers.fetch(file.path, timeout_s=parallel.RULES.timeout_s)
-                self._decoder().decode_file(source, spool)
+                self._decoders.get(self.sample_rate).decode_file(source, spool)
             except audio.DecodeError as error:
                 raise _error(file, error) from error
             return self._mean(spool)
@@ -175,12 +174,6 @@ class Embedder:
     def _mean(self, sound: windows.Sound) -> npt.NDArray[np.float32]:
         (mean,) = windows.clip_means(windows.embed([(None, sound)], self._windows, batch_size=BATCH_SIZE))
         return mean.vectors["embedding"][0]
-
-    def _decoder(self) -> Decoder:
-        """Returns the decoder of this thread."""
-        if not hasattr(self._of_thread, "decoder"):
-            self._of_thread.decoder = Decoder(sample_rate=self.sample_rate, rules=parallel.RULES)
-        return self._of_thread.decoder
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 The modules, in the order in which a file passes through them:
 
     parallel              several of the next: decodes files ahead of who needs them
+    decoders_of_threads   one of the next for each thread
     decoder               starts a child process, and ends it if a file makes it hang
     decoder_process       the child: answers one request after the other
     decode                a clip: reads, resamples and checks it

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from beam_jobs import audio
 from beam_jobs.audio import readers
-from beam_jobs.audio.decoder import Decoder
+from beam_jobs.audio.decoders_of_threads import DecodersOfThreads
 from beam_jobs.audio.spool import Spool
 
 RULES = audio.Rules(timeout_s=60.0)
@@ -58,8 +58,7 @@ class Decoders:
             processes or min(_MOST_PROCESSES, max(2, cores // 2)), thread_name_prefix="decode"
         )
         self._sample_rate = sample_rate
-        self._of_thread = threading.local()
-        self._decoders: list[Decoder] = []
+        self._decoders = DecodersOfThreads(rules=RULES, memory_bytes=_DECODER_BYTES)
         self._changed = threading.Condition()
         self._bytes = 0
         self._next = 0
@@ -76,8 +75,7 @@ class Decoders:
         wait = kind is None or issubclass(kind, Exception)
         self._threads.shutdown(wait=wait, cancel_futures=True)
         if wait:
-            for decoder in self._decoders:
-                decoder.close()
+            self._decoders.close()
 
     def decode(self, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Spool | audio.DecodeError]]:
         """Yields every clip with its sound, or with the error if it cannot be decoded, in order.
@@ -124,17 +122,11 @@ class Decoders:
         spool = Spool(bytes_in_memory=_SPOOL_BYTES)
         try:
             source = readers.fetch(clip.path, timeout_s=RULES.timeout_s)
-            spool.start_s = self._decoder().decode_file(
+            decoder = self._decoders.get(self._sample_rate)
+            spool.start_s = decoder.decode_file(
                 source, spool, start_s=clip.start_s, end_s=clip.end_s, trimmed=clip.trimmed
             )
             return spool
         except audio.DecodeError as error:
             spool.close()
             return error
-
-    def _decoder(self) -> Decoder:
-        """Returns the decoder of this thread."""
-        if not hasattr(self._of_thread, "decoder"):
-            self._of_thread.decoder = Decoder(sample_rate=self._sample_rate, rules=RULES, memory_bytes=_DECODER_BYTES)
-            self._decoders.append(self._of_thread.decoder)
-        return self._of_thread.decoder

@@ -3,14 +3,13 @@
 import asyncio
 import concurrent.futures
 import io
-import threading
 import wave
 
 import numpy as np
 
 from beam_jobs import audio
 from beam_jobs.audio import readers
-from beam_jobs.audio.decoder import Decoder
+from beam_jobs.audio.decoders_of_threads import DecodersOfThreads
 from beam_jobs.audio.log_mel import log_mel
 from beam_jobs.audio.sound import Source
 from beam_jobs.audio.spool import Spool
@@ -35,8 +34,7 @@ class Sounds:
     def __init__(self, *, seconds: float):
         self._seconds = seconds
         self._threads = concurrent.futures.ThreadPoolExecutor(_PROCESSES, thread_name_prefix="decode")
-        self._of_thread = threading.local()
-        self._decoders: list[Decoder] = []
+        self._decoders = DecodersOfThreads(rules=_RULES, memory_bytes=_DECODER_BYTES)
 
     async def decode(self, content: bytes, *, sample_rate: int) -> np.ndarray:
         """Decodes what a caller sends.
@@ -78,26 +76,18 @@ class Sounds:
     def close(self) -> None:
         """Ends the processes."""
         self._threads.shutdown(wait=True, cancel_futures=True)
-        for decoder in self._decoders:
-            decoder.close()
+        self._decoders.close()
 
     async def _run(self, source: Source, *, sample_rate: int, start_s: float, end_s: float) -> np.ndarray:
         def decode() -> np.ndarray:
             # In memory, because what callers send goes to no disk.
             room = round((end_s - start_s + 1.0) * sample_rate) * _INT16_BYTES
             with Spool(bytes_in_memory=room) as spool:
-                self._decoder(sample_rate).decode_file(source, spool, start_s=start_s, end_s=end_s, trimmed=False)
+                decoder = self._decoders.get(sample_rate)  # Versions of a model may differ in the rate.
+                decoder.decode_file(source, spool, start_s=start_s, end_s=end_s, trimmed=False)
                 return spool.read(0, len(spool))
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, decode)
-
-    def _decoder(self, sample_rate: int) -> Decoder:
-        """Returns the decoder of this thread."""
-        decoders = self._of_thread.__dict__.setdefault("decoders", {})
-        if sample_rate not in decoders:  # Versions of a model may differ in it.
-            decoders[sample_rate] = Decoder(sample_rate=sample_rate, rules=_RULES, memory_bytes=_DECODER_BYTES)
-            self._decoders.append(decoders[sample_rate])
-        return decoders[sample_rate]
 
 
 def wav(samples: np.ndarray, *, rate: int) -> bytes:

@@ -1,0 +1,90 @@
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from beam_jobs import audio
+from beam_jobs.audio.decoders_of_threads import DecodersOfThreads
+from tests import corpora
+from tests.processes import decoders_of, is_decoder, wait_until
+
+
+@pytest.fixture
+def tone(tmp_path):
+    corpora.write_tone(tmp_path / "tone.wav")
+    return str(tmp_path / "tone.wav")
+
+
+@pytest.fixture
+def ours():
+    """Returns the decoders of this process, without those that other tests have left waiting."""
+    earlier = set(decoders_of(os.getpid()))
+    return lambda: [pid for pid in decoders_of(os.getpid()) if pid not in earlier]
+
+
+def _in_a_thread(function):
+    """Calls a function in a thread of its own, which ends."""
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def test_a_thread_has_a_decoder_for_each_rate():
+    decoders = DecodersOfThreads(rules=audio.Rules())
+    found = [decoders.get(16000), decoders.get(8000)]
+    _in_a_thread(lambda: found.append(decoders.get(16000)))
+    assert len(set(map(id, found))) == 3
+    assert decoders.get(16000) is found[0]
+    assert decoders.get(8000) is found[1]
+
+
+def test_the_child_ends_with_its_thread(tone, ours):
+    decoders = DecodersOfThreads(rules=audio.Rules())
+    running = []
+
+    def decode():
+        decoders.get(16000).decode(tone)
+        running.extend(ours())
+
+    _in_a_thread(decode)
+    assert len(running) == 1
+    wait_until(lambda: not ours())
+
+
+@pytest.mark.parametrize("by", ["closing", "deleting"])
+def test_the_children_of_waiting_threads_end(tone, ours, by):
+    held = [DecodersOfThreads(rules=audio.Rules())]
+    are_decoded, may_end = threading.Barrier(3), threading.Event()
+
+    def decode():
+        held[0].get(16000).decode(tone)
+        are_decoded.wait()
+        may_end.wait()
+
+    threads = [threading.Thread(target=decode) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    are_decoded.wait()
+    assert len(ours()) == 2
+    if by == "closing":
+        held[0].close()
+    else:
+        held.clear()
+    wait_until(lambda: not ours())
+    may_end.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_the_children_end_with_the_interpreter(tone):
+    program = (
+        "import os, sys; from beam_jobs import audio; from tests.processes import decoders_of; "
+        "from beam_jobs.audio.decoders_of_threads import DecodersOfThreads; "
+        "decoders = DecodersOfThreads(rules=audio.Rules()); decoders.get(16000).decode(sys.argv[1]); "
+        "print(*decoders_of(os.getpid()))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, tone], stdout=subprocess.PIPE, check=True)
+    (pid,) = map(int, ended.stdout.split())
+    assert not is_decoder(pid)
