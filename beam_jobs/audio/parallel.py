@@ -22,7 +22,6 @@ _FILES_AHEAD = 64
 # temporary folder.
 _BYTES_AHEAD = 2**25
 _SPOOL_BYTES = 2**23
-_SAMPLE_BYTES = 2
 
 
 class Recorded(Protocol):
@@ -102,7 +101,7 @@ class Decoders:
             with self._changed:
                 self._next += 1
                 if isinstance(sound, Spool):
-                    self._bytes -= len(sound) * _SAMPLE_BYTES
+                    self._bytes -= sound.nbytes
                     sound.close()
                 self._changed.notify_all()
 
@@ -115,7 +114,7 @@ class Decoders:
         sound = self._decode(clip)
         if isinstance(sound, Spool):
             with self._changed:
-                self._bytes += len(sound) * _SAMPLE_BYTES
+                self._bytes += sound.nbytes
         return sound
 
     def _decode(self, clip: Recorded) -> Spool | audio.DecodeError:

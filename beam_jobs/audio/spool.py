@@ -9,7 +9,7 @@ from beam_jobs.audio.sound import DecodeError
 
 # 17 minutes at 16 kHz. A longer recording goes to the temporary folder, 115 MB an hour.
 _BYTES_IN_MEMORY = 2**25
-_SAMPLE_BYTES = np.dtype(np.int16).itemsize
+SAMPLE_BYTES = np.dtype(np.int16).itemsize
 
 
 class Spool:
@@ -32,6 +32,11 @@ class Spool:
 
     def __len__(self) -> int:
         return self._size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the samples take."""
+        return self._size * SAMPLE_BYTES
 
     def __enter__(self) -> "Spool":
         return self
@@ -57,7 +62,7 @@ class Spool:
             DecodeError: if the temporary folder has no room for them.
         """
         try:
-            self._file.seek(self._size * _SAMPLE_BYTES)
+            self._file.seek(self.nbytes)
             self._file.write(memoryview(samples).cast("B"))
             self._file.flush()
         except OSError as error:
@@ -71,5 +76,5 @@ class Spool:
 
     def read(self, start: int, end: int) -> np.ndarray:
         """Returns the samples from `start` up to `end` or up to the last one, int16 (samples,)."""
-        self._file.seek(start * _SAMPLE_BYTES)
-        return np.frombuffer(self._file.read((min(end, self._size) - start) * _SAMPLE_BYTES), np.int16)
+        self._file.seek(start * SAMPLE_BYTES)
+        return np.frombuffer(self._file.read((min(end, self._size) - start) * SAMPLE_BYTES), np.int16)

@@ -12,13 +12,12 @@ from beam_jobs.audio import readers
 from beam_jobs.audio.decoders_of_threads import DecodersOfThreads
 from beam_jobs.audio.log_mel import log_mel
 from beam_jobs.audio.sound import Source
-from beam_jobs.audio.spool import Spool
+from beam_jobs.audio.spool import SAMPLE_BYTES, Spool
 from pipeline.serving.server.limits import Refused
 
 _PROCESSES = 2
 _DECODER_BYTES = 2**31
 _RULES = audio.Rules(timeout_s=30.0)
-_INT16_BYTES = 2
 _PLAYED_S = 30.0
 _BLOCK_S = 10.0
 _SHOWN_NEPERS = 8 * np.log(10.0)  # 80 dB
@@ -81,7 +80,7 @@ class Sounds:
     async def _run(self, source: Source, *, sample_rate: int, start_s: float, end_s: float) -> np.ndarray:
         def decode() -> np.ndarray:
             # In memory, because what callers send goes to no disk.
-            room = round((end_s - start_s + 1.0) * sample_rate) * _INT16_BYTES
+            room = round((end_s - start_s + 1.0) * sample_rate) * SAMPLE_BYTES
             with Spool(bytes_in_memory=room) as spool:
                 decoder = self._decoders.get(sample_rate)  # Versions of a model may differ in the rate.
                 decoder.decode_file(source, spool, start_s=start_s, end_s=end_s, trimmed=False)
@@ -95,7 +94,7 @@ def wav(samples: np.ndarray, *, rate: int) -> bytes:
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)
-        file.setsampwidth(_INT16_BYTES)
+        file.setsampwidth(SAMPLE_BYTES)
         file.setframerate(rate)
         file.writeframes(samples.astype("<i2", copy=False).tobytes())
     return content.getvalue()

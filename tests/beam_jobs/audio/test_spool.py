@@ -44,3 +44,12 @@ def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
         f"its sound does not fit into {tmp_path} (File too large); let TMPDIR name a folder with room"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_its_bytes_are_those_of_its_samples():
+    with spool.Spool() as held:
+        for samples in (np.arange(5, dtype=np.int16), np.arange(3, dtype=np.int16)):
+            held.append(samples)
+        assert held.nbytes == held.read(0, len(held)).nbytes == 16
+        held.clear()
+        assert held.nbytes == 0
