@@ -97,17 +97,14 @@ def compare(results: Mapping[str, ProbeResult], *, baseline: str, metric: Metric
         metric: What the scores are.
         seed: Fixes the resamplings.
     """
-    groups: dict[bytes, list[str]] = {}
-    shared: dict[bytes, np.ndarray] = {}
+    groups: dict[bytes, tuple[np.ndarray, list[str]]] = {}  # The names of shared clips, and who shares them.
     base_ids = results[baseline].tested.clip_ids
     for name, result in results.items():
         if name != baseline:
             common = _are_among(base_ids, result.tested.clip_ids)
-            groups.setdefault(common.tobytes(), []).append(name)
-            shared[common.tobytes()] = common
+            groups.setdefault(common.tobytes(), (base_ids[common], []))[1].append(name)
     compared: dict[str, Comparison] = {}
-    for key, names in groups.items():
-        ids = base_ids[shared[key]]
+    for ids, names in groups.values():
         if len(ids):
             on_both = {name: _restricted(results[name], ids) for name in (baseline, *names)}
             compared.update(_compare(on_both, baseline=baseline, metric=metric, seed=seed))
@@ -125,11 +122,9 @@ def scores_on_shared(result: ProbeResult, other: ProbeResult, *, metric: Metric)
     ids = result.tested.clip_ids[_are_among(result.tested.clip_ids, other.tested.clip_ids)]
     if not len(ids):
         return np.nan, np.nan
-    return _whole(_restricted(result, ids), metric), _whole(_restricted(other, ids), metric)
-
-
-def _whole(result: ProbeResult, metric: Metric) -> float:
-    return _on_all(result, _scorer(result, metric))
+    on_both = (_restricted(result, ids), _restricted(other, ids))
+    first, second = (_on_all(one, _scorer(one, metric)) for one in on_both)
+    return first, second
 
 
 def _on_all(result: ProbeResult, score: Callable[[np.ndarray], np.ndarray]) -> float:
