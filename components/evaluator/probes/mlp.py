@@ -70,19 +70,16 @@ def probe(
     """
     labeled = clips.label_counts > 0
     clips = clips.take(np.ones(len(clips), bool), classes=scored)
-    data = _Data(embeddings=embeddings, sets=sets, clips=clips, scored=scored, classes=classes, config=config)
-    if by_fold:
-        return data.test_folds(labeled)
-    train, valid, tested = (labeled & (clips.splits == split) for split in ("train", "valid", "eval"))
-    return {name: data.result(tested, *of_set) for name, of_set in data.test(train, valid, tested=tested).items()}
+    tester = _Tester(embeddings=embeddings, sets=sets, clips=clips, scored=scored, classes=classes, config=config)
+    return tester.test_folds(labeled) if by_fold else tester.test_splits(labeled)
 
 
 _Tested = dict[str, tuple[np.ndarray, dict[str, object]]]
 """Name of the set -> logits of the tested clips, float32 (tested clips, classes), and how the classifier was chosen."""
 
 
-class _Data:
-    """The clips of an embedder, and how to train on some and to test on others."""
+class _Tester:
+    """Trains classifiers on some clips of an embedder, and tests them on others."""
 
     def __init__(
         self,
@@ -100,6 +97,11 @@ class _Data:
         self._columns = tuple(dict.fromkeys(column for one in sets for column in one.columns))
         self._dims = embeddings.info.embedders[self._embedder].dims
 
+    def test_splits(self, labeled: np.ndarray) -> dict[str, ProbeResult]:
+        """Tests the labeled clips of the eval split after training on those of the other splits."""
+        train, valid, tested = (labeled & (self._clips.splits == split) for split in ("train", "valid", "eval"))
+        return {name: self._result(tested, *of_set) for name, of_set in self._test(train, valid, tested=tested).items()}
+
     def test_folds(self, labeled: np.ndarray) -> dict[str, ProbeResult]:
         """Tests each fold after training on all other labeled clips."""
         in_folds = labeled & (self._clips.folds > 0)
@@ -109,12 +111,12 @@ class _Data:
         for fold in np.unique(folds).tolist():
             tested = in_folds & (self._clips.folds == fold)
             no_clip = np.zeros_like(tested)  # The valid split of the pretraining has no part in this.
-            for name, (of_fold, chosen) in self.test(labeled & ~tested, no_clip, tested=tested).items():
+            for name, (of_fold, chosen) in self._test(labeled & ~tested, no_clip, tested=tested).items():
                 logits[name][folds == fold] = of_fold
                 details[name][str(fold)] = chosen
-        return {name: self.result(in_folds, values, {"folds": details[name]}) for name, values in logits.items()}
+        return {name: self._result(in_folds, values, {"folds": details[name]}) for name, values in logits.items()}
 
-    def test(self, training: np.ndarray, validation: np.ndarray, *, tested: np.ndarray) -> _Tested:
+    def _test(self, training: np.ndarray, validation: np.ndarray, *, tested: np.ndarray) -> _Tested:
         """Trains on some clips and classifies others. All arguments are bool (clips,)."""
         clips, scored = self._clips, self._scored
         has_valid = (
@@ -213,7 +215,7 @@ class _Data:
             values_of=lambda rows: {name: logits[0] for name, logits in networks.logits(rows).items()},
         )
 
-    def result(self, tested: np.ndarray, logits: np.ndarray, details: Mapping[str, object]) -> ProbeResult:
+    def _result(self, tested: np.ndarray, logits: np.ndarray, details: Mapping[str, object]) -> ProbeResult:
         """Scores the tested clips."""
         clips = self._clips.take(tested, classes=range(self._classes))
         targets = clips.targets(self._classes)

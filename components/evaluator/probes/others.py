@@ -81,8 +81,8 @@ def score(
     found = {}
     for one in sets:
         x = vectors.concatenated(means, one.columns)
-        data = _Data(x, used, classes=classes, metric=metric, by_fold=by_fold, seed=seed)
-        found[one.name] = Columns(knn=data.knn(), few_shot=data.few_shot(), retrieval=data.retrieval())
+        scorer = _Scorer(x, used, classes=classes, metric=metric, by_fold=by_fold, seed=seed)
+        found[one.name] = Columns(knn=scorer.knn(), few_shot=scorer.few_shot(), retrieval=scorer.retrieval())
     return found
 
 
@@ -94,8 +94,17 @@ def _sample(clips: Clips, chosen: np.ndarray, *, by_fold: bool) -> np.ndarray:
     return train | tested
 
 
-class _Data:
-    """The mean vectors of one set of features."""
+class _Scorer:
+    """Scores the mean vectors of one set of features.
+
+    Args:
+        x: float32 (clips, dim).
+        clips: The clips, with the labels that are scored.
+        classes: See `score`, also for the other three.
+        metric: See there.
+        by_fold: See there.
+        seed: See there.
+    """
 
     def __init__(self, x: np.ndarray, clips: Clips, *, classes: int, metric: Metric, by_fold: bool, seed: int):
         self._x, self._clips, self._metric, self._seed = x, clips, metric, seed
