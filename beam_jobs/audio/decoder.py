@@ -44,8 +44,9 @@ class _ChildDiedError(Exception):
 class Decoder:
     """Decodes clips in one child process.
 
-    The child starts with the first clip. It is started again after a clip on which it crashed or timed out. A decoder
-    must not be shared between threads. A forked process starts a child of its own.
+    The child starts with the first clip, and stays for the next one, also after one that does not decode. It is ended
+    after a crash, a timeout, Ctrl-C or any other error that cuts its reply, and the next clip starts another one. A
+    decoder must not be shared between threads. A forked process starts a child of its own.
 
     Args:
         sample_rate: Rate to resample to, in Hz.
@@ -144,7 +145,14 @@ class Decoder:
             raise audio.DecodeError("crashed", f"the decoder crashed twice on it: {error}", transient=True) from error
 
     def _ask(self, request: Request, content: bytes, *, spool: Spool | None) -> tuple[Reply, np.ndarray]:
-        """Sends one request to the child, and returns its last reply with the decoded samples."""
+        """Sends one request to the child, and returns its last reply with the decoded samples.
+
+        If that raises an error, the child has ended: what it has yet to send would be taken for the next reply.
+
+        Raises:
+            _ChildDiedError: The child ended by itself.
+            DecodeError: It timed out, or the spool is full.
+        """
         child = self._child if self._child is not None and self._owner == os.getpid() else self._start()
         patience_s = self._rules.timeout_s
         deadline = latest = time.monotonic() + patience_s
@@ -165,7 +173,7 @@ class Decoder:
             raise audio.DecodeError("timed out", f"no result after {patience_s:g} s", transient=True) from None
         except (EOFError, BrokenPipeError):
             raise self._bury(child) from None
-        except audio.DecodeError:  # The spool is full, but the child goes on.
+        except BaseException:  # The child goes on, e.g. if the spool is full, or after Ctrl-C.
             self.close()
             raise
 
@@ -201,6 +209,9 @@ class Decoder:
         except TimeoutError as error:
             self.close()
             raise RuntimeError(f"the decoder process does not start within {_START_S:g} s") from error
+        except BaseException:  # It would still say that it is ready, where a reply is expected.
+            self.close()
+            raise
         return child
 
 

@@ -1,5 +1,6 @@
 import concurrent.futures
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diptych
+from beam_jobs.audio.spool import Spool
 from tests import corpora
 from tests.processes import decoders_of
 
@@ -272,3 +274,20 @@ def test_no_decoder_outlives_its_embedder(exported, files):
     assert len(decoders_of(os.getpid())) == len(before) + 1
     del own
     assert decoders_of(os.getpid()) == before
+
+
+def test_after_ctrl_c_in_a_file_the_next_one_has_its_own_vector(tmp_path, embedder, files, monkeypatch):
+    long = corpora.write_silence(tmp_path / "long.wav", hours=0.1)
+    append = Spool.append
+
+    def interrupted(spool, samples):
+        append(spool, samples)
+        if samples.size:
+            signal.raise_signal(signal.SIGINT)
+
+    expected = embedder.embed_file(files[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "append", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            embedder.embed_file(long)
+    np.testing.assert_array_equal(embedder.embed_file(files[0]), expected)
