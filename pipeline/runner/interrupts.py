@@ -85,16 +85,24 @@ def as_exceptions() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Makes signals wait until the block ends, and then raise `Interrupted`. Use it inside `as_exceptions`."""
+    """Makes signals wait until the block ends. Use it inside `as_exceptions`. A block within a block is a part of it.
+
+    Raises:
+        Interrupted: A signal came. It takes the place of an error that ended the block, which becomes its context: who
+            tries again after that error must not go on after a signal.
+    """
     global _deferred_signals
+    if _deferred_signals is not None:
+        yield
+        return
     _deferred_signals = []
     try:
         yield
     finally:
         arrived = _deferred_signals
         _deferred_signals = None
-    if arrived:
-        raise Interrupted(arrived[0], reason=_reason)
+        if arrived:
+            raise Interrupted(arrived[0], reason=_reason)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:

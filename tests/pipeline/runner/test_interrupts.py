@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from pipeline.runner import interrupts, retries
+
 PROGRAM = """
 import os, signal, sys, time
 from pipeline.runner import interrupts
@@ -34,3 +36,40 @@ def test_an_ignored_sighup_stays_ignored():
     """`nohup` starts a command this way."""
     command = [sys.executable, "-c", PROGRAM, str(int(signal.SIGHUP)), "ignored"]
     assert subprocess.run(command, capture_output=True, text=True).stdout == "went on\n"
+
+
+def test_no_retry_follows_a_signal_that_came_before_a_passing_error():
+    attempts, said = [], []
+
+    def attempt(why):
+        attempts.append(why)
+        with interrupts.deferred():
+            signal.raise_signal(signal.SIGTERM)
+            raise ConnectionResetError("the connection is lost")
+
+    with interrupts.as_exceptions(), pytest.raises(interrupts.Interrupted) as caught:
+        retries.run(attempt, stage="Flaky", retries=2, say=said.append)
+    assert (attempts, said) == ([""], [])
+    assert caught.value.exit_status == 143
+    assert isinstance(caught.value.__context__, ConnectionResetError)
+
+
+def test_an_error_without_a_signal_stays_the_error():
+    with interrupts.as_exceptions(), pytest.raises(ConnectionResetError), interrupts.deferred():
+        raise ConnectionResetError
+
+
+def test_a_block_within_a_block_is_a_part_of_it():
+    done = []
+
+    def signaled_twice():
+        with interrupts.deferred():
+            with interrupts.deferred():
+                signal.raise_signal(signal.SIGTERM)
+            done.append("inner")
+            signal.raise_signal(signal.SIGINT)
+            done.append("outer")
+
+    with interrupts.as_exceptions(), pytest.raises(interrupts.Interrupted, match="SIGTERM"):
+        signaled_twice()
+    assert done == ["inner", "outer"]
