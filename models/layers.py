@@ -3,6 +3,8 @@
 If its settings or results differ, its docstring says how.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -32,10 +34,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         mean, variance = self.moving_mean, self.moving_variance
         if training and self.trainable:
             mean, variance = self._global_moments(inputs)
-            entries = ops.size(inputs) // inputs.shape[-1] * self.replicas
-            unbiased = variance * ops.cast(entries / ops.maximum(entries - 1, 1), variance.dtype)
+            factor = _unbiasing_factor(ops.shape(inputs)[:-1], replicas=self.replicas)
             self._update(self.moving_mean, mean)
-            self._update(self.moving_variance, unbiased)
+            self._update(self.moving_variance, variance * ops.cast(factor, variance.dtype))
         return _normalize(inputs, mean, variance, self)
 
     def _update(self, running: keras.Variable, new: Tensor) -> None:
@@ -77,6 +78,21 @@ class GroupNormalization(keras.layers.GroupNormalization):
         grouped = ops.reshape(moments, (-1, self.groups, channels // self.groups))
         mean = ops.mean(grouped, axis=-1, keepdims=True)  # (batch, groups, 1)
         return ops.reshape(ops.broadcast_to(mean, ops.shape(grouped)), (-1, channels))
+
+
+def _unbiasing_factor(sizes: Sequence[int | Tensor], *, replicas: int) -> float | Tensor:
+    """Returns n / (n - 1), which makes the variance of n entries unbiased; 1 for one entry.
+
+    Args:
+        sizes: Sizes of the axes but the last, of the batch of a replica; a scalar tensor where a size is not known.
+        replicas: Number of replicas that share a batch.
+    """
+    # Not in int32, which has no numbers from 2**31 on, nor in float32, which has not all from 2**24 on.
+    entries = float(replicas)
+    for size in sizes:
+        entries = entries * (float(size) if isinstance(size, int) else ops.cast(size, "float64"))
+    others = max(entries - 1.0, 1.0) if isinstance(entries, float) else ops.maximum(entries - 1.0, 1.0)
+    return entries / others
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,3 +1,5 @@
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -86,6 +88,22 @@ def test_the_running_variance_is_unbiased():
     flat = x.reshape(-1, 2).astype("float64")
     np.testing.assert_allclose(layer.moving_mean, 0.1 * flat.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * flat.var(axis=0, ddof=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1,), (2,), (3, 7), (4096, 4095), (2**12, 2**12), (2**24 + 1,), (2**16, 2**15), (2**15, 2**10, 2**10)]
+)
+@pytest.mark.parametrize("replicas", [1, 8])
+@pytest.mark.parametrize("unknown", [None, 0, -1])
+def test_the_factor_of_the_unbiased_variance_is_right_for_any_number_of_entries(shape, replicas, unknown):
+    sizes = list(shape)
+    if unknown is not None:
+        if keras.config.backend() != "tensorflow":
+            pytest.skip("only TensorFlow has sizes that are not known")
+        sizes[unknown] = ops.convert_to_tensor(sizes[unknown], "int32")
+    factor = ops.cast(layers._unbiasing_factor(sizes, replicas=replicas), "float32")
+    entries = math.prod(shape) * replicas
+    assert float(factor) == float(np.float32(entries / max(entries - 1, 1)))
 
 
 def test_a_frozen_batch_normalization_does_not_change():
