@@ -51,22 +51,17 @@ class CheckpointFiles:
             OSError, tf.errors.OpError: It cannot be written. On this machine, that in the same folder stays. Google's
                 client raises errors of its own, see `is_of_storage`.
         """
-        renames = not storage.is_remote(folder)
-        unfinished = folder.with_name(folder.name + storage.UNFINISHED) if renames else folder
-        storage.remove_tree(unfinished)
-        unfinished.mkdir(parents=True)
-        self._checkpoint.write(os.fspath(unfinished / _STATE))
-        files = sorted(path for path in unfinished.iterdir() if path.name.startswith(f"{_STATE}."))
-        record = {
-            "step": step,
-            "standing": validation_state.to_json(),  # The key stays, so that old checkpoints load.
-            "variables": self._shapes,
-            "files": {path.name: storage.file_digest(path) for path in files},
-        }
-        (unfinished / RECORD).write_text(json.dumps(record, indent=1))
-        if renames:
-            storage.remove_tree(folder)
-            unfinished.rename(folder)
+        with being_written(folder) as unfinished:
+            unfinished.mkdir(parents=True)
+            self._checkpoint.write(os.fspath(unfinished / _STATE))
+            files = sorted(path for path in unfinished.iterdir() if path.name.startswith(f"{_STATE}."))
+            record = {
+                "step": step,
+                "standing": validation_state.to_json(),  # The key stays, so that old checkpoints load.
+                "variables": self._shapes,
+                "files": {path.name: storage.file_digest(path) for path in files},
+            }
+            (unfinished / RECORD).write_text(json.dumps(record, indent=1))
 
     def read(self, folder: epath.Path) -> ValidationState:
         """Reads a checkpoint into the variables.
@@ -89,6 +84,22 @@ class CheckpointFiles:
                 raise
             raise unreadable_error(folder, error) from error
         return record.validation_state
+
+
+@contextlib.contextmanager
+def being_written(folder: epath.Path) -> Iterator[epath.Path]:
+    """Yields where to write a checkpoint, with its record last. When the block ends, it takes the place of `folder`.
+
+    What an earlier writer left there is removed before. After an error, an old checkpoint is still in its place on this
+    machine, but not in a bucket.
+    """
+    renames = not storage.is_remote(folder)
+    unfinished = folder.with_name(folder.name + storage.UNFINISHED) if renames else folder
+    storage.remove_tree(unfinished)
+    yield unfinished
+    if renames:
+        storage.remove_tree(folder)
+        unfinished.rename(folder)
 
 
 def is_unfinished(folder: epath.Path) -> bool:

@@ -238,34 +238,35 @@ def adopt(published: epath.Path, *, folder: epath.Path) -> None:
     Called again after a kill, it copies what is missing. A training that has a newer checkpoint is left alone.
 
     Raises:
-        DamagedFile: A checkpoint is damaged.
+        DamagedFile: A checkpoint is damaged, or there is none.
     """
-    sources = sorted(published.iterdir(), key=_step_of)  # The newest one is copied last, and says that all are there.
-    there = [path for path in _finished(folder) if _step_of(path) >= _step_of(sources[-1])]
-    for source in () if there else sources:
-        target = folder / source.name
-        unfinished = target if storage.is_remote(folder) else target.with_name(target.name + storage.UNFINISHED)
-        for left_over in (unfinished, target):
-            storage.remove_tree(left_over)
+    sources = _named(published)
+    if not sources:
+        raise _not_adoptable(published, f"{published}, where this training goes on, has no checkpoint")
+    newest = _step_of(sources[-1])
+    if any(_step_of(path) >= newest for path in _named(folder) if not checkpoint_files.is_unfinished(path)):
+        return
+    for source in sources:  # The newest one is copied last, and says that all are there.
         try:
             checkpoint_files.verify(source)  # Before the copy, which is finished in a bucket as soon as it is made.
         except checkpoint_files.DamagedError as error:
-            raise DamagedFile(
-                f"The checkpoint {source}, from which this training goes on, is damaged ({error}): put it back, or "
-                "train from the start with trainer.extend=false.",
-                path=os.fspath(source),
-            ) from error
-        storage.copy_tree(source, unfinished, last=checkpoint_files.RECORD)
-        if unfinished != target:
-            unfinished.rename(target)
+            message = f"The checkpoint {source}, from which this training goes on, is damaged ({error})"
+            raise _not_adoptable(source, message) from error
+        with checkpoint_files.being_written(folder / source.name) as unfinished:
+            storage.copy_tree(source, unfinished, last=checkpoint_files.RECORD)
 
 
-def _finished(folder: epath.Path) -> list[epath.Path]:
-    """Returns the finished checkpoints in a folder, which need not exist."""
+def _not_adoptable(path: epath.Path, what: str) -> DamagedFile:
+    message = f"{what}: put it back, or train from the start with trainer.extend=false."
+    return DamagedFile(message, path=os.fspath(path))
+
+
+def _named(folder: epath.Path) -> list[epath.Path]:
+    """Returns what is named like a checkpoint in a folder, which need not exist, the oldest first."""
     if not folder.exists():
         return []
     named = [path for path in folder.iterdir() if re.fullmatch(rf"({_NEWEST}|{_BEST})-\d+", path.name)]
-    return [path for path in named if not checkpoint_files.is_unfinished(path)]
+    return sorted(named, key=_step_of)
 
 
 def _step_of(path: epath.Path) -> int:

@@ -74,3 +74,22 @@ def test_a_damaged_one_is_named_where_it_was_published(published, tmp_path):
     data.write_bytes(data.read_bytes()[:-1] + b"x")
     with pytest.raises(DamagedFile, match=f"The checkpoint {newest}, from which this training goes on, is damaged"):
         adopted(published, tmp_path / "longer")
+
+
+@pytest.mark.parametrize("name", [".DS_Store", ".nfs0000000000a1", "step-notes.txt"])
+def test_what_is_no_checkpoint_is_passed_over(published, tmp_path, name):
+    (published / name).write_text("of another program")
+    checkpoint_names = [each for each in names(published) if each != name]
+    step, _ = adopted(published, tmp_path / "longer")
+    assert int(step.numpy()) == 3
+    assert names(tmp_path / "longer") == checkpoint_names
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_no_checkpoint_to_go_on_from_is_damage(tmp_path, is_there):
+    if is_there:
+        (tmp_path / "published").mkdir()
+    message = rf"^{tmp_path}/published, where this training goes on, has no checkpoint: put it back, or train from"
+    with pytest.raises(DamagedFile, match=message):
+        adopted(epath.Path(tmp_path / "published"), tmp_path / "longer")
+    assert not (tmp_path / "longer").exists()
