@@ -25,7 +25,8 @@ def execute(
     """
     with strategies.lost_machine_errors():
         outcome = train.train(config, examples_dir=inputs["examples"], outputs=outputs, context=context)
-    return base.StageResult(summary=_summary(outcome), figures=dataclasses.asdict(outcome))
+    figures = {name: value for name, value in dataclasses.asdict(outcome).items() if value is not None}
+    return base.StageResult(summary=_summary(outcome), figures=figures)
 
 
 def _summary(outcome: Outcome) -> str:
@@ -35,5 +36,7 @@ def _summary(outcome: Outcome) -> str:
     speed = "nothing was left to train"
     if outcome.clips_per_s:
         speed = f"{outcome.clips_per_s:,.0f} clips/s"
-    parts = [steps, f"loss {outcome.loss:.2f}", f"top-1 {outcome.top1:.0%}", outcome.resumption, speed]
+    loss = "" if outcome.loss is None else f"loss {outcome.loss:.2f}"
+    top1 = "" if outcome.top1 is None else f"top-1 {outcome.top1:.0%}"
+    parts = [steps, loss, top1, outcome.resumption, speed]
     return ", ".join(part for part in parts if part)

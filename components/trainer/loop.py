@@ -32,16 +32,17 @@ class Outcome:
     Attributes:
         steps: Number of steps done. It is smaller than the config's if the training stopped early.
         best_step: The step of the published model.
-        loss: Mean loss of a pair in the last call of the compiled loop.
-        top1: Share of anchors in that call whose positive was the most similar crop.
+        loss: Mean loss of a pair in the last call of the compiled loop; None if all steps were done already, and the
+            history that tells it is gone.
+        top1: Share of anchors in that call whose positive was the most similar crop; None as for the loss.
         clips_per_s: Mean speed of this process; 0 if all steps were done already.
         resumption: How the training continued an earlier run, in words; empty if there was none.
     """
 
     steps: int
     best_step: int
-    loss: float
-    top1: float
+    loss: float | None
+    top1: float | None
     clips_per_s: float
     resumption: str = ""
 
@@ -120,8 +121,8 @@ class TrainingLoop:
         return Outcome(
             steps=done,
             best_step=done,
-            loss=logs["loss"],
-            top1=logs["top1"],
+            loss=_known(logs["loss"]),
+            top1=_known(logs["top1"]),
             clips_per_s=self._clips_since(first, done, started),
         )
 
@@ -254,3 +255,8 @@ class TrainingLoop:
             f"The loss was no longer finite at step {finite_steps + 1}, on the clips {clips}; {checkpoint} in "
             f"{self._checkpoints.folder}: lower trainer.learning_rate, or raise trainer.temperature."
         )
+
+
+def _known(figure: float) -> float | None:
+    """Returns a figure of the history, or None in place of the NaN of one that is not there."""
+    return None if math.isnan(figure) else figure

@@ -116,7 +116,7 @@ def train(
             record = _record(config, info, outcome, validated=checkpoints.validation_state)
             if initial is not None:
                 record["initial_model"] = {"path": os.fspath(initial.path), "sha256": initial.sha256()}
-            (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1))
+            (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1, allow_nan=False))
         with _write_errors(outputs["model_run"]):
             log.close(outputs["model_run"] / HISTORY)
             if context.extended is not None:

@@ -86,3 +86,16 @@ def test_a_loss_that_is_not_finite_names_the_step_and_its_clips(inputs, tmp_path
     options = input_pipeline.InputOptions(batch_size=8, crop_samples=8000, seed=0)
     *_, batch = input_pipeline.training_batches(inputs["examples"], options).take(int(step))
     assert ids.split(", ") == [clip_id.decode() for clip_id in batch["clip_id"][:5].numpy()]
+
+
+def test_a_finished_training_without_its_history_has_no_loss(inputs, tmp_path):
+    config = _config(steps=2)
+    trainer_runs.execute(config, inputs, tmp_path)
+    (tmp_path / "work" / "history.csv").unlink()
+    again = trainer_runs.execute(config, inputs, tmp_path)
+    # Python's parser alone takes NaN, which is not JSON.
+    record = json.loads((again.outputs["model"] / "training.json").read_text(), parse_constant=pytest.fail)
+    assert (record["loss"], record["top1"]) == (None, None)
+    assert again.result.summary == "2 steps, resumed at step 2, nothing was left to train"
+    assert again.result.figures["steps"] == 2
+    assert not {"loss", "top1"} & set(again.result.figures)
