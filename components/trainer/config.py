@@ -97,7 +97,7 @@ class TrainerConfig(StageConfig):
     branch_learning_rates: tuple[float, float] = pydantic.Field(
         (1.0, 1.0),
         description="Multiply the learning rate in the encoders of branch A and of branch B; the projector has the "
-        "learning rate itself.",
+        "learning rate itself. With lamb and lars they multiply the weight decay, too; with adam they do not.",
     )
     final_learning_rate: float = pydantic.Field(1e-6, ge=0, description="Learning rate at the end of the cosine decay.")
     warmup_steps: int = pydantic.Field(0, ge=0, description="Steps of linear warm-up before the decay.")

@@ -16,9 +16,14 @@ def make(
 ) -> keras.Optimizer:
     """Returns the optimizer, built for the given variables. Call it in the strategy's scope.
 
-    `factors` multiply the learning rate of each variable; None is 1 for all. Weight decay knows no factors.
     Weight decay does not apply to norms and biases, i.e. to variables of one dimension. Adam's is decoupled (Loshchilov
     & Hutter 2019). That of LAMB and LARS is part of the step whose length they choose, as in their papers.
+
+    Args:
+        config: The Trainer's config.
+        variables: What it trains.
+        factors: Multiply the learning rate of each variable; None is 1 for all. They multiply the weight decay of LAMB
+            and LARS, too, and not that of Adam.
     """
     optimizers = {"adam": keras.optimizers.Adam, "lamb": Lamb, "lars": Lars}
     optimizer = optimizers[config.optimizer](

@@ -109,6 +109,18 @@ def test_factors_multiply_the_learning_rate_of_each_variable(optimizer):
     np.testing.assert_allclose(scaled[1], plain[1], rtol=1e-6)
 
 
+@pytest.mark.parametrize(("optimizer", "is_multiplied"), [("adam", False), ("lamb", True), ("lars", True)])
+def test_factors_multiply_the_weight_decay_that_is_part_of_the_step(optimizer, is_multiplied):
+    """Along a gradient in the first row, only the weight decay moves the second row."""
+    fields = {"optimizer": optimizer, "weight_decay": 0.5}
+    gradients = [[[0.3, 0.3], [0.0, 0.0]], [0.0, 0.0]]
+    (plain, _), _, _ = _one_step(gradients, weights=[KERNEL, BIAS], **fields)
+    (scaled, _), _, _ = _one_step(gradients, weights=[KERNEL, BIAS], factors=[3.0, 1.0], **fields)
+    decay = plain[1, 1] - 4.0
+    assert decay < 0
+    assert scaled[1, 1] - 4.0 == pytest.approx((3 if is_multiplied else 1) * decay, rel=1e-2)
+
+
 def test_the_factors_are_those_of_the_branches():
     config = training.config(branch_learning_rates=[0.5, 2.0])
     model = build_model(config.model, seed=0)
