@@ -12,10 +12,14 @@ TF_CONFIG = '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"typ
 def choose_strategy() -> str:
     """Returns the strategy that "auto" stands for, or "auto" if only the GPUs of this machine decide it.
 
+    A TPU shows by TPU_NAME, by TPU_ACCELERATOR_TYPE, or by /dev/accel0. From v5e on it has no such device, but
+    /dev/vfio, which other devices have, too.
+
     Raises:
         UserError: See `count_workers`.
     """
-    if "TPU_NAME" in os.environ or os.path.exists("/dev/accel0"):
+    is_named = "TPU_NAME" in os.environ or os.environ.get("TPU_ACCELERATOR_TYPE")
+    if is_named or os.path.exists("/dev/accel0"):
         return "tpu"
     if count_workers() > 1:
         return "multi_worker"

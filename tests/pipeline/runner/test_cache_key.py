@@ -43,11 +43,14 @@ def test_gates_are_not_part_of_a_cache_key():
         ("auto", {}, "float32"),
         ("auto", {"TPU_NAME": "local"}, "bfloat16"),
         ("one", {"TPU_NAME": "local"}, "float32"),
+        ("auto", {"TPU_ACCELERATOR_TYPE": "v5litepod-8"}, "bfloat16"),
+        ("auto", {"TPU_ACCELERATOR_TYPE": ""}, "float32"),
         ("tpu", {}, "bfloat16"),
     ],
 )
 def test_precision_is_resolved_before_it_is_keyed(monkeypatch, strategy, variables, precision):
-    monkeypatch.delenv("TPU_NAME", raising=False)
+    for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE"):
+        monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     key = cache_key.build(Trainer(TrainerConfig(strategy=strategy)), inputs={})
