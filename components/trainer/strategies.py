@@ -54,12 +54,7 @@ def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether this process writes the files. Of the processes that train together, one does."""
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return True
-    resolver = strategy.cluster_resolver
-    if "chief" in resolver.cluster_spec().jobs:
-        return resolver.task_type == "chief"
-    return resolver.task_type == "worker" and resolver.task_id == 0
+    return not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or devices.task().writes
 
 
 def reads_elsewhere(strategy: tf.distribute.Strategy) -> bool:

@@ -1,8 +1,6 @@
 """Runs the Trainer by itself, without a pipeline and without metadata, on one machine or on several."""
 
 import contextlib
-import json
-import os
 import pathlib
 import time
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from etils import epath
 from beam_jobs import storage
 from components.base import StageContext, StageResult
 from components.errors import UserError
-from components.trainer import Trainer, TrainerConfig
+from components.trainer import Trainer, TrainerConfig, devices
 from pipeline import file_lock, lease
 from pipeline.console.durations import duration
 from pipeline.console.progress import Display
@@ -68,7 +66,7 @@ def _lock(folder: epath.Path, config: TrainerConfig) -> Iterator[None]:
     A remote folder is leased by the one machine that writes into it, see `pipeline.lease`.
 
     Raises:
-        UserError: Another process is training into the folder, or it cannot be written.
+        UserError: Another process is training into the folder, it cannot be written, or TF_CONFIG is wrong.
     """
     with contextlib.ExitStack() as stack:
         if storage.is_remote(folder):
@@ -95,13 +93,13 @@ def _lock(folder: epath.Path, config: TrainerConfig) -> Iterator[None]:
 
 
 def _lock_name(config: TrainerConfig) -> str:
-    """Returns the name of this process' lock. Machines that train together share a folder; each has its own lock."""
-    if config.strategy not in ("auto", "multi_worker"):
+    """Returns the name of this process' lock. Machines that train together share a folder; each has its own lock.
+
+    Raises:
+        UserError: TF_CONFIG is wrong, see `devices.count_workers`.
+    """
+    strategy = devices.choose_strategy() if config.strategy == "auto" else config.strategy
+    if strategy != "multi_worker":
         return ".lock"
-    try:
-        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}")
-        kind, index = cluster["task"]["type"], int(cluster["task"]["index"])
-        writes = kind == "chief" or (kind == "worker" and index == 0 and "chief" not in cluster["cluster"])
-    except (ValueError, KeyError, TypeError):  # `strategies` reports a wrong TF_CONFIG.
-        return ".lock"
-    return ".lock" if writes else f".lock-{kind}-{index}"
+    task = devices.task()
+    return ".lock" if task.writes else f".lock-{task.type}-{task.index}"
