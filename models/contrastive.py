@@ -51,10 +51,11 @@ from keras import ops, tree
 from models import contrastive_logs
 from models.typing import Tensor
 
-_MAX_SIMILARITIES = 2**25  # in memory at once: 128 MB of float32
-_ONE_EXPONENTIAL_FROM = (
-    0.03  # tau. The two factors of a coefficient go to exp(-2 / tau) and exp(2 / tau): float32 holds them.
-)
+MAX_SIMILARITIES = 2**25
+"""How many similarities are in memory at once unless `block` says so: 128 MB of float32."""
+
+# The two factors of a coefficient go to exp(-2 / tau) and exp(2 / tau). From this tau on, float32 holds them.
+_LOWEST_TAU_OF_ONE_EXPONENTIAL = 0.03
 _NOT_A_NEGATIVE = -1e9  # in place of a logit, so that its exponential is 0
 
 
@@ -163,7 +164,7 @@ def _losses(
         # Without stop_gradient, TensorFlow's eager tape would keep all blocks in memory.
         z_replica = ops.stop_gradient(z_replica)  # (2, n, d)
         z = gather(z_replica)  # (2, N, d)
-        block_size = block or _MAX_SIMILARITIES // (4 * ops.shape(z)[1])  # a pair has 2 anchors and 2N crops to compare
+        block_size = block or MAX_SIMILARITIES // (4 * ops.shape(z)[1])  # a pair has 2 anchors and 2N crops to compare
         in_blocks = functools.partial(_in_blocks, first=first, n=n, block=block_size)
 
         statistics = in_blocks(functools.partial(_anchor_statistics, z=z, temperature=temperature), width=3)
@@ -235,7 +236,7 @@ def _weighted_sum_of_negatives(
     logits = _negative_logits(pairs, z=z, temperature=temperature)  # (2, B, 2, N)
     anchor_weights = ops.take(weights, pairs)[:, None, None]  # (B, 1, 1)
     anchor_log_denominators = ops.take(log_denominators, pairs, axis=1)[:, :, None, None]  # (2, B, 1, 1)
-    if isinstance(temperature, (int, float)) and temperature >= _ONE_EXPONENTIAL_FROM:
+    if isinstance(temperature, (int, float)) and temperature >= _LOWEST_TAU_OF_ONE_EXPONENTIAL:
         largest = 1.0 / temperature  # of all logits
         scales = anchor_weights * ops.exp(largest - anchor_log_denominators)  # s_i (2, B, 1, 1)
         scales = scales + weights * ops.exp(largest - log_denominators)  # s_i + s_k (2, B, 2, N)

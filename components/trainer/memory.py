@@ -35,18 +35,17 @@ from beam_jobs.examples import ExamplesInfo
 from components.trainer import clip_order, input_pipeline, live_tensors, strategies
 from components.trainer.config import TrainerConfig
 from components.trainer.step import TrainingStep
+from models import contrastive
 
 # Calibrated by tests.benchmarks.memory_estimate.
 _POOL_TO_LIVE = 1.5  # Branches are computed at the same time, and kernels need memory to work in.
 _PROCESS_BYTES = 400 * 2**20  # Graphs, compiled kernels, threads, and what oneDNN keeps.
 
-_SIMILARITIES = 2**25  # Most similarities in a block of `models.contrastive`.
 _LOSS_COPIES = 5  # A block is in memory this many times.
 _BATCHES_AHEAD = 4  # Micro-batches that the input pipeline holds besides the clips that it is reading.
 _READS_AHEAD = 2  # Clips that the input pipeline holds for each one that it reads at a time.
-_SHARES_AHEAD = (
-    3  # What it holds for gradient caching: the batch at hand, the next one, and one that is being put together.
-)
+# What it holds for gradient caching: the batch at hand, the next one, and one that is being put together.
+_SHARES_AHEAD = 3
 
 
 def pool_bytes(*, live: float) -> float:
@@ -81,7 +80,7 @@ class StepMemory:
         """
         step, projections = self._step, self._step.objective.projections
         projection_bytes = projections * 4 * share * step.model.projector.output_layer.units
-        similarities = min(4 * share * share * self._replicas, _SIMILARITIES)
+        similarities = min(4 * share * share * self._replicas, contrastive.MAX_SIMILARITIES)
         loss = 4 * _LOSS_COPIES * similarities + 2 * (1 + self._replicas) * projection_bytes
         batch = 2 * 2 * micro_batch * step.model.crop_samples  # int16
         activations, update = batch + self._activation_bytes(micro_batch), 3 * self._weight_bytes

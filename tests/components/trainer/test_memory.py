@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer import clip_order, memory, strategies
+from models import contrastive
 from tests.components.trainer import training
 
 
@@ -14,6 +15,14 @@ def test_activations_grow_with_the_clips(one_device):
     for micro_batch in (2, 16):
         follows.live_bytes(micro_batch, 16)
     assert follows.live_bytes(4, 16) == pytest.approx(traced.live_bytes(4, 16), rel=0.02)
+
+
+def test_the_loss_takes_a_block_of_similarities(one_device, monkeypatch):
+    setup = training.set_up(training.config(**training.ONE_ENCODER), strategy=one_device)
+    estimate = memory.StepMemory(setup)
+    whole = estimate.live_bytes(16, 16)
+    monkeypatch.setattr(contrastive, "MAX_SIMILARITIES", 100)
+    assert whole - estimate.live_bytes(16, 16) == 4 * memory._LOSS_COPIES * (4 * 16 * 16 - 100)
 
 
 def test_replicas_of_one_machine_share_its_memory(info):
