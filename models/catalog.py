@@ -17,6 +17,15 @@ PLANES = (64, 128, 256, 512)
 BOTTLENECK = 4
 """A bottleneck block of ResNet54 has this many times as many output channels as planes."""
 
+FIRST_STRIDE = 5
+"""Stride of the first layer of the convolution stacks; its kernel spans two strides."""
+
+STRIDED_LAYERS: Mapping[str, int] = {"conv160": 5, "conv320": 6, "conv640": 7, "conv1280": 8, "conv2560": 9}
+"""Convolution stack -> number of layers with kernel 4 and stride 2 after the first."""
+
+MELBANK_HOP = 160
+"""Samples from one frame of MelBank's filters to the next."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Encoder:
@@ -63,13 +72,12 @@ def _spectral(*channels: int, halvings: int) -> Encoder:
 
 
 def _conv_stack(strided_layers: int) -> Encoder:
-    """Describes a stack of convolutions: kernel 10 and stride 5, then `strided_layers` of kernel 4 and stride 2."""
+    """Describes a stack of convolutions, whose kernels span two strides: `FIRST_STRIDE`, then `strided_layers` of 2."""
     frames = 1
     for _ in range(strided_layers):
         frames = 2 * (frames - 1) + 4  # The shortest input that gives this many frames.
-    return Encoder(
-        channels=(512,), waveform=True, shortest_valid=5 * (frames - 1) + 10, norm="group:1", padding="valid"
-    )
+    shortest = FIRST_STRIDE * (frames - 1) + 2 * FIRST_STRIDE
+    return Encoder(channels=(512,), waveform=True, shortest_valid=shortest, norm="group:1", padding="valid")
 
 
 # The first layer has kernel 11, stride 5 and 5 zeros on each side. Six poolings of 4 follow.
@@ -92,14 +100,14 @@ ENCODERS: Mapping[str, Encoder] = {
     "resnet54": _spectral(64, *PLANES, *(BOTTLENECK * planes for planes in PLANES), 2048, halvings=5),
     "res1dnet31": _RES1DNET,
     "res1dnet51": _RES1DNET,
-    "conv160": _conv_stack(5),
-    "conv320": _conv_stack(6),
-    "conv640": _conv_stack(7),
-    "conv1280": _conv_stack(8),
-    "conv2560": _conv_stack(9),
-    # Not in the paper. One frame every 160 samples, which CNN10 halves four times.
+    **{name: _conv_stack(strided_layers) for name, strided_layers in STRIDED_LAYERS.items()},
+    # Not in the paper. CNN10 halves its frames four times.
     "melbank": Encoder(
-        channels=_CNN10.channels, waveform=True, shortest_valid=160 * (2**4 - 1) + 1, norm="batch", padding="same"
+        channels=_CNN10.channels,
+        waveform=True,
+        shortest_valid=MELBANK_HOP * (2**4 - 1) + 1,
+        norm="batch",
+        padding="same",
     ),
 }
 

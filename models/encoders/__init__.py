@@ -12,7 +12,7 @@ _TRUNKS = {
     **dict.fromkeys(cnn.NETWORKS, cnn.trunk),
     **dict.fromkeys(resnet.NETWORKS, resnet.trunk),
     **dict.fromkeys(res1dnet.BLOCKS, res1dnet.trunk),
-    **dict.fromkeys(conv_stack.STRIDED_LAYERS, conv_stack.trunk),
+    **dict.fromkeys(catalog.STRIDED_LAYERS, conv_stack.trunk),
     melbank.NAME: melbank.trunk,
 }
 

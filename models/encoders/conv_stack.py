@@ -6,13 +6,9 @@ follows the code of wav2vec, which the paper cites for this building block.
 
 from keras import ops
 
-from models.catalog import find_encoder, scale_channels
+from models.catalog import FIRST_STRIDE, STRIDED_LAYERS, find_encoder, scale_channels
 from models.layers import Conv1D, normalization
 from models.typing import Tensor
-
-FIRST_STRIDE = 5
-# Network -> number of layers with kernel 4 and stride 2, after the first layer with kernel 10 and stride 5.
-STRIDED_LAYERS = {"conv160": 5, "conv320": 6, "conv640": 7, "conv1280": 8, "conv2560": 9}
 
 
 def trunk(name: str, waveform: Tensor, *, norm: str, padding: str, width: float, dropout: float) -> Tensor:
