@@ -69,10 +69,11 @@ def find(name: str) -> InitialModel:
             if candidate.suffix == ".keras" and candidate.exists():
                 return InitialModel(path=candidate, config=_of_keras_file(candidate), is_exported=False)
         if storage.is_folder(place):
-            _, folder = (0, place) if model_versions.is_saved_model(place) else model_versions.newest(place) or (0, "")
-            if folder:
-                path = epath.Path(folder)
-                return InitialModel(path=path, config=_of_saved_model(path), is_exported=True)
+            folder = place if model_versions.is_saved_model(place) else None
+            if folder is None and (newest := model_versions.newest(place)) is not None:
+                folder = epath.Path(newest[1])
+            if folder is not None:
+                return InitialModel(path=folder, config=_of_saved_model(folder), is_exported=True)
     except OSError as error:
         raise UserError(f"{FIELD}: {name} cannot be read ({error.strerror or error}): give another model.") from error
     raise UserError(
