@@ -261,6 +261,7 @@ class DualEncoder(keras.Model):
         """Builds a model from the dictionary in a `.keras` file. Fields that an older file lacks get their defaults.
 
         Raises:
+            KeyError: The formats, the encoders or the augmentations are missing.
             ValueError: A format has no encoder, a field is unknown, or a value is wrong.
         """
         options = {name: config.get(name) for name in ("seed", "name", "dtype")}

@@ -1,5 +1,7 @@
 """The front ends: they convert waveforms, `(batch, samples)`, to the format of a branch."""
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 from keras import ops
@@ -183,6 +185,9 @@ class Mfcc(_FilterBank):
         return {**super().get_config(), "n_mfcc": self.n_mfcc}
 
 
+_OF_SPECTRA: Mapping[str, type[_FilterBank]] = {"spectrogram": Spectrogram, "log_mel": LogMel, "mfcc": Mfcc}
+
+
 def build(format_name: str, config: ModelConfig) -> FrontEnd:
     """Builds the front end of a format.
 
@@ -191,14 +196,12 @@ def build(format_name: str, config: ModelConfig) -> FrontEnd:
         config: The model's config.
 
     Raises:
+        KeyError: There is no such format.
         ValueError: The sizes or the options of the front end do not fit together.
     """
     name = f"{format_name}_front_end"
     if format_name == "waveform":
         return Waveform(name=name)
-    options, sample_rate, n_bands = config.front_end, config.sample_rate, config.n_mels
-    if format_name == "spectrogram":
-        return Spectrogram(options, sample_rate=sample_rate, n_bands=n_bands, name=name)
-    if format_name == "log_mel":
-        return LogMel(options, sample_rate=sample_rate, n_bands=n_bands, name=name)
-    return Mfcc(options, sample_rate=sample_rate, n_bands=n_bands, n_mfcc=config.n_mfcc, name=name)
+    own = {"n_mfcc": config.n_mfcc} if format_name == "mfcc" else {}
+    layer = _OF_SPECTRA[format_name]
+    return layer(config.front_end, sample_rate=config.sample_rate, n_bands=config.n_mels, name=name, **own)

@@ -194,3 +194,8 @@ def test_silence_is_finite_with_any_floor_that_the_config_allows(name, log, floo
     bands = np.asarray(layer.bands(np.zeros((1, 1600), "float32")))
     np.testing.assert_allclose(bands, layer.silence, rtol=1e-5)
     assert np.isfinite(layer.features(bands)).all()
+
+
+def test_another_format_has_no_front_end():
+    with pytest.raises(KeyError, match="chroma"):
+        frontends.build("chroma", ModelConfig())

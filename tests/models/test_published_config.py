@@ -88,3 +88,9 @@ def test_fields_that_the_oldest_published_configs_lack_get_their_defaults():
     again = dual.DualEncoder.from_config(oldest)
     assert again.get_config() == model.get_config()
     assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
+
+
+@pytest.mark.parametrize("missing", ["formats", "encoders", "augmentations"])
+def test_a_config_without_what_no_file_lacks_is_a_key_error(missing):
+    with pytest.raises(KeyError, match=missing):
+        dual.DualEncoder.from_config({name: value for name, value in PUBLISHED.items() if name != missing})
