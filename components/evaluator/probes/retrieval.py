@@ -18,6 +18,7 @@ from components.evaluator.probes.neighbors import normalized
 
 _CELLS = 2**24  # Similarities that are held at a time, 64 MB.
 _RANKED_CELLS = 2**20  # Similarities that are ranked at a time, about 100 MB with all that is computed from them.
+_ROUNDING = 1e-12  # A mAP that is nearer to 0 or 1 counts as 0 or 1: the influences are no more exact than that.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,9 +58,11 @@ class Retrieval:
         influences = self.influences(recordings)
         count = len(influences)
         variance = count / (count - 1) * np.sum(influences**2)
-        if not variance:  # As where all searches are perfect.
+        scale = self.score * (1 - self.score)
+        # Where all searches are perfect, the influences are 0 but for rounding, and their quotient could be anything.
+        if not variance or scale < _ROUNDING:
             return self.score, self.score
-        of_logit = np.sqrt(variance) / (self.score * (1 - self.score))
+        of_logit = np.sqrt(variance) / scale
         ends = special.logit(self.score) + stats.t.ppf(0.975, count - 1) * of_logit * np.array([-1.0, 1.0])
         low, high = special.expit(ends)
         return float(low), float(high)

@@ -94,3 +94,24 @@ def test_perfect_searches_leave_nothing_open_and_searches_for_nothing_have_no_sc
     assert np.isnan(alone.score)
     with pytest.raises(ValueError, match="not finite"):
         retrieval.retrieve(x * np.nan, targets, recordings=np.arange(4))
+
+
+def test_searches_that_are_perfect_but_for_rounding_have_an_interval():
+    """40 clips with 2 labels, which are easy to tell apart, gave NaN: 1 has no logit."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    x = 20 * np.eye(8)[labels] + rng.normal(size=(40, 8))
+    found = retrieval.retrieve(x.astype(np.float32), np.eye(2, dtype=bool)[labels], recordings=np.arange(40))
+    assert np.any(found.influences(np.arange(40)))  # Else the case is another one.
+    assert (found.score, found.interval(np.arange(40))) == (1.0, (1.0, 1.0))
+
+
+@pytest.mark.parametrize("score", [1e-300, 1e-14, 1e-9, 1e-3, 0.999, 1 - 1e-9, 1 - 1e-14, 1 - 2**-53])
+def test_an_interval_near_0_or_1_is_finite_and_holds_the_score(score):
+    """Influences of perfect searches are off by some 1e-15, which is much where the score is as near to 1."""
+    half = min(1e-3, score, 1 - score) / 2
+    precisions = score + half * np.array([-1.0, 1.0] * 20)
+    found = retrieval.Retrieval(precisions=precisions, in_rankings=np.array([1e-13, -1e-13] * 20))
+    low, high = found.interval(np.arange(40))
+    assert 0 <= low <= found.score <= high <= 1
+    assert high - low < 1e-3
