@@ -1,6 +1,7 @@
 """The scores of the cells over the seeds, and what they cost."""
 
 import dataclasses
+import statistics
 from collections.abc import Mapping, Sequence
 
 from pipeline.experiments import intervals
@@ -19,7 +20,7 @@ class SeedResult:
 
     Attributes:
         seed: Its seed.
-        steps: Its number of steps; None if that is not known yet.
+        steps: The number of steps that its budget buys; None if that is not known yet.
         evaluated: What it has left; None if it has not finished.
         error: Why it failed; "" if it did not.
     """
@@ -33,6 +34,12 @@ class SeedResult:
     def scores(self) -> Mapping[str, float]:
         """Set of features -> score; empty before the end."""
         return {} if self.evaluated is None else self.evaluated.metrics["scores"]
+
+    @property
+    def trained_steps(self) -> int | None:
+        """The steps that were done, fewer than `steps` if the training stopped early; before the end, `steps`."""
+        done = None if self.evaluated is None else self.evaluated.training.get("steps")
+        return self.steps if done is None else int(done)
 
     @property
     def cpu_minutes(self) -> float | None:
@@ -63,9 +70,14 @@ class CellResult:
         return [name for name in names if name != BOTH] if len(names) == 2 else names
 
     @property
-    def steps(self) -> int | None:
-        """The number of steps, which all seeds share."""
-        return next((run.steps for run in self.runs if run.steps is not None), None)
+    def steps(self) -> float | None:
+        """Mean number of steps of the trainings that have finished; before the first one, the number that is planned.
+
+        It is an int where it is whole. The seeds differ only where `trainer.patience` has stopped some of them early.
+        """
+        runs = [run for run in self.runs if run.evaluated is not None] or self.runs
+        known = [run.trained_steps for run in runs if run.trained_steps is not None]
+        return statistics.mean(known) if known else None
 
     @property
     def cpu_minutes(self) -> float | None:

@@ -68,7 +68,7 @@ def _grid(result: dict, places: list[dict], *, cells: Mapping[str, dict]) -> str
             values = [wording.score(_summary(one.get(state)), percent=percent) for one in scores]
             lines.append([f"{name}{state}", *values])
         if row == "score":
-            lines.append(["steps", *(f"{cells[place['cell']]['steps']:,}" for place in found)])
+            lines.append(["steps", *(f"{round(cells[place['cell']]['steps']):,}" for place in found)])
         paper = [place["paper"] if place else None for place in found]
         if any(number is not None for number in paper):
             lines.append([f"{name}the paper's {metric}", *map(wording.number, paper)])
@@ -112,7 +112,7 @@ def _rows(cell: dict, *, percent: bool, has_reference: bool) -> list[list[str]]:
         if has_reference:
             against = _summary(cell["against_reference"]) if is_whole else None
             row.append(wording.difference(against, seeds=trained.count, percent=percent))
-        costs = [str(trained.count), f"{cell['steps']:,}", f"{cell['passes']:.1f}", f"{cell['cpu_minutes']:.1f}"]
+        costs = [str(trained.count), f"{round(cell['steps']):,}", f"{cell['passes']:.1f}", f"{cell['cpu_minutes']:.1f}"]
         rows.append([*row, *(costs if is_first else [""] * len(costs))])
     return rows
 

@@ -38,7 +38,7 @@ def _summaries(result: CellResult, run: SeedResult, names: list[str]) -> list[tu
     fields = _fields(result)
     values = {"cell": result.cell.name, **{name: str(fields.get(name, "as in the preset")) for name in names}}
     started = hparams.hparams_pb({**values, "seed": run.seed}, trial_id=f"{result.cell.name} {run.seed}")
-    scores = [(run.steps, scalars.scalar_pb(_SCORE + name, run.scores[name])) for name in result.feature_sets]
+    scores = [(run.trained_steps, scalars.scalar_pb(_SCORE + name, run.scores[name])) for name in result.feature_sets]
     return [(0, started), *scores, (0, _end())]
 
 

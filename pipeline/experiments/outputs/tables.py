@@ -166,7 +166,7 @@ def _csv_row(results: Results, result: CellResult, features: str, paper: float |
         *_numbers(before, "mean"),
         *_numbers(compared, "mean", "count", "low", "high"),
         "" if paper is None else paper,
-        result.steps or "",
+        _rounded(result.steps),
         _rounded(results.passes(result)),
         _rounded(result.cpu_minutes),
     ]

@@ -6,13 +6,13 @@ from pipeline.experiments.finished import Evaluated
 from pipeline.experiments.results import CellResult, Results, SeedResult
 
 
-def evaluated(cell, *, seed, better=0.0):
+def evaluated(cell, *, seed, better=0.0, steps=60):
     """Returns scores that rise with the seed; those of a single format for a cell with one."""
     formats = cell.name.split("+") if "waveform" in cell.name or "log_mel" in cell.name else ["waveform", "log_mel"]
     scores = dict.fromkeys([*formats, "both"], 0.5 + 0.01 * seed + better)
     scores |= {f"untrained/{name}": 0.2 for name in scores}
     metrics = {"probe": "linear", "metric": "accuracy", "scores": {**scores, "mfcc_mean_std": 0.1}, "intervals": {}}
-    return Evaluated(metrics=metrics, training={"cpu_s": 90.0, "steps": 60})
+    return Evaluated(metrics=metrics, training={"cpu_s": 90.0, "steps": steps})
 
 
 def results(name, *, preset="tiny", seeds=3, failed="", missing=""):

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from pipeline.experiments import catalog, intervals
 from pipeline.experiments.outputs import plot, tables, terminal, wording, write
+from pipeline.experiments.results import CellResult, SeedResult
 from tests.pipeline.experiments import made_up
 
 
@@ -139,6 +141,37 @@ def test_cells_that_failed_or_have_not_run_are_said(tmp_path):
         cell["name"]: cell["runs"][0]["state"] for cell in json.loads((tmp_path / "results.json").read_text())["cells"]
     }
     assert (states["mfcc"], states["log_mel"], states["waveform"]) == ("failed", "missing", "finished")
+
+
+@pytest.mark.parametrize(
+    ("trained", "shown", "kept"), [((20, 40, 60), "40", 40), ((60, 60, 59), "60", 179 / 3), ((), "60", 60)]
+)
+def test_steps_are_those_that_were_trained_and_before_the_planned_ones(tmp_path, trained, shown, kept):
+    """`trainer.patience` stops trainings early."""
+    results = made_up.results("figure4")
+    cell = results.cells["batch-128"].cell
+    runs = [
+        SeedResult(seed=seed, steps=60, evaluated=made_up.evaluated(cell, seed=seed, steps=steps))
+        for seed, steps in enumerate(trained)
+    ]
+    runs.append(SeedResult(seed=len(runs), steps=60))  # It has not finished.
+    results.cells["batch-128"] = CellResult(cell=cell, batch_size=128, runs=runs)
+    write.write_all(results, epath.Path(tmp_path))
+
+    passes = kept / (1898 // 128)
+    (content,) = (
+        one for one in json.loads((tmp_path / "results.json").read_text())["cells"] if one["name"] == "batch-128"
+    )
+    assert (content["steps"], content["passes"]) == (pytest.approx(kept), pytest.approx(passes))
+    page = (tmp_path / "table.md").read_text()
+    assert re.search(rf"^\| batch-128 \|.*\| {shown} \| {passes:.1f} \| [\d.]* \|$", page, re.MULTILINE)
+    row = next(row for row in rows_of((tmp_path / "table.csv").read_text()) if row["cell"] == "batch-128")
+    assert (float(row["steps"]), float(row["passes"])) == (pytest.approx(kept), pytest.approx(passes, abs=1e-6))
+    assert row["steps"] == str(kept) or len(set(trained)) == 2
+    for seed, steps in enumerate(trained):
+        (event,) = (tmp_path / "tensorboard" / "batch-128" / f"seed-{seed}").glob("*tfevents*")
+        events = [one for one in event_file_loader.EventFileLoader(str(event)).Load() if one.summary.value]
+        assert {one.step for one in events if one.summary.value[0].tag.startswith("score/")} == {steps}
 
 
 @pytest.mark.parametrize(("width", "interval"), [(80, ""), (140, "0.485 to 0.535")])
