@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 
 from components.base import Figures
-from components.errors import UserError
+from components.errors import DamagedFile
 from pipeline import dag
 from pipeline.configs.config import PipelineConfig
 from pipeline.metadata.executions import Artifact, State
@@ -56,8 +56,8 @@ def find(root: Root, config: PipelineConfig) -> Evaluated | None:
     try:
         metrics = json.loads((folder / "metrics.json").read_text())
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder / 'metrics.json'} cannot be read: remove the folder, and it is made again."
+        raise DamagedFile(
+            f"{folder / 'metrics.json'} cannot be read: remove the folder, and it is made again.", path=str(folder)
         ) from error
     model = published.get("Trainer", {}).get("model")
     return Evaluated(metrics=metrics, training={} if model is None else _figures(root, "Trainer", model))

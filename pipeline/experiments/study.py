@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from components.errors import UserError
+from components import file_errors
+from components.errors import DamagedFile, UserError
 from components.text import plural
 from pipeline import dag, paths
 from pipeline.configs import resolve
@@ -125,7 +126,7 @@ class Study:
         """
         with self._workplace(self.root.path).lock():
             self._write_examples(display)
-            self._look()
+            self._look(display)
             total, number = self.request.seeds * len(self.selected), 0
             known = sum(run.evaluated is not None for cell in self.selected for run in self._runs[cell.name].values())
             display.say(f"{self.request.experiment.heading}: {total} trainings, {known} of which have finished before")
@@ -174,24 +175,58 @@ class Study:
         except ProcessError as error:
             raise UserError(str(error)) from error
 
-    def _look(self) -> None:
+    def _look(self, display: Display) -> None:
         """Finds the trainings that have finished, of all cells, also of those that `--only` leaves out."""
+        passed_over: dict[str, list[str]] = {}
         for cell in self.layout.cells:
-            if cell.name not in self._batch_sizes:
-                continue
-            workplace = self._workplace_of(cell)
-            steps = workplace.steps(cell) if workplace.look() else None
-            for seed in range(self.request.seeds):
-                evaluated = None
-                with contextlib.suppress(UserError):  # A cell that cannot run says so when it is to run.
-                    evaluated = None if steps is None else workplace.find(cell, seed=seed, steps=steps)
-                self._runs[cell.name][seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
+            if cell.name in self._batch_sizes:
+                reason = self._look_at(cell)
+                if reason and cell not in self.selected:  # One that is to run is brought up to date, or says so then.
+                    passed_over.setdefault(reason, []).append(cell.name)
+        for reason, names in passed_over.items():
+            display.say(f"Not in the results: {', '.join(names)}. {reason}")
+
+    def _look_at(self, cell: Cell) -> str:
+        """Finds the trainings of a cell that have finished, and returns why some may not have been found.
+
+        Raises:
+            UserError: The shared root is damaged. A cell's own root concerns that cell alone.
+        """
+        workplace, steps, reason = self._workplace_of(cell), None, ""
+        is_shared = workplace.root == self.root
+        try:
+            with file_errors.as_user_errors(place=os.fspath(workplace.root.path)):
+                if workplace.look():
+                    steps = workplace.steps(cell)
+                elif workplace.has_finished():
+                    reason = (
+                        f"What has finished under {workplace.root.path} is of other examples than those of this "
+                        "command (other audio, paths, dates or settings): name one of these cells after --only, too, "
+                        "and they are brought up to date."
+                    )
+        except UserError as error:
+            if is_shared:
+                raise
+            reason = str(error)
+        for seed in range(self.request.seeds):
+            evaluated = None
+            try:
+                evaluated = None if steps is None else workplace.find(cell, seed=seed, steps=steps)
+            except UserError as error:
+                # Under the shared root, it may also be that the overrides do not fit a cell that --only leaves out.
+                if isinstance(error, DamagedFile) or not is_shared:
+                    reason = str(error)
+            self._runs[cell.name][seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
+        return reason
 
     def _run(self, cell: Cell, seed: int, *, of: str, display: Display) -> SeedResult:
         workplace = self._workplace_of(cell)
         steps = None
         try:
-            with contextlib.nullcontext() if workplace.root == self.root else workplace.lock(of_cell=cell.name):
+            with contextlib.ExitStack() as stack:
+                if workplace.root != self.root:
+                    stack.enter_context(file_errors.as_user_errors(place=os.fspath(workplace.root.path)))
+                    stack.enter_context(workplace.lock(of_cell=cell.name))
                 workplace.prepare(display)
                 steps = workplace.steps(cell, display=display)
                 display.say(f"{self.request.experiment.name}, {of}: {cell.name}, seed {seed}, {plural(steps, 'step')}")
@@ -205,13 +240,24 @@ class Study:
         """Returns the root that counts for a cell, its own or the shared one. It stays the same for the whole command.
 
         The own root counts if it has finished a training or is in use, and also if neither root has finished anything.
-        So a command for one cell that was begun and given up hides nothing that has finished in the shared root.
+        So a command for one cell that was begun and given up hides nothing that has finished in the shared root. One
+        that is damaged counts: what it holds is not known.
         """
         if cell.name not in self._place_of:
             own, shared = self._workplace(self.own_root(cell)), self._workplace(self.root.path)
-            own_counts = own.exists and (own.has_finished() or own.is_in_use() or not shared.has_finished())
-            self._place_of[cell.name] = own if own_counts else shared
+            self._place_of[cell.name] = own if self._counts(own, shared=shared) else shared
         return self._place_of[cell.name]
+
+    def _counts(self, own: Workplace, *, shared: Workplace) -> bool:
+        if not own.exists:
+            return False
+        try:
+            with file_errors.as_user_errors(place=os.fspath(own.root.path)):
+                if own.has_finished() or own.is_in_use():
+                    return True
+        except UserError:  # It is damaged, and whoever looks into it says so.
+            return True
+        return not shared.has_finished()
 
     def _workplace(self, folder: epath.Path) -> Workplace:
         name = os.fspath(folder)

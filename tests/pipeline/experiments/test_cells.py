@@ -11,6 +11,7 @@ from models import catalog as encoders
 from models.compatibility import embedding_dim
 from pipeline import cli, dag
 from pipeline.configs import overrides, presets
+from pipeline.console.progress import Display
 from pipeline.experiments import budget, catalog, experiment, settings, study
 from pipeline.experiments.budget import Budget
 from pipeline.experiments.experiment import Cell
@@ -125,7 +126,7 @@ def study_of(name, *, root, only=(), assignments=()):
 def test_an_override_need_not_fit_cells_that_only_leaves_out(tmp_path, name, cell):
     rates = ["trainer.branch_learning_rates=[3,1]"]
     chosen = study_of(name, root=tmp_path, only=[cell], assignments=rates)
-    chosen._look()
+    chosen._look(Display())
     results = chosen.results()
     assert list(results.cells) == [cell.name for cell in catalog.find(name).layout(base("quickstart")).cells]
     write.write_all(results, chosen.folder)
