@@ -80,9 +80,7 @@ class Study:
         )
         dag.create_pipeline(self.base)
         self._batch_sizes = self._check_cells()
-        self.root = Root(epath.Path(paths.absolute(request.root)))
-        if not self.root.is_local:
-            raise UserError(f"--root {request.root}: the metadata of the cells are a file: give a local folder.")
+        self.root = _root(request.root)
         self._workplaces: dict[str, Workplace] = {}
         self._place_of: dict[str, Workplace] = {}
         self._runs: dict[str, dict[int, SeedResult]] = {cell.name: {} for cell in self.layout.cells}
@@ -270,3 +268,21 @@ class Study:
                 budget=self.budget,
             )
         return self._workplaces[name]
+
+
+def _root(typed: str) -> Root:
+    """Returns the root that `--root` names.
+
+    Raises:
+        UserError: It is no local folder.
+    """
+    if not typed:
+        raise UserError("--root is empty: give a folder.")
+    folder = paths.absolute(typed)
+    try:
+        root = Root(epath.Path(folder))
+    except KeyError as error:  # epath does not know the scheme of the URL.
+        raise UserError(f"--root {folder} is not a local folder: give one.") from error
+    if not root.is_local:
+        raise UserError(f"--root {typed}: the metadata of the cells are a file: give a local folder.")
+    return root
