@@ -5,6 +5,7 @@ import io
 import pathlib
 import textwrap
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +23,38 @@ _INTERVAL = "95 % interval"
 _PANEL_WIDTH, _PANELS_PER_ROW = 6.0, 2
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A part of the table that gets a panel.
+
+    Attributes:
+        places: The places that are drawn.
+        whole: All places of the part. What varies among them is what tells a place from others.
+    """
+
+    places: Sequence[Place]
+    whole: Sequence[Place]
+
+    @property
+    def form(self) -> Literal["bars", "line", "map"]:
+        """How it is drawn."""
+        rows, columns = tables.rows_and_columns(self.places)
+        if len(rows) > 1 and len(columns) > 1:
+            return "map"
+        all_rows, _ = tables.rows_and_columns(self.whole)
+        return "bars" if len(columns) == 1 or len(all_rows) > 1 else "line"
+
+    @property
+    def labels(self) -> list[str]:
+        """What bars and points are called."""
+        rows, columns = tables.rows_and_columns(self.whole)
+        if len(columns) == 1:
+            return [place.row for place in self.places]
+        if len(rows) == 1:
+            return [place.column for place in self.places]
+        return [f"{place.row} x {place.column}" for place in self.places]
+
+
 def draw(results: Results) -> bytes:
     """Returns `figure` as PNG."""
     file = io.BytesIO()
@@ -33,21 +66,21 @@ def figure(results: Results) -> Figure:
     """Returns the plot.
 
     A part with one column is drawn as bars and one with one row as a line, both with 95 % intervals over the seeds. One
-    with several rows and columns is a map, with standard deviations and, in brackets, the paper's numbers. Bars show
-    the paper's numbers if these are of the same metric.
+    with several rows and columns is a map, with standard deviations and, in brackets, the paper's numbers; where only
+    one row or column of it has run, it is bars. Bars show the paper's numbers if these are of the same metric.
     """
     shown = [place for place in results.layout.places if place.paper is not None or results.summary(place)]
+    whole = tables.blocks(results.layout.places)
     blocks = tables.blocks(shown or results.layout.places)
-    parts = {title: _comparable(places, results) for title, places in blocks.items()}
+    parts = {title: _comparable(_Part(places=places, whole=whole[title]), results) for title, places in blocks.items()}
     columns = min(_PANELS_PER_ROW, len(parts))
-    heights = [_height(places) for places in parts.values()]
+    heights = [_height(part) for part in parts.values()]
     lines = [max(heights[first : first + columns]) for first in range(0, len(heights), columns)]
     drawn = Figure(figsize=(_PANEL_WIDTH * max(columns, 1.4), sum(lines) + 0.6), dpi=120, layout="constrained")
     panels = drawn.subplots(len(lines), columns, squeeze=False, height_ratios=lines).ravel()
-    for axes, (title, places) in zip(panels, parts.items(), strict=False):
-        rows, names = tables.rows_and_columns(places)
-        drawing = _bars if len(names) == 1 else (_line if len(rows) == 1 else _map)
-        drawing(axes, places, results)
+    drawings = {"bars": _bars, "line": _line, "map": _map}
+    for axes, (title, part) in zip(panels, parts.items(), strict=False):
+        drawings[part.form](axes, part, results)
         axes.set_title(title, fontsize=9, color=_INK)
         axes.tick_params(labelsize=8, colors=_INK)
     for axes in panels[len(parts) :]:
@@ -64,21 +97,22 @@ def _settings(results: Results) -> str:
     return textwrap.fill(f"{wording.heading(results)}; {', '.join(parts)}", 110)
 
 
-def _comparable(places: Sequence[Place], results: Results) -> list[Place]:
-    """Returns the places of a part. From bars it leaves out the paper's numbers if they are of another metric.
+def _comparable(part: _Part, results: Results) -> _Part:
+    """Returns a part as it is drawn. From bars it leaves out the paper's numbers if they are of another metric.
 
     On one axis, the paper's mAP would be read as an accuracy. Of rows that only the paper has, nothing would be left.
     """
-    _, columns = tables.rows_and_columns(places)
-    if len(columns) > 1 or results.metric == results.experiment.paper_metric:
-        return list(places)
-    ours = [dataclasses.replace(place, paper=None) for place in places]
-    return [place for place in ours if results.summary(place)] or ours
+    if part.form != "bars" or results.metric == results.experiment.paper_metric:
+        return part
+    ours = [dataclasses.replace(place, paper=None) for place in part.places]
+    return dataclasses.replace(part, places=[place for place in ours if results.summary(place)] or ours)
 
 
-def _height(places: Sequence[Place]) -> float:
-    rows, columns = tables.rows_and_columns(places)
-    return 0.6 + 0.34 * len(rows) if len(columns) == 1 else max(2.6, 0.6 * len(rows) + 1.0)
+def _height(part: _Part) -> float:
+    if part.form == "bars":
+        return 0.6 + 0.34 * len(part.places)
+    rows, _ = tables.rows_and_columns(part.places)
+    return max(2.6, 0.6 * len(rows) + 1.0)
 
 
 def _error(summaries: Sequence[Summary | None]) -> np.ndarray:
@@ -104,7 +138,8 @@ def _paper(places: Sequence[Place]) -> np.ndarray:
     return np.array([np.nan if place.paper is None else place.paper for place in places], float)
 
 
-def _bars(axes: Axes, places: Sequence[Place], results: Results) -> None:
+def _bars(axes: Axes, part: _Part, results: Results) -> None:
+    places = part.places
     summaries = [results.summary(place) for place in places]
     at = np.arange(len(places))
     axes.barh(at, np.nan_to_num(_means(summaries)), color=_OURS, height=0.62, label="trained")
@@ -114,7 +149,7 @@ def _bars(axes: Axes, places: Sequence[Place], results: Results) -> None:
     axes.plot(_untrained(results, places), at, "|", color=_UNTRAINED, ms=13, mew=3, label="untrained")
     if np.isfinite(_paper(places)).any():
         axes.plot(_paper(places), at, "D", color=_PAPER, ms=4, label="paper")
-    axes.set_yticks(at, [place.row for place in places], parse_math=False)
+    axes.set_yticks(at, part.labels, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_xlabel(results.metric, fontsize=8)
@@ -122,7 +157,8 @@ def _bars(axes: Axes, places: Sequence[Place], results: Results) -> None:
     axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def _line(axes: Axes, places: Sequence[Place], results: Results) -> None:
+def _line(axes: Axes, part: _Part, results: Results) -> None:
+    places = part.places
     summaries = [results.summary(place) for place in places]
     at = np.arange(len(places))
     error = _error(summaries)
@@ -130,7 +166,7 @@ def _line(axes: Axes, places: Sequence[Place], results: Results) -> None:
     axes.errorbar(at, _means(summaries), yerr=error, fmt="o-", color=_OURS, capsize=3, label=label)
     axes.plot(at, _untrained(results, places), "_", color=_UNTRAINED, ms=14, mew=3, label="untrained")
     axes.legend(fontsize=7, framealpha=0.5)
-    axes.set_xticks(at, [place.column for place in places])
+    axes.set_xticks(at, part.labels)
     axes.set_ylabel(results.metric, fontsize=8, color=_OURS)
     axes.margins(y=0.15)
     axes.spines["top"].set_visible(False)
@@ -143,10 +179,10 @@ def _line(axes: Axes, places: Sequence[Place], results: Results) -> None:
         other.spines["top"].set_visible(False)
 
 
-def _map(axes: Axes, places: Sequence[Place], results: Results) -> None:
-    rows, columns = tables.rows_and_columns(places)
+def _map(axes: Axes, part: _Part, results: Results) -> None:
+    rows, columns = tables.rows_and_columns(part.places)
     values, texts = np.full((len(rows), len(columns)), np.nan), {}
-    for place in places:
+    for place in part.places:
         summary, where = results.summary(place), (rows.index(place.row), columns.index(place.column))
         values[where] = np.nan if summary is None else summary.mean
         texts[where] = wording.score(summary).replace(" ± ", "\n± ")

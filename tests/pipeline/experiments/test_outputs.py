@@ -215,3 +215,31 @@ def test_plots_name_an_interval_only_where_there_is_one(name, seeds, is_named):
 def test_plots_say_what_all_cells_share():
     title = plot.figure(made_up.results("figure2"))._suptitle.get_text()
     assert "preset tiny, esc50, cpu-minutes=15 each, 3 seeds, a.b=1" in title.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("name", "only", "labels"),
+    [
+        ("figure4", ["batch-32"], ["32"]),
+        ("figure3", ["mixing-none"], ["mixing x none"]),
+        ("figure3", ["none-mixing", "time_mask-mixing"], ["none x mixing", "time_mask x mixing"]),
+        ("figure3", ["mixing-none", "mixing-time_mask"], ["mixing x none", "mixing x time_mask"]),
+        ("figure2", ["mfcc"], ["mfcc"]),
+    ],
+)
+def test_bars_of_some_cells_are_called_by_what_tells_them_from_others(name, only, labels):
+    results = made_up.results(name)
+    for cell in results.cells.keys() - set(only):
+        runs = [SeedResult(seed=run.seed) for run in results.cells[cell].runs]
+        results.cells[cell] = dataclasses.replace(results.cells[cell], runs=runs)
+    (axes,) = plot.figure(results).axes
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    assert [label for label in shown if label in labels] == labels
+    assert len(axes.patches) == len(only)
+
+
+def test_points_of_a_line_of_some_cells_are_called_by_their_columns():
+    results = made_up.results("figure4")
+    results.cells["batch-128"] = dataclasses.replace(results.cells["batch-128"], runs=[])
+    (axes,) = plot.figure(results).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["32", "64", "512", "1,792"]
