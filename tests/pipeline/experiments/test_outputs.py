@@ -243,3 +243,28 @@ def test_points_of_a_line_of_some_cells_are_called_by_their_columns():
     results.cells["batch-128"] = dataclasses.replace(results.cells["batch-128"], runs=[])
     (axes,) = plot.figure(results).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["32", "64", "512", "1,792"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_kept"),
+    [({}, True), ({"budget": "steps=9"}, False), ({"seeds": 2}, False), ({"overrides": []}, False)],
+)
+def test_tables_of_other_settings_leave_no_plot_of_the_old_ones_beside_them(tmp_path, setting, is_kept):
+    """A command that is killed writes no more than the tables."""
+    results = made_up.results("figure4")
+    write.write_all(results, epath.Path(tmp_path))
+    tables_alone = dataclasses.replace(results, settings={**results.settings, **setting})
+    for _ in range(2):
+        write.write_tables(tables_alone, epath.Path(tmp_path))
+        assert {(tmp_path / name).exists() for name in ("plot.png", "tensorboard")} == {is_kept}
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
+def test_a_plot_of_unknown_settings_is_removed(tmp_path, content):
+    results = made_up.results("figure4")
+    write.write_all(results, epath.Path(tmp_path))
+    (tmp_path / "results.json").unlink()
+    if content is not None:
+        (tmp_path / "results.json").write_text(content)
+    write.write_tables(results, epath.Path(tmp_path))
+    assert {file.name for file in tmp_path.iterdir()} == {"table.md", "table.csv", "results.json"}
