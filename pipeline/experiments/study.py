@@ -11,7 +11,7 @@ from components import file_errors
 from components.errors import DamagedFile, UserError
 from components.text import plural
 from pipeline import dag, paths
-from pipeline.configs import resolve
+from pipeline.configs import resolve, typed_paths
 from pipeline.console.progress import Display
 from pipeline.experiments import budget as budgets
 from pipeline.experiments import experiment as experiments
@@ -65,6 +65,9 @@ class Study:
     def __init__(self, request: Request):
         if request.seeds < 1:
             raise UserError(f"--seeds {request.seeds}: give at least 1.")
+        typed = resolve.resolve(request.preset, data=request.data, assignments=request.assignments)
+        # As a cell is found by its overrides, paths are the same here and in what --print prints for other folders.
+        request = dataclasses.replace(request, assignments=typed_paths.absolute(request.assignments, config=typed))
         self.request = request
         self.base = resolve.resolve(request.preset, data=request.data, assignments=request.assignments)
         self.budget = (

@@ -200,6 +200,27 @@ def test_printed_commands_ask_for_one_cell_each(capsys, tmp_path, name, preset):
     assert not root.exists()
 
 
+def test_printed_commands_find_the_same_files_from_any_folder(capsys, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "schema.json").write_text("{}")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    typed = ["example_validator.schema_path=schema.json", "embedder.baselines=panns=~/p"]
+    assert cli.main(["ablate", "recipe", "--preset", "quickstart", "--print", *typed]) == 0
+    expected = [
+        f"example_validator.schema_path={tmp_path}/here/schema.json",
+        f'embedder.baselines=["panns={tmp_path}/home/p"]',
+    ]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines
+    for line in lines:
+        assert printed_commands.arguments(line)[-2:] == expected
+    # The command without --print has the same config, and so it finds what has finished.
+    planned = study_of("recipe", root="root", assignments=typed)
+    assert planned.request.assignments == expected
+    assert planned.base.embedder.baselines == (f"panns={tmp_path}/home/p",)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
