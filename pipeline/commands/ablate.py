@@ -28,8 +28,8 @@ experiments:
 presets:
 {shared.preset_list()}
 
-FIELD=VALUE changes one field of the config of all cells, e.g. trainer.batch_size=64; `diptych config` lists all
-fields. Steps and seeds follow from --budget and --seeds.
+FIELD=VALUE changes one field of the config of all cells that do not set it themselves, e.g. trainer.batch_size=64;
+`diptych config` lists all fields. Steps and seeds follow from --budget and --seeds.
 
 exit status: 0 if all went well; 2 if a cell failed, or if an argument is wrong; 130, 143 or 129 if Ctrl-C,
 SIGTERM or SIGHUP stopped it."""

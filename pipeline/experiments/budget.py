@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from pipeline.configs.config import PipelineConfig
 
 Kind = Literal["cpu-minutes", "steps", "passes"]
+MOST = 10**12
+"""The most steps that the Trainer takes, and the most of any kind."""
+
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Presets for machines without an accelerator -> default minutes. On an accelerator, processor time says little, so the
@@ -32,7 +35,8 @@ class Budget:
     @property
     def text(self) -> str:
         """The value of `--budget`."""
-        return f"{self.kind}={self.amount:.12g}"
+        amount = float(self.amount)
+        return f"{self.kind}={int(amount) if amount.is_integer() else amount}"
 
     def steps(self, *, cpu_s_per_step: float, clips: int, batch_size: int) -> int:
         """Returns the number of steps of a training, at least 1.
@@ -41,12 +45,21 @@ class Budget:
             cpu_s_per_step: Processor time of a step, in seconds. Only a budget of cpu-minutes needs it.
             clips: Number of clips of the train split.
             batch_size: Clips of a batch. What remains of a pass after the last whole batch is not trained on.
+
+        Raises:
+            UserError: They are more than the Trainer takes.
         """
         if self.kind == "steps":
             return int(self.amount)
         if self.kind == "passes":
-            return max(1, round(self.amount * (clips // batch_size)))
-        return max(1, math.floor(60 * self.amount / cpu_s_per_step))
+            steps = round(self.amount * (clips // batch_size))
+        else:
+            steps = math.floor(60 * self.amount / cpu_s_per_step)
+        if steps > MOST:
+            raise UserError(
+                f"--budget {self.text} buys {steps:,} steps, and a training has at most {MOST:,}: give less."
+            )
+        return max(1, steps)
 
 
 def parse(text: str) -> Budget:
@@ -68,6 +81,8 @@ def parse(text: str) -> Budget:
         raise wrong from None
     if not math.isfinite(amount) or amount <= 0:
         raise wrong
+    if amount > MOST:
+        raise UserError(f"--budget {text} is too much: give at most {kind}={MOST}.")
     if kind == "steps" and amount != int(amount):
         raise UserError(f"--budget {text}: the number of steps must be whole.")
     return Budget(kind=kind, amount=amount)

@@ -39,7 +39,7 @@ class Request:
         seeds: Number of trainings of a cell, with the seeds 0, 1 and so on.
         budget: The value of `--budget`, or None for the preset's.
         only: See `experiment.select`.
-        assignments: Overrides for all cells.
+        assignments: Overrides for all cells that do not set the field themselves.
     """
 
     experiment: Experiment
@@ -126,6 +126,7 @@ class Study:
             Interrupted: A signal stopped it.
         """
         with self._workplace(self.root.path).lock():
+            self._check_folder()
             self._write_examples(display)
             self._look(display)
             total, number = self.request.seeds * len(self.selected), 0
@@ -140,6 +141,11 @@ class Study:
             results = self.results()
             write.write_all(results, self.folder)
         return results
+
+    def _check_folder(self) -> None:
+        """Checks that the results can be written: now, not after the first training."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"{self.folder} is a file where the results belong: move it away, or give another --root.")
 
     def results(self) -> Results:
         """Returns what has been found or run so far."""

@@ -98,7 +98,9 @@ def _what(results: Results) -> str:
 def _notes(results: Results) -> list[str]:
     parts = [results.experiment.note] if results.experiment.note else []
     if results.settings["overrides"]:
-        parts.append(f"For all cells: `{' '.join(map(str, results.settings['overrides']))}`.")
+        parts.append(
+            f"For all cells that do not set it themselves: `{' '.join(map(str, results.settings['overrides']))}`."
+        )
     return parts
 
 

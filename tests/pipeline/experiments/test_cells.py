@@ -1,6 +1,5 @@
-"""The cells of every experiment at every scale, the budgets, and the commands that `--print` shows."""
+"""The cells of every experiment at every scale, and the commands that `--print` shows."""
 
-import math
 import re
 import shlex
 
@@ -13,7 +12,6 @@ from pipeline import cli, dag
 from pipeline.configs import overrides, presets
 from pipeline.console.progress import Display
 from pipeline.experiments import budget, catalog, experiment, settings, study
-from pipeline.experiments.budget import Budget
 from pipeline.experiments.experiment import Cell
 from pipeline.experiments.outputs import write
 from pipeline.runner import selection
@@ -157,29 +155,6 @@ def test_only_takes_names_and_patterns():
         experiment.select(cells, ["temperature-0.2"], experiment="table1")
 
 
-@pytest.mark.parametrize("text", ["cpu-minutes=15", "steps=60", "passes=0.5", "cpu-minutes=0.25"])
-def test_a_budget_reads_back(text):
-    assert budget.parse(text).text == text
-
-
-@pytest.mark.parametrize(
-    "text", ["", "15", "steps", "steps=", "steps=x", "steps=0", "steps=1.5", "passes=-1", "passes=inf", "hours=1", "=3"]
-)
-def test_a_wrong_budget_is_refused(text):
-    with pytest.raises(UserError, match=r"^--budget .*"):
-        budget.parse(text)
-
-
-def test_what_a_budget_buys():
-    def steps(kind, amount):
-        return Budget(kind=kind, amount=amount).steps(cpu_s_per_step=2.5, clips=1898, batch_size=128)
-
-    assert steps("steps", 60) == 60
-    assert steps("passes", 3) == 3 * (1898 // 128)
-    assert steps("cpu-minutes", 15) == math.floor(15 * 60 / 2.5)
-    assert steps("passes", 0.001) == steps("cpu-minutes", 0.001) == 1
-
-
 @pytest.mark.parametrize(("name", "preset"), [("figure2", "quickstart"), ("table1", "tiny"), ("recipe", "small")])
 def test_printed_commands_ask_for_one_cell_each(capsys, tmp_path, name, preset):
     root = tmp_path / "a root's"
@@ -259,6 +234,17 @@ def test_what_does_not_fit_is_refused_in_one_sentence(capsys, words, message):
     text = capsys.readouterr().err
     assert text.startswith(f"diptych: {message}")
     assert text.count("\n") == 1
+
+
+def test_a_file_in_the_place_of_the_results_is_refused_before_anything_runs(capsys, tmp_path):
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "figure2").write_text("")
+    assert (
+        cli.main(["ablate", "figure2", "--preset", "quickstart", "--root", str(tmp_path), "--budget", "steps=1"]) == 2
+    )
+    message = f"diptych: {tmp_path}/experiments/figure2 is a file where the results belong: move it away, or give "
+    assert capsys.readouterr().err.startswith(message)
+    assert not (tmp_path / "metadata.sqlite").exists()
 
 
 def test_audio_is_needed_where_the_preset_generates_none(capsys):

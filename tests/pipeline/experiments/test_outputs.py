@@ -83,6 +83,11 @@ def test_rows_of_the_paper_alone_are_no_bars_without_its_numbers():
     assert rows == [place.row for place in results.layout.places if place.cell]
 
 
+def test_the_page_says_which_cells_an_override_is_for():
+    page = tables.markdown(made_up.results("figure4"))
+    assert "For all cells that do not set it themselves: `a.b=1`.\n" in page
+
+
 def test_differences_in_percent_are_points():
     summary = intervals.Summary(mean=-0.275, sd=0.02, low=-0.334, high=-0.216, count=3)
     assert wording.difference(summary, seeds=3, percent=True) == "-27.5 (-33.4 to -21.6) points"
