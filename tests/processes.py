@@ -4,8 +4,19 @@ import contextlib
 import os
 import pathlib
 import re
+import signal
 import threading
 import time
+
+
+@contextlib.contextmanager
+def ctrl_c():
+    """Lets SIGINT raise KeyboardInterrupt, also where tests run in the background of a script, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def decoders_of(pid):

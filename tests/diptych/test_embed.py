@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import diptych
 from beam_jobs.audio.spool import Spool
 from tests import corpora
-from tests.processes import decoders_of
+from tests.processes import ctrl_c, decoders_of
 
 RATE = 16000
 
@@ -288,6 +288,6 @@ def test_after_ctrl_c_in_a_file_the_next_one_has_its_own_vector(tmp_path, embedd
     expected = embedder.embed_file(files[0])
     with monkeypatch.context() as patch:
         patch.setattr(Spool, "append", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with ctrl_c(), pytest.raises(KeyboardInterrupt):
             embedder.embed_file(long)
     np.testing.assert_array_equal(embedder.embed_file(files[0]), expected)

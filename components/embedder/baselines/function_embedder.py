@@ -36,10 +36,12 @@ class FunctionEmbedder:
                 f"{source} cannot embed windows of {framing.window_samples:,} samples "
                 f"({error_text.first_line(error)}): leave it out, or name another model."
             ) from error
-        if any(not np.isfinite(values).all() for values in vectors.values()):
-            raise UserError(
-                f"{source} gives numbers that are not finite for faint noise: leave it out, or name another model."
-            )
+        for name, values in vectors.items():
+            if not np.isfinite(values).all():
+                raise UserError(
+                    f"{source} gives a vector {name!r} that is not finite for faint noise: leave it out, or name "
+                    "another model."
+                )
         self.dims = {name: values.shape[1] for name, values in vectors.items()}
 
     def embed(self, windows: np.ndarray) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import pytest
 from beam_jobs import audio
 from beam_jobs.audio import decoder, spool
 from tests import corpora
-from tests.processes import decoders_of, wait_until
+from tests.processes import ctrl_c, decoders_of, wait_until
 
 
 class InterruptedSpool(spool.Spool):
@@ -66,7 +66,7 @@ def test_after_ctrl_c_while_the_child_starts_the_next_file_has_its_own_samples(c
 
     thread = threading.Thread(target=interrupt_the_start)
     thread.start()
-    with pytest.raises(KeyboardInterrupt):
+    with ctrl_c(), pytest.raises(KeyboardInterrupt):
         child.decode(tone)
     thread.join()
     assert set(decoders_of(os.getpid())) == earlier

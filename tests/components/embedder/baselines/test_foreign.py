@@ -247,7 +247,7 @@ REFUSED = {
     "integers": (lambda audio: {"a": tf.cast(audio, tf.int32)}, "has several outputs"),
     "not finite": (
         lambda audio: {"a": tf.math.log(-tf.abs(audio))},
-        "gives numbers that are not finite for faint noise: leave it out, or name another model",
+        "gives a vector 'embedding' that is not finite for faint noise: leave it out, or name another",
     ),
     "fails": (lambda audio: {"a": tf.ensure_shape(audio, (None, 7))}, "fails on sound .*signature serving_default: "),
 }

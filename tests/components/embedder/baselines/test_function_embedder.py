@@ -13,7 +13,7 @@ def test_a_model_without_finite_vectors_is_refused_at_once():
     embedder = FunctionEmbedder(lambda windows: {"log": 1 / windows[:, :2]}, framing=FRAMING, source="log.tflite")
     assert embedder.dims == {"log": 2}
     assert embedder.embed(np.ones((3, 4), np.float32))["log"].tolist() == [[1, 1]] * 3
-    with pytest.raises(UserError, match="log.tflite gives a vector 'log' that is not finite"):
+    with pytest.raises(UserError, match="log.tflite gives a vector 'log' that is not finite for faint noise"):
         FunctionEmbedder(lambda windows: {"log": windows[:, :2] * np.nan}, framing=FRAMING, source="log.tflite")
 
 

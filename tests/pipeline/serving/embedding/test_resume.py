@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from beam_jobs.audio import parallel
+from beam_jobs.audio.decoder import Decoder
 from components.errors import UserError
 from pipeline.serving.embedding import groups
 from tests import corpora, disks
@@ -126,9 +126,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(sounds, places):
 
 def test_what_is_finished_is_neither_decoded_nor_embedded_again(sounds, tmp_path, monkeypatch):
     decoded = []
-    decode_file = parallel.Decoder.decode_file
+    decode_file = Decoder.decode_file
     monkeypatch.setattr(
-        parallel.Decoder,
+        Decoder,
         "decode_file",
         lambda self, path, *args, **kw: decoded.append(path) or decode_file(self, path, *args, **kw),
     )
