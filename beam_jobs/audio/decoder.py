@@ -112,10 +112,9 @@ class Decoder:
 
     def close(self) -> None:
         """Ends the child process."""
-        if self._finalizer is not None:
-            self._finalizer()
-        self._child = None
-        self._finalizer = None
+        finalizer, self._finalizer, self._child = self._finalizer, None, None
+        if finalizer is not None:
+            finalizer()
 
     def _ask_twice(
         self, source: Source, segment: SegmentFields, *, spool: Spool | None = None
@@ -184,6 +183,8 @@ class Decoder:
         return _ChildDiedError(signal.strsignal(-status) if status < 0 else f"exit status {status}")
 
     def _start(self) -> subprocess.Popen:
+        """Ends the child, if there is one, and starts another. It is kept for the next clip once it is ready."""
+        self.close()
         # `multiprocessing` would import the main module of the job, which on a worker is Beam's.
         folder = str(pathlib.Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
@@ -193,8 +194,7 @@ class Decoder:
             stdout=subprocess.PIPE,
             env={**_KEPT_MEMORY, **os.environ, "PYTHONPATH": path},
         )
-        self.close()
-        self._child, self._owner = child, os.getpid()
+        self._owner = os.getpid()
         self._finalizer = weakref.finalize(self, _kill, child, owner=self._owner)
         # macOS has no F_SETPIPE_SZ, and Linux may refuse it. Smaller pipes are only slower.
         with contextlib.suppress(OSError, AttributeError):
@@ -209,9 +209,10 @@ class Decoder:
         except TimeoutError as error:
             self.close()
             raise RuntimeError(f"the decoder process does not start within {_START_S:g} s") from error
-        except BaseException:  # It would still say that it is ready, where a reply is expected.
+        except BaseException:
             self.close()
             raise
+        self._child = child
         return child
 
 

@@ -12,7 +12,7 @@ from components.evaluator.blessing import BASELINES
 from components.evaluator.clips import Clips, count_labels, read_clips
 from components.evaluator.config import EvaluatorConfig
 from components.evaluator.features import TRAINED, FeatureSet, sets_by_embedder
-from components.evaluator.probes.choice import ProbeChoice, allows, choose_probe
+from components.evaluator.probes.choice import MIN_TEST_CLIPS, ProbeChoice, allows, choose_probe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,18 +47,19 @@ def prepare(embeddings: Embeddings, config: EvaluatorConfig) -> Prepared:
     same = copies.find_copies(embeddings, clips, reference=TRAINED) if choice.by_fold else None
     if choice.makes_folds:
         clips, choice = _divided(clips, choice, config, same=same, label_names=names)
-    probed = {embedder: of_one for embedder, of_one in sets.items() if _can_probe(choice, clips[embedder], names)}
+    least = MIN_TEST_CLIPS if config.probe == "auto" else 1
+    probed = {
+        embedder: of_one
+        for embedder, of_one in sets.items()
+        if choice.probe is None
+        or allows(choice, count_labels(clips[embedder], label_names=names), least_test_clips=least)
+    }
     return Prepared(choice=choice, sets=probed, clips=clips, baseline=_baseline(config, sets, probed), copies=same)
 
 
 def _choose(clips: Mapping[str, Clips], config: EvaluatorConfig, *, label_names: Sequence[str]) -> ProbeChoice:
     """Returns the probe that the labels and folds of the clips allow."""
     return choose_probe(config.probe, counts=count_labels(clips[TRAINED], label_names=label_names))
-
-
-def _can_probe(choice: ProbeChoice, clips: Clips, label_names: Sequence[str]) -> bool:
-    """Returns whether the clips of an embedder, perhaps a sample of the model's, can be probed as the model's are."""
-    return choice.probe is None or allows(choice, count_labels(clips, label_names=label_names))
 
 
 def _divided(

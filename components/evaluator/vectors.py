@@ -72,18 +72,18 @@ def read_rows(
     return dict(joined(parts, rows=total, dims={name: dims[name] for name in columns}).vectors)
 
 
-def joined(blocks: Iterable[Block], *, rows: int, dims: Mapping[str, int]) -> Block:
+def joined(parts: Iterable[Block], *, rows: int, dims: Mapping[str, int]) -> Block:
     """Joins blocks, one after the other, so that no more than one of them is in memory beside the whole.
 
     Args:
-        blocks: The blocks.
+        parts: The blocks.
         rows: Number of rows of all of them.
         dims: Name of each embedding -> size.
     """
     vectors = {name: np.empty((rows, dim), np.float16) for name, dim in dims.items()}
     clip_of_row = np.empty(rows, np.int32)
     done = 0
-    for block in blocks:
+    for block in parts:
         part = slice(done, done + len(block.clip_of_row))
         clip_of_row[part] = block.clip_of_row
         for name, values in vectors.items():
@@ -111,7 +111,7 @@ def read_means(
 
 
 def means_by_clip(
-    blocks: Iterable[Block],
+    parts: Iterable[Block],
     clips: Clips,
     *,
     chosen: np.ndarray,
@@ -121,7 +121,7 @@ def means_by_clip(
     """Averages what is computed of rows over those of each clip.
 
     Args:
-        blocks: The rows of the chosen clips, in order.
+        parts: The rows of the chosen clips, in order.
         clips: All clips of the embedder.
         chosen: bool (clips,).
         dims: Name -> size of the values.
@@ -132,7 +132,7 @@ def means_by_clip(
     """
     means = {name: np.zeros((int(chosen.sum()), dim), np.float32) for name, dim in dims.items()}
     number = np.cumsum(chosen) - 1
-    for block in blocks:
+    for block in parts:
         first = np.flatnonzero(np.append(True, block.clip_of_row[1:] != block.clip_of_row[:-1]))
         places = number[block.clip_of_row[first]]
         for name, values in values_of(block.vectors).items():  # A clip may go on in the next block.

@@ -242,7 +242,7 @@ def adopt(published: epath.Path, *, folder: epath.Path) -> None:
     """
     sources = _named(published)
     if not sources:
-        raise _not_adoptable(published, f"{published}, where this training goes on, has no checkpoint")
+        raise _not_adoptable(published, f"{published}, from which this training goes on, has no checkpoint: put them")
     newest = _step_of(sources[-1])
     if any(_step_of(path) >= newest for path in _named(folder) if not checkpoint_files.is_unfinished(path)):
         return
@@ -250,14 +250,14 @@ def adopt(published: epath.Path, *, folder: epath.Path) -> None:
         try:
             checkpoint_files.verify(source)  # Before the copy, which is finished in a bucket as soon as it is made.
         except checkpoint_files.DamagedError as error:
-            message = f"The checkpoint {source}, from which this training goes on, is damaged ({error})"
+            message = f"The checkpoint {source}, from which this training goes on, is damaged ({error}): put it"
             raise _not_adoptable(source, message) from error
         with checkpoint_files.being_written(folder / source.name) as unfinished:
             storage.copy_tree(source, unfinished, last=checkpoint_files.RECORD)
 
 
 def _not_adoptable(path: epath.Path, what: str) -> DamagedFile:
-    message = f"{what}: put it back, or train from the start with trainer.extend=false."
+    message = f"{what} back, or train from the start with trainer.extend=false."
     return DamagedFile(message, path=os.fspath(path))
 
 

@@ -16,7 +16,8 @@ _BASELINES = "embedder.baselines"
 def absolute(assignments: Iterable[str], *, config: pydantic.BaseModel) -> list[str]:
     """Returns overrides with absolute paths, with ~ expanded.
 
-    Those without paths, and those that set a whole section, stay as they were typed.
+    Those without paths stay as they were typed, and so do those that set a whole section, and `embedder.model`, which
+    `diptych evaluate` sets.
 
     Args:
         assignments: Overrides such as "trainer.initial_model=m.keras"; see `overrides.override`.
@@ -36,7 +37,7 @@ def _absolute(assignment: str, *, config: pydantic.BaseModel) -> str:
     value = getattr(section, field)
     if name == _BASELINES and value:
         return f"{name}={json.dumps([_of_baseline(spec) for spec in value])}"
-    if isinstance(value, str) and _is_location(type(section).model_fields[field]):
+    if isinstance(value, str) and value and _is_location(type(section).model_fields[field]):
         return f"{name}={paths.absolute(value)}"
     return assignment
 

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from pipeline.configs.config import PipelineConfig
 
 Kind = Literal["cpu-minutes", "steps", "passes"]
-MOST = 10**12
-"""The most steps that the Trainer takes, and the most of any kind."""
-
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+MOST = 10**12
+"""Most steps that `trainer.steps` allows; also the bound of a budget of any kind."""
 
 # Presets for machines without an accelerator -> default minutes. On an accelerator, processor time says little, so the
 # other presets have their own number of steps, as in the paper.

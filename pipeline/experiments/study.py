@@ -199,17 +199,18 @@ class Study:
         Raises:
             UserError: The shared root is damaged. A cell's own root concerns that cell alone.
         """
-        workplace, steps, reason = self._workplace_of(cell), None, ""
+        workplace, reason = self._workplace_of(cell), ""
+        is_same, steps = False, None
         is_shared = workplace.root == self.root
+        place = os.fspath(workplace.root.path)
         try:
-            with file_errors.as_user_errors(place=os.fspath(workplace.root.path)):
-                if workplace.look():
-                    steps = workplace.steps(cell)
-                elif workplace.has_finished():
+            with file_errors.as_user_errors(place=place):
+                is_same = workplace.look()
+                if not is_same and workplace.has_finished():
                     reason = (
-                        f"What has finished under {workplace.root.path} is of other examples than those of this "
-                        "command (other audio, paths, dates or settings): name one of these cells after --only, too, "
-                        "and they are brought up to date."
+                        f"They may have finished under {place}, on other examples than those of this command (other "
+                        "audio, paths, dates or settings): name these cells after --only, too; they are found if the "
+                        "audio is the same, and trained if not."
                     )
         except UserError as error:
             if is_shared:
@@ -218,9 +219,11 @@ class Study:
         for seed in range(self.request.seeds):
             evaluated = None
             try:
-                evaluated = None if steps is None else workplace.find(cell, seed=seed, steps=steps)
+                with file_errors.as_user_errors(place=place):
+                    steps = workplace.steps(cell) if is_same else None
+                    evaluated = None if steps is None else workplace.find(cell, seed=seed, steps=steps)
             except UserError as error:
-                # Under the shared root, it may also be that the overrides do not fit a cell that --only leaves out.
+                # Under the shared root, the overrides or the budget may just not fit a cell that --only leaves out.
                 if isinstance(error, DamagedFile) or not is_shared:
                     reason = str(error)
             self._runs[cell.name][seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
@@ -287,11 +290,10 @@ def _root(typed: str) -> Root:
     """
     if not typed:
         raise UserError("--root is empty: give a folder.")
-    folder = paths.absolute(typed)
     try:
-        root = Root(epath.Path(folder))
-    except KeyError as error:  # epath does not know the scheme of the URL.
-        raise UserError(f"--root {folder} is not a local folder: give one.") from error
-    if not root.is_local:
+        root = Root(epath.Path(paths.absolute(typed)))
+    except KeyError:  # epath does not know the scheme of the URL.
+        root = None
+    if root is None or not root.is_local:
         raise UserError(f"--root {typed}: the metadata of the cells are a file: give a local folder.")
     return root

@@ -78,7 +78,7 @@ def _together(every: Sequence[Comparison]) -> str:
         for name, values in columns.items()
     ]
     return (
-        f"All rows but the last, which has the pair's trainings of the row before, against `{WIDE}`: "
+        f"Against `{WIDE}`, over all rows that have it but the last, which has the pair's trainings of the row before: "
         f"{'; '.join(parts)}. Some seeds recur in these rows, so their intervals are rough."
     )
 

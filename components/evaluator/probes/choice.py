@@ -76,15 +76,19 @@ def choose_probe(requested: Literal["auto", "linear", "mlp", "none"], *, counts:
     return ProbeChoice(probe=None, note=note)
 
 
-def allows(choice: ProbeChoice, counts: LabelCounts) -> bool:
+def allows(choice: ProbeChoice, counts: LabelCounts, *, least_test_clips: int) -> bool:
     """Returns whether a sample of the clips can be probed in the same way as all of them.
 
     Args:
         choice: The choice for all clips. It names a probe, and folds that it makes have been made.
         counts: The labels of the sample.
+        least_test_clips: How many of its clips have to be tested.
     """
-    objection = _objection_to_linear(counts) if choice.probe == "linear" else _objection_to_mlp(counts)
-    if objection:
+    if choice.probe == "linear":
+        objection, tested = _objection_to_linear(counts), _linear_test_clips(counts)
+    else:
+        objection, tested = _objection_to_mlp(counts), _mlp_test_clips(counts)
+    if objection or tested < least_test_clips:
         return False
     of_sample = _choice(choice.probe, counts)
     return of_sample.by_fold == choice.by_fold and not of_sample.makes_folds

@@ -60,6 +60,7 @@ def test_after_ctrl_c_while_the_child_starts_the_next_file_has_its_own_samples(c
     main = threading.main_thread().ident
 
     def interrupt_the_start():
+        wait_until(lambda: child._finalizer is not None)
         (pid,) = wait_until(lambda: set(decoders_of(os.getpid())) - earlier)
         os.kill(pid, signal.SIGSTOP)  # Before it says that it is ready.
         signal.pthread_kill(main, signal.SIGINT)

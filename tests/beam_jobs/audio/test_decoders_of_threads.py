@@ -56,24 +56,26 @@ def test_the_child_ends_with_its_thread(tone, ours):
 @pytest.mark.parametrize("by", ["closing", "deleting"])
 def test_the_children_of_waiting_threads_end(tone, ours, by):
     held = [DecodersOfThreads(rules=audio.Rules())]
-    are_decoded, may_end = threading.Barrier(3), threading.Event()
+    are_decoded, may_end = threading.Barrier(3, timeout=60), threading.Event()
 
     def decode():
         held[0].get(16000).decode(tone)
         are_decoded.wait()
         may_end.wait()
 
-    threads = [threading.Thread(target=decode) for _ in range(2)]
+    threads = [threading.Thread(target=decode, daemon=True) for _ in range(2)]
     for thread in threads:
         thread.start()
-    are_decoded.wait()
-    assert len(ours()) == 2
-    if by == "closing":
-        held[0].close()
-    else:
-        held.clear()
-    wait_until(lambda: not ours())
-    may_end.set()
+    try:
+        are_decoded.wait()
+        assert len(ours()) == 2
+        if by == "closing":
+            held[0].close()
+        else:
+            held.clear()
+        wait_until(lambda: not ours())
+    finally:
+        may_end.set()
     for thread in threads:
         thread.join()
 

@@ -34,6 +34,7 @@ TOO_FEW = {
         {"train": LABELED, "eval": LABELED + UNLABELED}, {"train": range(20), "eval": range(20, 40)},
     ),
     "no clip to test on": ({"train": LABELED, "eval": LABELED}, {"train": range(20), "eval": []}),
+    "four clips to test on": ({"train": LABELED, "eval": LABELED}, {"train": range(20), "eval": range(4)}),
     "a class to train on and another to test on": (
         {"train": LABELED, "eval": LABELED}, {"train": range(0, 20, 2), "eval": range(1, 20, 2)},
     ),

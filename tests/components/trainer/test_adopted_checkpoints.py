@@ -89,7 +89,7 @@ def test_what_is_no_checkpoint_is_passed_over(published, tmp_path, name):
 def test_no_checkpoint_to_go_on_from_is_damage(tmp_path, is_there):
     if is_there:
         (tmp_path / "published").mkdir()
-    message = rf"^{tmp_path}/published, where this training goes on, has no checkpoint: put it back, or train from"
+    message = rf"^{tmp_path}/published, from which this training goes on, has no checkpoint: put them back, or"
     with pytest.raises(DamagedFile, match=message):
         adopted(epath.Path(tmp_path / "published"), tmp_path / "longer")
     assert not (tmp_path / "longer").exists()

@@ -225,7 +225,7 @@ def test_printed_commands_find_the_same_files_from_any_folder(capsys, tmp_path, 
         (["table4", "audio_example_gen.source=/nowhere"], "audio_example_gen.source"),
         (["recipe", "trainer.nothing=1"], "trainer.nothing: there is no such field"),
         (["recipe", "--root", ""], "--root is empty: give a folder.\n"),
-        (["recipe", "--root", "foo://bar"], "--root foo://bar is not a local folder: give one.\n"),
+        (["recipe", "--root", "foo://bar"], "--root foo://bar: the metadata of the cells are a file"),
         (["recipe", "--root", "gs://bucket/root"], "--root gs://bucket/root: the metadata of the cells are a file"),
     ],
 )

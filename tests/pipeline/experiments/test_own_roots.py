@@ -71,9 +71,9 @@ def test_a_cell_that_only_leaves_out_is_named_if_its_root_was_made_of_other_exam
     study_of("recipe", root=root, only=["reference"])._look(Display())
     shown = capsys.readouterr().out
     assert shown.startswith(
-        f"Not in the results: conv1280. What has finished under {root / 'cells' / 'conv1280'} is of "
+        f"Not in the results: conv1280. They may have finished under {root / 'cells' / 'conv1280'}, on "
     )
-    assert "name one of these cells after --only, too, and they are brought up to date." in shown
+    assert "name these cells after --only, too; they are found if the audio is the same" in shown
     study_of("recipe", root=root, only=["conv1280"])._look(Display())
     assert capsys.readouterr().out == ""
 
@@ -84,6 +84,6 @@ def test_cells_in_the_shared_root_are_named_in_one_line(tmp_path, capsys):
     study_of("recipe", root=tmp_path / "root", only=["reference"])._look(Display())
     shown = capsys.readouterr().out
     assert shown.startswith("Not in the results: no-mixing, conv1280, ")
-    assert f"under {tmp_path / 'root'} is of other examples" in shown
+    assert f"under {tmp_path / 'root'}, on other examples" in shown
     assert str(own) not in shown
     assert shown.count("\n") == 1
