@@ -80,6 +80,23 @@ def test_rivals_that_end_behind_their_initial_weights():
     }
 
 
+def test_the_cells_of_the_recipe_in_which_both_encoders_learn():
+    """What RESULTS.md says of the recipe on the generated corpus."""
+    cells = {cell["name"]: cell["runs"] for cell in docs.load("recipe_quickstart")["cells"]}
+    assert {len(runs) for runs in cells.values()} == {3}
+
+    def learns(name, features):
+        gains = [run["scores"][features] - run["scores"][f"untrained/{features}"] for run in cells[name]]
+        return intervals.summarize(gains).low > 0
+
+    both = {name for name in cells if learns(name, "waveform") and learns(name, "log_mel")}
+    assert both == {"res1dnet31", "all+no-mixing+res1dnet31", "all+no-mixing+conv2560"}
+    means = {name: statistics.fmean(run["scores"]["both"] for run in runs) for name, runs in cells.items()}
+    assert max(means, key=means.get) == "all+no-mixing+conv2560"
+    of_melbank = [name for name in cells if "melbank" in name]
+    assert not any(learns(name, features) for name in of_melbank for features in ("waveform", "log_mel"))
+
+
 def test_the_readme_states_the_scores_of_other_seeds():
     (pair,) = docs.load("figure2_quickstart")["cells"]
     said = [("with the waveform encoder", "waveform"), ("with the log-mel encoder", "log_mel"), ("with both", "both")]
