@@ -11,7 +11,7 @@ import time
 
 @contextlib.contextmanager
 def ctrl_c():
-    """Lets SIGINT raise KeyboardInterrupt, also where tests run in the background of a script, which ignores it."""
+    """Makes SIGINT raise KeyboardInterrupt in a block. In background jobs of a shell script it is ignored otherwise."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

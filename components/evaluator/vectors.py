@@ -73,7 +73,7 @@ def read_rows(
 
 
 def joined(parts: Iterable[Block], *, rows: int, dims: Mapping[str, int]) -> Block:
-    """Joins blocks, one after the other, so that no more than one of them is in memory beside the whole.
+    """Joins blocks. It takes one after the other, so that only one of them is in memory beside the result.
 
     Args:
         parts: The blocks.

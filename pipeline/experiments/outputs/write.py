@@ -33,7 +33,7 @@ def write_all(results: Results, folder: epath.Path) -> None:
 
 
 def _has_settings(file: epath.Path, settings: Mapping[str, object]) -> bool:
-    """Returns whether `results.json` is there and of the same preset, data, budget and the like."""
+    """Returns whether `results.json` is there, and was written with these settings, such as the preset."""
     try:
         content = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):

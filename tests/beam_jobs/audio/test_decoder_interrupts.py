@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from beam_jobs import audio
-from beam_jobs.audio import decoder, spool
+from beam_jobs.audio import spool
 from tests import corpora
 from tests.processes import ctrl_c, decoders_of, wait_until
 
@@ -26,41 +26,28 @@ class InterruptedSpool(spool.Spool):
             raise self._error
 
 
-@pytest.fixture
-def child():
-    child = decoder.Decoder(sample_rate=16000, rules=audio.Rules())
-    yield child
-    child.close()
-
-
-@pytest.fixture
-def tone(tmp_path):
-    corpora.write_tone(tmp_path / "tone.wav")
-    return str(tmp_path / "tone.wav")
-
-
-def whole(child, path):
+def whole(decoder, path):
     with spool.Spool() as held:
-        child.decode_file(path, held)
+        decoder.decode_file(path, held)
         return held.read(0, len(held))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, ValueError])
-def test_after_an_interrupted_file_the_next_one_has_its_own_samples(tmp_path, child, tone, error):
+def test_after_an_interrupted_file_the_next_one_has_its_own_samples(tmp_path, decoder, tone, error):
     long = corpora.write_silence(tmp_path / "long.wav", hours=0.1)
     for _ in range(2):
         with InterruptedSpool(error()) as sound, pytest.raises(error):
-            child.decode_file(long, sound)
+            decoder.decode_file(long, sound)
         assert 0 < len(sound) < 0.1 * 3600 * 16000
-        np.testing.assert_array_equal(whole(child, tone), audio.decode_file(tone))
+        np.testing.assert_array_equal(whole(decoder, tone), audio.decode_file(tone))
 
 
-def test_after_ctrl_c_while_the_child_starts_the_next_file_has_its_own_samples(child, tone):
+def test_after_ctrl_c_while_the_child_starts_the_next_file_has_its_own_samples(decoder, tone):
     earlier = set(decoders_of(os.getpid()))
     main = threading.main_thread().ident
 
     def interrupt_the_start():
-        wait_until(lambda: child._finalizer is not None)
+        wait_until(lambda: decoder._finalizer is not None)
         (pid,) = wait_until(lambda: set(decoders_of(os.getpid())) - earlier)
         os.kill(pid, signal.SIGSTOP)  # Before it says that it is ready.
         signal.pthread_kill(main, signal.SIGINT)
@@ -68,7 +55,7 @@ def test_after_ctrl_c_while_the_child_starts_the_next_file_has_its_own_samples(c
     thread = threading.Thread(target=interrupt_the_start)
     thread.start()
     with ctrl_c(), pytest.raises(KeyboardInterrupt):
-        child.decode(tone)
+        decoder.decode(tone)
     thread.join()
     assert set(decoders_of(os.getpid())) == earlier
-    np.testing.assert_array_equal(whole(child, tone), audio.decode_file(tone))
+    np.testing.assert_array_equal(whole(decoder, tone), audio.decode_file(tone))

@@ -6,22 +6,7 @@ import sys
 import pytest
 import soundfile
 
-from beam_jobs import audio
-from beam_jobs.audio.decoder import Decoder
 from tests import corpora
-
-
-@pytest.fixture
-def decoder():
-    decoder = Decoder(sample_rate=16000, rules=audio.Rules())
-    yield decoder
-    decoder.close()
-
-
-@pytest.fixture
-def tone(tmp_path):
-    corpora.write_tone(tmp_path / "tone.wav")
-    return str(tmp_path / "tone.wav")
 
 
 def test_a_decoder_that_cannot_start_is_no_decode_error(decoder, tone, monkeypatch):

@@ -7,14 +7,7 @@ import pytest
 
 from beam_jobs import audio
 from beam_jobs.audio.decoders_of_threads import DecodersOfThreads
-from tests import corpora
 from tests.processes import decoders_of, is_decoder, wait_until
-
-
-@pytest.fixture
-def tone(tmp_path):
-    corpora.write_tone(tmp_path / "tone.wav")
-    return str(tmp_path / "tone.wav")
 
 
 @pytest.fixture

@@ -21,9 +21,11 @@ EMBEDDERS = {"trained": {"embedding": (8, 1.5)}, "mfcc_mean_std": {"mfcc_mean_st
 NAMES = ("tone", "noise")
 CONFIG = {"mlp_epochs": 1, "mlp_hidden": 4}
 
+# Of each clip: its labels, its fold, or 0 for none, and its number of rows.
 LABELED = [((k % 2,), 0, 1) for k in range(20)]
 UNLABELED = [((), 0, 1)] * 20
 IN_FOLDS = {"train": [((k % 2,), k % 5 + 1, 1) for k in range(20)] + [((), k % 5 + 1, 1) for k in range(20)]}
+# Every third clip has both labels.
 SEVERAL = {"train": [((0, 1) if k % 3 == 0 else (k % 2,), k % 5 + 1, 1) for k in range(20)]}
 
 TOO_FEW = {

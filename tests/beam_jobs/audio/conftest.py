@@ -1,0 +1,20 @@
+import pytest
+
+from beam_jobs import audio
+from beam_jobs.audio.decoder import Decoder
+from tests import corpora
+
+
+@pytest.fixture
+def decoder():
+    """A decoder whose child process has not started."""
+    decoder = Decoder(sample_rate=16000, rules=audio.Rules())
+    yield decoder
+    decoder.close()
+
+
+@pytest.fixture
+def tone(tmp_path):
+    """The path of a file with a tone."""
+    corpora.write_tone(tmp_path / "tone.wav")
+    return str(tmp_path / "tone.wav")
