@@ -61,9 +61,10 @@ class Embedder(base.Component[EmbedderConfig]):
 
     def external_digests(self) -> Mapping[str, str]:
         digests = {}
-        for spec, path in self._paths().items():
+        for key, path in self._paths().items():
+            spec = (self.config.model or "") if key == "model" else key
             beside = [file for file in baselines.files_beside(spec, path) if epath.Path(file).exists()]
-            digests[spec] = "".join(map(_listing_digest, (path, *beside)))
+            digests[key] = "".join(map(_listing_digest, (path, *beside)))
         return digests
 
     def read_paths(self) -> Mapping[str, str]:

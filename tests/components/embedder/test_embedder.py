@@ -150,15 +150,17 @@ def test_a_changed_file_of_a_baseline_runs_it_again(tmp_path, is_folder):
     assert component.external_digests() != before
 
 
+@pytest.mark.parametrize("is_baseline", [True, False])
 @pytest.mark.parametrize("named", ["melspectrogram.tflite", "embedding_model.tflite"])
-def test_both_files_of_speech_embedding_count(tmp_path, named):
+def test_both_files_of_speech_embedding_count(tmp_path, named, is_baseline):
     for name in ("melspectrogram.tflite", "embedding_model.tflite"):
         (tmp_path / name).write_bytes(b"1")
-    component = Embedder(EmbedderConfig(baselines=(f"speech_embedding={tmp_path / named}",)))
-    digests = {component.external_digests()[f"speech_embedding={tmp_path / named}"]}
+    spec = f"speech_embedding={tmp_path / named}"
+    component = Embedder(EmbedderConfig(baselines=(spec,)) if is_baseline else EmbedderConfig(model=spec))
+    digests = set(component.external_digests().values())
     for name in ("melspectrogram.tflite", "embedding_model.tflite"):
         (tmp_path / name).write_bytes(b"12")
-        digests.add(component.external_digests()[f"speech_embedding={tmp_path / named}"])
+        digests.update(component.external_digests().values())
     assert len(digests) == 3
 
 
