@@ -8,23 +8,20 @@ from collections.abc import Sequence
 from etils import epath
 
 from components import file_errors
-from components.errors import DamagedFile, UserError
+from components.errors import UserError
 from components.text import plural
 from pipeline import dag, paths
 from pipeline.configs import resolve, typed_paths
 from pipeline.console.progress import Display
 from pipeline.experiments import budget as budgets
 from pipeline.experiments import experiment as experiments
-from pipeline.experiments import settings
+from pipeline.experiments import looking, settings
+from pipeline.experiments.cell_roots import CellRoots
 from pipeline.experiments.experiment import Cell, Experiment
 from pipeline.experiments.outputs import write
 from pipeline.experiments.processes import ProcessError
 from pipeline.experiments.results import CellResult, Results, SeedResult
-from pipeline.experiments.workplace import Workplace
 from pipeline.root import Root
-
-OWN_ROOTS = "cells"
-"""Folder below the root for the roots of single cells, in which the commands of `--print` run."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,8 +81,13 @@ class Study:
         dag.create_pipeline(self.base)
         self._batch_sizes = self._check_cells()
         self.root = _root(request.root)
-        self._workplaces: dict[str, Workplace] = {}
-        self._place_of: dict[str, Workplace] = {}
+        self._roots = CellRoots(
+            self.root,
+            base=self.base,
+            assignments=request.assignments,
+            preset=request.preset,
+            budget=self.budget,
+        )
         self._runs: dict[str, dict[int, SeedResult]] = {cell.name: {} for cell in self.layout.cells}
 
     def _check_cells(self) -> dict[str, int]:
@@ -114,7 +116,7 @@ class Study:
 
     def own_root(self, cell: Cell) -> epath.Path:
         """Returns the root in which a cell runs if it is run by itself, as `--print` shows."""
-        return self.root.path / OWN_ROOTS / cell.name
+        return self._roots.own(cell)
 
     def run(self, display: Display) -> Results:
         """Runs the trainings that have not finished. Call it inside `interrupts.as_exceptions()`.
@@ -125,7 +127,7 @@ class Study:
             UserError: No training can run, e.g. because another command is using the root.
             Interrupted: A signal stopped it.
         """
-        with self._workplace(self.root.path).lock():
+        with self._roots.shared.lock():
             self._check_folder()
             self._write_examples(display)
             self._look(display)
@@ -165,7 +167,7 @@ class Study:
                 "seeds": request.seeds,
                 "overrides": list(request.assignments),
             },
-            clips=max((workplace.clips for workplace in self._workplaces.values()), default=0),
+            clips=self._roots.clips,
         )
 
     def _write_examples(self, display: Display) -> None:
@@ -174,11 +176,10 @@ class Study:
         Finished trainings are found by their examples. These may have to be written again although the audio is the
         same, e.g. after it was copied or mounted anew. A failure ends the command: all cells would fail like it.
         """
-        shared = self._workplace(self.root.path)
-        if all(self._workplace_of(cell) is not shared for cell in self.selected):
+        if all(self._roots.of(cell) is not self._roots.shared for cell in self.selected):
             return
         try:
-            shared.prepare(display)
+            self._roots.shared.prepare(display)
         except ProcessError as error:
             raise UserError(str(error)) from error
 
@@ -187,54 +188,22 @@ class Study:
         passed_over: dict[str, list[str]] = {}
         for cell in self.layout.cells:
             if cell.name in self._batch_sizes:
-                reason = self._look_at(cell)
-                if reason and cell not in self.selected:  # One that is to run is brought up to date, or says so then.
-                    passed_over.setdefault(reason, []).append(cell.name)
+                workplace = self._roots.of(cell)
+                is_shared = workplace is self._roots.shared
+                found = looking.look_at(cell, workplace=workplace, is_shared=is_shared, seeds=self.request.seeds)
+                self._runs[cell.name] = dict(found.runs)
+                # A cell that is to run is brought up to date, or says then why not.
+                if found.why_not_all and cell not in self.selected:
+                    passed_over.setdefault(found.why_not_all, []).append(cell.name)
         for reason, names in passed_over.items():
             display.say(f"Not in the results: {', '.join(names)}. {reason}")
 
-    def _look_at(self, cell: Cell) -> str:
-        """Finds the trainings of a cell that have finished, and returns why some may not have been found.
-
-        Raises:
-            UserError: The shared root is damaged. A cell's own root concerns that cell alone.
-        """
-        workplace, reason = self._workplace_of(cell), ""
-        is_same, steps = False, None
-        is_shared = workplace.root == self.root
-        place = os.fspath(workplace.root.path)
-        try:
-            with file_errors.as_user_errors(place=place):
-                is_same = workplace.look()
-                if not is_same and workplace.has_finished():
-                    reason = (
-                        f"They may have finished under {place}, on other examples than those of this command (other "
-                        "audio, paths, dates or settings): name these cells after --only, too; they are found if the "
-                        "audio is the same, and trained if not."
-                    )
-        except UserError as error:
-            if is_shared:
-                raise
-            reason = str(error)
-        for seed in range(self.request.seeds):
-            evaluated = None
-            try:
-                with file_errors.as_user_errors(place=place):
-                    steps = workplace.steps(cell) if is_same else None
-                    evaluated = None if steps is None else workplace.find(cell, seed=seed, steps=steps)
-            except UserError as error:
-                # Under the shared root, the overrides or the budget may just not fit a cell that --only leaves out.
-                if isinstance(error, DamagedFile) or not is_shared:
-                    reason = str(error)
-            self._runs[cell.name][seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
-        return reason
-
     def _run(self, cell: Cell, seed: int, *, of: str, display: Display) -> SeedResult:
-        workplace = self._workplace_of(cell)
+        workplace = self._roots.of(cell)
         steps = None
         try:
             with contextlib.ExitStack() as stack:
-                if workplace.root != self.root:
+                if workplace is not self._roots.shared:
                     stack.enter_context(file_errors.as_user_errors(place=os.fspath(workplace.root.path)))
                     stack.enter_context(workplace.lock(of_cell=cell.name))
                 workplace.prepare(display)
@@ -245,41 +214,6 @@ class Study:
             display.say(f"{cell.name}, seed {seed} failed: {error}")
             return SeedResult(seed=seed, steps=steps, error=str(error))
         return SeedResult(seed=seed, steps=steps, evaluated=evaluated)
-
-    def _workplace_of(self, cell: Cell) -> Workplace:
-        """Returns the root that counts for a cell, its own or the shared one. It stays the same for the whole command.
-
-        The own root counts if it has finished a training or is in use, and also if neither root has finished anything.
-        So a command for one cell that was begun and given up hides nothing that has finished in the shared root. One
-        that is damaged counts: what it holds is not known.
-        """
-        if cell.name not in self._place_of:
-            own, shared = self._workplace(self.own_root(cell)), self._workplace(self.root.path)
-            self._place_of[cell.name] = own if self._counts(own, shared=shared) else shared
-        return self._place_of[cell.name]
-
-    def _counts(self, own: Workplace, *, shared: Workplace) -> bool:
-        if not own.exists:
-            return False
-        try:
-            with file_errors.as_user_errors(place=os.fspath(own.root.path)):
-                if own.has_finished() or own.is_in_use():
-                    return True
-        except UserError:  # It is damaged, and whoever looks into it says so.
-            return True
-        return not shared.has_finished()
-
-    def _workplace(self, folder: epath.Path) -> Workplace:
-        name = os.fspath(folder)
-        if name not in self._workplaces:
-            self._workplaces[name] = Workplace(
-                Root(folder),
-                base=self.base,
-                overridden=settings.fields_of(self.request.assignments),
-                preset=self.request.preset,
-                budget=self.budget,
-            )
-        return self._workplaces[name]
 
 
 def _root(typed: str) -> Root:

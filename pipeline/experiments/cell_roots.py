@@ -1,0 +1,71 @@
+"""The roots of the cells: one that they share, and one for each cell that is run by itself."""
+
+import os
+from collections.abc import Sequence
+
+from etils import epath
+
+from components import file_errors
+from components.errors import UserError
+from pipeline.configs.config import PipelineConfig
+from pipeline.experiments import settings
+from pipeline.experiments.budget import Budget
+from pipeline.experiments.experiment import Cell
+from pipeline.experiments.workplace import Workplace
+from pipeline.root import Root
+
+FOLDER = "cells"
+"""Folder below the shared root for the roots of single cells, in which the commands of `--print` run."""
+
+
+class CellRoots:
+    """Finds the root that counts for a cell.
+
+    Args:
+        root: The root that the cells share. It is local.
+        base: The config of the preset with the user's overrides.
+        assignments: These overrides.
+        preset: Name of the preset.
+        budget: What each training may take.
+    """
+
+    def __init__(self, root: Root, *, base: PipelineConfig, assignments: Sequence[str], preset: str, budget: Budget):
+        self._root, self._base, self._preset, self._budget = root, base, preset, budget
+        self._overridden = settings.fields_of(assignments)
+        self._of_cell: dict[str, Workplace] = {}
+        self.shared = self._workplace(root)
+
+    @property
+    def clips(self) -> int:
+        """Number of clips of the train split; 0 before any root has examples."""
+        return max(workplace.clips for workplace in (self.shared, *self._of_cell.values()))
+
+    def own(self, cell: Cell) -> epath.Path:
+        """Returns the root in which a cell runs if it is run by itself, as `--print` shows."""
+        return self._root.path / FOLDER / cell.name
+
+    def of(self, cell: Cell) -> Workplace:
+        """Returns the root that counts for a cell, its own or the shared one. It stays the same for the whole command.
+
+        The own root counts if it has finished a training or is in use, and also if neither root has finished anything.
+        So a command for one cell that was begun and given up hides nothing that has finished in the shared root. One
+        that is damaged counts: what it holds is not known.
+        """
+        if cell.name not in self._of_cell:
+            own = self._workplace(Root(self.own(cell)))
+            self._of_cell[cell.name] = own if self._counts(own) else self.shared
+        return self._of_cell[cell.name]
+
+    def _counts(self, own: Workplace) -> bool:
+        if not own.exists:
+            return False
+        try:
+            with file_errors.as_user_errors(place=os.fspath(own.root.path)):
+                if own.has_finished() or own.is_in_use():
+                    return True
+        except UserError:  # It is damaged, and whoever looks into it says so.
+            return True
+        return not self.shared.has_finished()
+
+    def _workplace(self, root: Root) -> Workplace:
+        return Workplace(root, base=self._base, overridden=self._overridden, preset=self._preset, budget=self._budget)
