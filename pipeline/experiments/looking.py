@@ -63,8 +63,9 @@ def look_at(cell: Cell, *, workplace: Workplace, is_shared: bool, seeds: int) ->
 
 def _of_other_examples(place: str) -> str:
     return (
-        f"They may have finished under {place}, on other examples than those of this command (other audio, paths, dates "
-        "or settings): name these cells after --only, too; they are found if the audio is the same, and trained if not."
+        f"They may have finished under {place}, on other examples than those of this command (other audio, paths, "
+        "dates or settings): name these cells after --only, too; they are found if the audio is the same, and trained "
+        "if not."
     )
 
 

@@ -1,13 +1,12 @@
 """Keeps the figures of an experiment: `python -m tests.benchmarks.experiment runs/ablate/experiments/figure2`.
 
-It writes `results/figure2.json`, and the experiment's plot beside it, without the paths of this machine.
-`python -m tests.benchmarks.docs` then puts them into the documentation.
+It writes `results/figure2.json`, without the paths of this machine. `python -m tests.benchmarks.docs` then puts them
+into the documentation, and `python -m tests.benchmarks.experiment_plot figure2` draws their plot.
 """
 
 import argparse
 import json
 import pathlib
-import shutil
 import sys
 
 from tests.benchmarks.record import RESULTS, machine
@@ -49,17 +48,6 @@ def record(folder: pathlib.Path, *, corpus: str) -> dict:
     }
 
 
-def check_plot(folder: pathlib.Path) -> None:
-    """Checks that the plot is no older than the results.
-
-    Raises:
-        SystemExit: It is, because the command was stopped.
-    """
-    plot = folder / "plot.png"
-    if not plot.exists() or plot.stat().st_mtime_ns < (folder / "results.json").stat().st_mtime_ns:
-        raise SystemExit(f"{plot} does not show the last results: let `diptych ablate` come to its end first.")
-
-
 def unfinished(result: dict) -> list[str]:
     """Returns the cells of a result that have fewer trainings than others, each with its number, e.g. "mfcc (1)"."""
     seeds = {cell["name"]: len(cell["runs"]) for cell in result["cells"]}
@@ -72,7 +60,7 @@ def _cell(cell: dict) -> dict:
 
 
 def main() -> None:
-    """Writes the result file and copies the plot."""
+    """Writes the result file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path, help="folder of the experiment: ROOT/experiments/EXPERIMENT")
     parser.add_argument("--corpus", default="ESC-50", help="what the clips are (default: %(default)s)")
@@ -80,11 +68,9 @@ def main() -> None:
     args = parser.parse_args()
     name = args.name or args.folder.name
     result = record(args.folder, corpus=args.corpus)
-    check_plot(args.folder)
     if unfinished(result):
         print(f"With fewer seeds than the others: {', '.join(unfinished(result))}.", file=sys.stderr)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-    shutil.copyfile(args.folder / "plot.png", RESULTS / f"{name}.png")
 
 
 if __name__ == "__main__":

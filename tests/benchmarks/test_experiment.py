@@ -1,9 +1,11 @@
+import dataclasses
 import json
-import os
 
 import pytest
 
-from tests.benchmarks import experiment, experiment_table
+from pipeline.experiments.outputs import plot
+from tests.benchmarks import experiment, experiment_plot, experiment_table
+from tests.benchmarks.record import RESULTS
 
 
 def _summary(mean, *, sd=None, low=None, high=None, count=1):
@@ -89,14 +91,37 @@ def test_cells_with_fewer_trainings_are_named_and_their_differences_explained(fo
     assert "+3.0 (1 seed) points" in text  # Of the two that the cell has.
 
 
-def test_a_plot_of_earlier_results_is_not_kept(folder):
-    with pytest.raises(SystemExit, match="plot.png does not show the last results"):
-        experiment.check_plot(folder)
-    (folder / "plot.png").touch()
-    experiment.check_plot(folder)
-    os.utime(folder / "plot.png", (0, 0))
-    with pytest.raises(SystemExit, match="plot.png does not show the last results"):
-        experiment.check_plot(folder)
+def test_the_plot_of_what_was_kept_is_that_of_the_results(folder):
+    record = experiment.record(folder, corpus="ESC-50")
+    results = experiment_plot.results_of(record)
+    for cell in record["cells"]:
+        for features, summaries in cell["scores"].items():
+            kept = results.cells[cell["name"]].summary(features)
+            assert kept is None or kept.count == summaries["trained"]["count"]
+    assert results.settings["seeds"] == 2
+    drawn = plot.figure(results)
+    assert "preset tiny, ESC-50, cpu-minutes=15 each, 2 seeds, trainer.batch_size=64" in drawn.get_suptitle()
+
+
+@pytest.mark.parametrize("name", ["figure2", "figure4"])
+def test_kept_figures_are_drawn_with_the_scores_of_their_tables(name):
+    record = json.loads((RESULTS / f"{name}.json").read_text())
+    results = experiment_plot.results_of(record)
+    assert [cell["name"] for cell in record["cells"]] == [
+        name for name, cell in results.cells.items() if cell.feature_sets
+    ]
+    for cell in record["cells"]:
+        for features, summaries in cell["scores"].items():
+            summary = dataclasses.asdict(results.cells[cell["name"]].summary(features))
+            assert summary == pytest.approx(summaries["trained"])
+    assert plot.draw(results).startswith(b"\x89PNG")
+
+
+def test_figures_of_a_cell_that_is_gone_are_not_drawn(folder):
+    record = experiment.record(folder, corpus="ESC-50")
+    record["cells"][0]["name"] = "smell"
+    with pytest.raises(SystemExit, match="figure2 has no cell smell any more: run it again"):
+        experiment_plot.results_of(record)
 
 
 def test_the_table_has_a_row_for_each_set_of_features(folder):
