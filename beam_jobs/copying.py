@@ -122,9 +122,14 @@ def copy_tree(source: epath.Path, target: epath.Path, *, last: str = "") -> None
 
 
 def remove_tree(folder: epath.Path) -> None:
-    """Removes a folder and everything below it. Does nothing if the folder does not exist."""
+    """Removes a folder and everything below it. Does nothing if the folder does not exist.
+
+    Of a link to a folder, the link is removed: what it leads to belongs to who put it elsewhere.
+    """
     if google_storage.is_used_for(folder):
         google_removal.remove_folder(folder)
+    elif os.path.islink(folder):
+        os.unlink(folder)
     elif folder.exists():
         folder.rmtree()
 

@@ -5,7 +5,9 @@ finished execution of a stage, which `diptych run --from` builds on, and stopped
 on from what they have read.
 """
 
+import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -165,8 +167,20 @@ def _staged(root: Root) -> Iterator[Folder]:
 
 
 def _folder(path: epath.Path, *, group: str, fate: Fate, artifact: Artifact | None = None) -> Folder:
-    size = sum(storage.file_sizes(path).values())
-    return Folder(path=path, group=group, fate=fate, bytes=size, artifact=artifact)
+    return Folder(path=path, group=group, fate=fate, bytes=_bytes(path), artifact=artifact)
+
+
+def _bytes(folder: epath.Path) -> int:
+    """Returns how many bytes its removal frees. What a link leads to stays, and a living run may remove files now."""
+    if storage.is_remote(folder):
+        return sum(storage.file_sizes(folder).values())
+    total = 0
+    if not os.path.islink(folder):
+        for place, _, names in os.walk(folder):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(place, name)).st_size
+    return total
 
 
 def _folders(folder: epath.Path) -> list[epath.Path]:

@@ -261,3 +261,39 @@ def test_a_link_to_the_root_is_the_same_root(root, tmp_path):
     os.symlink(root, link)
     gc(link, "--delete")
     assert artifacts(pathlib.Path(root))["Trainer"] == {9, 15}
+
+
+def test_of_a_folder_that_was_moved_and_linked_the_link_is_removed(root, tmp_path_factory, capsys):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "3"
+    published = root / "artifacts" / "Trainer" / "first" / "3"
+    shutil.move(published, elsewhere)
+    published.symlink_to(elsewhere)
+    text = "".join(file.read_text() for file in sorted(elsewhere.iterdir()))
+    gc(root)
+    size = sum(
+        file.stat().st_size
+        for folder in root.glob("artifacts/*/*/[1-6]")
+        for file in folder.rglob("*")
+        if not folder.is_symlink()
+    )
+    assert f"({size:,} bytes)" in capsys.readouterr().out
+    gc(root, "--delete")
+    assert not os.path.lexists(published)
+    assert "".join(file.read_text() for file in sorted(elsewhere.iterdir())) == text
+    assert not list(root.glob("staging/*"))
+    stages.run(root, chain.build(4))
+    soundness.check_finished(root)
+
+
+def test_links_that_lead_nowhere_or_back_do_not_count(root, capsys):
+    gc(root)
+    before = capsys.readouterr().out
+    work = root / "work" / "Trainer" / "0123"
+    work.mkdir(parents=True)
+    (work / "step").write_text("12345")
+    for name, target in (("nowhere", "/nowhere"), ("back", "..")):
+        (work / name).symlink_to(target)
+    gc(root)
+    after = capsys.readouterr().out
+    assert f"Kept besides: {5 + os.lstat(work / 'nowhere').st_size} B of unfinished work" in after
+    assert before.splitlines()[-1] in after
