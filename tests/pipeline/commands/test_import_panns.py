@@ -1,4 +1,5 @@
 import json
+import os
 import pathlib
 import shutil
 
@@ -141,6 +142,25 @@ def test_the_importer_runs_when_the_folder_changes(imported, tmp_path, capsys):
     (model / "training.json").write_text("{}")
     assert cli.main([*run, str(model)]) == 0
     assert "Importer: runs, model changed" in capsys.readouterr().out
+
+
+def test_the_importer_tells_models_apart_by_their_content(imported, tmp_path, capsys):
+    """Two networks of one architecture have files of one size, and copies that are made together have one time."""
+    model = shutil.copytree(imported, tmp_path / "model")
+    other = shutil.copytree(imported, tmp_path / "other")
+    record = json.loads((imported / "training.json").read_text())
+    record["imported_from"] = record["imported_from"].replace("343", "344")
+    (other / "training.json").write_text(json.dumps(record, indent=1))
+    for file in (*model.iterdir(), *other.iterdir()):
+        os.utime(file, (0, 0))
+    run = ["run", "--preset", "quickstart", "--root", str(tmp_path / "root"), "--until", "Importer", "--import"]
+    moved = tmp_path / "moved"
+    outcomes = ((model, "runs, first run"), (other, "runs, model changed"), (moved, "skipped, nothing changed since"))
+    for folder, outcome in outcomes:
+        if folder == moved:
+            shutil.copytree(other, moved, copy_function=shutil.copyfile)
+        assert cli.main([*run, str(folder)]) == 0
+        assert f"Importer: {outcome}" in capsys.readouterr().out
 
 
 @pytest.mark.slow
