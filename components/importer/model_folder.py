@@ -1,6 +1,7 @@
 """Reads the folder of a trained model without Keras, which takes seconds to load."""
 
 import contextlib
+import json
 import os
 import zipfile
 import zlib
@@ -18,13 +19,13 @@ FILES = (MODEL, INITIAL_MODEL, TRAINING)
 
 
 def read_model_config(folder: str) -> KerasConfig:
-    """Reads the config of a model from its `.keras` file, and checks that the untrained model is Diptych's, too.
+    """Reads the config of a model from its `.keras` file, and checks the other files of the folder.
 
     Args:
         folder: The model's folder.
 
     Raises:
-        DamagedFile: A `.keras` file is damaged.
+        DamagedFile: A file is damaged.
         UserError: The folder does not hold a model, or it cannot be read.
     """
     for name in FILES:
@@ -34,6 +35,7 @@ def read_model_config(folder: str) -> KerasConfig:
                 "wrote (--import)."
             )
     configs = {name: _read_config(epath.Path(folder) / name) for name in (MODEL, INITIAL_MODEL)}
+    _check_record(epath.Path(folder) / TRAINING)
     return configs[MODEL]
 
 
@@ -43,6 +45,13 @@ def _read_config(path: epath.Path) -> KerasConfig:
             return keras_config.read(archive)
         except keras_config.ForeignModelError as error:
             raise UserError(f"importer.model: {path} {error}: give another folder.") from error
+
+
+def _check_record(path: epath.Path) -> None:
+    """Checks that the record of the training can be read: the Exporter does so only after all audio was decoded."""
+    with _errors_explained(path):
+        if not isinstance(json.loads(path.read_text()), dict):
+            raise ValueError("not an object")
 
 
 def check_checksums(folder: epath.Path) -> None:
@@ -62,9 +71,14 @@ def check_checksums(folder: epath.Path) -> None:
 @contextlib.contextmanager
 def _opened(path: epath.Path) -> Iterator[zipfile.ZipFile]:
     """Opens a `.keras` file. Errors within the `with` block name the file."""
+    with _errors_explained(path), path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+@contextlib.contextmanager
+def _errors_explained(path: epath.Path) -> Iterator[None]:
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            yield archive
+        yield
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
         raise _damaged(path) from error
     except OSError as error:

@@ -195,6 +195,14 @@ class TestRunRefusals:
         assert "model.keras is not a Diptych model" in refusal(capsys, *run)
         assert not (tmp_path / "root").exists()
 
+    @pytest.mark.parametrize("content", [b"", b'{"network": "cn', b"[]", b"\xff"])
+    def test_a_record_of_the_training_that_was_cut_short(self, imported, tmp_path, capsys, content):
+        model = shutil.copytree(imported, tmp_path / "model")
+        (model / "training.json").write_bytes(content)
+        run = ("run", "--preset", "quickstart", "--root", tmp_path / "root", "--until", "Importer", "--import", model)
+        assert "training.json is damaged: import the network, or copy" in refusal(capsys, *run)
+        assert not (tmp_path / "root").exists()
+
     @pytest.mark.parametrize("name", ["model.keras", "initial.keras"])
     def test_a_bit_that_has_flipped(self, imported, tmp_path, capsys, name):
         model = shutil.copytree(imported, tmp_path / "model")
