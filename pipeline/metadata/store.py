@@ -56,19 +56,20 @@ class MetadataStore:
 
     def runs(self) -> list[Run]:
         """Returns all runs, oldest first."""
-        prefix = f"{self._pipeline.name}:"
+        # Split at the last colon: the name of another pipeline may be this one's with a colon and more.
         with self._errors_explained():
-            contexts = [context for context in self._records.contexts(RUN_TYPE) if context.name.startswith(prefix)]
+            named = [(*context.name.rpartition(":"), context) for context in self._records.contexts(RUN_TYPE)]
         with damaged_store.wrong_records_explained(self._place):
             return [
                 Run(
-                    name=context.name.removeprefix(prefix),
+                    name=name,
                     stages=tuple(json.loads(context.properties["stages"])),
                     preset=context.properties["preset"],
                     id=context.id,
                     started_ms=context.created_ms,
                 )
-                for context in contexts
+                for pipeline, _, name, context in named
+                if pipeline == self._pipeline.name
             ]
 
     def newest_id(self) -> int:

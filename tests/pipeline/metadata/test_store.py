@@ -71,6 +71,17 @@ def test_an_execution_is_read_back_as_it_was_put(tmp_path):
     assert metadata.executions(stage="Exporter") == []
 
 
+def test_a_pipeline_has_no_runs_of_another_whose_name_goes_on_with_a_colon(tmp_path):
+    shared = {
+        name: MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline=name, root=tmp_path / "root")
+        for name in ("/runs/a", "/runs/a:old", "gs://bucket/a")
+    }
+    for name, metadata in shared.items():
+        metadata.start_run(Run(name=f"20261128-{len(name)}", stages=("Trainer",)))
+    for name, metadata in shared.items():
+        assert [run.name for run in metadata.runs()] == [f"20261128-{len(name)}"]
+
+
 def test_a_store_that_does_not_exist_is_empty_for_a_reader_and_not_created(tmp_path):
     metadata = MetadataStore(str(tmp_path / "metadata.sqlite"), pipeline="test", read_only=True)
     assert (metadata.runs(), metadata.executions(), metadata.executions(stage="Trainer")) == ([], [], [])
