@@ -8,9 +8,13 @@ MODEL_FILE = "saved_model.pb"
 """What every SavedModel has at its top."""
 
 
+LARGEST = 2**63 - 1
+"""The largest version: TensorFlow Serving and the metadata keep a version in 64 bits with a sign."""
+
+
 def is_number(name: str) -> bool:
     """Returns whether a folder of this name is a version."""
-    return name.isascii() and name.isdigit()
+    return name.isascii() and name.isdigit() and int(name) <= LARGEST
 
 
 def numbered(folder: str | os.PathLike[str]) -> list[tuple[int, str]]:

@@ -5,6 +5,7 @@ from typing import Annotated
 import pydantic
 
 from beam_jobs import storage
+from components import model_versions
 from components.base import StageConfig
 
 
@@ -18,5 +19,6 @@ class PusherConfig(StageConfig):
     version: int | None = pydantic.Field(
         None,
         ge=1,
+        le=model_versions.LARGEST,
         description="Version number of the pushed model; null: the time of the push, in seconds since 1970.",
     )

@@ -247,6 +247,14 @@ def test_the_time_gives_way_to_a_higher_version(inputs, tmp_path, destination):
     assert "the number after 99999999999, because the time, " in run.result.summary
 
 
+def test_no_version_is_larger_than_servers_and_the_metadata_can_keep(inputs, tmp_path):
+    with pytest.raises(ValueError, match="less than or equal to 9223372036854775807"):
+        PusherConfig(version=2**63)
+    (tmp_path / "serving" / str(2**63)).mkdir(parents=True)
+    _, report = _push(PusherConfig(destination=str(tmp_path / "serving")), inputs, tmp_path / "run")
+    assert report["version"] < 2**40
+
+
 def test_nothing_is_said_about_a_version_that_is_the_highest(inputs, tmp_path):
     folder = tmp_path / "serving"
     (folder / "6").mkdir(parents=True)
