@@ -42,9 +42,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from components.importer import panns
     from pipeline import paths
 
-    output = arguments.output or f"runs/imported/{pathlib.Path(arguments.checkpoint).stem}"
+    output = paths.absolute(arguments.output or f"runs/imported/{pathlib.Path(arguments.checkpoint).stem}")
     summary = panns.import_checkpoint(arguments.checkpoint, output=output, crop_seconds=arguments.crop_seconds)
     print(f"{summary}, in {output}")
-    compare = command_lines.diptych("run", "--preset", "tiny", "--data", "PATH", "--import", paths.absolute(output))
+    compare = command_lines.diptych("run", "--preset", "tiny", "--data", "PATH", "--import", output)
     print(f"Compare, with your labeled audio as PATH: {compare}")
     return exit_status.OK

@@ -130,6 +130,15 @@ def test_wrong_input_is_one_sentence(checkpoint, imported, tmp_path, capsys):
     assert "model cannot be written (" in blocked
 
 
+def test_the_shell_leaves_a_tilde_behind_an_equals_sign_as_it_is(checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["import-panns", str(checkpoint), "--output=~/cnn6", "--crop-seconds", "1"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert read_model_config(str(tmp_path / "home" / "cnn6"))["crop_seconds"] == 1.0
+    assert capsys.readouterr().out.count(str(tmp_path / "home" / "cnn6")) == 2
+
+
 def test_the_importer_runs_when_the_folder_changes(imported, tmp_path, capsys):
     model = shutil.copytree(imported, tmp_path / "model")
     run = ["run", "--preset", "quickstart", "--root", str(tmp_path / "root"), "--until", "Importer", "--import"]
