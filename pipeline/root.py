@@ -134,6 +134,19 @@ class Root:
             return self.staging(execution_id) / output
         return self.published(stage=stage, output=output, execution_id=execution_id)
 
+    def check_output(self, *, stage: str, output: str) -> None:
+        """Checks that a finished output can be moved from `staging` into place: before a stage runs, not hours later.
+
+        Raises:
+            UserError: The place is a link to another disk, or `staging` is.
+        """
+        place, staging = self.path / "artifacts" / stage / output, self.path / "staging"
+        if self.is_local and _disk(place) != _disk(staging):
+            raise UserError(
+                f"{place} is on another disk than {staging}, from which finished outputs are moved into it: put both "
+                "on one disk."
+            )
+
     def work(self, *, stage: str, cache_key: str) -> epath.Path:
         """Returns the scratch folder of a stage. Executions with the same cache key have the same folder."""
         return self.path / "work" / stage / cache_key[:16]

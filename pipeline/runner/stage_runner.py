@@ -162,6 +162,8 @@ class StageRunner:
             channel: self._root.unpublished(stage=node.name, output=channel, execution_id=execution.id)
             for channel in node.component.outputs
         }
+        for channel in outputs:
+            self._root.check_output(stage=node.name, output=channel)
         for folder in (*outputs.values(), work):
             folder.mkdir(parents=True, exist_ok=True)
         earlier_work_dirs = _other_folders_beside(work)

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from pipeline import cli
@@ -76,10 +78,15 @@ def test_parts_of_the_root_on_other_disks(tmp_path, capsys):
     with disks.small(root / "artifacts", size="20m"):
         message = refusal(capsys, *RUN, *SMALL, "--root", root)
         assert message.startswith(f"diptych: {root / 'artifacts'} is on another disk than {root}")
+    stage = root / "artifacts" / "SyntheticAudioGen"
+    with disks.small(tmp_path / "large", size="20m") as large:
+        stage.symlink_to(large)
+        message = refusal(capsys, *RUN, *SMALL, "--root", root)
+        assert message.startswith(f"diptych: {stage / 'audio'} is on another disk than {root / 'staging'}")
+        stage.unlink()
     with disks.small(root / "staging", size="20m"):
         message = refusal(capsys, *RUN, *SMALL, "--root", root)
-        assert str(root) in message
-        assert "cannot be used (it is on another disk than the folder it belongs into): put both on one disk" in message
+        assert message.startswith(f"diptych: {stage / 'audio'} is on another disk than {root / 'staging'}")
     with disks.small(tmp_path / "disk", size="20m") as disk:
         linked = tmp_path / "linked"
         linked.mkdir()
@@ -120,3 +127,14 @@ def test_every_stage_reports_a_full_disk_in_one_sentence(finished, capfd, stage,
     assert str(root) in message
     assert "o space left on" in message
     assert "ake room" in message
+
+
+def test_a_finished_output_that_was_moved_to_another_disk_and_linked_is_used(tmp_path, capsys):
+    assert cli.main([*map(str, [*RUN, *SMALL]), "--root", str(tmp_path / "root")]) == 0
+    stage = tmp_path / "root" / "artifacts" / "SyntheticAudioGen"
+    with disks.small(tmp_path / "large", size="20m") as large:
+        shutil.move(stage, large)
+        stage.symlink_to(large / "SyntheticAudioGen")
+        capsys.readouterr()
+        assert cli.main([*map(str, [*RUN, *SMALL]), "--root", str(tmp_path / "root")]) == 0
+        assert "SyntheticAudioGen: skipped, nothing changed" in capsys.readouterr().out
