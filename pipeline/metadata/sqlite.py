@@ -4,13 +4,14 @@ This is the writer of the default store on every Python. ML Metadata opens a fil
 module continues a file that ML Metadata wrote (release 1.17.1), as it did for earlier versions of Diptych.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.metadata import tables
 from pipeline.metadata.records import Event, Record, Value
@@ -40,17 +41,17 @@ class SqliteRecords(SqliteReader):
             self._db.executescript(tables.CREATE_INDEXES)
 
     def put_context(self, context: Record) -> None:
-        with self._db:
+        with self._transaction():
             self._put("Context", context, {"name": context.name})
 
     def put_artifact(self, artifact: Record) -> None:
-        with self._db:
+        with self._transaction():
             self._put("Artifact", artifact, {"uri": artifact.uri, "state": artifact.state})
 
     def put_execution(
         self, execution: Record, *, events: Sequence[Event], contexts: Sequence[Record], new_id: int = 0
     ) -> None:
-        with self._db:
+        with self._transaction():
             self._put("Execution", execution, {"last_known_state": execution.state}, new_id=new_id)
             for event in events:
                 artifact = event.artifact
@@ -66,6 +67,13 @@ class SqliteRecords(SqliteReader):
                         "INSERT OR IGNORE INTO Attribution (context_id, artifact_id) VALUES (?, ?)",
                         [context.id, event.artifact.id],
                     )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Keeps processes of other roots out from the first read on, so that no two take the same id."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
 
     def _put(self, table: Table, record: Record, columns: Mapping[str, str | int], *, new_id: int = 0) -> None:
         """Inserts or updates a record with its properties.

@@ -4,13 +4,13 @@ Names, types and uniqueness of the columns, and the indexes, are those that rele
 """
 
 CREATE = """\
-BEGIN;
+BEGIN IMMEDIATE;
 
-CREATE TABLE MLMDEnv (
+CREATE TABLE IF NOT EXISTS MLMDEnv (
     schema_version INTEGER PRIMARY KEY
 );
 
-CREATE TABLE Type (
+CREATE TABLE IF NOT EXISTS Type (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name VARCHAR(255) NOT NULL,
     version VARCHAR(255),
@@ -21,40 +21,40 @@ CREATE TABLE Type (
     external_id VARCHAR(255) UNIQUE
 );
 
-CREATE TABLE TypeProperty (
+CREATE TABLE IF NOT EXISTS TypeProperty (
     type_id INT NOT NULL,
     name VARCHAR(255) NOT NULL,
     data_type INT,
     PRIMARY KEY (type_id, name)
 );
 
-CREATE TABLE ParentType (
+CREATE TABLE IF NOT EXISTS ParentType (
     type_id INT NOT NULL,
     parent_type_id INT NOT NULL,
     PRIMARY KEY (type_id, parent_type_id)
 );
 
-CREATE TABLE ParentContext (
+CREATE TABLE IF NOT EXISTS ParentContext (
     context_id INT NOT NULL,
     parent_context_id INT NOT NULL,
     PRIMARY KEY (context_id, parent_context_id)
 );
 
-CREATE TABLE Association (
+CREATE TABLE IF NOT EXISTS Association (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     context_id INT NOT NULL,
     execution_id INT NOT NULL,
     UNIQUE (context_id, execution_id)
 );
 
-CREATE TABLE Attribution (
+CREATE TABLE IF NOT EXISTS Attribution (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     context_id INT NOT NULL,
     artifact_id INT NOT NULL,
     UNIQUE (context_id, artifact_id)
 );
 
-CREATE TABLE Event (
+CREATE TABLE IF NOT EXISTS Event (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     artifact_id INT NOT NULL,
     execution_id INT NOT NULL,
@@ -63,14 +63,14 @@ CREATE TABLE Event (
     UNIQUE (artifact_id, execution_id, type)
 );
 
-CREATE TABLE EventPath (
+CREATE TABLE IF NOT EXISTS EventPath (
     event_id INT NOT NULL,
     is_index_step TINYINT(1) NOT NULL,
     step_index INT,
     step_key TEXT
 );
 
-CREATE TABLE Artifact (
+CREATE TABLE IF NOT EXISTS Artifact (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     type_id INT NOT NULL,
     uri TEXT,
@@ -82,7 +82,7 @@ CREATE TABLE Artifact (
     UNIQUE (type_id, name)
 );
 
-CREATE TABLE ArtifactProperty (
+CREATE TABLE IF NOT EXISTS ArtifactProperty (
     artifact_id INT NOT NULL,
     name VARCHAR(255) NOT NULL,
     is_custom_property TINYINT(1) NOT NULL,
@@ -95,7 +95,7 @@ CREATE TABLE ArtifactProperty (
     PRIMARY KEY (artifact_id, name, is_custom_property)
 );
 
-CREATE TABLE Execution (
+CREATE TABLE IF NOT EXISTS Execution (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     type_id INT NOT NULL,
     last_known_state INT,
@@ -106,7 +106,7 @@ CREATE TABLE Execution (
     UNIQUE (type_id, name)
 );
 
-CREATE TABLE ExecutionProperty (
+CREATE TABLE IF NOT EXISTS ExecutionProperty (
     execution_id INT NOT NULL,
     name VARCHAR(255) NOT NULL,
     is_custom_property TINYINT(1) NOT NULL,
@@ -119,7 +119,7 @@ CREATE TABLE ExecutionProperty (
     PRIMARY KEY (execution_id, name, is_custom_property)
 );
 
-CREATE TABLE Context (
+CREATE TABLE IF NOT EXISTS Context (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     type_id INT NOT NULL,
     name VARCHAR(255) NOT NULL,
@@ -129,7 +129,7 @@ CREATE TABLE Context (
     UNIQUE (type_id, name)
 );
 
-CREATE TABLE ContextProperty (
+CREATE TABLE IF NOT EXISTS ContextProperty (
     context_id INT NOT NULL,
     name VARCHAR(255) NOT NULL,
     is_custom_property TINYINT(1) NOT NULL,
@@ -142,14 +142,14 @@ CREATE TABLE ContextProperty (
     PRIMARY KEY (context_id, name, is_custom_property)
 );
 
-INSERT INTO MLMDEnv VALUES (10);
+INSERT OR IGNORE INTO MLMDEnv VALUES (10);
 
 COMMIT;
 """
-"""SQL script that turns an empty SQLite file into an empty store."""
+"""SQL script that turns an empty SQLite file into an empty store, unless another process has just done so."""
 
 CREATE_INDEXES = """\
-BEGIN;
+BEGIN IMMEDIATE;
 CREATE INDEX IF NOT EXISTS idx_type_name ON Type (name);
 CREATE INDEX IF NOT EXISTS idx_parentcontext_parent_context_id ON ParentContext (parent_context_id);
 CREATE INDEX IF NOT EXISTS idx_event_execution_id ON Event (execution_id);

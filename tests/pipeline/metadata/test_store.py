@@ -1,5 +1,7 @@
+import concurrent.futures
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -80,6 +82,27 @@ def test_a_pipeline_has_no_runs_of_another_whose_name_goes_on_with_a_colon(tmp_p
         metadata.start_run(Run(name=f"20261128-{len(name)}", stages=("Trainer",)))
     for name, metadata in shared.items():
         assert [run.name for run in metadata.runs()] == [f"20261128-{len(name)}"]
+
+
+def test_roots_that_begin_to_share_a_store_at_the_same_time_do_not_disturb_each_other(tmp_path):
+    roots, stages = 6, 8
+
+    def record(file, root, start):
+        start.wait()
+        metadata = MetadataStore(str(file), pipeline=f"/runs/{root}", root=tmp_path / str(root))
+        run = Run(name="r", stages=("Trainer",))
+        metadata.start_run(run)
+        for number in range(stages):
+            key = CacheKey(stage=f"Stage{number}", version=1, libraries={}, config={}, inputs={}, external={})
+            metadata.put(Execution(cache_key=key), run=run, new_id=metadata.newest_id() + 1)
+        return [execution.id for execution in metadata.executions(run=run)]
+
+    for trial in range(3):
+        file, start = tmp_path / f"{trial}.sqlite", threading.Barrier(roots)
+        with concurrent.futures.ThreadPoolExecutor(roots) as pool:
+            ids = list(pool.map(record, [file] * roots, range(roots), [start] * roots))
+        assert [len(of_root) for of_root in ids] == [stages] * roots
+        assert len(set().union(*ids)) == roots * stages
 
 
 def test_a_store_that_does_not_exist_is_empty_for_a_reader_and_not_created(tmp_path):
