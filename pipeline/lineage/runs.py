@@ -15,6 +15,7 @@ from pipeline.console import report
 from pipeline.console.durations import duration
 from pipeline.lineage import comparison
 from pipeline.metadata.executions import REFUSED, Execution, Run, State
+from pipeline.metadata.history import History
 from pipeline.metadata.store import MetadataStore
 from pipeline.runner import decide
 
@@ -60,10 +61,10 @@ def rows(store: MetadataStore, *, newest: int | None, is_live: bool) -> list[Row
     """
     runs = store.runs()
     first = 0 if newest is None else max(0, len(runs) - newest)
+    stages_of_runs = [_stages(store, run) for run in runs[first:]]
+    before = _last_before(store, stages_of_runs) if first else {}
     result: list[Row] = []
-    before = _stages(store, runs[first - 1]) if first else {}
-    for run in runs[first:]:
-        stages = _stages(store, run)
+    for run, stages in zip(runs[first:], stages_of_runs, strict=True):
         row = _row(run, stages, before=before, is_live=is_live and run is runs[-1])
         result.append(row)
         before = {**before, **stages}
@@ -99,6 +100,14 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _stages(store: MetadataStore, run: Run) -> dict[str, Execution]:
     return {execution.stage: execution for execution in store.executions(run=run)}
+
+
+def _last_before(store: MetadataStore, runs: Sequence[Mapping[str, Execution]]) -> dict[str, Execution]:
+    """Returns the last execution of each stage before some runs. The run before may not have gone through all."""
+    oldest = min((execution.id for stages in runs for execution in stages.values()), default=None)
+    names = dict.fromkeys(stage for stages in runs for stage in stages)
+    found = {stage: History(store, stage, below=oldest).last() for stage in names}
+    return {stage: execution for stage, execution in found.items() if execution is not None}
 
 
 def _row(run: Run, stages: Mapping[str, Execution], *, before: Mapping[str, Execution], is_live: bool) -> Row:

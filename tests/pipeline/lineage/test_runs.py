@@ -29,6 +29,16 @@ def test_a_row_says_when_how_and_what_changed(root):
     assert rows(root, newest=1)[0].changes == found[2].changes
 
 
+def test_a_run_says_the_same_changes_however_many_are_listed(tmp_path):
+    stages.run(tmp_path, chain.build(1))
+    stages.run(tmp_path, chain.build(2), until_stage="StatisticsGen")
+    stages.run(tmp_path, chain.build(2))
+    found = rows(tmp_path)
+    assert "trainer.seed 1 -> 2" in found[2].changes
+    for newest in (1, 2, 3, 4):
+        assert [row.changes for row in rows(tmp_path, newest=newest)] == [row.changes for row in found[-newest:]]
+
+
 def test_a_run_that_did_not_finish_says_where(tmp_path):
     stages.run(tmp_path, stages.build(), until_stage="Census")
     with pytest.raises(RuntimeError):
