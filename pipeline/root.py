@@ -173,9 +173,10 @@ class Root:
         A run that loses its lease is interrupted, see `interrupts.stop`. Call it inside `interrupts.as_exceptions()`.
 
         Raises:
-            UserError: Another run holds the lock, the folder cannot be created, its file system has no locks, or
-                `artifacts` alone is on another disk.
+            UserError: Another run holds the lock, the folder cannot be created, its path is no UTF-8, its file system
+                has no locks, or `artifacts` alone is on another disk.
         """
+        self._check_spelling()
         with contextlib.ExitStack() as stack:
             if self.is_local:
                 self._lock(stack)
@@ -223,6 +224,14 @@ class Root:
         except OSError as error:
             raise UserError(
                 f"{self.flag} {self.path} cannot be used ({error.strerror}): give a folder that can be written to."
+            ) from error
+
+    def _check_spelling(self) -> None:
+        try:
+            os.fspath(self.path).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{self.flag} {self.path} is not spelled in UTF-8, as the metadata is: rename it, or give another folder."
             ) from error
 
     def _check_disks(self) -> None:

@@ -219,6 +219,13 @@ def test_the_walk_over_sources_knows_what_is_in_a_root(tmp_path):
         assert (tmp_path / files.ROOT_MARK).is_file()
 
 
+def test_a_root_whose_path_is_no_utf_8_is_refused_before_it_is_created(tmp_path):
+    root = Root(epath.Path(os.path.join(tmp_path, os.fsdecode(b"Aufnahmen \xfc"))))
+    with pytest.raises(UserError, match=r"--root .* is not spelled in UTF-8, .* rename it, or give"), root.lock():
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_message_names_the_flag_of_the_command(tmp_path):
     (tmp_path / "file").touch()
     root = Root(epath.Path(tmp_path / "file"), flag="--output")
