@@ -231,7 +231,8 @@ class Root:
             os.fspath(self.path).encode()
         except UnicodeEncodeError as error:
             raise UserError(
-                f"{self.flag} {self.path} is not spelled in UTF-8, as the metadata is: rename it, or give another folder."
+                f"{self.flag} {self.path} is not spelled in UTF-8, as the metadata is: rename it, or give another "
+                "folder."
             ) from error
 
     def _check_disks(self) -> None:
