@@ -82,7 +82,11 @@ def _train(arguments: argparse.Namespace) -> int:
         building.check_place(arguments.output)
         building.check_model(saved_model)
         models.check_made(stored, model=saved_model)
-    data = labeled.read(stored, labels.read(arguments.labels))
+    given = labels.read(arguments.labels)
+    if given.left_out:
+        count = text.plural(len(given.left_out), "clip")
+        print(f"diptych: left out {count} of --labels (e.g. {given.left_out[0]})", file=sys.stderr)
+    data = labeled.read(stored, given)
     for count, noun, what in (
         (data.unlabeled, "embedded file", "without a label"),
         (data.without_vectors, "labeled file", "not among the embeddings"),

@@ -4,16 +4,17 @@ import dataclasses
 import functools
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from etils import epath
 
-from beam_jobs import sources
-from beam_jobs.sources import class_folders, csv_lists, suffixes
+from beam_jobs import sources, storage
+from beam_jobs.sources import class_folders, csv_lists, label_cells, suffixes
 from components.errors import UserError
 
 _FILE_COLUMNS = ("file", "path", "filename", "file_name", "fname", "clip_id")
-_LABEL_COLUMNS = ("label", "labels", "class", "classes", "category")
+_LABEL_COLUMNS = ("label", "class", "category")
+_LISTS_COLUMNS = ("labels", "classes")
 _SEGMENT_COLUMNS = ("start", "start_s", "start_seconds")
 
 
@@ -25,11 +26,13 @@ class Labels:
         place: What the user named.
         root: The folder that paths are relative to.
         classes: Path of a file -> its classes.
+        left_out: A sentence for each row of a folder's lists that is no clip, and for each file that cannot be read.
     """
 
     place: str
     root: str
     classes: Mapping[str, tuple[str, ...]]
+    left_out: Sequence[str] = ()
 
     @property
     def names(self) -> list[str]:
@@ -42,17 +45,21 @@ def read(place: str) -> Labels:
 
     Args:
         place: A folder with a sub-folder for each class, or with lists that `diptych run` reads; or a CSV file with a
-            column of files and one of their classes, which are separated by `;`.
+            column of files and one of their classes, which are separated by `;`, or in the column `labels` as in a
+            manifest.
 
     Raises:
-        UserError: There is no such file or folder, or it names fewer than two classes.
+        UserError: There is no such file or folder, it gives labels to segments of files, or it names fewer than two
+            classes.
     """
+    left_out: list[str] = []
     try:
-        if place.lower().endswith(".csv"):
+        if place.lower().endswith(".csv") and not storage.is_folder(epath.Path(place)):
             root, rows = os.path.dirname(os.path.abspath(place)), _of_table(epath.Path(place))
         else:
             listing = _listing(place)
-            root, rows = listing.root, ((clip.path, clip.labels) for clip in listing.clips)
+            root, rows = listing.root, _of_clips(listing.clips)
+            left_out = [row.message for row in listing.quarantined]
         classes: dict[str, tuple[str, ...]] = {}
         alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # Millions of files share a few tuples.
         for path, names in rows:
@@ -60,7 +67,7 @@ def read(place: str) -> Labels:
             classes[path] = alike.setdefault(of_file, of_file)
     except sources.SourceError as error:
         raise UserError(f"--labels: {error}.") from error
-    labels = Labels(place=place, root=root, classes=classes)
+    labels = Labels(place=place, root=root, classes=classes, left_out=left_out)
     if len(labels.names) < 2:
         raise UserError(f"--labels {place} names fewer than two classes: give at least two.")
     return labels
@@ -71,24 +78,45 @@ def _of_table(table: epath.Path) -> Iterator[tuple[str, list[str]]]:
         raise UserError(f"--labels: there is no file {table}: give a CSV file or a folder.")
     rows = csv_lists.rows(table)
     header = csv_lists.header(rows)
-    files, labels = ([name for name in header if name in known] for known in (_FILE_COLUMNS, _LABEL_COLUMNS))
+    known = (_FILE_COLUMNS, (*_LABEL_COLUMNS, *_LISTS_COLUMNS))
+    files, labels = ([name for name in header if name in names] for names in known)
     if not files or not labels:
         raise UserError(
             f"--labels: the first line of {table} names the columns {', '.join(header)}: it must name file and label."
         )
     segments = [name for name in header if name in _SEGMENT_COLUMNS]
     if segments:
-        raise UserError(
-            f"--labels: {table} gives labels to segments (column {segments[0]}), and vectors are averaged over whole "
-            "files: cut the segments into files, or use `diptych evaluate --data`."
-        )
+        raise _of_segments(f"{table} gives labels to segments (column {segments[0]})")
     for line, cells in rows:
         if csv_lists.line_breaks(cells):
             raise UserError(f"--labels: {table}:{line} has a line break in a cell: write the row on one line.")
         if len(cells) != len(header):
             raise UserError(f"--labels: {table}:{line} does not have {len(header)} columns: correct the line.")
         row = dict(zip(header, cells, strict=True))
-        yield row[files[0]], [name.strip() for name in row[labels[0]].split(";") if name.strip()]
+        try:
+            yield row[files[0]], _names(row[labels[0]].strip(), column=labels[0])
+        except csv_lists.RowError as error:
+            raise UserError(f"--labels: {table}:{line}: {error}.") from error
+
+
+def _names(cell: str, *, column: str) -> Sequence[str]:
+    if column in _LISTS_COLUMNS:
+        return label_cells.parse(cell)
+    return [name.strip() for name in cell.split(";") if name.strip()]
+
+
+def _of_clips(clips: Iterable[sources.Clip]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for clip in clips:
+        if clip.trimmed is False and clip.start_s is not None:
+            raise _of_segments(f"the lists give labels to segments ({clip.clip_id})")
+        yield clip.path, clip.labels
+
+
+def _of_segments(what: str) -> UserError:
+    return UserError(
+        f"--labels: {what}, and vectors are averaged over whole files: cut the segments into files, or use `diptych "
+        "evaluate --data`."
+    )
 
 
 def _listing(folder: str) -> sources.Listing:

@@ -78,6 +78,17 @@ def test_a_head_of_a_sample_says_so(tmp_path, monkeypatch, capsys):
     assert "over 40 files" in printed.out
 
 
+def test_rows_of_a_list_that_are_no_clips_are_said(tmp_path, capsys):
+    write_file(tmp_path / "e.parquet", random(8, 5) + np.array([[9.0], [-9.0]] * 4))
+    rows = [f"{row}.wav,{'ab'[row % 2]}" for row in range(8)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["path,labels", *rows, "0.wav,b"]) + "\n")
+    assert cli.main(["classify", "--embeddings", str(tmp_path / "e.parquet"), "--labels", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert "diptych: left out 1 clip of --labels (e.g. " in printed.err
+    assert f"{tmp_path}/manifest.csv:10: " in printed.err
+    assert "over 8 files" in printed.out
+
+
 @pytest.mark.slow
 def test_memory_is_bounded_whatever_the_number_of_files(tmp_path):
     """400,000 files of 512 values."""

@@ -34,6 +34,35 @@ class TestReading:
         assert read.classes == {"a.wav": ("dog",), "b.wav": ("cat", "loud", "dog"), "c.wav": ()}
         assert read.names == ["cat", "dog", "loud"]
 
+    def test_a_list_means_the_same_in_its_folder_and_as_a_table(self, tmp_path):
+        cells = ['"dog,cat"', "\"['dog', 'cat']\"", "nan", "dog", '"dog;cat"', '"Rain, heavy;"']
+        rows = "".join(f"{number}.wav,{cell}\n" for number, cell in enumerate(cells))
+        of_table = labels.read(table(tmp_path, f"path,labels\n{rows}", name="manifest.csv"))
+        assert of_table.classes == labels.read(str(tmp_path)).classes
+        assert of_table.names == ["Rain, heavy", "cat", "dog"]
+
+    def test_a_single_label_may_hold_a_comma(self, tmp_path):
+        read = labels.read(table(tmp_path, 'file,label\na.wav,"Speech, male"\nb.wav,dog\n'))
+        assert read.names == ["Speech, male", "dog"]
+
+    def test_lists_of_segments_are_one_sentence(self, tmp_path):
+        table(tmp_path, "path,start,end,labels\na.wav,0,5,dog\na.wav,5,10,cat\n", name="manifest.csv")
+        with pytest.raises(UserError, match=r"gives? labels to segments \(a.wav@0-5\).* cut the segments into files"):
+            labels.read(str(tmp_path))
+
+    def test_what_a_list_gives_no_clip_for_is_told(self, tmp_path):
+        table(tmp_path, "path,labels\na.wav,dog\na.wav,cat\nb.wav\nc.wav,cat\n", name="manifest.csv")
+        read = labels.read(str(tmp_path))
+        assert read.classes == {"a.wav": ("dog",), "c.wav": ("cat",)}
+        assert [message.split(": ")[0].rpartition("/")[2] for message in read.left_out] == [
+            "manifest.csv:3",
+            "manifest.csv:4",
+        ]
+
+    def test_a_folder_may_be_named_like_a_table(self, tmp_path):
+        touch(tmp_path / "sounds.csv", "dog/a.wav", "cat/b.wav")
+        assert labels.read(str(tmp_path / "sounds.csv")).names == ["cat", "dog"]
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [
@@ -43,6 +72,7 @@ class TestReading:
             ('file,label\na.wav,"x\ny"\n', "labels.csv:2 has a line break in a cell: write the row on one line"),
             ("file,label\na.wav,dog\n", "names fewer than two classes"),
             ("path,start,end,labels\na.wav,0,1,dog\n", "gives labels to segments"),
+            ("file,labels\na.wav,[dog]\n", r"labels.csv:2: \[dog\] is not a list such as \['dog', 'cat'\]; write"),
         ],
     )
     def test_other_tables_are_one_sentence(self, tmp_path, text, message):
