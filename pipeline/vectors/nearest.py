@@ -13,6 +13,9 @@ from pipeline.vectors.index import Index
 _BLOCK_BYTES = 2**24
 """Size of a block in float32. It stays in the processor's cache while it is compared with the queries."""
 
+_FEWEST_QUERIES = 64
+"""So many queries are compared at a time even if vectors are shorter."""
+
 _UNSURE = 2e-5
 """Scores in float32 that differ by less are decided in float64. They are off by up to 8e-6 for 4,096 equal values."""
 
@@ -44,11 +47,23 @@ def search(
     Returns:
         One result for each query. Equal cosines are in the order of the rows.
     """
-    unit = _unit(queries)
+    # As many at a time as a vector has values, so that their products with a block are no larger than the block.
+    most = max(_FEWEST_QUERIES, index.vectors.shape[1])
+    rows = max(1, _BLOCK_BYTES // (4 * most))
+    found = []
+    for start in range(0, len(queries), most):
+        group = slice(start, start + most)
+        found += _search(index, _unit(queries[group]), rows=rows, k=k, one_per_file=one_per_file, but=but[group])
+    return found
+
+
+def _search(
+    index: Index, unit: np.ndarray, *, rows: int, k: int, one_per_file: bool, but: Sequence[int | None]
+) -> list[Nearest]:
+    """Searches for a few queries of length 1, float64 (queries, dim), in blocks of so many rows; see `search`."""
     narrow = unit.astype(np.float32)
-    rows = max(1, _BLOCK_BYTES // (4 * index.vectors.shape[1]))
     starts = range(0, len(index.vectors), rows)
-    best = [_Candidates(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
+    best = [_Candidates(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in unit]
 
     def compare(start: int) -> list[_Candidates]:
         block = slice(start, min(start + rows, len(index.vectors)))

@@ -1,5 +1,7 @@
 """The search against a brute force in float64 over the same vectors."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -109,3 +111,18 @@ def test_more_hits_than_rows():
     made = make_index(random(3, 4))
     (found,) = nearest.search(made, random(1, 4, seed=1), k=10)
     assert sorted(found.rows) == [0, 1, 2]
+
+
+def test_many_queries_take_no_more_memory_than_a_few():
+    made = make_index(random(30_000, 16))
+    queries = random(500, 16, seed=1)
+    but = [number % 7 or None for number in range(500)]
+    tracemalloc.start()
+    found = nearest.search(made, queries, k=3, but=but)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6  # All products at once take 60 MB, and twice.
+    for place in (0, 63, 64, 499):
+        (alone,) = nearest.search(made, queries[place : place + 1], k=3, but=but[place : place + 1])
+        assert found[place].rows.tolist() == alone.rows.tolist()
+        check(found[place], brute_force(made, queries[place], k=3, but=but[place]))
