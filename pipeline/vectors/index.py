@@ -189,7 +189,7 @@ def scaled(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         vectors: float (rows, dim).
 
     Returns:
-        float16 (rows, dim), and their lengths as float32 (rows,), NaN where a vector is not finite.
+        float16 (rows, dim), zeros where a vector is not finite, and their lengths as float32 (rows,), NaN there.
     """
     values = vectors.astype(np.float32)
     largest = np.abs(values).max(axis=1, initial=0.0)
@@ -199,3 +199,4 @@ def scaled(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     wide = halves.astype(np.float32)
     norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
     return halves, np.where(is_finite, norms, np.nan).astype(np.float32)
+    values[~is_finite] = 0.0  # NaN and infinity would be warned of, here and in every search.

@@ -44,9 +44,11 @@ class TestScaled:
         np.testing.assert_allclose(cosines, 1.0, atol=1e-6)
 
     def test_zeros_and_what_is_not_finite(self):
-        halves, norms = index.scaled(np.array([[0, 0], [np.nan, 1], [np.inf, 0], [3, 4]], np.float32))
-        assert halves[0].tolist() == [0, 0]
+        vectors = np.array([[0, 0], [np.nan, 1e30], [np.inf, -1e30], [3, 4]], np.float32)
+        halves, norms = index.scaled(vectors)
+        np.testing.assert_array_equal(halves, [[0, 0], [0, 0], [0, 0], [3 / 8, 4 / 8]])
         np.testing.assert_array_equal(norms, np.array([0, np.nan, np.nan, 5 / 8], np.float32))
+        assert np.isinf(vectors[2, 0])
 
 
 def test_consecutive_rows_of_a_file_have_one_number_across_blocks(stored):

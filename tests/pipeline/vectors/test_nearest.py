@@ -22,7 +22,7 @@ def brute_force(made, query, *, k, one_per_file=False, but=None):
     rows, query = [], np.asarray(query, np.float64)
     for row, vector in enumerate(made.vectors.astype(np.float64)):
         lengths = np.linalg.norm(vector) * np.linalg.norm(query)
-        if not np.isfinite(lengths) or made.files[row] == but:
+        if np.isnan(made.norms[row]) or made.files[row] == but:
             continue
         rows.append((-(vector @ query) / lengths if lengths else 0.0, row))
     kept, seen = [], set()
