@@ -148,12 +148,15 @@ def _write(
         with contextlib.suppress(OSError):  # Another process may have put its own there meanwhile.
             unfinished.rename(folder)
 
+        if _is_of(folder, source):  # Another process wrote it meanwhile, and may be about to open it.
+            return
 
 def _remove_unfinished(folder: pathlib.Path) -> None:
     """Removes what processes have left that were killed while they wrote the index."""
     for left in folder.parent.glob(f"{glob.escape(folder.name)}.*{storage.UNFINISHED}"):
         process = left.name.removeprefix(f"{folder.name}.").removesuffix(storage.UNFINISHED)
-        if process.isdigit() and not _is_running(int(process)):
+        # In a container, every process may have the number of the one before.
+        if process.isdigit() and (int(process) == os.getpid() or not _is_running(int(process))):
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -119,6 +119,31 @@ class TestPlace:
         assert index.load(stored).is_new
         assert {path.name for path in tmp_path.iterdir()} == {"e.parquet", "e.parquet.embedding.search"}
 
+    def test_what_a_killed_process_of_the_same_number_has_left_is_removed(self, stored, tmp_path):
+        left = tmp_path / f"e.parquet.embedding.search.{os.getpid()}.writing"
+        left.mkdir()
+        (left / "vectors.f16").write_bytes(b"begun")
+        assert index.load(stored).is_new
+        assert {path.name for path in tmp_path.iterdir()} == {"e.parquet", "e.parquet.embedding.search"}
+
+    def test_an_index_that_another_process_has_written_meanwhile_stays(self, stored, tmp_path):
+        program = (
+            "from pipeline.vectors import index, stored\n"
+            "index._IN_MEMORY_BYTES = 0\n"
+            f"assert index.load(stored.open_vectors({stored.path!r})).is_new"
+        )
+        folder = tmp_path / "e.parquet.embedding.search"
+        inodes = []
+
+        class Other:
+            def update(self, done, *, total, unit):
+                subprocess.run([sys.executable, "-c", program], check=True)
+                inodes.append(folder.stat().st_ino)
+
+        assert same(index.load(stored, progress=Other()), index.load(stored))
+        assert inodes == [folder.stat().st_ino]
+        assert {path.name for path in tmp_path.iterdir()} == {"e.parquet", folder.name}
+
     def test_a_full_disk_is_one_sentence(self, stored, tmp_path):
         with disks.small(tmp_path / "small", size="8k") as folder:
             with pytest.raises(UserError, match=f"{folder}/.*no space left on the device"):
