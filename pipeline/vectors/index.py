@@ -82,11 +82,15 @@ def _source(stored: StoredVectors) -> dict[str, object]:
     """Returns what an index was made from: the files with their sizes and times, and the columns."""
     return {
         "version": _VERSION,
-        "files": [[str(file), storage.size(file), _modified(file)] for file in stored.files],
+        "files": [[_absolute(file), storage.size(file), _modified(file)] for file in stored.files],
         "columns": list(stored.columns),
         "rows": len(stored),
         "dim": stored.dim,
     }
+
+
+def _absolute(file: epath.Path) -> str:
+    return str(file) if storage.is_remote(file) else os.path.abspath(file)
 
 
 def _modified(file: epath.Path) -> int:
@@ -97,7 +101,7 @@ def _folder(stored: StoredVectors, source: dict[str, object], *, cache: str) -> 
     name = hashlib.sha256(json.dumps([source["files"][0][0], source["columns"]]).encode()).hexdigest()[:16]
     if cache:
         return pathlib.Path(cache) / name
-    place = pathlib.Path(stored.path).absolute()
+    place = pathlib.Path(os.path.abspath(stored.path))
     # A published folder stays as the Embedder wrote it.
     if not storage.is_remote(stored.path) and place.is_file() and os.access(place.parent, os.W_OK):
         return place.with_name(f"{place.name}.{'+'.join(stored.columns)}.search")
@@ -144,12 +148,12 @@ def _write(
                 for file, array in zip(files, arrays, strict=True):
                     file.write(np.ascontiguousarray(array).data)
         (unfinished / _DESCRIPTION).write_text(json.dumps(source))
+        if _is_of(folder, source):  # Another process wrote it meanwhile, and may be about to open it.
+            return
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # Another process may have put its own there meanwhile.
             unfinished.rename(folder)
 
-        if _is_of(folder, source):  # Another process wrote it meanwhile, and may be about to open it.
-            return
 
 def _remove_unfinished(folder: pathlib.Path) -> None:
     """Removes what processes have left that were killed while they wrote the index."""
@@ -197,9 +201,9 @@ def scaled(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values = vectors.astype(np.float32)
     largest = np.abs(values).max(axis=1, initial=0.0)
     is_finite = np.isfinite(largest)
+    values[~is_finite] = 0.0  # NaN and infinity would be warned of, here and in every search.
     _, exponents = np.frexp(np.where(is_finite, largest, 1.0))
     halves = np.ldexp(values, -exponents[:, None]).astype(np.float16)
     wide = halves.astype(np.float32)
     norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
     return halves, np.where(is_finite, norms, np.nan).astype(np.float32)
-    values[~is_finite] = 0.0  # NaN and infinity would be warned of, here and in every search.

@@ -144,6 +144,15 @@ class TestPlace:
         assert inodes == [folder.stat().st_ino]
         assert {path.name for path in tmp_path.iterdir()} == {"e.parquet", folder.name}
 
+    @pytest.mark.parametrize("is_folder", [False, True])
+    def test_every_spelling_of_a_path_finds_the_index(self, stored, tmp_path, monkeypatch, is_folder):
+        write_folder(tmp_path / "e", {"trained": {"waveform": random(9, 4)}})
+        name = "e" if is_folder else "e.parquet"
+        monkeypatch.chdir(tmp_path)
+        made = [index.load(open_vectors(path)) for path in (name, f"{tmp_path}/{name}", f"../{tmp_path.name}/{name}")]
+        assert [one.is_new for one in made] == [True, False, False]
+        assert len({one.folder for one in made}) == 1
+
     def test_a_full_disk_is_one_sentence(self, stored, tmp_path):
         with disks.small(tmp_path / "small", size="8k") as folder:
             with pytest.raises(UserError, match=f"{folder}/.*no space left on the device"):
