@@ -1,5 +1,6 @@
 """Embeds a sample of clips as they are and perturbed, and compares the vectors."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -152,7 +153,7 @@ def _folder(work: pathlib.Path, sample: Sample, embeddings: Embeddings) -> pathl
 
 def _embed_once(sample: Sample, embedder: Embedder, file: pathlib.Path, *, kind: str, level: float) -> np.ndarray:
     """Returns the mean vector of each clip, float32 (clips, dim): those that an earlier call has kept, or new ones."""
-    if file.exists():
+    with contextlib.suppress(OSError, ValueError, EOFError):  # There is none, or a power cut has damaged it.
         return np.load(file)
     vectors = embed(sample, embedder, kind=kind, level=level)
     unfinished = file.with_suffix(storage.UNFINISHED)

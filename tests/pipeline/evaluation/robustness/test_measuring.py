@@ -85,6 +85,9 @@ def test_a_stopped_measurement_goes_on_and_a_finished_one_embeds_nothing(example
         seen.append(embedder.windows)
     levels = sum(len(kind.levels) for kind in KINDS.values())
     assert seen == [(1 + levels - done) * 4 * 3, 0]
+    next(kept.glob("gain_*.npy")).write_bytes(b"")  # As after a power cut.
+    again = measuring.measure(sample, LevelEmbedder(), embeddings, work=work, progress=RecordedProgress())
+    assert again == curves[0]
     assert curves[0] == curves[1]
     assert curves[0].metric == "accuracy"
     gain = curves[0].curves["gain"]
