@@ -22,6 +22,7 @@ from beam_jobs.embedding.read import Embeddings
 from beam_jobs.examples import sampling
 from components import metrics
 from components.base import Progress
+from components.errors import UserError
 from components.evaluator import clips as stored_clips
 from components.evaluator import vectors as stored_vectors
 from components.evaluator.recordings import recording_of
@@ -34,8 +35,8 @@ MOST_SECONDS = 10.0
 """Of a longer clip, the beginning is taken."""
 
 _MOST_TRAINING_CLIPS = 10_000
-_VERSION = 3
-"""Raised when a perturbation changes, so that vectors of an earlier version are not used again."""
+_VERSION = 4
+"""Raised when a perturbation or a check changes, so that vectors of an earlier version are not used again."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,9 @@ def measure(
         embeddings: Train the probe, without the clips of the sample.
         work: Keeps the vectors of finished levels, in a folder for each model and sample.
         progress: Receives the progress.
+
+    Raises:
+        UserError: An embedding is not finite.
     """
     folder = _folder(work, sample, embeddings)
     levels = [(kind, level) for kind in KINDS for level in KINDS[kind].levels]
@@ -156,11 +160,22 @@ def _embed_once(sample: Sample, embedder: Embedder, file: pathlib.Path, *, kind:
     with contextlib.suppress(OSError, ValueError, EOFError):  # There is none, or a power cut has damaged it.
         return np.load(file)
     vectors = embed(sample, embedder, kind=kind, level=level)
+    _check_finite(vectors, sample, kind=kind, level=level)
     unfinished = file.with_suffix(storage.UNFINISHED)
     with unfinished.open("wb") as opened:
         np.save(opened, vectors)
     os.replace(unfinished, file)
     return vectors
+
+
+def _check_finite(vectors: np.ndarray, sample: Sample, *, kind: str, level: float) -> None:
+    is_finite = np.isfinite(vectors).all(axis=1)
+    if not is_finite.all():
+        how = f"with {KINDS[kind].title} ({level:g} {KINDS[kind].unit})" if kind else "as it is"
+        raise UserError(
+            f"--robustness: the model gives the clip {sample.clip_ids[is_finite.argmin()]} {how} an embedding that is "
+            "not finite, which has neither a cosine nor a class: evaluate without this flag."
+        )
 
 
 def embed(sample: Sample, embedder: Embedder, *, kind: str = "", level: float = 0.0) -> np.ndarray:

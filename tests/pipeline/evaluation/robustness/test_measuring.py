@@ -3,6 +3,7 @@ import pytest
 
 from beam_jobs.embedding.embedder import Framing
 from beam_jobs.embedding.read import Embeddings
+from components.errors import UserError
 from pipeline.evaluation.robustness import measuring
 from pipeline.evaluation.robustness.perturbations import KINDS, perturb
 from tests.components import stored_embeddings
@@ -84,16 +85,40 @@ def test_a_stopped_measurement_goes_on_and_a_finished_one_embeds_nothing(example
         curves.append(measuring.measure(sample, embedder, embeddings, work=work, progress=RecordedProgress()))
         seen.append(embedder.windows)
     levels = sum(len(kind.levels) for kind in KINDS.values())
-    assert seen == [(1 + levels - done) * 4 * 3, 0]
     next(kept.glob("gain_*.npy")).write_bytes(b"")  # As after a power cut.
     again = measuring.measure(sample, LevelEmbedder(), embeddings, work=work, progress=RecordedProgress())
     assert again == curves[0]
+    assert seen == [(1 + levels - done) * 4 * 3, 0]
     assert curves[0] == curves[1]
     assert curves[0].metric == "accuracy"
     gain = curves[0].curves["gain"]
     assert gain.levels == KINDS["gain"].levels
     np.testing.assert_allclose(gain.cosines[:5], 1.0, atol=0.05)
     assert all(low <= mean <= 1 + 1e-9 for low, mean in zip(gain.low_cosines, gain.cosines, strict=True))
+
+
+def test_an_embedding_that_is_not_finite_is_one_sentence_and_no_curve(examples, tmp_path):
+    """As of a model that divides a window by its deviation, which is zero in the silence of a delay."""
+    folder = stored_embeddings.write_embeddings(
+        tmp_path / "embeddings",
+        {"train": [((k % 2,), 0, 2) for k in range(20)]},
+        {"trained": {"levels": (1, 3.0), "differences": (1, 3.0)}},
+        label_names=("tone", "noise"),
+    )
+
+    class Normalizing(LevelEmbedder):
+        def embed(self, windows):
+            deviation = windows.std(axis=1, keepdims=True)
+            return super().embed(np.divide(windows, deviation, out=windows * np.nan, where=deviation > 0))
+
+    with pytest.raises(UserError, match=r"the clip eval.* with delay \(300 ms\) an embedding that is not finite"):
+        measuring.measure(
+            measuring.draw(examples, clips=4),
+            Normalizing(),
+            Embeddings(folder),
+            work=tmp_path / "work",
+            progress=RecordedProgress(),
+        )
 
 
 def test_cosines_of_zeros():
