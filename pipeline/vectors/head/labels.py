@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -24,8 +25,8 @@ class Labels:
 
     Attributes:
         place: What the user named.
-        root: The folder that paths are relative to.
-        classes: Path of a file -> its classes.
+        root: The absolute path of the folder that paths are relative to.
+        classes: Path of a file, with accented letters as one character each (NFC) -> its classes.
         left_out: A sentence for each row of a folder's lists that is no clip, and for each file that cannot be read.
     """
 
@@ -62,12 +63,13 @@ def read(place: str) -> Labels:
             left_out = [row.message for row in listing.quarantined]
         classes: dict[str, tuple[str, ...]] = {}
         alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # Millions of files share a few tuples.
-        for path, names in rows:
+        for given, names in rows:
+            path = _composed(given)
             of_file = tuple(dict.fromkeys((*classes.get(path, ()), *names)))
             classes[path] = alike.setdefault(of_file, of_file)
     except sources.SourceError as error:
         raise UserError(f"--labels: {error}.") from error
-    labels = Labels(place=place, root=root, classes=classes, left_out=left_out)
+    labels = Labels(place=place, root=_composed(os.path.abspath(root)), classes=classes, left_out=left_out)
     if len(labels.names) < 2:
         raise UserError(f"--labels {place} names fewer than two classes: give at least two.")
     return labels
@@ -127,10 +129,10 @@ def _listing(folder: str) -> sources.Listing:
 class Finder:
     """Finds the labels of files.
 
-    Files are the same if their paths are. Embeddings may also name files relative to another folder, or on another
-    machine, and a table may leave out folders or the suffix: then they are the same if one path ends with the other.
-    But a labeled file whose own path is embedded is no other file, so `v2/dog/1.wav` gives no label to
-    `v1/dog/1.wav`.
+    Files are the same if their paths are, however these spell accented letters. Embeddings may also name files relative
+    to another folder, or on another machine, and a table may leave out folders or the suffix: then they are the same if
+    one path ends with the other. But a labeled file whose own path is embedded is no other file, so `v2/dog/1.wav`
+    gives no label to `v1/dog/1.wav`.
 
     Args:
         labels: The classes.
@@ -140,7 +142,7 @@ class Finder:
     def __init__(self, labels: Labels, names: Iterable[str] = ()):
         self._labels = labels
         self._names = names
-        self._root = os.path.join(os.path.abspath(labels.root), "")
+        self._root = os.path.join(labels.root, "")
         odd = (path for path in labels.classes if os.path.isabs(path) or os.path.normpath(path) != path)
         self._odd = {os.path.abspath(os.path.join(labels.root, path)): path for path in odd}
         self._tails: dict[int, dict[tuple[str, ...], set[str]]] = {}
@@ -183,12 +185,12 @@ class Finder:
 
     def _by_path(self, name: str) -> str | None:
         """Returns the labeled file with the same path. Most are found without a table of all paths."""
-        place = os.path.abspath(name)
+        place = _composed(os.path.abspath(name))
         path = place.removeprefix(self._root)
         return path if path != place and path in self._labels.classes else self._odd.get(place)
 
     def _by_ending(self, name: str) -> str | None:
-        parts = _parts(name)
+        parts = _parts(_composed(name))
         for spelled in (parts, _stem(parts)):
             for length in self._lengths:
                 path = self._written.get(spelled[-length:])
@@ -203,6 +205,11 @@ class Finder:
                 "embeddings: embed the files again with their folders in the path."
             )
         return next(iter(paths), None)
+
+
+def _composed(path: str) -> str:
+    """Returns a path with accented letters as one character each, not as two as macOS spells them."""
+    return unicodedata.normalize("NFC", path)
 
 
 def _parts(path: str) -> tuple[str, ...]:

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from components.errors import UserError
@@ -116,6 +118,16 @@ class TestFinding:
     def test_other_files_have_no_label(self, tmp_path, name):
         read = labels.read(table(tmp_path, "file,label\ndog/a.wav,dog\ncat/a.wav,cat\n"))
         assert labels.Finder(read).find(name.format(here=tmp_path)) == ()
+
+    @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+    @pytest.mark.parametrize("name", ["{tmp}/é/dög.wav", "/elsewhere/é/dög.wav", "dög.wav"])
+    def test_accented_letters_have_two_spellings(self, tmp_path, forms, name):
+        in_table, embedded = forms
+        folder = tmp_path / unicodedata.normalize(in_table, "é")
+        folder.mkdir()
+        text = unicodedata.normalize(in_table, "file,label\ndög.wav,dog\nb.wav,cat\n")
+        finder = labels.Finder(labels.read(table(folder, text)))
+        assert finder.find(unicodedata.normalize(embedded, name.format(tmp=tmp_path))) == ("dog",)
 
     def test_suffixes_count_if_they_tell_files_apart(self, tmp_path):
         finder = labels.Finder(labels.read(table(tmp_path, "file,label\na.wav,dog\na.flac,cat\n")))
