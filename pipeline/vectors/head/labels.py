@@ -145,16 +145,16 @@ class Finder:
         self._root = os.path.join(labels.root, "")
         odd = (path for path in labels.classes if os.path.isabs(path) or os.path.normpath(path) != path)
         self._odd = {os.path.abspath(os.path.join(labels.root, path)): path for path in odd}
-        self._tails: dict[int, dict[tuple[str, ...], set[str]]] = {}
+        self._tails: dict[int, dict[str, set[str]]] = {}
         self._users: dict[str, str] = {}
 
     @functools.cached_property
-    def _written(self) -> dict[tuple[str, ...], str]:
+    def _written(self) -> dict[str, str]:
         return _by_spelling(path for path in self._labels.classes if not os.path.isabs(path))
 
     @functools.cached_property
     def _lengths(self) -> list[int]:
-        return sorted({len(parts) for parts in self._written}, reverse=True)
+        return sorted({spelled.count("/") + 1 for spelled in self._written}, reverse=True)
 
     @functools.cached_property
     def _embedded(self) -> set[str]:
@@ -191,14 +191,14 @@ class Finder:
 
     def _by_ending(self, name: str) -> str | None:
         parts = _parts(_composed(name))
-        for spelled in (parts, _stem(parts)):
+        for spelled in (parts, _stem("/".join(parts)).split("/")):
             for length in self._lengths:
-                path = self._written.get(spelled[-length:])
+                path = self._written.get("/".join(spelled[-length:]))
                 if path is not None:
                     return path
         if len(parts) not in self._tails:
             self._tails[len(parts)] = _by_tail(self._labels, length=len(parts))
-        paths = self._tails[len(parts)].get(parts, set())
+        paths = self._tails[len(parts)].get("/".join(parts), set())
         if len(paths) > 1:
             raise UserError(
                 f"--labels {self._labels.place}: {' and '.join(sorted(paths)[:2])} may both be {name} of the "
@@ -212,27 +212,26 @@ def _composed(path: str) -> str:
     return unicodedata.normalize("NFC", path)
 
 
-def _parts(path: str) -> tuple[str, ...]:
-    return tuple(part for part in os.path.normpath(path).split("/") if part)
+def _parts(path: str) -> list[str]:
+    return [part for part in os.path.normpath(path).split("/") if part]
 
 
-def _stem(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the parts of a path without the suffix of audio."""
-    *folders, name = parts
-    return (*folders, os.path.splitext(name)[0] if suffixes.is_audio(name) else name)
+def _stem(path: str) -> str:
+    """Returns a path without the suffix of audio."""
+    return os.path.splitext(path)[0] if suffixes.is_audio(os.path.basename(path)) else path
 
 
-def _by_spelling(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
-    """Returns the parts of each path, and the same without the suffix if no other file has them -> the path."""
-    written = {_parts(path): path for path in paths}
+def _by_spelling(paths: Iterable[str]) -> dict[str, str]:
+    """Returns each path, and the same without the suffix if no other file has it -> the path as it is written."""
+    written = {"/".join(_parts(path)): path for path in paths}
     stems = Counter(map(_stem, written))
-    return {**{_stem(parts): path for parts, path in written.items() if stems[_stem(parts)] == 1}, **written}
+    return {**{_stem(path): written[path] for path in written if stems[_stem(path)] == 1}, **written}
 
 
-def _by_tail(labels: Labels, *, length: int) -> dict[tuple[str, ...], set[str]]:
+def _by_tail(labels: Labels, *, length: int) -> dict[str, set[str]]:
     """Returns the last parts of each path -> the labeled files that have them."""
-    tails: dict[tuple[str, ...], set[str]] = {}
+    tails: dict[str, set[str]] = {}
     for path in labels.classes:
         full = os.path.abspath(os.path.join(labels.root, path))
-        tails.setdefault(_parts(full)[-length:], set()).add(path)
+        tails.setdefault("/".join(_parts(full)[-length:]), set()).add(path)
     return tails

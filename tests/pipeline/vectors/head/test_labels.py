@@ -1,3 +1,4 @@
+import tracemalloc
 import unicodedata
 
 import pytest
@@ -144,6 +145,15 @@ class TestFinding:
         names = [str(tmp_path / name) for name in ("v1/dog/a.wav", "v1/cat/c.wav", "v2/dog/a.wav", "v2/cat/b.wav")]
         finder = labels.Finder(labels.read(str(tmp_path / "v2")), names)
         assert [finder.find(name) for name in names] == [(), (), ("dog",), ("cat",)]
+
+    def test_a_file_of_many_takes_little_memory(self):
+        classes = {f"{number % 7}/recording number {number}.wav": ("dog",) for number in range(20_000)}
+        finder = labels.Finder(labels.Labels(place="", root="/here", classes=classes))
+        tracemalloc.start()
+        assert finder.find("/elsewhere/3/recording number 3.wav") == ("dog",)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak / len(classes) < 420
 
     def test_what_fits_two_files_is_refused(self, tmp_path):
         read = labels.read(table(tmp_path, "file,label\ndog/a.wav,dog\ncat/a.wav,cat\n"))
