@@ -63,6 +63,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         output_files.check(arguments.output)
     stored = open_vectors(arguments.embeddings, features=arguments.features)
+    state = stored.state()
     files = queries.find(arguments.queries) if arguments.queries else None
     if arguments.output is not None:
         output_files.refuse_inputs(arguments.output, files.files if files else [])
@@ -95,6 +96,8 @@ def execute(arguments: argparse.Namespace) -> int:
         but=[query.but for query in asked],
     )
     result = hits.join(stored, asked, found)
+    if stored.state() != state:  # The vectors may be those of before, and the names those of now.
+        raise UserError(f"--embeddings {arguments.embeddings} was written again during the search: search once more.")
     if arguments.output is not None:
         hits.write(result, arguments.output)
     hits.show(result, display.console)

@@ -73,8 +73,13 @@ def matrix(array: pa.Array, *, dim: int, file: epath.Path, name: str) -> np.ndar
 
 
 def state(file: epath.Path) -> tuple[int, ...]:
-    """Returns what changes when a file is written again: its size, its time and, on this machine, its inode."""
-    if storage.is_remote(file):
-        return storage.size(file), storage.modified_s(file)
-    status = os.stat(file)
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    """Returns what changes when a file is written again: its size, its time and, on this machine, its inode.
+
+    It is empty if the file is missing.
+    """
+    with contextlib.suppress(OSError):
+        if storage.is_remote(file):
+            return storage.size(file), storage.modified_s(file)
+        status = os.stat(file)
+        return status.st_size, status.st_mtime_ns, status.st_ino
+    return ()

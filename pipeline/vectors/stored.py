@@ -67,11 +67,7 @@ class StoredVectors:
         return sum(self.rows)
 
     def state(self) -> list[tuple[int, ...]]:
-        """Returns what changes when a file is written again, see `rows_of_files.state`.
-
-        Raises:
-            OSError: A file is missing.
-        """
+        """Returns what changes when a file is written again or removed, see `rows_of_files.state`."""
         return [rows_of_files.state(file) for file in self.files]
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -132,10 +132,7 @@ class Neighbors:
         return places
 
     def _has_changed(self) -> bool:
-        try:
-            return self._stored.state() != self._state
-        except OSError:
-            return True
+        return self._stored.state() != self._state
 
     def _locate(self, name: str) -> str | None:
         """Returns the path of the file that a row names, or None if there is none, or it could be either of two."""

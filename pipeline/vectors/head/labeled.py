@@ -108,7 +108,7 @@ def _means(stored: StoredVectors, files: Sequence[str]) -> np.ndarray:
     """Returns the mean vectors of files, float32 (files, dim).
 
     Raises:
-        UserError: A vector is not finite.
+        UserError: A vector is not finite, or the embeddings were written again since the names were read.
     """
     x = np.empty((len(files), stored.dim), np.float32)
     rows = {name: row for row, name in enumerate(files)}
@@ -116,6 +116,8 @@ def _means(stored: StoredVectors, files: Sequence[str]) -> np.ndarray:
         row = rows.pop(name, None)
         if row is not None:
             x[row] = mean
+    if rows:
+        raise UserError(f"--embeddings {stored.path} was written again, and has no {next(iter(rows))}: start again.")
     is_finite = np.isfinite(x.sum(axis=1, dtype=np.float64))
     if not is_finite.all():
         raise UserError(

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.errors import UserError
 from pipeline import cli
 from pipeline.vectors.head import labeled, labels, training
 from pipeline.vectors.stored import open_vectors
@@ -61,6 +62,18 @@ def test_a_sample_has_the_same_share_of_each_class_and_some_of_the_rare_ones(siz
         assert kept[str(label)] >= fair
         if kept[str(label)] > 32:
             assert kept[str(label)] / size <= len(chosen) / len(classes_of) + 1 / size
+
+
+def test_embeddings_that_are_written_again_meanwhile_train_no_head(tmp_path, monkeypatch):
+    real = labeled.sample
+
+    def sample_and_write(classes_of, *, most):
+        write_file(tmp_path / "e.parquet", random(7, 3))
+        return real(classes_of, most=most)
+
+    monkeypatch.setattr(labeled, "sample", sample_and_write)
+    with pytest.raises(UserError, match="e.parquet was written again, and has no 7.wav: start again"):
+        _read(tmp_path, [f"{row}.wav" for row in range(8)], random(8, 3), ["a", "b"] * 4)
 
 
 def test_a_head_of_a_sample_says_so(tmp_path, monkeypatch, capsys):
