@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 
 import matplotlib
@@ -90,6 +91,9 @@ def _panel(axes: matplotlib.axes.Axes, curve: Curve, curves: Curves) -> None:
 def _svg(figure: Figure) -> str:
     """Returns a figure as an SVG element."""
     file = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(file, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    with warnings.catch_warnings():
+        # The browser has glyphs that matplotlib's font lacks, e.g. of Chinese names of classes.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        FigureCanvasSVG(figure).print_svg(file, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = file.getvalue()
     return text[text.index("<svg") :]

@@ -41,6 +41,12 @@ def check(text):
     return checker
 
 
+def test_classes_have_names_in_any_script():
+    """Warnings fail tests."""
+    svg = page.render(full(prefix="犬 ")).split("<h2>Confusion</h2>")[1]
+    assert svg.count("犬 3") >= 2  # On both axes.
+
+
 def test_the_page_holds_all_that_it_shows():
     text = page.render(full())
     checker = check(text)
