@@ -56,7 +56,8 @@ class Writer:
         self._split = split
         self._file = DigestingFile(path)
         # Only `split` repeats itself. Vectors in a dictionary would take longer to write and to read.
-        self._parquet = pq.ParquetWriter(self._file, table.schema(dims), use_dictionary=["split"])
+        schema = table.schema(dims)
+        self._parquet = pq.ParquetWriter(self._file, schema, use_dictionary=["split"], write_page_checksum=True)
         self._pieces: list[_Piece] = []
         self._waiting = 0  # Rows of the pieces.
         self._rest = table.schema(dims).empty_table()

@@ -105,3 +105,19 @@ def test_damage_behind_an_intact_footer_is_named(tmp_path):
     (tmp_path / "x.parquet").write_bytes(content)
     with pytest.raises(DamagedEmbeddingsError, match="x.parquet is damaged"):
         list(read.read_file(epath.Path(tmp_path / "x.parquet"), names=("a",)))
+
+
+def test_a_flipped_byte_of_a_vector_is_found(tmp_path):
+    file = tmp_path / "x.parquet"
+    vectors = np.random.default_rng(0).normal(size=(2000, 4)).astype(np.float16)
+    write(file, [(Clip(clip_id="clip", labels=(0,), fold=0), 0, {"a": vectors})], dims={"a": 4})
+    whole = file.read_bytes()
+    with pq.ParquetFile(file) as parquet:
+        column = parquet.metadata.row_group(1).column(6)
+    assert column.path_in_schema.startswith("a.")
+    for place in range(1, 11):
+        damaged = bytearray(whole)
+        damaged[column.data_page_offset + column.total_compressed_size - 97 * place] ^= 1
+        file.write_bytes(damaged)
+        with pytest.raises(DamagedEmbeddingsError, match="is damaged"):
+            list(read.read_file(epath.Path(file), names=["a"]))
