@@ -79,7 +79,8 @@ def _search(
         return found
 
     # The matrices are too small to split among threads, so each block has a thread.
-    with threadpoolctl.threadpool_limits(1), futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    threads = len(os.sched_getaffinity(0))
+    with threadpoolctl.threadpool_limits(1), futures.ThreadPoolExecutor(threads) as pool:
         for found in pool.map(compare, starts):
             for query, (old, new) in enumerate(zip(best, found, strict=True)):
                 both = _Candidates(np.append(old.rows, new.rows), np.append(old.scores, new.scores))

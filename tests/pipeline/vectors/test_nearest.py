@@ -1,5 +1,9 @@
 """The search against a brute force in float64 over the same vectors."""
 
+import dataclasses
+import os
+import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -126,3 +130,30 @@ def test_many_queries_take_no_more_memory_than_a_few():
         (alone,) = nearest.search(made, queries[place : place + 1], k=3, but=but[place : place + 1])
         assert found[place].rows.tolist() == alone.rows.tolist()
         check(found[place], brute_force(made, queries[place], k=3, but=but[place]))
+
+
+def test_there_is_a_thread_for_each_core_that_the_process_may_use(monkeypatch):
+    class Slow:
+        """Vectors that tell which threads read them."""
+
+        def __init__(self, vectors):
+            self.shape, self.threads, self._vectors = vectors.shape, set(), vectors
+
+        def __len__(self):
+            return len(self._vectors)
+
+        def __getitem__(self, rows):
+            self.threads.add(threading.get_ident())
+            time.sleep(0.01)  # Meanwhile another thread would take the next block.
+            return self._vectors[rows]
+
+    monkeypatch.setattr(nearest, "_BLOCK_BYTES", 4 * 64 * 10)
+    made = make_index(random(200, 8))
+    slow, cores = Slow(made.vectors), os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        (found,) = nearest.search(dataclasses.replace(made, vectors=slow), random(1, 8, seed=1), k=3)
+    finally:
+        os.sched_setaffinity(0, cores)
+    check(found, brute_force(made, random(1, 8, seed=1)[0], k=3))
+    assert len(slow.threads - {threading.get_ident()}) == 1
