@@ -18,6 +18,7 @@ from tests.benchmarks import (
     metadata_table,
     parity,
     probes_table,
+    recipe_changes,
     serving_table,
     tables,
 )
@@ -69,6 +70,9 @@ RENDERERS = {
     "validation_rank": tables.validation_rank,
 }
 
+_CHANGES = "_changes"
+"""Ending of the blocks that show a result of `recipe` change by change."""
+
 
 def pages() -> list[pathlib.Path]:
     """Returns the Markdown pages of the repository."""
@@ -91,6 +95,8 @@ def render(name: str, *, results: pathlib.Path = RESULTS) -> str:
         return prices.render(load("audioset", results=results), ingest=load("ingest", results=results))
     if name == "two_formats":
         return formats_table.render({one: load(one, results=results) for one in formats_table.RESULTS})
+    if name.endswith(_CHANGES):
+        return recipe_changes.render(load(name.removesuffix(_CHANGES), results=results))
     return RENDERERS[name](load(name, results=results))
 
 
