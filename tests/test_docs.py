@@ -39,6 +39,12 @@ def test_every_link_of_a_page_leads_somewhere(page):
             assert anchor in anchors(linked.read_text()), f"{page} links to {target}: there is no such heading"
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_table_of_a_page_has_a_line_for_each_row(page):
+    text = CODE.sub("", (docs.ROOT / page).read_text())
+    assert not re.search(r"\|[ ]*\|[ ]*-{3}", text), f"{page}: the lines of a table run together"
+
+
 def test_every_page_can_be_reached_from_the_readme():
     reached, waiting = set(), [docs.ROOT / "README.md"]
     while waiting:

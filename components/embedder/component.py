@@ -61,22 +61,22 @@ class Embedder(base.Component[EmbedderConfig]):
 
     def external_digests(self) -> Mapping[str, str]:
         digests = {}
-        for key, path in self._paths().items():
-            spec = (self.config.model or "") if key == "model" else key
+        for key, (spec, path) in self._paths().items():
             beside = [file for file in baselines.files_beside(spec, path) if epath.Path(file).exists()]
             digests[key] = "".join(map(_listing_digest, (path, *beside)))
         return digests
 
     def read_paths(self) -> Mapping[str, str]:
-        return {spec.partition("=")[0]: path for spec, path in self._paths().items()}
+        return {key.partition("=")[0]: path for key, (_, path) in self._paths().items()}
 
-    def _paths(self) -> dict[str, str]:
-        """Returns the paths that the config names, by the baseline, or by the field of a model."""
-        paths = {spec: spec.partition("=")[2] for spec in self.config.baselines}
+    def _paths(self) -> dict[str, tuple[str, str]]:
+        """Returns what the config names and its path, by the baseline, or by the field of a model."""
+        paths = {spec: (spec, spec.partition("=")[2]) for spec in self.config.baselines}
         model = self.config.model or ""
-        paths["model"] = model.partition("=")[2] if evaluated.is_spec(model) else model
-        paths["untrained_model"] = self.config.untrained_model or ""
-        return {spec: path for spec, path in paths.items() if path}
+        paths["model"] = (model, model.partition("=")[2] if evaluated.is_spec(model) else model)
+        untrained = self.config.untrained_model or ""
+        paths["untrained_model"] = (untrained, untrained)
+        return {key: (spec, path) for key, (spec, path) in paths.items() if path}
 
 
 def _listing_digest(path: str) -> str:

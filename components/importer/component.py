@@ -24,7 +24,7 @@ class Importer(base.Component[ImporterConfig]):
 
     def external_digests(self) -> Mapping[str, str]:
         folder = epath.Path(self.config.model)
-        # Of the content: two networks of one architecture have files of one size, and copies of one time.
+        # Not by sizes and times: networks of one architecture have equal sizes, and copies made together equal times.
         lines = [f"{name}\0{storage.quick_digest(folder / name)}\n" for name in FILES]
         return {"model": storage.text_digest("".join(lines))}
 

@@ -5,6 +5,7 @@ import time
 from etils import epath
 
 from components import model_versions
+from components.errors import UserError
 
 
 def choose(folder: epath.Path, *, configured: int | None) -> tuple[int, str]:
@@ -19,12 +20,20 @@ def choose(folder: epath.Path, *, configured: int | None) -> tuple[int, str]:
 
     Returns:
         The version, and a phrase for the summary of the stage; empty if the version is the highest.
+
+    Raises:
+        UserError: The folder has the largest version there can be, and none is configured.
     """
     highest = _highest(folder)
     if configured is None:
         now = int(time.time())
         if highest < now:
             return now, ""
+        if highest == model_versions.LARGEST:
+            raise UserError(
+                f"pusher.destination: {folder} holds the version {highest}, and no higher one fits into 64 bits: "
+                "remove it, or set pusher.version."
+            )
         return highest + 1, f"the number after {highest}, because the time, {now}, is not above it"
     if highest > configured:
         return configured, (

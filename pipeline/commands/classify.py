@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels",
         metavar="PATH",
         help="a folder with a sub-folder for each class, a folder with lists as for `diptych run`, or a CSV file with "
-        "the columns file and label (several labels are separated by ;)",
+        "the columns file and label (several labels are separated by ;), or labels as in a manifest",
     )
     parser.add_argument("--model", metavar="DIR", help="the SavedModel that made the embeddings")
     parser.add_argument("--head", metavar="DIR", help="classify audio files with the head that --output wrote")
@@ -84,8 +84,8 @@ def _train(arguments: argparse.Namespace) -> int:
         models.check_made(stored, model=saved_model)
     given = labels.read(arguments.labels)
     if given.left_out:
-        count = text.plural(len(given.left_out), "clip")
-        print(f"diptych: left out {count} of --labels (e.g. {given.left_out[0]})", file=sys.stderr)
+        count = f"{len(given.left_out):,} of the rows and files of --labels"
+        print(f"diptych: left out {count}, e.g. {given.left_out[0]}", file=sys.stderr)
     data = labeled.read(stored, given)
     for count, noun, what in (
         (data.unlabeled, "embedded file", "without a label"),

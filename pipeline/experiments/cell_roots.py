@@ -1,14 +1,13 @@
 """The roots of the cells: one that they share, and one for each cell that is run by itself."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from etils import epath
 
 from components import file_errors
 from components.errors import UserError
 from pipeline.configs.config import PipelineConfig
-from pipeline.experiments import settings
 from pipeline.experiments.budget import Budget
 from pipeline.experiments.experiment import Cell
 from pipeline.experiments.workplace import Workplace
@@ -24,14 +23,13 @@ class CellRoots:
     Args:
         root: The root that the cells share. It is local.
         base: The config of the preset with the user's overrides.
-        assignments: These overrides.
+        overridden: Dotted names of the fields that the user set.
         preset: Name of the preset.
         budget: What each training may take.
     """
 
-    def __init__(self, root: Root, *, base: PipelineConfig, assignments: Sequence[str], preset: str, budget: Budget):
-        self._root, self._base, self._preset, self._budget = root, base, preset, budget
-        self._overridden = settings.fields_of(assignments)
+    def __init__(self, root: Root, *, base: PipelineConfig, overridden: Collection[str], preset: str, budget: Budget):
+        self._root, self._base, self._overridden, self._preset, self._budget = root, base, overridden, preset, budget
         self._of_cell: dict[str, Workplace] = {}
         self.shared = self._workplace(root)
 

@@ -18,5 +18,5 @@ def of_cells(study: Study) -> Iterator[str]:
         words = ["ablate", request.experiment.name, "--preset", request.preset]
         if request.data is not None:
             words += ["--data", paths.absolute(request.data)]
-        words += ["--root", str(study.own_root(cell)), "--seeds", str(request.seeds), "--budget", study.budget.text]
+        words += ["--root", str(study.roots.own(cell)), "--seeds", str(request.seeds), "--budget", study.budget.text]
         yield command_lines.diptych(*words, "--only", cell.name, *request.assignments)

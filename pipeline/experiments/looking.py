@@ -1,4 +1,4 @@
-"""Looks which trainings of a cell have finished, and why some may not be found."""
+"""Finds the trainings of a cell that have finished, and why some may be missing."""
 
 import contextlib
 import dataclasses
@@ -55,9 +55,10 @@ def look_at(cell: Cell, *, workplace: Workplace, is_shared: bool, seeds: int) ->
         steps = workplace.steps(cell)
     if steps is not None:
         for seed in runs:
-            runs[seed] = SeedResult(seed=seed, steps=steps)
+            evaluated = None
             with _noted(reasons, place=place, is_shared=is_shared):
-                runs[seed] = SeedResult(seed=seed, steps=steps, evaluated=workplace.find(cell, seed=seed, steps=steps))
+                evaluated = workplace.find(cell, seed=seed, steps=steps)
+            runs[seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
     return Found(runs=runs, why_not_all=reasons[-1] if reasons else "")
 
 

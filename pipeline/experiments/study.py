@@ -81,10 +81,10 @@ class Study:
         dag.create_pipeline(self.base)
         self._batch_sizes = self._check_cells()
         self.root = _root(request.root)
-        self._roots = CellRoots(
+        self.roots = CellRoots(
             self.root,
             base=self.base,
-            assignments=request.assignments,
+            overridden=settings.fields_of(request.assignments),
             preset=request.preset,
             budget=self.budget,
         )
@@ -114,10 +114,6 @@ class Study:
         """Where the results are written."""
         return self.root.path / "experiments" / self.request.experiment.name
 
-    def own_root(self, cell: Cell) -> epath.Path:
-        """Returns the root in which a cell runs if it is run by itself, as `--print` shows."""
-        return self._roots.own(cell)
-
     def run(self, display: Display) -> Results:
         """Runs the trainings that have not finished. Call it inside `interrupts.as_exceptions()`.
 
@@ -127,7 +123,7 @@ class Study:
             UserError: No training can run, e.g. because another command is using the root.
             Interrupted: A signal stopped it.
         """
-        with self._roots.shared.lock():
+        with self.roots.shared.lock():
             self._check_folder()
             self._write_examples(display)
             self._look(display)
@@ -167,7 +163,7 @@ class Study:
                 "seeds": request.seeds,
                 "overrides": list(request.assignments),
             },
-            clips=self._roots.clips,
+            clips=self.roots.clips,
         )
 
     def _write_examples(self, display: Display) -> None:
@@ -176,10 +172,10 @@ class Study:
         Finished trainings are found by their examples. These may have to be written again although the audio is the
         same, e.g. after it was copied or mounted anew. A failure ends the command: all cells would fail like it.
         """
-        if all(self._roots.of(cell) is not self._roots.shared for cell in self.selected):
+        if all(self.roots.of(cell) is not self.roots.shared for cell in self.selected):
             return
         try:
-            self._roots.shared.prepare(display)
+            self.roots.shared.prepare(display)
         except ProcessError as error:
             raise UserError(str(error)) from error
 
@@ -188,8 +184,8 @@ class Study:
         passed_over: dict[str, list[str]] = {}
         for cell in self.layout.cells:
             if cell.name in self._batch_sizes:
-                workplace = self._roots.of(cell)
-                is_shared = workplace is self._roots.shared
+                workplace = self.roots.of(cell)
+                is_shared = workplace is self.roots.shared
                 found = looking.look_at(cell, workplace=workplace, is_shared=is_shared, seeds=self.request.seeds)
                 self._runs[cell.name] = dict(found.runs)
                 # A cell that is to run is brought up to date, or says then why not.
@@ -199,11 +195,11 @@ class Study:
             display.say(f"Not in the results: {', '.join(names)}. {reason}")
 
     def _run(self, cell: Cell, seed: int, *, of: str, display: Display) -> SeedResult:
-        workplace = self._roots.of(cell)
+        workplace = self.roots.of(cell)
         steps = None
         try:
             with contextlib.ExitStack() as stack:
-                if workplace is not self._roots.shared:
+                if workplace is not self.roots.shared:
                     stack.enter_context(file_errors.as_user_errors(place=os.fspath(workplace.root.path)))
                     stack.enter_context(workplace.lock(of_cell=cell.name))
                 workplace.prepare(display)

@@ -171,15 +171,18 @@ def _folder(path: epath.Path, *, group: str, fate: Fate, artifact: Artifact | No
 
 
 def _bytes(folder: epath.Path) -> int:
-    """Returns how many bytes its removal frees. What a link leads to stays, and a living run may remove files now."""
+    """Returns the size of the files below a folder; what links lead to stays.
+
+    A file that a living run removes meanwhile does not count.
+    """
     if storage.is_remote(folder):
         return sum(storage.file_sizes(folder).values())
     total = 0
     if not os.path.islink(folder):
         for place, _, names in os.walk(folder):
-            for name in names:
+            for path in (os.path.join(place, name) for name in names):
                 with contextlib.suppress(FileNotFoundError):
-                    total += os.lstat(os.path.join(place, name)).st_size
+                    total += 0 if os.path.islink(path) else os.path.getsize(path)
     return total
 
 

@@ -56,20 +56,20 @@ class MetadataStore:
 
     def runs(self) -> list[Run]:
         """Returns all runs, oldest first."""
-        # Split at the last colon: the name of another pipeline may be this one's with a colon and more.
+        # Names of runs have no colon, and the name of another pipeline may begin with this one's and a colon.
         with self._errors_explained():
-            named = [(*context.name.rpartition(":"), context) for context in self._records.contexts(RUN_TYPE)]
+            every = self._records.contexts(RUN_TYPE)
+            contexts = [context for context in every if context.name.rpartition(":")[0] == self._pipeline.name]
         with damaged_store.wrong_records_explained(self._place):
             return [
                 Run(
-                    name=name,
+                    name=context.name.rpartition(":")[2],
                     stages=tuple(json.loads(context.properties["stages"])),
                     preset=context.properties["preset"],
                     id=context.id,
                     started_ms=context.created_ms,
                 )
-                for pipeline, _, name, context in named
-                if pipeline == self._pipeline.name
+                for context in contexts
             ]
 
     def newest_id(self) -> int:

@@ -149,6 +149,8 @@ class StageRunner:
         progress: StageProgress,
     ) -> StageResult:
         """Creates the folders of an execution and calls the executor, which writes into staging."""
+        for channel in node.component.outputs:
+            self._root.check_output(stage=node.name, output=channel)
         history = History(self._store, node.name, below=execution.id)
         work = self._work_folder(execution)
         events = EventFolders(self._root, run.stages)
@@ -162,8 +164,6 @@ class StageRunner:
             channel: self._root.unpublished(stage=node.name, output=channel, execution_id=execution.id)
             for channel in node.component.outputs
         }
-        for channel in outputs:
-            self._root.check_output(stage=node.name, output=channel)
         for folder in (*outputs.values(), work):
             folder.mkdir(parents=True, exist_ok=True)
         earlier_work_dirs = _other_folders_beside(work)

@@ -2,7 +2,8 @@
 
 An index is a folder with these files, all of them in the order of the embeddings' rows:
 
-    vectors.f16        float16 (rows, dim); each row is scaled by a power of two so that its largest value is near 1
+    vectors.f16        float16 (rows, dim); each row is scaled by a power of two so that its largest value is near 1;
+                       zeros if a vector is not finite
     norms.f32          float32 (rows,), lengths of these vectors; NaN if a vector is not finite
     files.i32          int32 (rows,), counts the files by their names: all rows of one file have the same number
     index.json         what it was made from, written last
@@ -18,6 +19,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 from collections.abc import Iterator
 
 import numpy as np
@@ -29,7 +31,7 @@ from components.base import Progress
 from components.errors import UserError
 from pipeline.vectors.stored import StoredVectors
 
-_VERSION = 2
+_VERSION = 3
 _DESCRIPTION = "index.json"
 _FILES = ("vectors.f16", "norms.f32", "files.i32")
 _IN_MEMORY_BYTES = 2**26
@@ -135,7 +137,7 @@ def _write(
     stored: StoredVectors, folder: pathlib.Path, *, source: dict[str, object], progress: Progress | None
 ) -> None:
     """Writes an index beside its place, and moves it there when it is complete."""
-    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}{storage.UNFINISHED}")
+    unfinished = folder.with_name(f"{_of_this_machine(folder)}{os.getpid()}{storage.UNFINISHED}")
     with file_errors.as_user_errors(place=str(folder)), contextlib.ExitStack() as stack:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_unfinished(folder)
@@ -156,12 +158,18 @@ def _write(
 
 
 def _remove_unfinished(folder: pathlib.Path) -> None:
-    """Removes what processes have left that were killed while they wrote the index."""
-    for left in folder.parent.glob(f"{glob.escape(folder.name)}.*{storage.UNFINISHED}"):
-        process = left.name.removeprefix(f"{folder.name}.").removesuffix(storage.UNFINISHED)
+    """Removes what processes of this machine have left that were killed while they wrote the index."""
+    beginning = _of_this_machine(folder)
+    for left in folder.parent.glob(f"{glob.escape(beginning)}*{storage.UNFINISHED}"):
+        process = left.name.removeprefix(beginning).removesuffix(storage.UNFINISHED)
         # In a container, every process may have the number of the one before.
         if process.isdigit() and (int(process) == os.getpid() or not _is_running(int(process))):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _of_this_machine(folder: pathlib.Path) -> str:
+    """Returns the beginning of the names of unfinished indexes. Processes of another container have its host's name."""
+    return f"{folder.name}.{socket.gethostname()}."
 
 
 def _is_running(process: int) -> bool:

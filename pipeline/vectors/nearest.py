@@ -14,7 +14,7 @@ _BLOCK_BYTES = 2**24
 """Size of a block in float32. It stays in the processor's cache while it is compared with the queries."""
 
 _FEWEST_QUERIES = 64
-"""So many queries are compared at a time even if vectors are shorter."""
+"""Queries that share a product at least; it is as many as a vector has values, if these are more."""
 
 _UNSURE = 2e-5
 """Scores in float32 that differ by less are decided in float64. They are off by up to 8e-6 for 4,096 equal values."""
@@ -47,35 +47,29 @@ def search(
     Returns:
         One result for each query. Equal cosines are in the order of the rows.
     """
-    # As many at a time as a vector has values, so that their products with a block are no larger than the block.
+    unit = _unit(queries)
+    narrow = unit.astype(np.float32)
+    # As many queries at a time as a vector has values: their products with a block are then no larger than the block.
     most = max(_FEWEST_QUERIES, index.vectors.shape[1])
     rows = max(1, _BLOCK_BYTES // (4 * most))
-    found = []
-    for start in range(0, len(queries), most):
-        group = slice(start, start + most)
-        found += _search(index, _unit(queries[group]), rows=rows, k=k, one_per_file=one_per_file, but=but[group])
-    return found
-
-
-def _search(
-    index: Index, unit: np.ndarray, *, rows: int, k: int, one_per_file: bool, but: Sequence[int | None]
-) -> list[Nearest]:
-    """Searches for a few queries of length 1, float64 (queries, dim), in blocks of so many rows; see `search`."""
-    narrow = unit.astype(np.float32)
     starts = range(0, len(index.vectors), rows)
-    best = [_Candidates(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in unit]
+    best = [_Candidates(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
+    own_files = list(but) or [None] * len(queries)
 
     def compare(start: int) -> list[_Candidates]:
         block = slice(start, min(start + rows, len(index.vectors)))
         norms, files = index.norms[block], index.files[block]
-        products = index.vectors[block].astype(np.float32) @ narrow.T  # (rows, queries)
         numbers = np.flatnonzero(np.isfinite(norms))
-        scores = products[numbers] / np.where(norms > 0, norms, 1.0)[numbers, None]
+        vectors = index.vectors[block][numbers].astype(np.float32)
+        lengths = np.where(norms > 0, norms, 1.0)[numbers, None]
         found = []
-        for query, own in enumerate(but or [None] * len(narrow)):
-            kept = slice(None) if own is None else files[numbers] != own
-            candidates = _Candidates(numbers[kept] + start, scores[kept, query])
-            found.append(_best(candidates, index.files, k=k, one_per_file=one_per_file))
+        for first in range(0, len(narrow), most):
+            group = slice(first, first + most)
+            scores = vectors @ narrow[group].T / lengths  # (rows, queries)
+            for query, own in enumerate(own_files[group]):
+                kept = slice(None) if own is None else files[numbers] != own
+                candidates = _Candidates(numbers[kept] + start, scores[kept, query])
+                found.append(_best(candidates, index.files, k=k, one_per_file=one_per_file))
         return found
 
     # The matrices are too small to split among threads, so each block has a thread.

@@ -77,7 +77,7 @@ def state(file: epath.Path) -> tuple[int, ...]:
 
     It is empty if the file is missing.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileNotFoundError):
         if storage.is_remote(file):
             return storage.size(file), storage.modified_s(file)
         status = os.stat(file)

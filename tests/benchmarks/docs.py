@@ -8,9 +8,11 @@ import json
 import pathlib
 import re
 
+from pipeline.experiments.outputs import plot
 from tests.benchmarks import (
     chart,
     cost,
+    experiment_plot,
     experiment_table,
     fine_tuning_table,
     formats_table,
@@ -70,8 +72,8 @@ RENDERERS = {
     "validation_rank": tables.validation_rank,
 }
 
-_CHANGES = "_changes"
-"""Ending of the blocks that show a result of `recipe` change by change."""
+PLOTS = ("figure2", "figure4", "recipe_quickstart")
+"""Results of experiments whose plots are shown."""
 
 
 def pages() -> list[pathlib.Path]:
@@ -95,8 +97,8 @@ def render(name: str, *, results: pathlib.Path = RESULTS) -> str:
         return prices.render(load("audioset", results=results), ingest=load("ingest", results=results))
     if name == "two_formats":
         return formats_table.render({one: load(one, results=results) for one in formats_table.RESULTS})
-    if name.endswith(_CHANGES):
-        return recipe_changes.render(load(name.removesuffix(_CHANGES), results=results))
+    if name == "recipe_quickstart_changes":
+        return recipe_changes.render(load("recipe_quickstart", results=results))
     return RENDERERS[name](load(name, results=results))
 
 
@@ -106,7 +108,7 @@ def load(name: str, *, results: pathlib.Path = RESULTS) -> dict:
 
 
 def main() -> None:
-    """Fills every page, and draws the chart of the scores and the curves over the number of clips."""
+    """Fills every page, and draws the charts."""
     for page in pages():
         text = page.read_text()
         filled = fill(text)
@@ -117,6 +119,8 @@ def main() -> None:
     chart.draw(runs).savefig(RESULTS / "scores.png", metadata={"Software": None})
     longer = accelerator_plot.draw(load("figure2_curve"), [load("figure2_formats"), load("figure2_longer")])
     longer.savefig(RESULTS / "figure2_curve.png", metadata={"Software": None})
+    for name in PLOTS:
+        (RESULTS / f"{name}.png").write_bytes(plot.draw(experiment_plot.results_of(load(name))))
     curves.draw(load("audioset")).savefig(RESULTS / "audioset.png", metadata={"Software": None})
 
 

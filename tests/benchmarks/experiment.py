@@ -1,7 +1,7 @@
 """Keeps the figures of an experiment: `python -m tests.benchmarks.experiment runs/ablate/experiments/figure2`.
 
 It writes `results/figure2.json`, without the paths of this machine. `python -m tests.benchmarks.docs` then puts them
-into the documentation, and `python -m tests.benchmarks.experiment_plot figure2` draws their plot.
+into the documentation, and draws the plots that are shown there.
 """
 
 import argparse

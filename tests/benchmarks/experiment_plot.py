@@ -1,18 +1,10 @@
-"""Draws kept figures of experiments as `diptych ablate` does: `python -m tests.benchmarks.experiment_plot figure2`.
-
-It writes `results/figure2.png` from `results/figure2.json`, which `tests.benchmarks.experiment` has kept.
-"""
-
-import argparse
-import json
+"""Makes the results of an experiment again from the figures that were kept, to draw them as `diptych ablate` does."""
 
 from pipeline.configs import resolve
 from pipeline.experiments import catalog
 from pipeline.experiments.experiment import Cell
 from pipeline.experiments.finished import Evaluated
-from pipeline.experiments.outputs import plot
 from pipeline.experiments.results import CellResult, Results, SeedResult
-from tests.benchmarks.record import RESULTS
 
 
 def results_of(record: dict) -> Results:
@@ -58,16 +50,3 @@ def _cell(cell: Cell, kept: dict | None, *, record: dict) -> CellResult:
         for run in kept["runs"]
     ]
     return CellResult(cell=cell, batch_size=kept["batch_size"], runs=runs)
-
-
-def main() -> None:
-    """Draws the plots of the results that are named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="+", metavar="NAME", help="name of a result file, such as figure2")
-    for name in parser.parse_args().names:
-        record = json.loads((RESULTS / f"{name}.json").read_text())
-        (RESULTS / f"{name}.png").write_bytes(plot.draw(results_of(record)))
-
-
-if __name__ == "__main__":
-    main()

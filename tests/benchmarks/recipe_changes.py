@@ -1,6 +1,7 @@
 """Renders what each change of the recipe gives, over all pairs of cells that differ by it alone."""
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 
 from pipeline.experiments import intervals
 from pipeline.experiments.outputs import wording
@@ -17,21 +18,18 @@ def render(result: dict) -> str:
     Args:
         result: What `diptych ablate recipe` has given, as `tests.benchmarks.experiment` keeps it.
     """
-    is_percent = result["metric"] == "accuracy"
     rows = []
     for change, pairs in pairs_of_cells(result).items():
-        gained = {features: gains(result, pairs, features=features) for features in FEATURES}
-        summaries = [intervals.summarize(values) for values in gained.values()]
-        shown = [wording.difference(summary, seeds=0, percent=is_percent) for summary in summaries]
-        ahead = sum(value > 0 for value in gained["both"])
-        rows.append([f"`{change}`", *shown, str(len(pairs)), f"{ahead} of {len(gained['both'])}"])
+        summaries = [intervals.summarize(gains(result, pairs, features=features)) for features in FEATURES]
+        shown = [wording.difference(summary, seeds=summary.count) for summary in summaries]
+        every = [value for pair in pairs for value in gains(result, [pair], features="both")]
+        rows.append([f"`{change}`", *shown, str(len(pairs)), f"{sum(value > 0 for value in every)} of {len(every)}"])
     header = ["change", "both", "waveform", "log-mel", "pairs of cells", "both is better"]
     note = (
-        f"Difference of the {result['metric']}{' in points' if is_percent else ''} between two cells of the next table "
-        "that differ by the change alone, seed by seed: mean and Student's 95 % interval over all such pairs and their "
-        "seeds. No training recurs in a row."
+        f"Difference of the {result['metric']} between two cells of the next table that differ by the change alone: "
+        "mean over all such pairs, and Student's 95 % interval over the seeds. No training recurs in a row."
     )
-    return table(header, [[cell.replace(" points", "") for cell in row] for row in rows]) + "\n" + paragraph(note)
+    return table(header, rows) + "\n" + paragraph(note)
 
 
 def pairs_of_cells(result: dict) -> dict[str, list[tuple[str, str]]]:
@@ -47,16 +45,18 @@ def pairs_of_cells(result: dict) -> dict[str, list[tuple[str, str]]]:
     return pairs
 
 
-def gains(result: dict, pairs: list[tuple[str, str]], *, features: str) -> list[float]:
-    """Returns by how much the second cell of each pair is ahead, for each seed that both have."""
+def gains(result: dict, pairs: Sequence[tuple[str, str]], *, features: str) -> list[float]:
+    """Returns by how much the second cells of pairs are ahead: the mean over the pairs, for each seed that all have.
+
+    Trainings of one seed begin with the same weights, so their differences count as one measurement.
+    """
     scores: Mapping[str, Mapping[int, float]] = {
         cell["name"]: {run["seed"]: run["scores"][features] for run in cell["runs"]} for cell in result["cells"]
     }
+    seeds = set.intersection(*(set(scores[name]) for pair in pairs for name in pair))
     return [
-        scores[changed][seed] - scores[unchanged][seed]
-        for unchanged, changed in pairs
-        for seed in scores[changed]
-        if seed in scores[unchanged]
+        statistics.fmean(scores[changed][seed] - scores[unchanged][seed] for unchanged, changed in pairs)
+        for seed in sorted(seeds)
     ]
 
 

@@ -1,6 +1,5 @@
 """Embeds a sample of clips as they are and perturbed, and compares the vectors."""
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -35,8 +34,8 @@ MOST_SECONDS = 10.0
 """Of a longer clip, the beginning is taken."""
 
 _MOST_TRAINING_CLIPS = 10_000
-_VERSION = 4
-"""Raised when a perturbation or a check changes, so that vectors of an earlier version are not used again."""
+_VERSION = 3
+"""Raised when a perturbation changes, so that vectors of an earlier version are not used again."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,14 +156,15 @@ def _folder(work: pathlib.Path, sample: Sample, embeddings: Embeddings) -> pathl
 
 def _embed_once(sample: Sample, embedder: Embedder, file: pathlib.Path, *, kind: str, level: float) -> np.ndarray:
     """Returns the mean vector of each clip, float32 (clips, dim): those that an earlier call has kept, or new ones."""
-    with contextlib.suppress(OSError, ValueError, EOFError):  # There is none, or a power cut has damaged it.
-        return np.load(file)
-    vectors = embed(sample, embedder, kind=kind, level=level)
+    try:
+        vectors = np.load(file)
+    except (FileNotFoundError, ValueError, EOFError):  # There is none, or a power cut has damaged it.
+        vectors = embed(sample, embedder, kind=kind, level=level)
+        unfinished = file.with_suffix(storage.UNFINISHED)
+        with unfinished.open("wb") as opened:
+            np.save(opened, vectors)
+        os.replace(unfinished, file)
     _check_finite(vectors, sample, kind=kind, level=level)
-    unfinished = file.with_suffix(storage.UNFINISHED)
-    with unfinished.open("wb") as opened:
-        np.save(opened, vectors)
-    os.replace(unfinished, file)
     return vectors
 
 

@@ -132,7 +132,10 @@ class Neighbors:
         return places
 
     def _has_changed(self) -> bool:
-        return self._stored.state() != self._state
+        try:
+            return self._stored.state() != self._state
+        except OSError:
+            return True
 
     def _locate(self, name: str) -> str | None:
         """Returns the path of the file that a row names, or None if there is none, or it could be either of two."""

@@ -46,9 +46,10 @@ def read(stored: StoredVectors, of: labels.Labels) -> LabeledVectors:
     First it reads the names alone, so that the vectors are read into the place in which they are trained on.
 
     Raises:
-        UserError: Fewer than two classes have two files each among the embeddings, or it is not clear which file is
-            which.
+        UserError: Fewer than two classes have two files each among the embeddings, it is not clear which file is
+            which, or the embeddings were written again meanwhile.
     """
+    state = stored.state()
     finder = labels.Finder(of, names=itertools.chain.from_iterable(stored.names()))
     classes_of: dict[str, tuple[str, ...]] = {}
     unlabeled = 0
@@ -71,9 +72,12 @@ def read(stored: StoredVectors, of: labels.Labels) -> LabeledVectors:
             f"--embeddings {stored.path}: all labeled clips are parts of one recording, so a head cannot be tested on "
             "another: label clips of a second one, too."
         )
+    x = _means(stored, files)
+    if stored.state() != state:
+        raise UserError(f"--embeddings {stored.path} was written again while it was read: start again.")
     return LabeledVectors(
         files=files,
-        x=_means(stored, files),
+        x=x,
         targets=targets,
         classes=classes,
         labeled=len(classes_of),
@@ -108,16 +112,14 @@ def _means(stored: StoredVectors, files: Sequence[str]) -> np.ndarray:
     """Returns the mean vectors of files, float32 (files, dim).
 
     Raises:
-        UserError: A vector is not finite, or the embeddings were written again since the names were read.
+        UserError: A vector is not finite.
     """
-    x = np.empty((len(files), stored.dim), np.float32)
+    x = np.zeros((len(files), stored.dim), np.float32)
     rows = {name: row for row, name in enumerate(files)}
     for name, mean in stored.means():
         row = rows.pop(name, None)
         if row is not None:
             x[row] = mean
-    if rows:
-        raise UserError(f"--embeddings {stored.path} was written again, and has no {next(iter(rows))}: start again.")
     is_finite = np.isfinite(x.sum(axis=1, dtype=np.float64))
     if not is_finite.all():
         raise UserError(

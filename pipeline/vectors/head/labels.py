@@ -15,7 +15,8 @@ from components.errors import UserError
 
 _FILE_COLUMNS = ("file", "path", "filename", "file_name", "fname", "clip_id")
 _LABEL_COLUMNS = ("label", "class", "category")
-_LISTS_COLUMNS = ("labels", "classes")
+_MANIFEST_COLUMNS = ("labels", "classes")
+"""Their cells are parsed as those of a manifest."""
 _SEGMENT_COLUMNS = ("start", "start_s", "start_seconds")
 
 
@@ -46,8 +47,8 @@ def read(place: str) -> Labels:
 
     Args:
         place: A folder with a sub-folder for each class, or with lists that `diptych run` reads; or a CSV file with a
-            column of files and one of their classes, which are separated by `;`, or in the column `labels` as in a
-            manifest.
+            column of files and one of their classes, which are separated by `;`, or in the columns `labels` and
+            `classes` as in a manifest.
 
     Raises:
         UserError: There is no such file or folder, it gives labels to segments of files, or it names fewer than two
@@ -80,7 +81,7 @@ def _of_table(table: epath.Path) -> Iterator[tuple[str, list[str]]]:
         raise UserError(f"--labels: there is no file {table}: give a CSV file or a folder.")
     rows = csv_lists.rows(table)
     header = csv_lists.header(rows)
-    known = (_FILE_COLUMNS, (*_LABEL_COLUMNS, *_LISTS_COLUMNS))
+    known = (_FILE_COLUMNS, (*_LABEL_COLUMNS, *_MANIFEST_COLUMNS))
     files, labels = ([name for name in header if name in names] for names in known)
     if not files or not labels:
         raise UserError(
@@ -102,13 +103,14 @@ def _of_table(table: epath.Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _names(cell: str, *, column: str) -> Sequence[str]:
-    if column in _LISTS_COLUMNS:
+    if column in _MANIFEST_COLUMNS:
         return label_cells.parse(cell)
     return [name.strip() for name in cell.split(";") if name.strip()]
 
 
 def _of_clips(clips: Iterable[sources.Clip]) -> Iterator[tuple[str, tuple[str, ...]]]:
     for clip in clips:
+        # `trimmed` is None in a list of AudioSet with one segment a file: its labels are taken for the whole file.
         if clip.trimmed is False and clip.start_s is not None:
             raise _of_segments(f"the lists give labels to segments ({clip.clip_id})")
         yield clip.path, clip.labels

@@ -253,6 +253,9 @@ def test_no_version_is_larger_than_servers_and_the_metadata_can_keep(inputs, tmp
     (tmp_path / "serving" / str(2**63)).mkdir(parents=True)
     _, report = _push(PusherConfig(destination=str(tmp_path / "serving")), inputs, tmp_path / "run")
     assert report["version"] < 2**40
+    (tmp_path / "serving" / str(2**63 - 1)).mkdir()
+    with pytest.raises(UserError, match=r"holds the version 9223372036854775807, and no higher one fits into 64 bits"):
+        _push(PusherConfig(destination=str(tmp_path / "serving")), inputs, tmp_path / "another")
 
 
 def test_nothing_is_said_about_a_version_that_is_the_highest(inputs, tmp_path):

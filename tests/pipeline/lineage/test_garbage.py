@@ -295,5 +295,5 @@ def test_links_that_lead_nowhere_or_back_do_not_count(root, capsys):
         (work / name).symlink_to(target)
     gc(root)
     after = capsys.readouterr().out
-    assert f"Kept besides: {5 + os.lstat(work / 'nowhere').st_size} B of unfinished work" in after
+    assert "Kept besides: 5 B of unfinished work" in after
     assert before.splitlines()[-1] in after
