@@ -1,6 +1,7 @@
 """Renders how far two formats are ahead of one, from all results that tell it."""
 
 import dataclasses
+import statistics
 from collections.abc import Mapping, Sequence
 
 from pipeline.experiments import intervals
@@ -60,31 +61,38 @@ def comparisons(results: Mapping[str, dict]) -> list[Comparison]:
     return [*of_experiments, *_of_curve(results["figure2_curve"]), *_of_rivals(results["rivals"])]
 
 
-def ahead(of_cells: Mapping[str, Scores], than: str) -> list[float]:
-    """Returns by how much the pair is ahead of another cell, for each seed that both have; nothing without the cell."""
+def ahead(of_cells: Mapping[str, Scores], than: str) -> dict[int, float]:
+    """Returns seed -> by how much the pair is ahead of another cell, of the seeds that both have."""
     ours, theirs = of_cells.get(PAIR, {}), of_cells.get(than, {})
-    return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    return {seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs}
+
+
+def mean_of_seeds(every: Sequence[Mapping[int, float]]) -> list[float]:
+    """Returns the mean over comparisons for each seed: trainings of one seed begin with the same weights."""
+    seeds = sorted({seed for values in every for seed in values})
+    return [statistics.fmean(values[seed] for values in every if seed in values) for seed in seeds]
 
 
 def _together(every: Sequence[Comparison]) -> str:
     """Returns what all comparisons with the wide encoder give together, e.g. "All rows ...: linear +0.1 (...), ..."."""
     columns = {
-        "linear": [value for comparison in every for value in ahead(comparison.linear, WIDE)],
-        "k-NN": [value for comparison in every for value in ahead(comparison.knn, WIDE)],
+        "linear": [ahead(comparison.linear, WIDE) for comparison in every],
+        "k-NN": [ahead(comparison.knn, WIDE) for comparison in every],
     }
-    parts = [
-        f"{name} {wording.difference(intervals.summarize(values), seeds=0, percent=True).replace(' points', '')}, "
-        f"positive for {sum(value > 0 for value in values)} of {len(values)} seeds"
-        for name, values in columns.items()
-    ]
+    parts = []
+    for name, of_rows in columns.items():
+        summary = intervals.summarize(mean_of_seeds(of_rows))
+        shown = wording.difference(summary, seeds=summary.count, percent=True).replace(" points", "")
+        values = [value for of_row in of_rows for value in of_row.values()]
+        parts.append(f"{name} {shown}, positive for {sum(value > 0 for value in values)} of {len(values)} trainings")
     return (
-        f"Against `{WIDE}`, over all rows that have it but the last, which has the pair's trainings of the row before: "
-        f"{'; '.join(parts)}. Some seeds recur in these rows, so their intervals are rough."
+        f"Against `{WIDE}`, over all rows that have it but the last, which has the pair's trainings of the row before, "
+        f"with the interval over the means of the seeds: {'; '.join(parts)}."
     )
 
 
 def _column(of_cells: Mapping[str, Scores], than: str) -> str:
-    values = ahead(of_cells, than)
+    values = list(ahead(of_cells, than).values())
     seeds = len(of_cells.get(PAIR, {}))
     return wording.difference(intervals.summarize(values), seeds=seeds, percent=True).replace(" points", "")
 

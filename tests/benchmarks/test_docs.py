@@ -33,14 +33,15 @@ def test_two_formats_beat_a_narrow_one_and_a_wide_one_only_by_nearest_neighbors(
     *comparisons, _ = formats_table.comparisons({name: docs.load(name) for name in formats_table.RESULTS})
     narrow, wide, neighbors = [], [], []
     for comparison in comparisons:
-        narrow.append(formats_table.ahead(comparison.linear, formats_table.ONE))
-        wide.append(formats_table.ahead(comparison.linear, formats_table.WIDE))
+        narrow.append(list(formats_table.ahead(comparison.linear, formats_table.ONE).values()))
+        wide.append(list(formats_table.ahead(comparison.linear, formats_table.WIDE).values()))
         neighbors.append(formats_table.ahead(comparison.knn, formats_table.WIDE))
     assert all(0.015 < statistics.fmean(values) < 0.035 for values in narrow if values)
     assert {statistics.fmean(values) > 0 for values in wide if values} == {True, False}
-    assert all(0.03 < statistics.fmean(values) < 0.04 for values in neighbors if values)
-    assert all(intervals.summarize(values).low < 0 for values in neighbors if values)
-    assert intervals.summarize([value for values in neighbors for value in values]).low > 0
+    each = [list(by_seed.values()) for by_seed in neighbors if by_seed]
+    assert all(0.03 < statistics.fmean(values) < 0.04 for values in each)
+    assert all(intervals.summarize(values).low < 0 for values in each)
+    assert intervals.summarize(formats_table.mean_of_seeds(neighbors)).low > 0
     on_accelerator = {
         (cell["name"], cell["minutes"]): list(cell["scores"].values())[-1]["knn"]["mean"]
         for cell in docs.load("figure2_curve")["cells"]
@@ -52,8 +53,9 @@ def test_two_formats_beat_a_narrow_one_and_a_wide_one_only_by_nearest_neighbors(
 
 def test_two_formats_are_compared_seed_by_seed():
     cells = {"waveform+log_mel": {0: 0.5, 1: 0.7}, "log_mel": {1: 0.6, 2: 0.9}}
-    assert formats_table.ahead(cells, "log_mel") == [pytest.approx(0.1)]
-    assert formats_table.ahead(cells, "log_mel-wide") == []
+    assert formats_table.ahead(cells, "log_mel") == {1: pytest.approx(0.1)}
+    assert formats_table.ahead(cells, "log_mel-wide") == {}
+    assert formats_table.mean_of_seeds([{0: 0.1, 1: 0.2}, {}, {1: 0.4}]) == pytest.approx([0.1, 0.3])
 
 
 def test_rivals_that_end_behind_their_initial_weights():
