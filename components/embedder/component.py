@@ -63,7 +63,7 @@ class Embedder(base.Component[EmbedderConfig]):
         digests = {}
         for key, (spec, path) in self._paths().items():
             beside = [file for file in baselines.files_beside(spec, path) if epath.Path(file).exists()]
-            digests[key] = "".join(map(_listing_digest, (path, *beside)))
+            digests[key] = "".join(map(_content_digest, (path, *beside)))
         return digests
 
     def read_paths(self) -> Mapping[str, str]:
@@ -79,9 +79,12 @@ class Embedder(base.Component[EmbedderConfig]):
         return {key: (spec, path) for key, (spec, path) in paths.items() if path}
 
 
-def _listing_digest(path: str) -> str:
-    """Returns a cheap digest of a file, or of a folder and all below it: of names, sizes and times."""
+def _content_digest(path: str) -> str:
+    """Returns a digest of a file, or of a folder and all below it.
+
+    It is not of sizes and times: models of one architecture have equal sizes, and copies made together equal times.
+    """
     place = epath.Path(storage.canonical(path))
-    sizes = storage.file_sizes(place) if storage.is_folder(place) else {"": storage.size(place)}
-    lines = (f"{name}\0{size}\0{storage.modified_s(place / name)}\n" for name, size in sizes.items())
+    names = storage.file_sizes(place) if storage.is_folder(place) else [""]
+    lines = (f"{name}\0{storage.quick_digest(place / name)}\n" for name in names)
     return storage.text_digest("".join(lines))
