@@ -24,6 +24,7 @@ def weights(model):
     return {name: np.concatenate([np.ravel(w) for w in network.get_weights()]) for name, network in networks.items()}
 
 
+@pytest.mark.slow
 def test_each_phase_starts_where_the_one_before_ended_and_the_second_leaves_log_mel_alone(examples, config_of, phases):
     model, trained = log_mel_first.train(config_of("log_mel_first"), examples, cpu_minutes=6.0)
     assert (trained.steps, trained.cpu_minutes, trained.minutes) == (6, pytest.approx(6.0), 3.0)
