@@ -58,6 +58,7 @@ RENDERERS = {
     "figure3": experiment_table.render_grid,
     "figure4": experiment_table.render_grid,
     "recipe": experiment_table.render,
+    "recipe_esc50": experiment_table.render,
     "recipe_short": experiment_table.render,
     "recipe_more": experiment_table.render,
     "recipe_quickstart": experiment_table.render,

@@ -164,9 +164,12 @@ def test_the_results_state_what_the_changes_of_the_recipe_gain():
     gains = {cell["name"]: cell["against_reference"] for cell in docs.load("recipe_short")["cells"]}
     gain = {name: f"{100 * abs(summary['mean']):.1f}" for name, summary in gains.items() if summary}
     text = _words("pipeline/experiments/RESULTS.md")
-    assert f"the small pair has {gain['no-mixing']} points more; with Res1dNet31 {gain['res1dnet31']}, and" in text
+    assert f"With Res1dNet31, the small pair has {gain['res1dnet31']} points more, and" in text
     assert f"with all changes of `tiny` {gain['all+no-mixing+res1dnet31']}." in text
     assert f"lose {gain['conv1280']} and {gain['conv2560']} points" in text
+    seeds = {cell["name"]: cell["against_reference"] for cell in docs.load("recipe_esc50")["cells"]}["no-mixing"]
+    mean, low, high = (f"{100 * seeds[name]:.1f}" for name in ("mean", "low", "high"))
+    assert f"without mixing, the small pair has {mean} points more ({low} to {high})" in text
     for cell in docs.load("recipe_more")["cells"]:
         if cell["against_reference"]:
             assert f" {100 * cell['against_reference']['mean']:+.1f}" in text[text.index("In points: ") :], cell["name"]
