@@ -7,7 +7,7 @@ from typing import ClassVar
 from etils import epath
 
 from beam_jobs import storage
-from components import base
+from components import base, file_digests
 from components.embedder import baselines, evaluated
 from components.embedder.config import EmbedderConfig
 from components.embedder.loaders import TRAINED, UNTRAINED
@@ -80,11 +80,7 @@ class Embedder(base.Component[EmbedderConfig]):
 
 
 def _content_digest(path: str) -> str:
-    """Returns a digest of a file, or of a folder and all below it.
-
-    It is not of sizes and times: models of one architecture have equal sizes, and copies made together equal times.
-    """
+    """Returns a digest of a file, or of a folder and all below it."""
     place = epath.Path(storage.canonical(path))
     names = storage.file_sizes(place) if storage.is_folder(place) else [""]
-    lines = (f"{name}\0{storage.quick_digest(place / name)}\n" for name in names)
-    return storage.text_digest("".join(lines))
+    return file_digests.content_digest(place, names=names)

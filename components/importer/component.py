@@ -5,8 +5,7 @@ from typing import ClassVar
 
 from etils import epath
 
-from beam_jobs import storage
-from components import base
+from components import base, file_digests
 from components.importer.config import ImporterConfig
 from components.importer.model_folder import FILES, read_model_config
 
@@ -23,10 +22,7 @@ class Importer(base.Component[ImporterConfig]):
         read_model_config(self.config.model)
 
     def external_digests(self) -> Mapping[str, str]:
-        folder = epath.Path(self.config.model)
-        # Not by sizes and times: networks of one architecture have equal sizes, and copies made together equal times.
-        lines = [f"{name}\0{storage.quick_digest(folder / name)}\n" for name in FILES]
-        return {"model": storage.text_digest("".join(lines))}
+        return {"model": file_digests.content_digest(epath.Path(self.config.model), names=FILES)}
 
     def read_paths(self) -> Mapping[str, str]:
         return {"model": self.config.model}

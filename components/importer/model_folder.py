@@ -48,7 +48,7 @@ def _read_config(path: epath.Path) -> KerasConfig:
 
 
 def _check_record(path: epath.Path) -> None:
-    """Checks that the record of the training can be read: the Exporter does so only after all audio was decoded."""
+    """Checks that the record of the training can be read. The Exporter reads it only after all audio is decoded."""
     with _errors_explained(path):
         if not isinstance(json.loads(path.read_text()), dict):
             raise ValueError("not an object")

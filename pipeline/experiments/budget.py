@@ -13,7 +13,7 @@ Kind = Literal["cpu-minutes", "steps", "passes"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 MOST = 10**12
-"""Most steps that `trainer.steps` allows; also the bound of a budget of any kind."""
+"""The largest number that `trainer.steps` takes. No budget may be larger, whatever it counts."""
 
 # Presets for machines without an accelerator -> default minutes. On an accelerator, processor time says little, so the
 # other presets have their own number of steps, as in the paper.

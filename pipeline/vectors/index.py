@@ -29,6 +29,7 @@ from beam_jobs import storage
 from components import file_errors
 from components.base import Progress
 from components.errors import UserError
+from pipeline import paths
 from pipeline.vectors.stored import StoredVectors
 
 _VERSION = 3
@@ -84,15 +85,11 @@ def _source(stored: StoredVectors) -> dict[str, object]:
     """Returns what an index was made from: the files with their sizes and times, and the columns."""
     return {
         "version": _VERSION,
-        "files": [[_absolute(file), storage.size(file), _modified(file)] for file in stored.files],
+        "files": [[paths.absolute(str(file)), storage.size(file), _modified(file)] for file in stored.files],
         "columns": list(stored.columns),
         "rows": len(stored),
         "dim": stored.dim,
     }
-
-
-def _absolute(file: epath.Path) -> str:
-    return str(file) if storage.is_remote(file) else os.path.abspath(file)
 
 
 def _modified(file: epath.Path) -> int:
@@ -103,7 +100,7 @@ def _folder(stored: StoredVectors, source: dict[str, object], *, cache: str) -> 
     name = hashlib.sha256(json.dumps([source["files"][0][0], source["columns"]]).encode()).hexdigest()[:16]
     if cache:
         return pathlib.Path(cache) / name
-    place = pathlib.Path(os.path.abspath(stored.path))
+    place = pathlib.Path(paths.absolute(stored.path))
     # A published folder stays as the Embedder wrote it.
     if not storage.is_remote(stored.path) and place.is_file() and os.access(place.parent, os.W_OK):
         return place.with_name(f"{place.name}.{'+'.join(stored.columns)}.search")

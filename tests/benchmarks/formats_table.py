@@ -62,7 +62,7 @@ def comparisons(results: Mapping[str, dict]) -> list[Comparison]:
 
 
 def ahead(of_cells: Mapping[str, Scores], than: str) -> dict[int, float]:
-    """Returns seed -> by how much the pair is ahead of another cell, of the seeds that both have."""
+    """Returns by how much the pair is ahead of another cell: seed -> difference, for the seeds that both have."""
     ours, theirs = of_cells.get(PAIR, {}), of_cells.get(than, {})
     return {seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs}
 

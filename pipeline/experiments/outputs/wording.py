@@ -65,6 +65,6 @@ def heading(results: Results) -> str:
 
 
 def cost(results: Results, result: CellResult) -> tuple[str, str, str]:
-    """Returns the means, over the trainings of a cell, of their steps, passes and minutes of processor time."""
+    """Returns steps, passes and minutes of processor time, each as the mean over the trainings of a cell."""
     steps = "" if result.steps is None else f"{round(result.steps):,}"
     return steps, number(results.passes(result), 1), number(result.cpu_minutes, 1)

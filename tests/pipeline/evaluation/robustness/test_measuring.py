@@ -38,6 +38,17 @@ def examples(tmp_path_factory):
     )
 
 
+@pytest.fixture
+def embeddings(tmp_path):
+    folder = stored_embeddings.write_embeddings(
+        tmp_path / "embeddings",
+        {"train": [((k % 2,), 0, 2) for k in range(20)]},
+        {"trained": {"levels": (1, 3.0), "differences": (1, 3.0)}},
+        label_names=("tone", "noise"),
+    )
+    return Embeddings(folder)
+
+
 def test_the_sample_comes_from_the_test_clips_and_is_always_the_same(examples):
     sample, again = (measuring.draw(examples, clips=7) for _ in range(2))
     assert len(sample.audio) == 7
@@ -58,14 +69,8 @@ def test_vectors_are_means_over_windows_of_what_was_perturbed(examples):
         )
 
 
-def test_a_stopped_measurement_goes_on_and_a_finished_one_embeds_nothing(examples, tmp_path):
-    folder = stored_embeddings.write_embeddings(
-        tmp_path / "embeddings",
-        {"train": [((k % 2,), 0, 2) for k in range(20)]},
-        {"trained": {"levels": (1, 3.0), "differences": (1, 3.0)}},
-        label_names=("tone", "noise"),
-    )
-    embeddings, sample = Embeddings(folder), measuring.draw(examples, clips=4)
+def test_a_stopped_measurement_goes_on_and_a_finished_one_embeds_nothing(examples, embeddings, tmp_path):
+    sample = measuring.draw(examples, clips=4)
     work = tmp_path / "work"
 
     class Failing(LevelEmbedder):
@@ -97,14 +102,8 @@ def test_a_stopped_measurement_goes_on_and_a_finished_one_embeds_nothing(example
     assert all(low <= mean <= 1 + 1e-9 for low, mean in zip(gain.low_cosines, gain.cosines, strict=True))
 
 
-def test_an_embedding_that_is_not_finite_is_one_sentence_and_no_curve(examples, tmp_path):
-    """As of a model that divides a window by its deviation, which is zero in the silence of a delay."""
-    folder = stored_embeddings.write_embeddings(
-        tmp_path / "embeddings",
-        {"train": [((k % 2,), 0, 2) for k in range(20)]},
-        {"trained": {"levels": (1, 3.0), "differences": (1, 3.0)}},
-        label_names=("tone", "noise"),
-    )
+def test_an_embedding_that_is_not_finite_is_one_sentence_and_no_curve(examples, embeddings, tmp_path):
+    """A delayed clip begins with silence, whose standard deviation is zero, and this model divides by it."""
 
     class Normalizing(LevelEmbedder):
         def embed(self, windows):
@@ -115,7 +114,7 @@ def test_an_embedding_that_is_not_finite_is_one_sentence_and_no_curve(examples, 
         measuring.measure(
             measuring.draw(examples, clips=4),
             Normalizing(),
-            Embeddings(folder),
+            embeddings,
             work=tmp_path / "work",
             progress=RecordedProgress(),
         )
