@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import unicodedata
 
 from beam_jobs import storage
 
@@ -23,3 +24,8 @@ def exists(path: str) -> bool:
         OSError: A folder on the way cannot be read. epath's exists() would return False.
     """
     return storage.is_remote(path) or pathlib.Path(path).exists()
+
+
+def composed(path: str) -> str:
+    """Returns a path with accented letters as one character each, not as two as macOS spells them."""
+    return unicodedata.normalize("NFC", path)

@@ -12,6 +12,7 @@ from beam_jobs.embedding import windows
 from beam_jobs.embedding.embedder import BATCH_SIZE, Embedder
 from beam_jobs.sources import given
 from components.errors import UserError
+from pipeline.paths import composed
 from pipeline.serving.embedding.quarantine import printable
 from pipeline.vectors.index import Index
 from pipeline.vectors.stored import StoredVectors
@@ -152,8 +153,10 @@ def _rows(stored: StoredVectors, names: Sequence[str]) -> list[np.ndarray]:
     endings: dict[str, dict[str, list[int]]] = {name: {} for name in names}
     first = 0
     for block in stored.names():
+        spelled = [composed(full) for full in block]
         for name in names:
-            for row in np.flatnonzero([full == name or full.endswith(f"/{name}") for full in block]):
+            ending = f"/{composed(name)}"
+            for row in np.flatnonzero([f"/{full}".endswith(ending) for full in spelled]):
                 rows = exact[name] if block[row] == name else endings[name].setdefault(block[row], [])
                 rows.append(first + int(row))
         first += len(block)

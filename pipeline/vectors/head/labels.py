@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -12,6 +11,7 @@ from etils import epath
 from beam_jobs import sources, storage
 from beam_jobs.sources import class_folders, csv_lists, label_cells, suffixes
 from components.errors import UserError
+from pipeline.paths import composed
 
 _FILE_COLUMNS = ("file", "path", "filename", "file_name", "fname", "clip_id")
 _LABEL_COLUMNS = ("label", "class", "category")
@@ -65,12 +65,12 @@ def read(place: str) -> Labels:
         classes: dict[str, tuple[str, ...]] = {}
         alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # Millions of files share a few tuples.
         for given, names in rows:
-            path = _composed(given)
+            path = composed(given)
             of_file = tuple(dict.fromkeys((*classes.get(path, ()), *names)))
             classes[path] = alike.setdefault(of_file, of_file)
     except sources.SourceError as error:
         raise UserError(f"--labels: {error}.") from error
-    labels = Labels(place=place, root=_composed(os.path.abspath(root)), classes=classes, left_out=left_out)
+    labels = Labels(place=place, root=composed(os.path.abspath(root)), classes=classes, left_out=left_out)
     if len(labels.names) < 2:
         raise UserError(f"--labels {place} names fewer than two classes: give at least two.")
     return labels
@@ -187,12 +187,12 @@ class Finder:
 
     def _by_path(self, name: str) -> str | None:
         """Returns the labeled file with the same path. Most are found without a table of all paths."""
-        place = _composed(os.path.abspath(name))
+        place = composed(os.path.abspath(name))
         path = place.removeprefix(self._root)
         return path if path != place and path in self._labels.classes else self._odd.get(place)
 
     def _by_ending(self, name: str) -> str | None:
-        parts = _parts(_composed(name))
+        parts = _parts(composed(name))
         for spelled in (parts, _stem("/".join(parts)).split("/")):
             for length in self._lengths:
                 path = self._written.get("/".join(spelled[-length:]))
@@ -207,11 +207,6 @@ class Finder:
                 "embeddings: embed the files again with their folders in the path."
             )
         return next(iter(paths), None)
-
-
-def _composed(path: str) -> str:
-    """Returns a path with accented letters as one character each, not as two as macOS spells them."""
-    return unicodedata.normalize("NFC", path)
 
 
 def _parts(path: str) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import sys
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
@@ -105,6 +106,25 @@ def test_a_query_that_is_given_twice_is_one_query(tmp_path, capsys):
     assert [row["rank"] for row in rows] == ["1", "2", "3"] * 2
     assert search(capsys, *arguments, "--like", "b.wav", "--like", "a.wav", "--like", "b.wav") == once
     assert read(tmp_path / "hits.csv") == rows
+
+
+@pytest.mark.parametrize(("stored", "typed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_accented_letters_may_be_spelled_as_one_character_or_two(tmp_path, capsys, stored, typed):
+    names = [unicodedata.normalize(stored, name) for name in ("sounds/caf\u00e9.wav", "b.wav", "c.wav")]
+    write_file(tmp_path / "e.parquet", random(3, 4), names=names)
+    output = tmp_path / "hits.csv"
+    arguments = ["--embeddings", tmp_path / "e.parquet", "--output", output]
+    for name in ("sounds/caf\u00e9.wav", "caf\u00e9.wav"):
+        search(capsys, *arguments, "--like", unicodedata.normalize(typed, name))
+        assert sorted(row["file"] for row in read(output)) == ["b.wav", "c.wav"]
+
+
+def test_of_two_files_whose_names_differ_by_the_spelling_alone_that_of_the_spelling_is_taken(tmp_path, capsys):
+    names = [unicodedata.normalize(form, "caf\u00e9.wav") for form in ("NFC", "NFD")]
+    write_file(tmp_path / "e.parquet", random(2, 4), names=names)
+    for name, other in (names, names[::-1]):
+        search(capsys, "--embeddings", tmp_path / "e.parquet", "--output", tmp_path / "hits.csv", "--like", name)
+        assert [row["file"] for row in read(tmp_path / "hits.csv")] == [other]
 
 
 def test_a_file_and_its_row_in_the_embeddings_have_a_table_each(exported, embedded, tmp_path, capsys):
