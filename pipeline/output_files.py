@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-from beam_jobs import storage
 from components.errors import UserError
+from pipeline import unfinished
 
 
 def is_any_of(path: str | os.PathLike[str], others: Iterable[str | os.PathLike[str]]) -> bool:
@@ -91,8 +91,7 @@ def writing(output: str) -> Iterator[TextIO]:
 
 
 def _temporary(output: str) -> pathlib.Path:
-    place = pathlib.Path(os.path.realpath(output))
-    return place.with_name(f"{place.name}.{os.getpid()}{storage.UNFINISHED}")
+    return unfinished.place(pathlib.Path(os.path.realpath(output)))
 
 
 def _is_stream(output: str) -> bool:

@@ -13,13 +13,11 @@ Cosines do not depend on the scale, and a power of two changes no digit, so floa
 
 import contextlib
 import dataclasses
-import glob
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-import socket
 from collections.abc import Iterator
 
 import numpy as np
@@ -29,7 +27,7 @@ from beam_jobs import storage
 from components import file_errors
 from components.base import Progress
 from components.errors import UserError
-from pipeline import paths
+from pipeline import paths, unfinished
 from pipeline.vectors.stored import StoredVectors
 
 _VERSION = 3
@@ -134,49 +132,23 @@ def _write(
     stored: StoredVectors, folder: pathlib.Path, *, source: dict[str, object], progress: Progress | None
 ) -> None:
     """Writes an index beside its place, and moves it there when it is complete."""
-    unfinished = folder.with_name(f"{_of_this_machine(folder)}{os.getpid()}{storage.UNFINISHED}")
     with file_errors.as_user_errors(place=str(folder)), contextlib.ExitStack() as stack:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_unfinished(folder)
-        stack.callback(shutil.rmtree, unfinished, ignore_errors=True)
-        unfinished.mkdir()
+        new = unfinished.place(folder)
+        stack.callback(shutil.rmtree, new, ignore_errors=True)
+        new.mkdir()
         with contextlib.ExitStack() as opened:
             # Written and not mapped, because a mapped file ends the process when the disk is full.
-            files = [opened.enter_context(open(unfinished / name, "wb")) for name in _FILES]
+            files = [opened.enter_context(open(new / name, "wb")) for name in _FILES]
             for arrays in _blocks(stored, progress):
                 for file, array in zip(files, arrays, strict=True):
                     file.write(np.ascontiguousarray(array).data)
-        (unfinished / _DESCRIPTION).write_text(json.dumps(source))
+        (new / _DESCRIPTION).write_text(json.dumps(source))
         if _is_of(folder, source):  # Another process wrote it meanwhile, and may be about to open it.
             return
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # Another process may have put its own there meanwhile.
-            unfinished.rename(folder)
-
-
-def _remove_unfinished(folder: pathlib.Path) -> None:
-    """Removes what processes of this machine have left that were killed while they wrote the index."""
-    beginning = _of_this_machine(folder)
-    for left in folder.parent.glob(f"{glob.escape(beginning)}*{storage.UNFINISHED}"):
-        process = left.name.removeprefix(beginning).removesuffix(storage.UNFINISHED)
-        # In a container, every process may have the number of the one before.
-        if process.isdigit() and (int(process) == os.getpid() or not _is_running(int(process))):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _of_this_machine(folder: pathlib.Path) -> str:
-    """Returns the beginning of the names of unfinished indexes. Processes of another container have its host's name."""
-    return f"{folder.name}.{socket.gethostname()}."
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # It is another user's.
-        return True
-    return True
+            new.rename(folder)
 
 
 def _blocks(stored: StoredVectors, progress: Progress | None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -5,11 +5,11 @@ import os
 import pathlib
 import shutil
 
-from beam_jobs import storage
 from components import file_errors
 from components.embedding_info import EmbeddingInfo
 from components.errors import UserError
 from diptych import runtimes
+from pipeline import unfinished
 from pipeline.vectors import models
 from pipeline.vectors.head import description, training
 from pipeline.vectors.stored import StoredVectors
@@ -27,7 +27,6 @@ def save(
     from pipeline.vectors.head import saved_head
 
     place = pathlib.Path(os.path.realpath(folder))
-    unfinished = place.with_name(f"{place.name}.{os.getpid()}{storage.UNFINISHED}")
     info = EmbeddingInfo.read(saved_model)
     embeddings = models.columns(info.dims, stored=stored)
     described = description.HeadDescription(
@@ -42,15 +41,16 @@ def save(
         score=dataclasses.asdict(validated),
     )
     with file_errors.as_user_errors(place=folder):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        new = unfinished.place(place)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            saved_head.write(head, unfinished, saved_model=saved_model, embeddings=embeddings)
-            saved_head.check(head, unfinished, saved_model=saved_model, embeddings=embeddings)
-            described.write(unfinished)
+            saved_head.write(head, new, saved_model=saved_model, embeddings=embeddings)
+            saved_head.check(head, new, saved_model=saved_model, embeddings=embeddings)
+            described.write(new)
             check_place(folder)  # Training takes long enough to put something there.
-            _move_in(unfinished, place)
+            _move_in(new, place)
         finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def check_place(folder: str) -> None:
@@ -81,13 +81,13 @@ def _foreign(place: pathlib.Path) -> str:
     return next((name for name in names if not description.is_part(name)), "")
 
 
-def _move_in(unfinished: pathlib.Path, place: pathlib.Path) -> None:
+def _move_in(new: pathlib.Path, place: pathlib.Path) -> None:
     """Puts a new head in the place of an old one. At any moment one of them is there whole, if need be beside it."""
     old = place.with_name(f"{place.name}.{os.getpid()}.old")
     if place.exists():
         place.rename(old)
     try:
-        unfinished.rename(place)
+        new.rename(place)
     except OSError:
         if old.exists():
             old.rename(place)
