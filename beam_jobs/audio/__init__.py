@@ -20,9 +20,9 @@ The modules, in the order in which a file passes through them:
       sndfile             the first decoder, libsndfile: fast, for sound without pictures
       ffmpeg              the second one, FFmpeg, for all else
         containers        the formats that it may read, their tracks and what they promise
-        timeline, losses, zeros
-                          puts sound in its place on the player's clock; counts what damage has cost; finds zeros
-                          where sound should be
+        lead, timeline, losses, zeros
+                          passes over what comes long before a segment; puts sound in its place on the player's
+                          clock; counts what damage has cost; finds zeros where sound should be
     checks                compares what was decoded with what was promised
     resample              brings it to the requested rate, and to 16 bits
 

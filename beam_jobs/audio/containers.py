@@ -2,7 +2,7 @@
 
 import errno
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import av
 from av.stream import Disposition
@@ -127,6 +127,22 @@ def tracks(container: av.container.InputContainer, source: Source) -> list[av.Au
         name = _codec_codes(source) or "without a name"
         raise DecodeError("unreadable", f"unknown codec {name}: convert the file with the program that made it")
     return known
+
+
+def packets(container: av.container.InputContainer, track: av.AudioStream) -> Iterator[av.Packet]:
+    """Yields the packets of a track, and at last an empty one, for which the decoder returns what it holds back."""
+    packets = container.demux(track)
+    while True:
+        try:
+            yield next(packets)
+        except StopIteration:
+            return
+        except IndexError:
+            # PyAV ends with this error, and without its last packet, if tracks appeared on the way.
+            last = av.Packet()
+            last.stream = track
+            yield last
+            return
 
 
 def is_alone(track: av.AudioStream, container: av.container.InputContainer) -> bool:

@@ -1,12 +1,13 @@
 """Reads audio files with FFmpeg (PyAV): M4A, MP4, WebM and whatever else libsndfile cannot read."""
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator
 
 import av
 import numpy as np
 
-from beam_jobs.audio import checks, containers, mp4, splitting
+from beam_jobs.audio import checks, containers, lead, mp4, splitting
+from beam_jobs.audio.lead import Beginning, Lead
 from beam_jobs.audio.losses import Losses
 from beam_jobs.audio.sound import DecodeError, Segment, Sound, Source, to_mono
 from beam_jobs.audio.timeline import Timeline
@@ -22,13 +23,14 @@ _WITH_CHECKSUMS = frozenset({"tta", "wavpack"})
 
 @dataclasses.dataclass(kw_only=True)
 class _Decoded:
-    """What FFmpeg decodes from the beginning of a file.
+    """What FFmpeg decodes of a track, from its beginning or from a little before a segment.
 
     Attributes:
         codec: FFmpeg's names of the container and the codec, e.g. "matroska/opus".
         promised_s: How many seconds of audio the header promises; None if there is no reliable promise.
         timeline: The sound.
         losses: What of it is damaged.
+        beginning: If what comes long before the segment was passed over, what the beginning of the track tells.
         zeros: How many bytes are zeros instead of sound.
         broke_off: Whether an error of the container ended it.
     """
@@ -37,8 +39,14 @@ class _Decoded:
     promised_s: float | None
     timeline: Timeline
     losses: Losses
+    beginning: Beginning | None
     zeros: int = 0
     broke_off: bool = False
+
+    @property
+    def begin_s(self) -> float:
+        """When the track begins on the player's clock, in seconds."""
+        return self.timeline.begin_s if self.beginning is None else self.beginning.begin_s
 
 
 def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool) -> Sound:
@@ -64,7 +72,7 @@ def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool)
     _check_damage(decoded, needed_s=segment.needed_s, sndfile_error=sndfile_error)
     samples, rate = timeline.samples()
     checks.check_rate(rate)
-    start_s, end_s = segment.bounds(max(timeline.end_s, timeline.begin_s + (decoded.promised_s or 0.0)))
+    start_s, end_s = segment.bounds(max(timeline.end_s, decoded.begin_s + (decoded.promised_s or 0.0)))
     if segment == Segment():
         start_s = timeline.begin_s
     start, stop = (round((time_s - timeline.begin_s) * rate) for time_s in (start_s, end_s))
@@ -121,20 +129,45 @@ def _cut(samples: np.ndarray, *, start: int, stop: int) -> np.ndarray:
 
 def _decode(source: Source, segment: Segment, *, loudest: bool) -> _Decoded:
     """Decodes the first audio track that holds sound until all that the segment needs is there or it ends."""
+    if lead.decoded_from(segment) and (decoded := _decode_late(source, segment, loudest=loudest)):
+        return decoded
     index = 0
     while True:
-        with containers.open_container(source) as container:
-            tracks = containers.tracks(container, source)
-            name = tracks[index].codec_context.name
-            decoded = _decode_track(container, tracks[index], segment, source=source, loudest=loudest)
-        if name in _OTHER_DECODERS and isinstance(decoded.losses.error, av.error.PatchWelcomeError):
-            with containers.open_container(source) as container:
-                track = containers.tracks(container, source)[index]
-                decoder = _other_decoder(track)
-                decoded = _decode_track(container, track, segment, source=source, loudest=loudest, decoder=decoder)
+        decoded, tracks = _decode_nth(index, source, segment, loudest=loudest)
         index += 1
-        if decoded.timeline or index == len(tracks):
+        if decoded.timeline or index == tracks:
             return decoded
+
+
+def _decode_late(source: Source, segment: Segment, *, loudest: bool) -> _Decoded | None:
+    """Decodes the first audio track from a little before a segment; None if that might not give the same."""
+    probe, _ = _decode_nth(0, source, lead.PROBE, loudest=loudest)
+    if not probe.timeline or probe.losses.error or not lead.has_clock(probe.codec):
+        return None
+    beginning = Beginning(begin_s=probe.begin_s, ahead_s=probe.timeline.ahead_s)
+    with contextlib.suppress(lead.UncertainClockError):
+        decoded, _ = _decode_nth(0, source, segment, loudest=loudest, beginning=beginning)
+        if decoded.timeline and decoded.timeline.begin_s < segment.start_s and not decoded.losses.error:
+            return decoded
+    return None
+
+
+def _decode_nth(
+    index: int, source: Source, segment: Segment, *, loudest: bool, beginning: Beginning | None = None
+) -> tuple[_Decoded, int]:
+    """Decodes one of the audio tracks, and returns how many there are."""
+    with containers.open_container(source) as container:
+        tracks = containers.tracks(container, source)
+        name = tracks[index].codec_context.name
+        decoded = _decode_track(container, tracks[index], segment, source=source, loudest=loudest, beginning=beginning)
+    if name in _OTHER_DECODERS and isinstance(decoded.losses.error, av.error.PatchWelcomeError):
+        with containers.open_container(source) as container:
+            track = containers.tracks(container, source)[index]
+            decoder = _other_decoder(track)
+            decoded = _decode_track(
+                container, track, segment, source=source, loudest=loudest, beginning=beginning, decoder=decoder
+            )
+    return decoded, len(tracks)
 
 
 def _other_decoder(track: av.AudioStream) -> av.AudioCodecContext:
@@ -150,16 +183,22 @@ def _decode_track(
     *,
     source: Source,
     loudest: bool,
+    beginning: Beginning | None,
     decoder: av.AudioCodecContext | None = None,
 ) -> _Decoded:
     codec = track.codec_context.name
+    start_s = containers.start_of_clock(container)
+    before = None
+    if beginning is not None:
+        start_s -= beginning.ahead_s
+        before = Lead(track, start_s=start_s, segment=segment)
     if codec in _WITH_CHECKSUMS:
         track.codec_context.options = {"err_detect": "crccheck+explode"}
     decoded = _Decoded(
         codec=f"{containers.format_name(container)}/{codec}",
         promised_s=containers.promised_seconds(container, track),
         timeline=Timeline(
-            start_s=containers.start_of_clock(container),
+            start_s=start_s,
             may_jump=containers.may_jump(container),
             collected=segment.collect(),
         ),
@@ -168,9 +207,10 @@ def _decode_track(
             is_alone=containers.is_alone(track, container),
             is_resumed=containers.format_name(container) == "matroska",
         ),
+        beginning=beginning,
     )
     packets = Packets(track, container)
-    is_all = _fill(decoded, container, track, segment, packets=packets, loudest=loudest, decoder=decoder)
+    is_all = _fill(decoded, container, track, segment, before=before, packets=packets, loudest=loudest, decoder=decoder)
     has_length = decoded.promised_s is not None
     decoded.zeros = packets.count_zeros(source, seconds=decoded.timeline.sound_s, is_all=is_all, has_length=has_length)
     if is_all and not has_length:
@@ -184,6 +224,7 @@ def _fill(
     track: av.AudioStream,
     segment: Segment,
     *,
+    before: Lead | None,
     packets: Packets,
     loudest: bool,
     decoder: av.AudioCodecContext | None,
@@ -192,7 +233,9 @@ def _fill(
     timeline, losses = decoded.timeline, decoded.losses
     to_float = _Converter()
     try:
-        for packet in _packets(container, track):
+        for packet in containers.packets(container, track):
+            if before and before.passes_over(packet):
+                continue
             pauses_s = timeline.pauses_s
             packets.add(packet)
             try:
@@ -221,7 +264,7 @@ def _seconds_with_missing(container: av.container.InputContainer, decoded: _Deco
     # What is no sound, at the end or, in a format that holds nothing else, anywhere.
     other_bytes = containers.bytes_beside_sound(container, losses.sizes)
     missed_s = losses.at_end_s + timeline.sound_s * other_bytes / max(1, sum(losses.sizes))
-    return timeline.end_s - timeline.begin_s + missed_s if missed_s else None
+    return timeline.end_s - decoded.begin_s + missed_s if missed_s else None
 
 
 class _Converter:
@@ -238,22 +281,6 @@ class _Converter:
             self._resamplers[form] = av.AudioResampler(format="flt" if is_packed else "fltp")
         blocks = [block.to_ndarray() for block in self._resamplers[form].resample(frame)]
         return [block.reshape(-1, channels).T for block in blocks] if is_packed else blocks
-
-
-def _packets(container: av.container.InputContainer, track: av.AudioStream) -> Iterator[av.Packet]:
-    """Yields the packets of a track, and at last an empty one, for which the decoder returns what it holds back."""
-    packets = container.demux(track)
-    while True:
-        try:
-            yield next(packets)
-        except StopIteration:
-            return
-        except IndexError:
-            # PyAV ends with this error, and without its last packet, if tracks appeared on the way.
-            last = av.Packet()
-            last.stream = track
-            yield last
-            return
 
 
 def _unreadable(sndfile_error: str, error: Exception) -> DecodeError:

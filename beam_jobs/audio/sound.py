@@ -131,7 +131,7 @@ class Segment:
         """Returns where to start and stop reading a file of the given length, all in seconds."""
         if self.end_s is None:
             return self.start_s, length_s
-        if self.may_be_trimmed and length_s <= self._longest_trimmed_s:
+        if self.may_be_trimmed and length_s <= self.longest_trimmed_s:
             return 0.0, length_s
         return self.start_s, min(self.end_s, length_s)
 
@@ -141,11 +141,12 @@ class Segment:
         if self.end_s is None:
             return np.inf
         if self.may_be_trimmed:
-            return max(self.end_s, self._longest_trimmed_s)
+            return max(self.end_s, self.longest_trimmed_s)
         return self.end_s
 
     @property
-    def _longest_trimmed_s(self) -> float:
+    def longest_trimmed_s(self) -> float:
+        """How long a file that was trimmed to the segment is at most, in seconds."""
         return self.end_s - self.start_s + _TRIMMED_SLACK_S
 
 

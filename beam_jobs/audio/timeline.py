@@ -30,6 +30,7 @@ class Timeline:
         begin_s: When the sound begins on the player's clock, in seconds.
         end_s: When it ends.
         pauses_s: How long all pauses in it are together.
+        ahead_s: How much later than its own time the latest frame with a time sounds.
     """
 
     def __init__(self, *, start_s: float | None, may_jump: bool, collected: Samples):
@@ -39,6 +40,7 @@ class Timeline:
         self.begin_s = 0.0
         self.end_s = 0.0
         self.pauses_s = 0.0
+        self.ahead_s = 0.0
 
     def __bool__(self) -> bool:
         return len(self._collected) > 0
@@ -59,6 +61,7 @@ class Timeline:
         """
         if self._start_s is not None and time_s is not None:
             self._go_to(time_s - self._start_s, rate=rate, until_s=until_s)
+            self.ahead_s = self.end_s - (time_s - self._start_s)
         self._collected.append(samples, rate=rate)
         self.end_s += samples.size / rate
 

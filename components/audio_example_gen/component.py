@@ -21,7 +21,7 @@ class AudioExampleGen(base.Component[AudioExampleGenConfig]):
     reports: ClassVar[frozenset[str]] = frozenset({quarantine.REPORT})
     Config = AudioExampleGenConfig
     executor = "components.audio_example_gen.executor"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     # They decode, resample and encode the samples.
     libraries: ClassVar[tuple[str, ...]] = ("av", "soundfile", "soxr")
     shows: ClassVar[Mapping[base.Tab, str]] = {
