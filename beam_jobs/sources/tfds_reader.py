@@ -120,7 +120,9 @@ def _to_file(value: bytes | np.ndarray, *, rate: int | None) -> bytes | DecodeEr
             return DecodeError("unreadable", f"holds {value.dtype} samples beyond 16 bits, of no known full scale")
         value = value.astype(np.int16)
     elif value.dtype.kind == "f":
-        subtype = "FLOAT"
+        value, subtype = value.astype(np.float32), "FLOAT"
+    else:
+        return DecodeError("unreadable", f"holds {value.dtype} samples, of no known full scale")
     file = io.BytesIO()
     soundfile.write(file, value, rate, format="WAV", subtype=subtype)
     return file.getvalue()

@@ -58,7 +58,10 @@ def test_integers_of_any_width_hold_16_bit_samples(tmp_path, dtype):
     ("dtype", "stored", "expected"),
     [
         (np.float32, [0.5, -1.0, 2.0], [16384, -32768, 32767]),
+        (np.float16, [0.5, -1.0, 0.25], [16384, -32768, 8192]),
+        (np.float64, [0.5, -1.0, 0.25], [16384, -32768, 8192]),
         (np.uint8, [0, 128, 255], [-32768, 0, 32512]),
+        (np.uint16, [0, 32768, 65535], "unreadable"),
         (np.int64, [40000, 0, 0], "unreadable"),
         (np.float32, [np.nan, 0.0, 0.0], "non-finite"),
     ],
