@@ -194,7 +194,7 @@ def _read_class_names(table: epath.Path) -> dict[str, str]:
     csv_lists.header(rows)
     for line, cells in rows:
         row = [cell.strip() for cell in cells]
-        if len(row) != 3 or row[0] != str(len(names)) or row[1] in names or row[2] in names.values():
+        if len(row) != 3 or not all(row) or row[0] != str(len(names)) or row[1] in names or row[2] in names.values():
             raise SourceError(
                 f"{table}:{line}: expected '{len(names)},<mid>,<display name>', each given only once; "
                 "put AudioSet's own file there"

@@ -82,6 +82,8 @@ class _RowParser:
                 "correct the line"
             ) from None
         clip_id, category = _clip_id(cells["filename"]), cells["category"].strip()
+        if not category:
+            raise RowError("the category is empty; give one or remove the line")
         if has_line_break(category):
             raise RowError(f"there is a line break in the category {category!r}; remove it")
         path = self._files.get(clip_id, "")

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from etils import epath
@@ -42,11 +43,24 @@ def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
             name cannot be stored.
     """
     listing = _list_clips(source, layout=layout)
-    name = next(filter(has_line_break, listing.label_names), None)
-    if name is not None:
-        what = "folder" if listing.layout == class_folders.LAYOUT else "class"
-        raise SourceError(f"the name of the {what} {name!r} in {source} has a line break; rename it")
+    _check_class_names(listing, source=source)
     return listing
+
+
+def _check_class_names(listing: Listing, *, source: epath.PathLike) -> None:
+    """Raises SourceError for names of classes that TFDS would read otherwise: as lines, without the spaces around."""
+    what = "folder" if listing.layout == class_folders.LAYOUT else "class"
+    stripped = Counter(name.strip() for name in listing.label_names)
+    for name in listing.label_names:
+        short = name.strip()
+        if has_line_break(name):
+            raise SourceError(f"the name of the {what} {name!r} in {source} has a line break; rename it")
+        if not short:
+            raise SourceError(f"the name of the {what} {name!r} in {source} is blank; rename it")
+        if short != name and stripped[short] > 1:
+            raise SourceError(
+                f"the names of the {what}s {name!r} and {short!r} in {source} differ by spaces alone; rename one"
+            )
 
 
 def _list_clips(source: epath.PathLike, *, layout: str) -> Listing:

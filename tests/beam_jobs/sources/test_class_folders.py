@@ -85,8 +85,8 @@ def test_a_class_may_be_called_train(tmp_path, names):
 
 
 def test_the_names_of_classes_may_have_any_letters(tmp_path):
-    touch(tmp_path, "Ärger, laut;leise/a.wav", "[b]*/c.wav", "  /d.wav")
-    assert listed(tmp_path)[0].label_names == ("  ", "[b]*", "Ärger, laut;leise")
+    touch(tmp_path, "Ärger, laut;leise/a.wav", "[b]*/c.wav", " d/d.wav")
+    assert listed(tmp_path)[0].label_names == (" d", "[b]*", "Ärger, laut;leise")
 
 
 @pytest.mark.parametrize("mark", ["\n", "\r"])
@@ -95,6 +95,20 @@ def test_a_line_break_in_the_name_of_a_class_is_an_error(tmp_path, mark):
     with pytest.raises(sources.SourceError) as raised:
         sources.list_clips(tmp_path, layout="class_folders")
     assert str(raised.value) == f"the name of the folder {f'do{mark}g'!r} in {tmp_path} has a line break; rename it"
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("  ", "name of the folder '  ' in {} is blank; rename it"),
+        ("cat ", "names of the folders 'cat ' and 'cat' in {} differ by spaces alone; rename one"),
+    ],
+)
+def test_names_of_classes_that_tfds_would_not_tell_apart_are_an_error(tmp_path, name, what):
+    touch(tmp_path, f"{name}/a.wav", "cat/c.wav", "dog/d.wav")
+    with pytest.raises(sources.SourceError) as raised:
+        sources.list_clips(tmp_path, layout="class_folders")
+    assert str(raised.value) == f"the {what.format(tmp_path)}"
 
 
 @pytest.mark.parametrize(("names", "only"), [(("a.wav",), ""), (("dog/a.wav", "b.wav"), " but dog")])

@@ -62,6 +62,20 @@ def test_a_row_of_esc50_with_a_line_break_in_its_category_is_quarantined(tmp_pat
     assert row.message == f"{table}:2: there is a line break in the category 'class\\r0'; remove it"
 
 
+def test_a_row_of_esc50_with_an_empty_category_is_quarantined(tmp_path):
+    """TFDS would leave the class out, and give its clips the name of the next."""
+    folder = corpora.esc50(tmp_path / "esc", clips=10)
+    table = folder / "meta" / "esc50.csv"
+    table.write_bytes(table.read_bytes().replace(b"class_0", b" ", 1))
+    listing = sources.list_clips(folder)
+    assert (len(listing.clips), listing.label_names) == (9, ("class_0", "class_1"))
+    (row,) = listing.quarantined
+    assert (row.cause, row.message) == (
+        "malformed row",
+        f"{table}:2: the category is empty; give one or remove the line",
+    )
+
+
 def test_a_subset_of_esc50_numbers_its_classes_in_the_order_of_their_targets(tmp_path):
     folder = corpora.esc50(tmp_path / "esc", clips=10)
     table = folder / "meta" / "esc50.csv"
@@ -140,9 +154,10 @@ class TestErrors:
         with pytest.raises(sources.SourceError, match=f"which the {layout} layout needs"):
             sources.list_clips(tmp_path, layout=layout)
 
-    def test_malformed_class_list(self, tmp_path):
+    @pytest.mark.parametrize("row", ["1,/m/09x0r,Speech", '0,/m/09x0r," "'])
+    def test_malformed_class_list(self, tmp_path, row):
         folder = corpora.audioset(tmp_path)
-        (folder / "class_labels_indices.csv").write_text("index,mid,display_name\n1,/m/09x0r,Speech\n")
+        (folder / "class_labels_indices.csv").write_text(f"index,mid,display_name\n{row}\n")
         with pytest.raises(sources.SourceError, match=r"class_labels_indices.csv:2: expected '0,"):
             sources.list_clips(folder)
 
