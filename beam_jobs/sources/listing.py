@@ -129,7 +129,7 @@ def _list_audio(folder: epath.Path, *, layout: str) -> Listing:
             raise SourceError(f"{error}{_not_counted(misnamed_audio)}") from error
     else:
         if of.manifests:
-            raise SourceError(_misplaced_manifest(folder, of.manifests))
+            raise SourceError(_unread_manifest(folder, of.manifests))
         listing = _list_bare_folder(folder, audio, repeated=found.repeated)
         no_labels = _no_labels(folder, audio, tables, layout=layout) + _not_counted(misnamed_audio)
         listing = dataclasses.replace(listing, no_labels=no_labels)
@@ -211,8 +211,10 @@ def _no_labels(folder: epath.Path, audio: Sequence[str], tables: Sequence[str], 
     return f"{sought}, and no other CSV file with their columns ({first} has {columns})"
 
 
-def _misplaced_manifest(folder: epath.Path, manifests: Sequence[str]) -> str:
+def _unread_manifest(folder: epath.Path, manifests: Sequence[str]) -> str:
     first = folder / manifests[0]
+    if manifests[0] == manifest.NAME:
+        return f"{first} begins with a comment, but its first line must name the columns; remove the lines before that"
     others = f" (and {len(manifests) - 1:,} more)" if manifests[1:] else ""
     return (
         f"{first}{others} lists clips, but only {manifest.NAME} in the folder itself is read; give {first} as the "

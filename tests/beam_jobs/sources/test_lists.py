@@ -78,6 +78,15 @@ def test_a_manifest_elsewhere_is_one_sentence_that_says_what_to_do(tmp_path, nam
     assert [clip.path for clip in sources.list_clips(tmp_path, layout="folder").clips] == ["a.wav"]
 
 
+def test_a_manifest_that_begins_with_a_comment_is_one_sentence_that_says_what_to_do(tmp_path):
+    corpora.write_tone(tmp_path / "a.wav")
+    table = tmp_path / "manifest.csv"
+    table.write_text("# my clips\npath,labels\na.wav,dog\n")
+    message = rf"{table} begins with a comment, but its first line must name the columns; remove the lines before that"
+    with pytest.raises(sources.SourceError, match=message):
+        sources.list_clips(tmp_path)
+
+
 def test_a_folder_without_labels_says_what_was_looked_for(tmp_path):
     corpora.write_tone(tmp_path / "a.wav")
     (tmp_path / "meta").mkdir()
