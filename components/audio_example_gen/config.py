@@ -55,7 +55,9 @@ class AudioExampleGenConfig(base.StageConfig):
     clip_timeout_seconds: float = pydantic.Field(
         60.0,
         gt=0.0,
-        description="Time limit for decoding a clip, in seconds. Slower clips are quarantined as timed out.",
+        le=86400.0,
+        description="Time limit for decoding a clip, in seconds, at most a day. Slower clips are quarantined as timed "
+        "out.",
     )
     max_quarantine: Annotated[float | None, pydantic.BeforeValidator(_parse_percent)] = pydantic.Field(
         None,

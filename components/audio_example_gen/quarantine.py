@@ -22,9 +22,14 @@ _FIGURE_PREFIX = "quarantined_"
 def write_report(folder: epath.Path, quarantined: Sequence[Mapping[str, str]]) -> None:
     """Writes `quarantine.csv`, one row per quarantined clip."""
     buffer = io.StringIO()
-    table = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    table, quoted = (
+        csv.DictWriter(buffer, COLUMNS, lineterminator="\n", quoting=quoting)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
     table.writeheader()
-    table.writerows(quarantined)
+    for row in quarantined:
+        # Before Python 3.13, `csv` does not quote a carriage return, at which readers end the row.
+        (quoted if any("\r" in cell for cell in row.values()) else table).writerow(row)
     (folder / REPORT).write_text(buffer.getvalue())
 
 

@@ -43,6 +43,20 @@ def test_bound_must_be_between_0_and_1(wrong):
         AudioExampleGenConfig(max_quarantine=wrong)
 
 
+def test_report_keeps_the_rows_of_names_with_line_breaks(tmp_path):
+    """On Linux, names of files may hold any of these."""
+    rows = [dict.fromkeys(quarantine.COLUMNS, cell) for cell in ("a\rb.wav", "a\nb.wav", 'a"b, c.wav', "d.wav")]
+    quarantine.write_report(tmp_path, rows)
+    with (tmp_path / quarantine.REPORT).open(newline="") as file:
+        assert list(csv.DictReader(file)) == rows
+
+
+@pytest.mark.parametrize("seconds", [0, 1e7])
+def test_time_limit_is_at_most_a_day(seconds):
+    with pytest.raises(pydantic.ValidationError, match="clip_timeout_seconds"):
+        AudioExampleGenConfig(clip_timeout_seconds=seconds)
+
+
 def test_stage_fails_above_the_bound_after_it_has_decoded_all_clips(half_bad, tmp_path):
     with pytest.raises(UserError) as caught:
         harness.execute(audio_example_gen(source=str(half_bad), max_quarantine="49%"), tmp_path / "run")
