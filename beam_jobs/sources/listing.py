@@ -98,7 +98,8 @@ def _list_manifest(folder: epath.Path) -> Listing:
     listing = manifest.list_clips(folder / manifest.NAME)
     found = files.walk(str(folder))
     rows = [*listing.clips, *(row.clip for row in listing.quarantined)]
-    named = {manifest.spelling(listing.root, clip.path) for clip in rows}
+    spellings = manifest.Spellings(listing.root)
+    named = {spellings.of(clip.path) for clip in rows}
     ignored = {
         f"audio files that no row of {manifest.NAME} names": sum(name not in named for name in found.audio),
         "folders that cannot be read": len(found.unreadable),

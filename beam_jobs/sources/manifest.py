@@ -68,8 +68,10 @@ def list_clips(table: epath.Path) -> Listing:
     header = csv_lists.header(rows)
     _check_header(table, header)
     root = str(table.parent)
-    reader = csv_lists.RowReader(spelling=functools.partial(_spelled_id, root))
-    reader.read(table, rows, functools.partial(_parse_row, header, root=root, fold_shift=_fold_shift(table, header)))
+    spellings = Spellings(root)
+    reader = csv_lists.RowReader(spelling=functools.partial(_spelled_id, spellings))
+    shift = _fold_shift(table, header)
+    reader.read(table, rows, functools.partial(_parse_row, header, spellings=spellings, fold_shift=shift))
     label_names = tuple(sorted({name for clip in reader.clips for name in clip.labels}))
     has_column = "labels" in header
     why = f"no label is in the column labels of {table}" if has_column else f"{table} has no column labels"
@@ -84,21 +86,38 @@ def list_clips(table: epath.Path) -> Listing:
     )
 
 
-def spelling(root: str, path: str) -> str:
-    """Returns one spelling for all spellings of a file's path: relative to `root` if it can be, without `./` and `..`.
+class Spellings:
+    """Gives one spelling for all spellings of a file's path: relative to a folder if it can be, without `./` and `..`.
 
     Args:
-        root: The folder of the manifest.
-        path: The file as the manifest names it.
+        root: The folder, that of a manifest.
     """
-    if path.isascii() and not _UNUSUAL.search(path):
-        return path
-    is_url = storage.is_remote(path)
-    if is_url or storage.is_remote(root):
-        return (path if is_url else os.fspath(pathlib.PurePosixPath(path))).removeprefix(f"{root}/")
-    if ".." in path:
-        return os.path.relpath(os.path.realpath(os.path.join(root, path)), os.path.realpath(root))
-    return os.path.abspath(locate(root, path)).removeprefix(f"{os.path.abspath(root)}/")
+
+    def __init__(self, root: str):
+        self._root = root
+        self._is_remote = storage.is_remote(root)
+        self._absolute_root = os.path.abspath(root)
+        # A row asks several times, and the rows of a folder follow one another. Asking the disk takes far longer.
+        self._of_unusual = functools.lru_cache(maxsize=2**10)(self._spell)
+        self._of_folder = functools.lru_cache(maxsize=2**10)(self._spell_folder)
+
+    def of(self, path: str) -> str:
+        """Returns the one spelling of a path as the manifest names it."""
+        return path if path.isascii() and not _UNUSUAL.search(path) else self._of_unusual(path)
+
+    def _spell(self, path: str) -> str:
+        is_url = storage.is_remote(path)
+        if is_url or self._is_remote:
+            return (path if is_url else os.fspath(pathlib.PurePosixPath(path))).removeprefix(f"{self._root}/")
+        if ".." in path:
+            folder, name = os.path.split(path)
+            return os.path.normpath(os.path.join(self._of_folder(folder), name))
+        place = os.path.join(self._root, path) if path.isascii() else os.fspath(locate(self._root, path))
+        return os.path.abspath(place).removeprefix(f"{self._absolute_root}/")
+
+    def _spell_folder(self, folder: str) -> str:
+        # What `..` leads to depends on the links before it.
+        return os.path.relpath(os.path.realpath(os.path.join(self._root, folder)), os.path.realpath(self._root))
 
 
 def paths(table: epath.Path) -> Iterator[str]:
@@ -142,7 +161,7 @@ def _fold_shift(table: epath.Path, header: Sequence[str]) -> int:
     return shift
 
 
-def _parse_row(header: Sequence[str], row: Sequence[str], *, root: str, fold_shift: int) -> Clip:
+def _parse_row(header: Sequence[str], row: Sequence[str], *, spellings: Spellings, fold_shift: int) -> Clip:
     if len(row) != len(header):
         raise RowError(f"expected {','.join(header)}, not {', '.join(row)!r}; correct the line")
     cells = {name: cell if name == "path" else cell.strip() for name, cell in zip(header, row, strict=True)}
@@ -160,7 +179,7 @@ def _parse_row(header: Sequence[str], row: Sequence[str], *, root: str, fold_shi
         trimmed=False,
         labels=label_cells.parse(cells.get("labels", "")),
         # All segments of a recording are in one split, so that validation hears no recording of the training.
-        split=split or split_of(path if start_s is None else spelling(root, path)),
+        split=split or split_of(path if start_s is None else spellings.of(path)),
         fold=_parse_fold(_value(cells.get("fold", "")), shift=fold_shift),
     )
 
@@ -169,8 +188,8 @@ def _clip_id(path: str, start_s: float | None, end_s: float | None) -> str:
     return path if start_s is None else f"{path}@{start_s:.10g}-{end_s:.10g}"
 
 
-def _spelled_id(root: str, clip: Clip) -> str:
-    path = spelling(root, clip.path)
+def _spelled_id(spellings: Spellings, clip: Clip) -> str:
+    path = spellings.of(clip.path)
     return clip.clip_id if path == clip.path else _clip_id(path, clip.start_s, clip.end_s)
 
 

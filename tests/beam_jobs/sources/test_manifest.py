@@ -1,4 +1,5 @@
 import itertools
+import os
 import re
 import unicodedata
 
@@ -246,6 +247,20 @@ def test_a_path_with_dots_through_a_link_is_another_file(tmp_path):
     (tmp_path / "link").symlink_to("elsewhere/deep")
     listing = sources.list_clips(write(tmp_path, "path\na.wav\nlink/../a.wav\n"))
     assert (len(listing.clips), listing.quarantined) == (2, [])
+
+
+@pytest.mark.parametrize("path", ["../audio/{}.wav", "{folder}/audio/{}.wav", "./sub/{}.wav"])
+def test_the_disk_is_not_asked_for_every_row(tmp_path, monkeypatch, path):
+    """On a network file system, that would take hours for two million rows."""
+    (tmp_path / "lists").mkdir()
+    rows = "\n".join(path.format(i // 2, folder=tmp_path) + f",{i},{i + 1}" for i in range(1000))
+    table = write(tmp_path / "lists", f"path,start,end\n{rows}\n")
+    asked = []
+    for name in ("stat", "lstat"):
+        ask = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, ask=ask, **how: asked.append(args) or ask(*args, **how))
+    assert len(sources.list_clips(table).clips) == 1000
+    assert len(asked) < 100
 
 
 @pytest.mark.parametrize(("listed", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
