@@ -6,7 +6,7 @@ from beam_jobs.statistics.example_statistics import ExampleStatistics, SplitStat
 from components import text
 from components.example_validator import comparison
 from components.example_validator.anomaly import Anomaly, first_names
-from components.example_validator.config import ExampleValidatorConfig
+from components.example_validator.config import LEAST_CLIPS, ExampleValidatorConfig
 
 
 def find_anomalies(
@@ -39,9 +39,8 @@ def _size(splits: Mapping[str, SplitStatistics], *, min_clips: int) -> Iterator[
         message = "the train split is empty: there is nothing to train on; give a source with clips for it"
         yield Anomaly(name="no_train_clips", severity="fatal", message=message)
     elif clips < min_clips:
-        message = (
-            f"the train split has {text.plural(clips, 'clip')}, fewer than {min_clips:,}: give more, or lower min_clips"
-        )
+        way_out = "give more, or lower example_validator.min_clips" if clips >= LEAST_CLIPS else "give more"
+        message = f"the train split has {text.plural(clips, 'clip')}, fewer than {min_clips:,}: {way_out}"
         yield Anomaly(name="few_train_clips", severity="fatal", message=message)
     if "valid" not in splits:
         message = "the valid split is empty: training will show no loss on unseen clips; give more clips"
@@ -59,15 +58,16 @@ def _sound(name: str, split: SplitStatistics, *, config: ExampleValidatorConfig)
         )
     elif split["silent_share"] > config.max_silent_share:
         share = f"{split['silent_clips']:,} of {clips:,} clips of the {name} split are silent (below -60 dBFS)"
-        message = f"{share}: listen to the source, or raise max_silent_share"
+        message = f"{share}: listen to the source, or raise example_validator.max_silent_share"
         yield Anomaly(name=f"{name}_silent", severity="warning", message=message)
     if split["clipped_share"] > config.max_clipped_share:
         share = f"{split['clipped_clips']:,} of {clips:,} clips of the {name} split are clipped"
-        message = f"{share}: listen to the source, or raise max_clipped_share"
+        message = f"{share}: listen to the source, or raise example_validator.max_clipped_share"
         yield Anomaly(name=f"{name}_clipped", severity="warning", message=message)
     if split["min_seconds"] < config.min_seconds:
         length = f"{split['min_seconds']:g} s, less than {config.min_seconds:g} s"
-        message = f"the shortest clip of the {name} split has {length}: remove such clips, or lower min_seconds"
+        way_out = "remove such clips, or lower example_validator.min_seconds"
+        message = f"the shortest clip of the {name} split has {length}: {way_out}"
         yield Anomaly(name=f"{name}_short", severity="warning", message=message)
 
 
@@ -99,6 +99,6 @@ def _leakage(statistics: ExampleStatistics, *, config: ExampleValidatorConfig) -
         where = f"statistics.json lists {len(entry['listed']):,} of {entry['pairs']:,} pairs"
         message = (
             f"{share}, e.g. {second_id} as {first_id}: remove one clip of each pair ({where}), or raise "
-            "max_leaked_share"
+            "example_validator.max_leaked_share"
         )
         yield Anomaly(name=f"{first}_{second}_leakage", severity=config.leakage, message=message)

@@ -28,7 +28,7 @@ class ExampleValidator(base.Component[ExampleValidatorConfig]):
     outputs: ClassVar[Mapping[str, base.ArtifactType]] = {"anomalies": base.ArtifactType.EXAMPLE_ANOMALIES}
     Config = ExampleValidatorConfig
     executor = "components.example_validator.executor"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     shows: ClassVar[Mapping[base.Tab, str]] = {"text": "anomalies", "scalars": "their number"}
 
     def check(self) -> None:

@@ -8,6 +8,9 @@ from components import base
 from components.example_validator.anomaly import Severity
 from components.location import Location
 
+LEAST_CLIPS = 2
+"""Without a second clip there are no negatives."""
+
 
 class ExampleValidatorConfig(base.StageConfig):
     """What counts as an anomaly, and how severe it is."""
@@ -16,7 +19,9 @@ class ExampleValidatorConfig(base.StageConfig):
     incidental: ClassVar[frozenset[str]] = frozenset({"schema_path"})
 
     min_clips: int = pydantic.Field(
-        2, ge=2, description="A smaller train split is fatal. A single clip, for example, has no negatives."
+        LEAST_CLIPS,
+        ge=LEAST_CLIPS,
+        description="A smaller train split is fatal. A single clip, for example, has no negatives.",
     )
     max_silent_share: float = pydantic.Field(
         0.2, ge=0, le=1, description="Warn if a larger share of a split's clips is silent (below -60 dBFS)."

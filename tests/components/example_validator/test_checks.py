@@ -43,6 +43,27 @@ def test_each_anomaly_is_logged_at_the_level_of_its_severity(tmp_path, caplog):
     assert levels["WARNING"].startswith("the valid split is empty")
 
 
+@pytest.mark.parametrize(
+    ("field", "bound", "train"),
+    [
+        ("min_clips", 101, {}),
+        ("max_silent_share", 0.0, {}),
+        ("max_clipped_share", 0.1, {"clipped_clips": 50, "clipped_share": 0.5}),
+        ("min_seconds", 9.0, {"min_seconds": 8.0}),
+        ("max_leaked_share", 0.0, {}),
+    ],
+)
+def test_a_message_names_the_field_of_its_bound(tmp_path, caplog, field, bound, train):
+    config = ExampleValidatorConfig(**{field: bound})
+    validate(tmp_path, config=config, train=train, near_duplicates=leak() if field == "max_leaked_share" else [])
+    assert f"example_validator.{field}" in caplog.records[0].getMessage()
+
+
+def test_a_bound_that_cannot_be_lowered_is_no_way_out(tmp_path, caplog):
+    validate(tmp_path, train={"clips": 1, "silent_clips": 0})
+    assert [record.getMessage() for record in caplog.records] == ["the train split has 1 clip, fewer than 2: give more"]
+
+
 def test_valid_split_may_lack_a_class(tmp_path):
     assert validate(tmp_path, valid={"label_counts": [5, 0]})[0] == []
 
