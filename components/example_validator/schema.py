@@ -22,7 +22,7 @@ class Histogram(_Strict):
     """Number of clips in each bin."""
 
     edges: list[float]
-    counts: list[int]
+    counts: list[pydantic.NonNegativeInt]
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Histogram":
@@ -41,10 +41,17 @@ class SplitSchema(_Strict):
         duration_histogram: Durations of the clips, in seconds.
     """
 
-    clips: int
-    label_counts: list[int]
+    clips: pydantic.NonNegativeInt
+    label_counts: list[pydantic.NonNegativeInt]
     level_histogram: Histogram
     duration_histogram: Histogram
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "SplitSchema":
+        for name in ("level_histogram", "duration_histogram"):
+            if self.clips and not any(getattr(self, name).counts):
+                raise ValueError(f"all counts of {name} are 0, and no drift could be measured")
+        return self
 
 
 class Schema(_Strict):

@@ -42,6 +42,21 @@ def test_lengths_of_the_lists_in_a_schema_are_checked(tmp_path, schema_path, sch
     assert validate(tmp_path / "later", config=schema_config)[0] == [("eval_level_drift", "warning")]
 
 
+@pytest.mark.parametrize(
+    ("field", "counts", "message"),
+    [
+        ("level_histogram", [0, 0], "splits.eval: all counts of level_histogram are 0, and no drift could be measured"),
+        ("duration_histogram", [-1, 101], "splits.eval.duration_histogram.counts.0: Input should be greater than or"),
+    ],
+)
+def test_counts_that_would_hide_any_drift_are_refused(schema_path, schema_config, field, counts, message):
+    document = json.loads(schema_path.read_text())
+    document["splits"]["eval"][field]["counts"] = counts
+    schema_path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match=message):
+        ExampleValidator(schema_config).check()
+
+
 def test_digest_of_the_schema_depends_on_its_content(tmp_path):
     path = tmp_path / "schema.json"
     component = ExampleValidator(ExampleValidatorConfig(schema_path=str(path)))
