@@ -136,7 +136,7 @@ def needs_ffmpeg(content: Content) -> bool:
             if size < 255:
                 packets.append(unfinished)
                 unfinished = b""
-        if index and not packets[0].startswith(vorbis.IDENTIFICATION):
+        if index and not vorbis.is_stream(packets):
             return False
         if len(packets) > vorbis.HEADERS and page.granule >= 0:
             samples = vorbis.count_samples(packets)

@@ -10,10 +10,17 @@ from collections.abc import Sequence
 IDENTIFICATION = b"\x01vorbis"
 """What the first packet of a stream begins with."""
 
+_IDENTIFICATION_BYTES = 30
+
 HEADERS = 3
 """How many packets come before those of sound."""
 
 _MODE_BITS = 41  # A mode: 1 bit for the size of its blocks, 32 that are zero, 8 for its mapping.
+
+
+def is_stream(packets: Sequence[bytes]) -> bool:
+    """Returns whether the packets of a stream begin as those of Vorbis do."""
+    return bool(packets) and packets[0].startswith(IDENTIFICATION) and len(packets[0]) >= _IDENTIFICATION_BYTES
 
 
 def count_samples(packets: Sequence[bytes]) -> int:

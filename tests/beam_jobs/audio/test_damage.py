@@ -132,3 +132,15 @@ def test_bytes_that_are_missing_in_matroska_are_no_pause():
     with pytest.raises(audio.DecodeError, match="in the middle of it are damaged") as caught:
         media.read(content[: len(content) * 2 // 10] + content[len(content) * 7 // 10 :])
     assert caught.value.cause == "truncated"
+
+
+@pytest.mark.parametrize("kept", [0, 8, 20])
+def test_ogg_whose_first_packet_is_cut_short_is_damaged(kept):
+    """It is no crash of the decoder, which would be tried again."""
+    file = io.BytesIO()
+    soundfile.write(file, media.noise(1.0), media.RATE, format="OGG", subtype="VORBIS")
+    content = file.getvalue()
+    # The first page has a header of 27 bytes, the size of its only packet, and the packet.
+    damaged = content[:27] + bytes([kept]) + content[28 : 28 + kept] + content[28 + content[27] :]
+    with pytest.raises(audio.DecodeError):
+        media.read(damaged)
