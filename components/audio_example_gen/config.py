@@ -38,7 +38,7 @@ class AudioExampleGenConfig(base.StageConfig):
         10.0,
         ge=1.0,
         description="Maximum length of a clip, in seconds; 1 % more is padding of encoders. Longer recordings are cut "
-        "into clips of equal length; null keeps them whole. AudioSet's segments keep the length in its lists.",
+        "into clips of equal length; null keeps them whole. Segments of AudioSet or a manifest keep their length.",
     )
     min_clip_seconds: float = pydantic.Field(
         0.1,
