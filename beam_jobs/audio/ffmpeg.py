@@ -67,6 +67,8 @@ def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool)
         if not decoded.timeline:
             containers.check_content(source)
     except (av.FFmpegError, ValueError) as error:
+        if mp4.lacks_index(source):
+            raise DecodeError("truncated", "breaks off before its index, without which it cannot be read") from error
         raise _unreadable(sndfile_error, error) from error
     timeline = decoded.timeline
     _check_damage(decoded, needed_s=segment.needed_s, sndfile_error=sndfile_error)

@@ -35,6 +35,15 @@ def ends_inside_a_fragment(source: Source) -> bool:
         return has_fragments and (is_zeros or (kind in (_FRAGMENT, _MEDIA) and end > len(content)))
 
 
+def lacks_index(source: Source) -> bool:
+    """Whether a file breaks off before its index, because its download did or its recorder crashed."""
+    with content_of(source) as content:
+        if content[4:8] not in _FIRST_BOXES:
+            return False
+        kinds = {kind for kind, _, _ in _boxes(content)}
+        return _MEDIA in kinds and _INDEX not in kinds
+
+
 def _boxes(content: Content) -> Iterator[tuple[bytes, int, int]]:
     """Yields the kind of each box of the first level, where it starts and where it should end."""
     start = 0

@@ -144,3 +144,17 @@ def test_ogg_whose_first_packet_is_cut_short_is_damaged(kept):
     damaged = content[:27] + bytes([kept]) + content[28 : 28 + kept] + content[28 + content[27] :]
     with pytest.raises(audio.DecodeError):
         media.read(damaged)
+
+
+@pytest.mark.parametrize("size", [None, bytes(4)])
+def test_mp4_without_its_index_is_truncated(size):
+    """A recorder that crashed leaves no size either: 0 means the rest of the file."""
+    content = media.encode(media.noise(2.0), container="mp4", codec="aac")
+    at = content.index(b"mdat")
+    cut = content[: at - 4] + (size or content[at - 4 : at]) + content[at : len(content) // 2]
+    with pytest.raises(audio.DecodeError, match="breaks off before its index") as caught:
+        media.read(cut)
+    assert caught.value.cause == "truncated"
+    with pytest.raises(audio.DecodeError) as caught:
+        media.read(content[:at])
+    assert caught.value.cause == "unreadable"
