@@ -143,6 +143,10 @@ def _decode(source: Source, segment: Segment, *, loudest: bool) -> _Decoded:
 
 def _decode_late(source: Source, segment: Segment, *, loudest: bool) -> _Decoded | None:
     """Decodes the first audio track from a little before a segment; None if that might not give the same."""
+    with containers.open_container(source) as container:
+        promised_s = containers.promised_seconds(container, containers.tracks(container, source)[0])
+    if promised_s is not None and promised_s < lead.decoded_from(segment):  # E.g. a file that was trimmed.
+        return None
     probe, _ = _decode_nth(0, source, lead.PROBE, loudest=loudest)
     if not probe.timeline or probe.losses.error or not lead.has_clock(probe.codec):
         return None

@@ -89,10 +89,11 @@ def test_a_recording_is_not_taken_for_a_file_that_was_trimmed(decoded):
     assert sum(decoded) < 6.0
 
 
-def test_a_file_that_was_trimmed_is_read_whole():
+def test_a_file_that_was_trimmed_is_read_whole_and_once(decoded):
     trimmed = media.encode(wave()[70 * RATE : 72 * RATE], container="mp4", codec="aac", rate=RATE)
     sound = readers.read(trimmed, Segment(start_s=70.0, end_s=72.0, may_be_trimmed=True))
     assert_is_part_of_wave(sound.samples, 70.0, 72.0)
+    assert sum(decoded) == pytest.approx(2.0, abs=0.1)
 
 
 def test_where_the_clock_starts_again_everything_is_decoded():
