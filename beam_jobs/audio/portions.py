@@ -43,17 +43,18 @@ def decode_in_portions(
     """
     source = readers.fetch(source) if isinstance(source, str) else source
     latest: _Portions | None = None
-    peak = 0
+    peak = sent = 0
 
     def collect() -> Samples:
-        nonlocal latest, peak
+        nonlocal latest, peak, sent
         begin()
-        latest, peak = _Portions(sample_rate=sample_rate, send=pass_on), 0
+        latest, peak, sent = _Portions(sample_rate=sample_rate, send=pass_on), 0, 0
         return latest
 
     def pass_on(samples: np.ndarray) -> None:
-        nonlocal peak
+        nonlocal peak, sent
         peak = max(peak, levels.peak(samples)) if samples.size else peak
+        sent += samples.size
         send(samples)
 
     is_short = segment.end_s is not None and segment.end_s - segment.start_s <= _SHORT_SEGMENT_S
@@ -65,8 +66,11 @@ def decode_in_portions(
     else:
         # Readers piece together the samples of rare files, such as several files that were joined, and keep them.
         begin()
+        peak = sent = 0
         sound = sound if latest is None else readers.read(source, segment)
         pass_on(resample.to_int16(sound, sample_rate=sample_rate))
+    if not sent:  # Of a few samples at a high rate, resampling leaves none.
+        raise DecodeError("too short", f"its sound is shorter than one sample at {sample_rate:,} Hz")
     kept = sound.samples
     decode.check_phase(
         peak,

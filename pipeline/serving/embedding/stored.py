@@ -46,4 +46,6 @@ def _sound(samples: np.ndarray, info: examples.ExamplesInfo, sample_rate: int) -
     if info.sample_rate != sample_rate:
         sound = Sound(samples=pcm.to_float(samples), rate=info.sample_rate, codec="")
         samples = resample.to_int16(sound, sample_rate=sample_rate)
+        if not samples.size:
+            return audio.DecodeError("too short", f"its sound is shorter than one sample at {sample_rate:,} Hz")
     return ArraySound(samples)

@@ -44,12 +44,26 @@ def small_portions(monkeypatch):
 def test_portions_are_the_whole(tmp_path, small_portions, samples, rate, channels, subtype):
     noise = np.random.default_rng(samples).uniform(-1, 1, (samples, channels))
     soundfile.write(tmp_path / "a.wav", noise, rate, subtype=subtype)
-    if round(samples * 16000 / rate) == 0:
+    try:
+        expected = audio.decode_file(tmp_path / "a.wav")
+    except audio.DecodeError:
+        assert round(samples * 16000 / rate) == 0
+        with pytest.raises(audio.DecodeError, match="is shorter than one sample at 16,000 Hz") as caught:
+            decode(tmp_path / "a.wav")
+        assert caught.value.cause == "too short"
         return
     decoded, count, starts = decode(tmp_path / "a.wav")
-    np.testing.assert_array_equal(decoded, audio.decode_file(tmp_path / "a.wav"))
+    np.testing.assert_array_equal(decoded, expected)
     assert starts == 1
     assert count > samples // 2000
+
+
+@pytest.mark.parametrize(("samples", "rate"), [(1, 44100), (2, 96000), (10, 384000)])
+def test_what_resampling_leaves_nothing_of_is_too_short(tmp_path, samples, rate):
+    soundfile.write(tmp_path / "a.wav", np.full(samples, 0.1), rate)
+    with pytest.raises(audio.DecodeError, match="its sound is shorter than one sample at 16,000 Hz") as caught:
+        decode(tmp_path / "a.wav")
+    assert caught.value.cause == "too short"
 
 
 @pytest.mark.parametrize("suffix", corpora.FORMATS)

@@ -1,14 +1,18 @@
 """The table of what could not be embedded, and other files in its place."""
 
 import csv
+import dataclasses
 import os
 
+import numpy as np
 import pytest
+import soundfile
 
 from components.errors import UserError
 from pipeline.serving.embedding import outputs, quarantine
 from tests import corpora
-from tests.pipeline.serving.embedding.projection import ProjectionLoader, embed_with
+from tests.components.stored_examples import write_examples
+from tests.pipeline.serving.embedding.projection import FRAMING, Projection, ProjectionLoader, embed_with
 
 HEADER = "file,start_s,end_s,cause,message\n"
 
@@ -101,6 +105,18 @@ def test_the_table_of_another_output_that_is_being_written_stays(good, bad, tmp_
     assert listed(again.table) == ["bad.wav"]
     assert again.table == tmp_path / "z.quarantined.csv"
     assert not done.table.exists()
+
+
+def test_a_sound_that_resampling_leaves_nothing_of_costs_no_other(good, tmp_path, monkeypatch):
+    soundfile.write(good.parent / "click.wav", np.full(2, 0.1), 96000)
+    clips = {"train": [(np.full(samples, 900, np.int16), [], 0) for samples in (1, 4000)]}
+    stored = write_examples(tmp_path / "stored", clips)
+    monkeypatch.setattr(Projection, "framing", dataclasses.replace(FRAMING, sample_rate=4000))
+    done = embed_with(ProjectionLoader(), [good.parent / "click.wav", good, stored], tmp_path / "x.npz")
+    assert listed(done.table) == ["click.wav", "train0"]
+    assert {entry.cause for entry in done.quarantined} == {"too short"}
+    with np.load(tmp_path / "x.npz") as rows:
+        assert rows["path"].tolist() == [str(good), "train1"]
 
 
 def test_a_name_too_long_for_the_table_is_refused_before_the_work(good, tmp_path):
