@@ -39,11 +39,14 @@ def get_scene_embeddings(audio: tf.Tensor, model: HearModel) -> tf.Tensor:
     """Embeds sounds.
 
     Args:
-        audio: float32 (sounds, samples) in [-1, 1] at `model.sample_rate`.
+        audio: Floating point (sounds, samples) in [-1, 1] at `model.sample_rate`.
         model: What `load_model` returned.
 
     Returns:
         float32 (sounds, `model.scene_embedding_size`).
+
+    Raises:
+        DiptychError: The audio is something else.
     """
     return model.scene_embeddings(audio)
 
@@ -52,7 +55,7 @@ def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Ten
     """Embeds sounds over time.
 
     Args:
-        audio: float32 (sounds, samples) in [-1, 1] at `model.sample_rate`.
+        audio: Floating point (sounds, samples) in [-1, 1] at `model.sample_rate`.
         model: What `load_model` returned.
 
     Returns:
@@ -60,6 +63,6 @@ def get_timestamp_embeddings(audio: tf.Tensor, model: HearModel) -> tuple[tf.Ten
         (sounds, timestamps).
 
     Raises:
-        DiptychError: The model was exported without.
+        DiptychError: The audio is something else, or the model was exported without.
     """
     return model.timestamp_embeddings(audio)

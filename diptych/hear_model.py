@@ -44,4 +44,25 @@ class HearModel(tf.Module):
         return outputs["embedding"], 1000 * outputs["timestamps"]
 
     def _call(self, signature: str, audio: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._runtime.call(signature, tf.convert_to_tensor(audio, tf.float32))
+        return self._runtime.call(signature, _checked(audio))
+
+
+def _checked(audio: tf.Tensor) -> tf.Tensor:
+    """Returns sounds as the signatures take them, float32 (sounds, samples).
+
+    Raises:
+        DiptychError: They are something else.
+    """
+    try:
+        sounds = tf.convert_to_tensor(audio)
+    except (TypeError, ValueError) as error:
+        raise DiptychError(
+            f"audio is no array of numbers, but {type(audio).__name__}: give (sounds, samples)."
+        ) from error
+    if not sounds.dtype.is_floating:
+        raise DiptychError(f"audio is {sounds.dtype.name}: give floating point in [-1, 1].")
+    if sounds.shape.rank is not None and (sounds.shape.rank != 2 or sounds.shape[1] == 0):
+        raise DiptychError(
+            f"audio has the shape {tuple(sounds.shape)}: give (sounds, samples), with at least one sample."
+        )
+    return tf.cast(sounds, tf.float32)

@@ -48,6 +48,31 @@ def test_what_hear_cannot_use_is_refused(tmp_path):
         diptych.load_model(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        (np.full((2, 900), 9000, np.int16), "audio is int16: give floating point in"),
+        ([["a"]], "audio is string: give floating point in"),
+        (np.zeros(900), r"audio has the shape \(900,\): give \(sounds, samples\), with at least one sample"),
+        (np.zeros((2, 3, 900)), r"audio has the shape \(2, 3, 900\)"),
+        (np.zeros((2, 0)), r"audio has the shape \(2, 0\)"),
+        ([[0.0], [0.0, 0.0]], "audio is no array of numbers, but list"),
+        (None, "audio is no array of numbers, but NoneType"),
+    ],
+)
+@pytest.mark.parametrize("embed", [diptych.get_scene_embeddings, diptych.get_timestamp_embeddings])
+def test_what_is_no_audio_is_refused_in_one_sentence(model, embed, audio, message):
+    with pytest.raises(diptych.DiptychError, match=message) as caught:
+        embed(audio, model)
+    assert "\n" not in str(caught.value)
+
+
+def test_audio_may_be_of_64_bits(model):
+    audio = tf.constant(np.random.default_rng(0).uniform(-1, 1, (2, 20000)))
+    of_32_bits = diptych.get_scene_embeddings(tf.cast(audio, tf.float32), model)
+    np.testing.assert_array_equal(diptych.get_scene_embeddings(audio, model), of_32_bits)
+
+
 class _NoTorch(types.ModuleType):
     """Stands in for PyTorch, which hearvalidator imports, and asks a model in TensorFlow only whether it is one."""
 
