@@ -4,6 +4,7 @@ import argparse
 import sys
 import typing
 
+from components import text
 from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
@@ -144,13 +145,13 @@ def run(model: "Model", arguments: argparse.Namespace) -> int:
     if embedded.left_out:
         print(f"diptych: left out {sources.describe(embedded.left_out)}", file=sys.stderr)
     print(f"{embedded.clips} files embedded, {len(embedded.quarantined)} quarantined, in {arguments.output}")
-    is_within = len(embedded.quarantined) <= bound * (embedded.clips + len(embedded.quarantined))
+    is_within = len(embedded.quarantined) / (embedded.clips + len(embedded.quarantined)) <= bound
     return exit_status.OK if is_within else exit_status.TOO_MANY_QUARANTINED
 
 
-def _positive(text: str) -> int:
+def _positive(typed: str) -> int:
     """Parses a number of at least 1. Of a ValueError, the parser of the command line makes a sentence."""
-    number = int(text)
+    number = int(typed)
     if number < 1:
         raise ValueError
     return number
@@ -159,18 +160,18 @@ def _positive(text: str) -> int:
 _positive.__name__ = "number"  # The sentence names the type by its function.
 
 
-def _share(text: str | None) -> float:
+def _share(typed: str | None) -> float:
     """Parses a share of the files: "0.05" or "5%"; None allows any.
 
     Raises:
         UserError: It is none.
     """
-    if text is None:
+    if typed is None:
         return 1.0
     try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        share = text.parse_share(typed)
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise UserError(f"--max-quarantine {text} is not a share: give one from 0 to 1, or e.g. 5%.")
+        raise UserError(f"--max-quarantine {typed} is not a share: give one from 0 to 1, or e.g. 5%.")
     return share

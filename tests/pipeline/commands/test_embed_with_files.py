@@ -6,6 +6,7 @@ from etils import epath
 
 import diptych
 from pipeline import checksums, cli
+from pipeline.commands import exit_status
 from tests import corpora
 from tests.components.exporter.runtimes import files
 
@@ -33,6 +34,16 @@ def test_rows_are_those_of_the_python_module(folder, tmp_path, variant, capsys):
     with np.load(tmp_path / "x.npz") as rows:
         np.testing.assert_array_equal(rows["embedding"], embedder.embed_files(rows["path"].tolist()))
         np.testing.assert_array_equal(np.concatenate([rows["waveform"], rows["log_mel"]], axis=1), rows["embedding"])
+
+
+def test_a_share_that_is_just_allowed_is_within_the_bound(folder, tmp_path):
+    """In floats, 58 % of 50 files are fewer than 29."""
+    good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
+    corpora.write_tone(good, seconds=0.1)
+    bad.write_text("no audio")
+    command = ("--model", folder / LITERT.file, "--output", tmp_path / "x.npz", *21 * [good], *29 * [bad])
+    assert embed("--max-quarantine", "58%", *command) == exit_status.OK
+    assert embed("--max-quarantine", "57.9%", *command) == exit_status.TOO_MANY_QUARANTINED
 
 
 @pytest.mark.parametrize("variant", [LITERT, ONNX], ids=lambda variant: variant.name)
