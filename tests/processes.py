@@ -36,6 +36,14 @@ def is_decoder(pid):
         return False
 
 
+def is_stopped(pid):
+    """Returns whether a process has got SIGSTOP."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def descendants(pid):
     """Returns the command lines of the running processes below a process, by process id."""
     parents, commands = {}, {}

@@ -61,6 +61,7 @@ class Decoder:
         self._child: subprocess.Popen | None = None
         self._owner = 0
         self._finalizer: weakref.finalize | None = None
+        self._is_stopped = False
 
     def decode(
         self,
@@ -110,6 +111,13 @@ class Decoder:
         reply, _ = self._ask_twice(source, segment, spool=spool)
         return reply["start_s"]
 
+    def stop(self) -> None:
+        """Makes what another thread is decoding fail at once with a DecodeError, and so all that comes later."""
+        self._is_stopped = True
+        child = self._child
+        if child is not None and self._owner == os.getpid():
+            child.kill()
+
     def close(self) -> None:
         """Ends the child process."""
         finalizer, self._finalizer, self._child = self._finalizer, None, None
@@ -130,7 +138,9 @@ class Decoder:
         }
         try:
             reply, samples = self._ask(request, content, spool=spool)
-        except _ChildDiedError:
+        except _ChildDiedError as error:
+            if self._is_stopped:
+                raise audio.DecodeError("crashed", "the decoder was stopped", transient=True) from error
             # Perhaps the clip is not to blame, e.g. if the kernel was short of memory. It gets a second try.
             reply, samples = self._ask_again(request, content, spool=spool)
         if "cause" in reply:
@@ -153,6 +163,9 @@ class Decoder:
             DecodeError: It timed out, or the spool is full.
         """
         child = self._child if self._child is not None and self._owner == os.getpid() else self._start()
+        if self._is_stopped:  # While it started.
+            self.close()
+            raise _ChildDiedError
         patience_s = self._rules.timeout_s
         deadline = latest = time.monotonic() + patience_s
         try:

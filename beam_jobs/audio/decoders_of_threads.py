@@ -24,6 +24,7 @@ class DecodersOfThreads:
         # Only the threads hold the decoders. Otherwise those of threads that have ended would stay.
         self._all: weakref.WeakSet[Decoder] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._are_stopped = False
 
     def get(self, sample_rate: int) -> Decoder:
         """Returns the decoder of this thread for a sample rate, in Hz."""
@@ -32,7 +33,16 @@ class DecodersOfThreads:
             decoders[sample_rate] = Decoder(sample_rate=sample_rate, rules=self._rules, memory_bytes=self._memory_bytes)
             with self._lock:
                 self._all.add(decoders[sample_rate])
+                if self._are_stopped:
+                    decoders[sample_rate].stop()
         return decoders[sample_rate]
+
+    def stop(self) -> None:
+        """Makes what the threads are decoding fail at once, and so all that comes later; see `Decoder.stop`."""
+        with self._lock:
+            self._are_stopped = True
+            for decoder in self._all:
+                decoder.stop()
 
     def close(self) -> None:
         """Ends the child processes of all threads, none of which may be decoding."""

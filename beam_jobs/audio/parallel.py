@@ -70,7 +70,9 @@ class Decoders:
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        # A process that is asked to stop does not wait for the files that are being decoded.
+        if kind is not None:  # Nobody needs the files that are being decoded, and they may be long.
+            self._decoders.stop()
+        # A process that is asked to stop does not wait for files that are being fetched.
         wait = kind is None or issubclass(kind, Exception)
         self._threads.shutdown(wait=wait, cancel_futures=True)
         if wait:

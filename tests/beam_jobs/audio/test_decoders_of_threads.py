@@ -1,4 +1,4 @@
-import os
+import signal
 import subprocess
 import sys
 import threading
@@ -7,14 +7,8 @@ import pytest
 
 from beam_jobs import audio
 from beam_jobs.audio.decoders_of_threads import DecodersOfThreads
-from tests.processes import decoders_of, is_decoder, wait_until
-
-
-@pytest.fixture
-def ours():
-    """Returns the decoders of this process, without those that other tests have left waiting."""
-    earlier = set(decoders_of(os.getpid()))
-    return lambda: [pid for pid in decoders_of(os.getpid()) if pid not in earlier]
+from tests import corpora
+from tests.processes import is_decoder, is_stopped, signal_readers, wait_until
 
 
 def _in_a_thread(function):
@@ -71,6 +65,29 @@ def test_the_children_of_waiting_threads_end(tone, ours, by):
         may_end.set()
     for thread in threads:
         thread.join()
+
+
+def test_what_is_being_decoded_when_they_are_stopped_is_an_error_and_so_is_all_that_follows(tmp_path, tone, ours):
+    decoders = DecodersOfThreads(rules=audio.Rules(timeout_s=3600.0))
+    long = corpora.write_silence(tmp_path / "long.wav", hours=0.1)
+    hanging = signal_readers(long, signal.SIGSTOP)
+    messages = []
+
+    def decode():
+        for path in (long, tone):
+            with pytest.raises(audio.DecodeError) as caught:
+                decoders.get(16000).decode(path)
+            messages.append(str(caught.value))
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    wait_until(lambda: ours() and all(map(is_stopped, ours())))
+    decoders.stop()
+    _in_a_thread(decode)
+    for ended in (thread, hanging):
+        ended.join()
+    assert messages == 4 * ["the decoder was stopped"]
+    wait_until(lambda: not ours())
 
 
 def test_the_children_end_with_the_interpreter(tone):
