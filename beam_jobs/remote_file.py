@@ -21,7 +21,7 @@ _BLOCK_BYTES = 2**20
 
 
 class UrlError(OSError):
-    """A URL is of a service that Diptych does not read."""
+    """A URL is of a service that Diptych does not read, or names no bucket."""
 
 
 def is_remote(path: epath.PathLike) -> bool:
@@ -33,12 +33,20 @@ def check_url(path: epath.PathLike) -> None:
     """Checks that a path can be read if it is a URL.
 
     Raises:
-        UrlError: It is a URL, and not one of Cloud Storage.
+        UrlError: It is a URL, and not one of Cloud Storage, or one without a bucket.
     """
-    if is_remote(path) and not os.fspath(path).startswith("gs://"):
+    if not is_remote(path):
+        return
+    scheme, _, place = os.fspath(path).partition("://")
+    if scheme != "gs":
         raise UrlError(
             f"{path} is neither on this machine nor in Cloud Storage (gs://), which is all that Diptych reads: "
             "download it, and give the file"
+        )
+    bucket = place.partition("/")[0]
+    if not (bucket[:1].isalnum() and bucket[-1:].isalnum()):
+        raise UrlError(
+            f"{path} names no bucket, whose name begins and ends with a letter or digit: give gs://BUCKET/NAME"
         )
 
 
@@ -46,7 +54,7 @@ def open_path(path: epath.PathLike) -> pathlib.Path | epath.Path:
     """Returns a path that can be read and written: pathlib's for this machine, epath's for any other place.
 
     Raises:
-        UrlError: The path is a URL, and not one of Cloud Storage.
+        UrlError: See `check_url`.
         ImportError: The path is remote, and only what `import diptych` needs is installed.
     """
     if not is_remote(path):
