@@ -63,7 +63,7 @@ def _of_waveform(error: DecodeError) -> str:
 def _rate(sample_rate: float) -> int:
     try:
         number = float("nan") if isinstance(sample_rate, bool | str | bytes) else float(sample_rate)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         number = float("nan")
     if not number.is_integer():
         raise DiptychError(f"sample_rate is {sample_rate!r}: give the number of samples a second, e.g. 44100.")
@@ -83,7 +83,8 @@ def _array(waveform: npt.ArrayLike) -> np.ndarray:
     except (TypeError, ValueError, RuntimeError) as error:
         raise DiptychError(f"The waveform is no array of numbers ({error}): give (samples,).") from error
     if array.dtype.kind not in "biufc":
-        raise DiptychError(f"The waveform is no array of numbers, but {type(waveform).__name__}: give (samples,).")
+        kind = f"an array of {array.dtype.name}" if isinstance(waveform, np.ndarray) else type(waveform).__name__
+        raise DiptychError(f"The waveform is no array of numbers, but {kind}: give (samples,).")
     if array.ndim == 1:
         array = array[:, None]
     shape = f"The waveform has the shape {np.shape(array)}"

@@ -79,7 +79,7 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch-size",
-        type=_positive,
+        type=_windows,
         default=8,
         metavar="N",
         help="windows that the model gets at a time; default: 8, which is fast on CPUs; GPUs need more, e.g. 128",
@@ -149,15 +149,12 @@ def run(model: "Model", arguments: argparse.Namespace) -> int:
     return exit_status.OK if is_within else exit_status.TOO_MANY_QUARANTINED
 
 
-def _positive(typed: str) -> int:
-    """Parses a number of at least 1. Of a ValueError, the parser of the command line makes a sentence."""
-    number = int(typed)
+def _windows(typed: str) -> int:
+    """Parses a number of windows."""
+    number = int(typed) if typed.isdecimal() else 0
     if number < 1:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{typed!r} is not a number of windows, at least 1")
     return number
-
-
-_positive.__name__ = "number"  # The sentence names the type by its function.
 
 
 def _share(typed: str | None) -> float:

@@ -123,6 +123,14 @@ def test_wrong_input_is_one_sentence(exported, tmp_path, capsys, monkeypatch, ar
     assert message in error[0]
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", ""])
+def test_a_batch_has_a_number_of_windows(capsys, number):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["embed", "--model", "tiny-v1", "--batch-size", number, "a.wav"])
+    assert caught.value.code == 2
+    assert f"argument --batch-size: '{number}' is not a number of windows, at least 1" in capsys.readouterr().err
+
+
 def flip(file):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 4
