@@ -1,6 +1,7 @@
 """What the models of LiteRT and of ONNX Runtime have in common: they take one window of fixed length at a time."""
 
-from collections.abc import Callable, Mapping
+import concurrent.futures
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -11,21 +12,30 @@ from diptych.runtimes.runtime import Frames
 
 
 class FixedWindowModel:
-    """A `Runtime` that embeds one window after the other, so that none can change another one's embedding.
+    """A `Runtime` that gives the model one window at a time, so that none can change another one's embedding.
 
     Args:
         info: Describes the model.
         embed: float32 (1, crop_samples) -> name of an embedding -> (1, dim). Several threads may call it.
         source: The model's file.
+        threads: Threads that call it, each with another window.
 
     Attributes:
         info: See above.
     """
 
-    def __init__(self, info: EmbeddingInfo, embed: Callable[[np.ndarray], Mapping[str, np.ndarray]], *, source: str):
+    def __init__(
+        self,
+        info: EmbeddingInfo,
+        embed: Callable[[np.ndarray], Mapping[str, np.ndarray]],
+        *,
+        source: str,
+        threads: int = 1,
+    ):
         self.info = info
         self._embed = embed
         self._source = source
+        self._threads = threads
 
     def windows(self, audio: np.ndarray) -> dict[str, np.ndarray]:
         """Embeds sounds of one window each; see `Runtime`.
@@ -40,11 +50,23 @@ class FixedWindowModel:
             raise ValueError(f"audio must have the shape (batch, {self.info.crop_samples}), not {audio.shape}")
         dims = {"embedding": self.info.dim, **self.info.dims}
         outputs = {name: np.full((len(audio), 1, dim), np.nan, np.float32) for name, dim in dims.items()}
-        for row, window in enumerate(audio):
-            if np.isfinite(window).all():  # A quantized model would return numbers for what is no sound.
-                for name, values in self._embed(window[None]).items():
-                    outputs[name][row] = values
+        # A quantized model would return numbers for what is no sound.
+        rows = [row for row, window in enumerate(audio) if np.isfinite(window).all()]
+        for row, embedded in zip(rows, self._each(audio[row : row + 1] for row in rows), strict=True):
+            for name, values in embedded.items():
+                outputs[name][row] = values
         return outputs
+
+    def _each(self, windows: Iterator[np.ndarray]) -> Iterator[Mapping[str, np.ndarray]]:
+        """Yields what the model returns for each window, in order."""
+        given = list(windows)
+        threads = min(self._threads, len(given))
+        if threads < 2:
+            yield from map(self._embed, given)
+            return
+        # Started for each call, because a process that is forked later has none of the threads.
+        with concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="window") as pool:
+            yield from pool.map(self._embed, given)
 
     def frames(self, audio: np.ndarray) -> Frames:
         """Says that there are none.

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import queue
 import threading
 import types
 import warnings
@@ -19,6 +20,11 @@ from diptych.runtimes.fixed_window import FixedWindowModel
 
 _MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 """Modules with an `Interpreter`. The last one serves where TensorFlow is installed and LiteRT is not."""
+
+
+_SMALL_BYTES = 2**22
+"""A smaller model takes a few milliseconds for a window, in one thread hardly longer than in several. So each of its
+interpreters has one thread, and there are as many as windows to embed at the same time, of a few megabytes each."""
 
 
 class _Interpreter(Protocol):
@@ -39,16 +45,11 @@ def load(path: str) -> FixedWindowModel:
     """
     content = fixed_window.read(path)
     info = _read_info(content, source=path)
+    cores = len(os.sched_getaffinity(0))
+    threads = cores if len(content) <= _SMALL_BYTES else 1
     with load_errors.as_user_errors(f"{path} cannot be loaded", way_out="copy it again, or export it again"):
-        interpreter = _open(content, source=path)
-        runner = interpreter.get_signature_runner("serving_default")
-    lock = threading.Lock()
-
-    def embed(window: np.ndarray) -> Mapping[str, np.ndarray]:
-        with lock:  # An interpreter holds the tensors of one call.
-            return runner(audio=window)
-
-    return FixedWindowModel(info, embed, source=path)
+        runners = _Runners(content, source=path, most=threads, threads_of_each=cores // threads)
+    return FixedWindowModel(info, runners.embed, source=path, threads=threads)
 
 
 def library(path: str) -> str:
@@ -72,12 +73,47 @@ def _read_info(content: bytes, *, source: str) -> EmbeddingInfo:
     return info
 
 
-def _open(content: bytes, *, source: str) -> _Interpreter:
+class _Runners:
+    """Interpreters of one model. Each holds the tensors of one call, so no two threads call the same one at once.
+
+    Args:
+        content: The file.
+        source: Its path.
+        most: Number of interpreters at most. The first one is made at once, the others as soon as they are needed.
+        threads_of_each: Threads of each of them.
+    """
+
+    def __init__(self, content: bytes, *, source: str, most: int, threads_of_each: int):
+        self._content, self._source, self._threads = content, source, threads_of_each
+        self._idle: queue.LifoQueue[_Runner] = queue.LifoQueue()
+        self._idle.put(self._make())
+        self._to_make = threading.Semaphore(most - 1)
+
+    def embed(self, window: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Embeds a window, float32 (1, crop_samples)."""
+        runner = self._take()
+        try:
+            return runner(audio=window)
+        finally:
+            self._idle.put(runner)
+
+    def _take(self) -> _Runner:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return self._make() if self._to_make.acquire(blocking=False) else self._idle.get()
+
+    def _make(self) -> _Runner:
+        interpreter = _open(self._content, source=self._source, threads=self._threads)
+        return interpreter.get_signature_runner("serving_default")
+
+
+def _open(content: bytes, *, source: str, threads: int) -> _Interpreter:
     module = _module(source)
     with warnings.catch_warnings():
         # TensorFlow 2.19 and later warn that a later one will lack it; then `_module` says what to install.
         warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
-        interpreter = module.Interpreter(model_content=content, num_threads=len(os.sched_getaffinity(0)))
+        interpreter = module.Interpreter(model_content=content, num_threads=threads)
     interpreter.allocate_tensors()
     return interpreter
 

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 
 import numpy as np
@@ -90,6 +91,41 @@ def test_threads_may_share_a_model(folder, variant):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         for embedded in pool.map(lambda _: loaded.windows(windows)["embedding"], range(8)):
             np.testing.assert_array_equal(embedded, expected)
+
+
+@pytest.mark.parametrize("cores", [1, 4])
+@pytest.mark.parametrize("most_bytes", [0, 2**22], ids=["large", "small"])
+@pytest.mark.parametrize("variant", [LITERT, LITERT_INT8], ids=lambda variant: variant.name)
+def test_windows_on_several_cores_have_the_embeddings_of_each_alone(folder, monkeypatch, variant, most_bytes, cores):
+    interpreter = Interpreter(model_path=str(folder / variant.file))
+    alone = interpreter.get_signature_runner("serving_default")
+    monkeypatch.setattr(litert, "_SMALL_BYTES", most_bytes)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+    windows = _windows(20)
+    windows[7, 0] = np.inf
+    embedded = runtimes.load(folder / variant.file).windows(windows)
+    for row in range(20):
+        for name, values in alone(audio=windows[row : row + 1]).items():
+            np.testing.assert_array_equal(embedded[name][row], np.full_like(values, np.nan) if row == 7 else values)
+
+
+def test_a_small_model_has_a_window_on_each_core_at_the_same_time(folder, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    both = threading.Barrier(2, timeout=60)
+    opened = litert._open
+
+    class Meeting:
+        """An interpreter whose calls wait for one of another interpreter."""
+
+        def __init__(self, interpreter):
+            self._interpreter = interpreter
+
+        def get_signature_runner(self, name):
+            runner = self._interpreter.get_signature_runner(name)
+            return lambda **inputs: both.wait() >= 0 and runner(**inputs)
+
+    monkeypatch.setattr(litert, "_open", lambda *args, **options: Meeting(opened(*args, **options)))
+    assert np.isfinite(runtimes.load(folder / LITERT.file).windows(_windows(4))["embedding"]).all()
 
 
 def test_litert_files_have_a_fixed_input_named_outputs_and_built_in_operations(folder):
