@@ -43,11 +43,8 @@ def check_url(path: epath.PathLike) -> None:
             f"{path} is neither on this machine nor in Cloud Storage (gs://), which is all that Diptych reads: "
             "download it, and give the file"
         )
-    bucket = place.partition("/")[0]
-    if not (bucket[:1].isalnum() and bucket[-1:].isalnum()):
-        raise UrlError(
-            f"{path} names no bucket, whose name begins and ends with a letter or digit: give gs://BUCKET/NAME"
-        )
+    if not place.partition("/")[0]:
+        raise UrlError(f"{path} names no bucket: give gs://BUCKET/NAME")
 
 
 def open_path(path: epath.PathLike) -> pathlib.Path | epath.Path:

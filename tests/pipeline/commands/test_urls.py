@@ -40,10 +40,10 @@ def test_a_url_that_cannot_be_read_is_said(command, capsys, tmp_path, monkeypatc
     assert MESSAGE in refusal(capsys, *(str(sound) if word == "SOUND" else word for word in command))
 
 
-@pytest.mark.parametrize("url", ["gs://", "gs:///x", "gs://-x/y"])  # The second one is gs://$BUCKET/x without BUCKET.
+@pytest.mark.parametrize("url", ["gs://", "gs:///x"])  # The second one is gs://$BUCKET/x without BUCKET.
 def test_a_url_without_a_bucket_is_said(capsys, tmp_path, monkeypatch, url):
     monkeypatch.chdir(tmp_path)
-    message = f"{url} names no bucket, whose name begins and ends with a letter or digit: give gs://BUCKET/NAME."
+    message = f"{url} names no bucket: give gs://BUCKET/NAME."
     assert message in refusal(capsys, "embed", "--model", "tiny-v1", url)
     assert message in refusal(capsys, "embed", "--model", url, "x.wav")
     assert message in refusal(capsys, "run", "--preset", "tiny", "--data", url)
