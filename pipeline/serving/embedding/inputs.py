@@ -134,6 +134,7 @@ def find(paths: Sequence[str]) -> Inputs:
 class _Finder:
     def __init__(self):
         self._groups: list[Group] = []
+        self._waiting: list[sources.Clip] = []  # Found since the last group.
         self._has_labels = False
         self._quarantined: list[sources.Quarantined] = []
         self._left_out: Counter[str] = Counter()
@@ -141,6 +142,7 @@ class _Finder:
         self._lists: list[str] = []
 
     def found(self) -> Inputs:
+        self._divide_waiting()
         return Inputs(
             groups=self._groups,
             has_labels=self._has_labels,
@@ -170,16 +172,18 @@ class _Finder:
         for name, reason in found.unreadable.items():
             clip = sources.Clip(clip_id=name, path=name)
             self._quarantined.append(sources.Quarantined(clip, "unreadable", reason))
-        self._add_files([sources.Clip(clip_id=name, path=name) for name in found.files])
+        self._waiting += [sources.Clip(clip_id=name, path=name) for name in found.files]
 
     def _add_listing(self, listing: sources.Listing) -> None:
         self._lists += listing.lists
         self._left_out.update(listing.ignored)
         self._has_labels |= bool(listing.label_names)
         self._quarantined += (row._replace(clip=_placed(row.clip, listing)) for row in listing.quarantined)
-        self._add_files([_placed(clip, listing) for clip in listing.clips])
+        self._waiting += [_placed(clip, listing) for clip in listing.clips]
 
-    def _add_files(self, clips: Sequence[sources.Clip]) -> None:
+    def _divide_waiting(self) -> None:
+        """Divides what consecutive paths name together, because most of them may be the paths of single files."""
+        clips, self._waiting = self._waiting, []
         sizes = array("q", self._measure(clips))
         for first, stop in groups.split(sizes):
             self._groups.append(Files(clips=clips[first:stop], sizes=sizes[first:stop]))
@@ -194,6 +198,7 @@ class _Finder:
             yield int(min(size, (clip.end_s - clip.start_s) * _SEGMENT_BYTES_PER_S)) if is_segment else size
 
     def _add_examples(self, folder: str) -> None:
+        self._divide_waiting()
         try:
             info = examples.read_info(folder)
         except examples.DamagedExamplesError as error:

@@ -26,8 +26,8 @@ from pipeline.serving.embedding.quarantine import Entry
 _FILE = "journal.jsonl"
 _LOCK = "lock"
 _DIGEST = "digest"
-_VERSION = 2
-"""Raised when the same command would give other rows than before."""
+_VERSION = 3
+"""Raised when the same command would give other rows than before, or the same ones in other groups."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

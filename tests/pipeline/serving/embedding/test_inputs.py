@@ -64,6 +64,24 @@ def test_the_order_is_that_of_the_paths(tmp_path):
     assert [clip.path for clip in clips_of(*paths)] == paths
 
 
+def test_consecutive_paths_share_groups(tmp_path):
+    examples = write_examples(tmp_path / "examples", {"train": [(sound(0, seconds=0.1), [], 0)]})
+    for number in range(1200):
+        (tmp_path / f"{number:04d}.wav").write_bytes(b"x")
+    (tmp_path / "list.csv").write_text("path\n0000.wav\n")
+    paths = sorted(map(str, tmp_path.glob("*.wav")))
+    found = inputs.find([*paths[:1100], str(tmp_path / "list.csv"), str(examples), *paths[1100:]])
+    assert [(type(group).__name__, len(group)) for group in found.groups] == [
+        ("Files", 512),
+        ("Files", 512),
+        ("Files", 77),
+        ("StoredClips", 1),
+        ("Files", 100),
+    ]
+    files = [clip.path for group in found.groups if group.file is None for clip in group.clips]
+    assert files == [*paths[:1100], paths[0], *paths[1100:]]
+
+
 def test_the_digest_tells_what_decides_the_embeddings(tmp_path):
     corpora.write_tone(tmp_path / "a.wav")
     corpora.write_tone(tmp_path / "b.wav")
