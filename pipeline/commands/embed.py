@@ -144,6 +144,12 @@ def run(model: "Model", arguments: argparse.Namespace) -> int:
         print(f"diptych: {embedded.table} lists what was quarantined", file=sys.stderr)
     if embedded.left_out:
         print(f"diptych: left out {sources.describe(embedded.left_out)}", file=sys.stderr)
+    if embedded.not_finite:
+        print(
+            f"diptych: embeddings of {text.plural(len(embedded.not_finite), 'file')} are not finite, "
+            f"e.g. {embedded.not_finite[0]}: use no such row, and export the model again if there are many",
+            file=sys.stderr,
+        )
     print(f"{embedded.clips} files embedded, {len(embedded.quarantined)} quarantined, in {arguments.output}")
     is_within = len(embedded.quarantined) / (embedded.clips + len(embedded.quarantined)) <= bound
     return exit_status.OK if is_within else exit_status.TOO_MANY_QUARANTINED

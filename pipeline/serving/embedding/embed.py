@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
+import numpy as np
+
 from beam_jobs import audio, sources, storage
 from beam_jobs.audio.parallel import Decoders
 from beam_jobs.audio.spool import Spool
@@ -47,6 +49,7 @@ class Embedded:
         table: The file that lists it.
         left_out: What it is -> number of files below the folders that are not read, see `sources.describe`.
         damage: Why groups that an earlier call has finished were embedded again; empty if none was.
+        not_finite: Names of the embedded ones for which the model gives numbers that are not finite.
     """
 
     clips: int
@@ -54,6 +57,7 @@ class Embedded:
     table: pathlib.Path
     left_out: dict[str, int]
     damage: str
+    not_finite: Sequence[str]
 
 
 def embed(
@@ -135,7 +139,14 @@ def _publish(
         rows = sum(record.rows for record in finished.records)
         parts = part.Parts(files=finished.parts, rows=rows, model=model, folder=folder)
         outputs.write(target, parts, temporary=finished.temporary, has_labels=found.has_labels)
-    return Embedded(clips=clips, quarantined=quarantined, table=table, left_out=found.left_out, damage=finished.damage)
+    return Embedded(
+        clips=clips,
+        quarantined=quarantined,
+        table=table,
+        left_out=found.left_out,
+        damage=finished.damage,
+        not_finite=[name for record in finished.records for name in record.not_finite],
+    )
 
 
 def _embed_groups(
@@ -185,6 +196,7 @@ def _embed_group(
 ) -> Record:
     """Embeds the sounds of a group, each with its size in bytes, and writes their rows."""
     quarantined: list[Entry] = []
+    not_finite: dict[str, None] = {}  # A clip may come in several pieces.
 
     def decoded() -> Iterator[tuple[tuple[sources.Clip, int], windows.Sound]]:
         for size, (clip, sound) in sounds:
@@ -202,8 +214,15 @@ def _embed_group(
         for piece in pieces:
             clip, _ = piece.key
             writer.add(clip, piece)
-    seconds = writer.samples / rate
-    return Record(rows=writer.rows, clips=writer.clips, seconds=seconds, quarantined=tuple(quarantined))
+            if not all(np.isfinite(vectors).all() for vectors in piece.vectors.values()):
+                not_finite[quarantine.printable(clip.clip_id)] = None
+    return Record(
+        rows=writer.rows,
+        clips=writer.clips,
+        seconds=writer.samples / rate,
+        quarantined=tuple(quarantined),
+        not_finite=tuple(not_finite),
+    )
 
 
 def _as_read(clip: sources.Clip, sound: windows.Sound) -> sources.Clip:

@@ -75,12 +75,14 @@ class Record:
         clips: Number of clips in them.
         seconds: How long these clips are together.
         quarantined: What could not be embedded.
+        not_finite: Names of the clips for which the model gives numbers that are not finite.
     """
 
     rows: int
     clips: int
     seconds: float
     quarantined: tuple[Entry, ...] = ()
+    not_finite: tuple[str, ...] = ()
 
 
 class Journal:
@@ -198,7 +200,8 @@ def _record(line: bytes, part: pathlib.Path) -> Record:
     fields = json.loads(line)
     if fields.pop(_DIGEST) != _digest(fields, part):
         raise ValueError
-    return Record(**{**fields, "quarantined": tuple(Entry(*entry) for entry in fields["quarantined"])})
+    quarantined = tuple(Entry(*entry) for entry in fields["quarantined"])
+    return Record(**{**fields, "quarantined": quarantined, "not_finite": tuple(fields["not_finite"])})
 
 
 def _digest(fields: Mapping[str, object], part: pathlib.Path) -> str:
