@@ -20,6 +20,7 @@ from etils import epath
 from beam_jobs import conditional_writes, error_text
 from components import file_errors
 from components.errors import UserError
+from pipeline import this_machine
 
 NAME = ".lease"
 
@@ -40,7 +41,7 @@ class Holder:
         owner: A random text that stands for the process.
         pid: Its process id.
         host: Name of its machine.
-        machine: Identifies the machine since its last start and the process' container; empty if that is unknown.
+        machine: See `this_machine.identity`.
         renewed_s: When the lease was last renewed, in seconds since 1970.
     """
 
@@ -53,7 +54,11 @@ class Holder:
     @classmethod
     def this_process(cls) -> "Holder":
         return cls(
-            owner=_THIS_PROCESS, pid=os.getpid(), host=socket.gethostname(), machine=_machine(), renewed_s=time.time()
+            owner=_THIS_PROCESS,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            machine=this_machine.identity(),
+            renewed_s=time.time(),
         )
 
     @classmethod
@@ -72,17 +77,9 @@ class Holder:
 
     def is_dead(self) -> bool:
         """Returns whether the process was on this machine and has certainly ended."""
-        if not self.machine or self.machine != _machine() or self.owner == _THIS_PROCESS:
+        if not self.machine or self.machine != this_machine.identity() or self.owner == _THIS_PROCESS:
             return False
-        if self.pid == os.getpid():
-            return True
-        try:
-            os.kill(self.pid, 0)  # Signal 0 only asks whether the process exists.
-        except ProcessLookupError:
-            return True
-        except PermissionError:  # It is another user's.
-            return False
-        return False
+        return this_machine.has_ended(self.pid)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -225,11 +222,3 @@ def is_live(folder: epath.Path) -> bool:
     found = conditional_writes.read_if_exists(folder / NAME)
     holder = Holder.from_bytes(found) if found else None
     return holder is not None and not holder.has_expired()
-
-
-def _machine() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:  # Not Linux.
-        return ""

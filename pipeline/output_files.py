@@ -50,8 +50,8 @@ def check(output: str) -> None:
     check_place(output)
     if _is_stream(output):
         return
-    temporary = _temporary(output)
     with _as_user_errors(output):
+        temporary = _temporary(output)
         temporary.touch()
         temporary.unlink()
 

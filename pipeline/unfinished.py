@@ -2,12 +2,13 @@
 
 import contextlib
 import glob
+import hashlib
 import os
 import pathlib
 import shutil
-import socket
 
 from beam_jobs import storage
+from pipeline import this_machine
 
 
 def place(output: pathlib.Path) -> pathlib.Path:
@@ -18,12 +19,13 @@ def place(output: pathlib.Path) -> pathlib.Path:
     Args:
         output: A file or folder in a folder that exists.
     """
-    beginning = f"{output.name}.{socket.gethostname()}."  # Processes of another container have its host's name.
-    for left in output.parent.glob(f"{glob.escape(beginning)}*{storage.UNFINISHED}"):
-        process = left.name.removeprefix(beginning).removesuffix(storage.UNFINISHED)
-        # In a container, every process may have the number of the one before.
-        if process.isdigit() and (int(process) == os.getpid() or not _is_running(int(process))):
-            _remove(left)
+    machine = this_machine.identity()
+    beginning = f"{output.name}.{hashlib.sha256(machine.encode()).hexdigest()[:8]}-"
+    if machine:
+        for left in output.parent.glob(f"{glob.escape(beginning)}*{storage.UNFINISHED}"):
+            pid = left.name.removeprefix(beginning).removesuffix(storage.UNFINISHED)
+            if pid.isascii() and pid.isdigit() and this_machine.has_ended(int(pid)):
+                _remove(left)
     return output.with_name(f"{beginning}{os.getpid()}{storage.UNFINISHED}")
 
 
@@ -33,13 +35,3 @@ def _remove(left: pathlib.Path) -> None:
     else:
         with contextlib.suppress(OSError):
             left.unlink()
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # It is another user's.
-        return True
-    return True

@@ -1,7 +1,7 @@
 """Shortens the times of `pipeline.lease` for tests."""
 
 from beam_jobs import conditional_writes
-from pipeline import lease
+from pipeline import lease, this_machine
 
 
 def hurry(monkeypatch=None):
@@ -12,7 +12,7 @@ def hurry(monkeypatch=None):
     for module, name, value in (
         (lease, "RENEW_S", 0.3),
         (lease, "EXPIRES_S", 5.0),
-        (lease, "_machine", lambda: ""),
+        (this_machine, "identity", lambda: ""),
         (conditional_writes, "SETTLE_S", 0.05),
     ):
         monkeypatch.setattr(module, name, value) if monkeypatch else setattr(module, name, value)

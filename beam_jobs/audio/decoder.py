@@ -138,9 +138,7 @@ class Decoder:
         }
         try:
             reply, samples = self._ask(request, content, spool=spool)
-        except _ChildDiedError as error:
-            if self._is_stopped:
-                raise audio.DecodeError("crashed", "the decoder was stopped", transient=True) from error
+        except _ChildDiedError:
             # Perhaps the clip is not to blame, e.g. if the kernel was short of memory. It gets a second try.
             reply, samples = self._ask_again(request, content, spool=spool)
         if "cause" in reply:
@@ -160,12 +158,11 @@ class Decoder:
 
         Raises:
             _ChildDiedError: The child ended by itself.
-            DecodeError: It timed out, or the spool is full.
+            DecodeError: It timed out, the spool is full, or the decoder was stopped.
         """
+        self._check_goes_on()
         child = self._child if self._child is not None and self._owner == os.getpid() else self._start()
-        if self._is_stopped:  # While it started.
-            self.close()
-            raise _ChildDiedError
+        self._check_goes_on()  # It may have been stopped while the child started.
         patience_s = self._rules.timeout_s
         deadline = latest = time.monotonic() + patience_s
         try:
@@ -184,10 +181,18 @@ class Decoder:
             self.close()
             raise audio.DecodeError("timed out", f"no result after {patience_s:g} s", transient=True) from None
         except (EOFError, BrokenPipeError):
-            raise self._bury(child) from None
+            died = self._bury(child)
+            self._check_goes_on()
+            raise died from None
         except BaseException:  # The child goes on, e.g. if the spool is full, or after Ctrl-C.
             self.close()
             raise
+
+    def _check_goes_on(self) -> None:
+        """Ends the child and raises a DecodeError if the decoder was stopped."""
+        if self._is_stopped:
+            self.close()
+            raise audio.DecodeError("crashed", "the decoder was stopped", transient=True)
 
     def _bury(self, child: subprocess.Popen) -> _ChildDiedError:
         """Returns how a child ended that has closed its output."""

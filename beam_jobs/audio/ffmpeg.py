@@ -30,7 +30,7 @@ class _Decoded:
         promised_s: How many seconds of audio the header promises; None if there is no reliable promise.
         timeline: The sound.
         losses: What of it is damaged.
-        beginning: If what comes long before the segment was passed over, what the beginning of the track tells.
+        beginning: If what comes long before the segment was passed over, what is known of it.
         zeros: How many bytes are zeros instead of sound.
         broke_off: Whether an error of the container ended it.
     """
@@ -131,7 +131,8 @@ def _cut(samples: np.ndarray, *, start: int, stop: int) -> np.ndarray:
 
 def _decode(source: Source, segment: Segment, *, loudest: bool) -> _Decoded:
     """Decodes the first audio track that holds sound until all that the segment needs is there or it ends."""
-    if lead.decoded_from(segment) and (decoded := _decode_late(source, segment, loudest=loudest)):
+    from_s = lead.decoded_from(segment)
+    if from_s is not None and (decoded := _decode_late(source, segment, from_s=from_s, loudest=loudest)):
         return decoded
     index = 0
     while True:
@@ -141,16 +142,17 @@ def _decode(source: Source, segment: Segment, *, loudest: bool) -> _Decoded:
             return decoded
 
 
-def _decode_late(source: Source, segment: Segment, *, loudest: bool) -> _Decoded | None:
+def _decode_late(source: Source, segment: Segment, *, from_s: float, loudest: bool) -> _Decoded | None:
     """Decodes the first audio track from a little before a segment; None if that might not give the same."""
     with containers.open_container(source) as container:
+        has_clock = containers.format_name(container) in lead.FORMATS
         promised_s = containers.promised_seconds(container, containers.tracks(container, source)[0])
-    if promised_s is not None and promised_s < lead.decoded_from(segment):  # E.g. a file that was trimmed.
+    if not has_clock or (promised_s is not None and promised_s < from_s):  # It may have been trimmed to the segment.
         return None
     probe, _ = _decode_nth(0, source, lead.PROBE, loudest=loudest)
-    if not probe.timeline or probe.losses.error or not lead.has_clock(probe.codec):
+    if not probe.timeline or probe.losses.error:
         return None
-    beginning = Beginning(begin_s=probe.begin_s, ahead_s=probe.timeline.ahead_s)
+    beginning = Beginning(until_s=from_s, begin_s=probe.begin_s, ahead_s=probe.timeline.ahead_s)
     with contextlib.suppress(lead.UncertainClockError):
         decoded, _ = _decode_nth(0, source, segment, loudest=loudest, beginning=beginning)
         if decoded.timeline and decoded.timeline.begin_s < segment.start_s and not decoded.losses.error:
@@ -197,7 +199,7 @@ def _decode_track(
     before = None
     if beginning is not None:
         start_s -= beginning.ahead_s
-        before = Lead(track, start_s=start_s, segment=segment)
+        before = Lead(track, start_s=start_s, until_s=beginning.until_s)
     if codec in _WITH_CHECKSUMS:
         track.codec_context.options = {"err_detect": "crccheck+explode"}
     decoded = _Decoded(

@@ -1,4 +1,4 @@
-"""Passes over what lies long before a segment: decoding it takes many times as long as reading its packets."""
+"""Passes over what lies long before a segment: its packets are read, and not decoded."""
 
 import dataclasses
 
@@ -9,13 +9,14 @@ from beam_jobs.audio.sound import Segment
 PROBE = Segment(end_s=1.0)
 """What of the beginning of a file tells how its clock fits its sound."""
 
-# Decoding less takes no time worth saving, and gives the very samples of the whole file: where some packets are passed
-# over, times that are rounded to milliseconds may shift a segment by one.
+FORMATS = frozenset({"matroska", "mov"})
+"""Each packet of these containers, by FFmpeg's names, says when it sounds, on a clock that seldom starts again."""
+
+# Up to here, decoding all takes no time worth saving, and gives the very samples of the whole file. Where packets are
+# passed over, a clock in milliseconds may shift the segment by one of them.
 _LEAST_S = 60.0
 # What a decoder returns first may depend on packets before. So much before the segment is decoded, too.
 _RUN_UP_S = 2.0
-# Each packet of these formats says when it sounds, on a clock that seldom starts again.
-_FORMATS = ("matroska/", "mov/")
 # After a larger step from packet to packet, the clock may have started again.
 _LONGEST_STEP_S = 60.0
 
@@ -26,13 +27,15 @@ class UncertainClockError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Beginning:
-    """What the beginning of a track tells about its clock.
+    """What is passed over of a track, and what its first second tells about its clock.
 
     Attributes:
-        begin_s: When its sound begins on the player's clock, in seconds.
+        until_s: When the first packet to decode sounds at the earliest, in seconds on the player's clock.
+        begin_s: When the sound of the track begins on that clock.
         ahead_s: How much later than the times of its packets it sounds: encoders put some samples before the sound.
     """
 
+    until_s: float
     begin_s: float
     ahead_s: float
 
@@ -43,14 +46,15 @@ class Lead:
     Args:
         track: The track.
         start_s: When the player's clock starts, as the packets count time.
-        segment: What to read.
+        until_s: See `Beginning`.
     """
 
-    def __init__(self, track: av.AudioStream, *, start_s: float, segment: Segment):
+    def __init__(self, track: av.AudioStream, *, start_s: float, until_s: float):
         self._tick_s = float(track.time_base)
         self._start_s = start_s
-        self._until_s = decoded_from(segment)
+        self._until_s = until_s
         self._latest_s: float | None = None
+        self._is_over = False
 
     def passes_over(self, packet: av.Packet) -> bool:
         """Returns whether the next packet need not be decoded.
@@ -58,7 +62,7 @@ class Lead:
         Raises:
             UncertainClockError: Its clock need not be that of the packets before.
         """
-        if not self._until_s or not packet.size:
+        if self._is_over or not packet.size:
             return False
         if packet.pts is None:
             raise UncertainClockError
@@ -66,19 +70,13 @@ class Lead:
         if self._latest_s is not None and not 0 <= time_s - self._latest_s <= _LONGEST_STEP_S:
             raise UncertainClockError
         self._latest_s = time_s
-        if time_s >= self._until_s:
-            self._until_s = 0.0
-        return self._until_s > 0
+        self._is_over = time_s >= self._until_s
+        return not self._is_over
 
 
-def decoded_from(segment: Segment) -> float:
-    """Returns what to decode a track from for a segment, in seconds; 0 for its beginning."""
+def decoded_from(segment: Segment) -> float | None:
+    """Returns what to decode a track from for a segment, in seconds; None for its beginning."""
     from_s = segment.start_s - _RUN_UP_S
     # A file that goes on so far is not one that was trimmed to the segment.
     least_s = max(_LEAST_S, segment.longest_trimmed_s) if segment.may_be_trimmed else _LEAST_S
-    return from_s if from_s >= least_s else 0.0
-
-
-def has_clock(codec: str) -> bool:
-    """Returns whether packets can be passed over in a file, by FFmpeg's names of its container and its codec."""
-    return codec.startswith(_FORMATS)
+    return from_s if from_s >= least_s else None

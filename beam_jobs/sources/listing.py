@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from etils import epath
@@ -49,17 +48,18 @@ def list_clips(source: epath.PathLike, *, layout: str = "auto") -> Listing:
 
 def _check_class_names(listing: Listing, *, source: epath.PathLike) -> None:
     """Raises SourceError for names of classes that TFDS would read otherwise: as lines, without the spaces around."""
-    what = "folder" if listing.layout == class_folders.LAYOUT else "class"
-    stripped = Counter(name.strip() for name in listing.label_names)
+    what, several = ("folder", "folders") if listing.layout == class_folders.LAYOUT else ("class", "classes")
+    firsts: dict[str, str] = {}
     for name in listing.label_names:
         short = name.strip()
         if has_line_break(name):
             raise SourceError(f"the name of the {what} {name!r} in {source} has a line break; rename it")
         if not short:
             raise SourceError(f"the name of the {what} {name!r} in {source} is blank; rename it")
-        if short != name and stripped[short] > 1:
+        first = firsts.setdefault(short, name)
+        if first != name:
             raise SourceError(
-                f"the names of the {what}s {name!r} and {short!r} in {source} differ by spaces alone; rename one"
+                f"the names of the {several} {first!r} and {name!r} in {source} differ by spaces alone; rename one"
             )
 
 
@@ -213,9 +213,12 @@ def _no_labels(folder: epath.Path, audio: Sequence[str], tables: Sequence[str], 
 
 
 def _unread_manifest(folder: epath.Path, manifests: Sequence[str]) -> str:
+    if manifest.NAME in manifests:
+        return (
+            f"{folder / manifest.NAME} begins with a comment, but its first line must name the columns; remove the "
+            "lines before that"
+        )
     first = folder / manifests[0]
-    if manifests[0] == manifest.NAME:
-        return f"{first} begins with a comment, but its first line must name the columns; remove the lines before that"
     others = f" (and {len(manifests) - 1:,} more)" if manifests[1:] else ""
     return (
         f"{first}{others} lists clips, but only {manifest.NAME} in the folder itself is read; give {first} as the "

@@ -26,7 +26,8 @@ class Lists(NamedTuple):
         esc50: Lists of ESC-50's clips.
         segments: AudioSet's lists of segments.
         classes: AudioSet's lists of the classes.
-        manifests: Lists with the columns of a manifest that are not `manifest.csv` in the source itself.
+        manifests: Lists with the columns of a manifest that are not read as one: they have another name or place, or
+            begin with a comment.
     """
 
     esc50: Sequence[str]

@@ -4,14 +4,14 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
-from components import base, text
+from components import base, shares
 from components.location import Location
 
 
 def _parse_percent(value: object) -> object:
     """Converts a share in percent, such as "5%"; pydantic converts and checks everything else."""
     if isinstance(value, str) and value.strip().endswith("%"):
-        return text.parse_share(value)
+        return shares.parse(value)
     return value
 
 

@@ -1,13 +1,11 @@
 """The quarantine, which holds the clips that cannot be used: its report, its causes and the bound on its size."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from components import base
+from components import base, csv_rows
 from components.errors import UserError
 
 REPORT = "quarantine.csv"
@@ -21,16 +19,8 @@ _FIGURE_PREFIX = "quarantined_"
 
 def write_report(folder: epath.Path, quarantined: Sequence[Mapping[str, str]]) -> None:
     """Writes `quarantine.csv`, one row per quarantined clip."""
-    buffer = io.StringIO()
-    table, quoted = (
-        csv.DictWriter(buffer, COLUMNS, lineterminator="\n", quoting=quoting)
-        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
-    )
-    table.writeheader()
-    for row in quarantined:
-        # Before Python 3.13, `csv` does not quote a carriage return, at which readers end the row.
-        (quoted if any("\r" in cell for cell in row.values()) else table).writerow(row)
-    (folder / REPORT).write_text(buffer.getvalue())
+    rows = ([row[column] for column in COLUMNS] for row in quarantined)
+    (folder / REPORT).write_text(csv_rows.to_text([COLUMNS, *rows]))
 
 
 def check_bound(counts: Counter[str], *, listed: int, bound: float | None, report: epath.Path) -> None:

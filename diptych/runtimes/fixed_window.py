@@ -1,7 +1,7 @@
 """What the models of LiteRT and of ONNX Runtime have in common: they take one window of fixed length at a time."""
 
 import concurrent.futures
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -52,21 +52,20 @@ class FixedWindowModel:
         outputs = {name: np.full((len(audio), 1, dim), np.nan, np.float32) for name, dim in dims.items()}
         # A quantized model would return numbers for what is no sound.
         rows = [row for row, window in enumerate(audio) if np.isfinite(window).all()]
-        for row, embedded in zip(rows, self._each(audio[row : row + 1] for row in rows), strict=True):
+        for row, embedded in zip(rows, self._each([audio[row : row + 1] for row in rows]), strict=True):
             for name, values in embedded.items():
                 outputs[name][row] = values
         return outputs
 
-    def _each(self, windows: Iterator[np.ndarray]) -> Iterator[Mapping[str, np.ndarray]]:
+    def _each(self, windows: Sequence[np.ndarray]) -> Iterator[Mapping[str, np.ndarray]]:
         """Yields what the model returns for each window, in order."""
-        given = list(windows)
-        threads = min(self._threads, len(given))
+        threads = min(self._threads, len(windows))
         if threads < 2:
-            yield from map(self._embed, given)
+            yield from map(self._embed, windows)
             return
         # Started for each call, because a process that is forked later has none of the threads.
         with concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="window") as pool:
-            yield from pool.map(self._embed, given)
+            yield from pool.map(self._embed, windows)
 
     def frames(self, audio: np.ndarray) -> Frames:
         """Says that there are none.

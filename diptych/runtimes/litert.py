@@ -21,10 +21,9 @@ from diptych.runtimes.fixed_window import FixedWindowModel
 _MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 """Modules with an `Interpreter`. The last one serves where TensorFlow is installed and LiteRT is not."""
 
-
 _SMALL_BYTES = 2**22
-"""A smaller model takes a few milliseconds for a window, in one thread hardly longer than in several. So each of its
-interpreters has one thread, and there are as many as windows to embed at the same time, of a few megabytes each."""
+"""A smaller model gains little from several threads for one window. So each of its interpreters has one thread, and
+there are as many as windows to embed at the same time, of a few megabytes each."""
 
 
 class _Interpreter(Protocol):
@@ -101,7 +100,13 @@ class _Runners:
         try:
             return self._idle.get_nowait()
         except queue.Empty:
-            return self._make() if self._to_make.acquire(blocking=False) else self._idle.get()
+            if not self._to_make.acquire(blocking=False):
+                return self._idle.get()
+        try:
+            return self._make()
+        except BaseException:  # E.g. for want of memory, of which there may be enough later.
+            self._to_make.release()
+            raise
 
     def _make(self) -> _Runner:
         interpreter = _open(self._content, source=self._source, threads=self._threads)

@@ -4,7 +4,7 @@ import argparse
 import sys
 import typing
 
-from components import text
+from components import shares, text
 from components.errors import UserError
 from pipeline.commands import exit_status
 from pipeline.commands import shared_arguments as shared
@@ -147,7 +147,7 @@ def run(model: "Model", arguments: argparse.Namespace) -> int:
     if embedded.not_finite:
         print(
             f"diptych: embeddings of {text.plural(len(embedded.not_finite), 'file')} are not finite, "
-            f"e.g. {embedded.not_finite[0]}: use no such row, and export the model again if there are many",
+            f"e.g. {embedded.not_finite[0]}: do not use their rows, and export the model again if there are many",
             file=sys.stderr,
         )
     print(f"{embedded.clips} files embedded, {len(embedded.quarantined)} quarantined, in {arguments.output}")
@@ -172,7 +172,7 @@ def _share(typed: str | None) -> float:
     if typed is None:
         return 1.0
     try:
-        share = text.parse_share(typed)
+        share = shares.parse(typed)
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:

@@ -153,21 +153,28 @@ def _rows(stored: StoredVectors, names: Sequence[str]) -> list[np.ndarray]:
     endings: dict[str, dict[str, list[int]]] = {name: {} for name in names}
     first = 0
     for block in stored.names():
-        spelled = [composed(full) for full in block]
+        spelled = [_ending(full) for full in block]
         for name in names:
-            ending = f"/{composed(name)}"
-            for row in np.flatnonzero([f"/{full}".endswith(ending) for full in spelled]):
+            ending = _ending(name)
+            for row in np.flatnonzero([full.endswith(ending) for full in spelled]):
                 rows = exact[name] if block[row] == name else endings[name].setdefault(block[row], [])
                 rows.append(first + int(row))
         first += len(block)
     return [_only(stored, name, exact[name], endings[name]) for name in names]
 
 
+def _ending(path: str) -> str:
+    """Returns what a path ends with if another one is the same, or the same without the folders above."""
+    return f"/{composed(path)}"
+
+
 def _only(stored: StoredVectors, name: str, exact: Sequence[int], endings: Mapping[str, Sequence[int]]) -> np.ndarray:
     if exact:
         return np.array(exact)
-    if len(endings) == 1:
-        return np.array(next(iter(endings.values())))
+    # A file that differs by nothing but the spelling of accents comes before those in other folders.
+    whole = [full for full in endings if _ending(full) == _ending(name)]
+    if whole or len(endings) == 1:
+        return np.array(endings[next(iter(whole or endings))])
     if endings:
         several = ", ".join(list(endings)[:3])
         raise UserError(

@@ -1,12 +1,11 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 
 import pytest
 
-from pipeline import output_files, unfinished
+from pipeline import output_files, this_machine, unfinished
 
 
 def _names(folder):
@@ -33,19 +32,27 @@ def test_what_a_killed_process_has_left_of_a_file_is_removed(tmp_path, name):
 
 def test_folders_are_removed_and_what_others_write_stays(tmp_path):
     output = tmp_path / "head"
-    host = socket.gethostname()
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    left = tmp_path / f"head.{host}.{int(ended.stdout)}.writing"
-    (left / "variables").mkdir(parents=True)
-    others = [
-        f"head.{host}.{os.getppid()}.writing",  # A running process.
-        f"head.elsewhere.{int(ended.stdout)}.writing",
-        f"head2.{host}.{int(ended.stdout)}.writing",
-        f"head.{host}.mine.writing",
-    ]
-    for other in others:
-        (tmp_path / other).mkdir()
-    place = unfinished.place(output)
-    assert place.parent == tmp_path
-    assert not place.exists()
-    assert _names(tmp_path) == sorted(others)
+    child = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    ended, ours = int(child.stdout), unfinished.place(output).name
+    assert str(os.getpid()) in ours
+
+    def named(pid, *, name="head"):
+        folder = tmp_path / ours.replace(str(os.getpid()), str(pid)).replace("head", name)
+        (folder / "variables").mkdir(parents=True)
+        return folder.name
+
+    for pid in (ended, os.getpid(), 10**20):  # A container may give each process the id of the one before.
+        named(pid)
+    others = [named(os.getppid()), named(ended, name="head2"), named("mine"), named("\u00b2")]
+    elsewhere = f"head.0badbeef-{ended}.writing"
+    (tmp_path / elsewhere).mkdir()
+    assert not unfinished.place(output).exists()
+    assert _names(tmp_path) == sorted([*others, elsewhere])
+
+
+def test_where_machines_cannot_be_told_apart_all_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(this_machine, "identity", lambda: "")
+    left = unfinished.place(tmp_path / "head")
+    left.mkdir()
+    assert unfinished.place(tmp_path / "head") == left
+    assert left.exists()

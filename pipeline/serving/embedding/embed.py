@@ -49,7 +49,7 @@ class Embedded:
         table: The file that lists it.
         left_out: What it is -> number of files below the folders that are not read, see `sources.describe`.
         damage: Why groups that an earlier call has finished were embedded again; empty if none was.
-        not_finite: Names of the embedded ones for which the model gives numbers that are not finite.
+        not_finite: Files for which the model gives numbers that are not finite, as the rows name them.
     """
 
     clips: int
@@ -145,7 +145,7 @@ def _publish(
         table=table,
         left_out=found.left_out,
         damage=finished.damage,
-        not_finite=[name for record in finished.records for name in record.not_finite],
+        not_finite=list(dict.fromkeys(name for record in finished.records for name in record.not_finite)),
     )
 
 
@@ -196,7 +196,7 @@ def _embed_group(
 ) -> Record:
     """Embeds the sounds of a group, each with its size in bytes, and writes their rows."""
     quarantined: list[Entry] = []
-    not_finite: dict[str, None] = {}  # A clip may come in several pieces.
+    not_finite: dict[str, None] = {}  # A file may come in several pieces.
 
     def decoded() -> Iterator[tuple[tuple[sources.Clip, int], windows.Sound]]:
         for size, (clip, sound) in sounds:
@@ -215,7 +215,7 @@ def _embed_group(
             clip, _ = piece.key
             writer.add(clip, piece)
             if not all(np.isfinite(vectors).all() for vectors in piece.vectors.values()):
-                not_finite[quarantine.printable(clip.clip_id)] = None
+                not_finite[quarantine.printable(clip.path)] = None
     return Record(
         rows=writer.rows,
         clips=writer.clips,

@@ -75,7 +75,7 @@ class Record:
         clips: Number of clips in them.
         seconds: How long these clips are together.
         quarantined: What could not be embedded.
-        not_finite: Names of the clips for which the model gives numbers that are not finite.
+        not_finite: Files for which the model gives numbers that are not finite.
     """
 
     rows: int

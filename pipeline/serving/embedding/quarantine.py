@@ -1,8 +1,6 @@
 """The table of what could not be embedded, beside the output."""
 
-import csv
 import errno
-import io
 import os
 import pathlib
 from collections.abc import Sequence
@@ -11,6 +9,7 @@ from typing import NamedTuple
 from etils import epath
 
 from beam_jobs import audio, sources, storage
+from components import csv_rows
 from components.errors import UserError
 from pipeline import output_files
 
@@ -94,11 +93,7 @@ def write(table: pathlib.Path, entries: Sequence[Entry], *, output: pathlib.Path
     if not entries:
         table.unlink(missing_ok=True)
         return
-    buffer = io.StringIO()
-    rows = csv.writer(buffer, lineterminator="\n")
-    rows.writerow(Entry._fields)
-    rows.writerows(entries)
-    storage.write_text(epath.Path(table), buffer.getvalue())
+    storage.write_text(epath.Path(table), csv_rows.to_text([Entry._fields, *entries]))
 
 
 def _own_table(output: pathlib.Path) -> pathlib.Path:

@@ -107,7 +107,7 @@ def lag_s(samples: np.ndarray, wave: np.ndarray, *, rate: int = RATE) -> float:
     size = 1 << (samples.size + wave.size).bit_length()
     product = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(wave, size)), size)
     best = int(np.argmax(product))
-    if product[best] < 0.3 * np.linalg.norm(samples) * np.linalg.norm(wave):
+    if product[best] <= 0.3 * np.linalg.norm(samples) * np.linalg.norm(wave):
         return np.inf
     return (best - size if best > size // 2 else best) / rate
 

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def test_the_children_of_waiting_threads_end(tone, ours, by):
 
 def test_what_is_being_decoded_when_they_are_stopped_is_an_error_and_so_is_all_that_follows(tmp_path, tone, ours):
     decoders = DecodersOfThreads(rules=audio.Rules(timeout_s=3600.0))
-    long = corpora.write_silence(tmp_path / "long.wav", hours=0.1)
+    long = corpora.write_silence(tmp_path / "long.wav", hours=6)
     hanging = signal_readers(long, signal.SIGSTOP)
     messages = []
 
@@ -81,11 +82,15 @@ def test_what_is_being_decoded_when_they_are_stopped_is_an_error_and_so_is_all_t
 
     thread = threading.Thread(target=decode)
     thread.start()
-    wait_until(lambda: ours() and all(map(is_stopped, ours())))
-    decoders.stop()
-    _in_a_thread(decode)
-    for ended in (thread, hanging):
-        ended.join()
+    try:
+        wait_until(lambda: ours() and all(map(is_stopped, ours())))
+        decoders.stop()
+        _in_a_thread(decode)
+    finally:
+        for pid in ours():
+            os.kill(pid, signal.SIGKILL)
+        for ended in (thread, hanging):
+            ended.join()
     assert messages == 4 * ["the decoder was stopped"]
     wait_until(lambda: not ours())
 

@@ -16,7 +16,7 @@ from tests.processes import is_stopped, readers_of, signal_readers, wait_until
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_after_an_error_no_file_is_decoded_to_its_end(tmp_path, tone, ours, monkeypatch, error):
     monkeypatch.setattr(parallel, "RULES", audio.Rules(timeout_s=3600.0))
-    long = corpora.write_silence(tmp_path / "long.wav", hours=0.1)
+    long = corpora.write_silence(tmp_path / "long.wav", hours=6)
     hanging = signal_readers(long, signal.SIGSTOP)
 
     def decode():

@@ -101,11 +101,12 @@ def test_a_line_break_in_the_name_of_a_class_is_an_error(tmp_path, mark):
     ("name", "what"),
     [
         ("  ", "name of the folder '  ' in {} is blank; rename it"),
-        ("cat ", "names of the folders 'cat ' and 'cat' in {} differ by spaces alone; rename one"),
+        ("dog ", "names of the folders 'dog' and 'dog ' in {} differ by spaces alone; rename one"),
+        ("cat ", "names of the folders ' cat' and 'cat ' in {} differ by spaces alone; rename one"),
     ],
 )
 def test_names_of_classes_that_tfds_would_not_tell_apart_are_an_error(tmp_path, name, what):
-    touch(tmp_path, f"{name}/a.wav", "cat/c.wav", "dog/d.wav")
+    touch(tmp_path, f"{name}/a.wav", " cat/c.wav", "dog/d.wav")
     with pytest.raises(sources.SourceError) as raised:
         sources.list_clips(tmp_path, layout="class_folders")
     assert str(raised.value) == f"the {what.format(tmp_path)}"

@@ -78,8 +78,11 @@ def test_a_manifest_elsewhere_is_one_sentence_that_says_what_to_do(tmp_path, nam
     assert [clip.path for clip in sources.list_clips(tmp_path, layout="folder").clips] == ["a.wav"]
 
 
-def test_a_manifest_that_begins_with_a_comment_is_one_sentence_that_says_what_to_do(tmp_path):
+@pytest.mark.parametrize("others", [(), ("clips.csv",)])
+def test_a_manifest_that_begins_with_a_comment_is_one_sentence_that_says_what_to_do(tmp_path, others):
     corpora.write_tone(tmp_path / "a.wav")
+    for other in others:
+        (tmp_path / other).write_text("path,labels\na.wav,dog\n")
     table = tmp_path / "manifest.csv"
     table.write_text("# my clips\npath,labels\na.wav,dog\n")
     message = rf"{table} begins with a comment, but its first line must name the columns; remove the lines before that"

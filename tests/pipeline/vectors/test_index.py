@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -119,19 +118,6 @@ class TestPlace:
         assert len(list(tmp_path.glob("*.writing"))) == 1
         assert index.load(stored).is_new
         assert {path.name for path in tmp_path.iterdir()} == {"e.parquet", "e.parquet.embedding.search"}
-
-    def test_what_a_killed_process_of_the_same_number_has_left_is_removed(self, stored, tmp_path):
-        left = tmp_path / f"e.parquet.embedding.search.{socket.gethostname()}.{os.getpid()}.writing"
-        left.mkdir()
-        (left / "vectors.f16").write_bytes(b"begun")
-        assert index.load(stored).is_new
-        assert {path.name for path in tmp_path.iterdir()} == {"e.parquet", "e.parquet.embedding.search"}
-
-    def test_what_a_process_of_another_machine_writes_stays(self, stored, tmp_path):
-        other = tmp_path / f"e.parquet.embedding.search.elsewhere.{os.getpid()}.writing"
-        other.mkdir()
-        assert index.load(stored).is_new
-        assert other.is_dir()
 
     def test_an_index_that_another_process_has_written_meanwhile_stays(self, stored, tmp_path):
         program = (

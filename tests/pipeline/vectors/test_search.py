@@ -98,6 +98,14 @@ def test_accented_letters_may_be_spelled_as_one_character_or_two(tmp_path, capsy
         assert sorted(row["file"] for row in read(output)) == ["b.wav", "c.wav"]
 
 
+def test_a_whole_path_in_another_spelling_is_that_file_and_none_in_a_folder_below(tmp_path, capsys):
+    names = [unicodedata.normalize("NFD", name) for name in ("caf\u00e9.wav", "b/caf\u00e9.wav")]
+    write_file(tmp_path / "e.parquet", random(2, 4), names=names)
+    flags = ["--embeddings", tmp_path / "e.parquet", "--output", tmp_path / "hits.csv"]
+    search(capsys, *flags, "--like", "caf\u00e9.wav")
+    assert [row["file"] for row in read(tmp_path / "hits.csv")] == [names[1]]
+
+
 def test_of_two_files_whose_names_differ_by_the_spelling_alone_that_of_the_spelling_is_taken(tmp_path, capsys):
     names = [unicodedata.normalize(form, "caf\u00e9.wav") for form in ("NFC", "NFD")]
     write_file(tmp_path / "e.parquet", random(2, 4), names=names)

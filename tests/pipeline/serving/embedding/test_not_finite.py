@@ -55,6 +55,14 @@ def test_the_files_are_named_once_also_by_a_call_that_continues(folder, tmp_path
         assert np.isfinite(rows["first"]).all()
 
 
+def test_segments_are_named_by_their_file(folder, tmp_path):
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path,start,end\nin/a.wav,0,0.5\nin/b.wav,0,1\nin/a.wav,0.5,1\n")
+    embedded = embed_with(OverflowingLoader(), [manifest], tmp_path / "x.npz")
+    assert embedded.clips == 3
+    assert embedded.not_finite == [str(folder / "a.wav")]
+
+
 def test_the_command_says_so(folder, tmp_path, capsys):
     parser = argparse.ArgumentParser()
     command.add_shared_arguments(parser)
@@ -62,6 +70,6 @@ def test_the_command_says_so(folder, tmp_path, capsys):
     assert command.run(OverflowingLoader(), arguments) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "not finite" in line]
     assert said == [
-        f"diptych: embeddings of 2 files are not finite, e.g. {folder / 'a.wav'}: use no such row, and export the "
-        "model again if there are many"
+        f"diptych: embeddings of 2 files are not finite, e.g. {folder / 'a.wav'}: do not use their rows, and export "
+        "the model again if there are many"
     ]
