@@ -44,8 +44,11 @@ def half_as_loud(copy):
 
 
 def older_than_the_comparison(copy):
-    for name in ("elements.py", "worker_code.py"):
-        (copy / "beam_jobs" / name).unlink()
+    """In place of a module that is missing, an editable installation would find our own."""
+    for name in ("elements", "worker_code"):
+        module = f"beam_jobs.{name}"
+        missing = f"raise ModuleNotFoundError({f'No module named {module!r}'!r}, name={module!r})\n"
+        (copy / "beam_jobs" / f"{name}.py").write_text(missing)
 
 
 def run(source, folder, flags, *arguments):
