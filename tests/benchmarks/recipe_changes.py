@@ -18,16 +18,17 @@ def render(result: dict) -> str:
     Args:
         result: What `diptych ablate recipe` has given, as `tests.benchmarks.experiment` keeps it.
     """
-    rows = []
+    percent, rows = result["metric"] == "accuracy", []
     for change, pairs in pairs_of_cells(result).items():
         summaries = [intervals.summarize(gains(result, pairs, features=features)) for features in FEATURES]
-        shown = [wording.difference(summary, seeds=summary.count) for summary in summaries]
+        shown = [_shown(summary, percent=percent) for summary in summaries]
         every = [value for pair in pairs for value in gains(result, [pair], features="both")]
         rows.append([f"`{change}`", *shown, str(len(pairs)), f"{sum(value > 0 for value in every)} of {len(every)}"])
     header = ["change", "both", "waveform", "log-mel", "pairs of cells", "both is better"]
+    unit = ", in points," if percent else ""
     note = (
-        f"Difference of the {result['metric']} between two cells of the next table that differ by the change alone: "
-        "mean over all such pairs, and Student's 95 % interval over the seeds. No training recurs in a row."
+        f"Difference of the {result['metric']}{unit} between two cells of the next table that differ by the change "
+        "alone: mean over all such pairs, and Student's 95 % interval over the seeds. No training recurs in a row."
     )
     return table(header, rows) + "\n" + paragraph(note)
 
@@ -58,6 +59,10 @@ def gains(result: dict, pairs: Sequence[tuple[str, str]], *, features: str) -> l
         statistics.fmean(scores[changed][seed] - scores[unchanged][seed] for unchanged, changed in pairs)
         for seed in sorted(seeds)
     ]
+
+
+def _shown(summary: intervals.Summary, *, percent: bool) -> str:
+    return wording.difference(summary, seeds=summary.count, percent=percent).replace(" points", "")
 
 
 def _changes(name: str) -> frozenset[str]:
