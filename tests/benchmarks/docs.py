@@ -73,7 +73,7 @@ RENDERERS = {
     "validation_rank": tables.validation_rank,
 }
 
-PLOTS = ("figure2", "figure4", "recipe_quickstart")
+PLOTS = ("figure2", "figure4", "recipe_esc50", "recipe_quickstart")
 """Results of experiments whose plots are shown."""
 
 
@@ -98,8 +98,8 @@ def render(name: str, *, results: pathlib.Path = RESULTS) -> str:
         return prices.render(load("audioset", results=results), ingest=load("ingest", results=results))
     if name == "two_formats":
         return formats_table.render({one: load(one, results=results) for one in formats_table.RESULTS})
-    if name == "recipe_quickstart_changes":
-        return recipe_changes.render(load("recipe_quickstart", results=results))
+    if name in ("recipe_esc50_changes", "recipe_quickstart_changes"):
+        return recipe_changes.render(load(name.removesuffix("_changes"), results=results))
     return RENDERERS[name](load(name, results=results))
 
 

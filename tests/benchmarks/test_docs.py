@@ -7,7 +7,8 @@ from pipeline.experiments import intervals
 from tests.benchmarks import docs, formats_table, recipe_changes
 
 PAGES = [page.relative_to(docs.ROOT).as_posix() for page in docs.pages()]
-BLOCKS = {*docs.RENDERERS, "audioset_cost", "cost", "recipe_quickstart_changes", "two_formats"}
+CHANGES = {"recipe_esc50_changes", "recipe_quickstart_changes"}
+BLOCKS = {*docs.RENDERERS, *CHANGES, "audioset_cost", "cost", "two_formats"}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -160,19 +161,45 @@ def test_the_results_state_the_curve():
     assert f"no sure gain ({shown[120]})" in text
 
 
-def test_the_results_state_what_the_changes_of_the_recipe_gain():
-    gains = {cell["name"]: cell["against_reference"] for cell in docs.load("recipe_short")["cells"]}
-    gain = {name: f"{100 * abs(summary['mean']):.1f}" for name, summary in gains.items() if summary}
+def test_the_results_state_what_the_changes_of_the_recipe_gain_on_esc50():
+    result = docs.load("recipe_esc50")
+    assert {len(cell["runs"]) for cell in result["cells"]} == {3}
     text = _words("pipeline/experiments/RESULTS.md")
-    assert f"With Res1dNet31, the small pair has {gain['res1dnet31']} points more, and" in text
-    assert f"with all changes of `tiny` {gain['all+no-mixing+res1dnet31']}." in text
-    assert f"lose {gain['conv1280']} and {gain['conv2560']} points" in text
-    seeds = {cell["name"]: cell["against_reference"] for cell in docs.load("recipe_esc50")["cells"]}["no-mixing"]
-    mean, low, high = (f"{100 * seeds[name]:.1f}" for name in ("mean", "low", "high"))
-    assert f"without mixing, the small pair has {mean} points more ({low} to {high})" in text
-    for cell in docs.load("recipe_more")["cells"]:
-        if cell["against_reference"]:
-            assert f" {100 * cell['against_reference']['mean']:+.1f}" in text[text.index("In points: ") :], cell["name"]
+    said = {
+        ("warm", "both"): "gains {} points ({}), and both encoders gain from it, the waveform's most.",
+        ("warm", "waveform"): "",
+        ("warm", "log_mel"): "",
+        ("no-mixing", "both"): "*No mixing* gains {} ({})",
+        ("no-mixing", "log_mel"): "",
+        ("decoupled", "both"): "the *decoupled* loss {} ({}).",
+        ("conv2560", "both"): "{} points are lost ({})",
+        ("conv2560", "waveform"): "",
+        ("res1dnet31", "waveform"): "its own waveform encoder is worse by {} points ({})",
+    }
+    for change, pairs in recipe_changes.pairs_of_cells(result).items():
+        for features in recipe_changes.FEATURES:
+            summary = intervals.summarize(recipe_changes.gains(result, pairs, features=features))
+            assert (summary.low > 0 or summary.high < 0) == ((change, features) in said), (change, features)
+            if (change, features) in said:
+                low, high = sorted(abs(100 * end) for end in (summary.low, summary.high))
+                sentence = said[change, features].format(f"{abs(100 * summary.mean):.1f}", f"{low:.1f} to {high:.1f}")
+                assert sentence in text, sentence
+    assert all(gain > 0 for gain in recipe_changes.gains(result, [("reference", "growing-mixing")], features="both"))
+
+
+def test_the_results_state_what_single_trainings_of_the_recipe_gain():
+    gains = {
+        name: {cell["name"]: 100 * cell["against_reference"]["mean"] for cell in docs.load(name)["cells"][1:]}
+        for name in ("recipe_esc50", "recipe_short", "recipe_more")
+    }
+    text = _words("pipeline/experiments/RESULTS.md")
+    with_seeds, short, more = gains.values()
+    largest = max(abs(one[name] - with_seeds[name]) for one in (short, more) for name in one if name in with_seeds)
+    assert f"differs from the above by up to {largest:.1f} points." in text
+    change = f"has {short['all+no-mixing+res1dnet31']:.1f} points more; Conv1280 loses {-short['conv1280']:.1f}."
+    assert f"With all changes of `tiny`, the small pair {change}" in text
+    mixing = f"all four pairs without mixing {more['all+no-mixing']:.1f}."
+    assert f"`melbank` has {more['melbank']:.1f} points more than that, and {mixing}" in text
 
 
 def _words(page):
