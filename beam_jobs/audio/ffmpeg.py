@@ -66,9 +66,12 @@ def read(source: Source, segment: Segment, *, sndfile_error: str, loudest: bool)
         decoded = _decode(source, segment, loudest=loudest)
         if not decoded.timeline:
             containers.check_content(source)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, DecodeError, ValueError) as error:
         if mp4.lacks_index(source):
-            raise DecodeError("truncated", "breaks off before its index, without which it cannot be read") from error
+            what = "breaks off before its index is whole, without which it cannot be read"
+            raise DecodeError("truncated", what) from error
+        if isinstance(error, DecodeError):
+            raise
         raise _unreadable(sndfile_error, error) from error
     timeline = decoded.timeline
     _check_damage(decoded, needed_s=segment.needed_s, sndfile_error=sndfile_error)

@@ -36,12 +36,12 @@ def ends_inside_a_fragment(source: Source) -> bool:
 
 
 def lacks_index(source: Source) -> bool:
-    """Whether a file breaks off before its index, because its download did or its recorder crashed."""
+    """Whether a file breaks off before its index is whole, because its download did or its recorder crashed."""
     with content_of(source) as content:
         if content[4:8] not in _FIRST_BOXES:
             return False
-        kinds = {kind for kind, _, _ in _boxes(content)}
-        return _MEDIA in kinds and _INDEX not in kinds
+        is_whole = {kind: end <= len(content) for kind, _, end in _boxes(content) if kind in (_INDEX, _MEDIA)}
+        return bool(is_whole) and not is_whole.get(_INDEX, False)
 
 
 def _boxes(content: Content) -> Iterator[tuple[bytes, int, int]]:

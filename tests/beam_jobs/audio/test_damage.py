@@ -152,9 +152,20 @@ def test_mp4_without_its_index_is_truncated(size):
     content = media.encode(media.noise(2.0), container="mp4", codec="aac")
     at = content.index(b"mdat")
     cut = content[: at - 4] + (size or content[at - 4 : at]) + content[at : len(content) // 2]
-    with pytest.raises(audio.DecodeError, match="breaks off before its index") as caught:
+    with pytest.raises(audio.DecodeError, match="breaks off before its index is whole") as caught:
         media.read(cut)
     assert caught.value.cause == "truncated"
     with pytest.raises(audio.DecodeError) as caught:
-        media.read(content[:at])
+        media.read(content[: at - 8])  # Nothing tells that there was any sound.
     assert caught.value.cause == "unreadable"
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("kept", [4, 8, 100, 300])
+def test_mp4_that_breaks_off_inside_its_index_is_truncated(is_first, kept):
+    content = media.encode(media.noise(2.0), container="mp4", codec="aac")
+    index = content.index(b"moov") - 4
+    before = content[: int.from_bytes(content[:4], "big")] if is_first else content[:index]
+    with pytest.raises(audio.DecodeError, match="breaks off before its index is whole") as caught:
+        media.read(before + content[index : index + 8 + kept])
+    assert caught.value.cause == "truncated"
