@@ -2,7 +2,6 @@
 
 import contextlib
 import glob
-import hashlib
 import os
 import pathlib
 import shutil
@@ -20,7 +19,7 @@ def place(output: pathlib.Path) -> pathlib.Path:
         output: A file or folder in a folder that exists.
     """
     machine = this_machine.identity()
-    beginning = f"{output.name}.{hashlib.sha256(machine.encode()).hexdigest()[:8]}-"
+    beginning = f"{output.name}.{storage.text_digest(machine)[:8]}-"
     if machine:
         for left in output.parent.glob(f"{glob.escape(beginning)}*{storage.UNFINISHED}"):
             pid = left.name.removeprefix(beginning).removesuffix(storage.UNFINISHED)

@@ -69,8 +69,8 @@ def decode_in_portions(
         peak = sent = 0
         sound = sound if latest is None else readers.read(source, segment)
         pass_on(resample.to_int16(sound, sample_rate=sample_rate))
-    if not sent:  # Of a few samples at a high rate, resampling leaves none.
-        raise DecodeError("too short", f"its sound is shorter than one sample at {sample_rate:,} Hz")
+    if not sent:
+        raise resample.shorter_than_a_sample(sample_rate)
     kept = sound.samples
     decode.check_phase(
         peak,

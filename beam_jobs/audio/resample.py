@@ -83,3 +83,8 @@ def check_range(largest: float) -> None:
         scale = next((scale for scale in _INTEGER_SCALES if _LEAST_OF_INTEGERS <= largest <= scale), None)
         way_out = f"divide them by {scale:,}" if scale else "scale them to between -1 and 1"
         raise DecodeError("out of range", f"holds samples up to {shown}, where full scale is 1; {way_out}")
+
+
+def shorter_than_a_sample(sample_rate: int) -> DecodeError:
+    """Returns the error for a few samples at a high rate, of which resampling leaves none."""
+    return DecodeError("too short", f"its sound is shorter than one sample at {sample_rate:,} Hz")

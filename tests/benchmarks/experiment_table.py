@@ -89,6 +89,11 @@ def _note(result: dict) -> str:
     )
 
 
+def difference(summary: Summary, *, seeds: int, percent: bool) -> str:
+    """Returns what `wording.difference` does, without the unit, which the text below a table names."""
+    return wording.difference(summary, seeds=seeds, percent=percent).removesuffix(" points")
+
+
 def command(result: dict) -> str:
     """Returns the command that measures the experiment again."""
     parts = ["diptych ablate", result["experiment"], f"--preset {result['preset']}"]

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from pipeline.experiments import intervals
-from pipeline.experiments.outputs import wording
+from tests.benchmarks.experiment_table import difference
 from tests.benchmarks.tables import paragraph, table
 
 Scores = Mapping[int, float]
@@ -82,7 +82,7 @@ def _together(every: Sequence[Comparison]) -> str:
     parts = []
     for name, of_rows in columns.items():
         summary = intervals.summarize(mean_of_seeds(of_rows))
-        shown = wording.difference(summary, seeds=summary.count, percent=True).replace(" points", "")
+        shown = difference(summary, seeds=summary.count, percent=True)
         values = [value for of_row in of_rows for value in of_row.values()]
         parts.append(f"{name} {shown}, positive for {sum(value > 0 for value in values)} of {len(values)} trainings")
     return (
@@ -94,7 +94,7 @@ def _together(every: Sequence[Comparison]) -> str:
 def _column(of_cells: Mapping[str, Scores], than: str) -> str:
     values = list(ahead(of_cells, than).values())
     seeds = len(of_cells.get(PAIR, {}))
-    return wording.difference(intervals.summarize(values), seeds=seeds, percent=True).replace(" points", "")
+    return difference(intervals.summarize(values), seeds=seeds, percent=True)
 
 
 def _of_experiment(result: dict) -> Comparison:

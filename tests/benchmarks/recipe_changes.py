@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from pipeline.experiments import intervals
-from pipeline.experiments.outputs import wording
+from tests.benchmarks.experiment_table import difference
 from tests.benchmarks.tables import paragraph, table
 
 FEATURES = ("both", "waveform", "log_mel")
@@ -21,7 +21,7 @@ def render(result: dict) -> str:
     percent, rows = result["metric"] == "accuracy", []
     for change, pairs in pairs_of_cells(result).items():
         summaries = [intervals.summarize(gains(result, pairs, features=features)) for features in FEATURES]
-        shown = [_shown(summary, percent=percent) for summary in summaries]
+        shown = [difference(summary, seeds=summary.count, percent=percent) for summary in summaries]
         every = [value for pair in pairs for value in gains(result, [pair], features="both")]
         rows.append([f"`{change}`", *shown, str(len(pairs)), f"{sum(value > 0 for value in every)} of {len(every)}"])
     header = ["change", "both", "waveform", "log-mel", "pairs of cells", "both is better"]
@@ -59,10 +59,6 @@ def gains(result: dict, pairs: Sequence[tuple[str, str]], *, features: str) -> l
         statistics.fmean(scores[changed][seed] - scores[unchanged][seed] for unchanged, changed in pairs)
         for seed in sorted(seeds)
     ]
-
-
-def _shown(summary: intervals.Summary, *, percent: bool) -> str:
-    return wording.difference(summary, seeds=summary.count, percent=percent).replace(" points", "")
 
 
 def _changes(name: str) -> frozenset[str]:

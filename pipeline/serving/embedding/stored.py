@@ -47,5 +47,5 @@ def _sound(samples: np.ndarray, info: examples.ExamplesInfo, sample_rate: int) -
         sound = Sound(samples=pcm.to_float(samples), rate=info.sample_rate, codec="")
         samples = resample.to_int16(sound, sample_rate=sample_rate)
         if not samples.size:
-            return audio.DecodeError("too short", f"its sound is shorter than one sample at {sample_rate:,} Hz")
+            return resample.shorter_than_a_sample(sample_rate)
     return ArraySound(samples)

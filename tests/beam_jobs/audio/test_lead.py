@@ -36,7 +36,7 @@ def content(name, spans=ALL):
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """Lists the seconds of all blocks that are decoded."""
+    """A list that gets the length of each block that is decoded, in seconds."""
     seconds = []
     to_mono = ffmpeg.to_mono
 

@@ -52,28 +52,22 @@ def test_only_the_files_whose_names_are_not_utf8_are_quarantined(tmp_path, layou
     assert quarantined == [(name, "unreadable", message) for name in names]
 
 
-def test_a_row_of_esc50_with_a_line_break_in_its_category_is_quarantined(tmp_path):
+@pytest.mark.parametrize(
+    ("category", "what"),
+    [
+        (b'"class\r0"', "there is a line break in the category 'class\\r0'; remove it"),
+        # TFDS would leave the class out, and give its clips the name of the next.
+        (b" ", "the category is empty; give one or remove the line"),
+    ],
+)
+def test_a_row_of_esc50_with_a_category_that_cannot_be_stored_is_quarantined(tmp_path, category, what):
     folder = corpora.esc50(tmp_path / "esc", clips=10)
     table = folder / "meta" / "esc50.csv"
-    table.write_bytes(table.read_bytes().replace(b"class_0", b'"class\r0"', 1))
+    table.write_bytes(table.read_bytes().replace(b"class_0", category, 1))
     listing = sources.list_clips(folder)
     assert (len(listing.clips), listing.label_names) == (9, ("class_0", "class_1"))
     (row,) = listing.quarantined
-    assert row.message == f"{table}:2: there is a line break in the category 'class\\r0'; remove it"
-
-
-def test_a_row_of_esc50_with_an_empty_category_is_quarantined(tmp_path):
-    """TFDS would leave the class out, and give its clips the name of the next."""
-    folder = corpora.esc50(tmp_path / "esc", clips=10)
-    table = folder / "meta" / "esc50.csv"
-    table.write_bytes(table.read_bytes().replace(b"class_0", b" ", 1))
-    listing = sources.list_clips(folder)
-    assert (len(listing.clips), listing.label_names) == (9, ("class_0", "class_1"))
-    (row,) = listing.quarantined
-    assert (row.cause, row.message) == (
-        "malformed row",
-        f"{table}:2: the category is empty; give one or remove the line",
-    )
+    assert (row.cause, row.message) == ("malformed row", f"{table}:2: {what}")
 
 
 def test_a_subset_of_esc50_numbers_its_classes_in_the_order_of_their_targets(tmp_path):
