@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from beam_jobs.audio import pcm
+from components.trainer import strategies
 from components.trainer.input_pipeline import Batch
 from models import contrastive
 from models.dual import DualEncoder
@@ -78,7 +79,7 @@ class TrainingStep:
         """Augments, embeds and projects one of this replica's micro-batches.
 
         The random numbers of an example's augmentations and dropout derive from the seed, the step and the place of the
-        example in the global batch. Micro-batches are dealt to the replicas in turn.
+        example in the global batch.
 
         Args:
             batch: The micro-batch.
@@ -87,12 +88,10 @@ class TrainingStep:
         Returns:
             The projections of the objective, float32 `(micro_batch, projector_dim)` each.
         """
-        replicas, replica = self.strategy.num_replicas_in_sync, tf.distribute.get_replica_context()
         width = self.model.draws_per_example
         shape = (self.batch_size, len(self.objective.orders) * width)
         draws = tf.random.stateless_uniform(shape, seed=tf.stack([tf.cast(self.seed, tf.int64), self._steps_done()]))
-        first = (index * replicas + replica.replica_id_in_sync_group) * self.micro_batch
-        draws = tf.slice(draws, [first, 0], [self.micro_batch, shape[1]])
+        draws = tf.slice(draws, [self._place_in_batch(index), 0], [self.micro_batch, shape[1]])
         crops = (pcm.to_float(batch["a"]), pcm.to_float(batch["b"]))  # float32 (micro_batch, crop_samples) each
         projections: list[tf.Tensor] = []
         for number, (for_a, for_b) in enumerate(self.objective.orders):
@@ -101,6 +100,16 @@ class TrainingStep:
                 of_order = self.model.weaken_mixing(of_order, share=self.mixing_share())
             projections += self.model((crops[for_a], crops[for_b]), training=True, draws=of_order)
         return [tf.cast(z, tf.float32) for z in projections]
+
+    def _place_in_batch(self, index: tf.Tensor | int) -> tf.Tensor | int:
+        """Returns the place in the global batch of the first example of one of this replica's micro-batches.
+
+        Each host reads adjacent examples, and deals them to its replicas in turn, a micro-batch at a time.
+        """
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        per_host = self.strategy.num_replicas_in_sync // strategies.input_hosts(self.strategy)
+        host, replica_of_host = replica // per_host, replica % per_host
+        return ((host * self.micro_batches + index) * per_host + replica_of_host) * self.micro_batch
 
     def temperature(self) -> tf.Tensor | float:
         """Returns tau of the next step."""

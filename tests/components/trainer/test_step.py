@@ -11,7 +11,6 @@ import tensorflow as tf
 from beam_jobs.audio import pcm
 from components.trainer import input_pipeline, schedules, step
 from models import contrastive
-from tests.components import stored_examples
 from tests.components.trainer import cluster, training
 
 
@@ -144,25 +143,24 @@ def test_a_keras_that_sums_gradients_in_an_unknown_way_is_refused(one_device, mo
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path, one_device):
-    """Two hosts visit the clips in another order. So each step sees every clip, and a crop is a whole clip."""
-    clips = [(stored_examples.sound(i % 2, seconds=0.5, seed=i), (i % 2,), 0) for i in range(16)]
-    examples = stored_examples.write_examples(tmp_path / "examples", {"train": clips})
-    arguments = [str(examples), str(tmp_path / "result")]
+@pytest.mark.parametrize("way", ["one encoder", "in micro-batches"])
+def test_two_processes_train_as_one(examples, tmp_path, one_device, way):
+    """A host reads a half of each batch. Crops, mixing partners, other augmentations and dropout stay the same."""
+    arguments = [way, str(examples), str(tmp_path / "result")]
     command = [sys.executable, "-m", "tests.components.trainer.train_worker", *arguments]
     workers = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         for environment in cluster.environments(2)
     ]
-    settings = training.config(**training.ANY_ORDER)
-    expected = training.train(settings, examples, strategy=one_device, steps=training.STEPS, validates=True)
+    expected = training.train_on_replicas(way, examples, strategy=one_device)
     for worker in workers:
         assert "mean over hosts: 0.5" in worker.communicate(timeout=280)[0]
         assert worker.returncode == 0
     trained = pickle.loads((tmp_path / "result").read_bytes())
-    np.testing.assert_allclose(trained.losses, expected.losses, rtol=1e-4)
-    assert training.distance(trained.weights, expected.weights) < 1e-4
-    _check_validated_alike(trained, expected)
+    np.testing.assert_allclose(trained.losses, expected.losses, rtol=5e-5)
+    assert training.distance(trained.weights, expected.weights) < 5e-5
+    if expected.validated:
+        _check_validated_alike(trained, expected)
 
 
 def _check_validated_alike(on_replicas, on_one):

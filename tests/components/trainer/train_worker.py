@@ -1,6 +1,7 @@
-"""Trains as one machine of the cluster in TF_CONFIG: `python -m tests.components.trainer.train_worker EXAMPLES OUTPUT`.
+"""Trains as one machine of TF_CONFIG: `python -m tests.components.trainer.train_worker WAY EXAMPLES OUTPUT`.
 
-The chief pickles a `Trained` to OUTPUT. All print the mean over the hosts of a value that differs between them.
+The chief pickles the `Trained` of `training.train_on_replicas` to OUTPUT. All print the mean over the hosts of a value
+that differs between them.
 """
 
 import pickle
@@ -11,11 +12,10 @@ from tests.components.trainer import training
 
 
 def main():
-    examples, output = sys.argv[1:]
+    way, examples, output = sys.argv[1:]
     strategy = strategies.make("multi_worker")
     assert not strategies.reads_elsewhere(strategy)
-    settings = training.config(**training.ANY_ORDER)
-    trained = training.train(settings, examples, strategy=strategy, steps=training.STEPS, validates=True)
+    trained = training.train_on_replicas(way, examples, strategy=strategy)
     is_chief = strategies.is_chief(strategy)
     if is_chief:
         with open(output, "wb") as file:

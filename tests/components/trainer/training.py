@@ -47,7 +47,6 @@ ONE_ENCODER = {
     "model__augment_b__frequency_shift": 0,
     "model__augment_b__frequency_mask": 0,
 }
-STEPS = 20
 REPLICA_STEPS = 3
 REPLICA_CONFIGS = {
     "one encoder": {"model__dropout": 0.5, "model__formats": "log_mel+log_mel", "mixing_steps": 2},
