@@ -7,6 +7,7 @@ from etils import epath
 from beam_jobs import examples
 from beam_jobs.examples import ExamplesInfo
 from components.errors import UserError
+from components.trainer import devices
 from components.trainer.config import TrainerConfig
 
 
@@ -131,6 +132,19 @@ def check_schedules(config: TrainerConfig) -> None:
         raise UserError(
             f"trainer.mixing_steps={config.mixing_steps} is more than trainer.steps={steps}, so that mixing never "
             f"becomes that of the paper: choose at most {steps}, or 0."
+        )
+
+
+def check_tpu(config: TrainerConfig) -> None:
+    """Checks that a TPU is named only where the training may be on one.
+
+    Raises:
+        UserError: The training would ignore the name.
+    """
+    if config.tpu != devices.LOCAL_TPU and config.strategy not in ("auto", "tpu"):
+        raise UserError(
+            f"trainer.tpu={config.tpu} names a TPU, and trainer.strategy={config.strategy} trains elsewhere: set "
+            f"trainer.strategy=tpu, or leave trainer.tpu={devices.LOCAL_TPU}."
         )
 
 

@@ -69,6 +69,7 @@ class Trainer(base.Component[TrainerConfig]):
         augmentation.check("b", model.augment_b, model=model, format_name=format_b)
         checks.check_batch_size(config, replicas=1)  # What does not fit one replica fits no number of them.
         checks.check_schedules(config)
+        checks.check_tpu(config)
         if config.initial_model is not None:
             initial_model.check(config)
 
@@ -99,7 +100,7 @@ class Trainer(base.Component[TrainerConfig]):
     def resolved_config(self) -> TrainerConfig:
         if self.config.precision != "auto":
             return self.config
-        precision = "bfloat16" if devices.trains_on_tpu(self.config.strategy) else "float32"
+        precision = "bfloat16" if devices.trains_on_tpu(self.config.strategy, tpu=self.config.tpu) else "float32"
         return self.config.model_copy(update={"precision": precision})
 
     def check_gate(self, channel: str, folder: epath.Path) -> None:

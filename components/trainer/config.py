@@ -46,7 +46,10 @@ class TrainerConfig(StageConfig):
         description="Where to train. one: one device; mirrored: all GPUs of this machine; multi_worker: all GPUs of "
         "the machines in TF_CONFIG; tpu: all cores of a TPU; auto: the largest of these that is available.",
     )
-    tpu: str = pydantic.Field("local", description="Name of the TPU; local: the TPU of this machine.")
+    tpu: str = pydantic.Field(
+        "local",
+        description="Name of the TPU, on which strategy=auto then trains, too; local: the TPU of this machine.",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = pydantic.Field(
         "auto",
         description="Data type in which the encoders compute; weights stay float32; auto: bfloat16 on a TPU, float32 "

@@ -9,17 +9,23 @@ from components.errors import UserError
 TF_CONFIG = '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", "index": 0}}'
 """An example for messages."""
 
+LOCAL_TPU = "local"
+"""The `trainer.tpu` that names the TPU of this machine."""
 
-def choose_strategy() -> str:
+
+def choose_strategy(*, tpu: str = LOCAL_TPU) -> str:
     """Returns the strategy that "auto" stands for, or "auto" if only the GPUs of this machine decide it.
 
-    A TPU shows by TPU_NAME, by TPU_ACCELERATOR_TYPE, or by /dev/accel0. From v5e on it has no such device, but
-    /dev/vfio, which other devices have, too.
+    A TPU shows by its name, by TPU_NAME, by TPU_ACCELERATOR_TYPE, or by /dev/accel0. From v5e on it has no such device,
+    but /dev/vfio, which other devices have, too.
+
+    Args:
+        tpu: The name of the TPU, `trainer.tpu`.
 
     Raises:
         UserError: See `count_workers`.
     """
-    is_named = "TPU_NAME" in os.environ or os.environ.get("TPU_ACCELERATOR_TYPE")
+    is_named = tpu != LOCAL_TPU or "TPU_NAME" in os.environ or os.environ.get("TPU_ACCELERATOR_TYPE")
     if is_named or os.path.exists("/dev/accel0"):
         return "tpu"
     if count_workers() > 1:
@@ -27,13 +33,13 @@ def choose_strategy() -> str:
     return "auto"
 
 
-def trains_on_tpu(strategy: str) -> bool:
-    """Returns whether `trainer.strategy` leads to a TPU on this machine.
+def trains_on_tpu(strategy: str, *, tpu: str = LOCAL_TPU) -> bool:
+    """Returns whether `trainer.strategy` and `trainer.tpu` lead to a TPU on this machine.
 
     Raises:
         UserError: See `count_workers`.
     """
-    return strategy == "tpu" or (strategy == "auto" and choose_strategy() == "tpu")
+    return strategy == "tpu" or (strategy == "auto" and choose_strategy(tpu=tpu) == "tpu")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,20 +22,22 @@ _ON_MACHINES = re.compile(r"Collective ops|heartbeat timeout|/job:\w+/(replica:\
 _PLACE = ("Graph execution error", "Detected at", "<stack", " ", "\t")
 
 
-def make(name: str, *, tpu: str = "local") -> tf.distribute.Strategy:
+def make(name: str, *, tpu: str = devices.LOCAL_TPU) -> tf.distribute.Strategy:
     """Returns the distribution strategy with the given name. Call it before any other use of TensorFlow.
 
     Args:
         name: "one", "mirrored", "multi_worker", "tpu" or "auto". "auto" is a TPU if there is one, otherwise several
             machines if TF_CONFIG names them, otherwise all GPUs of this machine if there are at least two, otherwise
             one device.
-        tpu: Name of the TPU; "local" for the TPU of this machine.
+        tpu: Name of the TPU. "local" for the TPU of this machine, or with "auto" for that of TPU_NAME if it is set.
 
     Raises:
         UserError: The TPU does not exist, or TF_CONFIG does not name the machines.
     """
     if name == "auto":
-        name, tpu = devices.choose_strategy(), os.environ.get("TPU_NAME", tpu)
+        name = devices.choose_strategy(tpu=tpu)
+        if tpu == devices.LOCAL_TPU:
+            tpu = os.environ.get("TPU_NAME", tpu)
     if name == "tpu":
         return _tpu_strategy(tpu)
     if name == "multi_worker":
@@ -110,7 +112,7 @@ def lost_machine_errors() -> Iterator[None]:
 def _tpu_strategy(name: str) -> tf.distribute.Strategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
-        if name != "local":
+        if name != devices.LOCAL_TPU:
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)

@@ -98,7 +98,7 @@ def _lock_name(config: TrainerConfig) -> str:
     Raises:
         UserError: TF_CONFIG is wrong, see `devices.count_workers`.
     """
-    strategy = devices.choose_strategy() if config.strategy == "auto" else config.strategy
+    strategy = devices.choose_strategy(tpu=config.tpu) if config.strategy == "auto" else config.strategy
     if strategy != "multi_worker":
         return ".lock"
     task = devices.task()

@@ -58,6 +58,10 @@ from tests.components.trainer import trainer_runs
         ({"model__norm": "group:7"}, "trainer.model: .* cannot split 8 channels into 7 groups: choose a number"),
         ({"micro_batch": 3}, "trainer.micro_batch=3 does not divide 8: choose a divisor"),
         ({"micro_batch": 16}, "trainer.micro_batch=16 does not divide 8: choose a divisor"),
+        (
+            {"tpu": "slice", "strategy": "one"},
+            "trainer.tpu=slice names a TPU, and trainer.strategy=one trains elsewhere: set trainer.strategy=tpu, or",
+        ),
         ({"micro_batch": 4}, "are not a multiple of trainer.model.mixing_group=32: make trainer.micro_batch"),
     ],
 )

@@ -64,6 +64,16 @@ def test_a_named_tpu_without_googles_client_is_one_sentence(monkeypatch):
         server.shutdown()
 
 
+@pytest.mark.parametrize("others", [{}, {"TPU_NAME": "other"}])
+def test_auto_takes_the_tpu_that_the_config_names(monkeypatch, others):
+    monkeypatch.setenv("GCE_METADATA_IP", "127.0.0.1:1")
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    for name, value in others.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=r"no TPU 'slice' \("):
+        strategies.make("auto", tpu="slice")
+
+
 def test_a_named_tpu_elsewhere_than_on_google_cloud_is_one_sentence(monkeypatch):
     monkeypatch.setenv("GCE_METADATA_IP", "127.0.0.1:1")
     with pytest.raises(UserError, match=r"no TPU 'slice' \(.*refused.*\); name it with trainer.tpu"):

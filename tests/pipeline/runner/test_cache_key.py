@@ -59,6 +59,12 @@ def test_precision_is_resolved_before_it_is_keyed(monkeypatch, strategy, variabl
     assert named.digest == key.digest
 
 
+def test_a_training_on_a_named_tpu_is_in_bfloat16(monkeypatch):
+    for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache_key.build(Trainer(TrainerConfig(tpu="slice")), inputs={}).config["precision"] == "bfloat16"
+
+
 def test_versions_of_declared_libraries_are_part_of_a_cache_key(monkeypatch):
     key = cache_key.build(Trainer(), inputs={})
     assert key.libraries == {name: importlib.metadata.version(name) for name in ("keras", "scikit-learn", "tensorflow")}
