@@ -141,7 +141,7 @@ class TrainerConfig(StageConfig):
         2000,
         ge=0,
         description="Maximum number of valid clips for the probe that chooses the best model, drawn from the whole "
-        "split; 0: no probe.",
+        "split; fewer than 200: the loss chooses; 0: no probe.",
     )
     patience: int | None = pydantic.Field(
         None, ge=1, description="Stops after this number of validations without a better model; null: never."

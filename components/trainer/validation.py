@@ -86,7 +86,7 @@ class Validation:
         self._embed = in_chunks(model.embed)
         sample = probe_sample.draw(info, max_clips=probe_clips, seed=seed)
         self._probe = sample if sample is not None and ridge_probe.can_score(sample.targets) else None
-        self._probe_chooses = why_loss_chooses(sample) is None
+        self._probe_chooses = why_loss_chooses(sample, max_clips=probe_clips) is None
         # Without a probe, the embeddings of the loss's crops are ranked.
         self.clips = len(self._crops_a) if self._probe is None else len(self._probe)
         _log_choice(sample, max_clips=probe_clips)
@@ -159,10 +159,19 @@ def make_loss(model: DualEncoder, *, temperature: float) -> Callable[[tf.Tensor,
     return loss
 
 
-def why_loss_chooses(sample: probe_sample.ProbeSample | None) -> str | None:
-    """Returns the reason why the loss chooses the best model, or None if the probe does."""
+def why_loss_chooses(sample: probe_sample.ProbeSample | None, *, max_clips: int) -> str | None:
+    """Returns the reason why the loss chooses the best model, or None if the probe does.
+
+    Args:
+        sample: The sample of the probe, if there is one.
+        max_clips: Maximum number of clips in it, `trainer.probe_clips`.
+    """
+    if max_clips == 0:
+        return "trainer.probe_clips is 0"
     if sample is None:
         return "no clip of the valid split has a label"
+    if len(sample) == max_clips < MIN_PROBE_CLIPS:
+        return f"trainer.probe_clips is {max_clips}, and a probe needs {MIN_PROBE_CLIPS} clips"
     if len(sample) < MIN_PROBE_CLIPS:
         return f"the valid split has {text.plural(len(sample), 'labeled clip')}, and a probe needs {MIN_PROBE_CLIPS}"
     if not ridge_probe.can_score(sample.targets):
@@ -181,7 +190,7 @@ def why_loss_chooses(sample: probe_sample.ProbeSample | None) -> str | None:
 
 def _log_choice(sample: probe_sample.ProbeSample | None, *, max_clips: int) -> None:
     """Says what chooses the best model, and how many classes the probe leaves out."""
-    reason = "trainer.probe_clips is 0" if max_clips == 0 else why_loss_chooses(sample)
+    reason = why_loss_chooses(sample, max_clips=max_clips)
     if reason is not None:
         logging.info("the validation loss chooses the best model, because %s", reason)
         return

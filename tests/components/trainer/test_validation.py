@@ -129,8 +129,23 @@ def test_the_loss_chooses_only_if_the_probe_cannot(targets, reason):
     sample = None
     if targets is not None:
         sample = probe_sample.ProbeSample(info=None, numbers=np.arange(len(targets)), targets=targets)
-    said = validation.why_loss_chooses(sample)
+    said = validation.why_loss_chooses(sample, max_clips=2000)
     if reason is None:
         assert said is None
     else:
         assert reason in said
+
+
+@pytest.mark.parametrize(
+    ("clips", "max_clips", "reason"),
+    [
+        (0, 0, "trainer.probe_clips is 0"),
+        (150, 150, "trainer.probe_clips is 150, and a probe needs 200 clips"),
+        (120, 150, "the valid split has 120 labeled clips, and a probe needs 200"),
+        (200, 200, None),
+    ],
+)
+def test_a_small_sample_is_said_to_be_small_because_of_the_config_or_of_the_split(clips, max_clips, reason):
+    targets = np.eye(2, dtype=bool)[np.arange(clips) % 2]
+    sample = probe_sample.ProbeSample(info=None, numbers=np.arange(clips), targets=targets) if clips else None
+    assert validation.why_loss_chooses(sample, max_clips=max_clips) == reason
