@@ -164,6 +164,6 @@ def check_crops(config: TrainerConfig, info: ExamplesInfo, *, crop_samples: int)
                 return
     raise UserError(
         f"trainer.model.crop_seconds={config.model.crop_seconds:g} is longer than every clip (the longest has "
-        f"{longest / info.sample_rate:g} s), and trainer.short_clips=pad would fill all crops with silence: choose a "
-        "shorter crop, or trainer.short_clips=tile."
+        f"{longest / info.sample_rate:g} s), and trainer.short_clips=pad would fill up all crops with silence: choose "
+        "a shorter crop, or trainer.short_clips=tile."
     )

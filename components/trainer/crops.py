@@ -1,6 +1,8 @@
 """Random crops of stored clips."""
 
+import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from beam_jobs.examples import samples
 
@@ -80,3 +82,24 @@ def random_crop(audio: tf.Tensor, *, crop_samples: int, seed: tf.Tensor, short_c
 def _random_start(starts: tf.Tensor, *, seed: tf.Tensor) -> tf.Tensor:
     """Draws one of the numbers below `starts`, int32 ()."""
     return tf.random.stateless_uniform((), seed, maxval=starts, dtype=tf.int32)
+
+
+def warn_of_equal_pairs(a: np.ndarray, b: np.ndarray, *, crop_seconds: float) -> None:
+    """Warns if the two crops of most clips are the same sound.
+
+    Those of a clip that is exactly as long as a crop are, and with "pad" those of a shorter clip.
+
+    Args:
+        a: One crop of each clip, int16 `(clips, crop_samples)`.
+        b: The other one.
+        crop_seconds: `trainer.model.crop_seconds`.
+    """
+    equal = int((a == b).all(axis=1).sum())
+    if 2 * equal > len(a):
+        logging.warning(
+            "the two crops of a clip are the same sound for %d of %d valid clips, which have no room for different "
+            "ones: with a shorter crop than trainer.model.crop_seconds=%g, the model learns what a clip's sounds share",
+            equal,
+            len(a),
+            crop_seconds,
+        )

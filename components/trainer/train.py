@@ -17,6 +17,7 @@ from components.trainer import (
     building,
     checks,
     compiled_loop,
+    crops,
     initial_model,
     input_pipeline,
     memory_check,
@@ -75,7 +76,7 @@ def train(
 
     # Data.
     options = _input_options(config, crop_samples=model.crop_samples)
-    validation_batch = input_pipeline.validation_batch(examples_dir, options, max_clips=_MAX_VALIDATION_CLIPS)
+    validation_batch = _validation_batch(config, options, examples_dir=examples_dir)
 
     # Logs.
     log = TrainingLog(
@@ -189,6 +190,15 @@ def _input_options(config: TrainerConfig, *, crop_samples: int) -> input_pipelin
         clips_per_read=config.clips_per_read,
         short_clips=config.short_clips,
     )
+
+
+def _validation_batch(
+    config: TrainerConfig, options: input_pipeline.InputOptions, *, examples_dir: epath.Path
+) -> input_pipeline.Batch | None:
+    batch = input_pipeline.validation_batch(examples_dir, options, max_clips=_MAX_VALIDATION_CLIPS)
+    if batch is not None:
+        crops.warn_of_equal_pairs(batch["a"].numpy(), batch["b"].numpy(), crop_seconds=config.model.crop_seconds)
+    return batch
 
 
 def _first_micro_batch(

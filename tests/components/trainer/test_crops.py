@@ -1,7 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 
-from components.trainer import crops
+from components.trainer import crops, train
+from tests.components.trainer import trainer_runs
 
 
 @pytest.mark.parametrize(("length", "crop_samples"), [(1, 5), (3, 10), (10, 10), (11, 10), (7, 13)])
@@ -21,3 +24,18 @@ def test_every_crop_can_be_drawn():
     audio = np.arange(4, dtype=np.int16)
     starts = {int(crops.random_crop(audio, crop_samples=3, seed=[i, 0])[0]) for i in range(50)}
     assert starts == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "short_clips", "are_equal"),
+    [(0.9, "tile", False), (1.0, "tile", True), (1.1, "tile", False), (1.1, "pad", True)],
+)
+def test_crops_without_room_in_their_clips_are_warned_of(inputs, caplog, seconds, short_clips, are_equal):
+    """The clips are 1 s long."""
+    config = trainer_runs.config(model__crop_seconds=seconds, short_clips=short_clips)
+    options = train._input_options(config, crop_samples=round(16000 * seconds))
+    train._validation_batch(config, options, examples_dir=inputs["examples"])
+    expected = [f"for 5 of 5 valid clips, .*trainer.model.crop_seconds={seconds:g},"] if are_equal else []
+    assert len(caplog.records) == len(expected)
+    for record, text in zip(caplog.records, expected, strict=True):
+        assert re.search(text, record.getMessage())
