@@ -11,6 +11,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from beam_jobs import storage
 from components.errors import UserError
+from components.trainer import devices
 from pipeline import dag
 from pipeline.configs import describe
 from pipeline.configs.config import PipelineConfig
@@ -53,6 +54,11 @@ def compile_to_file(
         raise UserError(
             f"trainer.strategy={config.trainer.strategy}: a step is one machine without a TPU: leave trainer.strategy "
             "at auto, which trains on all of its GPUs, or train elsewhere with `diptych train`."
+        )
+    if config.trainer.tpu != devices.LOCAL_TPU:
+        raise UserError(
+            f"trainer.tpu={config.trainer.tpu}: a step is one machine without a TPU: leave trainer.tpu at "
+            f"{devices.LOCAL_TPU}, or train elsewhere with `diptych train`."
         )
     if root and not root.startswith(("gs://", "/")):
         raise UserError(f"--root {root}: the steps cannot write there: give a folder in gs://.")

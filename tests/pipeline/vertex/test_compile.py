@@ -139,6 +139,10 @@ class TestFile:
             (["--root", "s3://bucket/root"], "--root s3://bucket/root: the steps cannot write there"),
             (["trainer.strategy=tpu"], "trainer.strategy=tpu: a step is one machine without a TPU"),
             (["trainer.strategy=multi_worker"], "trainer.strategy=multi_worker: a step is one machine"),
+            (
+                ["trainer.tpu=slice"],
+                "trainer.tpu=slice: a step is one machine without a TPU: leave trainer.tpu",
+            ),
             (["--output", "pipeline.json"], "pipeline.json: KFP reads pipelines from YAML files"),
             (["--output", "/no/such/folder/pipeline.yaml"], "/no/such/folder"),
         ],
