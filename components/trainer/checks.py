@@ -6,6 +6,7 @@ from etils import epath
 
 from beam_jobs import examples
 from beam_jobs.examples import ExamplesInfo
+from components import text
 from components.errors import UserError
 from components.trainer import devices
 from components.trainer.config import TrainerConfig
@@ -41,7 +42,8 @@ def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
     """
     clips = info.splits.get("train", 0)
     if clips < 2:
-        raise UserError(f"the train split has {clips} clips, and training needs at least 2: add audio.")
+        found = text.plural(clips, "clip")
+        raise UserError(f"The train split has {found}, and training needs at least 2: add audio.")
     check_enough_clips(clips, batch_size=config.batch_size)
     if config.patience and info.splits.get("valid", 0) < 2:
         raise UserError(

@@ -115,7 +115,7 @@ class TrainerConfig(StageConfig):
         ge=0,
         lt=1,
         description="Momentum of a moving average of the weights, which is validated and published instead of the "
-        "weights; 0: no average.",
+        "weights, with the statistics of batch norm as they are; 0: no average.",
     )
     seed: int = pydantic.Field(
         0, ge=0, lt=2**31, description="Seed of the initial weights, the order of clips, the crops and augmentations."

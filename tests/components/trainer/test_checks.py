@@ -81,5 +81,5 @@ def test_crops_longer_than_every_clip_are_refused_unless_clips_are_repeated(inpu
 
 def test_one_clip_alone_has_no_negatives(tmp_path):
     folder = stored_examples.write_examples(tmp_path / "examples", {"train": [(stored_examples.sound(0), (), 0)]})
-    with pytest.raises(UserError, match="has 1 clips, and training needs at least 2: add audio"):
+    with pytest.raises(UserError, match="has 1 clip, and training needs at least 2: add audio"):
         checks.check_examples(trainer_runs.config(batch_size=2), examples.read_info(folder))
