@@ -67,7 +67,8 @@ class TrainerConfig(StageConfig):
     objective: Literal["cross", "all"] = pydantic.Field(
         "cross",
         description="cross: contrasts a crop in branch A's format with the other crop in branch B's, as in the paper; "
-        "all: also the other way round, and the two crops within each format; a step takes twice as long.",
+        "all: also the other way round, and the two crops within each format; a step takes twice as long, and "
+        "contrasts the same crops again where both branches share an encoder and are augmented alike.",
     )
     decoupled: bool = pydantic.Field(
         False,
