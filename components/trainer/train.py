@@ -1,16 +1,12 @@
 """Trains a model: strategy, model, checkpoints, data, loop, results, in the order in which they are needed."""
 
-import contextlib
 import dataclasses
-import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from absl import logging
 from etils import epath
 
 from beam_jobs import examples
-from beam_jobs.examples import origin
 from components.base import StageContext
 from components.errors import UserError
 from components.trainer import (
@@ -21,6 +17,7 @@ from components.trainer import (
     initial_model,
     input_pipeline,
     memory_check,
+    results,
     step,
     strategies,
     validation,
@@ -32,8 +29,6 @@ from components.trainer.config import TrainerConfig
 from components.trainer.loop import Outcome, TrainingLoop
 from components.trainer.summaries import TrainingLog, read_history
 from components.trainer.training_input import TrainingInput
-from components.trainer.validation_state import ValidationState
-from models.dual import DualEncoder
 
 _MAX_VALIDATION_CLIPS = 512
 _VALIDATION_CHUNK = 64  # Clips that a replica embeds at a time in validation.
@@ -62,7 +57,7 @@ def train(
     model = training_step.model
     checks.check_crops(config, info, crop_samples=model.crop_samples)
     if is_chief:
-        _save_model(model, outputs["model"] / "initial.keras")
+        results.save_model(model, outputs["model"] / "initial.keras")
 
     # Checkpoints. The newest one is restored, which may be the last one of a training with fewer steps.
     if is_chief and context.extended:
@@ -112,34 +107,20 @@ def train(
     if is_chief:
         outcome = dataclasses.replace(outcome, best_step=checkpoints.restore_best())
         training_step.optimizer.finalize_variable_values(model.trainable_variables)  # The moving average, if any.
-        _save_model(model, outputs["model"] / "model.keras")
-        with _write_errors(outputs["model"]):
-            record = _record(config, info, outcome, validated=checkpoints.validation_state)
-            if initial is not None:
-                record["initial_model"] = {"path": os.fspath(initial.path), "sha256": initial.sha256()}
-            (outputs["model"] / "training.json").write_text(json.dumps(record, indent=1, allow_nan=False))
-        with _write_errors(outputs["model_run"]):
+        results.save_model(model, outputs["model"] / "model.keras")
+        results.write_record(
+            outputs["model"],
+            config=config,
+            info=info,
+            outcome=outcome,
+            validated=checkpoints.validation_state,
+            initial=initial,
+        )
+        with results.write_errors(outputs["model_run"]):
             log.close(outputs["model_run"] / HISTORY)
             if context.extended is not None:
                 checkpoints.publish(outputs["model_run"] / CHECKPOINTS)
     return outcome
-
-
-def _record(
-    config: TrainerConfig, info: examples.ExamplesInfo, outcome: Outcome, *, validated: ValidationState
-) -> dict[str, object]:
-    """Returns the content of `training.json`: the outcome, and what was trained on what."""
-    record = {"batch_size": config.batch_size, **dataclasses.asdict(outcome)}
-    if validated.best_score is not None and validated.metric is not None:
-        record["validation"] = {"metric": validated.metric, "score": validated.best_score}
-    record["data"] = {
-        **origin.describe(info),
-        "clips": dict(info.splits),
-        "classes": len(info.label_names),
-        "sample_rate": info.sample_rate,
-    }
-    record["config"] = config.deciding()
-    return record
 
 
 def _adopt_history(model_run: epath.Path, *, work_dir: epath.Path) -> None:
@@ -228,20 +209,3 @@ def _make_validation(
         strategy=training_step.strategy,
         seed=config.seed,
     )
-
-
-def _save_model(model: DualEncoder, path: epath.Path) -> None:
-    with _write_errors(path.parent):
-        model.save(str(path))
-
-
-@contextlib.contextmanager
-def _write_errors(folder: epath.Path) -> Iterator[None]:
-    """Turns an error of the file system within the `with` block, such as a full disk, into a `UserError`."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"The model cannot be written to {folder} ({error.strerror or error}): make room, and run the same command "
-            "again; the checkpoints are kept."
-        ) from error

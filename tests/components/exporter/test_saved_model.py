@@ -1,5 +1,6 @@
 """The SavedModel as other programs use it: called, trained further, and read by what travels with it."""
 
+import hashlib
 import inspect
 import io
 import json
@@ -11,13 +12,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from etils import epath
 from tensorflow_serving.apis import prediction_log_pb2
 
 from beam_jobs import examples
 from components.embedding_info import ASSET, FILE, EmbeddingInfo
 from components.exporter import description, golden, root, saved_model, serve_once, warm_up
-from components.trainer import train
+from components.trainer import results
 from components.trainer.config import TrainerConfig
+from components.trainer.initial_model import InitialModel
 from components.trainer.loop import Outcome
 from components.trainer.validation_state import ValidationState
 from models import dual
@@ -218,15 +221,20 @@ def test_what_the_trainer_records_is_told_without_places(tmp_path):
     info = examples.read_info(
         stored_examples.write_examples(tmp_path / "x", {"train": [(np.zeros(9, np.int16), (), 0)]})
     )
-    config = TrainerConfig(initial_model=f"{tmp_path}/artifacts/Trainer/model/3")
+    started_from = epath.Path(tmp_path / "earlier.keras")
+    started_from.write_bytes(b"weights")
+    initial = InitialModel(path=started_from, config=ModelConfig(), is_exported=False)
+    config = TrainerConfig(initial_model=str(started_from))
     outcome = Outcome(steps=7, best_step=5, loss=4.0, top1=0.5, clips_per_s=9.0)
     validated = ValidationState(best_step=5, best_score=-4.2485, metric="loss")
-    record = train._record(config, info, outcome, validated=validated)
-    record["initial_model"] = {"path": config.initial_model, "sha256": "0" * 64}
+    results.write_record(
+        epath.Path(tmp_path), config=config, info=info, outcome=outcome, validated=validated, initial=initial
+    )
+    record = json.loads((tmp_path / "training.json").read_text())
     told = description.describe(_Described(), training=record)
     assert told.scores == {"loss": 4.2485}
     assert told.training["data"] == {"description": "test", "clips": {"train": 1}, "classes": 0, "sample_rate": RATE}
-    assert told.training["initial_model"] == {"sha256": "0" * 64}
+    assert told.training["initial_model"] == {"sha256": hashlib.sha256(b"weights").hexdigest()}
     assert told.training["config"]["steps"] == config.steps
     assert str(tmp_path) not in told.to_json()
 
