@@ -60,6 +60,11 @@ class Root:
         """The file with the report of the last run."""
         return self.path / "report.json"
 
+    @property
+    def experiments(self) -> epath.Path:
+        """The folder for results and costs of `diptych ablate`, which only its roots have."""
+        return self.path / "experiments"
+
     def metadata_uri(self) -> str:
         """Returns the default metadata store, a SQLite file.
 

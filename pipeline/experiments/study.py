@@ -112,7 +112,7 @@ class Study:
     @property
     def folder(self) -> epath.Path:
         """Where the results are written."""
-        return self.root.path / "experiments" / self.request.experiment.name
+        return self.root.experiments / self.request.experiment.name
 
     def run(self, display: Display) -> Results:
         """Runs the trainings that have not finished. Call it inside `interrupts.as_exceptions()`.

@@ -26,9 +26,6 @@ from pipeline.metadata.executions import Artifact
 from pipeline.metadata.store import MetadataStore
 from pipeline.root import Root
 
-FOLDER = "experiments"
-"""Folder below a root for costs and results."""
-
 _SHARED_STAGE = "ExampleValidator"
 """The last stage that all cells have in common."""
 
@@ -50,7 +47,7 @@ class Workplace:
     def __init__(self, root: Root, *, base: PipelineConfig, overridden: Collection[str], preset: str, budget: Budget):
         self.root = root
         self._base, self._overridden, self._preset, self._budget = base, overridden, preset, budget
-        self._costs = Costs(root.path / FOLDER / "costs.json")
+        self._costs = Costs(root.experiments / "costs.json")
         self._examples: Artifact | None = None
         self._clips = 0
 
@@ -148,7 +145,7 @@ class Workplace:
             cost = self._costs.find(trainer, examples=digest)
             if cost is None and display is not None:
                 display.say(f"{cell.name}: measuring what a step costs")
-                work = str(self.root.path / FOLDER / "calibration.tmp")
+                work = str(self.root.experiments / "calibration.tmp")
                 folder = str(self._examples.folder)
                 cost = self._costs.find_or_measure(
                     trainer,
@@ -190,7 +187,7 @@ class Workplace:
 
     @property
     def _lock_file(self) -> pathlib.Path:
-        return pathlib.Path(self.root.path, FOLDER, ".lock")
+        return pathlib.Path(self.root.experiments, ".lock")
 
     def _wait_until_free(self, display: Display) -> None:
         deadline = time.monotonic() + _WAIT_S

@@ -1,8 +1,8 @@
 """Finds and removes what nothing needs any more: `diptych gc`.
 
-Kept is what these wrote and read, with all that it descends from: a blessed or pushed model, the newest run, the last
-finished execution of a stage, which `diptych run --from` builds on, and stopped ones whose work is kept, which may go
-on from what they have read.
+Kept is what these wrote and read, with all that it descends from: a blessed or pushed model, every scored one of an
+experiment, the newest run, the last finished execution of a stage, which `diptych run --from` builds on, and stopped
+ones whose work is kept, which may go on from what they have read.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ def find(root: Root, store: MetadataStore, *, unfinished: bool) -> list[Folder]:
     newest = _newest_run(store)
     work = list(_work(root, needed={execution.cache_key.digest for execution in newest} if unfinished else None))
     stopped = _stopped(store, work=[folder.path.name for folder in work if folder.fate == "unfinished"])
-    kept = {artifact.id for artifact in _kept([*newest, *stopped], store)}
+    kept = {artifact.id for artifact in _kept([*newest, *stopped], store, root)}
     return [*_published(root, store, kept=kept), *work, *_staged(root)]
 
 
@@ -98,9 +98,9 @@ def _stopped(store: MetadataStore, *, work: Sequence[str]) -> list[Execution]:
     return [execution for execution in stopped if execution.cache_key.digest.startswith(tuple(work))]
 
 
-def _kept(to_continue: list[Execution], store: MetadataStore) -> Iterator[Artifact]:
+def _kept(to_continue: list[Execution], store: MetadataStore, root: Root) -> Iterator[Artifact]:
     """Yields the artifacts that are needed; see the top of this module."""
-    needed = {execution.id: execution for execution in (*to_continue, *_last_finished(store), *_vouchers(store))}
+    needed = {execution.id: execution for execution in (*to_continue, *_last_finished(store), *_vouchers(store, root))}
     steps = graph.of_run(needed.values(), store).steps.values()
     seeds = [artifact for step in steps for artifact in (*step.execution.outputs.values(), *step.inputs.values())]
     yield from seeds
@@ -114,11 +114,15 @@ def _last_finished(store: MetadataStore) -> Iterator[Execution]:
             yield last
 
 
-def _vouchers(store: MetadataStore) -> Iterator[Execution]:
-    """Yields the executions that blessed or pushed a model."""
+def _vouchers(store: MetadataStore, root: Root) -> Iterator[Execution]:
+    """Yields the executions that blessed or pushed a model or, in a root of `diptych ablate`, scored one.
+
+    An experiment finds its trainings by their outputs. Those that are not blessed count there, too.
+    """
+    is_of_experiments = storage.is_folder(root.experiments)
     for stage, figure in _VOUCHERS.items():
         for execution in store.executions(stage=stage, states=[State.COMPLETE]):
-            if execution.figures.get(figure, 1):
+            if is_of_experiments or execution.figures.get(figure, 1):
                 yield execution
 
 
