@@ -49,7 +49,7 @@ class Workplace:
         self._base, self._overridden, self._preset, self._budget = base, overridden, preset, budget
         self._costs = Costs(root.experiments / "costs.json")
         self._examples: Artifact | None = None
-        self._clips = 0
+        self._first_digest, self._clips = "", 0  # Of the examples that this command has found first.
 
     @property
     def clips(self) -> int:
@@ -111,15 +111,30 @@ class Workplace:
                 return False
             self._check_labels(published["StatisticsGen"]["statistics"].folder)
             self._examples = published["AudioExampleGen"]["examples"]
-            self._clips = examples.read_info(self._examples.folder).splits.get("train", 0)
+            if not self._first_digest:
+                self._first_digest = self._examples.digest
+                self._clips = examples.read_info(self._examples.folder).splits.get("train", 0)
         return True
 
     def prepare(self, display: Display) -> None:
         """Runs the stages that all cells have in common, unless they have run.
 
+        Call it before each training: the audio may change in the weeks that a command takes.
+
         Raises:
-            UserError: One of them failed, or no probe can score a model on the examples.
+            UserError: One of them failed, no probe can score a model on the examples, or they differ from those of the
+                trainings before.
         """
+        self._examples = None
+        self._write_examples(display)
+        if self._examples.digest != self._first_digest:
+            raise UserError(
+                f"{self._base.audio_example_gen.source or 'The generated corpus'} has changed since this command "
+                "began, and scores of other clips do not belong into the same table: restore it, or give the same "
+                "command again, which trains all cells anew."
+            )
+
+    def _write_examples(self, display: Display) -> None:
         if self.look():
             return
         display.say(f"Examples for all cells, under {self.root.path}:")
