@@ -26,10 +26,21 @@ class CellRoots:
         overridden: Dotted names of the fields that the user set.
         preset: Name of the preset.
         budget: What each training may take.
+        seeds: Number of trainings of a cell.
     """
 
-    def __init__(self, root: Root, *, base: PipelineConfig, overridden: Collection[str], preset: str, budget: Budget):
+    def __init__(
+        self,
+        root: Root,
+        *,
+        base: PipelineConfig,
+        overridden: Collection[str],
+        preset: str,
+        budget: Budget,
+        seeds: int,
+    ):
         self._root, self._base, self._overridden, self._preset, self._budget = root, base, overridden, preset, budget
+        self._seeds = seeds
         self._of_cell: dict[str, Workplace] = {}
         self.shared = self._workplace(root)
 
@@ -46,24 +57,39 @@ class CellRoots:
         """Returns the root that counts for a cell, its own or the shared one. It stays the same for the whole command.
 
         The own root counts if it has finished a training or is in use, and also if neither root has finished anything.
-        So a command for one cell that was begun and given up hides nothing that has finished in the shared root. One
-        that is damaged counts: what it holds is not known.
+        So a command for one cell that was begun and given up hides nothing that has finished in the shared root, and
+        nor does one whose trainings were all of another budget or other overrides. A root that is damaged counts: what
+        it holds is not known.
         """
         if cell.name not in self._of_cell:
             own = self._workplace(Root(self.own(cell)))
-            self._of_cell[cell.name] = own if self._counts(own) else self.shared
+            self._of_cell[cell.name] = own if self._counts(own, cell) else self.shared
         return self._of_cell[cell.name]
 
-    def _counts(self, own: Workplace) -> bool:
+    def _counts(self, own: Workplace, cell: Cell) -> bool:
         if not own.exists:
             return False
         try:
             with file_errors.as_user_errors(place=os.fspath(own.root.path)):
-                if own.has_finished() or own.is_in_use():
+                if own.is_in_use():
                     return True
+                if own.has_finished():
+                    return not (self._count(cell, own) == 0 and self._count(cell, self.shared))
         except UserError:  # It is damaged, and whoever looks into it says so.
             return True
         return not self.shared.has_finished()
+
+    def _count(self, cell: Cell, workplace: Workplace) -> int | None:
+        """Returns how many trainings of a cell have finished in a root; None if it is not known.
+
+        It is not known of examples that are not up to date: the same audio may lie elsewhere than when they were made.
+        """
+        if not workplace.exists or not workplace.look():
+            return None
+        steps = workplace.steps(cell)
+        if steps is None:  # Nothing could be trained without.
+            return 0
+        return sum(workplace.find(cell, seed=seed, steps=steps) is not None for seed in range(self._seeds))
 
     def _workplace(self, root: Root) -> Workplace:
         return Workplace(root, base=self._base, overridden=self._overridden, preset=self._preset, budget=self._budget)

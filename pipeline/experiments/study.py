@@ -87,6 +87,7 @@ class Study:
             overridden=settings.fields_of(request.assignments),
             preset=request.preset,
             budget=self.budget,
+            seeds=request.seeds,
         )
         self._runs: dict[str, dict[int, SeedResult]] = {cell.name: {} for cell in self.layout.cells}
 

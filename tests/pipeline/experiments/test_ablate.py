@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,6 +137,14 @@ def test_a_larger_budget_trains_from_the_start(clips, tmp_path):
             assert "goes on" not in text
     both, one = (cells_of(tmp_path / place)["reference"]["scores"] for place in ("both", "one"))
     assert both == one
+
+    # A cell's own root that has the larger budget alone does not hide the smaller one in the shared root.
+    shutil.copytree(tmp_path / "one", tmp_path / "both" / "cells" / "reference")
+    for budget in ("steps=2", "steps=4"):
+        arguments = [*words(clips, tmp_path / "both", budget=budget), "--seeds", "1", "trainer.eval_every=4"]
+        status, text = run([word for word in arguments if word != "no-mixing"], tmp_path / "log")
+        assert (status, trained(text)) == (0, [])
+        assert cells_of(tmp_path / "both")["reference"]["runs"][0]["training"]["steps"] == int(budget[-1])
 
 
 def test_a_cell_that_fails_is_said_and_the_others_go_on(clips, tmp_path):
