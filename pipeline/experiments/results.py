@@ -47,6 +47,11 @@ class SeedResult:
         seconds = None if self.evaluated is None else self.evaluated.training.get(CPU_S)
         return None if seconds is None else float(seconds) / 60
 
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the training was stopped and went on, so that `cpu_minutes` is the time of its last part."""
+        return self.evaluated is not None and bool(self.evaluated.training.get("resumption"))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CellResult:
@@ -81,8 +86,8 @@ class CellResult:
 
     @property
     def cpu_minutes(self) -> float | None:
-        """Mean processor time of a training."""
-        minutes = [run.cpu_minutes for run in self.runs if run.cpu_minutes is not None]
+        """Mean processor time of the trainings that were never stopped; None if it is not known of any."""
+        minutes = [run.cpu_minutes for run in self.runs if run.cpu_minutes is not None and not run.is_resumed]
         return sum(minutes) / len(minutes) if minutes else None
 
     @property

@@ -117,7 +117,8 @@ def _rows(cell: dict, *, percent: bool, has_reference: bool) -> list[list[str]]:
         if has_reference:
             against = _summary(cell["against_reference"]) if is_whole else None
             row.append(wording.difference(against, seeds=trained.count, percent=percent))
-        costs = [str(trained.count), f"{round(cell['steps']):,}", f"{cell['passes']:.1f}", f"{cell['cpu_minutes']:.1f}"]
+        costs = [str(trained.count), f"{round(cell['steps']):,}"]
+        costs += [wording.number(cell[name], 1) for name in ("passes", "cpu_minutes")]
         rows.append([*row, *(costs if is_first else [""] * len(costs))])
     return rows
 

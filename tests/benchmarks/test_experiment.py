@@ -144,6 +144,14 @@ def test_the_table_has_a_row_for_each_set_of_features(folder):
     assert f"`{command} --budget cpu-minutes=15 trainer.batch_size=64`" in text.replace("\n", " ")
 
 
+def test_a_cell_of_which_no_training_ran_in_one_go_has_no_time(folder):
+    results = json.loads((folder / "results.json").read_text())
+    results["cells"][0]["cpu_minutes"] = None
+    (folder / "results.json").write_text(json.dumps(results))
+    text = experiment_table.render(experiment.record(folder, corpus="ESC-50"))
+    assert "| 1 | 1,234 | 41.6 |  |\n" in text
+
+
 def test_the_papers_table_has_its_numbers_beside_ours(folder):
     text = experiment_table.render_beside_paper(experiment.record(folder, corpus="ESC-50"))
     assert "| L3 |  |  | 79.3 % |" in text

@@ -65,6 +65,9 @@ def heading(results: Results) -> str:
 
 
 def cost(results: Results, result: CellResult) -> tuple[str, str, str]:
-    """Returns steps, passes and minutes of processor time, each as the mean over the trainings of a cell."""
+    """Returns steps, passes and minutes of processor time, each as the mean over the trainings of a cell.
+
+    The minutes are the mean over those that were never stopped; "" if there are none.
+    """
     steps = "" if result.steps is None else f"{round(result.steps):,}"
     return steps, number(results.passes(result), 1), number(result.cpu_minutes, 1)

@@ -179,6 +179,26 @@ def test_steps_are_those_that_were_trained_and_before_the_planned_ones(tmp_path,
         assert {one.step for one in events if one.summary.value[0].tag.startswith("score/")} == {steps}
 
 
+@pytest.mark.parametrize(("resumed", "minutes"), [((), 5.0), ((0,), 5.5), ((1, 2), 4.0), ((0, 1, 2), None)])
+def test_the_time_of_a_cell_is_that_of_trainings_that_were_never_stopped(tmp_path, resumed, minutes):
+    """Of one that went on, only the time of its last part is known."""
+    results = made_up.results("figure4")
+    cell = results.cells["batch-128"].cell
+    runs = []
+    for seed in range(3):
+        evaluated = made_up.evaluated(cell, seed=seed)
+        was_stopped = seed in resumed
+        training = {"cpu_s": 7.0 if was_stopped else 60.0 * (4 + seed), "steps": 60}
+        training["resumption"] = "resumed at step 50" if was_stopped else ""
+        runs.append(SeedResult(seed=seed, steps=60, evaluated=dataclasses.replace(evaluated, training=training)))
+    results.cells["batch-128"] = CellResult(cell=cell, batch_size=128, runs=runs)
+    write.write_all(results, epath.Path(tmp_path))
+    shown = "" if minutes is None else f"{minutes:.1f}"
+    assert re.search(rf"^\| batch-128 \|.*\| {shown} \|$", (tmp_path / "table.md").read_text(), re.MULTILINE)
+    row = next(row for row in rows_of((tmp_path / "table.csv").read_text()) if row["cell"] == "batch-128")
+    assert row["cpu_minutes"] == ("" if minutes is None else str(minutes))
+
+
 @pytest.mark.parametrize(("width", "interval"), [(80, ""), (140, "0.485 to 0.535")])
 def test_the_terminal_shows_what_has_run(width, interval):
     console = Console(file=io.StringIO(), width=width)
