@@ -54,11 +54,12 @@ def look_at(cell: Cell, *, workplace: Workplace, is_shared: bool, seeds: int) ->
     with _noted(reasons, place=place, is_shared=is_shared):
         steps = workplace.steps(cell)
     if steps is not None:
+        machine = workplace.measured_on(cell)
         for seed in runs:
             evaluated = None
             with _noted(reasons, place=place, is_shared=is_shared):
                 evaluated = workplace.find(cell, seed=seed, steps=steps)
-            runs[seed] = SeedResult(seed=seed, steps=steps, evaluated=evaluated)
+            runs[seed] = SeedResult(seed=seed, steps=steps, measured_on=machine, evaluated=evaluated)
     return Found(runs=runs, why_not_all=reasons[-1] if reasons else "")
 
 

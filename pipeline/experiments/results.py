@@ -21,12 +21,14 @@ class SeedResult:
     Attributes:
         seed: Its seed.
         steps: The number of steps that its budget buys; None if that is not known yet.
+        measured_on: The kind of machine on which it was measured how many they are; "" if that needs no measurement.
         evaluated: What it has left; None if it has not finished.
         error: Why it failed; "" if it did not.
     """
 
     seed: int
     steps: int | None = None
+    measured_on: str = ""
     evaluated: Evaluated | None = None
     error: str = ""
 
@@ -136,6 +138,15 @@ class Results:
     def errors(self) -> list[str]:
         """What failed."""
         return [error for result in self.cells.values() for error in result.errors]
+
+    @property
+    def machines(self) -> dict[str, list[str]]:
+        """Kind of machine on which the cost of a step was measured -> names of the cells that have scores."""
+        found: dict[str, list[str]] = {}
+        for name, result in self.cells.items():
+            for kind in sorted({run.measured_on for run in result.runs if run.evaluated is not None} - {""}):
+                found.setdefault(kind, []).append(name)
+        return found
 
     def summary(self, place: Place) -> Summary | None:
         """Returns the score that stands at a place, or None if there is none."""

@@ -210,7 +210,7 @@ class Study:
         except (UserError, ProcessError) as error:
             display.say(f"{cell.name}, seed {seed} failed: {error}")
             return SeedResult(seed=seed, steps=steps, error=str(error))
-        return SeedResult(seed=seed, steps=steps, evaluated=evaluated)
+        return SeedResult(seed=seed, steps=steps, measured_on=workplace.measured_on(cell), evaluated=evaluated)
 
 
 def _root(typed: str) -> Root:

@@ -171,6 +171,13 @@ class Workplace:
             return None
         return self._budget.steps(cpu_s_per_step=cost, clips=self._clips, batch_size=trainer.batch_size)
 
+    def measured_on(self, cell: Cell) -> str:
+        """Returns the kind of machine that the cost of a step was measured on; "" if the budget does not need it."""
+        if self._budget.kind != "cpu-minutes":
+            return ""
+        trainer = settings.of_training(self._base, cell, seed=0, steps=1).trainer
+        return self._costs.machine(trainer, examples=self._examples.digest)
+
     def find(self, cell: Cell, *, seed: int, steps: int) -> Evaluated | None:
         """Returns what a finished run has left, or None if there is none."""
         return finished.find(self.root, self._config(cell, seed=seed, steps=steps))

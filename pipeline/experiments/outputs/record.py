@@ -61,6 +61,8 @@ def _run(run: SeedResult) -> dict[str, object]:
     content: dict[str, object] = {"seed": run.seed, "state": state}
     if run.error:
         content["error"] = run.error
+    if run.measured_on:
+        content["measured_on"] = run.measured_on
     if run.evaluated is not None:
         metrics = run.evaluated.metrics
         content |= {"cpu_minutes": run.cpu_minutes, "training": dict(run.evaluated.training)}

@@ -96,7 +96,8 @@ def _what(results: Results) -> str:
 
 
 def _notes(results: Results) -> list[str]:
-    parts = [results.experiment.note] if results.experiment.note else []
+    unequal = tables.escaped(wording.unequal_machines(results))
+    parts = [part for part in (results.experiment.note, unequal) if part]
     if results.settings["overrides"]:
         parts.append(
             f"For all cells that do not set it themselves: `{' '.join(map(str, results.settings['overrides']))}`."

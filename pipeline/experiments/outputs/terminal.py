@@ -20,6 +20,9 @@ def show(results: Results, console: Console) -> None:
     wide, narrow = (_table(results, wide=wide) for wide in (True, False))
     fits = console.measure(wide, options=console.options.update_width(_WIDE)).maximum <= console.width
     console.print(wide if fits else narrow)
+    unequal = wording.unequal_machines(results)
+    if unequal:
+        console.print(Text(unequal, style="yellow"), soft_wrap=True)
     for error in results.errors:
         console.print(Text(f"failed: {error}", style="red"), soft_wrap=True)
 

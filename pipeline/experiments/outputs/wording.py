@@ -64,6 +64,17 @@ def heading(results: Results) -> str:
     return f"{results.metric} of the {results.probe} probe" if results.probe else results.metric
 
 
+def unequal_machines(results: Results) -> str:
+    """Returns a sentence on the kinds of machines if the same processor time is not the same work; "" if it is."""
+    if len(results.machines) < 2:
+        return ""
+    kinds = "; ".join(f"{kind} ({', '.join(names)})" for kind, names in results.machines.items())
+    return (
+        "The cost of a step was measured on different machines, so cells with the same processor time have not had the "
+        f"same compute: {kinds}."
+    )
+
+
 def cost(results: Results, result: CellResult) -> tuple[str, str, str]:
     """Returns steps, passes and minutes of processor time, each as the mean over the trainings of a cell.
 

@@ -95,6 +95,7 @@ def test_a_command_that_was_killed_continues_and_repeats_nothing(clips, tmp_path
         assert [run["state"] for run in cell["runs"]] == ["finished"] * 2
         assert [run["training"]["steps"] for run in cell["runs"]] == [cell["steps"]] * 2
         assert cell["cpu_minutes"] > 0
+        assert all(run["measured_on"].startswith(f"{os.cpu_count()} cores, ") for run in cell["runs"])
         assert set(cell["scores"]) == {"waveform", "log_mel", "both"}
         assert cell["scores"]["both"]["trained"]["count"] == cell["scores"]["both"]["untrained"]["count"] == 2
     assert cells["no-mixing"]["against_reference"]["count"] == 2

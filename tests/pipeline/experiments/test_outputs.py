@@ -179,6 +179,25 @@ def test_steps_are_those_that_were_trained_and_before_the_planned_ones(tmp_path,
         assert {one.step for one in events if one.summary.value[0].tag.startswith("score/")} == {steps}
 
 
+@pytest.mark.parametrize("others", ["2 cores, AMD EPYC", "", "16 cores, *Xeon*"])
+def test_a_table_says_if_the_cost_of_a_step_was_measured_on_different_machines(tmp_path, others):
+    results = made_up.results("table4", missing="log_mel")
+    for name, result in results.cells.items():
+        kind = others if name == "waveform" else "2 cores, AMD EPYC"
+        runs = [dataclasses.replace(run, measured_on=kind) for run in result.runs]
+        results.cells[name] = dataclasses.replace(result, runs=runs)
+    console = Console(file=io.StringIO(), width=100)
+    terminal.show(results, console)
+    write.write_all(results, epath.Path(tmp_path))
+    page, shown = (tmp_path / "table.md").read_text(), console.file.getvalue()
+    differ = others.startswith("16")
+    assert ("16 cores, *Xeon* (waveform); 2 cores, AMD EPYC (waveform+log_mel).\n" in shown) == differ
+    assert ("16 cores, \\*Xeon\\* (waveform); 2 cores, AMD EPYC (waveform+log\\_mel).\n" in page) == differ
+    assert ("measured on different machines" in page) == ("measured on different machines" in shown) == differ
+    cells = {cell["name"]: cell["runs"] for cell in json.loads((tmp_path / "results.json").read_text())["cells"]}
+    assert {run.get("measured_on", "") for run in cells["waveform"]} == {others}
+
+
 @pytest.mark.parametrize(("resumed", "minutes"), [((), 5.0), ((0,), 5.5), ((1, 2), 4.0), ((0, 1, 2), None)])
 def test_the_time_of_a_cell_is_that_of_trainings_that_were_never_stopped(tmp_path, resumed, minutes):
     """Of one that went on, only the time of its last part is known."""
