@@ -7,7 +7,7 @@ from pipeline.experiments.experiment import Cell, Experiment, Layout, Place
 if TYPE_CHECKING:
     from pipeline.configs.config import PipelineConfig
 
-# Batches of up to a preset's size are embedded at once, and larger ones part by part. The first two lists fit the 576
+# Batches of up to a preset's size are embedded at once, and larger ones part by part. The first two lists fit the 569
 # training clips of the generated corpus, and the 1,898 of ESC-50.
 _UP_TO_32 = (16, 32, 128, 512)
 _UP_TO_128 = (32, 128, 512, 1792)

@@ -1,7 +1,5 @@
 """Processes that fail, are killed, or lose the one that started them; costs that are kept; a root that is in use."""
 
-import importlib.metadata
-import json
 import os
 import pathlib
 import signal
@@ -12,7 +10,6 @@ import pytest
 from etils import epath
 
 from components.errors import UserError
-from components.trainer import Trainer
 from pipeline import file_lock
 from pipeline.configs import overrides, presets
 from pipeline.experiments import processes
@@ -74,30 +71,6 @@ def test_a_cost_is_measured_once_for_all_that_cost_the_same(tmp_path):
     assert cost("other examples") == 5.0
     assert cost(**{"model.crop_seconds": 2.0}) == 6.0
     assert (cost(), len(measured)) == (3.0, 4)
-
-
-def test_a_cost_is_measured_again_with_other_versions(tmp_path):
-    file = epath.Path(tmp_path) / "costs.json"
-    trainer = presets.config("tiny").trainer
-
-    def measured(seconds):
-        measure = {"cpu_s_per_step": seconds, "machine": f"host, {seconds:g} cores, AMD EPYC, Zen"}
-        return Costs(file).find_or_measure(trainer, examples="examples", measure=lambda: measure)
-
-    assert measured(2.0) == measured(3.0) == 2.0
-    assert Costs(file).machine(trainer, examples="examples") == "2 cores, AMD EPYC, Zen"
-    assert Costs(file).machine(trainer, examples="others") == ""
-    ((key, kept),) = json.loads(file.read_text()).items()
-    assert kept["versions"]["Trainer"] == Trainer.version
-    assert kept["versions"]["tensorflow"] == importlib.metadata.version("tensorflow")
-    for name, version in (("Trainer", -1), ("keras", "0.1")):
-        older = {**kept["versions"], name: version}
-        file.write_text(json.dumps({key: {**kept, "versions": older}}))
-        assert Costs(file).find(trainer, examples="examples") is None
-        assert measured(4.0) == Costs(file).find(trainer, examples="examples") == 4.0
-    del kept["versions"]  # As an earlier version of Diptych wrote it.
-    file.write_text(json.dumps({key: kept}))
-    assert measured(5.0) == 2.0
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"a": {"cpu_s_per_step": 0}}', '{"a": 3}'])

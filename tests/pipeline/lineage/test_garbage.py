@@ -113,13 +113,6 @@ def test_a_blessed_model_is_kept_however_many_runs_come_after_it(root):
     assert all(len(numbers) == 2 for numbers in artifacts(root).values())
 
 
-def test_experiments_find_all_their_trainings_again_also_those_that_are_not_blessed(root):
-    (root / "experiments").mkdir()
-    gc(root, "--delete")
-    for seed in (1, 3, 2):
-        assert {execution.state for execution in stages.run(root, chain.build(seed)).values()} == {State.CACHED}
-
-
 def test_what_a_config_names_in_the_root_is_an_input_that_is_kept(tmp_path, capsys):
     stages.run(tmp_path, stages.build(numbers={"count": 4}))
     link = tmp_path.with_name(f"{tmp_path.name}-link")
