@@ -101,9 +101,19 @@ class Models:
         if not versions.is_single(self._model):
             self._watcher.start()
 
-    def stop(self) -> None:
-        """Ends that."""
+    def stop(self, *, wait_s: float) -> bool:
+        """Ends that.
+
+        Args:
+            wait_s: How long to wait for it. The load of a version that has begun cannot be stopped.
+
+        Returns:
+            Whether it has ended.
+        """
         self._has_ended.set()
+        if self._watcher.is_alive():
+            self._watcher.join(wait_s)
+        return not self._watcher.is_alive()
 
     def refresh(self) -> None:
         """Looks for other versions, and serves the newest that can be loaded from the moment when it is."""

@@ -25,6 +25,9 @@ from pipeline.serving.server.sounds import Sounds
 
 _KEEP_ALIVE_S = 20
 _CLOSING_S = 10
+_LOOK_S = 1
+"""Time to end a look at the folder of versions; the load of one takes longer, and nobody waits for it."""
+
 _LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -64,12 +67,18 @@ def serve(settings: Settings) -> None:
         server.run()
         has_ended = False
         try:
-            has_ended = not server.force_exit and server.service.batcher.close(wait_s=_CLOSING_S)
+            has_ended = not server.force_exit and _threads_end(server.service)
         finally:
             if not has_ended:
-                # The model computes for callers that get no answer. Python would wait for it, or crash in it.
+                # The model computes for callers that get no answer, or is loaded. Python would wait for it, or crash.
                 sys.stdout.flush()
                 os._exit(0)
+
+
+def _threads_end(service: Service) -> bool:
+    """Ends the threads that are in TensorFlow for long, and returns whether they have ended."""
+    is_loaded = service.models.stop(wait_s=_LOOK_S)
+    return service.batcher.close(wait_s=_CLOSING_S) and is_loaded
 
 
 @contextlib.contextmanager
@@ -91,7 +100,7 @@ def prepared(settings: Settings) -> Iterator["Server"]:
             models=models, batcher=batcher, limits=limits, metrics=metrics, sounds=sounds, neighbors=neighbors
         )
         models.start()
-        stack.callback(models.stop)
+        stack.callback(models.stop, wait_s=0.0)
         yield Server(service, listener, settings=settings)
 
 

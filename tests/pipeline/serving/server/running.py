@@ -1,13 +1,16 @@
 """Runs servers in this process, on a port of their own, and asks them."""
 
 import contextlib
+import os
 import re
+import shutil
 import socket
 import threading
 import urllib.parse
 
 import requests
 
+from components import embedding_info
 from pipeline.serving.server import run
 from pipeline.serving.server.limits import Limits
 from tests.processes import wait_until
@@ -69,3 +72,25 @@ def begin(server, *, length=1000, body=b"{"):
     head = f"POST {PREDICT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n"
     connection.sendall(head.encode() + body)
     return connection
+
+
+@contextlib.contextmanager
+def version_that_loads(folder, *, like):
+    """Adds a version like another one, and yields when its load has begun, which goes on until it fails at the end."""
+    version = folder / str(like + 1)
+    shutil.copytree(folder / str(like), folder / "copy")
+    (folder / "copy" / embedding_info.FILE).unlink()
+    os.mkfifo(folder / "copy" / embedding_info.FILE)
+    (folder / "copy").rename(version)
+    opened = []
+
+    def is_read():
+        with contextlib.suppress(OSError):  # ENXIO: nobody reads it yet.
+            opened.append(os.open(version / embedding_info.FILE, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
+
+    wait_until(is_read)
+    try:
+        yield
+    finally:
+        os.close(opened[0])

@@ -17,14 +17,15 @@ import tensorflow as tf
 
 from pipeline import cli
 from tests.pipeline.refusals import refusal
-from tests.pipeline.serving.server.running import INFER, PREDICT
+from tests.pipeline.serving.server import tiny_model
+from tests.pipeline.serving.server.running import INFER, PREDICT, version_that_loads
 from tests.processes import in_session, wait_until
 
 
 @contextlib.contextmanager
-def serving(model, *flags):
-    """Yields the process of `diptych serve` and its address."""
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--model", str(model), "--port", "0", *flags]
+def serving(model, *flags, program=("-m", "pipeline.cli")):
+    """Yields the process of `diptych serve`, which Python finds with `program`, and its address."""
+    command = [sys.executable, *program, "serve", "--model", str(model), "--port", "0", *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         said = process.stdout.readline()
@@ -55,6 +56,19 @@ def test_a_signal_lets_it_answer_what_it_has_begun(exported, number):
             assert refused.status_code == 503
             assert [future.result().status_code for future in begun] == [200] * 16
         assert process.wait(timeout=60) == 0
+        wait_until(lambda: not in_session(process.pid))
+
+
+@pytest.mark.slow
+def test_a_signal_while_a_version_is_loaded_ends_it_before_python_ends(tmp_path):
+    tiny_model.write(tmp_path / "1")
+    # At the end of Python, TensorFlow would end the process with SIGABRT, but not each time.
+    program = ("-c", "import atexit, pipeline.cli; atexit.register(print, 'Python ends'); exit(pipeline.cli.main())")
+    with serving(tmp_path, "--drain-seconds", "0", program=program) as (process, _):
+        with version_that_loads(tmp_path, like=1):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+        assert "Python ends" not in process.stdout.read()
         wait_until(lambda: not in_session(process.pid))
 
 

@@ -12,9 +12,10 @@ from components import base
 from components.errors import UserError
 from components.pusher import copying
 from pipeline.serving.server import models, versions
+from pipeline.serving.server.metrics import Metrics
 from tests.components.harness import RecordedProgress
 from tests.pipeline.serving.server import tiny_model
-from tests.pipeline.serving.server.running import PREDICT, ask, running
+from tests.pipeline.serving.server.running import PREDICT, ask, running, version_that_loads
 from tests.processes import wait_until
 
 
@@ -151,6 +152,15 @@ def test_a_newest_version_that_cannot_be_loaded_does_not_keep_a_server_from_star
     shutil.rmtree(folder / "7")
     with pytest.raises(UserError, match="pushed/9"), running(folder):
         pass
+
+
+def test_the_end_says_if_a_version_is_being_loaded(folder, monkeypatch):
+    monkeypatch.setattr(models, "POLL_S", 0.05)
+    loaded = models.Models(str(folder), name="diptych", metrics=Metrics())
+    loaded.start()
+    with version_that_loads(folder, like=7):
+        assert not loaded.stop(wait_s=0.1)
+    assert loaded.stop(wait_s=60.0)
 
 
 def test_a_version_that_is_taken_away_is_followed_by_the_one_before(folder, second, monkeypatch):
