@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import io
 import wave
+from collections.abc import Callable
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class Sounds:
         """
         # A little more than allowed tells whether there is more.
         try:
-            samples = await self._run(content, sample_rate=sample_rate, start_s=0.0, end_s=self._seconds + 1.0)
+            samples = await self._run(lambda: content, sample_rate=sample_rate, start_s=0.0, end_s=self._seconds + 1.0)
         except audio.DecodeError as error:
             raise _refused(error, why=f"{error.cause}: {error}") from error
         if samples.size > self._seconds * sample_rate:
@@ -65,8 +66,12 @@ class Sounds:
         """
         end_s = min(end_s, start_s + _PLAYED_S)
         try:
-            source = readers.fetch(path, timeout_s=_RULES.timeout_s)
-            samples = await self._run(source, sample_rate=sample_rate, start_s=start_s, end_s=end_s)
+            samples = await self._run(
+                lambda: readers.fetch(path, timeout_s=_RULES.timeout_s),
+                sample_rate=sample_rate,
+                start_s=start_s,
+                end_s=end_s,
+            )
         except audio.DecodeError as error:
             # Its message may name the folder on this machine.
             raise _refused(error, why=error.cause) from error
@@ -77,8 +82,11 @@ class Sounds:
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._decoders.close()
 
-    async def _run(self, source: Source, *, sample_rate: int, start_s: float, end_s: float) -> np.ndarray:
+    async def _run(self, fetch: Callable[[], Source], *, sample_rate: int, start_s: float, end_s: float) -> np.ndarray:
+        """Fetches and decodes a sound in a thread, because a bucket may take its time."""
+
         def decode() -> np.ndarray:
+            source = fetch()
             # In memory, because what callers send goes to no disk.
             room = round((end_s - start_s + 1.0) * sample_rate) * SAMPLE_BYTES
             with Spool(bytes_in_memory=room) as spool:

@@ -1,11 +1,13 @@
 """What the page asks for, without a browser; `test_browser.py` has one."""
 
 import base64
+import concurrent.futures
 import io
 import os
 import pathlib
 import re
 import shutil
+import threading
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ import requests
 import soundfile
 
 from beam_jobs import audio
+from beam_jobs.audio import readers
 from beam_jobs.audio.log_mel import log_mel
 from components.errors import UserError
 from pipeline import cli
@@ -22,6 +25,7 @@ from pipeline.serving.server import page, run, sounds
 from tests import corpora
 from tests.pipeline.serving.server import tiny_model
 from tests.pipeline.serving.server.running import ask, error_of, running
+from tests.processes import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +139,23 @@ def test_the_nearest_neighbors_have_their_sounds(indexed, index):
     samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="int16")
     assert rate == 16000
     np.testing.assert_array_equal(samples, audio.decode_file(index.parent / "sounds" / "low.wav"))
+
+
+def test_a_sound_that_takes_long_to_fetch_keeps_nobody_else_waiting(indexed, monkeypatch):
+    fetch, is_fetching, may_go_on = readers.fetch, threading.Event(), threading.Event()
+
+    def fetch_late(path, **options):
+        is_fetching.set()
+        assert may_go_on.wait(timeout=10)
+        return fetch(path, **options)
+
+    monkeypatch.setattr(readers, "fetch", fetch_late)
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        sound = threads.submit(ask, indexed, "/page/sounds/0")
+        wait_until(is_fetching.is_set)
+        assert ask(indexed, "/v2/health/live").status_code == 200
+        may_go_on.set()
+        assert sound.result().status_code == 200
 
 
 @pytest.mark.parametrize("row", ["3", "99999999999999999999", "-1", "0x", "%2fetc%2fhostname"])
