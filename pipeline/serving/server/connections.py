@@ -1,9 +1,34 @@
 """Ends connections on which a request arrives too slowly, or an answer is not taken."""
 
 import asyncio
+import resource
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from components.errors import UserError
+
+_OTHER_FILES = 256
+"""More than are open besides connections: files of the model and of the index, pipes to the decoders."""
+
+
+def allow(most: int) -> None:
+    """Lets the process have so many connections open, each of which is a file to the system.
+
+    The usual limit of a process is 1,024 files. Beyond it the server could not even refuse a connection.
+
+    Raises:
+        UserError: The system does not let it.
+    """
+    wanted = most + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        raise UserError(
+            f"--max-connections {most} takes {wanted:,} open files, and the system lets this process open {hard:,}: "
+            "give a lower number, or raise the limit, which `ulimit -Hn` shows."
+        )
+    if soft != resource.RLIM_INFINITY and wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Connection(H11Protocol):

@@ -61,7 +61,7 @@ def serve(settings: Settings) -> None:
     """Serves a model until the process gets SIGTERM or SIGINT.
 
     Raises:
-        UserError: There is no such model or index, or the port is taken.
+        UserError: There is no such model or index, the port is taken, or the process may not open so many connections.
     """
     with prepared(settings) as server:
         server.run()
@@ -85,6 +85,7 @@ def _threads_end(service: Service) -> bool:
 def prepared(settings: Settings) -> Iterator["Server"]:
     """Yields a server that has loaded the model, and ends its threads and processes afterwards; see `serve`."""
     limits = settings.limits
+    connections.allow(limits.connections)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_bound(settings.host, settings.port))
         metrics = Metrics()

@@ -1,16 +1,17 @@
-"""Connections on which requests arrive slowly, without an end, or several at a time."""
+"""Connections on which requests arrive slowly, without an end, or several at a time; and who may open how many."""
 
 import asyncio
 import contextlib
 import http.client
 import json
+import resource
 import socket
 import time
 
 import numpy as np
 import pytest
 
-from pipeline.serving.server import calls
+from pipeline.serving.server import calls, connections
 from tests.pipeline.serving.server.running import PREDICT, ask, begin, connect, metric, running
 from tests.processes import wait_until
 
@@ -203,3 +204,15 @@ def test_a_reader_that_stops_loses_its_connection(versions, ends):
             connection.sendall(b"nonsense\r\n\r\n")
         wait_until(lambda: server.admission.is_idle and not connections)
         connection.close()
+
+
+def test_the_process_may_open_as_many_files_as_there_may_be_connections():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+        connections.allow(10)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 1024
+        connections.allow(1024)
+        assert 1024 + 100 < resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2048
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -122,6 +122,7 @@ def test_a_trained_model_gives_its_own_embeddings(exported):
         (["--model", "MODEL", "--index", "/nowhere.parquet"], "--index /nowhere.parquet: there is no such file"),
         (["--model", "MODEL", "--features", "log_mel"], "--features chooses vectors of --index: give both."),
         (["--model", "MODEL", "--max-requests", "0"], "--max-requests 0: give a number above 0."),
+        (["--model", "MODEL", "--max-connections", "9999999999"], "--max-connections 9999999999 takes 10,000,000,255 "),
         (["--model", "MODEL", "--max-seconds", "nan"], "--max-seconds nan: give a number above 0."),
         (["--model", "MODEL", "--port", "70000"], "--port 70000: give a number below 65,536"),
         (["--model", "MODEL", "--drain-seconds", "-1"], "--drain-seconds -1: give a number of seconds."),
