@@ -28,7 +28,8 @@ _CLOSING_S = 10
 _LOOK_S = 1
 """Time to end a look at the folder of versions; the load of one takes longer, and nobody waits for it."""
 
-_LOOPBACK = ("127.0.0.1", "localhost")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LOOPBACK_NAMES = ("127.0.0.1", "[::1]", "localhost")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,7 +140,7 @@ class Server(uvicorn.Server):
         host, port, *_ = listener.getsockname()
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.service = service
-        self.admission = app.build(service, hosts=_LOOPBACK if settings.host in _LOOPBACK else ["*"])
+        self.admission = app.build(service, hosts=_LOOPBACK_NAMES if settings.host in _LOOPBACK else ["*"])
         super().__init__(_config(self.admission, settings.limits))
         self._listener = listener
         self._drain_s = settings.drain_s

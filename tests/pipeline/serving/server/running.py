@@ -19,9 +19,9 @@ PREDICT, INFER = "/v1/models/diptych:predict", "/v2/models/diptych/infer"
 
 
 @contextlib.contextmanager
-def running(model, *, index=None, **limits):
+def running(model, *, index=None, host="127.0.0.1", **limits):
     """Yields a server that answers, and ends it."""
-    settings = run.Settings(model=str(model), index=index and str(index), limits=Limits(**limits))
+    settings = run.Settings(model=str(model), index=index and str(index), host=host, limits=Limits(**limits))
     with run.prepared(settings) as server:
         thread = threading.Thread(target=server.run)
         thread.start()

@@ -216,3 +216,22 @@ def test_the_process_may_open_as_many_files_as_there_may_be_connections():
         assert 1024 + 100 < resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2048
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("host", ["::1", "localhost"])
+def test_it_answers_at_the_address_that_it_prints_and_to_names_of_this_machine(versions, monkeypatch, host):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("This machine has no IPv6.")
+    getaddrinfo = socket.getaddrinfo
+
+    def resolve(name, *rest, **options):  # As on machines where localhost is ::1 first.
+        return getaddrinfo("::1" if name == "localhost" else name, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with running(versions, host=host) as server:
+        assert server.url.startswith("http://[::1]:")
+        assert ask(server, "/page/info").status_code == 200
+        for name, status in {"localhost": 200, "evil.example": 400}.items():
+            assert ask(server, "/page/info", headers={"host": name}).status_code == status
