@@ -26,7 +26,7 @@ _DATATYPES = {
 
 
 def routes() -> list[Route]:
-    """Returns the routes, except those of health, which depend on whether the server is about to end."""
+    """Returns the routes, except those of the server's own health."""
     model = "/v2/models/{name}"
     found = [Route("/v2", _server)]
     for path in (model, model + "/versions/{version:number}"):
@@ -44,7 +44,9 @@ async def _server(request: Request) -> Response:
 
 async def _model_ready(request: Request) -> Response:
     _version(request)
-    return JSONResponse({"name": request.path_params["name"], "ready": True})
+    is_ready = not request.app.state.admission.is_draining
+    document = {"name": request.path_params["name"], "ready": is_ready}
+    return JSONResponse(document, status_code=200 if is_ready else 503)
 
 
 async def _model(request: Request) -> Response:

@@ -208,7 +208,9 @@ def test_a_server_that_is_about_to_end_refuses_work_and_says_so_to_probes(versio
         assert "about to end" in error_of(answer, status=503)
         assert answer.headers["retry-after"] == "1"
         assert answer.headers["connection"] == "close"
-        assert ask(server, "/v2/health/ready").status_code == 503
+        for path in ("/v2/health/ready", "/v2/models/diptych/ready"):
+            probe = ask(server, path)
+            assert (probe.status_code, probe.json()["ready"]) == (503, False)
         assert ask(server, "/v2/health/live").status_code == 200
 
 
