@@ -132,12 +132,25 @@ def _asked(head: bytes, rest: memoryview, version: ServedVersion, *, limits: Lim
     if rest:
         raise Refused(400, f"{len(rest):,} bytes follow those that the inputs announce.")
     calls.check(version, signature, inputs, limits=limits)
-    request_id = document.get("id")
-    if request_id is not None and not isinstance(request_id, str):
-        raise Refused(400, "id must be a string.")
     return _Asked(
-        request_id=request_id, signature=signature, inputs=inputs, outputs=_outputs(document, parameters, signature)
+        request_id=_request_id(document),
+        signature=signature,
+        inputs=inputs,
+        outputs=_outputs(document, parameters, signature),
     )
+
+
+def _request_id(document: Mapping[str, object]) -> str | None:
+    given = document.get("id")
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise Refused(400, "id must be a string.")
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:  # What parses NaN lets it pass, and no answer can repeat it.
+        raise Refused(400, "id holds half of a surrogate pair: send whole characters.") from error
+    return given
 
 
 def _input(

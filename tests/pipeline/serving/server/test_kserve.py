@@ -119,6 +119,14 @@ def test_what_is_wrong_is_said(server, document, message):
     assert message in error_of(ask(server, INFER, document), status=400)
 
 
+def test_an_id_that_no_answer_can_repeat_is_refused(server):
+    # Of documents with NaN, halves of surrogate pairs are read, too.
+    text = json.dumps(
+        {"id": "\ud800", "parameters": {"x": float("nan")}, "inputs": [tensor(AUDIO, data=AUDIO.tolist())]}
+    )
+    assert "id holds half of a surrogate pair" in error_of(ask(server, INFER, data=text), status=400)
+
+
 def test_shapes_without_values_make_no_work(server):
     request = {"inputs": [tensor(AUDIO, shape=[2**30, 0], data=[])]}
     assert "s of sound" in error_of(ask(server, INFER, request), status=413)
