@@ -16,6 +16,7 @@ from pipeline.serving.client import servers
 from pipeline.serving.client.servers import Described
 
 _NUMBER = re.compile(r"^\[Errno \d+\] ")
+_TOO_LARGE = 413
 _TIMEOUT_S = (10.0, 300.0)
 """To connect, and to answer."""
 
@@ -90,7 +91,8 @@ class RestServer:
             raise servers.unreachable(self.url, _reason(error)) from error
         if not answer.ok:
             reason = document.get("error") if isinstance(document, dict) else None
-            raise servers.refused(self.url, str(reason or f"it answers with status {answer.status_code}"))
+            reason = str(reason or f"it answers with status {answer.status_code}")
+            raise (servers.too_large if answer.status_code == _TOO_LARGE else servers.refused)(self.url, reason)
         return document
 
 

@@ -67,3 +67,11 @@ def unreachable(url: str, reason: str) -> UserError:
 def refused(url: str, reason: str) -> UserError:
     """Returns the error of a server that does not do what it is asked."""
     return UserError(f"--server {url} refuses: {reason.rstrip('.')}: ask it for what it has, or start it anew.")
+
+
+def too_large(url: str, reason: str) -> UserError:
+    """Returns the error of a server that takes no request of this size."""
+    return UserError(
+        f"--server {url} takes no request of this size ({reason.rstrip('.')}): give a smaller --batch-size, or start "
+        "it with larger limits."
+    )

@@ -51,6 +51,15 @@ def rows(path):
         return dict(content)
 
 
+def test_a_batch_that_is_too_large_for_the_server_says_how_to_send_less(capsys, model, sounds, tmp_path):
+    with running(model.parent, body_bytes=100_000) as server:
+        flags = ["--server", server.url, "--output", str(tmp_path / "out.npz"), str(sounds)]
+        said = refusal(capsys, "client", *flags)
+        assert "takes no request of this size (The body has more than 100,000 bytes" in said
+        assert "give a smaller --batch-size" in said
+        assert cli.main(["client", *flags, "--batch-size", "1"]) == 0
+
+
 @pytest.mark.parametrize(("way", "flags"), [("rest", []), ("grpc", ["--windows"])])
 def test_it_writes_what_embed_writes(model, rest, grpc_server, sounds, tmp_path, way, flags):
     server = ["--server", rest] if way == "rest" else ["--server", grpc_server[0], "--info", str(model)]
