@@ -92,7 +92,9 @@ class RestServer:
         if not answer.ok:
             reason = document.get("error") if isinstance(document, dict) else None
             reason = str(reason or f"it answers with status {answer.status_code}")
-            raise (servers.too_large if answer.status_code == _TOO_LARGE else servers.refused)(self.url, reason)
+            if answer.status_code == _TOO_LARGE:
+                raise servers.too_large(self.url, reason)
+            raise servers.refused(self.url, reason)
         return document
 
 

@@ -1,4 +1,4 @@
-"""Ends connections on which a request arrives too slowly, or an answer is not taken."""
+"""Ends connections on which a request arrives too slowly, or an answer is not taken; and how many may be open."""
 
 import asyncio
 import resource

@@ -78,8 +78,8 @@ def serve(settings: Settings) -> None:
 
 def _threads_end(service: Service) -> bool:
     """Ends the threads that are in TensorFlow for long, and returns whether they have ended."""
-    is_loaded = service.models.stop(wait_s=_LOOK_S)
-    return service.batcher.close(wait_s=_CLOSING_S) and is_loaded
+    loads_nothing = service.models.stop(wait_s=_LOOK_S)
+    return service.batcher.close(wait_s=_CLOSING_S) and loads_nothing
 
 
 @contextlib.contextmanager
