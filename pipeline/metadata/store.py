@@ -90,12 +90,13 @@ class MetadataStore:
         Args:
             execution: Gets an id if it has none, and so do its outputs.
             run: The run that the execution belongs to. May be omitted when a recorded execution is updated.
-            inputs: Input channel -> artifact. Omitted when a recorded execution is updated.
+            inputs: Input channel -> artifact. Omitted when a recorded execution is updated. An artifact that comes by
+                several channels is recorded as an input once, by the first of them.
             new_id: The lowest id that a new execution may get.
         """
         events = [
             Event(artifact=conversion.artifact_record(artifact, root=self._root), channel=channel, output=False)
-            for channel, artifact in (inputs or {}).items()
+            for channel, artifact in _once_each(inputs or {}).items()
         ]
         for artifact in execution.outputs.values():
             artifact.is_removed = False  # It is there, even if its removal was recorded and then cut short.
@@ -219,6 +220,14 @@ class MetadataStore:
             name=f"{self._pipeline.name}:{run.name}",
             properties={"stages": json.dumps(run.stages), "preset": run.preset},
         )
+
+
+def _once_each(inputs: Mapping[str, Artifact]) -> dict[str, Artifact]:
+    """Returns the inputs without further channels of the same artifact: ML Metadata keeps one event for each."""
+    first_channels: dict[int | None, str] = {}
+    for channel, artifact in inputs.items():
+        first_channels.setdefault(artifact.id, channel)
+    return {channel: inputs[channel] for channel in first_channels.values()}
 
 
 def _is_inside(uri: str, root: epath.Path) -> bool:
