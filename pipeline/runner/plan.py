@@ -123,7 +123,7 @@ def _plan_stage(
     if content and not forced_by:
         earlier = {name for name, present in node.component.earlier_inputs.items() if present in content}
         prepared = _without(prepared, inputs={*content, *earlier})
-        if any(execution.cache_key == prepared.key for execution in prepared.history.finished_itself()):
+        if _has_run(prepared):
             why = f"runs if what {_names(content)} will write differs from what it read before"
             return PlannedStage(stage=node.name, outcome="depends", why=why, expected=expected.of(with_all_inputs))
     decision = prepared.decide(forced_by=forced_by)
@@ -133,6 +133,15 @@ def _plan_stage(
     node.component.check_reused(outputs=decision.reuse.folders, figures=decision.reuse.figures)
     why = f"{decision.why}; refused if {_names(gates)} closes its gate" if gates else decision.why
     return _skipped(node, decision.reuse, why=why)
+
+
+def _has_run(prepared: Preparation) -> bool:
+    """Returns whether a stage has finished with this cache key, from its start or as what goes on from another one.
+
+    Which of the two is told by its inputs, and these are not known yet.
+    """
+    key = prepared.key.extending("")
+    return any(execution.cache_key.extending("") == key for execution in prepared.history.finished_itself())
 
 
 def _names(sources: Mapping[str, str]) -> str:

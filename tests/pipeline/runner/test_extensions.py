@@ -46,6 +46,12 @@ class Counting(Component):
         return StageResult(summary=f"from {first} to {self.config.steps}")
 
 
+class Onward(Counting):
+    """Counts to a number, and reads numbers, too."""
+
+    inputs = {"examples": ArtifactType.EXAMPLES}
+
+
 def build(**config):
     pipeline = Pipeline()
     pipeline.add(Counting(Counting.Config(**config)))
@@ -129,3 +135,22 @@ def test_a_plan_and_the_lineage_say_it(tmp_path):
     events = store._records.events([more.id])
     read = {event.channel: event.artifact.id for event in events if not event.output}
     assert read == {"extended_model": first.outputs["model"].id}
+
+
+@pytest.mark.parametrize(("count", "state"), [(3, SKIPPED), (4, RAN)])
+def test_a_plan_leaves_open_what_the_stage_before_will_write_decides(tmp_path, count, state):
+    def build(count, *, steps):
+        pipeline = Pipeline()
+        examples = pipeline.add(stages.Numbers(stages.Numbers.Config(count=count)))["examples"]
+        pipeline.add(Onward(Onward.Config(steps=steps)), examples=examples)
+        return pipeline
+
+    stages.run(tmp_path, build(3, steps=3))
+    assert stages.run(tmp_path, build(3, steps=5))["Onward"].summary == "from 3 to 5"
+    root = Root(epath.Path(tmp_path))
+    store = MetadataStore(root.metadata_uri(), pipeline="test", root=root.path, read_only=True)
+    planned = plan.make(build(count, steps=5), store=store, force=["Numbers"]).stages[1]
+    assert planned.outcome == "depends"
+    assert planned.why == "runs if what Numbers will write differs from what it read before"
+    assert stages.run(tmp_path, build(count, steps=5), force=["Numbers"])["Onward"].state == state
+    assert plan.make(build(count, steps=7), store=store, force=["Numbers"]).stages[1].outcome == "runs"
