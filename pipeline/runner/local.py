@@ -75,16 +75,27 @@ class LocalRunner:
         self._store.start_run(run)
         overview = Overview(self._root, store=self._store, pipeline=pipeline, run=run)
         overview.begin()
+        published: dict[str, dict[str, Artifact]] = {}
         try:
-            self._run_stages(pipeline, run=run, selected=selected, overview=overview)
+            self._run_stages(pipeline, run=run, selected=selected, overview=overview, published=published)
         except BaseException:
             overview.write("ended early")
+            if hint := selection.hint_to_continue(pipeline, selected, finished=published):
+                self._display.say(hint)
             raise
         overview.write("finished")
         return run
 
-    def _run_stages(self, pipeline: Pipeline, *, run: Run, selected: Selection, overview: Overview) -> None:
-        published: dict[str, dict[str, Artifact]] = {}
+    def _run_stages(
+        self,
+        pipeline: Pipeline,
+        *,
+        run: Run,
+        selected: Selection,
+        overview: Overview,
+        published: dict[str, dict[str, Artifact]],
+    ) -> None:
+        """Goes through the stages. What each has published is put into `published`, by stage and output channel."""
         for node in pipeline.nodes:
             if node.name not in selected.stages:
                 continue

@@ -1,10 +1,12 @@
 """Works out from the flags of a run which stages it goes through."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from components.errors import UserError
 from pipeline.runner.graph import Pipeline
+
+_FORCE = "--force"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ def select(
         for name in pipeline.downstream(from_stage):
             forced_by[name] = f"--from {from_stage}"
     for name in forced:
-        forced_by[name] = "--force"
+        forced_by[name] = _FORCE
     frozen = frozenset() if from_stage is None else stages - set(forced_by)
     return Selection(stages=stages, frozen=frozen, forced_by=forced_by)
 
@@ -89,7 +91,7 @@ def _select_only(
         channel.stage for node in pipeline.nodes if node.name in chosen for channel in node.inputs.values()
     )
     return Selection(
-        stages=chosen | sources, frozen=sources - chosen, forced_by=dict.fromkeys(forced, "--force"), only=chosen
+        stages=chosen | sources, frozen=sources - chosen, forced_by=dict.fromkeys(forced, _FORCE), only=chosen
     )
 
 
@@ -102,3 +104,29 @@ def check_components(pipeline: Pipeline, selected: Selection) -> None:
     for node in pipeline.nodes:
         if node.name in selected.stages - selected.frozen:
             node.component.check()
+
+
+def hint_to_continue(pipeline: Pipeline, selected: Selection, *, finished: Collection[str]) -> str:
+    """Returns the flags that continue a run that ended early, where its own would run finished stages once more.
+
+    Args:
+        pipeline: The pipeline.
+        selected: The stages of the run.
+        finished: Names of the stages that it has gone through.
+
+    Returns:
+        A sentence, or "" if no flag makes a finished stage run again.
+    """
+    forced = [name for name in pipeline.stages if name in selected.stages and name in selected.forced_by]
+    again = [name for name in forced if name in finished]
+    if not again:
+        return ""
+    given = " ".join(dict.fromkeys(_flag(name, selected.forced_by[name]) for name in forced))
+    left = " ".join(_flag(name, _FORCE) for name in forced if name not in finished)
+    way_out = f"give {left} in place of {given}" if left else f"leave out {given}"
+    return f"To continue, {way_out}: {' and '.join(again)} finished, and would run again."
+
+
+def _flag(stage: str, forced_by: str) -> str:
+    """Returns a flag as it is typed."""
+    return f"{_FORCE} {stage}" if forced_by == _FORCE else forced_by
