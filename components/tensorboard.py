@@ -132,7 +132,7 @@ def audio(name: str, samples: np.ndarray, *, sample_rate: int, step: int = 0, de
         samples: int16, or float in [-1, 1], (samples,).
         sample_rate: In Hz.
         step: Training step.
-        description: Shown beside the player.
+        description: Markdown, shown beside the player.
     """
     data = pcm.to_float(samples)[None, :, None]
     tf.summary.audio(name, data, sample_rate, step=step, encoding="wav", description=description)
@@ -141,7 +141,7 @@ def audio(name: str, samples: np.ndarray, *, sample_rate: int, step: int = 0, de
 def clip(name: str, samples: np.ndarray, *, sample_rate: int, title: str) -> None:
     """Writes one clip as the player `<name>/audio` and the picture `<name>/log_mel`, to the default writer."""
     # The tags differ because TensorBoard shows a tag under one kind of summary only.
-    audio(f"{name}/audio", samples, sample_rate=sample_rate, description=title)
+    audio(f"{name}/audio", samples, sample_rate=sample_rate, description=markdown.escaped(title))
     tf.summary.image(f"{name}/log_mel", log_mel_image(samples, sample_rate=sample_rate, title=title), step=0)
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from etils import epath
 
 from beam_jobs import examples, sources
-from components import tensorboard
+from components import markdown, tensorboard
 from components.audio_example_gen import quarantine
 
 _SHOWN_CLIPS = 4
@@ -35,9 +35,11 @@ def write_clips(
     left_out = [(f"left out: {reason}", count) for reason, count in listing.ignored.items()]
     parts = [("quarantined parts of recordings", quarantined_parts)] if quarantined_parts else []
     counts = [*info.splits.items(), ("quarantined", quarantined), *parts, *left_out]
-    table = tensorboard.markdown_table(("what", "clips"), [(name, f"{count:,}") for name, count in counts])
+    table = tensorboard.markdown_table(
+        ("what", "clips"), [(markdown.escaped(name), f"{count:,}") for name, count in counts]
+    )
     with tensorboard.writer(directory).as_default(step=0):
-        tf.summary.text("clips", f"{table}\n\n{listing.no_labels}".strip())
+        tf.summary.text("clips", f"{table}\n\n{markdown.escaped(listing.no_labels)}".strip())
         for split, count in info.splits.items():
             tf.summary.scalar(f"clips/{split}", count)
         split = next(iter(info.splits))
@@ -58,7 +60,9 @@ def write_quarantine(quarantined: Sequence[Mapping[str, str]], *, directory: epa
         for cause, number in counts.items():
             tf.summary.scalar(f"quarantined/{quarantine.figure_name(cause)}", number)
         tf.summary.image("quarantine/causes", _bars(counts))
-        rows = [[entry[column] for column in quarantine.COLUMNS] for entry in quarantined[:_SHOWN_ROWS]]
+        rows = [
+            [markdown.escaped(entry[column]) for column in quarantine.COLUMNS] for entry in quarantined[:_SHOWN_ROWS]
+        ]
         heading = f"The first {len(rows)} of {len(quarantined):,} ({quarantine.describe(counts)})"
         table = tensorboard.markdown_table(("clip", "file", "cause", "message"), rows)
         tf.summary.text("quarantine", f"{heading}\n\n{table}")
