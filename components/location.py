@@ -8,6 +8,8 @@ from beam_jobs import remote_file
 
 
 def _check(path: str) -> str:
+    if not path:  # E.g. by a variable of a shell that is not set. It would stand for the current folder.
+        raise ValueError("the path is empty: give one, or leave the field out")
     try:
         remote_file.check_url(path)
     except remote_file.UrlError as error:
@@ -16,4 +18,4 @@ def _check(path: str) -> str:
 
 
 Location = Annotated[str, pydantic.AfterValidator(_check)]
-"""A path on this machine or in a bucket. A URL of another service is refused before any stage runs."""
+"""A path on this machine or in a bucket. None at all, or a URL of another service, is refused before any stage runs."""

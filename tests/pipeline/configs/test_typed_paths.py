@@ -57,7 +57,6 @@ def test_paths_of_baselines_become_absolute(tmp_path):
     "assignment",
     [
         "trainer.initial_model=null",
-        "trainer.initial_model=",
         "trainer.learning_rate=1e-3",
         "embedder.baselines=[]",
         "synthetic_audio_gen=null",

@@ -20,7 +20,7 @@ COMMAND = f"python -m {__spec__.name}"
 def components() -> list[Component]:
     """Returns each component of the pipeline, the Importer included."""
     pipeline = dag.create_pipeline(presets.config("quickstart"))
-    return [*(node.component for node in pipeline.nodes), Importer(ImporterConfig(model=""))]
+    return [*(node.component for node in pipeline.nodes), Importer(ImporterConfig(model="model"))]
 
 
 def present(component: Component) -> dict[str, int | str]:
