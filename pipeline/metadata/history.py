@@ -63,9 +63,9 @@ class History:
             if execution.why != REFUSED:
                 yield execution
 
-    def finished(self) -> Iterator[Execution]:
-        """Yields the finished executions, the newest first."""
-        return self._newest_first(states=FINISHED)
+    def finished(self, *, cache_key: str = "") -> Iterator[Execution]:
+        """Yields the finished executions, the newest first, by default with any cache key."""
+        return self._newest_first(states=FINISHED, cache_key=cache_key)
 
     def finished_itself(self, *, cache_key: str = "") -> Iterator[Execution]:
         """Yields the executions that wrote their outputs, rather than reusing those of another, the newest first."""

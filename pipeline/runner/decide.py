@@ -86,15 +86,16 @@ def is_intact(artifact: Artifact, *, reports: Collection[str] = ()) -> bool:
     return checksums.altered_file(folder, sizes=sizes, budget=checksums.CHEAP_BYTES) is None
 
 
-def last_intact(history: History, *, reports: Collection[str] = ()) -> Execution | None:
+def last_intact(history: History, *, reports: Collection[str] = (), cache_key: str = "") -> Execution | None:
     """Returns the last finished execution of a stage whose outputs are all intact, or None.
 
     Args:
         history: The executions of the stage.
         reports: See `is_intact`.
+        cache_key: Only executions with this cache key count; "" for any.
     """
     altered: set[frozenset[int | None]] = set()
-    for execution in history.finished():
+    for execution in history.finished(cache_key=cache_key):
         outputs = frozenset(artifact.id for artifact in execution.outputs.values())
         if outputs in altered:  # It reused what another one wrote.
             continue

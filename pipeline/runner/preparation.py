@@ -163,13 +163,19 @@ def check_gates(node: Node, *, inputs: Mapping[str, Artifact], selected: Selecti
 def last_outputs(node: Node, *, store: MetadataStore, selected: Selection) -> Execution:
     """Returns the last finished execution of a stage whose last outputs are taken.
 
+    If these are altered, an earlier one with the same cache key will do. One with another config or other inputs would
+    take the place of what the user has seen last.
+
     Raises:
         UserError: There is none.
     """
     history = History(store, node.name)
-    last = decide.last_intact(history, reports=node.component.reports)
+    newest, last = history.last_finished(), None
+    if newest is not None:
+        key = newest.cache_key.digest
+        last = decide.last_intact(history, reports=node.component.reports, cache_key=key)
     if last is None:
-        what = "which are missing or altered" if history.last_finished() else "which has not finished here yet"
+        what = "which are missing or altered" if newest else "which has not finished here yet"
         flag = selected.frozen_by
         raise UserError(
             f"{flag} needs the outputs of {node.name}, {what}: run without {flag}, or first with --until {node.name}."

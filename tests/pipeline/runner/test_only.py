@@ -47,6 +47,20 @@ def test_a_stage_whose_inputs_are_missing_says_what_to_run(tmp_path):
         stages.run(tmp_path, stages.build(), only=["Total"])
 
 
+@pytest.mark.parametrize("flags", [{"from_stage": "Verdict"}, {"only": ["Verdict"]}])
+def test_outputs_of_another_config_do_not_take_the_place_of_altered_ones(tmp_path, flags):
+    stages.run(tmp_path, stages.build())
+    changed = stages.build(numbers={"count": 9})
+    first = stages.run(tmp_path, changed)["Total"]
+    again = stages.run(tmp_path, changed, force=["Total"])["Total"]
+    (again.outputs["model"].folder / "total.json").unlink()
+    done = stages.run(tmp_path, changed, **flags)
+    assert done["Total"].outputs["model"].uri == first.outputs["model"].uri, "The same config wrote the same."
+    (first.outputs["model"].folder / "total.json").unlink()
+    with pytest.raises(UserError, match="needs the outputs of Total, which are missing or altered: run without --"):
+        stages.run(tmp_path, changed, **flags)
+
+
 def test_a_plan_says_the_same(tmp_path):
     stages.run(tmp_path, stages.build())
     root = Root(epath.Path(tmp_path))
