@@ -96,6 +96,11 @@ def altered_file(
     return None
 
 
+def names(folder: epath.Path) -> Collection[str]:
+    """Returns the relative names of the files of a folder that have a checksum."""
+    return _read(folder).keys()
+
+
 def has(folder: epath.Path, name: str) -> bool:
     """Returns whether there is a checksum of a file of a folder."""
     return name in _read(folder)

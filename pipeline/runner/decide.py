@@ -159,11 +159,25 @@ def _changed_output(execution: Execution, *, reports: Collection[str]) -> str | 
     )
 
 
+def _alteration(artifact: Artifact, *, reports: Collection[str]) -> str:
+    """Says that a published folder is not intact, and names a file on this machine by which that can be told."""
+    what, folder = "missing or altered", artifact.folder
+    written = () if google_storage.is_used_for(folder) else checksums.names(folder)
+    if not written:
+        return what
+    sizes = digests.file_sizes(folder) if storage.is_folder(folder) else {}
+    altered = checksums.altered_file(folder, sizes=sizes, budget=checksums.CHEAP_BYTES)
+    if altered is not None:
+        return f"{what}: {altered} has other content" if altered in sizes else f"{what}: {altered} is gone"
+    added = [name for name in sizes if name not in written and name not in reports]
+    return f"{what}: {added[0]} was added" if added else f"{what}: a large file has another size"
+
+
 def _reuse_if_intact(execution: Execution, *, code: Mapping[str, str], reports: Collection[str]) -> Decision:
     changed = _changed_output(execution, reports=reports)
     if changed is not None:
         is_removed = execution.outputs[changed].is_removed
-        what = "removed by diptych gc" if is_removed else "missing or altered"
+        what = "removed by diptych gc" if is_removed else _alteration(execution.outputs[changed], reports=reports)
         return Decision(reuse=None, why=f"published {changed} {what}")
     # The outputs may be older than the execution, which may have reused them.
     published_ms = max((artifact.published_ms for artifact in execution.outputs.values()), default=execution.started_ms)

@@ -80,7 +80,7 @@ def test_a_stage_whose_large_output_was_altered_runs_again_after_one_sentence(tm
     )
     done = stages.run(tmp_path, build(seed=1))
     assert states(done) == {"Noise": RAN, "Reader": RAN}
-    assert done["Noise"].why == "published examples missing or altered"
+    assert done["Noise"].why == "published examples missing or altered: large.bin has other content"
     assert set(states(stages.run(tmp_path, build(seed=1))).values()) == {SKIPPED}
 
 
@@ -99,7 +99,7 @@ def test_a_small_output_that_was_altered_is_written_again_at_once(tmp_path):
     flip(pathlib.Path(done["Numbers"].outputs["examples"].uri, "numbers.txt"))
     done = stages.run(tmp_path, stages.build())
     assert states(done) == {"Numbers": RAN, "Census": SKIPPED, "Total": SKIPPED, "Verdict": SKIPPED}
-    assert done["Numbers"].why == "published examples missing or altered"
+    assert done["Numbers"].why == "published examples missing or altered: numbers.txt has other content"
 
 
 def test_a_damaged_input_that_can_be_read_is_found(tmp_path):

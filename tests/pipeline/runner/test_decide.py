@@ -21,15 +21,16 @@ KEY = CacheKey(
 CODE = {"models/dual.py": "a", "models/heads.py": "b", "models/layers.py": "c", "models/augment.py": "d"}
 
 
-def why(*, code=CODE, state=State.COMPLETE, before=KEY, **changes):
+def why(*, code=CODE, state=State.COMPLETE, before=KEY, outputs=None, **changes):
     """Returns the decision upon a stage whose last execution had the key `before` and the code `CODE`."""
-    last = Execution(cache_key=before, code=CODE, state=state)
+    last = Execution(cache_key=before, code=CODE, state=state, outputs=outputs or {})
     store = MetadataStore(":memory:", pipeline="test")
     run = Run(name="run", stages=("Trainer",))
     store.start_run(run)
     store.put(last, run=run)
     history = History(store, "Trainer")
-    return decide.decide(dataclasses.replace(KEY, **changes), code=code, history=history)
+    key = dataclasses.replace(KEY, **changes)
+    return decide.decide(key, code=code, history=history, reports=Trainer.reports)
 
 
 @pytest.mark.parametrize("is_of_earlier_version", [True, False])
@@ -56,6 +57,38 @@ def test_curves_may_be_edited_or_removed_but_not_checkpoints(tmp_path, is_of_ear
         assert is_intact()
     (folder / "checkpoints" / "variables").write_text("2")
     assert not is_intact()
+
+
+def cut(folder):
+    (folder / "large").write_bytes(b"x" * 9)
+
+
+@pytest.mark.parametrize(
+    ("alter", "reason"),
+    [
+        (lambda folder: (folder / "a" / "model").write_text("2"), ": a/model has other content"),
+        (lambda folder: (folder / "a" / "model").unlink(), ": a/model is gone"),
+        (lambda folder: (folder / "a" / ".DS_Store").touch(), ": a/.DS_Store was added"),
+        (cut, ": a large file has another size"),
+        (lambda folder: checksums.remove(folder) or cut(folder), ""),
+        (lambda folder: folder.rename(folder.with_name("moved")), ": a/model is gone"),
+    ],
+)
+def test_the_reason_names_the_file_that_is_altered(tmp_path, monkeypatch, alter, reason):
+    monkeypatch.setattr(checksums, "CHEAP_BYTES", 8)
+    folder = epath.Path(tmp_path / "1")
+    (folder / "a").mkdir(parents=True)
+    (folder / "a" / "model").write_text("1")
+    (folder / "large").write_bytes(b"x" * 10)
+    digest, listing = checksums.write(folder, staged=folder), listings.describe(folder)
+
+    def reason_now():
+        return why(outputs={"model": Artifact(type="Model", uri=str(folder), digest=digest, listing=listing)}).why
+
+    assert reason_now().startswith("nothing changed since")
+    (folder / "history.csv").write_text("of people")
+    alter(folder)
+    assert reason_now() == f"published model missing or altered{reason}"
 
 
 def test_differences_are_described_in_words():
