@@ -19,9 +19,10 @@ def config(arguments: argparse.Namespace) -> PipelineConfig:
     Raises:
         UserError: There is no such preset or field, or a value does not fit.
     """
+    _check_not_empty(arguments, "config")
     return resolve.resolve(
         arguments.preset or None,
-        file=arguments.config or None,
+        file=arguments.config,
         data=arguments.data,
         imported=arguments.imported,
         max_quarantine=arguments.max_quarantine,
@@ -43,6 +44,7 @@ def root(arguments: argparse.Namespace) -> Root:
     Raises:
         UserError: Neither is given, there is no such preset, or the root is at a URL that cannot be used.
     """
+    _check_not_empty(arguments, "root", "metadata")
     folder = arguments.root
     if not folder:
         if arguments.preset:
@@ -55,6 +57,17 @@ def root(arguments: argparse.Namespace) -> Root:
         return Root(epath.Path(folder))
     except KeyError as error:  # epath does not know the scheme of the URL.
         raise UserError(f"--root {folder} is neither a local folder nor a gs:// URL: give one of the two.") from error
+
+
+def _check_not_empty(arguments: argparse.Namespace, *names: str) -> None:
+    """Checks flags of places. An empty one, e.g. of a variable that is not set, would mean another place silently.
+
+    Raises:
+        UserError: One is empty.
+    """
+    for name in names:
+        if getattr(arguments, name) == "":
+            raise UserError(f"--{name} is empty: name a place, or leave it out.")
 
 
 def store(arguments: argparse.Namespace, *, root: Root, read_only: bool = False) -> MetadataStore:

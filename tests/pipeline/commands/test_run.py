@@ -44,6 +44,12 @@ class TestRefusals:
         arguments = ["run", "--preset", "quickstart", "--root", tmp_path, "--metadata", "postgres://x/y"]
         assert "postgres://x/y is not a store" in refusal(capsys, *arguments)
 
+    @pytest.mark.parametrize("flag", ["--root", "--config", "--metadata"])
+    def test_an_empty_flag_of_a_place(self, capsys, tmp_path, monkeypatch, flag):
+        monkeypatch.chdir(tmp_path)
+        arguments = ["run", "--preset", "quickstart", "--plan", flag, ""]
+        assert refusal(capsys, *arguments) == f"diptych: {flag} is empty: name a place, or leave it out.\n"
+
     def test_unknown_stage(self, capsys, tmp_path):
         arguments = ["run", "--preset", "quickstart", "--root", tmp_path, "--until", "Statistics"]
         assert "--until Statistics: there is no such stage" in refusal(capsys, *arguments)
