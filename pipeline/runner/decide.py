@@ -56,7 +56,9 @@ def decide(
         return _reuse_if_intact(matching, code=code, reports=reports)
     finished = history.last_finished()
     if finished is not None:
-        return Decision(reuse=None, why=_changes(finished.cache_key, cache_key))
+        why = _changes(finished.cache_key, cache_key)
+        begun = history.last_that_ran(cache_key=cache_key.digest)  # It has not finished, and its work goes on.
+        return Decision(reuse=None, why=f"{why}; {_unfinished(begun, cache_key, code=code)}" if begun else why)
     unfinished = history.last_that_ran()
     if unfinished is None:
         return Decision(reuse=None, why="first run")
@@ -193,7 +195,7 @@ def _reuse_if_intact(execution: Execution, *, code: Mapping[str, str], reports: 
 
 
 def _unfinished(last: Execution, cache_key: CacheKey, *, code: Mapping[str, str]) -> str:
-    """Says that no execution has finished yet, and whether the last one's work can be continued."""
+    """Says how an execution ended that has not finished, and whether its work can be continued."""
     outcome = "failed last time" if last.state == State.FAILED else "interrupted last time"
     if last.cache_key.digest != cache_key.digest:
         return f"{outcome}, and {_changes(last.cache_key, cache_key)}"

@@ -122,6 +122,28 @@ def test_an_interrupted_stage_says_whether_its_work_is_continued():
     assert why(state=State.FAILED, config={"steps": 200}).why == "failed last time, and config.steps 100 -> 200"
 
 
+def test_what_an_interrupted_stage_continues_is_said_also_where_another_config_has_finished(tmp_path):
+    store = MetadataStore(":memory:", pipeline="test")
+    run = Run(name="run", stages=("Trainer",))
+    store.start_run(run)
+    longer = dataclasses.replace(KEY, config={"steps": 200})
+
+    def now(code=CODE):
+        return decide.decide(longer, code=code, history=History(store, "Trainer")).why
+
+    store.put(Execution(cache_key=KEY, code=CODE, state=State.COMPLETE), run=run)
+    assert now() == "config.steps 100 -> 200"
+    store.put(Execution(cache_key=longer, code=CODE, state=State.CANCELED), run=run)
+    assert now() == "config.steps 100 -> 200; interrupted last time"
+    assert now({**CODE, "models/dual.py": "z"}).endswith(
+        "; interrupted last time; code changed since (models/dual.py changed)"
+    )
+    store.put(Execution(cache_key=longer, code=CODE, state=State.FAILED), run=run)
+    assert now() == "config.steps 100 -> 200; failed last time"
+    store.put(Execution(cache_key=longer, code=CODE, state=State.COMPLETE), run=run)
+    assert now().startswith("nothing changed since")
+
+
 def test_records_of_an_earlier_diptych_have_no_version():
     before = dataclasses.replace(KEY, version=0, libraries={}, inputs={"examples": "b2", "anomalies": "w"})
     assert why(before=before).why == "last run by an earlier Diptych, which recorded no versions"
