@@ -23,6 +23,7 @@ _CONV2560 = {_WAVEFORM: "conv2560"}
 _NO_MIXING = {"trainer.model.augment_b.mixing": False}
 _MELBANK = {_WAVEFORM: "melbank"}
 _ALL = {"trainer.objective": "all"}
+_DECOUPLED = {"trainer.decoupled": True}
 
 
 def _res1dnet31(config: "PipelineConfig") -> dict[str, object]:
@@ -43,7 +44,7 @@ def _cells(config: "PipelineConfig") -> list[Cell]:
         "res1dnet31": res1dnet31,
         "melbank": _MELBANK,
         "all": _ALL,
-        "decoupled": {"trainer.decoupled": True},
+        "decoupled": _DECOUPLED,
         "waveform-rate-3": {"trainer.branch_learning_rates": [3.0, 1.0]},
         "no-mixing+conv2560": {**_NO_MIXING, **_CONV2560},
         "no-mixing+melbank": {**_NO_MIXING, **_MELBANK},
@@ -54,9 +55,15 @@ def _cells(config: "PipelineConfig") -> list[Cell]:
     }
     cells = [Cell(name=name, fields={**_REFERENCE, **fields}) for name, fields in changes.items()]
     small = "all+no-mixing+res1dnet31"  # The recipe of the preset `tiny`.
-    for name, fields in {"warm-temperature": {}, f"{small}+warm": changes[small]}.items():
-        warm = {**_REFERENCE, **fields, "trainer.initial_temperature": 0.5}
-        cells.append(Cell(name=name, fields=warm, shares={"trainer.temperature_steps": 0.25}))
+    warm = {
+        "warm-temperature": {},
+        "no-mixing+warm": _NO_MIXING,
+        "no-mixing+decoupled+warm": {**_NO_MIXING, **_DECOUPLED},
+        f"{small}+warm": changes[small],
+    }
+    for name, fields in warm.items():
+        fields_of_cell = {**_REFERENCE, **fields, "trainer.initial_temperature": 0.5}
+        cells.append(Cell(name=name, fields=fields_of_cell, shares={"trainer.temperature_steps": 0.25}))
     growing = Cell(name="growing-mixing", fields=_REFERENCE, shares={"trainer.mixing_steps": 0.5})
     return [*cells, growing]
 
