@@ -122,9 +122,27 @@ def hint_to_continue(pipeline: Pipeline, selected: Selection, *, finished: Colle
     if not again:
         return ""
     given = " ".join(dict.fromkeys(_flag(name, selected.forced_by[name]) for name in forced))
-    left = " ".join(_flag(name, _FORCE) for name in forced if name not in finished)
-    way_out = f"give {left} in place of {given}" if left else f"leave out {given}"
+    left = [name for name in forced if name not in finished]
+    is_from = any(flag != _FORCE for flag in selected.forced_by.values())
+    flags = _flags_of_the_rest(pipeline, left, is_from=is_from)
+    way_out = f"give {flags} in place of {given}" if flags else f"leave out {given}"
     return f"To continue, {way_out}: {' and '.join(again)} finished, and would run again."
+
+
+def _flags_of_the_rest(pipeline: Pipeline, left: Sequence[str], *, is_from: bool) -> str:
+    """Returns the flags that make stages run.
+
+    Args:
+        pipeline: The pipeline.
+        left: The stages, in the order of the pipeline.
+        is_from: Whether `--from` is among the flags of the run, so that the last outputs of all other stages are to be
+            taken still, whatever has changed.
+    """
+    if not left or not is_from:
+        return " ".join(_flag(name, _FORCE) for name in left)
+    first, *others = left
+    following = pipeline.downstream(first)
+    return " ".join([f"--from {first}", *(_flag(name, _FORCE) for name in others if name not in following)])
 
 
 def _flag(stage: str, forced_by: str) -> str:

@@ -27,7 +27,10 @@ def stop_in(monkeypatch, component):
 def flags_in(hint):
     """Returns what to give according to a hint, as arguments of a run."""
     proposed = hint.partition("in place of")[0] if "in place of" in hint else ""
-    return {"force": re.findall(r"--force (\w+)", proposed)}
+    return {
+        "force": re.findall(r"--force (\w+)", proposed),
+        "from_stage": next(iter(re.findall(r"--from (\w+)", proposed)), None),
+    }
 
 
 @pytest.mark.parametrize(
@@ -36,22 +39,36 @@ def flags_in(hint):
         (
             {"from_stage": "Total"},
             stages.Verdict,
-            "To continue, give --force Verdict in place of --from Total: Total finished, and would run again.",
+            "To continue, give --from Verdict in place of --from Total: Total finished, and would run again.",
             {"Verdict"},
         ),
         (
             {"from_stage": "Numbers"},
             stages.Total,
-            "To continue, give --force Total --force Verdict in place of --from Numbers: Numbers and Census finished, "
-            "and would run again.",
+            "To continue, give --from Total in place of --from Numbers: Numbers and Census finished, and would run "
+            "again.",
             {"Total", "Verdict"},
         ),
         (
             {"from_stage": "Numbers", "until_stage": "Total", "force": ["Numbers"]},
             stages.Total,
-            "To continue, give --force Total in place of --force Numbers --from Numbers: Numbers finished, and would "
+            "To continue, give --from Total in place of --force Numbers --from Numbers: Numbers finished, and would "
             "run again.",
             {"Total"},
+        ),
+        (
+            {"from_stage": "Numbers"},
+            stages.Census,
+            "To continue, give --from Census --force Total --force Verdict in place of --from Numbers: Numbers "
+            "finished, and would run again.",
+            {"Census", "Total", "Verdict"},
+        ),
+        (
+            {"force": ["Numbers", "Verdict"]},
+            stages.Verdict,
+            "To continue, give --force Verdict in place of --force Numbers --force Verdict: Numbers finished, and "
+            "would run again.",
+            {"Verdict"},
         ),
     ],
 )
@@ -63,6 +80,18 @@ def test_the_flags_that_it_names_run_the_rest(root, monkeypatch, capsys, flags, 
     monkeypatch.undo()
     done = stages.run(root, stages.build(), **flags_in(hint), until_stage=flags.get("until_stage"))
     assert {name for name, execution in done.items() if execution.state == RAN} == ran
+
+
+def test_stages_before_from_stay_as_they_are(root, monkeypatch, capsys):
+    """Though their config has changed: the flags continue a run that did not ask for that."""
+    changed = stages.build(numbers={"count": 9})
+    stop_in(monkeypatch, stages.Verdict)
+    with pytest.raises(interrupts.Interrupted):
+        stages.run(root, changed, from_stage="Total")
+    (hint,) = re.findall("^To continue, .*", capsys.readouterr().out, re.MULTILINE)
+    monkeypatch.undo()
+    done = stages.run(root, changed, **flags_in(hint))
+    assert {name for name, execution in done.items() if execution.state == RAN} == {"Verdict"}
 
 
 def test_a_flag_whose_stages_have_all_finished_is_left_out(root, monkeypatch, capsys):
