@@ -63,10 +63,10 @@ class CellRoots:
         """
         if cell.name not in self._of_cell:
             own = self._workplace(Root(self.own(cell)))
-            self._of_cell[cell.name] = own if self._counts(own, cell) else self.shared
+            self._of_cell[cell.name] = own if self._counts(own, cell=cell) else self.shared
         return self._of_cell[cell.name]
 
-    def _counts(self, own: Workplace, cell: Cell) -> bool:
+    def _counts(self, own: Workplace, *, cell: Cell) -> bool:
         if not own.exists:
             return False
         try:
@@ -74,13 +74,13 @@ class CellRoots:
                 if own.is_in_use():
                     return True
                 if own.has_finished():
-                    return not (self._count(cell, own) == 0 and self._count(cell, self.shared))
+                    return self._trained(cell, own) != 0 or not self._trained(cell, self.shared)
         except UserError:  # It is damaged, and whoever looks into it says so.
             return True
         return not self.shared.has_finished()
 
-    def _count(self, cell: Cell, workplace: Workplace) -> int | None:
-        """Returns how many trainings of a cell have finished in a root; None if it is not known.
+    def _trained(self, cell: Cell, workplace: Workplace) -> int | None:
+        """Returns how many of the trainings of a cell that are asked for have finished in a root; None if unknown.
 
         It is not known of examples that are not up to date: the same audio may lie elsewhere than when they were made.
         """

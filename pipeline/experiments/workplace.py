@@ -13,6 +13,7 @@ from beam_jobs.statistics import example_statistics
 from components.errors import UserError
 from components.evaluator import labels
 from components.evaluator.probes import choice
+from components.trainer import TrainerConfig
 from pipeline import dag, file_lock
 from pipeline.commands import exit_status, running
 from pipeline.configs.config import PipelineConfig
@@ -153,7 +154,7 @@ class Workplace:
         Returns:
             The number, or None if the cost is not known.
         """
-        trainer = settings.of_training(self._base, cell, seed=0, steps=1).trainer
+        trainer = self._trainer(cell)
         cost: float | None = 1.0
         if self._budget.kind == "cpu-minutes":
             digest = self._examples.digest
@@ -175,8 +176,7 @@ class Workplace:
         """Returns the kind of machine that the cost of a step was measured on; "" if the budget does not need it."""
         if self._budget.kind != "cpu-minutes":
             return ""
-        trainer = settings.of_training(self._base, cell, seed=0, steps=1).trainer
-        return self._costs.machine(trainer, examples=self._examples.digest)
+        return self._costs.machine(self._trainer(cell), examples=self._examples.digest)
 
     def find(self, cell: Cell, *, seed: int, steps: int) -> Evaluated | None:
         """Returns what a finished run has left, or None if there is none."""
@@ -195,6 +195,10 @@ class Workplace:
         if evaluated is None:
             raise processes.ProcessError("the run has ended and left no score")
         return evaluated
+
+    def _trainer(self, cell: Cell) -> TrainerConfig:
+        """Returns the config by which the cost of a step is known, whatever the seed and the number of steps."""
+        return settings.of_training(self._base, cell, seed=0, steps=1).trainer
 
     def _config(self, cell: Cell, *, seed: int, steps: int) -> PipelineConfig:
         return settings.of_training(self._base, cell, seed=seed, steps=steps, overridden=self._overridden)
