@@ -39,6 +39,8 @@ def resolve(
     if data is not None:
         source = paths.absolute(data)
         config = overrides.replace(config, {"synthetic_audio_gen": None, "audio_example_gen.source": source})
+    if imported == "":
+        raise UserError("--import is empty: give the folder of a model.")
     if imported is not None:
         model = paths.absolute(imported)
         sample_rate = read_model_config(model)["sample_rate"]

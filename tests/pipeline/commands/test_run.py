@@ -57,6 +57,10 @@ class TestRefusals:
     def test_empty_data(self, capsys):
         assert "--data is empty" in refusal(capsys, "run", "--preset", "tiny", "--data", "")
 
+    def test_empty_import(self, capsys):
+        said = refusal(capsys, "run", "--preset", "tiny", "--import", "")
+        assert said == "diptych: --import is empty: give the folder of a model.\n"
+
     def test_root_with_an_unknown_scheme(self, capsys):
         assert "--root foo://x is neither" in refusal(capsys, "run", "--preset", "quickstart", "--root", "foo://x")
 
