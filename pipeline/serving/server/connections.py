@@ -22,13 +22,15 @@ def allow(most: int) -> None:
     """
     wanted = most + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and wanted > hard:
-        raise UserError(
-            f"--max-connections {most} takes {wanted:,} open files, and the system lets this process open {hard:,}: "
-            "give a lower number, or raise the limit, which `ulimit -Hn` shows."
-        )
-    if soft != resource.RLIM_INFINITY and wanted > soft:
+    if soft == resource.RLIM_INFINITY or wanted <= soft:
+        return
+    try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, OverflowError, ValueError) as error:  # macOS allows less than the limit that it names.
+        raise UserError(
+            f"--max-connections {most} takes {wanted:,} open files, which the system does not let this process have: "
+            "give a lower number, or raise the limit, which `ulimit -Hn` shows."
+        ) from error
 
 
 class Connection(H11Protocol):
