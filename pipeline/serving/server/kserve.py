@@ -148,7 +148,7 @@ def _request_id(document: Mapping[str, object]) -> str | None:
         raise Refused(400, "id must be a string.")
     try:
         given.encode()
-    except UnicodeEncodeError as error:  # What parses NaN lets it pass, and no answer can repeat it.
+    except UnicodeEncodeError as error:  # The parser that takes NaN lets it through, and no answer can repeat it.
         raise Refused(400, "id holds half of a surrogate pair: send whole characters.") from error
     return given
 

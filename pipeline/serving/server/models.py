@@ -102,13 +102,13 @@ class Models:
             self._watcher.start()
 
     def stop(self, *, wait_s: float) -> bool:
-        """Ends that.
+        """Ends to look for new versions.
 
         Args:
-            wait_s: How long to wait for it. The load of a version that has begun cannot be stopped.
+            wait_s: How long to wait for that. The load of a version that has begun cannot be stopped.
 
         Returns:
-            Whether it has ended.
+            Whether nothing is loaded any more.
         """
         self._has_ended.set()
         if self._watcher.is_alive():
