@@ -13,7 +13,7 @@ LOCAL_TPU = "local"
 """The `trainer.tpu` that names the TPU of this machine."""
 
 
-def choose_strategy(*, tpu: str = LOCAL_TPU) -> str:
+def choose_strategy(*, tpu: str) -> str:
     """Returns the strategy that "auto" stands for, or "auto" if only the GPUs of this machine decide it.
 
     A TPU shows by its name, by TPU_NAME, by TPU_ACCELERATOR_TYPE, or by /dev/accel0. From v5e on it has no such device,
@@ -33,7 +33,7 @@ def choose_strategy(*, tpu: str = LOCAL_TPU) -> str:
     return "auto"
 
 
-def trains_on_tpu(strategy: str, *, tpu: str = LOCAL_TPU) -> bool:
+def trains_on_tpu(strategy: str, *, tpu: str) -> bool:
     """Returns whether `trainer.strategy` and `trainer.tpu` lead to a TPU on this machine.
 
     Raises:

@@ -101,7 +101,7 @@ def test_each_machine_finds_itself_among_the_others(index, tmp_path, monkeypatch
     assert job["spec"]["template"]["spec"]["subdomain"] == service["metadata"]["name"]
     assert "trainer.strategy=multi_worker" in arguments
     monkeypatch.setenv("TF_CONFIG", tf_config)
-    assert devices.choose_strategy() == "multi_worker"
+    assert devices.choose_strategy(tpu=devices.LOCAL_TPU) == "multi_worker"
 
 
 def test_the_machines_belong_together():
