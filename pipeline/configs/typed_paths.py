@@ -37,7 +37,7 @@ def _absolute(assignment: str, *, config: pydantic.BaseModel) -> str:
     value = getattr(section, field)
     if name == _BASELINES and value:
         return f"{name}={json.dumps([_of_baseline(spec) for spec in value])}"
-    if isinstance(value, str) and value and _is_location(type(section).model_fields[field]):
+    if isinstance(value, str) and _is_location(type(section).model_fields[field]):
         return f"{name}={paths.absolute(value)}"
     return assignment
 
