@@ -97,8 +97,8 @@ def warn_of_equal_pairs(a: np.ndarray, b: np.ndarray, *, crop_seconds: float) ->
     equal = int((a == b).all(axis=1).sum())
     if 2 * equal > len(a):
         logging.warning(
-            "the two crops of a clip are the same sound for %d of %d valid clips, which have no room for different "
-            "ones: with a shorter crop than trainer.model.crop_seconds=%g, the model learns what a clip's sounds share",
+            "the two crops of a clip are the same sound in %d of %d valid clips, so the model cannot learn what "
+            "different sounds of a clip share: make trainer.model.crop_seconds=%g shorter than the clips",
             equal,
             len(a),
             crop_seconds,
