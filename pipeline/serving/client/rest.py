@@ -12,6 +12,7 @@ from urllib3.util import Retry
 
 from beam_jobs import error_text
 from beam_jobs.embedding.embedder import Framing
+from components.errors import UserError
 from pipeline.serving.client import servers
 from pipeline.serving.client.servers import Described
 
@@ -86,16 +87,18 @@ class RestServer:
             )
             document = answer.json()
         except requests.JSONDecodeError as error:
-            raise servers.refused(self.url, f"its answer with status {answer.status_code} is not JSON") from error
+            reason = f"its answer with status {answer.status_code} is not JSON"
+            raise self._refusal(answer.status_code, reason) from error
         except requests.RequestException as error:
             raise servers.unreachable(self.url, _reason(error)) from error
         if not answer.ok:
             reason = document.get("error") if isinstance(document, dict) else None
-            reason = str(reason or f"it answers with status {answer.status_code}")
-            if answer.status_code == _TOO_LARGE:
-                raise servers.too_large(self.url, reason)
-            raise servers.refused(self.url, reason)
+            raise self._refusal(answer.status_code, str(reason or f"it answers with status {answer.status_code}"))
         return document
+
+    def _refusal(self, status: int, reason: str) -> UserError:
+        error = servers.too_large if status == _TOO_LARGE else servers.refused
+        return error(self.url, reason)
 
 
 def _reason(error: requests.RequestException) -> str:

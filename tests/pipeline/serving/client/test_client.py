@@ -95,7 +95,10 @@ def test_grpc_tries_again_when_the_server_is_full(grpc_server):
 
 @contextlib.contextmanager
 def answering(*answers):
-    """Yields the client of a server that gives these answers, each a status and a document, to its first requests."""
+    """Yields the client of a server that gives these answers, each a status and a document, to its first requests.
+
+    A document of bytes is sent as it is.
+    """
     left = list(answers)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -105,9 +108,10 @@ def answering(*answers):
 
         def do_GET(self):
             status, document = left.pop(0)
-            body = json.dumps(document).encode()
+            body = document if isinstance(document, bytes) else json.dumps(document).encode()
             self.send_response(status)
-            self.send_header("retry-after", "0")
+            if status == 429:
+                self.send_header("retry-after", "0")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -154,6 +158,19 @@ def test_an_answer_of_another_form_is_said(ask, document):
     message = "refuses: its answer has another form than TensorFlow Serving's: ask it"
     with answering((200, document)) as server, pytest.raises(UserError, match=message):
         ask(server)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (413, r"takes no request of this size \(its answer with status 413 is not JSON\): give a smaller --batch-size"),
+        (404, "refuses: its answer with status 404 is not JSON: ask it"),
+    ],
+)
+def test_the_refusal_of_a_proxy_says_the_same(status, message):
+    """A proxy before the server answers with a page."""
+    with answering((status, b"<html>")) as server, pytest.raises(UserError, match=message):
+        server.predict(np.zeros((1, 10), np.float32), version=1)
 
 
 def test_an_error_of_another_form_is_said():
