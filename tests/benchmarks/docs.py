@@ -59,8 +59,6 @@ RENDERERS = {
     "figure4": experiment_table.render_grid,
     "recipe": experiment_table.render,
     "recipe_esc50": experiment_table.render,
-    "recipe_short": experiment_table.render,
-    "recipe_more": experiment_table.render,
     "recipe_quickstart": experiment_table.render,
     "table1": experiment_table.render_grid,
     "table2": experiment_table.render_grid,

@@ -1,5 +1,7 @@
+import itertools
 import re
 import statistics
+from collections.abc import Sequence
 
 import pytest
 
@@ -161,45 +163,52 @@ def test_the_results_state_the_curve():
     assert f"no sure gain ({shown[120]})" in text
 
 
-def test_the_results_state_what_the_changes_of_the_recipe_gain_on_esc50():
+def test_the_results_state_what_the_cells_of_the_recipe_gain_on_esc50():
     result = docs.load("recipe_esc50")
     assert {len(cell["runs"]) for cell in result["cells"]} == {3}
     text = _words("pipeline/experiments/RESULTS.md")
     said = {
-        ("warm", "both"): "gains {} points ({}), and both encoders gain from it, the waveform's most.",
-        ("warm", "waveform"): "",
-        ("warm", "log_mel"): "",
-        ("no-mixing", "both"): "*No mixing* gains {} ({})",
-        ("no-mixing", "log_mel"): "",
-        ("decoupled", "both"): "the *decoupled* loss {} ({}).",
-        ("conv2560", "both"): "{} points are lost ({})",
-        ("conv2560", "waveform"): "",
-        ("res1dnet31", "waveform"): "its own waveform encoder is worse by {} points ({})",
+        "warm-temperature": "A *temperature that falls* gains {} points ({})",
+        "no-mixing": "*no mixing* {} ({})",
+        "decoupled": "the *decoupled* loss {} ({}).",
+        "conv2560": "{} points are lost ({})",
     }
-    for change, pairs in recipe_changes.pairs_of_cells(result).items():
-        for features in recipe_changes.FEATURES:
-            summary = intervals.summarize(recipe_changes.gains(result, pairs, features=features))
-            assert (summary.low > 0 or summary.high < 0) == ((change, features) in said), (change, features)
-            if (change, features) in said:
-                low, high = sorted(abs(100 * end) for end in (summary.low, summary.high))
-                sentence = said[change, features].format(f"{abs(100 * summary.mean):.1f}", f"{low:.1f} to {high:.1f}")
-                assert sentence in text, sentence
+    for cell in result["cells"][1:]:
+        gains = recipe_changes.gains(result, [("reference", cell["name"])], features="both")
+        _check_said(said.get(cell["name"]), gains, text=text)
     assert all(gain > 0 for gain in recipe_changes.gains(result, [("reference", "growing-mixing")], features="both"))
+    tiny = "all+no-mixing+res1dnet31"
+    of_tiny = intervals.summarize(recipe_changes.gains(result, [("reference", tiny)], features="both"))
+    ends = f"{100 * of_tiny.low:+.1f} to {100 * of_tiny.high:+.1f}"
+    assert (
+        f"`{tiny}`, have {100 * of_tiny.mean:.1f} points more than the reference, which is not sure ({ends})." in text
+    )
+    warm = statistics.fmean(recipe_changes.gains(result, [(tiny, f"{tiny}+warm")], features="both"))
+    assert f"the temperature gains nothing: {-100 * warm:.1f} points less on average here" in text
 
 
-def test_the_results_state_what_single_trainings_of_the_recipe_gain():
-    gains = {
-        name: {cell["name"]: 100 * cell["against_reference"]["mean"] for cell in docs.load(name)["cells"][1:]}
-        for name in ("recipe_esc50", "recipe_short", "recipe_more")
-    }
+def test_the_results_state_which_encoder_of_the_waveform_is_best_by_itself_on_esc50():
+    result = docs.load("recipe_esc50")
     text = _words("pipeline/experiments/RESULTS.md")
-    with_seeds, short, more = gains.values()
-    largest = max(abs(one[name] - with_seeds[name]) for one in (short, more) for name in one if name in with_seeds)
-    assert f"differs from the above by up to {largest:.1f} points." in text
-    change = f"has {short['all+no-mixing+res1dnet31']:.1f} points more; Conv1280 loses {-short['conv1280']:.1f}."
-    assert f"With all changes of `tiny`, the small pair {change}" in text
-    mixing = f"all four pairs without mixing {more['all+no-mixing']:.1f}."
-    assert f"`melbank` has {more['melbank']:.1f} points more than that, and {mixing}" in text
+    said = {
+        ("melbank", "waveform"): "is the best one by itself: it is {} points ahead ({})",
+        ("res1dnet31", "waveform"): "*Res1dNet31* is {} points worse ({})",
+    }
+    pairs = recipe_changes.pairs_of_cells(result)
+    for encoder, features in itertools.product(("melbank", "res1dnet31"), ("both", "waveform")):
+        gains = recipe_changes.gains(result, pairs[encoder], features=features)
+        _check_said(said.get((encoder, features)), gains, text=text)
+    untrained = {cell["name"]: cell["scores"]["waveform"]["untrained"]["mean"] for cell in result["cells"]}
+    assert f"and was {100 * (untrained['melbank'] - untrained['reference']):.1f} ahead with initial weights." in text
+
+
+def _check_said(sentence: str | None, gains: Sequence[float], *, text: str) -> None:
+    """Checks that a gain is stated with its interval, without a sign, if the interval excludes zero, and only then."""
+    summary = intervals.summarize(gains)
+    assert (summary.low > 0 or summary.high < 0) == (sentence is not None)
+    if sentence is not None:
+        low, high = sorted(abs(100 * end) for end in (summary.low, summary.high))
+        assert sentence.format(f"{abs(100 * summary.mean):.1f}", f"{low:.1f} to {high:.1f}") in text
 
 
 def _words(page):
