@@ -171,6 +171,8 @@ def test_the_results_state_what_the_cells_of_the_recipe_gain_on_esc50():
         "warm-temperature": "A *temperature that falls* gains {} points ({})",
         "no-mixing": "*no mixing* {} ({})",
         "decoupled": "the *decoupled* loss {} ({}).",
+        "no-mixing+warm": "the temperature without mixing has {} points more than the reference ({})",
+        "no-mixing+decoupled+warm": "and with the decoupled loss, too, {} ({}).",
         "conv2560": "{} points are lost ({})",
     }
     for cell in result["cells"][1:]:
