@@ -18,4 +18,4 @@ def _check(path: str) -> str:
 
 
 Location = Annotated[str, pydantic.AfterValidator(_check)]
-"""A path on this machine or in a bucket. None at all, or a URL of another service, is refused before any stage runs."""
+"""A path on this machine or in a bucket. An empty one, or a URL of another service, is refused before a stage runs."""

@@ -146,5 +146,5 @@ def clip(name: str, samples: np.ndarray, *, sample_rate: int, title: str) -> Non
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Returns a Markdown table for `tf.summary.text`."""
-    return markdown.table(header, rows)
+    """Returns a Markdown table for `tf.summary.text`, which shows what is in its cells as it is."""
+    return markdown.table(header, [[markdown.escaped(str(value)) for value in row] for row in rows])

@@ -35,9 +35,7 @@ def write_clips(
     left_out = [(f"left out: {reason}", count) for reason, count in listing.ignored.items()]
     parts = [("quarantined parts of recordings", quarantined_parts)] if quarantined_parts else []
     counts = [*info.splits.items(), ("quarantined", quarantined), *parts, *left_out]
-    table = tensorboard.markdown_table(
-        ("what", "clips"), [(markdown.escaped(name), f"{count:,}") for name, count in counts]
-    )
+    table = tensorboard.markdown_table(("what", "clips"), [(name, f"{count:,}") for name, count in counts])
     with tensorboard.writer(directory).as_default(step=0):
         tf.summary.text("clips", f"{table}\n\n{markdown.escaped(listing.no_labels)}".strip())
         for split, count in info.splits.items():
@@ -60,9 +58,7 @@ def write_quarantine(quarantined: Sequence[Mapping[str, str]], *, directory: epa
         for cause, number in counts.items():
             tf.summary.scalar(f"quarantined/{quarantine.figure_name(cause)}", number)
         tf.summary.image("quarantine/causes", _bars(counts))
-        rows = [
-            [markdown.escaped(entry[column]) for column in quarantine.COLUMNS] for entry in quarantined[:_SHOWN_ROWS]
-        ]
+        rows = [[entry[column] for column in quarantine.COLUMNS] for entry in quarantined[:_SHOWN_ROWS]]
         heading = f"The first {len(rows)} of {len(quarantined):,} ({quarantine.describe(counts)})"
         table = tensorboard.markdown_table(("clip", "file", "cause", "message"), rows)
         tf.summary.text("quarantine", f"{heading}\n\n{table}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from etils import epath
 
-from components import markdown, tensorboard
+from components import tensorboard
 from components.example_validator.anomaly import Anomaly
 
 
@@ -13,7 +13,7 @@ def write(anomalies: Sequence[Anomaly], *, directory: epath.Path) -> None:
     """Writes the anomalies to event files in `directory`."""
     table = "No anomalies."
     if anomalies:
-        rows = [(anomaly.severity, anomaly.name, markdown.escaped(anomaly.message)) for anomaly in anomalies]
+        rows = [(anomaly.severity, anomaly.name, anomaly.message) for anomaly in anomalies]
         table = tensorboard.markdown_table(("severity", "anomaly", "what"), rows)
     with tensorboard.writer(directory).as_default(step=0):
         tf.summary.text("anomalies", table)

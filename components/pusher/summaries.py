@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 from etils import epath
 
-from components import markdown, tensorboard
+from components import tensorboard
 
 
 def write(report: Mapping[str, object], *, directory: epath.Path) -> None:
@@ -16,5 +16,4 @@ def write(report: Mapping[str, object], *, directory: epath.Path) -> None:
         directory: Folder of the event files.
     """
     with tensorboard.writer(directory).as_default(step=0):
-        rows = [(name, markdown.escaped(str(value))) for name, value in report.items()]
-        tf.summary.text("pushed", tensorboard.markdown_table(("field", "value"), rows))
+        tf.summary.text("pushed", tensorboard.markdown_table(("field", "value"), list(report.items())))

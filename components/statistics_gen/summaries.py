@@ -48,7 +48,7 @@ def write(statistics: ExampleStatistics, *, info: examples.ExamplesInfo, directo
 
 def _figures(splits: Mapping[str, SplitStatistics]) -> str:
     rows = [[name, *(f"{split[name]:,}" for split in splits.values())] for name in _FIGURES]
-    return tensorboard.markdown_table(["", *splits], rows)
+    return markdown.table(["", *splits], rows)  # Names of fields and numbers hold no Markdown.
 
 
 def _source_formats(splits: Mapping[str, SplitStatistics]) -> str:
@@ -64,8 +64,7 @@ def _source_formats(splits: Mapping[str, SplitStatistics]) -> str:
         codec, suffix, rate = source_format
         rate_text = f"{rate:,} Hz" if rate else "not recorded"
         clips = [f"{count[source_format]:,}" for count in counts.values()]
-        names = (codec or "not recorded", suffix or "none")
-        rows.append([*map(markdown.escaped, names), rate_text, *clips])
+        rows.append([codec or "not recorded", suffix or "none", rate_text, *clips])
     return _first_rows(["codec", "suffix", "sample rate", *counts], rows)
 
 
@@ -80,7 +79,7 @@ def _near_duplicates(statistics: ExampleStatistics) -> str:
         ]
         counts.append((f"{first}, {second}", f"{entry['pairs']:,}", *shares))
         for first_id, second_id, shared_keys in entry["listed"]:
-            pairs.append((first, markdown.escaped(first_id), second, markdown.escaped(second_id), shared_keys))
+            pairs.append((first, first_id, second, second_id, shared_keys))
     table = tensorboard.markdown_table(("splits", "pairs", "clips of the first", "clips of the second"), counts)
     if not pairs:
         return table
@@ -90,10 +89,7 @@ def _near_duplicates(statistics: ExampleStatistics) -> str:
 def _label_pairs(splits: Mapping[str, SplitStatistics], *, names: Sequence[str]) -> str:
     """Returns a table of the most frequent pairs of classes."""
     pairs = sorted(pictures.label_pairs(splits).items(), key=lambda item: (-item[1], item[0]))
-    rows = [
-        (f"{clips:,}", markdown.escaped(names[first]), markdown.escaped(names[second]))
-        for (first, second), clips in pairs
-    ]
+    rows = [(f"{clips:,}", names[first], names[second]) for (first, second), clips in pairs]
     numbers = ", ".join(f"{statistics['label_pairs_found']:,} in {split}" for split, statistics in splits.items())
     table = tensorboard.markdown_table(("clips", "class", "with"), rows[:_MAX_ROWS])
     return f"Pairs of classes that occur: {numbers}; the most frequent:\n\n{table}"

@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from beam_jobs import storage
 from beam_jobs.audio import pcm
-from components import markdown, tensorboard
+from components import tensorboard
 from components.errors import UserError
 from components.trainer.config import TrainerConfig
 from components.trainer.input_pipeline import Batch
@@ -62,7 +62,7 @@ class TrainingLog:
     def config(self, config: TrainerConfig) -> None:
         """Writes the config as text and as hyper-parameters, by which TensorBoard compares runs."""
         fields = _flatten(config.model_dump(mode="json"))
-        rows = [(name, "null" if value is None else markdown.escaped(str(value))) for name, value in fields.items()]
+        rows = [(name, "null" if value is None else value) for name, value in fields.items()]
         with self._writer.as_default(step=0):
             tf.summary.text("config", tensorboard.markdown_table(("trainer.", "value"), rows))
             hparams.hparams(

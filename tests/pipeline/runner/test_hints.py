@@ -25,7 +25,7 @@ def stop_in(monkeypatch, component):
 
 
 def flags_in(hint):
-    """Returns what to give according to a hint, as arguments of a run."""
+    """Returns the flags that a hint tells the user to give, as arguments of a run."""
     proposed = hint.partition("in place of")[0] if "in place of" in hint else ""
     return {
         "force": re.findall(r"--force (\w+)", proposed),
