@@ -86,9 +86,13 @@ def label_pairs(splits: Splits) -> Counter[tuple[int, int]]:
 def co_occurrence(splits: Splits, *, names: Sequence[str]) -> np.ndarray:
     """Draws a matrix: the share of the clips of each class (row) that also have another class (column).
 
-    It shows the classes that occur most often in pairs.
+    It shows the classes that occur most often in pairs. A pair that no split lists is gray where some split lists only
+    its most frequent ones.
     """
     pairs = label_pairs(splits)
+    are_all_listed = all(
+        len(statistics["label_pairs"]) == statistics["label_pairs_found"] for statistics in splits.values()
+    )
     occurrences: Counter[int] = Counter()
     for (first, second), clips in pairs.items():
         occurrences[first] += clips
@@ -98,19 +102,22 @@ def co_occurrence(splits: Splits, *, names: Sequence[str]) -> np.ndarray:
     shares = np.full((len(shown), len(shown)), math.nan)
     for row, label in enumerate(shown):
         for column, other in enumerate(shown):
-            if label != other:
-                shares[row, column] = pairs[min(label, other), max(label, other)] / counts[label]
+            pair = (min(label, other), max(label, other))
+            if label != other and (are_all_listed or pair in pairs):
+                shares[row, column] = pairs[pair] / counts[label]
 
     side = 4.0 + 0.26 * len(shown)
     fig = tensorboard.figure(width=side + 2.5, height=side)
     axes = fig.add_subplot()
     picture = axes.imshow(shares, cmap="viridis", vmin=0.0)
-    axes.set_facecolor("lightgrey")
+    axes.set_facecolor("lightgray")
     ticks, labels = np.arange(len(shown)), [_shortened(names[label]) for label in shown]
     axes.set_xticks(ticks, labels, rotation=90, fontsize=8, parse_math=False)
     axes.set_yticks(ticks, labels, fontsize=8, parse_math=False)
     axes.set(xlabel="also has", ylabel="of the clips with")
     fig.colorbar(picture, ax=axes, label="share", fraction=0.046)
+    if not are_all_listed:
+        axes.set_title("gray: the pair is not among the most frequent ones", fontsize=10)
     return tensorboard.figure_image(fig)
 
 

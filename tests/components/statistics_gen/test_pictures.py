@@ -37,3 +37,17 @@ def test_co_occurrence_depends_on_the_pairs_of_classes():
     assert one.shape == other.shape
     assert not np.array_equal(one, other)
     assert draw([range(40)]).shape[1] > one.shape[1]
+
+
+def test_pairs_that_are_too_rare_to_be_listed_are_grey_and_not_0():
+    whole = statistics([[0, 1], [0, 1], [1, 2], [0, 2]], classes=3)
+    some = {**whole, "label_pairs": whole["label_pairs"][:2]}
+    complete = {**some, "label_pairs_found": 2}
+
+    def gray(drawn):
+        image = pictures.co_occurrence({"train": drawn}, names=["cat", "dog", "owl"])
+        return np.mean((image[0, ..., :3] == 211).all(axis=-1))
+
+    # A class has no share with itself. The title takes a little of the picture.
+    assert gray(complete) == pytest.approx(gray(whole), rel=0.05)
+    assert gray(some) == pytest.approx(gray(whole) * 5 / 3, rel=0.1)
