@@ -39,6 +39,9 @@ and both from one exponential:
     s_i                 = w_i exp(1 / tau - log_denominator_i)
     w_i P_ik + w_k P_ki = (s_i + s_k) exp((sim_ik - 1) / tau)
 
+With several pairs a clip, K of them, the crops of the other pairs of the anchor's clip are neither positives nor
+negatives. In all of the above, negatives are crops of other clips, and 2N - 2 becomes 2N - 2K.
+
 Each replica therefore needs only the rows of its own anchors. It computes them a block of anchors at a time, once for
 the loss and again for the gradient, so that the 2N x 2N similarities are never in memory at once.
 """
@@ -48,7 +51,7 @@ from collections.abc import Callable
 
 from keras import ops, tree
 
-from models import contrastive_logs
+from models import blocks, contrastive_logs
 from models.typing import Tensor
 
 MAX_SIMILARITIES = 2**25
@@ -65,6 +68,7 @@ def nt_xent(
     *,
     temperature: Tensor | float = 0.1,
     decoupled: bool = False,
+    pairs_per_clip: int = 1,
     block: int | None = None,
 ) -> Tensor:
     """Returns the loss of each positive pair, `L_ij + L_ji` of eq. (1).
@@ -74,13 +78,16 @@ def nt_xent(
         z_b: `(N, d)` projections of branch B's crops of the same clips, in the same order.
         temperature: tau.
         decoupled: Whether the positive is left out of the denominator.
+        pairs_per_clip: How many consecutive pairs are of one clip. Crops of one clip are no negatives of each other.
         block: Number of pairs whose similarities are in memory at once. By default they take at most 128 MB, which
             is the whole batch up to N = 2896. The block size changes memory and time, but not the loss.
 
     Returns:
         `(N,)` float32. If all similarities are equal, each loss is `2 ln(2N - 1)`, and `2 ln(2N - 2)` if decoupled.
     """
-    loss, _ = nt_xent_with_logs(z_a, z_b, temperature=temperature, decoupled=decoupled, block=block)
+    loss, _ = nt_xent_with_logs(
+        z_a, z_b, temperature=temperature, decoupled=decoupled, pairs_per_clip=pairs_per_clip, block=block
+    )
     return loss
 
 
@@ -90,6 +97,7 @@ def nt_xent_with_logs(
     *,
     temperature: Tensor | float = 0.1,
     decoupled: bool = False,
+    pairs_per_clip: int = 1,
     block: int | None = None,
     gather: Callable[[Tensor], Tensor] | None = None,
     first: Tensor | int = 0,
@@ -104,6 +112,7 @@ def nt_xent_with_logs(
         z_b: `(n, d)` projections of branch B's crops of the same clips, in the same order.
         temperature: tau.
         decoupled: See `nt_xent`.
+        pairs_per_clip: See `nt_xent`. It divides n.
         block: See `nt_xent`.
         gather: Concatenates the `(2, n, ...)` tensors of all replicas along axis 1. None if there is one replica.
         first: Index of this replica's first pair in the global batch.
@@ -118,12 +127,16 @@ def nt_xent_with_logs(
         ops.stack([_normalize(z_a), _normalize(z_b)]),
         temperature=temperature,
         decoupled=decoupled,
+        pairs_per_clip=pairs_per_clip,
         block=block,
         gather=gather,
         first=first,
     )
     logs = contrastive_logs.compute(
-        ops.stop_gradient(z), hardest=ops.stop_gradient(hardest), potential=ops.stop_gradient(potential)
+        ops.stop_gradient(z),
+        hardest=ops.stop_gradient(hardest),
+        potential=ops.stop_gradient(potential),
+        pairs_per_clip=pairs_per_clip,
     )
     return loss, logs
 
@@ -144,6 +157,7 @@ def _losses(
     *,
     temperature: Tensor | float,
     decoupled: bool,
+    pairs_per_clip: int,
     block: int | None,
     gather: Callable[[Tensor], Tensor],
     first: Tensor | int,
@@ -165,9 +179,12 @@ def _losses(
         z_replica = ops.stop_gradient(z_replica)  # (2, n, d)
         z = gather(z_replica)  # (2, N, d)
         block_size = block or MAX_SIMILARITIES // (4 * ops.shape(z)[1])  # a pair has 2 anchors and 2N crops to compare
-        in_blocks = functools.partial(_in_blocks, first=first, n=n, block=block_size)
+        in_blocks = functools.partial(blocks.apply, first=first, n=n, block=block_size)
 
-        statistics = in_blocks(functools.partial(_anchor_statistics, z=z, temperature=temperature), width=3)
+        logits_of = functools.partial(_negative_logits, z=z, temperature=temperature, pairs_per_clip=pairs_per_clip)
+        statistics = in_blocks(
+            functools.partial(_anchor_statistics, logits_of=logits_of, temperature=temperature), width=3
+        )
         negatives, hardest, potential = ops.unstack(statistics, num=3, axis=-1)  # (2, n) each
         positive = ops.sum(z_replica[0] * z_replica[1], axis=-1) / temperature  # (n,)
         if decoupled:
@@ -188,6 +205,7 @@ def _losses(
             sum_over_negatives = in_blocks(
                 functools.partial(
                     _weighted_sum_of_negatives,
+                    logits_of=logits_of,
                     z=z,
                     weights=all_weights,
                     log_denominators=log_denominators,
@@ -204,13 +222,13 @@ def _losses(
     return losses(z_replica)
 
 
-def _anchor_statistics(pairs: Tensor, *, z: Tensor, temperature: Tensor | float) -> Tensor:
-    """Summarizes the negatives of the anchors in B pairs, given the indices of the pairs and z `(2, N, d)`.
+def _anchor_statistics(pairs: Tensor, *, logits_of: Callable[[Tensor], Tensor], temperature: Tensor | float) -> Tensor:
+    """Summarizes the negatives of the anchors in B pairs, given the indices of the pairs and `_negative_logits`.
 
     Returns:
         `(2, B, 3)`: the logsumexp of the negatives, the similarity of the hardest negative, the Gaussian potential.
     """
-    logits = _negative_logits(pairs, z=z, temperature=temperature)  # (2, B, 2, N)
+    logits = logits_of(pairs)  # (2, B, 2, N)
     largest = ops.max(logits, axis=(2, 3))  # (2, B)
     potential = contrastive_logs.gaussian_potential(logits, temperature=temperature)  # (2, B)
     # The largest term is factored out of the logsumexp, so that no exponential overflows.
@@ -219,12 +237,19 @@ def _anchor_statistics(pairs: Tensor, *, z: Tensor, temperature: Tensor | float)
 
 
 def _weighted_sum_of_negatives(
-    pairs: Tensor, *, z: Tensor, weights: Tensor, log_denominators: Tensor, temperature: Tensor | float
+    pairs: Tensor,
+    *,
+    logits_of: Callable[[Tensor], Tensor],
+    z: Tensor,
+    weights: Tensor,
+    log_denominators: Tensor,
+    temperature: Tensor | float,
 ) -> Tensor:
     """Computes `sum_k (w_i P_ik + w_k P_ki) z_k` over the negatives k of each anchor i in B pairs.
 
     Args:
         pairs: `(B,)` indices of the pairs.
+        logits_of: `_negative_logits`.
         z: `(2, N, d)` normalized projections.
         weights: `(N,)` upstream gradients w of the losses.
         log_denominators: `(2, N)`.
@@ -233,7 +258,7 @@ def _weighted_sum_of_negatives(
     Returns:
         `(2, B, d)`.
     """
-    logits = _negative_logits(pairs, z=z, temperature=temperature)  # (2, B, 2, N)
+    logits = logits_of(pairs)  # (2, B, 2, N)
     anchor_weights = ops.take(weights, pairs)[:, None, None]  # (B, 1, 1)
     anchor_log_denominators = ops.take(log_denominators, pairs, axis=1)[:, :, None, None]  # (2, B, 1, 1)
     if isinstance(temperature, (int, float)) and temperature >= _LOWEST_TAU_OF_ONE_EXPONENTIAL:
@@ -248,17 +273,17 @@ def _weighted_sum_of_negatives(
     return ops.reshape(ops.matmul(rows, _one_row_a_crop(z)), (2, -1, ops.shape(z)[2]))
 
 
-def _negative_logits(pairs: Tensor, *, z: Tensor, temperature: Tensor | float) -> Tensor:
+def _negative_logits(pairs: Tensor, *, z: Tensor, temperature: Tensor | float, pairs_per_clip: int) -> Tensor:
     """Returns `sim / tau` of the anchors in B pairs with all crops, `(2, B, 2, N)`.
 
-    The logits of an anchor with itself and with its positive are `_NOT_A_NEGATIVE`.
+    The logits of an anchor with the crops of its own clip, itself and its positive among them, are `_NOT_A_NEGATIVE`.
     """
     anchors = ops.take(z, pairs, axis=1) / temperature  # (2, B, d). Here tau costs no pass over the similarities.
     n = ops.shape(z)[1]
     logits = ops.matmul(_one_row_a_crop(anchors), ops.transpose(_one_row_a_crop(z)))  # (2B, 2N)
     logits = ops.reshape(logits, (2, -1, 2, n))
-    same_pair = pairs[:, None] == ops.arange(n)  # (B, N)
-    return ops.where(same_pair[:, None], _NOT_A_NEGATIVE, logits)
+    same_clip = pairs[:, None] // pairs_per_clip == ops.arange(n) // pairs_per_clip  # (B, N)
+    return ops.where(same_clip[:, None], _NOT_A_NEGATIVE, logits)
 
 
 def _one_row_a_crop(z: Tensor) -> Tensor:
@@ -267,24 +292,3 @@ def _one_row_a_crop(z: Tensor) -> Tensor:
     `ops.matmul` of two such matrices is faster on TensorFlow than `ops.einsum`, which multiplies a batch of one matrix.
     """
     return ops.reshape(z, (-1, ops.shape(z)[2]))
-
-
-def _in_blocks(
-    function: Callable[[Tensor], Tensor], *, width: int, first: Tensor | int, n: Tensor | int, block: Tensor | int
-) -> Tensor:
-    """Applies a function to the pairs `first`, ..., `first + n - 1`, at most `block` of them at a time.
-
-    The function maps the `(B,)` indices of pairs to `(2, B, width)`. The result is `(2, n, width)`.
-    """
-    blocks = -(-n // block)
-    if isinstance(blocks, int) and blocks == 1:
-        return function(first + ops.arange(n))
-    size = -(-n // blocks)  # All blocks have this size. The last one repeats the last pair to fill up.
-
-    def step(_: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        values = function(first + ops.minimum(index * size + ops.arange(size), n - 1))  # (2, size, width)
-        return values, values
-
-    # `ops.scan`, because `ops.map` computes several blocks at once on TensorFlow.
-    _, values = ops.scan(step, ops.zeros((2, size, width)), ops.arange(blocks))  # (blocks, 2, size, width)
-    return ops.reshape(ops.moveaxis(values, 1, 0), (2, blocks * size, width))[:, :n]

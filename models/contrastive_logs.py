@@ -7,36 +7,38 @@ from models.typing import Tensor
 _COSINE_ROUNDING = 1e-6  # of float32
 
 
-def compute(z: Tensor, *, hardest: Tensor, potential: Tensor) -> dict[str, Tensor]:
+def compute(z: Tensor, *, hardest: Tensor, potential: Tensor, pairs_per_clip: int) -> dict[str, Tensor]:
     """Computes the logs of a batch.
 
     Args:
         z: `(2, N, d)` normalized projections.
         hardest: `(2, N)` similarity of each anchor's hardest negative.
         potential: `(2, N)`, see `gaussian_potential`.
+        pairs_per_clip: How many consecutive pairs are of one clip.
 
     Returns:
         A dict of float32 scalars:
 
-        * `top1`: Share of anchors whose positive is the most similar of the 2N - 1 other crops. A tie, to 1e-6, does
+        * `top1`: Share of anchors whose positive is more similar than all crops of other clips. A tie, to 1e-6, does
           not count.
         * `positive_similarity`, `negative_similarity`: Mean cosine similarities.
         * `alignment`: Mean squared distance of positives (Wang & Isola 2020).
-        * `uniformity`: Log of the mean of `exp(-2 distance^2)` over the distinct crops of a branch, averaged over both
-          branches (Wang & Isola 2020).
+        * `uniformity`: Log of the mean of `exp(-2 distance^2)` over the crops of other clips in a branch, averaged over
+          both branches (Wang & Isola 2020).
 
-        A single pair has no negatives: its `top1` is 1, its `negative_similarity` and `uniformity` are 0.
+        A single clip has no negatives: its `top1` is 1, its `negative_similarity` and `uniformity` are 0.
     """
     n = ops.cast(ops.shape(z)[1], "float32")
-    others = ops.maximum(n - 1.0, 1.0)
+    others = ops.maximum(n - pairs_per_clip, 1.0)  # pairs of other clips
     positive = ops.sum(z[0] * z[1], axis=-1)  # (N,)
-    # All similarities add up to |sum of z|^2. Subtract those of the crops with themselves and with their positives.
-    negative_sum = ops.sum(ops.square(ops.sum(z, axis=(0, 1)))) - ops.sum(ops.square(z)) - 2.0 * ops.sum(positive)
-    mean_potential = ops.where(n > 1.0, ops.mean(potential, axis=1) / others, 1.0)  # (2,)
+    # All similarities of some crops add up to |their sum|^2. Subtract those within each clip from those of all crops.
+    of_clips = ops.sum(ops.reshape(z, (2, -1, pairs_per_clip, ops.shape(z)[2])), axis=(0, 2))  # (clips, d)
+    negative_sum = ops.sum(ops.square(ops.sum(of_clips, axis=0))) - ops.sum(ops.square(of_clips))
+    mean_potential = ops.where(n > pairs_per_clip, ops.mean(potential, axis=1) / others, 1.0)  # (2,)
     return {
         "top1": ops.mean(ops.cast(positive > hardest + _COSINE_ROUNDING, "float32")),
         "positive_similarity": ops.mean(positive),
-        "negative_similarity": negative_sum / (4.0 * n * others),  # 2N anchors with 2N - 2 negatives each
+        "negative_similarity": negative_sum / (4.0 * n * others),  # 2N anchors, each with 2 crops of every other pair
         "alignment": ops.mean(ops.sum(ops.square(z[0] - z[1]), axis=-1)),
         "uniformity": ops.mean(ops.log(mean_potential)),
     }

@@ -40,6 +40,7 @@ def connect(
         micro_batch=config.micro_batch_size(replicas=strategy.num_replicas_in_sync),
         objective=OBJECTIVES[config.objective],
         decoupled=config.decoupled,
+        pairs_per_clip=config.pairs_per_clip,
         temperature=schedules.temperature(config),
         mixing_share=schedules.mixing_share(config),
         seed=config.seed,

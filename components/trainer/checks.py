@@ -44,7 +44,7 @@ def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
     if clips < 2:
         found = text.plural(clips, "clip")
         raise UserError(f"The train split has {found}, and training needs at least 2: add audio.")
-    check_enough_clips(clips, batch_size=config.batch_size)
+    check_enough_clips(clips, batch_size=config.batch_size, pairs_per_clip=config.pairs_per_clip)
     if config.patience and info.splits.get("valid", 0) < 2:
         raise UserError(
             f"trainer.patience={config.patience} needs a valid split of at least 2 clips: add audio, or set "
@@ -57,21 +57,22 @@ def check_examples(config: TrainerConfig, info: ExamplesInfo) -> None:
         )
 
 
-def check_enough_clips(clips: int, *, batch_size: int) -> None:
+def check_enough_clips(clips: int, *, batch_size: int, pairs_per_clip: int) -> None:
     """Checks that the train split has a whole batch.
 
     Raises:
         UserError: It has not.
     """
-    if clips < batch_size:
+    if clips * pairs_per_clip < batch_size:
+        pairs = "" if pairs_per_clip == 1 else f"{pairs_per_clip:,} pairs of each of "
         raise UserError(
-            f"trainer.batch_size={batch_size} is more than the {clips} clips of the train split: choose at most "
-            f"{clips}."
+            f"trainer.batch_size={batch_size} is more than {pairs}the {clips} clips of the train split: choose at most "
+            f"{clips * pairs_per_clip}."
         )
 
 
 def check_batch_size(config: TrainerConfig, *, replicas: int) -> None:
-    """Checks that a batch splits evenly into replicas, micro-batches and mixing groups.
+    """Checks that a batch splits evenly into replicas, micro-batches, clips and mixing groups.
 
     Raises:
         UserError: The message names the field and the way out.
@@ -88,17 +89,38 @@ def check_batch_size(config: TrainerConfig, *, replicas: int) -> None:
     if share % micro_batch:
         whole = f"{share:,}"
         if replicas > 1:
-            whole = f"a replica's {share:,} clips of trainer.batch_size={batch_size:,}"
+            whole = f"a replica's {share:,} pairs of trainer.batch_size={batch_size:,}"
         raise UserError(f"trainer.micro_batch={micro_batch:,} does not divide {whole}: choose a divisor of it.")
+    _check_pairs_per_clip(config, micro_batch=micro_batch, replicas=replicas)
     mixes = model.augment_a.mixing or model.augment_b.mixing
     if mixes and micro_batch < batch_size and micro_batch % model.mixing_group:
         field, factor = "batch_size", model.mixing_group * replicas
         if config.micro_batch:
             field, factor = "micro_batch", model.mixing_group
         raise UserError(
-            f"{micro_batch:,} clips embedded at a time are not a multiple of "
+            f"{micro_batch:,} pairs embedded at a time are not a multiple of "
             f"trainer.model.mixing_group={model.mixing_group}: make trainer.{field} a multiple of {factor:,}, or "
             f"trainer.model.mixing_group a divisor of {micro_batch:,}."
+        )
+
+
+def _check_pairs_per_clip(config: TrainerConfig, *, micro_batch: int, replicas: int) -> None:
+    """Checks that all pairs of a clip are embedded at the same time, and that a batch has several clips.
+
+    Raises:
+        UserError: The message names the field and the way out.
+    """
+    pairs = config.pairs_per_clip
+    if config.clips_per_step < 2:
+        raise UserError(
+            f"trainer.pairs_per_clip={pairs} leaves a batch of {config.batch_size:,} pairs fewer than two clips to "
+            f"contrast: make trainer.batch_size a multiple of {pairs:,} that is at least {2 * pairs:,}."
+        )
+    if micro_batch % pairs:
+        field, factor = ("micro_batch", pairs) if config.micro_batch else ("batch_size", pairs * replicas)
+        raise UserError(
+            f"trainer.pairs_per_clip={pairs} does not divide the {micro_batch:,} pairs that are embedded at a time: "
+            f"make trainer.{field} a multiple of {factor:,}."
         )
 
 

@@ -27,7 +27,7 @@ class TrainerConfig(StageConfig):
             "profile",
         }
     )
-    added: ClassVar[Mapping[str, object]] = {"mixing_steps": 0}
+    added: ClassVar[Mapping[str, object]] = {"mixing_steps": 0, "pairs_per_clip": 1}
 
     model: ModelConfig = ModelConfig()
     initial_model: Location | None = pydantic.Field(
@@ -56,11 +56,19 @@ class TrainerConfig(StageConfig):
         "elsewhere.",
     )
     steps: int = pydantic.Field(400_000, ge=1, le=10**12, description="Number of optimizer steps.")
-    batch_size: int = pydantic.Field(1024, ge=2, description="Clips in a batch, over all replicas.")
+    batch_size: int = pydantic.Field(
+        1024, ge=2, description="Pairs of crops in a batch, over all replicas: one of each clip, see pairs_per_clip."
+    )
+    pairs_per_clip: int = pydantic.Field(
+        1,
+        ge=1,
+        description="Pairs of crops that a batch has of each of its clips. With more, a step reads fewer clips, and "
+        "crops of one clip are never contrasted as negatives.",
+    )
     micro_batch: int | None = pydantic.Field(
         None,
         ge=2,
-        description="Clips that a replica embeds at a time, for batches larger than memory. The gradient stays that of "
+        description="Pairs that a replica embeds at a time, for batches larger than memory. The gradient stays that of "
         "the whole batch (except for batch norm) and takes a third more computation; null: the replica's "
         "whole share of the batch.",
     )
@@ -179,6 +187,11 @@ class TrainerConfig(StageConfig):
     def _embedding_names(self) -> tuple[str, ...]:
         return catalog.embedding_names(self.model.format_names, share_encoder=self.model.share_encoder)
 
+    @property
+    def clips_per_step(self) -> int:
+        """The number of clips in a batch."""
+        return self.batch_size // self.pairs_per_clip
+
     def micro_batch_size(self, *, replicas: int) -> int:
-        """Returns the number of clips that a replica embeds at a time."""
+        """Returns the number of pairs that a replica embeds at a time."""
         return self.micro_batch or self.batch_size // replicas

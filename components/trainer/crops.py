@@ -1,5 +1,7 @@
 """Random crops of stored clips."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from absl import logging
@@ -7,19 +9,21 @@ from absl import logging
 from beam_jobs.examples import samples
 
 
-def crop_pair(
+def crop_pairs(
     record: tf.Tensor,
     *,
+    pairs: int,
     crop_samples: int,
     seed: tf.Tensor,
     short_clips: str,
     storage: str,
     flac_decoder: str = "soundfile",
 ) -> dict[str, tf.Tensor]:
-    """Returns two random crops of one stored clip.
+    """Returns pairs of random crops of one stored clip.
 
     Args:
         record: A serialized Example, string ().
+        pairs: Number of pairs.
         crop_samples: Length of a crop.
         seed: int64 `(2,)`. The same seed gives the same crops.
         short_clips: See `random_crop`.
@@ -27,32 +31,32 @@ def crop_pair(
         flac_decoder: See `beam_jobs.examples.samples`. Both give the same crops.
 
     Returns:
-        `a` and `b`, int16 `(crop_samples,)`, and `clip_id`, string ().
+        `a` and `b`, int16 `(pairs, crop_samples)`, and `clip_id`, string `(pairs,)`.
     """
     string = tf.io.FixedLenFeature((), tf.string)
     clip = tf.io.parse_single_example(record, {"audio": string, "clip_id": string})
     clip_samples = samples.length(clip["audio"], storage=storage)
-    seed_a, seed_b = seed * 2, seed * 2 + 1
+    seeds_of_pairs = [tf.stack([seed[0] * pairs + number, seed[1]]) for number in range(pairs)]
+    # Of the first crops, then of the second ones.
+    seeds = [2 * seed for seed in seeds_of_pairs] + [2 * seed + 1 for seed in seeds_of_pairs]
 
     def crop_long_clip(seed: tf.Tensor) -> tf.Tensor:
         start = _random_start(clip_samples - crop_samples + 1, seed=seed)
         return samples.decode_part(clip["audio"], start=start, samples=crop_samples, storage=storage)
 
-    def crops_of_long_clip() -> tuple[tf.Tensor, tf.Tensor]:
-        return crop_long_clip(seed_a), crop_long_clip(seed_b)  # Only the crops are decoded.
+    def crops_of_long_clip() -> tf.Tensor:
+        return tf.stack([crop_long_clip(seed) for seed in seeds])  # Only the crops are decoded.
 
-    def crops_of_whole_clip() -> tuple[tf.Tensor, tf.Tensor]:
+    def crops_of_whole_clip() -> tf.Tensor:
         audio = samples.decode(clip["audio"], storage=storage, flac_decoder=flac_decoder)
-        return (
-            random_crop(audio, crop_samples=crop_samples, seed=seed_a, short_clips=short_clips),
-            random_crop(audio, crop_samples=crop_samples, seed=seed_b, short_clips=short_clips),
-        )
+        crop = functools.partial(random_crop, audio, crop_samples=crop_samples, short_clips=short_clips)
+        return tf.stack([crop(seed=seed) for seed in seeds])
 
     if storage == "flac" and flac_decoder == "tensorflow_io":
-        a, b = crops_of_whole_clip()  # It cannot decode a part.
+        crops = crops_of_whole_clip()  # It cannot decode a part.
     else:
-        a, b = tf.cond(clip_samples < crop_samples, crops_of_whole_clip, crops_of_long_clip)
-    return {"a": a, "b": b, "clip_id": clip["clip_id"]}
+        crops = tf.cond(clip_samples < crop_samples, crops_of_whole_clip, crops_of_long_clip)
+    return {"a": crops[:pairs], "b": crops[pairs:], "clip_id": tf.repeat(clip["clip_id"], pairs)}
 
 
 def random_crop(audio: tf.Tensor, *, crop_samples: int, seed: tf.Tensor, short_clips: str = "tile") -> tf.Tensor:

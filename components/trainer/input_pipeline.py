@@ -19,8 +19,8 @@ from components.trainer.clip_order import ClipOrder, HostShare
 from components.trainer.stored_clips import StoredClips
 
 Batch = Mapping[str, tf.Tensor]
-"""`a` and `b`: int16 `(clips, crop_samples)`, a random crop of each clip for branch A and branch B; `clip_id`: string
-`(clips,)`."""
+"""`a` and `b`: int16 `(pairs, crop_samples)`, random crops of the same clips for branch A and branch B; `clip_id`:
+string `(pairs,)`. The pairs of a clip are next to each other."""
 
 _READS_AT_A_TIME = 16
 _REMOTE_READS_AT_A_TIME = 64  # Each one is a request, which takes tens of milliseconds.
@@ -31,7 +31,8 @@ class InputOptions:
     """How clips become batches.
 
     Attributes:
-        batch_size: Clips in a global batch, at most as many as the split has.
+        batch_size: Pairs of crops in a global batch, at most as many as the split has clips, times `pairs_per_clip`.
+        pairs_per_clip: Pairs of each clip in a batch; a divisor of the pairs in an element of the dataset.
         crop_samples: Length of a crop.
         seed: Seed of the order of the clips and of the crops.
         clips_per_read: Neighboring clips that are read at a time, see `clip_order`.
@@ -43,6 +44,7 @@ class InputOptions:
     seed: int
     clips_per_read: int = 1
     short_clips: str = "tile"
+    pairs_per_clip: int = 1
 
 
 def reads_at_a_time(directory: epath.Path) -> int:
@@ -72,7 +74,7 @@ def training_batches(
         directory: A folder of examples.
         options: How clips become batches.
         start_step: Number of global batches to skip.
-        micro_batch: Clips in an element of the dataset, a divisor of the batch per replica. If None, an element is the
+        micro_batch: Pairs in an element of the dataset, a divisor of the batch per replica. If None, an element is the
             batch per replica.
         with_ids: Whether batches contain `clip_id`. A TPU accepts no strings.
         flac_decoder: "soundfile", or "tensorflow_io" if the dataset is iterated in another process; see
@@ -91,11 +93,11 @@ def training_batches(
     """
     context = context or tf.distribute.InputContext()
     info = examples.read_info(directory)
-    share = _host_share(info, context, batch_size=options.batch_size)
+    share = _host_share(info, context, options)
     first_epoch, first_step = divmod(start_step, share.steps_per_epoch)
-    clips_per_element = micro_batch or context.get_per_replica_batch_size(options.batch_size)
+    pairs_per_element = micro_batch or context.get_per_replica_batch_size(options.batch_size)
     seed = tf.cast(options.seed, tf.int64)
-    crop_pair = _crop_pair_function(info, options, flac_decoder=flac_decoder)
+    crop_pairs = _crop_pairs_function(info, options, flac_decoder=flac_decoder)
     clips = StoredClips(info, "train")
     order = ClipOrder(
         clips,
@@ -109,35 +111,41 @@ def training_batches(
         return tf.stack([epoch * clips.count + share.place(index), seed])  # int64 (2,)
 
     def read_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        """Records in the order of the epoch, from the first one that is not skipped -> pairs of crops -> batches."""
+        """Records in the order of the epoch, from the first one that is not skipped -> their pairs -> batches."""
         first = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0) * share.clips_per_step
         records = order.records(epoch, first=first).enumerate(first)  # (index int64 (), string ()), one for each clip
-        pairs = records.map(  # a, b: int16 (crop_samples,); clip_id: string ()
-            lambda index, record: crop_pair(record, seed=clip_seed(epoch, index)),
+        pairs = records.map(  # a, b: int16 (pairs_per_clip, crop_samples); clip_id: string (pairs_per_clip,)
+            lambda index, record: crop_pairs(record, seed=clip_seed(epoch, index)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        # a, b: int16 (clips, crop_samples)
-        return pairs.batch(clips_per_element if times == 1 else share.clips_per_step, drop_remainder=True)
+        clips_per_element = pairs_per_element // options.pairs_per_clip
+        batches = pairs.batch(clips_per_element if times == 1 else share.clips_per_step, drop_remainder=True)
+        return batches.map(_one_row_a_pair)
 
     batches = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(read_epoch)
     if not with_ids:
         batches = batches.map(_without_ids)
     if times > 1:
-        divide = functools.partial(_divide, clips=clips_per_element)
+        divide = functools.partial(_divide, pairs=pairs_per_element)
         batches = batches.prefetch(1).flat_map(lambda batch: divide(batch).repeat(times))
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _divide(batch: Batch, *, clips: int) -> tf.data.Dataset:
-    """Returns the parts of a batch, with a number of clips each."""
+def _one_row_a_pair(batch: Batch) -> Batch:
+    """Returns a batch whose first two dimensions, clips and pairs of each, are one."""
+    return {name: tf.reshape(value, (-1, *value.shape[2:])) for name, value in batch.items()}
+
+
+def _divide(batch: Batch, *, pairs: int) -> tf.data.Dataset:
+    """Returns the parts of a batch, with a number of pairs each."""
     return tf.data.Dataset.from_tensor_slices(
-        {name: tf.reshape(value, (-1, clips, *value.shape[1:])) for name, value in batch.items()}
+        {name: tf.reshape(value, (-1, pairs, *value.shape[1:])) for name, value in batch.items()}
     )
 
 
 def validation_batch(directory: epath.Path, options: InputOptions, *, max_clips: int) -> Batch | None:
-    """Returns one batch of the valid split, always the same crops of the same clips.
+    """Returns one batch of the valid split, always the same pair of crops of each of the same clips.
 
     Args:
         directory: A folder of examples.
@@ -153,23 +161,23 @@ def validation_batch(directory: epath.Path, options: InputOptions, *, max_clips:
         return None
 
     seed = tf.cast(options.seed, tf.int64)
-    crop_pair = _crop_pair_function(info, options)
+    crop_pairs = _crop_pairs_function(info, dataclasses.replace(options, pairs_per_clip=1))
 
     shards = tf.data.Dataset.from_tensor_slices((info.files("valid"), list(info.shard_lengths["valid"])))
     records = shards.flat_map(examples.read_records).take(clips).enumerate()
-    pairs = records.map(lambda place, record: crop_pair(record, seed=tf.stack([place, seed])))
-    return next(iter(pairs.batch(clips)))
+    pairs = records.map(lambda place, record: crop_pairs(record, seed=tf.stack([place, seed])))
+    return _one_row_a_pair(next(iter(pairs.batch(clips))))
 
 
-def _host_share(info: examples.ExamplesInfo, context: tf.distribute.InputContext, *, batch_size: int) -> HostShare:
+def _host_share(info: examples.ExamplesInfo, context: tf.distribute.InputContext, options: InputOptions) -> HostShare:
     """Divides an epoch among the hosts.
 
     Raises:
         UserError: The split has fewer clips than a batch.
     """
     hosts, clips = context.num_input_pipelines, info.splits["train"]
-    checks.check_enough_clips(clips, batch_size=batch_size)
-    clips_per_step = batch_size // hosts
+    checks.check_enough_clips(clips, batch_size=options.batch_size, pairs_per_clip=options.pairs_per_clip)
+    clips_per_step = options.batch_size // (options.pairs_per_clip * hosts)
     return HostShare(
         hosts=hosts,
         host=context.input_pipeline_id,
@@ -178,12 +186,13 @@ def _host_share(info: examples.ExamplesInfo, context: tf.distribute.InputContext
     )
 
 
-def _crop_pair_function(
+def _crop_pairs_function(
     info: examples.ExamplesInfo, options: InputOptions, *, flac_decoder: str = "soundfile"
 ) -> Callable[..., Batch]:
-    """Returns `crops.crop_pair` for these examples and options."""
+    """Returns `crops.crop_pairs` for these examples and options."""
     return functools.partial(
-        crops.crop_pair,
+        crops.crop_pairs,
+        pairs=options.pairs_per_clip,
         crop_samples=options.crop_samples,
         short_clips=options.short_clips,
         storage=info.storage,

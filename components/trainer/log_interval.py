@@ -23,11 +23,11 @@ class LogInterval:
     """Sums logs and times over the steps since the last point. It begins on construction.
 
     Args:
-        batch_size: Clips in a step.
+        clips_per_step: Clips in a step.
     """
 
-    def __init__(self, *, batch_size: int):
-        self._batch_size = batch_size
+    def __init__(self, *, clips_per_step: int):
+        self._clips_per_step = clips_per_step
         self._sums: dict[str, float] = {}
         self._steps = 0
         self._loop_s = 0.0
@@ -52,7 +52,7 @@ class LogInterval:
         step_s = (time.monotonic() - self._started) / self._steps
         loop_s = self._loop_s / self._steps
         input_s = figures.pop("input_wait_s")
-        figures["clips_per_s"] = self._batch_size / step_s
+        figures["clips_per_s"] = self._clips_per_step / step_s
         return IntervalMeans(
             figures=figures, step_seconds={"input": input_s, "device": loop_s - input_s, "host": step_s - loop_s}
         )

@@ -81,7 +81,7 @@ class TrainingLoop:
         model, optimizer = training_step.model, training_step.optimizer
         self._averaged_weights = AveragedWeights(optimizer, variables=model.trainable_variables)
         self._profiler = profiler.StepProfiler(log.folder if config.profile else None)
-        self._interval = LogInterval(batch_size=config.batch_size)
+        self._interval = LogInterval(clips_per_step=config.clips_per_step)
         self._step_s = math.inf  # Duration of a step in the last call of the compiled loop.
         if validation is not None:
             self._collapse_warning = CollapseWarning(
@@ -128,7 +128,7 @@ class TrainingLoop:
 
     def _clips_since(self, first: int, done: int, started: float) -> float:
         """Returns the mean speed in clips per second since step `first`."""
-        return (done - first) * self._config.batch_size / (time.monotonic() - started)
+        return (done - first) * self._config.clips_per_step / (time.monotonic() - started)
 
     def _steps_until_next_event(self, done: int) -> int:
         """Returns the number of steps until the compiled loop must return: an event is due, or the call takes long."""
@@ -176,7 +176,7 @@ class TrainingLoop:
             if self._config.mixing_steps:
                 settings["mixing_share"] = float(self._step.mixing_share())
             self._log.training(done, {**means.figures, **settings}, times=means.step_seconds)
-            self._interval = LogInterval(batch_size=self._config.batch_size)
+            self._interval = LogInterval(clips_per_step=self._config.clips_per_step)
 
     def _validate_if_due(self, done: int) -> None:
         """Validates the model, and saves it if it is the best so far."""

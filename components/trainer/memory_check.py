@@ -116,7 +116,11 @@ def _smaller_steps(config: TrainerConfig, *, replicas: int) -> Iterator[dict[str
     """
     share, model = config.batch_size // replicas, config.model
     group = model.mixing_group if model.augment_a.mixing or model.augment_b.mixing else 1
-    sizes = range(config.micro_batch_size(replicas=replicas) - 1, 1, -1)
+    sizes = [
+        size
+        for size in range(config.micro_batch_size(replicas=replicas) - 1, 1, -1)
+        if size % config.pairs_per_clip == 0
+    ]
     divisors = [size for size in sizes if share % size == 0]
     yield from ({"micro_batch": size} for size in divisors if size % group == 0)
     for size in divisors:

@@ -38,17 +38,18 @@ class TrainingStep:
         optimizer: Built in the strategy's scope. Its `iterations` count the steps. From now on it takes gradients that
             are summed over the replicas already.
         strategy: Any synchronous strategy.
-        batch_size: Clips in a global batch.
-        micro_batch: Clips that a replica embeds at a time: its whole share of the batch, or fewer if the batch is
+        batch_size: Pairs of crops in a global batch.
+        micro_batch: Pairs that a replica embeds at a time: its whole share of the batch, or fewer if the batch is
             larger than memory.
         objective: Which projections of a clip are contrasted.
         decoupled: Whether the positive is left out of the denominator of the loss.
+        pairs_per_clip: How many consecutive pairs are of one clip; a divisor of `micro_batch`.
         temperature: Maps the number of steps done, an int64 scalar, to tau of the loss.
         mixing_share: Maps it to the share of mixing, see `DualEncoder.weaken_mixing`. If None, mixing is as it is.
         seed: Seed of augmentations and dropout.
 
     Attributes:
-        model, optimizer, strategy, batch_size, micro_batch, objective, seed: See above.
+        model, optimizer, strategy, batch_size, micro_batch, pairs_per_clip, objective, seed: See above.
         micro_batches: Number of micro-batches in a replica's share of a batch.
         variables: The trainable variables of the model.
     """
@@ -63,16 +64,20 @@ class TrainingStep:
         micro_batch: int,
         objective: Objective,
         decoupled: bool,
+        pairs_per_clip: int,
         temperature: Callable[[tf.Tensor], tf.Tensor | float],
         mixing_share: Callable[[tf.Tensor], tf.Tensor] | None,
         seed: int,
     ):
         self.model, self.optimizer, self.strategy = model, optimizer, strategy
-        self.batch_size, self.micro_batch = batch_size, micro_batch
+        self.batch_size, self.micro_batch, self.pairs_per_clip = batch_size, micro_batch, pairs_per_clip
         self.micro_batches = batch_size // (strategy.num_replicas_in_sync * micro_batch)
         self.variables: list[tf.Variable] = [variable.value for variable in model.trainable_variables]
         self.objective, self.seed = objective, seed
-        self._decoupled, self._schedule, self._mixing_share = decoupled, temperature, mixing_share
+        self._schedule, self._mixing_share = temperature, mixing_share
+        self._nt_xent = functools.partial(
+            contrastive.nt_xent_with_logs, decoupled=decoupled, pairs_per_clip=pairs_per_clip
+        )
         _take_summed_gradients(optimizer)
 
     def project(self, batch: Batch, *, index: tf.Tensor | int) -> list[tf.Tensor]:
@@ -128,15 +133,13 @@ class TrainingStep:
         The gradient with respect to the projections is that of the sum of all replicas' losses.
 
         Args:
-            projections: This replica's, `(clips, projector_dim)` for each projection of the objective.
+            projections: This replica's, `(pairs, projector_dim)` for each projection of the objective.
 
         Returns:
             The mean loss of this replica's pairs, and the logs (`SIMILARITY_LOGS`) of the global batch, which are those
             of branch A's projections of one crop and branch B's of the other.
         """
-        nt_xent = functools.partial(
-            contrastive.nt_xent_with_logs, temperature=self.temperature(), decoupled=self._decoupled
-        )
+        nt_xent = functools.partial(self._nt_xent, temperature=self.temperature())
         if self.strategy.num_replicas_in_sync > 1:
             replica = tf.distribute.get_replica_context()
             nt_xent = functools.partial(

@@ -170,6 +170,7 @@ def _input_options(config: TrainerConfig, *, crop_samples: int) -> input_pipelin
         seed=config.seed,
         clips_per_read=config.clips_per_read,
         short_clips=config.short_clips,
+        pairs_per_clip=config.pairs_per_clip,
     )
 
 

@@ -38,13 +38,13 @@ class Budget:
         amount = float(self.amount)
         return f"{self.kind}={int(amount) if amount.is_integer() else amount}"
 
-    def steps(self, *, cpu_s_per_step: float, clips: int, batch_size: int) -> int:
+    def steps(self, *, cpu_s_per_step: float, clips: int, clips_per_step: int) -> int:
         """Returns the number of steps of a training, at least 1.
 
         Args:
             cpu_s_per_step: Processor time of a step, in seconds. Only a budget of cpu-minutes needs it.
             clips: Number of clips of the train split.
-            batch_size: Clips of a batch. What remains of a pass after the last whole batch is not trained on.
+            clips_per_step: Clips of a batch. What remains of a pass after the last whole batch is not trained on.
 
         Raises:
             UserError: They are more than the Trainer takes.
@@ -52,7 +52,7 @@ class Budget:
         if self.kind == "steps":
             return int(self.amount)
         if self.kind == "passes":
-            steps = round(self.amount * (clips // batch_size))
+            steps = round(self.amount * (clips // clips_per_step))
         else:
             steps = math.floor(60 * self.amount / cpu_s_per_step)
         if steps > MOST:

@@ -25,6 +25,7 @@ _FREE = frozenset(
         "learning_rate",
         "log_every",
         "mixing_steps",
+        "pairs_per_clip",
         "patience",
         "probe_clips",
         "profile",

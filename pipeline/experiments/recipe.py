@@ -45,6 +45,7 @@ def _cells(config: "PipelineConfig") -> list[Cell]:
         "melbank": _MELBANK,
         "all": _ALL,
         "decoupled": _DECOUPLED,
+        "two-pairs": {"trainer.pairs_per_clip": 2},
         "waveform-rate-3": {"trainer.branch_learning_rates": [3.0, 1.0]},
         "no-mixing+conv2560": {**_NO_MIXING, **_CONV2560},
         "no-mixing+melbank": {**_NO_MIXING, **_MELBANK},

@@ -61,12 +61,12 @@ class CellResult:
 
     Attributes:
         cell: The cell.
-        batch_size: Clips of a batch.
+        clips_per_step: Clips of a batch.
         runs: Its trainings.
     """
 
     cell: Cell
-    batch_size: int
+    clips_per_step: int
     runs: Sequence[SeedResult]
 
     @property
@@ -154,7 +154,7 @@ class Results:
 
     def passes(self, result: CellResult) -> float | None:
         """Returns how often a training passes over the train split."""
-        per_pass = self.clips // result.batch_size if result.batch_size else 0
+        per_pass = self.clips // result.clips_per_step if result.clips_per_step else 0
         return result.steps / per_pass if result.steps and per_pass else None
 
     def difference(self, result: CellResult) -> Summary | None:

@@ -79,7 +79,7 @@ class Study:
             experiment=request.experiment.name,
         )
         dag.create_pipeline(self.base)
-        self._batch_sizes = self._check_cells()
+        self._clips_per_step = self._check_cells()
         self.root = _root(request.root)
         self.roots = CellRoots(
             self.root,
@@ -92,12 +92,12 @@ class Study:
         self._runs: dict[str, dict[int, SeedResult]] = {cell.name: {} for cell in self.layout.cells}
 
     def _check_cells(self) -> dict[str, int]:
-        """Returns the size of the batches of each cell that the overrides fit. They have to fit all that are to run.
+        """Returns the clips in a batch of each cell that the overrides fit. They have to fit all that are to run.
 
         Raises:
             UserError: They do not fit one that is to run.
         """
-        sizes = {}
+        clips_per_step = {}
         for cell in self.layout.cells:
             try:
                 config = settings.of_training(self.base, cell, seed=0, steps=1)
@@ -107,8 +107,8 @@ class Study:
                 if cell in self.selected:
                     raise UserError(f"Cell {cell.name}: {error}") from error
                 continue
-            sizes[cell.name] = config.trainer.batch_size
-        return sizes
+            clips_per_step[cell.name] = config.trainer.clips_per_step
+        return clips_per_step
 
     @property
     def folder(self) -> epath.Path:
@@ -151,7 +151,7 @@ class Study:
         cells = {}
         for cell in self.layout.cells:
             runs = [self._runs[cell.name].get(seed, SeedResult(seed=seed)) for seed in range(self.request.seeds)]
-            cells[cell.name] = CellResult(cell=cell, batch_size=self._batch_sizes.get(cell.name, 0), runs=runs)
+            cells[cell.name] = CellResult(cell=cell, clips_per_step=self._clips_per_step.get(cell.name, 0), runs=runs)
         request = self.request
         return Results(
             experiment=request.experiment,
@@ -184,7 +184,7 @@ class Study:
         """Finds the trainings that have finished, of all cells, also of those that `--only` leaves out."""
         passed_over: dict[str, list[str]] = {}
         for cell in self.layout.cells:
-            if cell.name in self._batch_sizes:
+            if cell.name in self._clips_per_step:
                 workplace = self.roots.of(cell)
                 is_shared = workplace is self.roots.shared
                 found = looking.look_at(cell, workplace=workplace, is_shared=is_shared, seeds=self.request.seeds)

@@ -170,7 +170,7 @@ class Workplace:
                 )
         if cost is None:
             return None
-        return self._budget.steps(cpu_s_per_step=cost, clips=self._clips, batch_size=trainer.batch_size)
+        return self._budget.steps(cpu_s_per_step=cost, clips=self._clips, clips_per_step=trainer.clips_per_step)
 
     def measured_on(self, cell: Cell) -> str:
         """Returns the kind of machine that the cost of a step was measured on; "" if the budget does not need it."""

@@ -12,7 +12,17 @@ import sys
 from tests.benchmarks.record import RESULTS, machine
 
 _OF_RUN = ("seed", "cpu_minutes", "scores", "knn", "training")
-_OF_CELL = ("name", "fields", "shares", "batch_size", "steps", "passes", "cpu_minutes", "scores", "against_reference")
+_OF_CELL = (
+    "name",
+    "fields",
+    "shares",
+    "clips_per_step",
+    "steps",
+    "passes",
+    "cpu_minutes",
+    "scores",
+    "against_reference",
+)
 _OF_EXPERIMENT = ("experiment", "title", "preset", "budget", "overrides", "training_clips", "probe", "metric", "paper")
 _OF_PLACE = ("block", "row", "column", "cell", "features", "paper")
 

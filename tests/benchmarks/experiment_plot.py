@@ -39,7 +39,7 @@ def results_of(record: dict) -> Results:
 
 def _cell(cell: Cell, kept: dict | None, *, record: dict) -> CellResult:
     if kept is None:
-        return CellResult(cell=cell, batch_size=0, runs=[])
+        return CellResult(cell=cell, clips_per_step=0, runs=[])
     metrics = {"probe": record["probe"], "metric": record["metric"]}
     runs = [
         SeedResult(
@@ -49,4 +49,4 @@ def _cell(cell: Cell, kept: dict | None, *, record: dict) -> CellResult:
         )
         for run in kept["runs"]
     ]
-    return CellResult(cell=cell, batch_size=kept["batch_size"], runs=runs)
+    return CellResult(cell=cell, clips_per_step=kept["clips_per_step"], runs=runs)

@@ -72,13 +72,14 @@ def shuffle_buffer(corpus: epath.Path, *, crop_samples: int, skip: int = 0) -> t
         )
         records = records.shuffle(SHUFFLE_BUFFER, seed=number).enumerate().skip(skip * BATCH)
         pairs = records.map(
-            lambda place, record: crops.crop_pair(
-                record, crop_samples=crop_samples, seed=tf.stack([place, 0]), short_clips="tile", storage="pcm"
+            lambda place, record: crops.crop_pairs(
+                record, pairs=1, crop_samples=crop_samples, seed=tf.stack([place, 0]), short_clips="tile", storage="pcm"
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return pairs.batch(BATCH, drop_remainder=True)
+        batches = pairs.batch(BATCH, drop_remainder=True)
+        return batches.map(lambda batch: {name: value[:, 0] for name, value in batch.items()})
 
     return tf.data.Dataset.range(tf.int64.max).flat_map(read_pass).prefetch(tf.data.AUTOTUNE)
 

@@ -17,7 +17,7 @@ def _cell(name, *, scores, against=None, runs=2):
         "name": name,
         "fields": {},
         "shares": {},
-        "batch_size": 64,
+        "clips_per_step": 64,
         "steps": 1234,
         "passes": 41.6,
         "cpu_minutes": 15.2,

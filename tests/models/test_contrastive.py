@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from models import contrastive
+from tests.models import slow_nt_xent
 from tests.models.gradients import value_and_gradients
 from tests.reference import fixture, relative_error
 
@@ -20,71 +21,21 @@ BATCHES = {
 }
 
 
-def _projections(pairs, dim, seed=0):
-    return np.random.default_rng(seed).normal(size=(2, pairs, dim)).astype("float32")
-
-
-def _cosines(z_a, z_b):
-    z = np.concatenate([z_a, z_b]).astype("float64")
-    z /= np.linalg.norm(z, axis=1, keepdims=True)
-    return z @ z.T
-
-
-def _slow_losses(z_a, z_b, temperature=0.1, decoupled=False):
-    """Computes eq. (1) from all similarities, in float64. If decoupled, the positive is not in the denominator."""
-    n = len(z_a)
-    sim = _cosines(z_a, z_b) / temperature
-    anchors = np.arange(2 * n)
-    positives = (anchors + n) % (2 * n)
-    others = ~np.eye(2 * n, dtype=bool)
-    if decoupled:
-        others[anchors, positives] = False
-    losses = -sim[anchors, positives] + np.log(np.sum(np.exp(sim), axis=1, where=others))
-    return losses[:n] + losses[n:]
-
-
-def _slow_gradient(z, weights, temperature, decoupled=False, step=1e-6):
-    """Computes the gradient of the weighted sum of the slow losses by central differences."""
-    z, gradient = z.astype("float64"), np.zeros(z.shape)
-    for index in np.ndindex(z.shape):
-        change = np.zeros(z.shape)
-        change[index] = step
-        higher, lower = (_slow_losses(*changed, temperature, decoupled) for changed in (z + change, z - change))
-        difference = higher - lower
-        gradient[index] = weights @ difference / (2 * step)
-    return gradient
-
-
-def _slow_logs(z_a, z_b):
-    n, cosines = len(z_a), _cosines(z_a, z_b)
-    positives = [(i, (i + n) % (2 * n)) for i in range(2 * n)]
-    negatives = [[cosines[i, k] for k in range(2 * n) if k not in (i, j)] for i, j in positives]
-    branches = (range(n), range(n, 2 * n))
-    same_branch = [[cosines[i, k] for i in branch for k in branch if i != k] for branch in branches]
-    return {
-        "top1": np.mean([cosines[i, j] > max(others) for (i, j), others in zip(positives, negatives, strict=True)]),
-        "positive_similarity": np.mean([cosines[i, j] for i, j in positives]),
-        "negative_similarity": np.mean(negatives),
-        "alignment": np.mean([2 - 2 * cosines[i, j] for i, j in positives]),
-        "uniformity": np.mean([np.log(np.mean(np.exp(-2 * (2 - 2 * np.array(sim))))) for sim in same_branch]),
-    }
-
-
 @given(**BATCHES, temperature=st.floats(0.05, 2.0))
 def test_equals_the_slow_reference(pairs, dim, block, seed, temperature):
-    z_a, z_b = _projections(pairs, dim, seed)
+    z_a, z_b = slow_nt_xent.projections(pairs, dim, seed)
     losses = contrastive.nt_xent(z_a, z_b, temperature=temperature, block=block)
-    np.testing.assert_allclose(losses, _slow_losses(z_a, z_b, temperature), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(losses, slow_nt_xent.losses(z_a, z_b, temperature), rtol=1e-4, atol=1e-5)
 
 
 @given(**BATCHES)
 def test_gradient_of_a_weighted_sum_equals_the_slow_reference(pairs, dim, block, seed):
-    z = _projections(pairs, dim, seed)
+    z = slow_nt_xent.projections(pairs, dim, seed)
     weights = np.random.default_rng(seed).normal(size=pairs).astype("float32")
     _, gradients = value_and_gradients(
         lambda *z: ops.sum(weights * contrastive.nt_xent(*z, temperature=0.3, block=block)), z
     )
-    np.testing.assert_allclose(gradients, _slow_gradient(z, weights, 0.3), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(gradients, slow_nt_xent.gradient(z, weights, 0.3), rtol=1e-3, atol=1e-4)
 
 
 @given(**{**BATCHES, "pairs": st.integers(2, 9)}, temperature=st.sampled_from([0.02, 0.1, 1.0]))
@@ -100,21 +51,21 @@ def test_decoupled_equals_the_slow_reference_at_each_temperature(pairs, dim, blo
 
 
 def _check_decoupled(pairs, dim, block, seed, temperature):
-    z = _projections(pairs, dim, seed)
+    z = slow_nt_xent.projections(pairs, dim, seed)
     weights = np.random.default_rng(seed).normal(size=pairs).astype("float32")
 
     def loss(*z):
         return contrastive.nt_xent(*z, temperature=temperature, decoupled=True, block=block)
 
-    np.testing.assert_allclose(loss(*z), _slow_losses(*z, temperature, decoupled=True), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(loss(*z), slow_nt_xent.losses(*z, temperature, decoupled=True), rtol=1e-4, atol=1e-4)
     _, gradients = value_and_gradients(lambda *z: ops.sum(weights * loss(*z)), z)
-    expected = _slow_gradient(z, weights, temperature, decoupled=True)
+    expected = slow_nt_xent.gradient(z, weights, temperature, decoupled=True)
     np.testing.assert_allclose(gradients, expected, rtol=2e-3, atol=2e-4 / temperature)
 
 
 @pytest.mark.parametrize("temperature", [0.02, 0.2])
 def test_the_temperature_may_be_a_tensor(temperature):
-    z = _projections(6, 4)
+    z = slow_nt_xent.projections(6, 4)
     number, of_number = value_and_gradients(lambda *z: ops.sum(contrastive.nt_xent(*z, temperature=temperature)), z)
     tensor = ops.convert_to_tensor(temperature)
     value, of_tensor = value_and_gradients(lambda *z: ops.sum(contrastive.nt_xent(*z, temperature=tensor)), z)
@@ -125,14 +76,14 @@ def test_the_temperature_may_be_a_tensor(temperature):
 @pytest.mark.parametrize("temperature", [0.01, 0.0299, 0.03, 0.05, 5.0])
 def test_the_gradient_holds_for_crops_far_from_all_others_at_any_temperature(temperature):
     """Branch B of the last clip is opposite to all others, so its denominator may be as small as exp(-1 / tau)."""
-    z = _projections(6, 8)
+    z = slow_nt_xent.projections(6, 8)
     z[:, :5] = 0.05 * z[:, :5] + np.eye(8)[0]
     z[1, 5] = -np.eye(8)[0]
     weights = np.arange(1, 7, dtype="float32")
     _, gradients = value_and_gradients(
         lambda *z: ops.sum(weights * contrastive.nt_xent(*z, temperature=temperature)), z
     )
-    assert relative_error(gradients, _slow_gradient(z, weights, temperature)) < 1e-3
+    assert relative_error(gradients, slow_nt_xent.gradient(z, weights, temperature)) < 1e-3
 
 
 @pytest.mark.parametrize("case", "abcde")
@@ -163,16 +114,16 @@ def test_loss_at_equal_similarities_is_twice_the_log_of_the_number_of_other_crop
 
 @pytest.mark.parametrize("dim", [5, 100, 512])
 def test_top1_of_a_collapsed_batch_is_zero(dim):
-    z = np.repeat(_projections(1, dim), 333, axis=1)  # The cosines differ by rounding only.
+    z = np.repeat(slow_nt_xent.projections(1, dim), 333, axis=1)  # The cosines differ by rounding only.
     assert float(contrastive.nt_xent_with_logs(*z[[0, 0]])[1]["top1"]) == 0.0
 
 
 @given(**BATCHES | {"pairs": st.integers(2, 9)})
 def test_logs_equal_the_slow_reference(pairs, dim, block, seed):
-    z_a, z_b = _projections(pairs, dim, seed)
+    z_a, z_b = slow_nt_xent.projections(pairs, dim, seed)
     _, logs = contrastive.nt_xent_with_logs(z_a, z_b, block=block)
     logs = {name: float(value) for name, value in logs.items()}
-    assert logs == pytest.approx(_slow_logs(z_a, z_b), rel=1e-5, abs=1e-5)
+    assert logs == pytest.approx(slow_nt_xent.logs(z_a, z_b), rel=1e-5, abs=1e-5)
 
 
 def test_logs_of_well_separated_pairs():
@@ -183,14 +134,15 @@ def test_logs_of_well_separated_pairs():
     )
 
 
-def test_logs_of_a_single_pair_are_finite():
-    _, logs = contrastive.nt_xent_with_logs(*_projections(1, 4))
+@pytest.mark.parametrize("pairs", [1, 3])
+def test_logs_of_a_single_clip_are_finite(pairs):
+    _, logs = contrastive.nt_xent_with_logs(*slow_nt_xent.projections(pairs, 4), pairs_per_clip=pairs)
     assert all(np.isfinite(float(value)) for value in logs.values())
     assert [float(logs[name]) for name in ("top1", "uniformity")] == [1.0, 0.0]
 
 
 def test_logs_carry_no_gradient():
-    z = _projections(5, 3)
+    z = slow_nt_xent.projections(5, 3)
     _, gradients = value_and_gradients(lambda *z: sum(contrastive.nt_xent_with_logs(*z, block=2)[1].values()), z)
     np.testing.assert_array_equal(gradients, np.zeros(z.shape))
 
@@ -205,16 +157,16 @@ def test_a_zero_projection_is_finite(block):
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_projections_are_compared_in_float32(dtype):
-    z = [ops.cast(x, dtype) for x in _projections(64, 32)]
+    z = [ops.cast(x, dtype) for x in slow_nt_xent.projections(64, 32)]
     losses = contrastive.nt_xent(*z)
     assert keras.backend.standardize_dtype(losses.dtype) == "float32"
-    expected = _slow_losses(*(np.asarray(ops.cast(x, "float32")) for x in z))
+    expected = slow_nt_xent.losses(*(np.asarray(ops.cast(x, "float32")) for x in z))
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("block", [1, 7, 32, 99, 100])
 def test_the_block_size_does_not_change_loss_and_gradient(block):
-    z = _projections(100, 16)
+    z = slow_nt_xent.projections(100, 16)
 
     def weighted_sum(block):
         return lambda *z: ops.sum(np.arange(100, dtype="float32") * contrastive.nt_xent(*z, block=block))
@@ -245,7 +197,7 @@ def _compiled(*, block, pairs=None, dim=16, **options):
 @pytest.mark.parametrize("options", [{}, {"pairs": 100, "jit_compile": True}], ids=["any batch", "XLA"])
 @pytest.mark.parametrize("block", [None, 32])
 def test_compiled_equals_eager(block, options):
-    z = _projections(100, 16)
+    z = slow_nt_xent.projections(100, 16)
     losses, logs, gradients = _compiled(block=block, **options)(*z)
     expected, expected_logs = contrastive.nt_xent_with_logs(*z)
     np.testing.assert_allclose(losses, expected, rtol=1e-5)

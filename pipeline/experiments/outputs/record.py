@@ -40,7 +40,7 @@ def _cell(results: Results, result: CellResult) -> dict[str, object]:
         "name": result.cell.name,
         "fields": dict(result.cell.fields),
         "shares": dict(result.cell.shares),
-        "batch_size": result.batch_size,
+        "clips_per_step": result.clips_per_step,
         "steps": result.steps,
         "passes": results.passes(result),
         "cpu_minutes": result.cpu_minutes,

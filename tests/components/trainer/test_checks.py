@@ -14,6 +14,7 @@ from tests.components.trainer import trainer_runs
     ("changes", "message"),
     [
         ({"batch_size": 22}, "trainer.batch_size=22 is more than the 21 clips.*at most 21"),
+        ({"batch_size": 44, "pairs_per_clip": 2}, "=44 is more than 2 pairs of each of the 21 clips.*at most 42"),
         ({"model__sample_rate": 22050}, "trainer.model.sample_rate=22050 is not that of the examples, 16000 Hz"),
         ({"model__n_mels": 400}, "trainer.model: 400 bands are too many.*choose fewer"),
     ],
@@ -38,7 +39,7 @@ def test_a_fatal_anomaly_stops_training(inputs, tmp_path):
     [
         ({"batch_size": 8}, 3, "trainer.batch_size=8 cannot be split evenly among 3 replicas: choose 6, or"),
         ({"batch_size": 64, "micro_batch": 48}, 1, "trainer.micro_batch=48 does not divide 64: choose a divisor"),
-        ({"batch_size": 64, "micro_batch": 64}, 2, "does not divide a replica's 32 clips of trainer.batch_size=64"),
+        ({"batch_size": 64, "micro_batch": 64}, 2, "does not divide a replica's 32 pairs of trainer.batch_size=64"),
         (
             {"batch_size": 64, "micro_batch": 16},
             1,
@@ -48,6 +49,13 @@ def test_a_fatal_anomaly_stops_training(inputs, tmp_path):
             {"batch_size": 64},
             4,
             "are not a multiple of .*mixing_group=32: make trainer.batch_size a multiple of 128, or",
+        ),
+        ({"batch_size": 8, "pairs_per_clip": 8}, 1, "a batch of 8 pairs fewer than two clips.* at least 16"),
+        ({"batch_size": 16, "pairs_per_clip": 3}, 2, "does not divide the 8 pairs.*trainer.batch_size a multiple of 6"),
+        (
+            {"batch_size": 24, "micro_batch": 8, "pairs_per_clip": 3},
+            1,
+            "does not divide the 8 pairs.*trainer.micro_batch a multiple of 3",
         ),
     ],
 )

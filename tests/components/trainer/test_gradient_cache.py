@@ -10,7 +10,7 @@ from tests.components.trainer import training
 @pytest.mark.parametrize(
     ("micro_batch", "changes"),
     [
-        (4, training.ONE_ENCODER),
+        (4, {"pairs_per_clip": 2, **training.ONE_ENCODER}),
         pytest.param(4, {}, marks=pytest.mark.slow),
         pytest.param(8, {}, marks=pytest.mark.slow),
         pytest.param(8, {"objective": "all"}, marks=pytest.mark.slow),

@@ -54,13 +54,14 @@ def write(folder, *, lengths, storage="pcm", shortest=CROP, valid=3):
     return folder
 
 
-def options(*, batch_size=4, crop_samples=CROP, seed=5, clips_per_read=1, short_clips="tile"):
+def options(*, batch_size=4, crop_samples=CROP, seed=5, clips_per_read=1, short_clips="tile", pairs_per_clip=1):
     return input_pipeline.InputOptions(
         clips_per_read=clips_per_read,
         batch_size=batch_size,
         crop_samples=crop_samples,
         seed=seed,
         short_clips=short_clips,
+        pairs_per_clip=pairs_per_clip,
     )
 
 
@@ -194,3 +195,31 @@ def test_the_crops_of_a_clip_differ(inputs):
         places = np.lib.stride_tricks.sliding_window_view(clips[clip_id], 4000)
         assert all((places == crop).all(axis=1).any() for crop in (a, b))
     assert any(not np.array_equal(a, b) for a, b in zip(batch["a"], batch["b"], strict=True))
+
+
+@pytest.mark.parametrize("storage", examples.STORAGES)
+def test_a_clip_gives_several_pairs_next_to_each_other(tmp_path, storage):
+    """The longer half of the clips is cut, the shorter one repeated."""
+    folder = write(tmp_path / "data", lengths=[7, 9], storage=storage, shortest=CROP // 2)
+    batches = take(folder, 4, batch_size=12, pairs_per_clip=3)
+    assert all(batch["a"].shape == (12, CROP) for batch in batches)
+    order = ids(batches)
+    assert order[::3] == order[1::3] == order[2::3]
+    assert sorted(order[::3]) == list(range(16)), "an epoch has each clip once"
+    crops = np.concatenate([batch[name] for batch in batches for name in "ab"])
+    assert len(np.unique(crops, axis=0)) > 0.9 * len(crops), "the crops of a clip differ"
+    assert_equal(take(folder, 2, start_step=2, batch_size=12, pairs_per_clip=3), batches[2:])
+
+
+def test_hosts_and_micro_batches_share_the_pairs_of_the_global_batch(tmp_path):
+    folder = write(tmp_path / "data", lengths=[7, 9])
+    (whole,) = take(folder, 1, batch_size=16, pairs_per_clip=2)
+    parts = []
+    for number in range(2):
+        batches = input_pipeline.training_batches(
+            folder, options(batch_size=16, pairs_per_clip=2), micro_batch=4, context=host(number, 2), times=2
+        )
+        once, again = np.split(np.array([batch["a"].numpy() for batch in batches.take(4)]), 2)
+        np.testing.assert_array_equal(once, again)
+        parts += [*once]
+    np.testing.assert_array_equal(np.concatenate(parts), whole["a"])

@@ -49,10 +49,20 @@ ONE_ENCODER = {
 }
 REPLICA_STEPS = 3
 REPLICA_CONFIGS = {
-    "one encoder": {"model__dropout": 0.5, "model__formats": "log_mel+log_mel", "mixing_steps": 2},
+    "one encoder": {
+        "model__dropout": 0.5,
+        "model__formats": "log_mel+log_mel",
+        "mixing_steps": 2,
+        "pairs_per_clip": 2,
+    },
     "in whole batches": {"model__dropout": 0.5},
     "all pairs": {"objective": "all", "decoupled": True},
-    "in micro-batches": {"model__dropout": 0.5, "model__formats": "log_mel+log_mel", **IN_MICRO_BATCHES},
+    "in micro-batches": {
+        "model__dropout": 0.5,
+        "model__formats": "log_mel+log_mel",
+        "pairs_per_clip": 2,
+        **IN_MICRO_BATCHES,
+    },
 }
 
 
@@ -110,7 +120,10 @@ def checkpoints(setup, folder):
 def iterator(setup, examples, *, caching=None):
     """Returns the distributed iterator that the compiled loop takes."""
     options = input_pipeline.InputOptions(
-        batch_size=setup.batch_size, crop_samples=setup.model.crop_samples, seed=setup.seed
+        batch_size=setup.batch_size,
+        crop_samples=setup.model.crop_samples,
+        seed=setup.seed,
+        pairs_per_clip=setup.pairs_per_clip,
     )
     read = functools.partial(
         input_pipeline.training_batches,

@@ -28,6 +28,6 @@ def results(name, *, preset="tiny", seeds=3, failed="", missing=""):
             if cell.name == missing:
                 run = SeedResult(seed=seed)
             runs.append(run)
-        cells[cell.name] = CellResult(cell=cell, batch_size=128, runs=runs)
+        cells[cell.name] = CellResult(cell=cell, clips_per_step=128, runs=runs)
     settings = {"preset": preset, "data": "/esc50", "budget": "cpu-minutes=15", "seeds": seeds, "overrides": ["a.b=1"]}
     return Results(experiment=experiment, layout=layout, cells=cells, settings=settings, clips=1898)

@@ -39,7 +39,7 @@ def test_a_wrong_budget_is_refused(text):
 
 def test_what_a_budget_buys():
     def steps(kind, amount):
-        return Budget(kind=kind, amount=amount).steps(cpu_s_per_step=2.5, clips=1898, batch_size=128)
+        return Budget(kind=kind, amount=amount).steps(cpu_s_per_step=2.5, clips=1898, clips_per_step=128)
 
     assert steps("steps", 60) == 60
     assert steps("passes", 3) == 3 * (1898 // 128)
@@ -50,7 +50,7 @@ def test_what_a_budget_buys():
 def test_no_budget_buys_more_steps_than_the_trainer_takes():
     most = budget.parse("steps=1e12")
     assert most.text == "steps=1000000000000"
-    steps = most.steps(cpu_s_per_step=1.0, clips=1, batch_size=2)
+    steps = most.steps(cpu_s_per_step=1.0, clips=1, clips_per_step=2)
     assert overrides.replace(presets.config("tiny"), {"trainer.steps": steps}).trainer.steps == budget.MOST
     with pytest.raises(UserError, match=r"^trainer\.steps"):
         overrides.replace(presets.config("tiny"), {"trainer.steps": budget.MOST + 1})
@@ -58,4 +58,4 @@ def test_no_budget_buys_more_steps_than_the_trainer_takes():
         with pytest.raises(
             UserError, match=rf"^--budget {text.replace('1e12', str(budget.MOST))} buys [\d,]+ steps, and a training"
         ):
-            budget.parse(text).steps(cpu_s_per_step=1e-3, clips=1898, batch_size=128)
+            budget.parse(text).steps(cpu_s_per_step=1e-3, clips=1898, clips_per_step=128)

@@ -1,5 +1,6 @@
 """The cells of every experiment at every scale, and the commands that `--print` shows."""
 
+import pathlib
 import re
 import shlex
 
@@ -17,6 +18,7 @@ from pipeline.experiments.outputs import write
 from pipeline.runner import selection
 from tests import printed_commands
 
+REPOSITORY = pathlib.Path(__file__).parents[3]
 EVERYWHERE = [(name, preset) for name in catalog.EXPERIMENTS for preset in presets.PRESETS]
 
 
@@ -250,3 +252,11 @@ def test_a_file_in_the_place_of_the_results_is_refused_before_anything_runs(caps
 def test_audio_is_needed_where_the_preset_generates_none(capsys):
     assert cli.main(["ablate", "table4", "--preset", "tiny"]) == 2
     assert "give its folder with --data PATH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["table4", "figure2", "table1", "recipe"])
+def test_the_page_tells_how_many_trainings_there_are(name):
+    """With the default of three seeds."""
+    page = (REPOSITORY / "pipeline" / "experiments" / "README.md").read_text()
+    (trainings,) = re.findall(rf"`{name}`(?: is)? (\d+)\b", page)
+    assert int(trainings) == 3 * len(catalog.find(name).layout(base("tiny")).cells)

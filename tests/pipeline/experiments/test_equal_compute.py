@@ -74,7 +74,7 @@ def test_the_time_of_a_cell_is_that_of_trainings_that_were_never_stopped(tmp_pat
         training = {"cpu_s": 7.0 if was_stopped else 60.0 * (4 + seed), "steps": 60}
         training["resumption"] = "resumed at step 50" if was_stopped else ""
         runs.append(SeedResult(seed=seed, steps=60, evaluated=dataclasses.replace(evaluated, training=training)))
-    results.cells["batch-128"] = CellResult(cell=cell, batch_size=128, runs=runs)
+    results.cells["batch-128"] = CellResult(cell=cell, clips_per_step=128, runs=runs)
     write.write_all(results, epath.Path(tmp_path))
     shown = "" if minutes is None else f"{minutes:.1f}"
     assert re.search(rf"^\| batch-128 \|.*\| {shown} \|$", (tmp_path / "table.md").read_text(), re.MULTILINE)

@@ -160,7 +160,7 @@ def test_steps_are_those_that_were_trained_and_before_the_planned_ones(tmp_path,
         for seed, steps in enumerate(trained)
     ]
     runs.append(SeedResult(seed=len(runs), steps=60))  # It has not finished.
-    results.cells["batch-128"] = CellResult(cell=cell, batch_size=128, runs=runs)
+    results.cells["batch-128"] = CellResult(cell=cell, clips_per_step=128, runs=runs)
     write.write_all(results, epath.Path(tmp_path))
 
     passes = kept / (1898 // 128)
