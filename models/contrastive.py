@@ -1,7 +1,7 @@
 """The contrastive loss: NT-Xent over the crops of a batch (paper, eq. (1); SimCLR).
 
-The batch has N clips with two crops each, one per branch. Two crops of the same clip are a positive pair. With branches
-b, c and clips p, q:
+The batch has N pairs of crops, one crop per branch, of as many clips. The two crops of a pair are positives. With
+branches b, c and pairs p, q:
 
     z[b, p]         = projection of the crop, divided by its length       (2, N, d)
     sim[b, p, c, q] = z[b, p] . z[c, q]                                   (2, N, 2, N)    cosine similarity
@@ -33,14 +33,14 @@ Decoupled (DCL, Yeh et al. 2022): the positive is left out of the denominator, w
     L_ij              = negatives_i - positive
     log_denominator_i = negatives_i, and each 1 - P_ij above becomes 1
 
+With several pairs a clip, K of them, the crops of the other pairs of the anchor's clip are neither positives nor
+negatives. In all of this, negatives are crops of other clips, and 2N - 2 becomes 2N - 2K.
+
 sim is symmetric, so anchor i's row of similarities and the log-denominators of all crops give P_ki as well as P_ik,
 and both from one exponential:
 
     s_i                 = w_i exp(1 / tau - log_denominator_i)
     w_i P_ik + w_k P_ki = (s_i + s_k) exp((sim_ik - 1) / tau)
-
-With several pairs a clip, K of them, the crops of the other pairs of the anchor's clip are neither positives nor
-negatives. In all of the above, negatives are crops of other clips, and 2N - 2 becomes 2N - 2K.
 
 Each replica therefore needs only the rows of its own anchors. It computes them a block of anchors at a time, once for
 the loss and again for the gradient, so that the 2N x 2N similarities are never in memory at once.
@@ -75,7 +75,7 @@ def nt_xent(
 
     Args:
         z_a: `(N, d)` projections of branch A's crops. They need not be normalized.
-        z_b: `(N, d)` projections of branch B's crops of the same clips, in the same order.
+        z_b: `(N, d)` projections of the other crops of the pairs, branch B's, in the same order.
         temperature: tau.
         decoupled: Whether the positive is left out of the denominator.
         pairs_per_clip: How many consecutive pairs are of one clip. Crops of one clip are no negatives of each other.
@@ -83,7 +83,8 @@ def nt_xent(
             is the whole batch up to N = 2896. The block size changes memory and time, but not the loss.
 
     Returns:
-        `(N,)` float32. If all similarities are equal, each loss is `2 ln(2N - 1)`, and `2 ln(2N - 2)` if decoupled.
+        `(N,)` float32. If all similarities are equal, each loss is `2 ln(2N - 2K + 1)` with K pairs per
+        clip, and `2 ln(2N - 2K)` if decoupled.
     """
     loss, _ = nt_xent_with_logs(
         z_a, z_b, temperature=temperature, decoupled=decoupled, pairs_per_clip=pairs_per_clip, block=block
@@ -109,7 +110,7 @@ def nt_xent_with_logs(
 
     Args:
         z_a: `(n, d)` projections of branch A's crops.
-        z_b: `(n, d)` projections of branch B's crops of the same clips, in the same order.
+        z_b: `(n, d)` projections of the other crops of the pairs, branch B's, in the same order.
         temperature: tau.
         decoupled: See `nt_xent`.
         pairs_per_clip: See `nt_xent`. It divides n.

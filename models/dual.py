@@ -160,7 +160,7 @@ class DualEncoder(keras.Model):
     def call(
         self, crops: Sequence[Tensor], training: bool = False, draws: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Projects two crops of each clip.
+        """Projects pairs of crops.
 
         Args:
             crops: Two `(batch, crop_samples)` float32 waveforms in [-1, 1], for branch A and branch B.

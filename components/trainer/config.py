@@ -57,7 +57,7 @@ class TrainerConfig(StageConfig):
     )
     steps: int = pydantic.Field(400_000, ge=1, le=10**12, description="Number of optimizer steps.")
     batch_size: int = pydantic.Field(
-        1024, ge=2, description="Pairs of crops in a batch, over all replicas: one of each clip, see pairs_per_clip."
+        1024, ge=2, description="Pairs of crops in a batch, over all replicas; a clip gives pairs_per_clip of them."
     )
     pairs_per_clip: int = pydantic.Field(
         1,

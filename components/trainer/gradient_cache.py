@@ -101,12 +101,12 @@ class GradientCache:
             running.assign(saved.read_value())
         cache = self._cache.read_value()  # (micro_batches, projections, micro_batch, dim)
         cache = tf.transpose(cache, (1, 0, 2, 3))  # (projections, micro_batches, micro_batch, dim)
-        projections = tf.unstack(tf.reshape(cache, (self._projections, -1, self._dim)))  # (clips, dim) each
+        projections = tf.unstack(tf.reshape(cache, (self._projections, -1, self._dim)))  # (pairs, dim) each
         with tf.GradientTape() as tape:
             tape.watch(projections)
             loss, logs = self._step.loss(projections)
             share = self._step.loss_share(loss)
-        gradients = tf.stack(tape.gradient(share, projections))  # (projections, clips, dim)
+        gradients = tf.stack(tape.gradient(share, projections))  # (projections, pairs, dim)
         gradients = tf.reshape(gradients, (self._projections, self._micro_batches, self._micro_batch, self._dim))
         self._cache.assign(tf.transpose(gradients, (1, 0, 2, 3)))
         return tf.stack([loss, *(logs[name] for name in SIMILARITY_LOGS)])

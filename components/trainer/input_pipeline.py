@@ -31,7 +31,7 @@ class InputOptions:
     """How clips become batches.
 
     Attributes:
-        batch_size: Pairs of crops in a global batch, at most as many as the split has clips, times `pairs_per_clip`.
+        batch_size: Pairs of crops in a global batch, at most as many as all clips of the split give.
         pairs_per_clip: Pairs of each clip in a batch; a divisor of the pairs in an element of the dataset.
         crop_samples: Length of a crop.
         seed: Seed of the order of the clips and of the crops.
@@ -150,7 +150,7 @@ def validation_batch(directory: epath.Path, options: InputOptions, *, max_clips:
     Args:
         directory: A folder of examples.
         options: How clips become batches.
-        max_clips: Maximum number of clips, if `options.batch_size` is larger.
+        max_clips: Maximum number of clips, if `options.batch_size` is larger. A clip gives one pair.
 
     Returns:
         The batch, or None if the valid split has fewer than two clips.

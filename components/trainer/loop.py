@@ -34,7 +34,8 @@ class Outcome:
         best_step: The step of the published model.
         loss: Mean loss of a pair in the last call of the compiled loop; None if all steps were done already, and the
             history that tells it is gone.
-        top1: Share of anchors in that call whose positive was the most similar crop; None as for the loss.
+        top1: Share of anchors in that call whose positive was more similar than all crops of other clips; None as for
+            the loss.
         clips_per_s: Mean speed of this process; 0 if all steps were done already.
         resumption: How the training continued an earlier run, in words; empty if there was none.
     """
@@ -155,7 +156,7 @@ class TrainingLoop:
             means, finite_steps = self._compiled_loop(self._input.iterator, tf.constant(steps))
         except tf.errors.ResourceExhaustedError as error:
             raise UserError(
-                f"{self._step.micro_batch:,} clips at a time do not fit into the memory of a replica: set "
+                f"{self._step.micro_batch:,} pairs of crops at a time do not fit into the memory of a replica: set "
                 "trainer.micro_batch to fewer, which embeds the same batch part by part."
             ) from error
         logs = {name: float(value) for name, value in means.items()}

@@ -7,7 +7,7 @@ tensors of a replica's step take at once
     live = weights + projections + max(activations, loss, update)   with gradient caching, part by part
 
     activations   a micro-batch, its projections and the gradient of the weights, from the traced graph; linear in the
-                  clips of the micro-batch, and independent of the batch
+                  pairs of the micro-batch, and independent of the batch
     loss          a block of similarities in a few copies, and the projections of all replicas with their gradients
     update        gradients, old weights and their difference; replaces the above if it is larger
     weights       with gradient caching: the gradients, summed over the micro-batches
@@ -75,8 +75,8 @@ class StepMemory:
         """Returns the most bytes of tensors that live at once.
 
         Args:
-            micro_batch: Clips that the replica embeds at a time.
-            share: Clips of the replica's share of a batch.
+            micro_batch: Pairs that the replica embeds at a time.
+            share: Pairs of the replica's share of a batch.
         """
         step, projections = self._step, self._step.objective.projections
         projection_bytes = projections * 4 * share * step.model.projector.output_layer.units
@@ -89,15 +89,15 @@ class StepMemory:
         return self._weight_bytes + projection_bytes + max(activations, loss, update)
 
     def _activation_bytes(self, micro_batch: int) -> float:
-        """Traces the graph for the first two sizes that it is asked for; activations are linear in the clips."""
+        """Traces the graph for the first two sizes that it is asked for; activations are linear in the pairs."""
         if micro_batch in self._traced:
             return self._traced[micro_batch]
         if len(self._traced) < 2:
             graph = _trace_passes(self._step, micro_batch)
             self._traced[micro_batch] = live_tensors.peak_bytes(graph.graph, graph.outputs)
             return self._traced[micro_batch]
-        (clips, low), (more_clips, high) = sorted(self._traced.items())
-        return low + (high - low) * (micro_batch - clips) / (more_clips - clips)
+        (pairs, low), (more_pairs, high) = sorted(self._traced.items())
+        return low + (high - low) * (micro_batch - pairs) / (more_pairs - pairs)
 
 
 class HostMemory:

@@ -186,8 +186,9 @@ def _validation_batch(
 def _first_micro_batch(
     examples_dir: epath.Path, options: input_pipeline.InputOptions, training_step: step.TrainingStep
 ) -> input_pipeline.Batch:
+    """Returns the first micro-batch, with one pair of each of its clips, so that pictures mix different clips."""
     batches = input_pipeline.training_batches(examples_dir, options, micro_batch=training_step.micro_batch)
-    return next(iter(batches))
+    return {name: values[:: options.pairs_per_clip] for name, values in next(iter(batches)).items()}
 
 
 def _make_validation(

@@ -27,7 +27,7 @@ class TrainingInput:
         examples_dir: The folder of examples.
         options: How clips become batches.
         strategy: The replicas.
-        micro_batch: Clips that a replica embeds at a time.
+        micro_batch: Pairs that a replica embeds at a time.
         start_step: Number of steps that are done already.
         times: How many times the micro-batches of a step follow each other, see `input_pipeline.training_batches`.
 

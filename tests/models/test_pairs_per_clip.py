@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,3 +30,10 @@ def test_crops_of_one_clip_are_no_negatives(clips, pairs_per_clip, block, decoup
     assert logs == pytest.approx(slow_nt_xent.logs(*z, pairs_per_clip), rel=1e-5, abs=1e-5)
     _, gradients = value_and_gradients(lambda *z: ops.sum(weights * contrastive.nt_xent(*z, **options, block=block)), z)
     np.testing.assert_allclose(gradients, slow_nt_xent.gradient(z, weights, **options), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("decoupled", "crops"), [(False, 25), (True, 24)])
+def test_loss_at_equal_similarities_counts_the_crops_of_other_clips(decoupled, crops):
+    z = np.ones((15, 4))
+    loss = contrastive.nt_xent(z, z, decoupled=decoupled, pairs_per_clip=3)
+    np.testing.assert_allclose(loss, 2 * math.log(crops), rtol=1e-6)

@@ -144,7 +144,14 @@ def test_crops_start_anywhere(training, clips):
 
 
 @pytest.mark.parametrize(
-    "field", [{"micro_batch": 2}, {"ema": 0.9}, {"initial_temperature": 0.5}, {"precision": "bfloat16"}]
+    "field",
+    [
+        {"micro_batch": 2},
+        {"ema": 0.9},
+        {"initial_temperature": 0.5},
+        {"pairs_per_clip": 2},
+        {"precision": "bfloat16"},
+    ],
 )
 def test_what_is_not_built_is_refused(clips, field):
     from tests.benchmarks.accelerator.training import Training

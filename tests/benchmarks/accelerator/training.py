@@ -27,6 +27,7 @@ _NOT_BUILT: Mapping[str, object] = {
     "initial_temperature": None,
     "micro_batch": None,
     "mixing_steps": 0,
+    "pairs_per_clip": 1,
     "patience": None,
     "precision": "auto",
 }

@@ -100,9 +100,19 @@ def test_flac_gives_the_same_batches_as_pcm(tmp_path, short_clips):
     np.testing.assert_array_equal(valid[0]["a"], valid[1]["a"])
 
 
-def test_shapes_are_static(tmp_path):
+def test_the_batch_to_validate_has_one_pair_of_a_clip(tmp_path):
+    folder = write(tmp_path / "data", lengths=[8], valid=5)
+    once, twice = (
+        input_pipeline.validation_batch(folder, options(pairs_per_clip=pairs), max_clips=9) for pairs in (1, 2)
+    )
+    assert len(set(twice["clip_id"].numpy())) == 4
+    assert all(np.array_equal(once[name], twice[name]) for name in once)
+
+
+@pytest.mark.parametrize("pairs_per_clip", [1, 2])
+def test_shapes_are_static(tmp_path, pairs_per_clip):
     folder = write(tmp_path / "data", lengths=[8])
-    batches = input_pipeline.training_batches(folder, options())
+    batches = input_pipeline.training_batches(folder, options(pairs_per_clip=pairs_per_clip))
     assert batches.element_spec == {
         "a": tf.TensorSpec((4, CROP), tf.int16),
         "b": tf.TensorSpec((4, CROP), tf.int16),

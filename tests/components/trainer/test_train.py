@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from components.errors import UserError
-from tests.components.trainer import trainer_runs
+from components.trainer import input_pipeline, train
+from tests.components.trainer import trainer_runs, training
 
 
 def test_a_run_leaves_models_history_and_events(inputs, tmp_path, trainings, monkeypatch):
@@ -33,6 +34,14 @@ def test_a_run_leaves_models_history_and_events(inputs, tmp_path, trainings, mon
         "views/0_a_waveform/audio",
         "views/0_b_log_mel/spectrum",
     }
+
+
+def test_without_a_valid_split_different_clips_of_the_first_batch_are_shown(examples, one_device):
+    settings = training.config(**training.ONE_ENCODER, pairs_per_clip=4)
+    setup = training.set_up(settings, strategy=one_device)
+    options = input_pipeline.InputOptions(batch_size=16, crop_samples=8000, seed=0, pairs_per_clip=4)
+    shown = train._first_micro_batch(examples, options, setup)
+    assert len(shown["a"]) == len(set(shown["clip_id"].numpy())) == 4
 
 
 @pytest.mark.slow
