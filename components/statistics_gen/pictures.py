@@ -86,25 +86,16 @@ def label_pairs(splits: Splits) -> Counter[tuple[int, int]]:
 def co_occurrence(splits: Splits, *, names: Sequence[str]) -> np.ndarray:
     """Draws a matrix: the share of the clips of each class (row) that also have another class (column).
 
-    It shows the classes that occur most often in pairs. A pair that no split lists is gray where some split lists only
-    its most frequent ones.
+    It shows the classes that occur most often in pairs. A split may list only its most frequent pairs: the share of a
+    pair is that in the splits that tell it, and gray where none does.
     """
     pairs = label_pairs(splits)
-    are_all_listed = all(
-        len(statistics["label_pairs"]) == statistics["label_pairs_found"] for statistics in splits.values()
-    )
     occurrences: Counter[int] = Counter()
     for (first, second), clips in pairs.items():
         occurrences[first] += clips
         occurrences[second] += clips
     shown = [label for label, _ in sorted(occurrences.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]]
-    counts = sum(np.array(statistics["label_counts"]) for statistics in splits.values())
-    shares = np.full((len(shown), len(shown)), math.nan)
-    for row, label in enumerate(shown):
-        for column, other in enumerate(shown):
-            pair = (min(label, other), max(label, other))
-            if label != other and (are_all_listed or pair in pairs):
-                shares[row, column] = pairs[pair] / counts[label]
+    shares = _shares(splits, shown)
 
     side = 4.0 + 0.26 * len(shown)
     fig = tensorboard.figure(width=side + 2.5, height=side)
@@ -116,9 +107,30 @@ def co_occurrence(splits: Splits, *, names: Sequence[str]) -> np.ndarray:
     axes.set_yticks(ticks, labels, fontsize=8, parse_math=False)
     axes.set(xlabel="also has", ylabel="of the clips with")
     fig.colorbar(picture, ax=axes, label="share", fraction=0.046)
-    if not are_all_listed:
+    if not all(_lists_all_pairs(statistics) for statistics in splits.values()):
         axes.set_title("gray: the pair is not among the most frequent ones", fontsize=10)
     return tensorboard.figure_image(fig)
+
+
+def _lists_all_pairs(statistics: SplitStatistics) -> bool:
+    return len(statistics["label_pairs"]) == statistics["label_pairs_found"]
+
+
+def _shares(splits: Splits, classes: Sequence[int]) -> np.ndarray:
+    """Returns the matrix of `co_occurrence`, with NaN where no split tells a pair, and for a class with itself."""
+    place = {label: index for index, label in enumerate(classes)}
+    both, alone = np.zeros((2, len(classes), len(classes)))
+    for statistics in splits.values():
+        is_told = np.full(both.shape, _lists_all_pairs(statistics))
+        for first, second, clips in statistics["label_pairs"]:
+            if first in place and second in place:
+                for cell in ((place[first], place[second]), (place[second], place[first])):
+                    both[cell] += clips
+                    is_told[cell] = True
+        counts = np.array(statistics["label_counts"])[list(classes)]
+        alone += np.where(is_told, counts[:, None], 0)
+    np.fill_diagonal(alone, 0)
+    return np.divide(both, alone, out=np.full(both.shape, math.nan), where=alone > 0)
 
 
 def _balance_of_few(counts: Mapping[str, np.ndarray], order: np.ndarray, *, names: Sequence[str]) -> np.ndarray:

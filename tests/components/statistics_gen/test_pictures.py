@@ -39,7 +39,7 @@ def test_co_occurrence_depends_on_the_pairs_of_classes():
     assert draw([range(40)]).shape[1] > one.shape[1]
 
 
-def test_pairs_that_are_too_rare_to_be_listed_are_grey_and_not_0():
+def test_pairs_that_are_too_rare_to_be_listed_are_gray_and_not_0():
     whole = statistics([[0, 1], [0, 1], [1, 2], [0, 2]], classes=3)
     some = {**whole, "label_pairs": whole["label_pairs"][:2]}
     complete = {**some, "label_pairs_found": 2}
@@ -51,3 +51,15 @@ def test_pairs_that_are_too_rare_to_be_listed_are_grey_and_not_0():
     # A class has no share with itself. The title takes a little of the picture.
     assert gray(complete) == pytest.approx(gray(whole), rel=0.05)
     assert gray(some) == pytest.approx(gray(whole) * 5 / 3, rel=0.1)
+
+
+def test_a_share_is_that_in_the_splits_that_list_the_pair():
+    """The pair of cat and owl is too rare for the list of train, and not for that of the small split."""
+    train = statistics([[0, 1], [0, 1], [0, 1], [0, 2], [1], [1]], classes=3)
+    train["label_pairs"] = [pair for pair in train["label_pairs"] if pair[:2] == [0, 1]]
+    assert train["label_pairs"], "it lists the most frequent pair"
+    valid = statistics([[0, 2], [0], [0]], classes=3)
+    shares = pictures._shares({"train": train, "valid": valid}, [0, 1, 2])
+    nan = np.nan
+    # Valid lists all of its pairs: its cats occur without a dog, and so does its owl. It has no dog to tell of owls.
+    np.testing.assert_allclose(shares, [[nan, 3 / 7, 1 / 3], [3 / 5, nan, nan], [1, 0, nan]])
