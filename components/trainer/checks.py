@@ -78,6 +78,7 @@ def check_batch_size(config: TrainerConfig, *, replicas: int) -> None:
         UserError: The message names the field and the way out.
     """
     batch_size, model = config.batch_size, config.model
+    _check_pairs_per_clip(config)
     if batch_size % replicas:
         nearest = max(batch_size // replicas, 1) * replicas
         raise UserError(
@@ -91,7 +92,11 @@ def check_batch_size(config: TrainerConfig, *, replicas: int) -> None:
         if replicas > 1:
             whole = f"a replica's {share:,} pairs of trainer.batch_size={batch_size:,}"
         raise UserError(f"trainer.micro_batch={micro_batch:,} does not divide {whole}: choose a divisor of it.")
-    _check_pairs_per_clip(config, micro_batch=micro_batch, replicas=replicas)
+    if micro_batch % config.pairs_per_clip:
+        raise UserError(
+            f"trainer.pairs_per_clip={config.pairs_per_clip} does not divide the {micro_batch:,} pairs that are embedded "
+            "at a time: choose a divisor of them, or other batches."
+        )
     mixes = model.augment_a.mixing or model.augment_b.mixing
     if mixes and micro_batch < batch_size and micro_batch % model.mixing_group:
         field, factor = "batch_size", model.mixing_group * replicas
@@ -104,23 +109,22 @@ def check_batch_size(config: TrainerConfig, *, replicas: int) -> None:
         )
 
 
-def _check_pairs_per_clip(config: TrainerConfig, *, micro_batch: int, replicas: int) -> None:
-    """Checks that all pairs of a clip are embedded at the same time, and that a batch has several clips.
+def _check_pairs_per_clip(config: TrainerConfig) -> None:
+    """Checks that a batch and a mixing group have more than one clip.
 
     Raises:
         UserError: The message names the field and the way out.
     """
-    pairs = config.pairs_per_clip
+    pairs, model = config.pairs_per_clip, config.model
     if config.clips_per_step < 2:
         raise UserError(
-            f"trainer.pairs_per_clip={pairs} leaves a batch of {config.batch_size:,} pairs fewer than two clips to "
-            f"contrast: make trainer.batch_size a multiple of {pairs:,} that is at least {2 * pairs:,}."
+            f"trainer.pairs_per_clip={pairs} leaves less than two clips to contrast in trainer.batch_size="
+            f"{config.batch_size}: choose at most {config.batch_size // 2}."
         )
-    if micro_batch % pairs:
-        field, factor = ("micro_batch", pairs) if config.micro_batch else ("batch_size", pairs * replicas)
+    if (model.augment_a.mixing or model.augment_b.mixing) and model.mixing_group <= pairs:
         raise UserError(
-            f"trainer.pairs_per_clip={pairs} does not divide the {micro_batch:,} pairs that are embedded at a time: "
-            f"make trainer.{field} a multiple of {factor:,}."
+            f"trainer.pairs_per_clip={pairs} fills trainer.model.mixing_group={model.mixing_group} with crops of one "
+            f"clip, and clips are mixed with others: make trainer.model.mixing_group more than {pairs}."
         )
 
 

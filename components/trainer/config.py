@@ -62,8 +62,8 @@ class TrainerConfig(StageConfig):
     pairs_per_clip: int = pydantic.Field(
         1,
         ge=1,
-        description="Pairs of crops that a batch has of each of its clips. With more, a step reads fewer clips, and "
-        "crops of one clip are never contrasted as negatives.",
+        description="Pairs of crops that a batch has of each of its clips, a divisor of batch_size. With more, a step "
+        "reads fewer clips. Crops of one clip are never contrasted as negatives; they may be mixed.",
     )
     micro_batch: int | None = pydantic.Field(
         None,

@@ -23,7 +23,6 @@ from components.trainer import memory
 from components.trainer.config import TrainerConfig
 from components.trainer.step import TrainingStep
 
-_SMALLEST = 2  # Smallest trainer.micro_batch.
 _SHARE_TO_USE = 0.9  # Of the free memory, by the micro-batch that a message names.
 
 # Generation of a TPU -> GiB for a replica.
@@ -93,7 +92,8 @@ def _shortage(
         return None
     worst, count = max(lacking, key=lambda pair: pair[0].needs(micro_batch, share) - pair[1])
     needs, has = host_memory.text(worst.needs(micro_batch, share)), host_memory.text(count)
-    least = host_memory.text(worst.needs(_SMALLEST, share))  # All sizes between these two follow.
+    smallest = max(2, config.pairs_per_clip)
+    least = host_memory.text(worst.needs(smallest, share))  # All sizes between these two follow.
     problem = f"Training needs about {needs} for a micro-batch of {micro_batch:,}, and {worst.place} has "
     problem += f"only {has} free now: end other programs, or" if now else f"at most {has} for it:"
     for changes in _smaller_steps(config, replicas=replicas):
@@ -103,7 +103,7 @@ def _shortage(
     fewer = "a lower trainer.clips_per_read, " if worst.holds_clips and config.clips_per_read > 1 else ""
     return (
         f"{problem} choose {fewer}a lower trainer.model.width, a shorter trainer.model.crop_seconds, or a smaller "
-        f"trainer.batch_size (even trainer.micro_batch={_SMALLEST} needs about {least}), or train where there is more "
+        f"trainer.batch_size (even trainer.micro_batch={smallest} needs about {least}), or train where there is more "
         "memory."
     )
 
@@ -114,26 +114,25 @@ def _smaller_steps(config: TrainerConfig, *, replicas: int) -> Iterator[dict[str
     First come the micro-batches of the same batch, the largest first; then those that need smaller mixing groups; then
     smaller batches, because a replica's share may have no divisor that fits.
     """
-    share, model = config.batch_size // replicas, config.model
+    share, model, pairs = config.batch_size // replicas, config.model, config.pairs_per_clip
     group = model.mixing_group if model.augment_a.mixing or model.augment_b.mixing else 1
-    sizes = [
-        size
-        for size in range(config.micro_batch_size(replicas=replicas) - 1, 1, -1)
-        if size % config.pairs_per_clip == 0
-    ]
+    sizes = [size for size in range(config.micro_batch_size(replicas=replicas) - 1, 1, -1) if size % pairs == 0]
     divisors = [size for size in sizes if share % size == 0]
     yield from ({"micro_batch": size} for size in divisors if size % group == 0)
     for size in divisors:
-        if regroup := _mixing_group(size, group):
+        if regroup := _mixing_group(size, group, pairs):
             yield {"micro_batch": size, **regroup}
     for size in sizes:
-        if (regroup := _mixing_group(size, group)) or size % group == 0:
+        if (regroup := _mixing_group(size, group, pairs)) or size % group == 0:
             yield {"batch_size": share // size * size * replicas, "micro_batch": size, **regroup}
 
 
-def _mixing_group(size: int, group: int) -> dict[str, int]:
-    """Returns the smaller mixing group that divides a micro-batch, or nothing if `group` divides it or none does."""
-    parts = [part for part in range(2, min(size, group) + 1) if size % part == 0]
+def _mixing_group(size: int, group: int, pairs_per_clip: int) -> dict[str, int]:
+    """Returns the smaller mixing group of more than one clip that divides a micro-batch.
+
+    Returns nothing if `group` divides it, or none does.
+    """
+    parts = [part for part in range(pairs_per_clip + 1, min(size, group) + 1) if size % part == 0]
     if size % group == 0 or not parts:
         return {}
     return {"model.mixing_group": parts[-1]}

@@ -50,13 +50,14 @@ def test_a_fatal_anomaly_stops_training(inputs, tmp_path):
             4,
             "are not a multiple of .*mixing_group=32: make trainer.batch_size a multiple of 128, or",
         ),
-        ({"batch_size": 8, "pairs_per_clip": 8}, 1, "a batch of 8 pairs fewer than two clips.* at least 16"),
-        ({"batch_size": 16, "pairs_per_clip": 3}, 2, "does not divide the 8 pairs.*trainer.batch_size a multiple of 6"),
+        ({"batch_size": 8, "pairs_per_clip": 5}, 1, "leaves less than two clips .* batch_size=8: choose at most 4"),
         (
-            {"batch_size": 24, "micro_batch": 8, "pairs_per_clip": 3},
+            {"pairs_per_clip": 32},
             1,
-            "does not divide the 8 pairs.*trainer.micro_batch a multiple of 3",
+            "fills trainer.model.mixing_group=32 .* make trainer.model.mixing_group more than 32",
         ),
+        ({"batch_size": 18, "pairs_per_clip": 6}, 2, "pairs_per_clip=6 does not divide the 9 pairs"),
+        ({"batch_size": 24, "micro_batch": 8, "pairs_per_clip": 3}, 1, "pairs_per_clip=3 does not divide the 8 pairs"),
     ],
 )
 def test_a_batch_that_cannot_be_split_is_refused(changes, replicas, message):
