@@ -94,8 +94,8 @@ def check_batch_size(config: TrainerConfig, *, replicas: int) -> None:
         raise UserError(f"trainer.micro_batch={micro_batch:,} does not divide {whole}: choose a divisor of it.")
     if micro_batch % config.pairs_per_clip:
         raise UserError(
-            f"trainer.pairs_per_clip={config.pairs_per_clip} does not divide the {micro_batch:,} pairs that are embedded "
-            "at a time: choose a divisor of them, or other batches."
+            f"trainer.pairs_per_clip={config.pairs_per_clip} does not divide the {micro_batch:,} pairs that a replica "
+            "embeds at a time: choose a divisor of them, or another size of the batches."
         )
     mixes = model.augment_a.mixing or model.augment_b.mixing
     if mixes and micro_batch < batch_size and micro_batch % model.mixing_group:

@@ -10,6 +10,7 @@ from etils import epath
 from components import file_errors
 from components.errors import UserError
 from components.text import plural
+from components.trainer import checks
 from pipeline import dag, paths
 from pipeline.configs import resolve, typed_paths
 from pipeline.console.progress import Display
@@ -103,11 +104,13 @@ class Study:
                 config = settings.of_training(self.base, cell, seed=0, steps=1)
                 if cell in self.selected:
                     dag.create_pipeline(config)
+                    checks.check_batch_size(config.trainer, replicas=1)
             except UserError as error:
                 if cell in self.selected:
                     raise UserError(f"Cell {cell.name}: {error}") from error
                 continue
-            clips_per_step[cell.name] = config.trainer.clips_per_step
+            if config.trainer.clips_per_step:  # Otherwise trainer.pairs_per_clip is more than its whole batch.
+                clips_per_step[cell.name] = config.trainer.clips_per_step
         return clips_per_step
 
     @property

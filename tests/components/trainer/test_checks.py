@@ -50,9 +50,9 @@ def test_a_fatal_anomaly_stops_training(inputs, tmp_path):
             4,
             "are not a multiple of .*mixing_group=32: make trainer.batch_size a multiple of 128, or",
         ),
-        ({"batch_size": 8, "pairs_per_clip": 5}, 1, "leaves less than two clips .* batch_size=8: choose at most 4"),
+        ({"batch_size": 8, "pairs_per_clip": 5}, 1, "leaves less than two clips .*batch_size=8: choose at most 4"),
         (
-            {"pairs_per_clip": 32},
+            {"batch_size": 128, "pairs_per_clip": 32},
             1,
             "fills trainer.model.mixing_group=32 .* make trainer.model.mixing_group more than 32",
         ),

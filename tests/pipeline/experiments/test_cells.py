@@ -122,6 +122,13 @@ def study_of(name, *, root, only=(), assignments=()):
     return study.Study(request)
 
 
+def test_cells_with_a_batch_of_less_than_a_clip_are_not_looked_for(tmp_path):
+    chosen = study_of("figure4", root=tmp_path, only=["batch-512"], assignments=["trainer.pairs_per_clip=32"])
+    assert chosen._clips_per_step == {"batch-32": 1, "batch-128": 4, "batch-512": 16}
+    with pytest.raises(UserError, match=r"^Cell batch-16: trainer\.pairs_per_clip=32 leaves less than two clips "):
+        study_of("figure4", root=tmp_path, assignments=["trainer.pairs_per_clip=32"])
+
+
 @pytest.mark.parametrize(("name", "cell"), [("figure2", "waveform+log_mel"), ("table4", "waveform+log_mel")])
 def test_an_override_need_not_fit_cells_that_only_leaves_out(tmp_path, name, cell):
     rates = ["trainer.branch_learning_rates=[3,1]"]
