@@ -189,6 +189,15 @@ def test_the_results_state_what_the_cells_of_the_recipe_gain_on_esc50():
     assert f"the temperature gains nothing: {-100 * warm:.1f} points less on average here" in text
 
 
+def test_the_results_state_what_changes_give_over_all_cells_on_esc50():
+    result = docs.load("recipe_esc50")
+    text = _words("pipeline/experiments/RESULTS.md")
+    said = {"no-mixing": "*no mixing* gains {} points ({}), and", "conv2560": "*`conv2560`* loses {} ({})."}
+    for change, pairs in recipe_changes.pairs_of_cells(result).items():
+        if len(pairs) > 1:
+            _check_said(said.get(change), recipe_changes.gains(result, pairs, features="both"), text=text)
+
+
 def test_the_results_state_which_encoder_of_the_waveform_is_best_by_itself_on_esc50():
     result = docs.load("recipe_esc50")
     text = _words("pipeline/experiments/RESULTS.md")
