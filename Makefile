@@ -25,7 +25,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3 python;
 	licenses sbom lock lock-upgrade clean
 
 help:
-	@echo "make quickstart   run the whole pipeline on a generated corpus (4 to 7 minutes on 2 cores)"
+	@echo "make quickstart   run the whole pipeline on a generated corpus (4 to 8 minutes on 2 cores)"
 	@echo "make test         run the fast tests, then ruff"
 	@echo "make test-slow    run the slow tests"
 	@echo "make test-buckets run the slow tests of buckets, against an emulator"
