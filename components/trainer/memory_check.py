@@ -120,14 +120,14 @@ def _smaller_steps(config: TrainerConfig, *, replicas: int) -> Iterator[dict[str
     divisors = [size for size in sizes if share % size == 0]
     yield from ({"micro_batch": size} for size in divisors if size % group == 0)
     for size in divisors:
-        if regroup := _mixing_group(size, group, pairs):
+        if regroup := _mixing_group(size, group=group, pairs_per_clip=pairs):
             yield {"micro_batch": size, **regroup}
     for size in sizes:
-        if (regroup := _mixing_group(size, group, pairs)) or size % group == 0:
+        if (regroup := _mixing_group(size, group=group, pairs_per_clip=pairs)) or size % group == 0:
             yield {"batch_size": share // size * size * replicas, "micro_batch": size, **regroup}
 
 
-def _mixing_group(size: int, group: int, pairs_per_clip: int) -> dict[str, int]:
+def _mixing_group(size: int, *, group: int, pairs_per_clip: int) -> dict[str, int]:
     """Returns the smaller mixing group of more than one clip that divides a micro-batch.
 
     Returns nothing if `group` divides it, or none does.
