@@ -133,7 +133,7 @@ def training_batches(
 
 
 def _one_row_a_pair(batch: Batch) -> Batch:
-    """Returns a batch whose first two dimensions, clips and pairs of each, are one."""
+    """Turns values of shape (clips, pairs_per_clip, ...) into (clips * pairs_per_clip, ...)."""
     return {name: tf.reshape(value, (-1, *value.shape[2:])) for name, value in batch.items()}
 
 

@@ -89,7 +89,10 @@ class StepMemory:
         return self._weight_bytes + projection_bytes + max(activations, loss, update)
 
     def _activation_bytes(self, micro_batch: int) -> float:
-        """Traces the graph for the first two sizes that it is asked for; activations are linear in the pairs."""
+        """Traces the graph for the first two sizes that it is asked for, and follows the line through them for others.
+
+        Activations grow linearly with the number of pairs.
+        """
         if micro_batch in self._traced:
             return self._traced[micro_batch]
         if len(self._traced) < 2:

@@ -22,23 +22,24 @@ def losses(z_a, z_b, temperature=0.1, decoupled=False, pairs_per_clip=1):
     clips = anchors % n // pairs_per_clip
     others = clips[:, None] != clips
     others[anchors, positives] = not decoupled
-    losses = -sim[anchors, positives] + np.log(np.sum(np.exp(sim), axis=1, where=others))
-    return losses[:n] + losses[n:]
+    of_anchors = -sim[anchors, positives] + np.log(np.sum(np.exp(sim), axis=1, where=others))
+    return of_anchors[:n] + of_anchors[n:]
 
 
 def gradient(z, weights, temperature, step=1e-6, **options):
-    """Computes the gradient of the weighted sum of the slow losses by central differences."""
-    z, gradient = z.astype("float64"), np.zeros(z.shape)
+    """Estimates the gradient of `weights @ losses(*z)` by moving each element of z a little up and down."""
+    z, slopes = z.astype("float64"), np.zeros(z.shape)
     for index in np.ndindex(z.shape):
         change = np.zeros(z.shape)
         change[index] = step
         higher, lower = (losses(*changed, temperature, **options) for changed in (z + change, z - change))
         difference = higher - lower
-        gradient[index] = weights @ difference / (2 * step)
-    return gradient
+        slopes[index] = weights @ difference / (2 * step)
+    return slopes
 
 
 def logs(z_a, z_b, pairs_per_clip=1):
+    """Computes the logs of `models.contrastive_logs.compute`."""
     n, cosines = len(z_a), _cosines(z_a, z_b)
     clip = [i % n // pairs_per_clip for i in range(2 * n)]
     positives = [(i, (i + n) % (2 * n)) for i in range(2 * n)]
