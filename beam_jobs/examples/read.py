@@ -93,6 +93,7 @@ def read_some(path: tf.Tensor, *, offset: tf.Tensor, clips: tf.Tensor, are_last:
     return records.apply(tf.data.experimental.assert_cardinality(clips))
 
 
+@tf.autograph.experimental.do_not_convert  # Its functions need no AutoGraph, which takes seconds.
 def dataset(
     directory: epath.PathLike, split: str, *, shuffle_files: bool = False, seed: int | None = None
 ) -> tf.data.Dataset:
@@ -125,6 +126,7 @@ def dataset(
     return clips.prefetch(tf.data.AUTOTUNE)
 
 
+@tf.autograph.experimental.do_not_convert  # Its functions need no AutoGraph, which takes seconds.
 def read_file(path: str, *, storage: str = "pcm", clips: int | None = None) -> tf.data.Dataset:
     """Streams the clips of one TFRecord file, as the dictionaries of `parse`.
 

@@ -47,6 +47,7 @@ def drawing_order(info: ExamplesInfo, split: str, *, count: int, seed: int) -> n
     return np.fromiter(itertools.islice(in_turn, considered), int)
 
 
+@tf.autograph.experimental.do_not_convert  # Its functions need no AutoGraph, which takes seconds.
 def read_clips(
     info: ExamplesInfo, split: str, *, numbers: Sequence[int] | np.ndarray, parse: Parser
 ) -> tf.data.Dataset:

@@ -42,17 +42,17 @@ def make_step(training_step: TrainingStep) -> Step:
 
     def step(iterator: Iterator[Batch]) -> list[tf.Tensor]:
         total_wait_s = tf.zeros((), tf.float64)
-        strategy.run(cache.reset)
+        training_step.on_each_replica(cache.reset)
         for index in tf.range(micro_batches):
             batch, wait_s = timed_next(iterator)
-            strategy.run(cache.embed, args=(batch, index))
+            training_step.on_each_replica(cache.embed, args=(batch, index))
             total_wait_s += wait_s
-        loss_logs = strategy.run(cache.differentiate_loss)
+        loss_logs = training_step.on_each_replica(cache.differentiate_loss)
         for index in tf.range(micro_batches):
             batch, wait_s = timed_next(iterator)
-            strategy.run(cache.back_propagate, args=(batch, index))
+            training_step.on_each_replica(cache.back_propagate, args=(batch, index))
             total_wait_s += wait_s
-        norm_logs = strategy.run(cache.apply_gradients)
+        norm_logs = training_step.on_each_replica(cache.apply_gradients)
         loss_logs = strategy.reduce(tf.distribute.ReduceOp.MEAN, loss_logs, axis=None)
         norm_logs = strategy.reduce(tf.distribute.ReduceOp.MEAN, norm_logs, axis=None)
         return [*tf.unstack(loss_logs), *tf.unstack(norm_logs), total_wait_s]

@@ -52,6 +52,7 @@ def reads_at_a_time(directory: epath.Path) -> int:
     return _REMOTE_READS_AT_A_TIME if is_remote(directory) else _READS_AT_A_TIME
 
 
+@tf.autograph.experimental.do_not_convert  # Its functions need no AutoGraph, which takes seconds.
 def training_batches(
     directory: epath.Path,
     options: InputOptions,
@@ -144,6 +145,7 @@ def _divide(batch: Batch, *, pairs: int) -> tf.data.Dataset:
     )
 
 
+@tf.autograph.experimental.do_not_convert  # Its functions need no AutoGraph, which takes seconds.
 def validation_batch(directory: epath.Path, options: InputOptions, *, max_clips: int) -> Batch | None:
     """Returns one batch of the valid split, always the same pair of crops of each of the same clips.
 

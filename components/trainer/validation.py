@@ -149,7 +149,7 @@ def make_loss(model: DualEncoder, *, temperature: float) -> Callable[[tf.Tensor,
     def unit_rows(z: tf.Tensor) -> tf.Tensor:
         return tf.math.l2_normalize(tf.cast(z[:_CLIPS_SHOWN], tf.float32), axis=1)
 
-    @tf.function
+    @tf.function(autograph=False)
     def loss(embeddings_a: tf.Tensor, embeddings_b: tf.Tensor) -> tuple[Logs, tf.Tensor]:
         z_a, z_b = project(embeddings_a), project(embeddings_b)
         losses, logs = contrastive.nt_xent_with_logs(z_a, z_b, temperature=temperature)
@@ -244,7 +244,7 @@ def _in_chunks(
             return outputs
         return {name: replica.all_gather(output, axis=0) for name, output in outputs.items()}
 
-    @tf.function(input_signature=[tf.TensorSpec((size, crop), tf.int16)])
+    @tf.function(input_signature=[tf.TensorSpec((size, crop), tf.int16)], autograph=False)
     def compiled(crops: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = strategy.run(on_replica, args=(crops,))
         return {name: strategy.experimental_local_results(output)[0] for name, output in outputs.items()}

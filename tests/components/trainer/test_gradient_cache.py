@@ -47,7 +47,7 @@ def test_the_passes_compile_under_xla(examples, one_device):
     setup = training.set_up(settings, strategy=one_device)
     cache = gradient_cache.GradientCache(setup)
     reset, embed, differentiate_loss, back_propagate, apply_gradients = (
-        tf.function(function, jit_compile=True)
+        tf.function(function, jit_compile=True, autograph=False)
         for function in (
             cache.reset,
             cache.embed,

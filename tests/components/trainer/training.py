@@ -55,6 +55,7 @@ REPLICA_CONFIGS = {
         "mixing_steps": 2,
         "pairs_per_clip": 2,
     },
+    "without mixing": {**ANY_ORDER, "model__formats": "log_mel+log_mel"},  # TensorFlow knows no static batch size then.
     "in whole batches": {"model__dropout": 0.5},
     "all pairs": {"objective": "all", "decoupled": True},
     "in micro-batches": {

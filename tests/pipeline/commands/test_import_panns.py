@@ -4,7 +4,6 @@ import pathlib
 import shutil
 
 import keras
-import librosa
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from components.importer import read_model_config
 from models import encoders, panns
 from pipeline import cli
 from tests import corpora
+from tests.compiled_librosa import librosa
 from tests.components.importer import checkpoints
 from tests.reference import relative_error
 
@@ -50,10 +50,10 @@ def refusal(capsys, *arguments):
 def test_the_embedding_is_that_of_panns_front_end_and_network(imported, tensors):
     """Compares the whole model with the encoder on librosa's log-mel spectrogram, computed with PANNs' settings."""
     audio = np.random.default_rng(0).normal(scale=0.1, size=(2, 32000)).astype("float32")
-    energy = librosa.feature.melspectrogram(
+    energy = librosa().feature.melspectrogram(
         y=audio, sr=32000, n_fft=1024, hop_length=320, pad_mode="reflect", n_mels=64, fmin=50, fmax=14000
     )
-    log_mel = librosa.power_to_db(energy, ref=1.0, amin=1e-10, top_db=None).transpose(0, 2, 1)
+    log_mel = librosa().power_to_db(energy, ref=1.0, amin=1e-10, top_db=None).transpose(0, 2, 1)
     encoder = encoders.build("cnn6", n_mels=64, norm="batch", padding="valid")
     panns.assign(encoder, tensors)
     model = keras.models.load_model(imported / "model.keras", compile=False)
