@@ -11,7 +11,7 @@ from tests.benchmarks.tables import paragraph, table
 Scores = Mapping[int, float]
 """Seed -> accuracy."""
 
-_EXPERIMENTS = ("figure2", "figure2_formats", "figure2_longer")
+_EXPERIMENTS = ("figure2", "figure2_formats", "figure2_longer", "figure2_half_hour")
 RESULTS = (*_EXPERIMENTS, "figure2_curve", "rivals")
 PAIR, ONE, WIDE = "waveform+log_mel", "log_mel", "log_mel-wide"
 
